@@ -1,0 +1,33 @@
+"""textgan: adversarial text generation in PyTorch.
+
+Shapes in all docstrings: B sentences, T positions, V vocabulary, E embedding, H hidden,
+F features, R hypotheses in flight during rollouts, n rollouts of a prefix.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textgan.errors import Interrupted, UserError
+    from textgan.results import Results
+    from textgan.run import open_run
+    from textgan.train import resume, train
+
+__version__ = "0.1.0"
+__all__ = ["Interrupted", "Results", "UserError", "open_run", "resume", "train"]
+
+_homes = {
+    "Interrupted": "errors",
+    "UserError": "errors",
+    "Results": "results",
+    "open_run": "run",
+    "resume": "train",
+    "train": "train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # torch is imported when something that needs it is asked for, not by `import textgan`
+    if name not in _homes:
+        raise AttributeError(f"module 'textgan' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"textgan.{_homes[name]}"), name)

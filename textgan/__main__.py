@@ -1,0 +1,5 @@
+"""`python -m textgan` is `textgan`."""
+
+from textgan.cli import main
+
+main()

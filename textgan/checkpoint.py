@@ -1,0 +1,149 @@
+"""Checkpoints: one file that appears whole or not at all, and says when it was altered.
+
+A checkpoint is a safetensors file: all tensors (weights, optimisers, random states, fakes) and, in
+its header, the counters as JSON and a digest of everything. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from textgan.errors import UserError
+
+KEPT = 2  # checkpoints of a run; the one before the last is there if the last is damaged
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old content or the new, never a part.
+
+    Temporary file, fsync, rename, fsync of the folder.
+    """
+    temporary = path.with_name(path.name + ".partial")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able facts atomically, with a digest of both."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = json.dumps(facts, sort_keys=True)
+    digest = _digest(ready, header)
+    write_file(path, save(ready, {"facts": header, "digest": digest}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts of a file written by `save_tensors`.
+
+    Raises UserError that names the file when it is missing, truncated or altered.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names: list[str] = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, struct.error) as error:
+        raise UserError(f"{path} is missing, truncated or not a safetensors file: {error}") from None
+    if metadata.get("digest") != _digest(tensors, metadata.get("facts", "")):
+        raise UserError(f"{path} was altered after it was written (its digest does not match)")
+    return tensors, json.loads(metadata["facts"])
+
+
+def _digest(tensors: Mapping[str, Tensor], header: str) -> str:
+    sha = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+    return sha.hexdigest()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run's folder, oldest first."""
+    return sorted((folder / "checkpoints").glob("*.safetensors"))
+
+
+def save_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> Path:
+    """Write the checkpoint of `step`, then remove all but the newest KEPT."""
+    place = folder / "checkpoints"
+    place.mkdir(exist_ok=True)
+    path = place / f"{step:012d}.safetensors"
+    save_tensors(path, tensors, facts)
+    for old in checkpoints(folder)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What a checkpoint holds; UserError names a damaged one and offers the one before it."""
+    try:
+        return load_tensors(path)
+    except UserError as error:
+        others = [other for other in checkpoints(path.parent.parent) if other != path]
+        remedy = (
+            f"the previous checkpoint is {others[-1]}: delete the damaged file to go on from there"
+            if others
+            else "there is no other checkpoint of this run"
+        )
+        raise UserError(f"checkpoint {error}; {remedy}") from None
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under `prefix.name`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors named `prefix.name`, by name."""
+    start = prefix + "."
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The running averages and counts of an optimiser, by `parameter number.name`."""
+    state: dict[int, dict[str, Tensor]] = optimiser.state_dict()["state"]
+    return {f"{i}.{key}": value for i, part in state.items() for key, value in part.items()}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def restore_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load a module's weights; UserError names the file if they are not this module's."""
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise UserError(f"{path} does not fit {type(module).__name__}: {first}") from None

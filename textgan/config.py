@@ -1,0 +1,241 @@
+"""RunConfig: everything that decides a run, from a TOML file, a name and `key=value`s, checked.
+
+A run's folder holds the whole of it, defaults included, so a later version's defaults change
+nothing about it.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from textgan import registry
+from textgan.errors import UserError
+from textgan.registry import Kind, explain, suggest
+from textgan.schedule import Schedule
+
+_strict = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(BaseModel):
+    """The user's own sentences; where `file` is empty the synthetic oracle is the language."""
+
+    model_config = _strict
+
+    file: str = Field("", description="UTF-8 text, one sentence a line")
+    tokens: Literal["word", "char"] = Field("word", description="what a token is")
+    vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
+    min_count: int = Field(2, ge=1, description="rarer words become <unk>")
+    length: int = Field(0, ge=0, description="most tokens of a sentence; 0: from the data")
+    valid: float = Field(0.1, gt=0, lt=1, description="share of the sentences for validation")
+    test: float = Field(0.1, gt=0, lt=1, description="share of the sentences for the test")
+    split_seed: int = Field(0, ge=0, description="which sentences those are")
+
+
+class OracleConfig(BaseModel):
+    """The synthetic language and what is drawn from it. Defaults: a small one, for minutes."""
+
+    model_config = _strict
+
+    parameters: str = Field("", description="published parameters (.npz or pickle), or none")
+    vocabulary: int = Field(1000, ge=2, description="tokens; paper: 5000")
+    length: int = Field(20, ge=2, description="tokens of a sentence; paper: 20")
+    embedding: int = Field(32, ge=1, description="size of a token's vector; paper: 32")
+    hidden: int = Field(32, ge=1, description="size of the state; paper: 32")
+    seed: int = Field(0, ge=0, description="of the N(0, 1) parameters")
+    positives: int = Field(2000, ge=20, description="fixed training sentences; paper: 10000")
+    held_out: int = Field(2000, ge=20, description="sentences for validation, and for the test")
+
+
+class Optimisers(BaseModel):
+    """Adam everywhere; the values are the paper's."""
+
+    model_config = _strict
+
+    mle_lr: float = Field(1e-2, gt=0, description="learning rate of MLE")
+    generator_lr: float = Field(1e-2, gt=0, description="learning rate of the adversarial updates")
+    discriminator_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminator")
+    clip: float = Field(5.0, ge=0, description="norm of the generator's gradient at most; 0: any")
+    discriminator_clip: float = Field(0.0, ge=0, description="the same for the discriminator")
+
+
+class Evaluation(BaseModel):
+    """How the generator is watched, and how it is measured at the end."""
+
+    model_config = _strict
+
+    samples: int = Field(1000, ge=10, description="texts drawn at an evaluation during training")
+    final_samples: int = Field(10000, ge=10, description="texts drawn for the final table")
+    bootstrap: int = Field(1000, ge=100, description="resamplings for a 95 % interval")
+    unique_alarm: float = Field(
+        0.5, ge=0, le=1, description="warn when a smaller share of the samples is distinct"
+    )
+    entropy_alarm: float = Field(
+        0.5, ge=0, le=1, description="warn when entropy falls below this share of MLE's"
+    )
+
+
+class Part(BaseModel):
+    """A registered part and what it is told; other keys than `name` are the part's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class RunConfig(BaseModel):
+    """A run."""
+
+    model_config = _strict
+
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of weights, samples and batches")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
+    data: Data = Data()
+    oracle: OracleConfig = OracleConfig()
+    objective: Part = Part(name="seqgan")
+    generator: Part = Part(name="")
+    discriminator: Part = Part(name="")
+    schedule: Schedule = Schedule()
+    optimisers: Optimisers = Optimisers()
+    evaluation: Evaluation = Evaluation()
+
+    def to_json(self) -> str:
+        """The config as JSON text."""
+        return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+
+def make_config(
+    target: str | Mapping[str, Any], overrides: Iterable[str] | Mapping[str, Any] = ()
+) -> RunConfig:
+    """The config of a run, all defaults filled in.
+
+    target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
+    mapping. overrides: `key=value` strings with dotted keys, or a mapping of dotted keys.
+    Raises UserError that names the key, the value and the remedy.
+    """
+    values = _read_target(target) if isinstance(target, str) else _copied(target)
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse, overrides)
+    for key, value in pairs:
+        _put(values, key, value)
+    for kind in ("objective", "generator", "discriminator"):
+        if isinstance(values.get(kind), str):  # objective = "seqgan" is short for its name
+            values[kind] = {"name": values[kind]}
+        elif isinstance(values.get(kind), dict):
+            values[kind].setdefault("name", "")
+    objective = values.setdefault("objective", {"name": ""})
+    if isinstance(objective, dict) and not objective.get("name"):
+        objective["name"] = "seqgan"
+    try:
+        config = RunConfig(**values)
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, known=_known_at(error))) from None
+    return _complete(config)
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config that a run's folder holds."""
+    return make_config(str(path))
+
+
+def _complete(config: RunConfig) -> RunConfig:
+    """The config with every part named and all its settings spelt out and checked."""
+    objective = registry.find("objective", config.objective.name)
+    usual: dict[Kind, str | None] = {
+        "objective": config.objective.name,
+        "generator": objective.generator,
+        "discriminator": objective.discriminator,
+    }
+    parts: dict[str, Part] = {}
+    for kind, default in usual.items():
+        given: Part = getattr(config, kind)
+        name = given.name or default
+        if name is None:  # the method has no discriminator
+            if given.settings:
+                raise UserError(
+                    f"discriminator.{next(iter(given.settings))}: "
+                    f"{config.objective.name} has no discriminator; leave it out"
+                )
+            parts[kind] = Part(name="")
+            continue
+        settings = registry.check(kind, registry.find(kind, name), given.settings)
+        parts[kind] = Part(name=name, **settings)
+    return config.model_copy(update=parts)
+
+
+def _read_target(target: str) -> dict[str, Any]:
+    if not target.endswith((".toml", ".json")):
+        if ".py:" not in target and target not in registry.names("objective"):
+            hint = suggest(target, registry.names("objective"))
+            known = ", ".join(registry.names("objective"))
+            raise UserError(
+                f"there is no objective called {target!r}{hint}; known: {known}, "
+                "or a .toml file, or path/to/file.py:Class"
+            )
+        return {"objective": {"name": target}}
+    path = Path(target)
+    if not path.is_file():
+        raise UserError(f"there is no file {target}")
+    try:
+        content = path.read_text(encoding="utf-8")
+        loaded = tomllib.loads(content) if path.suffix == ".toml" else json.loads(content)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{target} does not read as {path.suffix[1:].upper()}: {error}") from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{target} does not hold a table of settings")
+    return loaded
+
+
+def _parse(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
+    try:
+        return key, tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, text  # a bare word is a string
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *folders, last = key.split(".")
+    at = values
+    for folder in folders:
+        inner = at.setdefault(folder, {})
+        if isinstance(inner, str):  # generator=gru, then generator.hidden=64
+            inner = at[folder] = {"name": inner}
+        if not isinstance(inner, dict):
+            raise UserError(f"{key}: {folder} is a value, not a group of settings")
+        at = inner
+    if isinstance(at.get(last), dict) and not isinstance(value, dict):
+        at[last]["name"] = value  # generator.hidden=64, then generator=gru
+    else:
+        at[last] = value
+
+
+def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copied(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }
+
+
+def _known_at(error: pydantic.ValidationError) -> list[str]:
+    """The keys that would have been right where the first error is."""
+    model: Any = RunConfig
+    for part in error.errors()[0]["loc"][:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,289 @@
+"""Corpus: sentences as token ids, split into train, valid and test; and how they are read.
+
+Reading is strict: a file that cannot be what the user meant is refused with one line that says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.errors import UserError
+from textgan.text import Text, TextSpace
+
+EOS = 1
+UNKNOWN = 2
+SPECIAL = 3  # ids below this are padding, end of sentence, unknown word
+UNKNOWN_WORD = "<unk>"
+FEWEST = 20  # sentences without which there is nothing to split
+USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %
+
+Tokens = Literal["word", "char"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words (or characters) and their ids; id 0 is padding, 1 ends a sentence, 2 is unknown.
+
+    A word spelt `<unk>` in the data is the unknown word. `separator` stands between words when ids
+    become text again.
+    """
+
+    words: tuple[str, ...]
+    tokens: Tokens
+    separator: str
+    ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ids = {word: SPECIAL + i for i, word in enumerate(self.words)}
+        object.__setattr__(self, "ids", ids | {UNKNOWN_WORD: UNKNOWN})
+
+    def __len__(self) -> int:
+        return SPECIAL + len(self.words)
+
+    def split(self, sentence: str) -> list[str]:
+        """The words or characters of one sentence."""
+        return split_sentence(sentence, self.tokens, self.separator)
+
+    def encode(self, sentences: Sequence[Sequence[str]], length: int) -> Text:
+        """Sentences already split into words, each ended, padded to `length`.
+
+        Raises ValueError for a sentence of more than length - 1 words.
+        """
+        tokens = torch.zeros(len(sentences), length, dtype=torch.long)
+        sizes = torch.zeros(len(sentences), dtype=torch.long)
+        for row, words in enumerate(sentences):
+            if len(words) >= length:
+                raise ValueError(f"sentence {row} has {len(words)} words; at most {length - 1} fit")
+            ids = [self.ids.get(word, UNKNOWN) for word in words] + [EOS]
+            tokens[row, : len(ids)] = torch.tensor(ids)
+            sizes[row] = len(ids)
+        return Text(tokens, sizes)
+
+    def decode(self, text: Text) -> list[str]:
+        """One line for each sentence, without its end token."""
+        spelt = ("", "", UNKNOWN_WORD) + self.words
+        return [
+            self.separator.join(spelt[token] for token in row[:size] if token not in (0, EOS))
+            for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True)
+        ]
+
+    def to_json(self) -> str:
+        """The vocabulary as JSON text."""
+        content = {"tokens": self.tokens, "separator": self.separator, "words": self.words}
+        return json.dumps(content, ensure_ascii=False, indent=0)
+
+    @staticmethod
+    def from_json(content: str) -> Vocabulary:
+        """The vocabulary that `to_json` wrote."""
+        known = json.loads(content)
+        return Vocabulary(tuple(known["words"]), known["tokens"], known["separator"])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Real sentences, and what is known of where they come from.
+
+    vocabulary: None where tokens are only numbers, as in the synthetic oracle's corpus.
+    facts: source, hash, counts, split: what a run records about its data.
+    """
+
+    name: str
+    space: TextSpace
+    train: Text
+    valid: Text
+    test: Text
+    vocabulary: Vocabulary | None
+    facts: dict[str, Any]
+
+    def decode(self, text: Text) -> list[str]:
+        """One line of text for each sentence: words, or numbers where there are no words."""
+        if self.vocabulary is not None:
+            return self.vocabulary.decode(text)
+        return [" ".join(map(str, row)) for row in text.tokens.tolist()]
+
+    def to(self, device: torch.device) -> Corpus:
+        """The same corpus on another device."""
+        return Corpus(
+            self.name,
+            self.space,
+            self.train.to(device),
+            self.valid.to(device),
+            self.test.to(device),
+            self.vocabulary,
+            self.facts,
+        )
+
+
+class Batches:
+    """An endless stream of shuffled batches of n items that needs no memory of where it was.
+
+    Batch i is a function of (n, size, seed, i): items run through one random order after another,
+    and a batch may end one order and begin the next, so all have the same size.
+    """
+
+    def __init__(self, n: int, size: int, seed: int) -> None:
+        self.n, self.size, self.seed = n, size, seed
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.long))
+
+    def __getitem__(self, i: int) -> Tensor:
+        """Indices (size,) of batch i."""
+        parts: list[Tensor] = []
+        at, end = i * self.size, (i + 1) * self.size
+        while at < end:
+            turn, place = divmod(at, self.n)
+            part = self._turn(turn)[place : place + end - at]
+            parts.append(part)
+            at += len(part)
+        return torch.cat(parts)
+
+    def _turn(self, turn: int) -> Tensor:
+        if self._order[0] != turn:
+            # numpy's seed sequences mix the two numbers; nearby seeds give unrelated orders
+            order = np.random.default_rng([self.seed, turn]).permutation(self.n)
+            self._order = (turn, torch.from_numpy(order))
+        return self._order[1]
+
+
+def read_sentences(path: Path) -> list[str]:
+    """The non-empty lines of a UTF-8 text file, stripped.
+
+    Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
+    """
+    if not path.exists():
+        raise UserError(f"data.file = {str(path)!r}: there is no such file")
+    if not path.is_file():
+        raise UserError(f"data.file = {str(path)!r} is not a file; give a text file")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"data.file = {str(path)!r} cannot be read: {error.strerror}") from None
+    if b"\0" in content:
+        raise UserError(
+            f"data.file = {str(path)!r} is binary (it has zero bytes); "
+            "give UTF-8 text, one sentence a line"
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"data.file = {str(path)!r} is not UTF-8 in line {line} "
+            f"(byte {content[error.start]:#04x}); convert it, for example with iconv -t utf-8"
+        ) from None
+    sentences = [line.strip() for line in text.replace("\r", "\n").split("\n")]
+    sentences = [sentence for sentence in sentences if sentence]
+    if not sentences:
+        raise UserError(f"data.file = {str(path)!r} is empty; give one sentence a line")
+    return sentences
+
+
+def split_sentence(sentence: str, tokens: Tokens, separator: str) -> list[str]:
+    """The words of a sentence, or its characters; separated characters are taken as characters."""
+    if tokens == "word" or separator == " ":
+        return sentence.split()
+    return list(sentence)
+
+
+def separator_of(sentences: Iterable[str], tokens: Tokens) -> str:
+    """What stands between tokens: a space between words; nothing between characters, unless
+    every line has its characters spaced out, as corpora of Chinese poems do."""
+    if tokens == "word":
+        return " "
+    spaced = all(len(word) == 1 for sentence in sentences for word in sentence.split())
+    return " " if spaced and any(" " in sentence for sentence in sentences) else ""
+
+
+def read_corpus(
+    path: Path,
+    *,
+    tokens: Tokens,
+    vocabulary: int,
+    min_count: int,
+    length: int,
+    valid: float,
+    test: float,
+    seed: int,
+) -> Corpus:
+    """A corpus from a text file of one sentence a line.
+
+    vocabulary: keep at most this many words, the most frequent; 0 for all.
+    min_count: words seen less often in the training part become unknown.
+    length: drop sentences of more tokens; 0 chooses (the longest, or where that is over
+    USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
+    sentences, so that no sentence stands on both sides of the split; `seed` decides which.
+    Raises UserError where the file leaves too little to train on.
+    """
+    lines = read_sentences(path)
+    separator = separator_of(lines, tokens)
+    split = [split_sentence(line, tokens, separator) for line in lines]
+    sizes = np.array([len(words) for words in split])
+    if length == 0:
+        longest = int(sizes.max())
+        length = longest if longest <= USUAL_LENGTH else int(np.quantile(sizes, 0.99))
+    fits = [words for words in split if len(words) <= length]
+    if len(fits) < FEWEST:
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(lines)} "
+            f"(of at most {length} tokens); at least {FEWEST} are needed"
+        )
+    different = sorted({tuple(words) for words in fits})
+    order = np.random.default_rng(seed).permutation(len(different))
+    n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
+    if n_valid + n_test >= len(different):
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(different)} different sentences, "
+            f"too few for data.valid = {valid} and data.test = {test} of them"
+        )
+    side = {different[i]: "test" for i in order[:n_test]}
+    side |= {different[i]: "valid" for i in order[n_test : n_test + n_valid]}
+    parts: dict[str, list[list[str]]] = {"train": [], "valid": [], "test": []}
+    for words in fits:
+        parts[side.get(tuple(words), "train")].append(words)
+
+    counts = Counter(word for words in parts["train"] for word in words)
+    counts.pop(UNKNOWN_WORD, None)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = [word for word, count in ranked if count >= min_count]
+    kept = kept[: vocabulary or None]
+    if len(kept) < 2:
+        raise UserError(
+            f"data.file = {str(path)!r} has a vocabulary of {len(kept)} "
+            f"{'words' if tokens == 'word' else 'characters'} seen {min_count} times or more; "
+            "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
+        )
+    known = Vocabulary(tuple(kept), tokens, separator)
+    encoded = {name: known.encode(part, length + 1) for name, part in parts.items()}
+    facts = {
+        "source": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sentences": len(lines),
+        "too_long": len(lines) - len(fits),
+        "split_seed": seed,
+        "split": {name: len(part) for name, part in parts.items()},
+        "vocabulary": len(known),
+        "unknown_in_train": round(
+            1 - sum(counts[word] for word in kept) / max(1, sum(map(len, parts["train"]))), 4
+        ),
+        "length": length + 1,
+        "tokens": tokens,
+        "spaced_characters": tokens == "char" and separator == " ",
+    }
+    return Corpus(
+        path.stem,
+        TextSpace(len(known), length + 1, EOS),
+        encoded["train"],
+        encoded["valid"],
+        encoded["test"],
+        known,
+        facts,
+    )

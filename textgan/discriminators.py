@@ -1,0 +1,277 @@
+"""Discriminators: what judges text.
+
+Shapes: B sentences, T positions, V vocabulary, E embedding, F features. Every discriminator is
+features (B, F), then dropout and one linear layer to an unbounded score (B,), which is a logit
+under a logistic loss. Padding never changes a score.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from textgan.generators import TokenEmbedding
+from textgan.registry import register
+from textgan.text import Text, TextSpace, concatenate
+
+# (filter size: number of filters)
+PRESETS: dict[str, dict[int, int]] = {
+    # SeqGAN's table for 20 tokens (LantaoYu/SeqGAN, sequence_gan.py): 1,720 features
+    "seqgan20": {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100}
+    | {15: 160, 20: 160},
+    # LeakGAN's for captions of 32 tokens (CR-Gjx/LeakGAN, Image COCO/Main.py)
+    "leakgan32": {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100}
+    | {15: 160, 20: 160, 32: 160},
+    # Texygen's (models/maligan_basic/Maligan.py), a much weaker judge
+    "texygen_small": {2: 100, 3: 200},
+}
+
+TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `_convolve_by_table` may take
+SENTENCES_AT_ONCE = 256  # whose windows are in memory together
+
+
+class Discriminator(nn.Module, ABC):
+    """Judges texts by a score that is high for real ones."""
+
+    embedding: TokenEmbedding
+    dropout: nn.Dropout
+    output: nn.Linear  # features to one score
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name:
+            register("discriminator", name, cls)
+
+    def __init__(self, space: TextSpace) -> None:
+        super().__init__()
+        self.space = space
+
+    @abstractmethod
+    def features(self, text: Text) -> Tensor:
+        """What the discriminator sees in each text, (B, F)."""
+
+    def forward(self, text: Text) -> Tensor:
+        """The score of each text, (B,)."""
+        score: Tensor = self.output(self.dropout(self.features(text)))
+        return score.squeeze(1)
+
+    def judge(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
+        """The scores of real and of fake texts, in one pass where both are words."""
+        if real.rows is not None or fake.rows is not None:
+            return self(real), self(fake)
+        scores: Tensor = self(concatenate([real, fake]))
+        return scores[: len(real)], scores[len(real) :]
+
+
+class CNNDiscriminator(Discriminator, name="cnn"):
+    """Convolutions of many sizes, max over time, highway (SeqGAN, arXiv 1609.05473, appendix).
+
+    A window counts when it lies inside its sentence; a sentence shorter than a filter is extended
+    by zeros to exactly one window. For texts of full length that is the paper's VALID convolution.
+    """
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 64,
+        preset: Annotated[
+            Literal["auto", "seqgan20", "leakgan32", "texygen_small"],
+            Field(description="table of filters; auto: seqgan20 without sizes that do not fit"),
+        ] = "auto",
+        sizes: Annotated[
+            list[Annotated[int, Field(ge=1)]], Field(description="own filter sizes, for a preset")
+        ] = [],  # noqa: B006 (never changed)
+        counts: Annotated[
+            list[Annotated[int, Field(ge=1)]], Field(description="filters of each of `sizes`")
+        ] = [],  # noqa: B006
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before the output layer")] = 0.25,
+        highway: Annotated[bool, Field(description="the highway layer of the paper")] = True,
+    ) -> None:
+        super().__init__(space)
+        table = _filters(space, preset, sizes, counts)
+        self.embedding = TokenEmbedding(space.vocabulary, embedding)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(embedding, count, size) for size, count in table
+        )
+        features = sum(count for _, count in table)
+        self.highway = Highway(features) if highway else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(features, 1)
+        nn.init.uniform_(self.embedding.weight, -1, 1)
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            _truncated(convolution.weight)
+            assert convolution.bias is not None
+            nn.init.constant_(convolution.bias, 0.1)
+        # the difference of the paper's two columns, each a truncated normal of deviation 0.1
+        _truncated(self.output.weight, 0.1 * 2**0.5)
+        nn.init.zeros_(self.output.bias)
+
+    def features(self, text: Text) -> Tensor:
+        tables = sum(c.weight.numel() // self.embedding.embedding_dim for c in self._filters())
+        tables *= (self.space.vocabulary + 1) * self.embedding.weight.element_size()
+        by_table = (
+            not torch.is_grad_enabled()
+            and text.rows is None
+            and tables <= TABLES_AT_MOST
+            # a table costs what V windows cost
+            and text.tokens.numel() > 2 * self.space.vocabulary
+        )
+        fixed = self.space.eos is None or text.rows is not None
+        if by_table:
+            pooled = _convolve_by_table(text, self.embedding.weight, self._filters(), fixed)
+        else:
+            pooled = torch.cat(
+                [
+                    _convolve(self.embedding(part.symbols), part, self._filters(), fixed)
+                    for part in text.split(SENTENCES_AT_ONCE)
+                ]
+            )
+        return torch.cat([self.highway(part) for part in pooled.split(4 * SENTENCES_AT_ONCE)])
+
+    def _filters(self) -> list[nn.Conv1d]:
+        return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
+
+
+class RNNDiscriminator(Discriminator, name="rnn"):
+    """Bidirectional recurrent network; the features are its two last states."""
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 64,
+        hidden: Annotated[int, Field(ge=1, description="size of the state, each way")] = 64,
+        cell: Annotated[Literal["lstm", "gru"], Field(description="recurrent cell")] = "gru",
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before the output layer")] = 0.25,
+    ) -> None:
+        super().__init__(space)
+        self.embedding = TokenEmbedding(space.vocabulary, embedding)
+        network = nn.LSTM if cell == "lstm" else nn.GRU
+        self.rnn = network(embedding, hidden, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(2 * hidden, 1)
+        self.cell = cell
+
+    def features(self, text: Text) -> Tensor:
+        # packed by length: the backward direction starts at the last real token of each sentence
+        packed = pack_padded_sequence(
+            self.embedding(text.symbols), text.sizes.cpu(), batch_first=True, enforce_sorted=False
+        )
+        _, last = self.rnn(packed)
+        hidden = last[0] if self.cell == "lstm" else last
+        return torch.cat([hidden[0], hidden[1]], 1)
+
+
+class Highway(nn.Module):
+    """t * relu(W h) + (1 - t) * h with t = sigmoid(W_t h) (Srivastava et al. 2015), gate bias 0."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.both = nn.Linear(features, 2 * features)  # one product for candidate and gate
+        for half in self.both.weight.chunk(2):
+            nn.init.xavier_uniform_(half)
+        nn.init.zeros_(self.both.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) to (B, F)."""
+        candidate, gate = self.both(features).chunk(2, 1)
+        return torch.lerp(features, candidate.relu(), gate.sigmoid())
+
+
+def _filters(
+    space: TextSpace, preset: str, sizes: list[int], counts: list[int]
+) -> list[tuple[int, int]]:
+    if len(sizes) != len(counts):
+        raise ValueError(f"sizes has {len(sizes)} entries and counts {len(counts)}; give one each")
+    if sizes and preset != "auto":
+        raise ValueError(f"give either preset = {preset!r} or sizes and counts")
+    if sizes:
+        table = list(zip(sizes, counts, strict=True))
+    elif preset == "auto":
+        table = [item for item in PRESETS["seqgan20"].items() if item[0] <= space.length]
+    else:
+        table = list(PRESETS[preset].items())
+    longest = max(size for size, _ in table)
+    if longest > space.length:
+        raise ValueError(
+            f"a filter of size {longest} does not fit texts of {space.length} tokens; "
+            'use preset = "auto" or smaller sizes'
+        )
+    return table
+
+
+def _truncated(weight: Tensor, deviation: float = 0.1) -> None:
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+
+def _best(windows: Tensor, counts: Tensor | None) -> Tensor:
+    """relu of the largest value over time, (B, F), of windows (B, N, F) that count (B, N)."""
+    if counts is not None:
+        windows = windows.masked_fill(~counts.unsqueeze(2), -torch.inf)
+    return F.relu(windows.amax(1))
+
+
+def _counts(text: Text, size: int, fixed: bool) -> Tensor | None:
+    """(B, T - size + 1): which windows lie inside their sentence; None where all do."""
+    if fixed:
+        return None
+    positions = torch.arange(text.tokens.shape[1] - size + 1, device=text.tokens.device)
+    return positions <= (text.sizes - size).clamp(min=0).unsqueeze(1)
+
+
+def _convolve(
+    vectors: Tensor, text: Text, convolutions: list[nn.Conv1d], fixed: bool
+) -> Tensor:
+    """max over windows of relu(convolution), (B, F), of token vectors (B, T, E)."""
+    if not fixed:
+        vectors = vectors * text.mask.unsqueeze(2)
+    vectors = vectors.transpose(1, 2)
+    return torch.cat(
+        [
+            _best(
+                convolution(vectors).transpose(1, 2),
+                _counts(text, convolution.kernel_size[0], fixed),
+            )
+            for convolution in convolutions
+        ],
+        1,
+    )
+
+
+def _convolve_by_table(
+    text: Text, embedding: Tensor, convolutions: list[nn.Conv1d], fixed: bool
+) -> Tensor:
+    """The same as `_convolve` for many texts at once and without gradients.
+
+    A convolution over vectors that come from a vocabulary is a sum of table rows: for each offset
+    of the filter, what every token would contribute there. The products are paid once a token of
+    the vocabulary instead of once a token of the texts.
+    """
+    vocabulary = embedding.shape[0]
+    nothing = embedding.new_zeros(1, embedding.shape[1])
+    rows = torch.cat([embedding, nothing])  # padding contributes nothing: row V
+    tokens = text.tokens if fixed else torch.where(text.mask, text.tokens, vocabulary)
+    pooled = []
+    for convolution in convolutions:
+        size = convolution.kernel_size[0]
+        weight = convolution.weight  # (filters, E, size)
+        table = torch.cat([rows @ weight[:, :, offset].t() for offset in range(size)])
+        offsets = torch.arange(size, device=tokens.device) * (vocabulary + 1)
+        counts = _counts(text, size, fixed)
+        parts = []
+        for start in range(0, len(text), SENTENCES_AT_ONCE):
+            piece = slice(start, start + SENTENCES_AT_ONCE)
+            windows = tokens[piece].unfold(1, size, 1) + offsets
+            sums = F.embedding_bag(windows.flatten(0, 1), table, mode="sum")
+            sums = sums.add_(convolution.bias).unflatten(0, windows.shape[:2])
+            parts.append(_best(sums, None if counts is None else counts[piece]))
+        pooled.append(torch.cat(parts))
+    return torch.cat(pooled, 1)

@@ -1,0 +1,12 @@
+"""The exceptions that a user is meant to read."""
+
+
+class UserError(Exception):
+    """One line that names what is wrong, the value, and the remedy.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+class Interrupted(Exception):
+    """The user stopped training; everything is saved."""

@@ -1,0 +1,156 @@
+"""What a run shows of itself: TensorBoard, metrics.jsonl, progress bars, lines on the terminal.
+
+Tags are fixed, so that runs compare: `mle/loss`, `discriminator/loss`, `discriminator/accuracy`,
+`generator/loss`, `generator/reward`, `generator/entropy`, `*/gradient_norm`, `eval/<measure>`. The
+horizontal axis is the tick: MLE epochs, then turns of the discriminator, then rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from textgan.checkpoint import write_file
+
+LAYOUT = {
+    "Overview": {
+        "quality and coverage (nats per token)": [
+            "Multiline",
+            ["eval/nll_oracle$", "eval/nll_test$", "eval/oracle_entropy$"],
+        ],
+        "diversity: entropy of the samples (nats per token)": ["Multiline", ["generator/entropy$"]],
+        "diversity: share of different samples": ["Multiline", ["eval/unique$"]],
+        "discriminator accuracy (0.5: cannot tell)": [
+            "Multiline",
+            ["discriminator/accuracy$", "discriminator/accuracy_held_out$"],
+        ],
+        "reward of finished sentences": ["Multiline", ["generator/reward$", "generator/value$"]],
+    },
+    "Losses": {
+        "MLE": ["Multiline", ["mle/loss$"]],
+        "discriminator": ["Multiline", ["discriminator/loss$"]],
+        "generator": ["Multiline", ["generator/loss$"]],
+        "gradient norms": [
+            "Multiline",
+            ["mle/gradient_norm$", "discriminator/gradient_norm$", "generator/gradient_norm$"],
+        ],
+    },
+}
+LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
+
+
+class Log:
+    """Writes what it is told to the run's folder and to the terminal; decides nothing."""
+
+    def __init__(self, folder: Path, resumed_tick: int, quiet: bool) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder = folder
+        self.quiet = quiet
+        self._records = folder / "metrics.jsonl"
+        if resumed_tick:
+            self._forget_after(resumed_tick)
+        self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
+            str(folder), purge_step=resumed_tick + 1 if resumed_tick else None
+        )
+        if not resumed_tick:
+            self._writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
+        self._bar: tqdm[Any] | None = None
+        self._drawn = 0.0
+        self._said = time.monotonic()
+
+    def phase(self, name: str, steps: int, done: int) -> None:
+        """Begin a phase of that many steps, some of them done before."""
+        self.end_phase()
+        self._bar = tqdm(
+            total=steps,
+            initial=done,
+            desc=name,
+            disable=True if self.quiet else None,  # None: only on a terminal
+            dynamic_ncols=True,
+            unit="step",
+            file=sys.stderr,
+            smoothing=0.05,
+        )
+
+    def end_phase(self) -> None:
+        """End the bar of the current phase, if there is one."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def advance(self, name: str, figures: Mapping[str, Any]) -> None:
+        """One step of the current phase is done; its figures are shown a few times a second."""
+        if self._bar is None or self._bar.disable:
+            return
+        self._bar.update()
+        now = time.monotonic()
+        if now - self._drawn > 0.2:
+            self._drawn = now
+            shown = {key: f"{float(value):.3f}" for key, value in list(figures.items())[:4]}
+            self._bar.set_description(name, refresh=False)
+            self._bar.set_postfix(shown)
+
+    def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
+        """One point of every curve. `where` says which epoch, turn or round it is."""
+        for tag, value in figures.items():
+            self._writer.add_scalar(tag, value, where["tick"])  # type: ignore[no-untyped-call]
+        with open(self._records, "a", encoding="utf-8") as file:
+            file.write(json.dumps({**where, **figures}) + "\n")
+        now = time.monotonic()
+        if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
+            self._said = now
+            self.say(line)
+
+    def samples(self, tick: int, lines: Sequence[str]) -> None:
+        """Texts, as one reads them."""
+        quoted = "\n\n".join(line or "(empty)" for line in lines)
+        self._writer.add_text("samples", quoted, tick)  # type: ignore[no-untyped-call]
+        self._writer.flush()  # type: ignore[no-untyped-call]
+
+    def alarm(self, tick: int, message: str) -> None:
+        """A warning, on the terminal and in TensorBoard."""
+        self.say(f"warning: {message}")
+        self._writer.add_text("alarms", message, tick)  # type: ignore[no-untyped-call]
+
+    def hyperparameters(self, settings: Mapping[str, Any], results: Mapping[str, float]) -> None:
+        """The run's settings and its final numbers, in the run's own folder."""
+        flat = {
+            key: value if isinstance(value, (bool, int, float, str)) else str(value)
+            for key, value in settings.items()
+        }
+        self._writer.add_hparams(  # type: ignore[no-untyped-call]
+            flat, dict(results), run_name="."
+        )
+
+    def say(self, line: str) -> None:
+        """One line on the terminal, above the bar."""
+        if not self.quiet:
+            stream: TextIO = sys.stderr
+            tqdm.write(line, file=stream)
+            stream.flush()
+
+    def close(self) -> None:
+        """Flush and close everything."""
+        self.end_phase()
+        self._writer.close()  # type: ignore[no-untyped-call]
+
+    def _forget_after(self, tick: int) -> None:
+        """Drop the points of ticks that the resumed run will do again."""
+        if not self._records.is_file():
+            return
+        kept = []
+        for line in self._records.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # cut short by a kill
+            if record["tick"] <= tick:
+                kept.append(line + "\n")
+        write_file(self._records, "".join(kept).encode())

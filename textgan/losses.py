@@ -1,0 +1,58 @@
+"""The formulas that methods share, as pure functions.
+
+Shapes: B sentences, T positions. `mask` (B, T) is true at real tokens; nothing at padding ever
+reaches a loss or a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Loss = tuple[Tensor, dict[str, Tensor]]  # a scalar to minimise, detached scalars to log
+Reduction = Literal["sum", "mean_sentence", "mean_token"]
+
+
+def reduce(values: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
+    """One number out of values (B, T): their sum, the mean of sentences' sums, or of tokens."""
+    total = torch.where(mask, values, values.new_zeros(())).sum()
+    if reduction == "sum":
+        return total
+    return total / (mask.shape[0] if reduction == "mean_sentence" else mask.sum())
+
+
+def nll(log_prob: Tensor, mask: Tensor, reduction: Reduction = "mean_token") -> Tensor:
+    """Negative log-likelihood in nats of texts whose tokens have log-probabilities (B, T)."""
+    return reduce(-log_prob, mask, reduction)
+
+
+def policy_gradient(
+    log_prob: Tensor, weights: Tensor, mask: Tensor, reduction: Reduction
+) -> Tensor:
+    """-sum_t w_t log p(y_t | y_<t): its gradient is the REINFORCE estimate for weights (B, T).
+
+    The weights are constants; gradients do not flow into them (Williams 1992).
+    """
+    return reduce(-log_prob * weights.detach(), mask, reduction)
+
+
+def leave_one_out(values: Tensor, mask: Tensor) -> Tensor:
+    """For every (b, t) the mean value at t of the *other* sentences that reach t, (B, T).
+
+    It does not depend on what sentence b wrote at t, so subtracting it leaves the expected policy
+    gradient unchanged (which a mean that includes b does not). Zero where b is alone.
+    """
+    alive = torch.where(mask, values, values.new_zeros(()))
+    others = (mask.sum(0, keepdim=True) - mask.long()).clamp(min=1)
+    return (alive.sum(0, keepdim=True) - alive) / others
+
+
+def logistic(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean cross-entropy of scores (logits) of real and of fake texts, half the weight each.
+
+    Its minimum over all scores is attained at log p_real / p_fake (Goodfellow et al. 2014).
+    """
+    return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2

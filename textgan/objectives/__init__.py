@@ -1,0 +1,1 @@
+"""Objectives: one file is one method. The contract is in `base`."""

@@ -1,0 +1,67 @@
+"""Objective: the three questions that every adversarial method answers.
+
+1. What do the fakes look like?            `sample`
+2. What does the discriminator minimise?   `discriminator_loss`
+3. What does the generator minimise?       `generator_loss`
+
+A subclass is a dataclass whose fields are the method's hyper-parameters. It never trains, logs or
+draws real data: the trainer does that for all methods alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from textgan import registry
+from textgan.discriminators import Discriminator
+from textgan.errors import UserError
+from textgan.generators import Generator
+from textgan.losses import Loss
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class Objective(ABC):
+    """A method of adversarial text generation."""
+
+    paper: ClassVar[str] = ""
+    generator: ClassVar[str] = "lstm"  # the usual pair, taken where a run names no other
+    discriminator: ClassVar[str | None] = "cnn"  # None: the method has no discriminator
+
+    # what the method remembers between steps (a lagged policy, a running mean); checkpoints hold it
+    memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name:
+            registry.register("objective", name, cls)
+
+    def __post_init__(self) -> None:
+        kind = type(self)
+        values = {setting.name: getattr(self, setting.name) for setting in registry.settings(kind)}
+        try:
+            registry.check("objective", kind, values)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    @abstractmethod
+    def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:
+        """Called once before training: refuse a pair that does not fit, with a ValueError."""
+
+    @abstractmethod
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        """Fakes in answer to `real`; `progress` goes from 0 to 1 over the adversarial rounds."""
+
+    @abstractmethod
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        """What the discriminator minimises. Pure: it may be called several times an update."""
+
+    @abstractmethod
+    def generator_loss(
+        self, generator: Generator, discriminator: Discriminator, real: Text, fake: Text
+    ) -> Loss:
+        """What the generator minimises; called once an update, with dropout in reading mode."""

@@ -1,0 +1,43 @@
+"""MLE: maximum likelihood by teacher forcing, the baseline of every table.
+
+Generator:      L_G = -(1 / tokens) sum_{b,t} log G(y_bt | y_b,<t)   on real sentences
+Discriminator:  none
+
+`progress` anneals nothing. A run of `mle` spends its epochs in the schedule's `mle_epochs`; rounds,
+if there are any, are further teacher-forcing updates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textgan.discriminators import Discriminator
+from textgan.generators import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, nll
+from textgan.objectives.base import Objective
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class MLE(Objective, name="mle"):
+    """Maximum likelihood (teacher forcing)."""
+
+    paper: ClassVar[str] = "Williams and Zipser 1989"
+    discriminator: ClassVar[str | None] = None
+
+    def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(f"mle needs a likelihood, which {type(generator).__name__} lacks")
+
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return real
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        raise TypeError("mle has no discriminator; the trainer asks for no loss of one")
+
+    def generator_loss(
+        self, generator: Generator, discriminator: Discriminator, real: Text, fake: Text
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        return nll(generator.log_prob(real), real.mask), {}

@@ -1,0 +1,121 @@
+"""SeqGAN: sequence generative adversarial nets with policy gradient (Yu et al., AAAI 2017).
+
+arXiv 1609.05473.
+
+Discriminator (eq. 5):  L_D = -E_data log D(y) - E_G log(1 - D(y)),  D = sigmoid(score)
+Generator (eq. 8):      L_G = -sum_{b,t} Q(s_bt, y_bt) log G(y_bt | s_bt),  Q a constant
+Value (eq. 4):          Q(s_t, y_t) = mean of D over N completions of y_1..t;  Q = D(y) at the end
+
+In the paper's words: g-steps, d-steps and k are `schedule.g_steps`, `schedule.d_steps` and
+`schedule.k`; N is `objective.rollouts`. `progress` anneals nothing.
+
+Departs from the paper:
+- one score where the paper's discriminator has two softmax columns; the penalty on the output layer
+  is halved to be the same function of the score (w = w_1 - w_0 with w_1 = -w_0)
+- a discriminator batch holds as many real as fake sentences, exactly and not on average
+- L_G is a sum, as in the released code; the 1/T that the paper prints would be undone by clipping
+- completions are written by the generator itself, as the paper says; the released code names a lag
+  of 0.8, which has no effect there (the graph is built once). `rollout_ema = 0.8` is the lag
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan.discriminators import Discriminator
+from textgan.generators import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient
+from textgan.objectives.base import Objective
+from textgan.rollout import rollout_values
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class SeqGAN(Objective, name="seqgan"):
+    """Policy gradient on a discriminator's reward, with Monte Carlo rollouts at every prefix."""
+
+    paper: ClassVar[str] = "Yu et al. 2017, arXiv 1609.05473"
+
+    rollouts: Annotated[int, Field(ge=1, description="completions of each prefix; paper: 16")] = 16
+    chunk: Annotated[
+        int, Field(ge=0, description="completions in memory at once; 0: all of them")
+    ] = 0
+    rollout_ema: Annotated[
+        float, Field(ge=0, lt=1, description="lag of the policy that completes; paper: 0")
+    ] = 0.0
+    baseline: Annotated[
+        Literal["none", "batch"],
+        Field(description="batch: minus the others' mean at the same position; paper: none"),
+    ] = "none"
+    reduction: Annotated[
+        Reduction, Field(description="of the policy gradient over the batch; paper's code: sum")
+    ] = "sum"
+    l2: Annotated[
+        float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
+    ] = 0.2
+
+    def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(f"seqgan needs a likelihood, which {type(generator).__name__} lacks")
+        if discriminator is None:
+            raise ValueError("seqgan needs a discriminator")
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return generator.sample(len(real), source=real.source, labels=real.labels)
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        output = discriminator.output
+        penalty = (output.weight.square().sum() + output.bias.square().sum()) / 4
+        return logistic(*discriminator.judge(real, fake)) + self.l2 * penalty, {}
+
+    def generator_loss(
+        self, generator: Generator, discriminator: Discriminator, real: Text, fake: Text
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+
+        def reward(text: Text, origin: Tensor) -> Tensor:
+            return discriminator(text).sigmoid()
+
+        with self._lagged(generator):
+            values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
+        mask = fake.mask
+        baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
+        weights = values - baseline
+        finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        return policy_gradient(generator.log_prob(fake), weights, mask, self.reduction), {
+            "reward": finished.mean(),  # D of the finished sentences
+            "reward_deviation": finished.std(unbiased=False),
+            "value": values[mask].mean(),
+        }
+
+    @contextmanager
+    def _lagged(self, generator: nn.Module) -> Iterator[None]:
+        """The generator with lagged weights, w <- ema * w + (1 - ema) * now at each entry.
+
+        The embedding does not lag, as in the released code.
+        """
+        if self.rollout_ema == 0:
+            yield
+            return
+        now = {name: parameter.data for name, parameter in generator.named_parameters()}
+        for name, weight in now.items():
+            old = self.memory.get(name)
+            if old is None or name.startswith("embedding"):
+                self.memory[name] = weight.clone()
+            else:
+                self.memory[name] = torch.lerp(weight, old.to(weight), self.rollout_ema)
+        try:
+            for name, parameter in generator.named_parameters():
+                parameter.data = self.memory[name]
+            yield
+        finally:
+            for name, parameter in generator.named_parameters():
+                parameter.data = now[name]

@@ -1,0 +1,174 @@
+"""The synthetic oracle: a frozen random LSTM that plays the part of the real language.
+
+Because it can say how probable any text is, a generator can be scored exactly (SeqGAN, arXiv
+1609.05473, section 5.1). Numbers are comparable only for the same oracle, whose entropy is their
+floor, so a run measures and prints it.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.corpus import Corpus
+from textgan.errors import UserError
+from textgan.generators import LSTMGenerator, draw_texts
+from textgan.text import TextSpace
+
+GATES = "ifco"  # torch's order of an LSTM's gates; the files name the candidate c
+FILE_ORDER = ["embedding"] + [f"{kind}_{gate}" for gate in "ifoc" for kind in "WUb"]
+FILE_ORDER += ["W_out", "b_out"]
+
+
+def make_oracle(vocabulary: int, length: int, embedding: int, hidden: int, seed: int) -> LSTMGenerator:
+    """An LSTM whose parameters are all N(0, 1), the same for the same seed, frozen."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        oracle = LSTMGenerator(
+            TextSpace(vocabulary, length), embedding=embedding, hidden=hidden, init=1.0
+        )
+    return oracle.requires_grad_(False)
+
+
+def load_oracle(path: Path, length: int) -> LSTMGenerator:
+    """The oracle in a file: `.npz` with named arrays, or the original pickle of 15 arrays.
+
+    Arrays act on the right (x @ W): `embedding` (V, E); for each gate g of i, f, o, c `W_g` (E, H),
+    `U_g` (H, H), `b_g` (H,); `W_out` (H, V), `b_out` (V,). No code in the file is executed.
+    Raises UserError for anything else.
+    """
+    name = f"oracle.parameters = {str(path)!r}"
+    if not path.is_file():
+        raise UserError(f"{name}: there is no such file")
+    arrays = _read_npz(path, name) if zipfile.is_zipfile(path) else _read_pickle(path, name)
+    missing = [key for key in FILE_ORDER if key not in arrays]
+    if missing:
+        raise UserError(f"{name} has no array {missing[0]!r}; needed: {', '.join(FILE_ORDER)}")
+    vocabulary, embedding = _shape(arrays["embedding"], 2, "embedding", name)
+    hidden, _ = _shape(arrays["W_out"], 2, "W_out", name)
+    expected: dict[str, tuple[int, ...]] = {"embedding": (vocabulary, embedding)}
+    for gate in GATES:
+        expected[f"W_{gate}"] = (embedding, hidden)
+        expected[f"U_{gate}"] = (hidden, hidden)
+        expected[f"b_{gate}"] = (hidden,)
+    expected |= {"W_out": (hidden, vocabulary), "b_out": (vocabulary,)}
+    for key, shape in expected.items():
+        array = arrays[key]
+        if array.shape != shape:
+            raise UserError(f"{name}: {key} has shape {array.shape}, expected {shape}")
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise UserError(f"{name}: {key} must hold finite floating-point numbers")
+    tensors = {
+        key: torch.from_numpy(arrays[key].astype(np.float32, copy=True)) for key in expected
+    }
+    oracle = LSTMGenerator(TextSpace(vocabulary, length), embedding=embedding, hidden=hidden)
+
+    def stacked(kind: str) -> Tensor:
+        return torch.cat([tensors[f"{kind}_{gate}"].t() for gate in GATES])
+
+    with torch.no_grad():
+        oracle.embedding.weight.copy_(tensors["embedding"])
+        oracle.rnn.weight_ih_l0.copy_(stacked("W"))
+        oracle.rnn.weight_hh_l0.copy_(stacked("U"))
+        oracle.rnn.bias_ih_l0.copy_(torch.cat([tensors[f"b_{gate}"] for gate in GATES]))
+        oracle.output.weight.copy_(tensors["W_out"].t())
+        oracle.output.bias.copy_(tensors["b_out"])
+    return oracle.requires_grad_(False)
+
+
+def oracle_corpus(
+    oracle: LSTMGenerator, positives: int, held_out: int, seed: int, facts: dict[str, Any]
+) -> Corpus:
+    """`positives` training texts and as many held-out ones (valid, test) drawn from the oracle."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        drawn = draw_texts(oracle, positives + 2 * held_out)
+    return Corpus(
+        "oracle",
+        oracle.space,
+        drawn[:positives],
+        drawn[positives : positives + held_out],
+        drawn[positives + held_out :],
+        None,
+        facts | {"split": {"train": positives, "valid": held_out, "test": held_out}},
+    )
+
+
+def _shape(array: Any, dimensions: int, key: str, name: str) -> tuple[int, int]:
+    if array.ndim != dimensions or 0 in array.shape:
+        raise UserError(f"{name}: {key} has shape {array.shape}, expected two dimensions")
+    return int(array.shape[0]), int(array.shape[1])
+
+
+def _read_npz(path: Path, name: str) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in FILE_ORDER if key in file.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+        raise UserError(f"{name} is not a readable .npz of plain arrays: {error}") from None
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler that can make numpy arrays and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = {
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): _plain_dtype,
+            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+            ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+            ("_codecs", "encode"): _latin_bytes,
+        }
+        if (module, name) not in allowed:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not an array")
+        return allowed[module, name]
+
+
+def _empty_array(kind: Any, shape: Any, code: Any) -> Any:
+    # numpy pickles an array as an empty one whose contents follow as its state
+    if kind is not np.ndarray or shape != (0,):
+        raise pickle.UnpicklingError("it builds something other than a plain array")
+    return np.ndarray((0,), np.int8)
+
+
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
+    # how pickle protocol 5 holds an array
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+
+
+def _plain_dtype(code: Any, *flags: Any) -> Any:
+    if code not in ("f4", "f8", "<f4", "<f8", ">f4", ">f8"):
+        raise pickle.UnpicklingError(f"it has an array of type {code!r}, not of float32 or float64")
+    return np.dtype(code)
+
+
+def _latin_bytes(text: Any, encoding: Any) -> bytes:
+    # how Python 3 writes bytes into pickles that Python 2 can read
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError("it encodes something other than bytes")
+    return text.encode("latin1")
+
+
+def _read_pickle(path: Path, name: str) -> dict[str, Any]:
+    try:
+        # encoding: what Python 2 called str holds the arrays' bytes
+        content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except Exception as error:
+        # a hostile stream can make the unpickler raise nearly anything
+        raise UserError(f"{name} is neither an .npz nor a pickle of arrays: {error}") from None
+    arrays = content if isinstance(content, list) else []
+    if len(arrays) != len(FILE_ORDER) or not all(type(a) is np.ndarray for a in arrays):
+        raise UserError(
+            f"{name}: expected a list of {len(FILE_ORDER)} arrays in the order of "
+            f"{', '.join(FILE_ORDER)}"
+        )
+    return dict(zip(FILE_ORDER, arrays, strict=True))

@@ -1,0 +1,171 @@
+"""Names for parts: one new file is one new method.
+
+A class registers itself when it is defined (`class MyGAN(Objective, name="mygan")`); a part in a
+file of one's own is named by `path/to/mygan.py:MyGAN`. What a part can be told is the signature of
+its constructor, and nothing else describes it: the keyword-only parameters are its settings, their
+annotations are checked, and `textgan list` prints them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+import typing
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pydantic
+
+from textgan.errors import UserError
+
+Kind = Literal["objective", "generator", "discriminator"]
+
+_parts: dict[Kind, dict[str, type]] = {"objective": {}, "generator": {}, "discriminator": {}}
+
+
+def register(kind: Kind, name: str, part: type) -> None:
+    """Make `part` known by `name`; called by the abstract classes when one is derived."""
+    _parts[kind][name] = part
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of all registered parts of a kind."""
+    _import_all()
+    return sorted(_parts[kind])
+
+
+def find(kind: Kind, name: str) -> type[Any]:
+    """The class behind a name, or behind `path/to/file.py:Class`.
+
+    Raises UserError when there is none.
+    """
+    if ".py:" in name:
+        return _from_file(kind, name)
+    _import_all()
+    if name not in _parts[kind]:
+        known = ", ".join(sorted(_parts[kind]))
+        raise UserError(
+            f"{kind}.name: there is no {kind} called {name!r}{suggest(name, _parts[kind])}; "
+            f"known: {known}, or path/to/file.py:Class"
+        )
+    return _parts[kind][name]
+
+
+def suggest(word: str, known: typing.Iterable[str]) -> str:
+    """`; did you mean ...?` where something known is spelt like the word, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class Setting(NamedTuple):
+    """One thing that a part can be told."""
+
+    name: str
+    type: str
+    default: Any
+    doc: str
+
+
+def settings(part: type) -> list[Setting]:
+    """What a part can be told: name, type, default and meaning of each setting."""
+    return [
+        Setting(name, _type_name(field.annotation), field.default, field.description or "")
+        for name, field in _model(part).model_fields.items()
+    ]
+
+
+def check(kind: Kind, part: type, values: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a part, the given values checked and the others at their defaults.
+
+    Raises UserError that names the key, the value and what would be right.
+    """
+    try:
+        return dict(_model(part)(**values))
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, prefix=kind, known=_model(part).model_fields)) from None
+
+
+def explain(
+    error: pydantic.ValidationError, prefix: str = "", known: typing.Iterable[str] = ()
+) -> str:
+    """The first thing wrong in a validation error, as one line: key, value, remedy."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a setting{suggest(str(first['loc'][-1]), known)}" + (
+            f"; known here: {', '.join(known)}" if known else ""
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key or 'settings'} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any:
+    """The part called `name` with these settings; `arguments` come before them.
+
+    Raises UserError for a name or setting that does not exist or does not fit.
+    """
+    part = find(kind, name)
+    try:
+        return part(*arguments, **check(kind, part, values))
+    except ValueError as error:
+        raise UserError(f"{kind} {name}: {error}") from None
+
+
+def _model(part: type) -> type[pydantic.BaseModel]:
+    annotations = typing.get_type_hints(part.__init__, include_extras=True)
+    if hasattr(part, "__dataclass_fields__"):  # a dataclass's __init__ has no Annotated
+        annotations = typing.get_type_hints(part, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (annotations[name], parameter.default)
+        for name, parameter in inspect.signature(part).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return pydantic.create_model(
+        part.__name__, __config__=pydantic.ConfigDict(extra="forbid", strict=False), **fields
+    )
+
+
+def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return annotation.__name__
+    if typing.get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in typing.get_args(annotation))
+    return str(annotation).replace("typing.", "")
+
+
+def _import_all() -> None:
+    """Import the modules in which parts are defined, so that they have registered themselves."""
+    importlib.import_module("textgan.generators")
+    importlib.import_module("textgan.discriminators")
+    package = importlib.import_module("textgan.objectives")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def _from_file(kind: Kind, name: str) -> type[Any]:
+    path, _, class_name = name.rpartition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise UserError(f"{kind}.name = {name!r}: there is no file {path}")
+    module_name = f"textgan_file_{file.stem}_{abs(hash(str(file)))}"
+    module = sys.modules.get(module_name)
+    if module is None:
+        spec = importlib.util.spec_from_file_location(module_name, file)
+        assert spec is not None and spec.loader is not None  # a path that ends in .py has both
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module  # dataclasses look their module up while being made
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[module_name]
+            raise UserError(
+                f"{kind}.name = {name!r}: {path} does not import: {type(error).__name__}: {error}"
+            ) from error
+    part = getattr(module, class_name, None)
+    if not isinstance(part, type):
+        raise UserError(f"{kind}.name = {name!r}: {path} defines no class {class_name}")
+    return part

@@ -1,0 +1,303 @@
+"""The end of a run: one table, one picture, some samples.
+
+Every table has the rows that a reader needs to judge the last one: the oracle itself, uniformly
+random tokens, and the best MLE epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+from textgan.checkpoint import load_tensors, write_file
+from textgan.errors import UserError
+from textgan.generators import Generator, draw_texts
+from textgan.log import Log
+from textgan.metrics import (
+    Estimate,
+    measure,
+    nll_per_token,
+    sample_warnings,
+    seeded,
+    uniform_nll,
+)
+from textgan.objectives.base import Objective
+from textgan.run import Run
+from textgan.sampling import categorical, without
+from textgan.text import Text
+
+COLUMNS = {
+    "nll_oracle": "NLL_oracle",
+    "nll_test": "NLL_test",
+    "nll_valid": "NLL_valid",
+    "entropy": "entropy",
+    "unique": "unique",
+}
+SAMPLES_WRITTEN = 100
+
+
+@dataclass(frozen=True)
+class Results:
+    """The final table: for each row its measures, and what a reader should be warned of."""
+
+    folder: Path
+    rows: dict[str, dict[str, Estimate]]
+    warnings: list[str]
+    samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "rows": {
+                name: {key: estimate.to_dict() for key, estimate in row.items()}
+                for name, row in self.rows.items()
+            },
+            "warnings": self.warnings,
+            "samples": self.samples,
+            "unit": "nats per token; entropy too. unique: share of different samples",
+        }
+
+    def __str__(self) -> str:
+        columns = {
+            key: title
+            for key, title in COLUMNS.items()
+            if any(key in row for row in self.rows.values())
+        }
+        body = [
+            [name, *(str(row[key]) if key in row else "" for key in columns)]
+            for name, row in self.rows.items()
+        ]
+        table = tabulate(body, headers=["", *columns.values()], disable_numparse=True)
+        note = (
+            f"nats per token on {self.samples} samples at temperature 1, "
+            "[95 % bootstrap interval over sentences]; lower NLL is better"
+        )
+        return "\n".join([table, note, *(f"warning: {text}" for text in self.warnings)])
+
+
+def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0) -> Results:
+    """The table of a run as it stands: oracle, random, best MLE epoch, and the trained generator.
+
+    Raises UserError where there is no checkpoint yet.
+    """
+    limits = run.config.evaluation
+    rows: dict[str, dict[str, Estimate]] = {}
+    if run.oracle is not None:
+        rows["oracle"], _ = measure(
+            run.oracle,
+            run.corpus,
+            run.oracle,
+            samples=samples,
+            seed=seed,
+            resamplings=limits.bootstrap,
+        )
+    rows["random tokens"] = _random_row(run, samples, seed)
+
+    def row(generator: Generator) -> dict[str, Estimate]:
+        found, _ = measure(
+            generator,
+            run.corpus,
+            run.oracle,
+            samples=samples,
+            seed=seed,
+            resamplings=limits.bootstrap,
+            temperature=temperature,
+        )
+        return found
+
+    mle_entropy = None
+    if (run.folder / "mle.safetensors").is_file():
+        _, facts = load_tensors(run.folder / "mle.safetensors")
+        name = f"MLE, best epoch ({facts['epoch']} of {run.config.schedule.mle_epochs})"
+        rows[name] = row(run.load_generator("mle"))
+        mle_entropy = rows[name]["entropy"].value if "entropy" in rows[name] else None
+    final = row(run.load_generator())
+    rows[f"{run.config.objective.name}, last"] = final
+    found = sample_warnings(
+        final,
+        unique_alarm=limits.unique_alarm,
+        entropy_alarm=limits.entropy_alarm,
+        mle_entropy=mle_entropy,
+        oracle_entropy=run.oracle_entropy,
+    )
+    return Results(run.folder, rows, found, samples)
+
+
+def finish(run: Run, objective: Objective, log: Log) -> Results:
+    """Evaluate a run that has come to its end and leave results.json, curves.png, samples.txt."""
+    done = read_results(run.folder)
+    if done is not None:
+        log.say("finished before; nothing is left to do")
+        return done
+    limits = run.config.evaluation
+    results = evaluate_run(run, samples=limits.final_samples, seed=run.config.seed)
+    generator = run.load_generator()
+    lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0, allow_unknown=True)
+    write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
+    final = list(results.rows.values())[-1]
+    log.hyperparameters(
+        _flat(run.config.model_dump()),
+        {f"result/{name}": estimate.value for name, estimate in final.items()},
+    )
+    plotted = plot_curves(run)
+    # last, for its presence says that the run is finished
+    content = json.dumps(results.to_dict(), indent=2) + "\n"
+    write_file(run.folder / "results.json", content.encode())
+    if plotted:
+        log.say(f"picture    {run.folder / 'curves.png'}")
+    else:
+        log.say("picture    not drawn: matplotlib is missing (pip install 'textgan[plots]')")
+    log.say(f"samples    {run.folder / 'samples.txt'}")
+    return results
+
+
+def read_results(folder: Path) -> Results | None:
+    """The results of a finished run; None where it is not finished."""
+    path = folder / "results.json"
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        rows = {
+            name: {key: Estimate(**value) for key, value in row.items()}
+            for name, row in content["rows"].items()
+        }
+        return Results(folder, rows, content["warnings"], content["samples"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it to have it made again") from None
+
+
+def draw_lines(
+    run: Run,
+    generator: Generator,
+    n: int,
+    seed: int,
+    temperature: float,
+    *,
+    allow_unknown: bool = False,
+) -> list[str]:
+    """n texts as lines. The unknown word is not written unless it is allowed."""
+    choose = categorical(temperature)
+    vocabulary = run.corpus.vocabulary
+    if vocabulary is not None and not allow_unknown:
+        from textgan.corpus import UNKNOWN
+
+        choose = without(UNKNOWN, choose)
+    with seeded(seed, run.device):
+        return run.corpus.decode(draw_texts(generator, n, choose))
+
+
+def plot_curves(run: Run) -> bool:
+    """Draw curves.png: quality, coverage, entropy and the discriminator over epochs and rounds.
+
+    Returns whether matplotlib was there to do it.
+    """
+    try:
+        import matplotlib
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own deprecations are not the user's concern
+            matplotlib.use("Agg")
+            from matplotlib import pyplot
+    except ImportError:
+        return False
+    records = [
+        json.loads(line)
+        for line in (run.folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
+    records = [record for record in records if record["phase"] != "discriminator"]
+    epochs = sum(record["phase"] == "mle" for record in records)
+    places = list(range(1, len(records) + 1))  # pretraining of the discriminator changes no curve
+
+    def curve(tag: str) -> tuple[list[int], list[float]]:
+        found = [(x, r[tag]) for x, r in zip(places, records, strict=True) if tag in r]
+        return [x for x, _ in found], [y for _, y in found]
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), constrained_layout=True)
+    panels: list[tuple[Any, str, dict[str, str]]] = [
+        (axes[0, 0], "quality: NLL_oracle", {"eval/nll_oracle": "generator"}),
+        (
+            axes[0, 1],
+            "coverage: NLL of held-out text",
+            {"eval/nll_test": "test", "eval/nll_valid": "validation"},
+        ),
+        (axes[1, 0], "entropy of the samples", {"generator/entropy": "generator"}),
+        (
+            axes[1, 1],
+            "discriminator accuracy",
+            {
+                "discriminator/accuracy": "on its training text",
+                "discriminator/accuracy_held_out": "on new text",
+            },
+        ),
+    ]
+    if run.oracle is None:
+        panels[0] = (axes[0, 0], "share of different samples", {"eval/unique": "generator"})
+    for axis, title, tags in panels:
+        for tag, label in tags.items():
+            axis.plot(*curve(tag), label=label, linewidth=1.5)
+        if run.oracle_entropy is not None and "accuracy" not in title:
+            axis.axhline(
+                run.oracle_entropy, color="grey", linestyle=":", label="entropy of the oracle"
+            )
+        if "accuracy" in title:
+            axis.axhline(0.5, color="grey", linestyle=":", label="cannot tell")
+            axis.set_ylim(0.45, 1.02)
+        if 0 < epochs < len(records):
+            axis.axvline(epochs + 0.5, color="black", linewidth=0.8)
+            if axis is axes[0, 0]:
+                axis.annotate(
+                    "adversarial rounds",
+                    (epochs + 0.5, 1),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(4, -12),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+        axis.set_xlim(0.5, max(len(records), 2) + 0.5)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("MLE epochs, then rounds" if epochs < len(records) else "MLE epochs")
+        axis.set_ylabel("accuracy" if "accuracy" in title else "nats per token")
+        if "share" in title:
+            axis.set_ylabel("share")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    config = run.config
+    figure.suptitle(f"{config.objective.name} on {run.corpus.name}, seed {config.seed}")
+    temporary = run.folder / "curves.partial.png"
+    figure.savefig(temporary, dpi=120)
+    pyplot.close(figure)
+    temporary.replace(run.folder / "curves.png")
+    return True
+
+
+def _random_row(run: Run, samples: int, seed: int) -> dict[str, Estimate]:
+    """Tokens drawn uniformly: what knowing nothing scores."""
+    space = run.corpus.space
+    level = Estimate(uniform_nll(space))
+    row = {"nll_test": level, "nll_valid": level, "entropy": level}
+    if run.oracle is not None:
+        with seeded(seed, run.device):
+            device = run.device
+            tokens = torch.randint(space.vocabulary, (samples, space.length), device=device)
+        resamplings = run.config.evaluation.bootstrap
+        noise = nll_per_token(run.oracle, Text.full(tokens), resamplings, seed)
+        row = {"nll_oracle": noise, **row}
+    return row
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

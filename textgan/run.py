@@ -1,0 +1,302 @@
+"""A run's folder: everything that is needed to resume, sample, evaluate and share it.
+
+    config.json           every setting, defaults included
+    run.json              versions, machine, command, facts about the data
+    data.safetensors      the corpus as token ids, split
+    vocabulary.json       the words, where there are words
+    oracle.safetensors    the oracle's parameters, where there is an oracle
+    checkpoints/          the last two states of training
+    mle.safetensors       the generator at its best MLE epoch
+    metrics.jsonl         one line a tick; beside it TensorBoard's event files
+    results.json, curves.png, samples.txt      the end
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import numpy as np
+import torch
+
+import textgan
+from textgan import registry
+from textgan.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    load_tensors,
+    restore_module,
+    save_tensors,
+    under_prefix,
+    with_prefix,
+    write_file,
+)
+from textgan.config import RunConfig, read_config
+from textgan.corpus import Corpus, Vocabulary, read_corpus
+from textgan.discriminators import Discriminator
+from textgan.errors import UserError
+from textgan.generators import AutoregressiveGenerator, Generator, LSTMGenerator
+from textgan.metrics import nll_per_token
+from textgan.oracle import load_oracle, make_oracle, oracle_corpus
+from textgan.text import Text, TextSpace
+
+CONFIG = "config.json"
+Weights = Literal["final", "mle"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, opened: what does not change while it trains."""
+
+    folder: Path
+    config: RunConfig
+    corpus: Corpus
+    oracle: LSTMGenerator | None
+    device: torch.device
+
+    @property
+    def oracle_entropy(self) -> float | None:
+        """Nats per token that the oracle's own texts cost it: the floor of NLL_oracle."""
+        return None if self.oracle is None else float(self.corpus.facts["oracle_entropy"])
+
+    def build_generator(self) -> Generator:
+        """The run's generator as the seed makes it, untrained."""
+        part = self.config.generator
+        built = registry.build("generator", part.name, part.settings, self.corpus.space)
+        assert isinstance(built, Generator)
+        return built.to(self.device)
+
+    def build_discriminator(self) -> Discriminator | None:
+        """The run's discriminator, untrained; None where the method has none."""
+        part = self.config.discriminator
+        if not part.name:
+            return None
+        built = registry.build("discriminator", part.name, part.settings, self.corpus.space)
+        assert isinstance(built, Discriminator)
+        return built.to(self.device)
+
+    def load_generator(self, weights: Weights = "final") -> Generator:
+        """The trained generator: as the last checkpoint has it, or at its best MLE epoch.
+
+        Raises UserError when the run has not come so far.
+        """
+        generator = self.build_generator()
+        if weights == "mle":
+            path = self.folder / "mle.safetensors"
+            if not path.is_file():
+                raise UserError(f"{self.folder} has no MLE weights (yet): {path.name} is missing")
+            tensors, _ = load_tensors(path)
+        else:
+            saved = checkpoints(self.folder)
+            if not saved:
+                raise UserError(
+                    f"{self.folder} has no checkpoint yet: textgan resume {self.folder}"
+                )
+            path = saved[-1]
+            tensors = under_prefix("generator", load_checkpoint(path)[0])
+        restore_module(generator, tensors, path)
+        return generator.eval()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the GPU where there is one.
+
+    Raises UserError for a device that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"device = {name!r} is not to be had here ({first}); use auto or cpu"
+        ) from None
+    return device
+
+
+def create_run(config: RunConfig, out: Path | None) -> Run:
+    """A new run in a new folder; nothing is written unless everything about it is sound.
+
+    out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
+    Raises UserError.
+    """
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        remedy = (
+            f"go on with it (textgan resume {out}) or choose another --out"
+            if (out / CONFIG).is_file()
+            else "choose another --out"
+        )
+        raise UserError(f"out = {str(out)!r} is in use; {remedy}")
+    device = choose_device(config.device)
+    corpus, oracle = _make_corpus(config)
+    run = Run(Path(), config, corpus, oracle, device)
+    _check_parts(run)
+    folder = _make_folder(config, corpus) if out is None else out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_corpus(folder, corpus, oracle)
+        write_file(folder / "run.json", _facts(corpus).encode())
+        # last, for its presence is what makes the folder a run
+        write_file(folder / CONFIG, config.to_json().encode())
+    except OSError as error:
+        raise UserError(f"out = {str(folder)!r} cannot be written: {error.strerror}") from None
+    return open_run(folder)
+
+
+def open_run(folder: Path, device: str | None = None) -> Run:
+    """The run in a folder; `device` overrides the one it was made for.
+
+    Raises UserError for a folder that is not a run, or a damaged one.
+    """
+    if not (folder / CONFIG).is_file():
+        what = "is not a run (it has no config.json)" if folder.is_dir() else "does not exist"
+        raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
+    config = read_config(folder / CONFIG)
+    chosen = choose_device(device or config.device)
+    tensors, facts = load_tensors(folder / "data.safetensors")
+    parts = {
+        name: Text(tensors[f"{name}.tokens"].long(), tensors[f"{name}.sizes"].long())
+        for name in ("train", "valid", "test")
+    }
+    words = folder / "vocabulary.json"
+    vocabulary = Vocabulary.from_json(words.read_text("utf-8")) if words.is_file() else None
+    space = TextSpace(**facts["space"])
+    corpus = Corpus(
+        facts["name"], space, parts["train"], parts["valid"], parts["test"], vocabulary,
+        facts["facts"],
+    )  # fmt: skip
+    oracle = None
+    path = folder / "oracle.safetensors"
+    if path.is_file():
+        weights, shape = load_tensors(path)
+        oracle = LSTMGenerator(space, **shape)
+        restore_module(oracle, weights, path)
+        oracle = oracle.requires_grad_(False).to(chosen)
+    return Run(folder, config, corpus.to(chosen), oracle, chosen)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else trains this run meanwhile; UserError if somebody does."""
+    lock = filelock.FileLock(folder / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"{folder} is being trained by another process; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
+    data, told = config.data, config.oracle
+    if data.file:
+        corpus = read_corpus(
+            Path(data.file),
+            tokens=data.tokens,
+            vocabulary=data.vocabulary,
+            min_count=data.min_count,
+            length=data.length,
+            valid=data.valid,
+            test=data.test,
+            seed=data.split_seed,
+        )
+        return corpus, None
+    if told.parameters:
+        oracle = load_oracle(Path(told.parameters), told.length)
+        source = Path(told.parameters).name
+    else:
+        oracle = make_oracle(told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
+        source = f"LSTM with N(0, 1) parameters, seed {told.seed}"
+    facts: dict[str, Any] = {"source": source, "vocabulary": oracle.space.vocabulary}
+    facts["length"] = told.length
+    corpus = oracle_corpus(oracle, told.positives, told.held_out, told.seed + 1, facts)
+    entropy = nll_per_token(oracle, corpus.test, resamplings=1000)
+    corpus.facts["oracle_entropy"] = entropy.value
+    corpus.facts["oracle_entropy_interval"] = [entropy.low, entropy.high]
+    return corpus, oracle
+
+
+def _check_parts(run: Run) -> None:
+    """Build everything once on the processor, so that what does not fit is refused early."""
+    cpu = Run(run.folder, run.config, run.corpus, run.oracle, torch.device("cpu"))
+    with torch.random.fork_rng(devices=[]):
+        generator, discriminator = cpu.build_generator(), cpu.build_discriminator()
+    part = run.config.objective
+    objective = registry.build("objective", part.name, part.settings)
+    try:
+        objective.connect(generator, discriminator)
+    except ValueError as error:
+        raise UserError(f"objective {part.name}: {error}") from None
+    if run.config.schedule.mle_epochs and not isinstance(generator, AutoregressiveGenerator):
+        raise UserError(
+            f"schedule.mle_epochs = {run.config.schedule.mle_epochs}: "
+            f"{run.config.generator.name} has no likelihood to maximise; set it to 0"
+        )
+
+
+def _make_folder(config: RunConfig, corpus: Corpus) -> Path:
+    objective = config.objective.name.rpartition(":")[2].lower()
+    number = 1
+    while True:
+        folder = Path("runs") / f"{objective}-{corpus.name}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(f"out = {str(folder)!r} cannot be made: {error.strerror}") from None
+        else:
+            return folder
+
+
+def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) -> None:
+    parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+    tensors = {}
+    for name, text in parts.items():
+        part = {"tokens": text.tokens.int(), "sizes": text.sizes.int()}
+        tensors |= with_prefix(name, part)
+    space = corpus.space
+    facts = {
+        "name": corpus.name,
+        "space": {"vocabulary": space.vocabulary, "length": space.length, "eos": space.eos},
+        "facts": corpus.facts,
+    }
+    save_tensors(folder / "data.safetensors", tensors, facts)
+    if corpus.vocabulary is not None:
+        write_file(folder / "vocabulary.json", corpus.vocabulary.to_json().encode())
+    if oracle is not None:
+        shape = {
+            "embedding": oracle.embedding.embedding_dim,
+            "hidden": oracle.rnn.hidden_size,
+        }
+        save_tensors(folder / "oracle.safetensors", oracle.state_dict(), shape)
+
+
+def _facts(corpus: Corpus) -> str:
+    facts = {
+        "textgan": textgan.__version__,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "data": corpus.facts,
+    }
+    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,121 @@
+"""How the next symbol is chosen from logits, and one step of many hypotheses at once.
+
+A `Choose` maps logits (R, V) to token ids (R,) or to relaxed rows (R, V).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Choose = Callable[[Tensor], Tensor]
+State = tuple[Tensor, ...]  # every part batch first, so that forking a hypothesis is indexing
+
+# Logits of one block of rows; 2M of them (8 MB in float32) stay in a processor's cache while they
+# are exponentiated, summed and searched. Measured at V = 5,000: 2.4 times faster than 4,000 rows.
+BLOCK = 2**21
+
+
+class Steps(Protocol):
+    """What `advance` needs of a generator."""
+
+    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]: ...
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The most probable token of each row, (R,)."""
+    return logits.argmax(1)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """The probabilities themselves as relaxed rows (R, V): differentiable, nothing is drawn."""
+    return logits.softmax(1)
+
+
+def categorical(temperature: float = 1.0) -> Choose:
+    """Tokens drawn from softmax(logits / temperature).
+
+    Raises ValueError unless the temperature is positive.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+
+    def choose(logits: Tensor) -> Tensor:
+        return draw(logits if temperature == 1.0 else logits / temperature)
+
+    return choose
+
+
+def without(token: int, choose: Choose) -> Choose:
+    """`choose` with one token forbidden, for instance the unknown word."""
+
+    def restricted(logits: Tensor) -> Tensor:
+        logits = logits.clone()
+        logits[:, token] = -torch.inf
+        return choose(logits)
+
+    return restricted
+
+
+def draw(logits: Tensor, block: int = 100) -> Tensor:
+    """One token (R,) from each row of logits (R, V), by inverting the cumulative distribution.
+
+    Two levels: first a block of `block` neighbouring tokens by the blocks' sums, then a token
+    inside that block. It reads each row three times and writes it once, where `torch.multinomial`
+    costs about 0.1 ms a row at V = 5,000. A token of probability zero is never drawn: every
+    comparison is "the first cumulative sum that exceeds the target", and targets stay below the
+    last sum.
+    """
+    rows, vocabulary = logits.shape
+    weights = (logits - logits.amax(1, keepdim=True)).exp_()
+    uniform = torch.rand(rows, 1, dtype=weights.dtype, device=weights.device)
+    if vocabulary <= 2 * block:
+        return _invert(weights, uniform).squeeze(1)
+    whole = vocabulary // block * block
+    sums = weights[:, :whole].unflatten(1, (-1, block)).sum(2)
+    if whole < vocabulary:
+        sums = torch.cat([sums, weights[:, whole:].sum(1, keepdim=True)], 1)
+    chosen = _invert(sums, uniform)
+    columns = chosen * block + torch.arange(block, device=logits.device)
+    inside = weights.gather(1, columns.clamp(max=vocabulary - 1))
+    if whole < vocabulary:
+        inside = inside * (columns < vocabulary)
+    # a uniform number that chose its block says nothing about the place inside it
+    again = torch.rand(rows, 1, dtype=weights.dtype, device=weights.device)
+    return (chosen * block + _invert(inside, again)).squeeze(1)
+
+
+def _invert(weights: Tensor, uniform: Tensor) -> Tensor:
+    """The first index (R, 1) at which the running sum of weights (R, N) exceeds its share."""
+    cumulative = weights.cumsum(1)
+    total = cumulative[:, -1:]
+    # rounding must not lift the target to the total: that would choose the last index, which may
+    # have weight zero
+    target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    return (cumulative <= target).sum(1, keepdim=True)
+
+
+def advance(
+    generator: Steps, symbol: Tensor, state: State, choose: Choose, vocabulary: int
+) -> tuple[Tensor, State]:
+    """One step of R hypotheses: the next symbols, (R,) or (R, V), and the next state.
+
+    On a processor the rows go through in blocks whose logits stay in the cache (see BLOCK); on
+    an accelerator all rows go at once.
+    """
+    rows = symbol.shape[0]
+    block = rows if symbol.is_cuda else max(1, BLOCK // vocabulary)
+    if rows <= block:
+        logits, state = generator.step(symbol, state)
+        return choose(logits), state
+    symbols: list[Tensor] = []
+    states: list[State] = []
+    for start in range(0, rows, block):
+        piece = slice(start, start + block)
+        logits, after = generator.step(symbol[piece], tuple(part[piece] for part in state))
+        symbols.append(choose(logits))
+        states.append(after)
+    return torch.cat(symbols), tuple(torch.cat(parts) for parts in zip(*states, strict=True))

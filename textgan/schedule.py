@@ -1,0 +1,98 @@
+"""When what is trained: the whole run as one list of steps, known before it begins.
+
+    run          pretraining, then adversarial rounds
+    round        g_steps generator updates, d_steps discriminator turns, mle_steps MLE updates
+    turn         (of the discriminator) draw fresh fakes, then k epochs over them and real text
+    update       one optimiser step on one batch
+    tick         what is logged as one point: an MLE epoch, a pretraining turn, or a round
+
+Because the list is a function of the schedule and the corpus size alone, a number says exactly
+where a run is: resuming is skipping the steps that are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Phase = Literal["mle", "discriminator", "adversarial"]
+PHASES: tuple[Phase, ...] = ("mle", "discriminator", "adversarial")
+Do = Literal["mle", "fakes", "discriminator", "generator", "tick"]
+
+
+class Schedule(BaseModel):
+    """How long each part of training lasts; g_steps, d_steps and k are the paper's names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_size: int = Field(64, ge=2, description="sentences a batch; half of them fake for D")
+    mle_epochs: int = Field(40, ge=0, description="pretraining epochs of the generator; paper: 120")
+    discriminator_turns: int = Field(
+        10, ge=0, description="pretraining turns of the discriminator; paper: 50"
+    )
+    rounds: int = Field(40, ge=0, description="adversarial rounds; paper: 200")
+    g_steps: int = Field(1, ge=0, description="generator updates a round; paper: 1")
+    d_steps: int = Field(5, ge=0, description="discriminator turns a round; paper: 5")
+    k: int = Field(3, ge=1, description="epochs over the fakes of one turn; paper: 3")
+    fakes: int = Field(0, ge=0, description="fakes of one turn; 0: as many as training sentences")
+    mle_steps: int = Field(0, ge=0, description="MLE updates a round (interleaved teacher forcing)")
+    evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")
+
+
+class Step(NamedTuple):
+    """One thing to do.
+
+    tick: the running number of the epoch, turn or round it belongs to, from 1; `index` is its
+    number within the phase, from 0. progress: from 0 to 1 over the rounds. evaluate: only of
+    ticks.
+    """
+
+    do: Do
+    phase: Phase
+    tick: int
+    index: int
+    progress: float = 0.0
+    evaluate: bool = False
+
+
+def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
+    """Every step of a run over a corpus of that many training sentences, in order.
+
+    adversary: whether there is a discriminator; without one its steps are left out.
+    """
+    batches = max(1, sentences // schedule.batch_size)
+    pool = schedule.fakes or sentences
+    pairs = max(1, 2 * pool // schedule.batch_size)
+    tick = 0
+
+    def turn(phase: Phase, index: int, progress: float) -> Iterator[Step]:
+        yield Step("fakes", phase, tick, index, progress)
+        for _ in range(schedule.k * pairs):
+            yield Step("discriminator", phase, tick, index, progress)
+
+    for epoch in range(schedule.mle_epochs):
+        tick += 1
+        for _ in range(batches):
+            yield Step("mle", "mle", tick, epoch)
+        last = epoch + 1 == schedule.mle_epochs
+        yield Step("tick", "mle", tick, epoch, 0.0, last or epoch % schedule.evaluate_every == 0)
+
+    for index in range(schedule.discriminator_turns if adversary else 0):
+        tick += 1
+        yield from turn("discriminator", index, 0.0)
+        yield Step("tick", "discriminator", tick, index)
+
+    for index in range(schedule.rounds):
+        tick += 1
+        progress = index / schedule.rounds
+        for _ in range(schedule.g_steps):
+            yield Step("generator", "adversarial", tick, index, progress)
+        for _ in range(schedule.d_steps if adversary else 0):
+            yield from turn("adversarial", index, progress)
+        for _ in range(schedule.mle_steps):
+            yield Step("mle", "adversarial", tick, index, progress)
+        last = index + 1 == schedule.rounds
+        evaluate = last or index % schedule.evaluate_every == 0
+        yield Step("tick", "adversarial", tick, index, progress, evaluate)

@@ -19,5 +19,5 @@ Backward = Callable[[nn.Module, Callable[[], Loss]], Loss]
 def plain(network: nn.Module, loss: Callable[[], Loss]) -> Loss:
     """The ordinary gradient: one forward and one backward pass."""
     value, metrics = loss()
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     return value, metrics

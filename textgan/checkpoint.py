@@ -30,11 +30,11 @@ def write_file(path: Path, content: bytes) -> None:
     Temporary file, fsync, rename, fsync of the folder.
     """
     temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "wb") as file:
+    with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -62,7 +62,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in names}
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError, ValueError, struct.error) as error:
-        raise UserError(f"{path} is missing, truncated or not a safetensors file: {error}") from None
+        raise UserError(
+            f"{path} is missing, truncated or not a safetensors file: {error}"
+        ) from None
     if metadata.get("digest") != _digest(tensors, metadata.get("facts", "")):
         raise UserError(f"{path} was altered after it was written (its digest does not match)")
     return tensors, json.loads(metadata["facts"])
@@ -73,7 +75,7 @@ def _digest(tensors: Mapping[str, Tensor], header: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        sha.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+        sha.update(tensor.flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

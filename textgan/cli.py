@@ -137,9 +137,7 @@ def sample(
 
     opened = open_run(run)
     generator = opened.load_generator("mle" if weights == "mle" else "final")
-    lines = draw_lines(
-        opened, generator, n, seed, temperature, allow_unknown=allow_unknown
-    )
+    lines = draw_lines(opened, generator, n, seed, temperature, allow_unknown=allow_unknown)
     content = "".join(line + "\n" for line in lines)
     if out is None:
         sys.stdout.write(content)
@@ -204,7 +202,9 @@ def list_parts(as_json: AsJson = False) -> None:
                 typer.echo(f"    paper: {paper}")
             for setting in registry.settings(part):
                 default = json.dumps(setting.default)
-                typer.echo(f"    {kind}.{setting.name} = {default}   ({setting.type}) {setting.doc}")
+                typer.echo(
+                    f"    {kind}.{setting.name} = {default}   ({setting.type}) {setting.doc}"
+                )
         typer.echo("")
 
 

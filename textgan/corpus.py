@@ -71,7 +71,7 @@ class Vocabulary:
 
     def decode(self, text: Text) -> list[str]:
         """One line for each sentence, without its end token."""
-        spelt = ("", "", UNKNOWN_WORD) + self.words
+        spelt = ("", "", UNKNOWN_WORD, *self.words)
         return [
             self.separator.join(spelt[token] for token in row[:size] if token not in (0, EOS))
             for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True)

@@ -227,9 +227,7 @@ def _counts(text: Text, size: int, fixed: bool) -> Tensor | None:
     return positions <= (text.sizes - size).clamp(min=0).unsqueeze(1)
 
 
-def _convolve(
-    vectors: Tensor, text: Text, convolutions: list[nn.Conv1d], fixed: bool
-) -> Tensor:
+def _convolve(vectors: Tensor, text: Text, convolutions: list[nn.Conv1d], fixed: bool) -> Tensor:
     """max over windows of relu(convolution), (B, F), of token vectors (B, T, E)."""
     if not fixed:
         vectors = vectors * text.mask.unsqueeze(2)
@@ -271,6 +269,7 @@ def _convolve_by_table(
             piece = slice(start, start + SENTENCES_AT_ONCE)
             windows = tokens[piece].unfold(1, size, 1) + offsets
             sums = F.embedding_bag(windows.flatten(0, 1), table, mode="sum")
+            assert convolution.bias is not None
             sums = sums.add_(convolution.bias).unflatten(0, windows.shape[:2])
             parts.append(_best(sums, None if counts is None else counts[piece]))
         pooled.append(torch.cat(parts))

@@ -85,9 +85,7 @@ class AutoregressiveGenerator(Generator):
     def score(self, text: Text) -> Tensor:
         """log P of every sentence, (B,), without gradients and in bounded memory."""
         at_once = max(1, SCORED_AT_ONCE // (self.space.vocabulary * text.tokens.shape[1]))
-        return torch.cat(
-            [(self.log_prob(part) * part.mask).sum(1) for part in text.split(at_once)]
-        )
+        return torch.cat([(self.log_prob(part) * part.mask).sum(1) for part in text.split(at_once)])
 
     def sample(
         self,

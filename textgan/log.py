@@ -56,11 +56,11 @@ class Log:
         self._records = folder / "metrics.jsonl"
         if resumed_tick:
             self._forget_after(resumed_tick)
-        self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(
             str(folder), purge_step=resumed_tick + 1 if resumed_tick else None
         )
         if not resumed_tick:
-            self._writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
+            self._writer.add_custom_scalars(LAYOUT)
         self._bar: tqdm[Any] | None = None
         self._drawn = 0.0
         self._said = time.monotonic()
@@ -100,8 +100,8 @@ class Log:
     def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
         """One point of every curve. `where` says which epoch, turn or round it is."""
         for tag, value in figures.items():
-            self._writer.add_scalar(tag, value, where["tick"])  # type: ignore[no-untyped-call]
-        with open(self._records, "a", encoding="utf-8") as file:
+            self._writer.add_scalar(tag, value, where["tick"])
+        with self._records.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**where, **figures}) + "\n")
         now = time.monotonic()
         if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
@@ -111,13 +111,13 @@ class Log:
     def samples(self, tick: int, lines: Sequence[str]) -> None:
         """Texts, as one reads them."""
         quoted = "\n\n".join(line or "(empty)" for line in lines)
-        self._writer.add_text("samples", quoted, tick)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.add_text("samples", quoted, tick)
+        self._writer.flush()
 
     def alarm(self, tick: int, message: str) -> None:
         """A warning, on the terminal and in TensorBoard."""
         self.say(f"warning: {message}")
-        self._writer.add_text("alarms", message, tick)  # type: ignore[no-untyped-call]
+        self._writer.add_text("alarms", message, tick)
 
     def hyperparameters(self, settings: Mapping[str, Any], results: Mapping[str, float]) -> None:
         """The run's settings and its final numbers, in the run's own folder."""
@@ -125,9 +125,7 @@ class Log:
             key: value if isinstance(value, (bool, int, float, str)) else str(value)
             for key, value in settings.items()
         }
-        self._writer.add_hparams(  # type: ignore[no-untyped-call]
-            flat, dict(results), run_name="."
-        )
+        self._writer.add_hparams(flat, dict(results), run_name=".")
 
     def say(self, line: str) -> None:
         """One line on the terminal, above the bar."""
@@ -139,7 +137,7 @@ class Log:
     def close(self) -> None:
         """Flush and close everything."""
         self.end_phase()
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def _forget_after(self, tick: int) -> None:
         """Drop the points of ticks that the resumed run will do again."""

@@ -27,7 +27,9 @@ FILE_ORDER = ["embedding"] + [f"{kind}_{gate}" for gate in "ifoc" for kind in "W
 FILE_ORDER += ["W_out", "b_out"]
 
 
-def make_oracle(vocabulary: int, length: int, embedding: int, hidden: int, seed: int) -> LSTMGenerator:
+def make_oracle(
+    vocabulary: int, length: int, embedding: int, hidden: int, seed: int
+) -> LSTMGenerator:
     """An LSTM whose parameters are all N(0, 1), the same for the same seed, frozen."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -65,9 +67,7 @@ def load_oracle(path: Path, length: int) -> LSTMGenerator:
             raise UserError(f"{name}: {key} has shape {array.shape}, expected {shape}")
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise UserError(f"{name}: {key} must hold finite floating-point numbers")
-    tensors = {
-        key: torch.from_numpy(arrays[key].astype(np.float32, copy=True)) for key in expected
-    }
+    tensors = {key: torch.from_numpy(arrays[key].astype(np.float32, copy=True)) for key in expected}
     oracle = LSTMGenerator(TextSpace(vocabulary, length), embedding=embedding, hidden=hidden)
 
     def stacked(kind: str) -> Tensor:
@@ -75,9 +75,10 @@ def load_oracle(path: Path, length: int) -> LSTMGenerator:
 
     with torch.no_grad():
         oracle.embedding.weight.copy_(tensors["embedding"])
-        oracle.rnn.weight_ih_l0.copy_(stacked("W"))
-        oracle.rnn.weight_hh_l0.copy_(stacked("U"))
-        oracle.rnn.bias_ih_l0.copy_(torch.cat([tensors[f"b_{gate}"] for gate in GATES]))
+        oracle.rnn.get_parameter("weight_ih_l0").copy_(stacked("W"))
+        oracle.rnn.get_parameter("weight_hh_l0").copy_(stacked("U"))
+        biases = torch.cat([tensors[f"b_{gate}"] for gate in GATES])
+        oracle.rnn.get_parameter("bias_ih_l0").copy_(biases)
         oracle.output.weight.copy_(tensors["W_out"].t())
         oracle.output.bias.copy_(tensors["b_out"])
     return oracle.requires_grad_(False)

@@ -116,7 +116,7 @@ def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any
 
 
 def _model(part: type) -> type[pydantic.BaseModel]:
-    annotations = typing.get_type_hints(part.__init__, include_extras=True)
+    annotations = typing.get_type_hints(inspect.unwrap(part).__init__, include_extras=True)
     if hasattr(part, "__dataclass_fields__"):  # a dataclass's __init__ has no Annotated
         annotations = typing.get_type_hints(part, include_extras=True)
     fields: dict[str, Any] = {

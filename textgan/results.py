@@ -209,8 +209,7 @@ def plot_curves(run: Run) -> bool:
     except ImportError:
         return False
     records = [
-        json.loads(line)
-        for line in (run.folder / "metrics.jsonl").read_text("utf-8").splitlines()
+        json.loads(line) for line in (run.folder / "metrics.jsonl").read_text("utf-8").splitlines()
     ]
     records = [record for record in records if record["phase"] != "discriminator"]
     epochs = sum(record["phase"] == "mle" for record in records)

@@ -1,14 +1,14 @@
 """A run's folder: everything that is needed to resume, sample, evaluate and share it.
 
-    config.json           every setting, defaults included
-    run.json              versions, machine, command, facts about the data
-    data.safetensors      the corpus as token ids, split
-    vocabulary.json       the words, where there are words
-    oracle.safetensors    the oracle's parameters, where there is an oracle
-    checkpoints/          the last two states of training
-    mle.safetensors       the generator at its best MLE epoch
-    metrics.jsonl         one line a tick; beside it TensorBoard's event files
-    results.json, curves.png, samples.txt      the end
+config.json           every setting, defaults included
+run.json              versions, machine, command, facts about the data
+data.safetensors      the corpus as token ids, split
+vocabulary.json       the words, where there are words
+oracle.safetensors    the oracle's parameters, where there is an oracle
+checkpoints/          the last two states of training
+mle.safetensors       the generator at its best MLE epoch
+metrics.jsonl         one line a tick; beside it TensorBoard's event files
+results.json, curves.png, samples.txt      the end
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any, Literal
 import filelock
 import numpy as np
 import torch
+from torch import Tensor
 
 import textgan
 from textgan import registry
@@ -264,7 +265,7 @@ def _make_folder(config: RunConfig, corpus: Corpus) -> Path:
 
 def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) -> None:
     parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, text in parts.items():
         part = {"tokens": text.tokens.int(), "sizes": text.sizes.int()}
         tensors |= with_prefix(name, part)

@@ -44,7 +44,7 @@ class Schedule(BaseModel):
 class Step(NamedTuple):
     """One thing to do.
 
-    tick: the running number of the epoch, turn or round it belongs to, from 1; `index` is its
+    tick: the running number of the epoch, turn or round it belongs to, from 1; `number` is its
     number within the phase, from 0. progress: from 0 to 1 over the rounds. evaluate: only of
     ticks.
     """
@@ -52,7 +52,7 @@ class Step(NamedTuple):
     do: Do
     phase: Phase
     tick: int
-    index: int
+    number: int
     progress: float = 0.0
     evaluate: bool = False
 
@@ -67,10 +67,10 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
     pairs = max(1, 2 * pool // schedule.batch_size)
     tick = 0
 
-    def turn(phase: Phase, index: int, progress: float) -> Iterator[Step]:
-        yield Step("fakes", phase, tick, index, progress)
+    def turn(phase: Phase, number: int, progress: float) -> Iterator[Step]:
+        yield Step("fakes", phase, tick, number, progress)
         for _ in range(schedule.k * pairs):
-            yield Step("discriminator", phase, tick, index, progress)
+            yield Step("discriminator", phase, tick, number, progress)
 
     for epoch in range(schedule.mle_epochs):
         tick += 1

@@ -132,9 +132,7 @@ def concatenate(texts: Sequence[Text]) -> Text:
         source=None
         if first.source is None
         else concatenate([text.source for text in texts if text.source is not None]),
-        labels=None
-        if first.labels is None
-        else torch.cat([_there(text.labels) for text in texts]),
+        labels=None if first.labels is None else torch.cat([_there(text.labels) for text in texts]),
     )
 
 

@@ -126,14 +126,14 @@ def _loop(run: Run, training: Training, log: Log) -> None:
                 phase = step.phase
                 log.phase(PHASE_NAMES[phase], totals[phase], done[phase])
             figures = training.do(step, log)
-            log.advance(f"{PHASE_NAMES[phase]} {step.index + 1}", figures)
+            log.advance(f"{PHASE_NAMES[phase]} {step.number + 1}", figures)
             if stop() or time.monotonic() - saved_at >= every:
                 training.save()
                 saved_at = time.monotonic()
             if stop():
                 log.end_phase()
                 raise Interrupted(
-                    f"stopped in {PHASE_NAMES[phase]} {step.index + 1}; everything is saved. "
+                    f"stopped in {PHASE_NAMES[phase]} {step.number + 1}; everything is saved. "
                     f"Go on with: textgan resume {run.folder}"
                 )
     training.save()
@@ -189,9 +189,8 @@ def update(
         value, metrics = backward(network, loss)
     norm = nn.utils.clip_grad_norm_(network.parameters(), clip or float("inf"))
     if not norm.isfinite():
-        raise NotFinite(
-            f"the {type(network).__name__}'s gradient is not finite (loss {float(value.detach()):g})"
-        )
+        name = type(network).__name__
+        raise NotFinite(f"the gradient of {name} is not finite (loss {float(value.detach()):g})")
     optimiser.step()
     return {"loss": value.detach(), "gradient_norm": norm.detach(), **metrics}
 
@@ -268,12 +267,11 @@ class Training:
     def do(self, step: Step, log: Log) -> dict[str, Tensor]:
         """Do one step of the plan."""
         try:
+            figures: dict[str, Tensor] = {}
             if step.do == "tick":
                 self._tick(step, log)
-                figures = {}
             elif step.do == "fakes":
                 self.fakes = self._draw_fakes(step.progress)
-                figures = {}
             elif step.do == "mle":
                 figures = self._mle()
             elif step.do == "discriminator":
@@ -282,7 +280,7 @@ class Training:
                 figures = self._generator(step.progress)
         except NotFinite as error:
             saved = checkpoints(self.run.folder)
-            where = f"{PHASE_NAMES[step.phase]} {step.index + 1}"
+            where = f"{PHASE_NAMES[step.phase]} {step.number + 1}"
             kept = f"the last good state is {saved[-1]}" if saved else "nothing was saved yet"
             raise NotFinite(
                 f"{error} in {where}; the weights are unchanged and {kept}. "
@@ -373,9 +371,9 @@ class Training:
             self._watch(step, found, log)
         if self.discriminator is not None and step.phase != "mle":
             figures |= self._accuracy(samples, step)
-        where = {"phase": step.phase, "index": step.index, "tick": step.tick, "step": self.done}
+        where = {"phase": step.phase, "number": step.number, "tick": step.tick, "step": self.done}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        log.tick(where, figures, f"{PHASE_NAMES[step.phase]} {step.index + 1}: {shown}")
+        log.tick(where, figures, f"{PHASE_NAMES[step.phase]} {step.number + 1}: {shown}")
         if samples is not None:
             log.samples(step.tick, self.run.corpus.decode(samples[:10]))
 
@@ -392,7 +390,7 @@ class Training:
             score = found["nll_oracle" if self.run.oracle is not None else "nll_valid"].value
             if self.best_mle is None or score < self.best_mle:
                 self.best_mle = score
-                facts = {"epoch": step.index + 1, "score": score}
+                facts = {"epoch": step.number + 1, "score": score}
                 path = self.run.folder / "mle.safetensors"
                 save_tensors(path, self.generator.state_dict(), facts)
             return
@@ -407,7 +405,7 @@ class Training:
             kind = message.split(":")[0].split()[0]
             if kind not in self.alarms:  # once a kind is enough for a reader
                 self.alarms.append(kind)
-                log.alarm(step.tick, f"round {step.index + 1}: {message}")
+                log.alarm(step.tick, f"round {step.number + 1}: {message}")
 
     @torch.no_grad()
     def _accuracy(self, samples: Text | None, step: Step) -> dict[str, float]:

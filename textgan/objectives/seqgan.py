@@ -82,7 +82,8 @@ class SeqGAN(Objective, name="seqgan"):
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
 
         def reward(text: Text, origin: Tensor) -> Tensor:
-            return discriminator(text).sigmoid()
+            score: Tensor = discriminator(text)
+            return score.sigmoid()
 
         with self._lagged(generator):
             values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)

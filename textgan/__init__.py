@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from textgan.errors import Interrupted, UserError
     from textgan.results import Results
     from textgan.run import open_run
-    from textgan.train import resume, train
+    from textgan.trainer import resume, train
 
 __version__ = "0.1.0"
 __all__ = ["Interrupted", "Results", "UserError", "open_run", "resume", "train"]
@@ -21,8 +21,8 @@ _homes = {
     "UserError": "errors",
     "Results": "results",
     "open_run": "run",
-    "resume": "train",
-    "train": "train",
+    "resume": "trainer",
+    "train": "trainer",
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     """Write tensors and JSON-able facts atomically, with a digest of both."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = json.dumps(facts, sort_keys=True)
-    digest = _digest(ready, header)
-    write_file(path, save(ready, {"facts": header, "digest": digest}))
+    signed = json.dumps({"digest": _digest(ready, header), "facts": header})
+    # one key, for safetensors writes several in no particular order: equal states, equal bytes
+    write_file(path, save(ready, {"textgan": signed}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -60,14 +60,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             names: list[str] = list(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
-            metadata: dict[str, str] = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError, struct.error) as error:
+            signed = json.loads((file.metadata() or {}).get("textgan", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} is missing, truncated or not a safetensors file: {error}"
         ) from None
-    if metadata.get("digest") != _digest(tensors, metadata.get("facts", "")):
+    header = signed.get("facts", "")
+    if signed.get("digest") != _digest(tensors, header):
         raise UserError(f"{path} was altered after it was written (its digest does not match)")
-    return tensors, json.loads(metadata["facts"])
+    return tensors, json.loads(header)
 
 
 def _digest(tensors: Mapping[str, Tensor], header: str) -> str:

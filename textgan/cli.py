@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from textgan.errors import Interrupted, UserError
+
+# click's UsageError, wherever this version of typer keeps its click
+_UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
 
 app = typer.Typer(
     name="textgan",
@@ -84,7 +86,7 @@ def train(
     """Train a generator and print how good it became."""
     from textgan.config import make_config
     from textgan.run import create_run
-    from textgan.train import train_run
+    from textgan.trainer import train_run
 
     config = make_config(target, overrides or [])
     flags = {"data.file": data, "data.tokens": tokens, "seed": seed, "device": device}
@@ -104,7 +106,7 @@ def resume(
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped."""
     from textgan.run import open_run
-    from textgan.train import train_run
+    from textgan.trainer import train_run
 
     typer.echo(f"\n{train_run(open_run(run, device))}")
 
@@ -247,13 +249,13 @@ def main() -> None:
     except UserError as error:
         _say(str(error))
         sys.exit(2)
-    except click.ClickException as error:
-        _say(f"{error.format_message()} (see textgan --help)")
+    except _UsageError as error:
+        _say(f"{error.format_message()} (see textgan --help)")  # type: ignore[attr-defined]
         sys.exit(2)
     except Interrupted as stopped:
         _say(str(stopped))
         sys.exit(130)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("stopped at once; the last checkpoint stands")
         sys.exit(130)
     except BrokenPipeError:

@@ -31,7 +31,7 @@ KNOWN = (
         "data/captions.txt of this repository",
         "MIT",
         "textgan train seqgan --data data/captions.txt",
-        "CAPTIONS_SHA",
+        "bec0ceae590261127d3cb27bf2b191a0d4d12fca1788c86c6edb3223e1ce813f",
     ),
     Known(
         "coco-train",

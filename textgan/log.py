@@ -48,18 +48,16 @@ LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to d
 class Log:
     """Writes what it is told to the run's folder and to the terminal; decides nothing."""
 
-    def __init__(self, folder: Path, resumed_tick: int, quiet: bool) -> None:
+    def __init__(self, folder: Path, ticks_done: int, quiet: bool) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
         self.quiet = quiet
         self._records = folder / "metrics.jsonl"
-        if resumed_tick:
-            self._forget_after(resumed_tick)
-        self._writer = SummaryWriter(
-            str(folder), purge_step=resumed_tick + 1 if resumed_tick else None
-        )
-        if not resumed_tick:
+        self._forget_after(ticks_done)
+        again = any(folder.glob("events.out.tfevents.*"))
+        self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
+        if not again:
             self._writer.add_custom_scalars(LAYOUT)
         self._bar: tqdm[Any] | None = None
         self._drawn = 0.0
@@ -112,7 +110,6 @@ class Log:
         """Texts, as one reads them."""
         quoted = "\n\n".join(line or "(empty)" for line in lines)
         self._writer.add_text("samples", quoted, tick)
-        self._writer.flush()
 
     def alarm(self, tick: int, message: str) -> None:
         """A warning, on the terminal and in TensorBoard."""
@@ -133,6 +130,10 @@ class Log:
             stream: TextIO = sys.stderr
             tqdm.write(line, file=stream)
             stream.flush()
+
+    def flush(self) -> None:
+        """Put on disk what was logged; called with every checkpoint, so that they agree."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Flush and close everything."""

@@ -117,26 +117,31 @@ def _loop(run: Run, training: Training, log: Log) -> None:
     every = run.config.checkpoint_seconds
     phase: Phase | None = None
     saved_at = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved_at
+        log.flush()
+        training.save()
+        saved_at = time.monotonic()
+
     with _stop_requests() as stop:
         for step in islice(steps(), training.done, None):
             if step.phase != phase:
                 if phase is not None:
-                    training.save()
-                    saved_at = time.monotonic()
+                    save()
                 phase = step.phase
                 log.phase(PHASE_NAMES[phase], totals[phase], done[phase])
             figures = training.do(step, log)
             log.advance(f"{PHASE_NAMES[phase]} {step.number + 1}", figures)
             if stop() or time.monotonic() - saved_at >= every:
-                training.save()
-                saved_at = time.monotonic()
+                save()
             if stop():
                 log.end_phase()
                 raise Interrupted(
                     f"stopped in {PHASE_NAMES[phase]} {step.number + 1}; everything is saved. "
                     f"Go on with: textgan resume {run.folder}"
                 )
-    training.save()
+    save()
     log.end_phase()
 
 
@@ -357,7 +362,7 @@ class Training:
 
     def _tick(self, step: Step, log: Log) -> None:
         """Log the means of what was trained, and measure the generator where the plan says so."""
-        figures = {name: total / count for name, (total, count) in self.sums.items()}
+        figures = {name: total / count for name, (total, count) in sorted(self.sums.items())}
         self.sums = {}
         self.ticks_done = step.tick
         samples: Text | None = None

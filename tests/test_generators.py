@@ -1,0 +1,381 @@
+import pytest
+import torch
+from torch import Tensor
+from worlds import (
+    FIXED,
+    VARIABLE,
+    WORLDS,
+    Uniform,
+    agree,
+    counts_of,
+    enumerate_texts,
+    gradient,
+    log_probs,
+    one_hot,
+    probabilities,
+    same,
+    small_generator,
+)
+
+from textgan import generators, registry
+from textgan.generators import (
+    AutoregressiveGenerator,
+    GRUGenerator,
+    LSTMGenerator,
+    RecurrentGenerator,
+    TokenEmbedding,
+    draw_texts,
+)
+from textgan.losses import nll, policy_gradient
+from textgan.sampling import greedy, softmax
+from textgan.text import START, Text, TextSpace
+
+worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+depths = pytest.mark.parametrize("layers", [1, 2])
+networks = pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in registry.names("generator")
+        if issubclass(registry.find("generator", name), AutoregressiveGenerator)
+    ],
+)
+
+
+def test_the_recurrent_generators_are_registered() -> None:
+    assert registry.find("generator", "lstm") is LSTMGenerator
+    assert registry.find("generator", "gru") is GRUGenerator
+
+
+def stepped(generator: AutoregressiveGenerator, symbols: Tensor) -> Tensor:
+    """Logits (B, T, V), reading one symbol after another."""
+    state = generator.start(len(symbols))
+    symbol = torch.full((len(symbols),), START)
+    if symbols.is_floating_point():
+        symbol = torch.nn.functional.one_hot(symbol, symbols.shape[2]).double()
+    logits = []
+    for position in range(symbols.shape[1]):
+        each, state = generator.step(symbol, state)
+        logits.append(each)
+        symbol = symbols[:, position]
+    return torch.stack(logits, 1)
+
+
+@worlds
+@networks
+@depths
+def test_teacher_forcing_agrees_with_stepping(space: TextSpace, name: str, layers: int) -> None:
+    generator, texts = small_generator(space, name, layers=layers), enumerate_texts(space)
+    logits = generator(texts)
+    assert logits.shape == (*texts.tokens.shape, space.vocabulary)
+    assert same(logits, stepped(generator, texts.tokens))
+    mixed = torch.rand(4, space.length, space.vocabulary, dtype=torch.float64).softmax(2)
+    relaxed = Text(mixed.argmax(2), torch.full((4,), space.length), mixed)
+    assert same(generator(relaxed), stepped(generator, mixed))
+
+
+@worlds
+@networks
+@depths
+def test_a_token_sees_only_those_before_it(space: TextSpace, name: str, layers: int) -> None:
+    generator = small_generator(space, name, layers=layers)
+    tokens = torch.full((1, space.length), 2)
+    before = generator(Text.full(tokens))
+    for position in range(space.length):
+        other = tokens.clone()
+        other[0, position] = 1
+        after = generator(Text.full(other))
+        assert same(after[:, : position + 1], before[:, : position + 1])
+        if position + 1 < space.length:
+            assert not same(after[:, position + 1 :], before[:, position + 1 :])
+
+
+@worlds
+@networks
+@depths
+def test_rows_that_are_not_relaxed_score_like_tokens(
+    space: TextSpace, name: str, layers: int
+) -> None:
+    generator, texts = small_generator(space, name, layers=layers), enumerate_texts(space)
+    assert same(generator(one_hot(texts, space)), generator(texts))
+    assert same(generator.log_prob(one_hot(texts, space)), generator.log_prob(texts))
+
+
+@worlds
+@networks
+@depths
+def test_the_state_is_batch_first(space: TextSpace, name: str, layers: int) -> None:
+    generator = small_generator(space, name, layers=layers)
+    symbol = torch.tensor([0, 1, 2, 2])
+    _, state = generator.step(symbol, generator.start(4))
+    assert all(len(part) == 4 for part in state)
+    chosen = torch.tensor([3, 0])  # forking a hypothesis is indexing
+    logits, _ = generator.step(symbol[chosen], tuple(part[chosen] for part in state))
+    of_all, _ = generator.step(symbol, state)
+    assert same(logits, of_all[chosen])
+
+
+@worlds
+@networks
+@depths
+def test_log_probabilities_are_those_of_a_distribution(
+    space: TextSpace, name: str, layers: int
+) -> None:
+    generator, texts = small_generator(space, name, layers=layers), enumerate_texts(space)
+    chances = generator.score(texts).exp()
+    assert abs(chances.sum().item() - 1) < 1e-12
+    assert same(chances, probabilities(generator, texts))
+    assert chances.max() > 1.3 * chances.mean()  # not merely the uniform one
+
+
+def test_a_uniform_generator_has_the_log_probabilities_it_should() -> None:
+    fixed, variable = Uniform(FIXED), Uniform(VARIABLE)
+    three = torch.tensor(3.0, dtype=torch.float64).log()
+    assert same(fixed.score(enumerate_texts(FIXED)), -3 * three.expand(27))
+    texts = enumerate_texts(VARIABLE)
+    assert same(variable.score(texts), -three * texts.sizes)
+
+
+@networks
+def test_scores_do_not_depend_on_the_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, texts = small_generator(VARIABLE, name), enumerate_texts(VARIABLE)
+    whole = generator.score(texts)
+    assert not whole.requires_grad
+    monkeypatch.setattr(generators, "SCORED_AT_ONCE", 4 * 12)  # four texts of 3 * 4 logits
+    assert same(generator.score(texts), whole)
+    monkeypatch.setattr(generators, "SCORED_AT_ONCE", 1)
+    assert same(generator.score(texts), whole)
+
+
+@networks
+def test_padding_has_probability_zero_and_is_never_written(name: str) -> None:
+    generator, texts = small_generator(VARIABLE, name), enumerate_texts(VARIABLE)
+    assert not generator(texts).softmax(2)[:, :, START].any()
+    generator.output.bias.data[START] = 100.0  # however much it would like to
+    assert not generator(texts).softmax(2)[:, :, START].any()
+    sample = draw_texts(generator, 3000)
+    assert (sample.tokens[sample.mask] != START).all()
+    assert (sample.tokens[~sample.mask] == START).all()
+    with torch.no_grad():
+        relaxed = generator.sample(5, choose=softmax)
+    assert relaxed.rows is not None
+    assert not relaxed.rows[:, :, START].any()
+
+
+@worlds
+@networks
+def test_samples_have_the_frequencies_that_scores_say(space: TextSpace, name: str) -> None:
+    generator, texts = small_generator(space, name, layers=2), enumerate_texts(space)
+    sample = draw_texts(generator, 30_000)
+    assert agree(counts_of(sample, space), probabilities(generator, texts))
+    again = Text.ended(sample.tokens, space)
+    assert torch.equal(again.sizes, sample.sizes)
+    assert sample.tokens.shape == (30_000, space.length)
+    other = small_generator(space, name, layers=2, seed=1)
+    assert not agree(counts_of(sample, space), probabilities(other, texts))
+
+
+@worlds
+@networks
+@pytest.mark.parametrize("given", [1, 2])
+def test_a_prefix_is_kept_marked_and_continued(space: TextSpace, name: str, given: int) -> None:
+    generator, texts = small_generator(space, name), enumerate_texts(space)
+    prefix = torch.tensor([[2, 2]])[:, :given]
+    with torch.no_grad():
+        sample = generator.sample(20_000, prefix=prefix.expand(20_000, -1))
+    assert sample.given == given
+    assert (sample.tokens[:, :given] == prefix).all()
+    chances = probabilities(generator, texts) * (texts.tokens[:, :given] == prefix).all(1)
+    assert agree(counts_of(sample, space), chances / chances.sum())
+
+
+def test_a_prefix_of_all_tokens_is_the_text() -> None:
+    prefix = enumerate_texts(FIXED).tokens
+    sample = small_generator(FIXED).sample(27, prefix=prefix)
+    assert torch.equal(sample.tokens, prefix)
+    assert sample.given == 3
+
+
+def test_a_prefix_that_has_ended_is_not_continued() -> None:
+    prefix = torch.tensor([[2, 1], [1, 2], [3, 3]])
+    sample = small_generator(VARIABLE).sample(3, prefix=prefix)
+    assert sample.tokens[:2].tolist() == [[2, 1, 0], [1, 0, 0]]
+    assert sample.sizes.tolist() == [2, 1, 3]
+
+
+@worlds
+@networks
+def test_a_relaxed_text_may_continue_a_prefix(space: TextSpace, name: str) -> None:
+    generator = small_generator(space, name)
+    last = space.vocabulary - 1
+    prefix = torch.tensor([[2, last], [last, 2]])
+    sample = generator.sample(2, choose=softmax, prefix=prefix)
+    assert sample.rows is not None
+    assert sample.rows.shape == (2, space.length, space.vocabulary)
+    assert torch.equal(sample.rows[:, :2].argmax(2), prefix)
+    whole = Text.full(torch.cat([prefix, prefix[:, :1]], 1))
+    assert same(sample.rows[:, 2], generator(whole).softmax(2)[:, 2])
+
+
+@networks
+def test_without_a_prefix_nothing_is_given(name: str) -> None:
+    assert small_generator(FIXED, name).sample(2).given == 0
+
+
+@worlds
+@networks
+def test_greedy_texts_are_made_of_the_likeliest_tokens(space: TextSpace, name: str) -> None:
+    generator = small_generator(space, name)
+    sample = generator.sample(2, choose=greedy)
+    likeliest = generator(sample).argmax(2)
+    assert torch.equal(sample.tokens[sample.mask], likeliest[sample.mask])
+    assert torch.equal(sample.tokens[0], sample.tokens[1])
+
+
+@worlds
+@networks
+def test_relaxed_texts_are_differentiable_and_have_no_length(space: TextSpace, name: str) -> None:
+    generator = small_generator(space, name)
+    sample = generator.sample(4, choose=softmax)
+    assert sample.rows is not None
+    assert sample.rows.shape == (4, space.length, space.vocabulary)
+    assert same(sample.rows.sum(2), torch.ones(4, space.length, dtype=torch.float64))
+    assert torch.equal(sample.tokens, sample.rows.argmax(2))
+    assert sample.sizes.tolist() == [space.length] * 4
+    sample.rows.square().sum().backward()
+    for parameter in generator.parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad
+        assert parameter.grad is None or parameter.grad.any()
+
+
+@networks
+def test_the_gradient_of_a_relaxed_text_is_right(name: str) -> None:
+    generator = small_generator(FIXED, name)
+    weight = generator.output.bias
+
+    def judged() -> Tensor:
+        rows = generator.sample(1, choose=softmax).rows
+        assert rows is not None
+        return (rows.sin() * torch.arange(9.0).view(3, 3)).sum()
+
+    (slope,) = torch.autograd.grad(judged(), weight)
+    step = 1e-6
+    with torch.no_grad():
+        weight[1] += step
+        high = judged()
+        weight[1] -= 2 * step
+        low = judged()
+    assert abs(((high - low) / (2 * step) - slope[1]).item()) < 1e-8
+
+
+@networks
+def test_nothing_is_recorded_without_gradients(name: str) -> None:
+    generator = small_generator(VARIABLE, name)
+    with torch.no_grad():
+        sample = generator.sample(3, choose=softmax)
+        assert not generator.score(enumerate_texts(VARIABLE)).requires_grad
+    assert sample.rows is not None
+    assert not sample.rows.requires_grad
+    drawn = draw_texts(generator, 3, softmax)
+    assert drawn.rows is not None
+    assert not drawn.rows.requires_grad
+    assert torch.is_grad_enabled()
+
+
+def test_drawing_many_texts_goes_in_pieces_and_keeps_the_labels() -> None:
+    generator = Uniform(FIXED)
+    labels = torch.arange(5000)
+    text = draw_texts(generator, 5000, labels=labels)
+    assert generator.steps == 2 * FIXED.length
+    assert text.tokens.shape == (5000, 3)
+    assert text.labels is not None
+    assert torch.equal(text.labels, labels)
+
+
+@networks
+@pytest.mark.parametrize("width", [4, 9])
+def test_padding_changes_no_likelihood_and_no_gradient(name: str, width: int) -> None:
+    generator, texts = small_generator(VARIABLE, name, layers=2), enumerate_texts(VARIABLE)
+    longer = texts.padded(width)
+    assert same(
+        generator.log_prob(longer)[:, :3][texts.mask], generator.log_prob(texts)[texts.mask]
+    )
+    assert same(generator.score(longer), generator.score(texts))
+    weights = torch.rand(15, width, dtype=torch.float64)
+    for reduction in ("sum", "mean_sentence", "mean_token"):
+        plain = [
+            nll(generator.log_prob(texts), texts.mask, reduction),
+            policy_gradient(generator.log_prob(texts), weights[:, :3], texts.mask, reduction),
+        ]
+        padded = [
+            nll(generator.log_prob(longer), longer.mask, reduction),
+            policy_gradient(generator.log_prob(longer), weights, longer.mask, reduction),
+        ]
+        for a, b in zip(plain, padded, strict=True):
+            assert same(a, b)
+            assert same(gradient(a, generator), gradient(b, generator))
+
+
+@networks
+def test_what_stands_at_padding_does_not_matter(name: str) -> None:
+    generator, texts = small_generator(VARIABLE, name), enumerate_texts(VARIABLE)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    a, b = log_probs(generator, texts), log_probs(generator, scribbled)
+    assert same(a, b)
+    assert same(gradient(a.sum(), generator), gradient(b.sum(), generator))
+
+
+@worlds
+@networks
+def test_maximum_likelihood_finds_the_distribution_of_the_data(space: TextSpace, name: str) -> None:
+    # where the generator already is the data, the gradient of the expected nll is zero
+    generator, texts = small_generator(space, name), enumerate_texts(space)
+    chances = probabilities(generator, texts)
+    at_itself = gradient(-(chances * log_probs(generator, texts)).sum(), generator)
+    assert at_itself.abs().max() < 1e-12
+    elsewhere = gradient(-(chances.flip(0) * log_probs(generator, texts)).sum(), generator)
+    assert elsewhere.norm() > 1e-2
+
+
+def test_parameters_start_as_the_paper_has_them() -> None:
+    lstm = registry.build("generator", "lstm", {}, TextSpace(5000, 20))
+    assert isinstance(lstm, LSTMGenerator)
+    for name, parameter in lstm.named_parameters():
+        if "bias_hh" in name:  # one bias vector a gate
+            assert not parameter.any()
+            assert not parameter.requires_grad
+        elif parameter.numel() >= 128:
+            assert abs(parameter.std().item() - 0.1) < 0.03
+            assert abs(parameter.mean().item()) < 0.03
+    trained = sum(part.numel() for part in lstm.parameters() if part.requires_grad)
+    assert trained == 5000 * 32 + 4 * (32 * 32 + 32 * 32 + 32) + 32 * 5000 + 5000
+
+
+@worlds
+@networks
+def test_dropout_is_on_only_when_asked_for(space: TextSpace, name: str) -> None:
+    generator = small_generator(space, name, dropout=0.5)
+    assert isinstance(generator, RecurrentGenerator)
+    texts = enumerate_texts(space)
+    assert torch.equal(generator(texts), generator(texts))
+    generator.dropout.train()
+    assert not torch.equal(generator(texts), generator(texts))
+
+
+@networks
+def test_a_text_is_embedded_by_one_call(name: str) -> None:
+    # perturbations of the embedding hook into it: T calls would be T perturbations
+    generator = small_generator(VARIABLE, name)
+    calls: list[tuple[int, ...]] = []
+    generator.embedding.register_forward_hook(lambda *hook: calls.append(tuple(hook[2].shape)))
+    generator(enumerate_texts(VARIABLE))
+    generator(one_hot(enumerate_texts(VARIABLE), VARIABLE))
+    assert calls == [(15, 3, 3)] * 2
+
+
+def test_an_embedding_mixes_its_table() -> None:
+    embedding = TokenEmbedding(4, 2).double()
+    tokens = torch.tensor([[3, 0], [1, 2]])
+    assert same(embedding(tokens), embedding.weight[tokens])
+    rows = torch.tensor([[0.25, 0.75, 0, 0]], dtype=torch.float64)
+    assert same(embedding(rows)[0], 0.25 * embedding.weight[0] + 0.75 * embedding.weight[1])

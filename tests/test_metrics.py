@@ -1,0 +1,160 @@
+"""Measures against closed forms, intervals against simulation."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toys import TOY
+
+import textgan
+from textgan.generators import LSTMGenerator, draw_texts
+from textgan.metrics import (
+    Estimate,
+    accuracy,
+    bootstrap,
+    measure,
+    nll_per_token,
+    sample_warnings,
+    seeded,
+    uniform_nll,
+    unique_share,
+)
+from textgan.oracle import make_oracle, oracle_corpus
+from textgan.text import Text, TextSpace
+
+
+def test_nll_is_per_token_and_leaves_padding_out() -> None:
+    space = TextSpace(5, 4, eos=1)
+    model = LSTMGenerator(space).double()
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)  # uniform over the four tokens that may be written
+    text = Text(torch.tensor([[2, 1, 0, 0], [2, 3, 4, 1]]), torch.tensor([2, 4]))
+    assert nll_per_token(model, text).value == pytest.approx(math.log(4), abs=1e-12)
+    assert nll_per_token(model, text.padded(9)).value == pytest.approx(math.log(4), abs=1e-12)
+    assert uniform_nll(space) == pytest.approx(math.log(4))
+    assert uniform_nll(TextSpace(5, 4)) == pytest.approx(math.log(5))
+
+
+def test_nll_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
+    found = bootstrap(np.array([1.0, 10.0]), np.array([1.0, 2.0]), 0)
+    assert found == Estimate(11 / 3)
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
+    dice = np.random.default_rng(0)
+    inside = 0
+    for trial in range(300):
+        sizes = dice.integers(1, 9, 100).astype(float)
+        totals = dice.normal(2 * sizes, 1.0)  # two nats per token
+        found = bootstrap(totals, sizes, 200, seed=trial)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low < found.value < found.high
+        inside += found.low <= 2 <= found.high
+    assert 0.91 <= inside / 300 <= 0.98
+
+
+def test_bootstrap_width_is_that_of_the_normal_approximation() -> None:
+    values = np.random.default_rng(1).normal(5, 2, 4000)
+    found = bootstrap(values, np.ones(4000), 1000)
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * 2 / math.sqrt(4000), rel=0.08)
+    with pytest.raises(ValueError, match="no sentences"):
+        bootstrap(np.array([]), np.array([]), 10)
+
+
+def test_entropy_of_a_generator_is_that_of_its_distribution() -> None:
+    generator = make_oracle(4, 3, 4, 4, seed=0).double()
+    tokens = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    log_prob = generator.score(Text.full(tokens))
+    exact = -(log_prob.exp() * log_prob).sum().item() / 3
+    with seeded(0, torch.device("cpu")):
+        found = nll_per_token(generator, draw_texts(generator, 4000), 500)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < exact < found.high
+
+
+def test_measure_leaves_random_numbers_and_the_generator_alone() -> None:
+    oracle = make_oracle(9, 5, 4, 4, seed=0)
+    corpus = oracle_corpus(oracle, 30, 20, 0, {})
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, text = measure(oracle, corpus, oracle, samples=50, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+    second, again = measure(oracle, corpus, oracle, samples=50, seed=1)
+    assert first == second
+    assert torch.equal(text.tokens, again.tokens)
+    # the oracle as a generator: its NLL under itself is its entropy, on the same samples
+    assert first["nll_oracle"] == first["entropy"]
+
+
+def test_a_temperature_leaves_out_what_would_mix_two_distributions() -> None:
+    oracle = make_oracle(9, 5, 4, 4, seed=0)
+    corpus = oracle_corpus(oracle, 30, 20, 0, {})
+    cold, _ = measure(oracle, corpus, oracle, samples=200, seed=1, temperature=0.5)
+    warm, _ = measure(oracle, corpus, oracle, samples=200, seed=1)
+    assert cold["nll_oracle"].value < warm["nll_oracle"].value
+    assert "nll_test" in warm
+    assert "nll_test" not in cold
+    assert "entropy" not in cold
+
+
+def test_accuracy_weighs_both_sides_equally() -> None:
+    assert accuracy(torch.tensor([1.0, 2.0]), torch.tensor([-1.0])) == 1.0
+    assert accuracy(torch.tensor([1.0, -2.0]), torch.tensor([-1.0])) == 0.75
+    assert accuracy(torch.tensor([1.0] * 9), torch.tensor([1.0])) == 0.5
+
+
+def test_unique_share() -> None:
+    text = Text.full(torch.tensor([[1, 2], [1, 2], [2, 1], [2, 2]]))
+    assert unique_share(text) == 0.75
+
+
+def test_alarms_name_collapse_and_numbers_too_good() -> None:
+    def found(unique: float, entropy: float, oracle: float) -> list[str]:
+        return sample_warnings(
+            {
+                "unique": Estimate(unique),
+                "entropy": Estimate(entropy),
+                "nll_oracle": Estimate(oracle),
+            },
+            unique_alarm=0.5,
+            entropy_alarm=0.5,
+            mle_entropy=4.0,
+            oracle_entropy=3.0,
+        )
+
+    assert found(0.9, 3.0, 3.5) == []
+    assert "30%" in found(0.3, 3.0, 3.5)[0]
+    assert "1.90" in found(0.9, 1.9, 3.5)[0]
+    assert "below the oracle's own entropy" in found(0.9, 3.0, 2.9)[0]
+
+
+def test_a_collapsing_run_raises_the_alarm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = TOY | {"evaluation.unique_alarm": 1.0, "oracle.length": 2, "schedule.rounds": 3}
+    settings |= {"discriminator.sizes": [1], "discriminator.counts": [4]}
+    results = textgan.train("seqgan", out=tmp_path / "run", **settings)
+    err = capsys.readouterr().err
+    assert err.count("collapse: only") == 1  # once is enough
+    assert any("collapse" in warning for warning in results.warnings)
+
+
+def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
+    content = json.loads((tmp_path / "run/results.json").read_text())
+    assert content == json.loads(json.dumps(results.to_dict()))
+    shown = str(results)
+    for row in results.rows.values():
+        for key in ("nll_oracle", "nll_test"):
+            assert str(row[key]) in shown
+    oracle, random = results.rows["oracle"], results.rows["random tokens"]
+    assert oracle["nll_oracle"].value < results.rows["seqgan, last"]["nll_oracle"].value
+    assert random["nll_test"].value == pytest.approx(math.log(20))

@@ -1,0 +1,148 @@
+import pytest
+import torch
+from worlds import FIXED, VARIABLE, enumerate_texts, one_hot
+
+from textgan.text import START, Text, TextSpace, concatenate
+
+
+def labelled() -> Text:
+    """Three sentences with everything that a Text can hold."""
+    tokens = torch.tensor([[2, 1, 0], [3, 2, 1], [1, 0, 0]])
+    source = Text.full(torch.tensor([[5, 6], [7, 8], [9, 9]]))
+    rows = torch.arange(36.0).view(3, 3, 4)
+    return Text(tokens, torch.tensor([2, 3, 1]), rows, source, torch.tensor([0, 1, 2]), given=1)
+
+
+def test_the_start_token_is_zero() -> None:
+    assert START == 0
+
+
+def test_full_text_is_real_everywhere() -> None:
+    text = Text.full(torch.tensor([[0, 1], [2, 0], [1, 1]]))
+    assert text.sizes.tolist() == [2, 2, 2]
+    assert text.mask.all()
+    assert len(text) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "tokens", "size"),
+    [
+        ([2, 3, 2], [2, 3, 2], 3),  # cut off
+        ([2, 3, 1], [2, 3, 1], 3),  # ends exactly at the last place
+        ([2, 1, 3], [2, 1, 0], 2),
+        ([1, 1, 2], [1, 0, 0], 1),
+        ([1, 2, 1], [1, 0, 0], 1),  # only the first end counts
+    ],
+)
+def test_a_sentence_stops_at_its_first_end(
+    written: list[int], tokens: list[int], size: int
+) -> None:
+    text = Text.ended(torch.tensor([written]), VARIABLE)
+    assert text.tokens.tolist() == [tokens]
+    assert text.sizes.tolist() == [size]
+    assert text.mask.tolist() == [[position < size for position in range(3)]]
+
+
+def test_without_an_end_token_nothing_ends() -> None:
+    tokens = torch.tensor([[1, 0, 2], [0, 0, 0]])
+    text = Text.ended(tokens, TextSpace(3, 3))
+    assert torch.equal(text.tokens, tokens)
+    assert text.sizes.tolist() == [3, 3]
+
+
+def test_the_worlds_have_as_many_texts_as_they_should() -> None:
+    fixed, variable = enumerate_texts(FIXED), enumerate_texts(VARIABLE)
+    assert len(fixed) == len(torch.unique(fixed.tokens, dim=0)) == 27
+    assert len(variable) == len(torch.unique(variable.tokens, dim=0)) == 15
+    assert variable.sizes.bincount().tolist() == [0, 1, 2, 12]
+    again = Text.ended(variable.tokens, VARIABLE)
+    assert torch.equal(again.tokens, variable.tokens)
+    assert torch.equal(again.sizes, variable.sizes)
+
+
+def test_symbols_are_rows_where_there_are_rows() -> None:
+    text = enumerate_texts(FIXED)
+    assert text.symbols is text.tokens
+    relaxed = one_hot(text, FIXED)
+    assert relaxed.symbols is relaxed.rows
+
+
+def test_indexing_takes_everything_that_belongs_to_a_sentence() -> None:
+    text = labelled()
+    for index in (torch.tensor([2, 0]), slice(1, 3)):
+        part = text[index]
+        assert torch.equal(part.tokens, text.tokens[index])
+        assert torch.equal(part.sizes, text.sizes[index])
+        assert part.rows is not None and text.rows is not None
+        assert torch.equal(part.rows, text.rows[index])
+        assert part.source is not None and text.source is not None
+        assert torch.equal(part.source.tokens, text.source.tokens[index])
+        assert part.labels is not None and text.labels is not None
+        assert torch.equal(part.labels, text.labels[index])
+        assert part.given == 1
+
+
+def test_repeating_keeps_copies_of_a_sentence_together() -> None:
+    text = labelled().repeat(3)
+    assert text.sizes.tolist() == [2, 2, 2, 3, 3, 3, 1, 1, 1]
+    assert text.labels is not None
+    assert text.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert text.source is not None
+    assert text.source.tokens[:, 0].tolist() == [5, 5, 5, 7, 7, 7, 9, 9, 9]
+
+
+def test_splitting_then_concatenating_gives_the_batch_back() -> None:
+    text = labelled()
+    pieces = text.split(2)
+    assert [len(piece) for piece in pieces] == [2, 1]
+    whole = concatenate(pieces)
+    assert torch.equal(whole.tokens, text.tokens)
+    assert torch.equal(whole.sizes, text.sizes)
+    assert whole.rows is not None and text.rows is not None
+    assert torch.equal(whole.rows, text.rows)
+    assert whole.source is not None and text.source is not None
+    assert torch.equal(whole.source.tokens, text.source.tokens)
+    assert torch.equal(whole.source.sizes, text.source.sizes)
+    assert whole.labels is not None and text.labels is not None
+    assert torch.equal(whole.labels, text.labels)
+    assert whole.given == text.given
+
+
+def test_concatenating_plain_text_adds_nothing() -> None:
+    plain = enumerate_texts(VARIABLE)
+    twice = concatenate([plain, plain])
+    assert torch.equal(twice.tokens, torch.cat([plain.tokens, plain.tokens]))
+    assert (twice.rows, twice.source, twice.labels) == (None, None, None)
+
+
+def test_concatenating_refuses_rows_that_only_some_have() -> None:
+    text = enumerate_texts(FIXED)
+    with pytest.raises(ValueError, match="only some have rows"):
+        concatenate([one_hot(text, FIXED), text])
+
+
+def test_padding_adds_positions_that_are_not_real() -> None:
+    text = enumerate_texts(VARIABLE)
+    longer = text.padded(5)
+    assert longer.tokens.shape == (15, 5)
+    assert torch.equal(longer.tokens[:, :3], text.tokens)
+    assert not longer.tokens[:, 3:].any()
+    assert torch.equal(longer.sizes, text.sizes)
+    assert not longer.mask[:, 3:].any()
+    assert torch.equal(text.padded(3).tokens, text.tokens)
+
+
+def test_padding_is_refused_where_it_would_lose_or_invent() -> None:
+    with pytest.raises(ValueError, match="fewer tokens"):
+        enumerate_texts(VARIABLE).padded(2)
+    with pytest.raises(ValueError, match="relaxed"):
+        one_hot(enumerate_texts(FIXED), FIXED).padded(4)
+
+
+def test_moving_to_a_device_leaves_nothing_behind() -> None:
+    moved = labelled().to(torch.device("meta"))
+    assert moved.rows is not None and moved.source is not None and moved.labels is not None
+    parts = [moved.tokens, moved.sizes, moved.rows, moved.labels]
+    parts += [moved.source.tokens, moved.source.sizes]
+    assert {part.device.type for part in parts} == {"meta"}
+    assert moved.given == 1

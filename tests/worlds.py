@@ -1,0 +1,186 @@
+"""Worlds so small that every text can be written down, and what is exactly true in them.
+
+Everything is float64, so that an identity holds to about 1e-12 or does not hold.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textgan import registry
+from textgan.discriminators import Discriminator
+from textgan.generators import AutoregressiveGenerator
+from textgan.sampling import State
+from textgan.text import Text, TextSpace
+
+FIXED = TextSpace(3, 3)  # 27 texts of three tokens
+VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
+WORLDS = (FIXED, VARIABLE)
+TIGHT = 1e-12
+
+
+def enumerate_texts(space: TextSpace) -> Text:
+    """Every text of a space, once."""
+    lowest = 0 if space.eos is None else 1
+    writing: list[tuple[int, ...]] = [()]
+    finished: list[tuple[int, ...]] = []
+    for _ in range(space.length):
+        longer = [(*text, token) for text in writing for token in range(lowest, space.vocabulary)]
+        finished += [text for text in longer if text[-1] == space.eos]
+        writing = [text for text in longer if text[-1] != space.eos]
+    return texts_of(space, finished + writing)
+
+
+def texts_of(space: TextSpace, sentences: list[tuple[int, ...]]) -> Text:
+    """Sentences, end token included, as a batch."""
+    rows = [(*text, *[0] * (space.length - len(text))) for text in sentences]
+    return Text(torch.tensor(rows), torch.tensor([len(text) for text in sentences]))
+
+
+def one_hot(text: Text, space: TextSpace) -> Text:
+    """The same sentences as rows that are not relaxed at all."""
+    rows = nn.functional.one_hot(text.tokens, space.vocabulary).double()
+    return Text(text.tokens, torch.full_like(text.sizes, text.tokens.shape[1]), rows)
+
+
+def build(kind: registry.Kind, name: str, space: TextSpace, seed: int = 0, **settings: Any) -> Any:
+    """A registered network in float64, dropout off, told what it knows of the settings."""
+    known = {setting.name for setting in registry.settings(registry.find(kind, name))}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        told = {key: value for key, value in settings.items() if key in known}
+        return registry.build(kind, name, told, space).double().eval()
+
+
+def small_generator(
+    space: TextSpace, name: str = "lstm", seed: int = 0, **settings: Any
+) -> AutoregressiveGenerator:
+    """A generator with opinions: its texts are far from equally probable."""
+    usual = {"embedding": 3, "hidden": 4, "init": 0.7}
+    generator: AutoregressiveGenerator = build("generator", name, space, seed, **usual | settings)
+    return generator
+
+
+def small_discriminator(
+    space: TextSpace, name: str = "cnn", seed: int = 0, **settings: Any
+) -> Discriminator:
+    """A discriminator whose filters reach from one token to the whole text."""
+    usual = {"embedding": 4, "hidden": 3, "sizes": [1, 2, 3], "counts": [3, 3, 2]}
+    if "preset" in settings:
+        usual |= {"sizes": [], "counts": []}
+    discriminator: Discriminator = build("discriminator", name, space, seed, **usual | settings)
+    return discriminator
+
+
+class Uniform(AutoregressiveGenerator):
+    """Every token that may be written is equally probable; `bias` (V,) changes that."""
+
+    def __init__(self, space: TextSpace) -> None:
+        super().__init__(space)
+        self.embedding = nn.Embedding(1, 1).double()  # of no use; says which dtype and device
+        self.bias = nn.Parameter(torch.zeros(space.vocabulary, dtype=torch.float64))
+        self.forbidden = torch.zeros(space.vocabulary, dtype=torch.float64)
+        if space.eos is not None:
+            self.forbidden[0] = -1e9
+        self.steps = 0
+
+    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+        return (torch.zeros(n, 1),)
+
+    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        self.steps += 1
+        return (self.bias + self.forbidden).repeat(len(symbol), 1), (state[0] + 1,)
+
+    def forward(self, text: Text) -> Tensor:
+        return (self.bias + self.forbidden).repeat(*text.tokens.shape, 1)
+
+
+def log_probs(generator: AutoregressiveGenerator, text: Text) -> Tensor:
+    """log P of every sentence, (B,), with gradients."""
+    each = generator.log_prob(text)
+    return torch.where(text.mask, each, each.new_zeros(())).sum(1)
+
+
+def probabilities(generator: AutoregressiveGenerator, text: Text) -> Tensor:
+    """P of every sentence, (B,), a constant."""
+    return log_probs(generator, text).detach().exp()
+
+
+def exact_values(generator: AutoregressiveGenerator, fake: Text, rewards: Tensor) -> Tensor:
+    """Q(s_t, y_t) = E[R | y_1..t], (B, T), from the reward of every text of the space."""
+    texts = enumerate_texts(generator.space)
+    chances = probabilities(generator, texts)
+    values = torch.zeros(fake.tokens.shape, dtype=torch.float64)
+    for t in range(fake.tokens.shape[1]):
+        prefix = fake.tokens[:, None, : t + 1] == texts.tokens[None, :, : t + 1]
+        weights = prefix.all(2) * chances
+        values[:, t] = (weights * rewards).sum(1) / weights.sum(1)
+    return values * fake.mask
+
+
+def reward_of(space: TextSpace, rewards: Tensor) -> Callable[[Text, Tensor], Tensor]:
+    """The reward that gives each text of the space its number; what is no text gets NaN."""
+    radix = space.vocabulary ** torch.arange(space.length)
+    table = torch.full((space.vocabulary**space.length,), torch.nan, dtype=torch.float64)
+    table[enumerate_texts(space).tokens @ radix] = rewards
+
+    def reward(text: Text, origin: Tensor) -> Tensor:
+        return table[text.tokens @ radix]
+
+    return reward
+
+
+def random_rewards(space: TextSpace, seed: int = 1) -> Tensor:
+    """An arbitrary number in (0, 1) for every text of the space."""
+    random = torch.Generator().manual_seed(seed)
+    return torch.rand(len(enumerate_texts(space)), generator=random, dtype=torch.float64)
+
+
+def counts_of(text: Text, space: TextSpace) -> Tensor:
+    """How often each text of the space is in a batch, in the order of `enumerate_texts`."""
+    radix = space.vocabulary ** torch.arange(space.length)
+    codes = torch.bincount(text.tokens @ radix, minlength=space.vocabulary**space.length)
+    known = codes[enumerate_texts(space).tokens @ radix]
+    assert known.sum() == len(text)  # nothing else was written
+    return known
+
+
+def gradient(loss: Tensor, network: nn.Module) -> Tensor:
+    """d loss / d every trainable parameter, as one vector."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(loss, trained, allow_unused=True)
+    return torch.cat(
+        [
+            (torch.zeros_like(weight) if part is None else part).flatten()
+            for part, weight in zip(found, trained, strict=True)
+        ]
+    )
+
+
+def same(a: Tensor, b: Tensor, tolerance: float = TIGHT) -> bool:
+    """Whether two tensors are equal but for rounding."""
+    return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def agree(counts: Tensor, chances: Tensor) -> bool:
+    """Whether counts could have been drawn with these probabilities.
+
+    Pearson's chi-square within five deviations of its mean; rare outcomes are taken together, and
+    an outcome of probability zero must not have occurred.
+    """
+    if counts[chances == 0].any():
+        return False
+    expected = chances * counts.sum()
+    common = expected >= 10
+    observed = torch.cat([counts[common].double(), counts[~common].sum().double()[None]])
+    expected = torch.cat([expected[common], expected[~common].sum()[None]])
+    if expected[-1] < 10:
+        observed[-2] += observed[-1]
+        expected[-2] += expected[-1]
+        observed, expected = observed[:-1], expected[:-1]
+    freedom = len(expected) - 1
+    assert freedom > 0
+    statistic = ((observed - expected) ** 2 / expected).sum()
+    return bool(statistic < freedom + 5 * (2 * freedom) ** 0.5)

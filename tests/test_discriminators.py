@@ -320,7 +320,7 @@ def test_the_presets_are_the_published_tables() -> None:
     ],
 )
 def test_presets_have_the_features_they_should(preset: str, length: int, features: int) -> None:
-    judge = CNNDiscriminator(TextSpace(5000, length), preset=preset, embedding=2)  # type: ignore[arg-type]
+    judge = CNNDiscriminator(TextSpace(5000, length), preset=preset, embedding=2)
     text = Text.full(torch.randint(5000, (2, length)))
     assert judge.features(text).shape == (2, features)
     assert judge.output.in_features == features

@@ -176,7 +176,7 @@ def test_each_token_is_weighted_by_its_value(
         right = -(tokens * weights)[texts.mask].sum()
         counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}
         for reduction, count in counts.items():
-            objective = SeqGAN(baseline=baseline, reduction=reduction)  # type: ignore[arg-type]
+            objective = SeqGAN(baseline=baseline, reduction=reduction)
             loss, _ = objective.generator_loss(generator, Table(space, rewards), texts, texts)
             assert same(loss, right / count)
 
@@ -205,7 +205,7 @@ def test_a_constant_discriminator_teaches_nothing_on_average(
 ) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     judge = Table(space, torch.full((len(texts),), 0.3, dtype=torch.float64))
-    objective = SeqGAN(rollouts=3, baseline=baseline)  # type: ignore[arg-type]
+    objective = SeqGAN(rollouts=3, baseline=baseline)
     chances = probabilities(generator, texts)
     expected = torch.zeros((), dtype=torch.float64)
     for i in range(len(texts)):
@@ -223,7 +223,7 @@ def test_padding_changes_no_adversarial_loss(width: int) -> None:
     nn.init.zeros_(judge.output.weight)
     nn.init.constant_(judge.output.bias, 0.4)  # a constant reward, so that nothing is left to luck
     for reduction in ("sum", "mean_sentence", "mean_token"):
-        objective = SeqGAN(rollouts=2, reduction=reduction)  # type: ignore[arg-type]
+        objective = SeqGAN(rollouts=2, reduction=reduction)
         longer = texts.padded(width)
         plain, figures = objective.generator_loss(generator, judge, texts, texts)
         padded, padded_figures = objective.generator_loss(generator, judge, longer, longer)
@@ -440,7 +440,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: li
 def test_settings_given_as_text_become_numbers() -> None:
     built = registry.build("objective", "seqgan", {"rollouts": "3"})
     assert built.rollouts == 3
-    assert SeqGAN(rollouts="3") == built  # type: ignore[arg-type]
+    assert SeqGAN(rollouts="3") == built
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -469,12 +469,12 @@ def test_a_pair_that_does_not_fit_is_refused(name: str) -> None:
 def test_mle_is_the_nll_of_real_text(space: TextSpace) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     fake = texts[:2]
-    loss, metrics = MLE().generator_loss(generator, None, texts, fake)  # type: ignore[arg-type]
+    loss, metrics = MLE().generator_loss(generator, None, texts, fake)
     right = -log_probs(generator, texts).sum() / texts.sizes.sum()
     assert same(loss, right)
     assert metrics == {}
     assert MLE().sample(generator, texts, 0.5) is texts
-    uniform, _ = MLE().generator_loss(Uniform(space), None, texts, texts)  # type: ignore[arg-type]
+    uniform, _ = MLE().generator_loss(Uniform(space), None, texts, texts)
     assert same(uniform, torch.tensor(3.0, dtype=torch.float64).log())
 
 
@@ -589,7 +589,8 @@ def test_seqgan_learns_to_write_what_is_rewarded(space: TextSpace) -> None:
     rewards = torch.where(texts.tokens[:, 1] == 2, 0.9, 0.1).double()
     before = (probabilities(generator, texts) @ rewards).item()
     descend(SeqGAN(rollouts=2), generator, Table(space, rewards), texts.repeat(2))
-    assert probabilities(generator, texts) @ rewards > before + 0.2
+    after = (probabilities(generator, texts) @ rewards).item()
+    assert 0.9 - after < (0.9 - before) / 2  # 0.9 is all that can be had
 
 
 @worlds
@@ -598,4 +599,4 @@ def test_mle_learns_to_write_what_is_real(space: TextSpace) -> None:
     real = texts[-3:]
     before = nll(generator.log_prob(real), real.mask).item()
     descend(MLE(), generator, None, real)
-    assert nll(generator.log_prob(real), real.mask).item() < before - 0.5
+    assert nll(generator.log_prob(real), real.mask).item() < 0.7 * before

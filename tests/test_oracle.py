@@ -37,11 +37,11 @@ def arrays() -> Arrays:
 
 
 def to_npz(arrays: Arrays, path: Path) -> Path:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    np.savez(path, **arrays)
     return path
 
 
-def to_pickle(arrays: Arrays, path: Path, protocol: int = 2) -> Path:
+def to_pickle(arrays: Arrays, path: Path, protocol: int = 4) -> Path:
     path.write_bytes(pickle.dumps([arrays[key] for key in FILE_ORDER], protocol))
     return path
 
@@ -49,11 +49,11 @@ def to_pickle(arrays: Arrays, path: Path, protocol: int = 2) -> Path:
 class Python2Pickler(pickle._Pickler):
     """Writes bytes as Python 2 did, as a `str`."""
 
-    dispatch = pickle._Pickler.dispatch.copy()  # type: ignore[attr-defined]
+    dispatch = pickle._Pickler.dispatch.copy()
 
     def save_bytes(self, content: bytes) -> None:
-        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)  # type: ignore[attr-defined]
-        self.memoize(content)  # type: ignore[attr-defined]
+        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
+        self.memoize(content)
 
     dispatch[bytes] = save_bytes
 
@@ -191,7 +191,7 @@ def test_npz_holds_the_weights_exactly(arrays: Arrays, tmp_path: Path, kind: str
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("kind", ["f4", "f8", ">f4", ">f8"])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_pickles_hold_the_weights_exactly(
     arrays: Arrays, tmp_path: Path, protocol: int, kind: str, order: Any
@@ -199,8 +199,18 @@ def test_pickles_hold_the_weights_exactly(
     stored = {key: np.array(array, kind, order=order) for key, array in arrays.items()}
     oracle = load_oracle(to_pickle(stored, tmp_path / "oracle.pkl", protocol), 6)
     assert holds(oracle, arrays)
-    assert np.dtype("f4").isnative
-    assert np.dtype("f8").isnative
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8"])
+def test_pickles_of_another_byte_order_hold_the_weights_exactly(
+    arrays: Arrays, tmp_path: Path, kind: str
+) -> None:
+    stored = {key: array.astype(kind) for key, array in arrays.items()}
+    for protocol in range(6):
+        oracle = load_oracle(to_pickle(stored, tmp_path / "oracle.pkl", protocol), 6)
+        assert holds(oracle, arrays)
+        # the byte order of a file must not become that of all arrays
+        assert np.array([1.5], "f4").tobytes() == struct.pack("=f", 1.5)
 
 
 def test_a_pickle_of_python_2_holds_the_weights_exactly(arrays: Arrays, tmp_path: Path) -> None:
@@ -232,7 +242,7 @@ def test_a_pickle_cannot_run_anything(arrays: Arrays, tmp_path: Path, protocol: 
         Calls(eval, touch),
         Calls(exec, touch),
         Calls(Path.touch, marker),
-        Calls(getattr, np, "load"),
+        Calls(getattr, "abc", "upper"),
         Calls(np.fromfile, str(path)),
     ]
     for call in hostile:
@@ -376,7 +386,7 @@ def test_arrays_of_other_things_are_refused(arrays: Arrays, tmp_path: Path, kind
 def test_an_npz_of_objects_is_refused(arrays: Arrays, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     arrays["b_i"] = np.array([Calls(Path.touch, marker)], object)
-    with pytest.raises(UserError, match="not a readable .npz of plain arrays"):
+    with pytest.raises(UserError, match=r"not a readable \.npz of plain arrays"):
         load_oracle(to_npz(arrays, tmp_path / "oracle.npz"), 6)
     assert not marker.exists()
 
@@ -401,7 +411,7 @@ def test_an_npz_that_claims_to_be_huge_is_refused(arrays: Arrays, tmp_path: Path
     with zipfile.ZipFile(path, "w") as file:
         for name, content in members.items():
             file.writestr(name, content)
-    with pytest.raises(UserError, match="not a readable .npz"):
+    with pytest.raises(UserError, match=r"not a readable \.npz"):
         load_oracle(path, 6)
 
 

@@ -181,7 +181,7 @@ def test_each_completion_is_credited_to_the_prefix_it_grew_from(
     kept: list[Tensor] = []
 
     def spied(*arguments: object) -> object:
-        grown = roll_out(*arguments)  # type: ignore[arg-type]
+        grown = roll_out(*arguments)
         kept.append(grown.kept)
         return grown
 

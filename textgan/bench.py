@@ -128,7 +128,7 @@ class Report:
             f"{machine['threads']} threads, {machine['gpu'] or 'no GPU'}, "
             f"torch {machine['torch']}, {machine['gflops']:,.0f} GFLOP/s in float32 on "
             f"{machine['device']}",
-            f"measured {self.repeats} times, median"
+            ("measured once" if self.repeats == 1 else f"median of {self.repeats} measurements")
             + (f"; at scale {self.scale:g}: only for a quick look" if self.scale < 1 else ""),
             "",
             tabulate(rows, headers, colalign=("left", *["right"] * 5), disable_numparse=True),

@@ -1,0 +1,400 @@
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgan.corpus import (
+    EOS,
+    FEWEST,
+    SPECIAL,
+    UNKNOWN,
+    USUAL_LENGTH,
+    Batches,
+    Corpus,
+    Vocabulary,
+    read_corpus,
+    read_sentences,
+    separator_of,
+    split_sentence,
+)
+from textgan.errors import UserError
+from textgan.text import Text
+
+# whatever a line of a UTF-8 file may hold
+characters = st.characters(codec="utf-8", exclude_characters="\r\n\0")
+words = st.one_of(
+    st.sampled_from(["a", "the", "<unk>", "<eos>", "0", "日本"]),
+    st.text(characters, min_size=1, max_size=6).filter(lambda word: word.split() == [word]),
+)
+sentences = st.lists(st.lists(words, min_size=1, max_size=6), min_size=1, max_size=6)
+lines = st.lists(st.text(characters, min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+def vocabulary_of(split: list[list[str]], **settings: Any) -> Vocabulary:
+    kept = dict.fromkeys(word for sentence in split for word in sentence if word != "<unk>")
+    return Vocabulary(tuple(kept), **settings)
+
+
+def read(path: Path, **settings: Any) -> Corpus:
+    usual: dict[str, Any] = {"tokens": "word", "vocabulary": 0, "min_count": 1, "length": 0}
+    usual |= {"valid": 0.1, "test": 0.1, "seed": 0}
+    return read_corpus(path, **usual | settings)
+
+
+def write(folder: Path, content: str | bytes, name: str = "corpus.txt") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def everything(corpus: Corpus) -> list[str]:
+    return [
+        line for text in (corpus.train, corpus.valid, corpus.test) for line in corpus.decode(text)
+    ]
+
+
+# 60 different sentences of words that all occur often
+COMMON = [f"{a} {b} {c}" for a in "abcd" for b in "efg" for c in "hijkl"]
+
+
+# --- words and ids ---
+
+
+@given(sentences)
+def test_words_come_back(split: list[list[str]]) -> None:
+    known = vocabulary_of(split, tokens="word", separator=" ")
+    text = known.encode(split, 7)
+    assert known.decode(text) == [" ".join(sentence) for sentence in split]
+    assert [known.split(line) for line in known.decode(text)] == split
+
+
+@given(lines)
+def test_characters_come_back(sentences: list[str]) -> None:
+    split = [split_sentence(line, "char", "") for line in sentences]
+    known = vocabulary_of(split, tokens="char", separator="")
+    assert known.decode(known.encode(split, 13)) == sentences
+
+
+@given(st.lists(st.lists(words.map(lambda word: word[0]), min_size=1), min_size=1))
+def test_spaced_characters_come_back_spaced(split: list[list[str]]) -> None:
+    spaced = [" ".join(sentence) for sentence in split]
+    separator = separator_of(spaced, "char")
+    known = vocabulary_of(split, tokens="char", separator=separator)
+    longest = max(map(len, split))
+    encoded = known.encode([known.split(line) for line in spaced], longest + 1)
+    assert known.decode(encoded) == spaced
+    # a space between characters is no character; it is where there is none to tell it by
+    assert separator == (" " if longest > 1 else "")
+    assert " " not in known.words
+
+
+@given(sentences)
+def test_ids_are_as_documented(split: list[list[str]]) -> None:
+    known = vocabulary_of(split, tokens="word", separator=" ")
+    text = known.encode(split, 8)
+    assert text.tokens.shape == (len(split), 8)
+    assert text.sizes.tolist() == [len(sentence) + 1 for sentence in split]
+    for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True):
+        assert row[size - 1] == EOS
+        assert not any(row[size:])
+        assert all(UNKNOWN <= token < len(known) for token in row[: size - 1])
+    assert len(known) == SPECIAL + len(known.words)
+
+
+@given(sentences)
+def test_a_vocabulary_survives_being_written_down(split: list[list[str]]) -> None:
+    known = vocabulary_of(split, tokens="word", separator=" ")
+    again = Vocabulary.from_json(known.to_json())
+    assert again == known
+    assert again.ids == known.ids
+
+
+def test_words_that_are_not_known() -> None:
+    known = Vocabulary(("cat", "dog"), "word", " ")
+    text = known.encode([["cat", "mouse", "dog"], ["<unk>"]], 5)
+    assert text.tokens.tolist() == [[3, UNKNOWN, 4, EOS, 0], [UNKNOWN, EOS, 0, 0, 0]]
+    assert known.decode(text) == ["cat <unk> dog", "<unk>"]
+
+
+def test_what_a_generator_did_not_end_is_decoded_whole() -> None:
+    known = Vocabulary(("cat", "dog"), "word", " ")
+    text = Text(torch.tensor([[3, 4, 3], [4, EOS, 0], [EOS, 0, 0]]), torch.tensor([3, 2, 1]))
+    assert known.decode(text) == ["cat dog cat", "dog", ""]
+
+
+def test_a_sentence_that_does_not_fit_is_named() -> None:
+    known = Vocabulary(("cat", "dog"), "word", " ")
+    with pytest.raises(ValueError, match="sentence 1 has 3 words; at most 2 fit"):
+        known.encode([["cat", "cat"], ["cat", "cat", "dog"]], 3)
+
+
+# --- files ---
+
+
+@given(lines)
+def test_lines_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, written: list[str]
+) -> None:
+    path = write(tmp_path_factory.mktemp("lines"), "\n".join(["x", *written]))
+    assert read_sentences(path) == ["x", *[line.strip() for line in written if line.strip()]]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_line_ends_and_byte_order_marks_are_no_text(tmp_path: Path, end: str, mark: bytes) -> None:
+    content = mark + end.join(["ein Fuß", "", "  zwei\t", " ", "drei\u2028vier"]).encode()
+    assert read_sentences(write(tmp_path, content)) == ["ein Fuß", "zwei", "drei\u2028vier"]
+
+
+def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> None:
+    cases: list[tuple[Path, str]] = [
+        (tmp_path / "missing.txt", "there is no such file"),
+        (tmp_path, "is not a file; give a text file"),
+        (write(tmp_path, "", "empty.txt"), "is empty; give one sentence a line"),
+        (write(tmp_path, " \n\t\r\n\n", "blank.txt"), "is empty; give one sentence a line"),
+        (write(tmp_path, b"\xef\xbb\xbf", "mark.txt"), "is empty; give one sentence a line"),
+        (write(tmp_path, b"PK\x03\x04\0\0", "zip.txt"), "is binary .* give UTF-8 text"),
+        (write(tmp_path, "a b".encode("utf-16"), "utf16.txt"), "is binary .* give UTF-8 text"),
+        (
+            write(tmp_path, "eins\nzwei\nfünf\n".encode("latin-1"), "latin.txt"),
+            r"not UTF-8 in line 3 \(byte 0xfc\); .* iconv",
+        ),
+    ]
+    for path, message in cases:
+        with pytest.raises(UserError, match=message) as caught:
+            read_sentences(path)
+        assert str(caught.value).startswith(f"data.file = {str(path)!r}")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_the_line_that_is_not_utf8_is_counted_right(
+    tmp_path: Path, end: bytes, mark: bytes
+) -> None:
+    path = write(tmp_path, mark + b"ab" + end + b"cd" + end + b"\xffe" + end)
+    with pytest.raises(UserError, match=r"in line 3 \(byte 0xff\)"):
+        read_sentences(path)
+
+
+# --- corpora ---
+
+
+def test_every_sentence_is_on_one_side_of_the_split(tmp_path: Path) -> None:
+    lines = COMMON + COMMON[:30] + COMMON[:7]
+    corpus = read(write(tmp_path, "\n".join(lines)), valid=0.2, test=0.1)
+    sides = [set(corpus.decode(text)) for text in (corpus.train, corpus.valid, corpus.test)]
+    assert [len(side) for side in sides] == [42, 12, 6]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert Counter(everything(corpus)) == Counter(lines)
+
+
+def test_the_split_is_a_function_of_the_seed_and_not_of_the_order(tmp_path: Path) -> None:
+    path = write(tmp_path, "\n".join(COMMON))
+    first, again, other = (read(path, seed=seed) for seed in (1, 1, 2))
+    for name in ("train", "valid", "test"):
+        a, b, c = (getattr(corpus, name).tokens for corpus in (first, again, other))
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+    backwards = read(write(tmp_path, "\n".join(reversed(COMMON)), "backwards.txt"), seed=1)
+    assert set(backwards.decode(backwards.test)) == set(first.decode(first.test))
+
+
+def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
+    lines = [*COMMON, COMMON[0], "a " * 9]
+    path = write(tmp_path, "\n".join(lines), "toy.txt")
+    corpus = read(path, length=8, seed=3)
+    assert corpus.facts == {
+        "source": "toy.txt",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sentences": 62,
+        "too_long": 1,
+        "split_seed": 3,
+        "split": {"train": 48, "valid": 6, "test": 7},  # the repeated sentence is in the test
+        "vocabulary": 12 + SPECIAL,
+        "unknown_in_train": 0.0,
+        "length": 9,
+        "tokens": "word",
+        "spaced_characters": False,
+    }
+    assert [len(text) for text in (corpus.train, corpus.valid, corpus.test)] == [48, 6, 7]
+    assert corpus.name == "toy"
+    assert corpus.space.vocabulary == 12 + SPECIAL
+    assert (corpus.space.length, corpus.space.eos) == (9, EOS)
+    assert corpus.train.tokens.shape[1] == 9
+
+
+def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> None:
+    lines = [f"the {a} {b}" for a in "pqrst" for b in "uvwxy"] + ["the rare p", "the seldom p"] * 2
+    path = write(tmp_path, "\n".join(lines))
+    corpus = read(path, min_count=3)
+    counts = Counter(word for line in corpus.decode(corpus.train) for word in line.split())
+    assert corpus.vocabulary is not None
+    assert corpus.vocabulary.words[0] == "the"
+    kept = [counts[word] for word in corpus.vocabulary.words]
+    assert kept == sorted(kept, reverse=True)
+    assert min(kept) >= 3
+    assert set("pqrstuvwxy") | {"the"} == set(corpus.vocabulary.words)
+    assert counts["<unk>"] > 0
+    assert corpus.facts["unknown_in_train"] == round(counts["<unk>"] / counts.total(), 4)
+
+    few = read(path, vocabulary=4)
+    assert few.vocabulary is not None
+    assert few.vocabulary.words == corpus.vocabulary.words[:4]
+    assert few.space.vocabulary == 4 + SPECIAL
+
+
+def test_the_vocabulary_is_of_the_training_part_alone(tmp_path: Path) -> None:
+    # each sentence has a word of its own, which is known where the sentence is trained on
+    lines = [f"word w{i}" for i in range(40)]
+    corpus = read(write(tmp_path, "\n".join(lines)))
+    assert "<unk>" not in " ".join(corpus.decode(corpus.train))
+    assert set(corpus.decode(corpus.valid) + corpus.decode(corpus.test)) == {"word <unk>"}
+
+
+def test_unk_in_the_data_is_the_unknown_word(tmp_path: Path) -> None:
+    lines = [f"<unk> {line}" for line in COMMON]
+    corpus = read(write(tmp_path, "\n".join(lines)))
+    assert corpus.vocabulary is not None
+    assert "<unk>" not in corpus.vocabulary.words
+    assert (corpus.train.tokens[:, 0] == UNKNOWN).all()
+    assert Counter(everything(corpus)) == Counter(lines)
+    assert corpus.facts["unknown_in_train"] == 0.25
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+def test_characters_are_tokens_whether_or_not_they_are_spaced(tmp_path: Path, spaced: bool) -> None:
+    poems = [f"{a}{b}{c}" for a in "春夏秋冬" for b in "山水風" for c in "月花鳥"]
+    lines = [" ".join(poem) for poem in poems] if spaced else poems
+    corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
+    assert corpus.facts["spaced_characters"] is spaced
+    assert corpus.vocabulary is not None
+    assert set(corpus.vocabulary.words) == set("春夏秋冬山水風月花鳥")
+    assert (corpus.train.sizes == 4).all()
+    assert Counter(everything(corpus)) == Counter(lines)
+
+
+def test_a_space_is_a_character_among_words(tmp_path: Path) -> None:
+    lines = [f"{a}x {b}" for a in "abcdef" for b in "ghijk"]
+    corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
+    assert corpus.facts["spaced_characters"] is False
+    assert corpus.vocabulary is not None
+    assert " " in corpus.vocabulary.words
+    assert Counter(everything(corpus)) == Counter(lines)
+
+
+def test_sentences_that_are_too_long_are_dropped_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, "\n".join([*COMMON, "a e h i", "a e h i j k"]))
+    assert read(path).space.length == 7  # six words and an end
+    assert read(path).facts["too_long"] == 0
+    shorter = read(path, length=3)
+    assert shorter.facts["too_long"] == 2
+    assert shorter.space.length == 4
+    assert Counter(everything(shorter)) == Counter(COMMON)
+
+
+def test_very_long_sentences_do_not_decide_the_length(tmp_path: Path) -> None:
+    lines = [*COMMON * 4, *["a " * USUAL_LENGTH + "b"] * 2]
+    corpus = read(write(tmp_path, "\n".join(lines)))
+    assert corpus.facts["too_long"] == 2
+    assert corpus.space.length == 4
+    usual = read(write(tmp_path, "\n".join([*COMMON, "a " * USUAL_LENGTH])))
+    assert usual.facts["too_long"] == 0
+    assert usual.space.length == USUAL_LENGTH + 1
+
+
+def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
+    few = COMMON[: FEWEST - 1]
+    one_word = ["a " * n for n in range(1, 31)]
+    cases: list[tuple[list[str], dict[str, Any], str]] = [
+        (few, {}, f"has 19 usable sentences of 19 .*at least {FEWEST} are needed"),
+        (COMMON, {"length": 2}, "has 0 usable sentences of 60 .of at most 2 tokens"),
+        (COMMON[:2] * 30, {}, "has 2 different sentences, too few for data.valid = 0.1"),
+        (COMMON, {"valid": 0.6, "test": 0.5}, "too few for data.valid = 0.6 and data.test = 0.5"),
+        (one_word, {}, "vocabulary of 1 words .*is data.tokens right.*try data.min_count = 1"),
+        (COMMON, {"min_count": 900}, "vocabulary of 0 words seen 900 times"),
+        (["a" * n for n in range(1, 31)], {"tokens": "char"}, "vocabulary of 1 characters"),
+    ]
+    for lines, settings, message in cases:
+        path = write(tmp_path, "\n".join(lines))
+        with pytest.raises(UserError, match=message) as caught:
+            read(path, **settings)
+        assert str(caught.value).startswith(f"data.file = {str(path)!r}")
+
+
+def test_the_fewest_sentences_are_enough(tmp_path: Path) -> None:
+    corpus = read(write(tmp_path, "\n".join(COMMON[:FEWEST])))
+    assert corpus.facts["split"] == {"train": 16, "valid": 2, "test": 2}
+
+
+def test_a_corpus_moves_to_a_device_as_a_whole(tmp_path: Path) -> None:
+    corpus = read(write(tmp_path, "\n".join(COMMON)))
+    moved = corpus.to(torch.device("meta"))
+    assert {text.tokens.device.type for text in (moved.train, moved.valid, moved.test)} == {"meta"}
+    assert (moved.name, moved.space, moved.vocabulary) == (
+        corpus.name,
+        corpus.space,
+        corpus.vocabulary,
+    )
+    assert moved.facts == corpus.facts
+
+
+# --- batches ---
+
+batches = st.builds(Batches, st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**31))
+
+
+@given(batches)
+def test_each_pass_visits_every_item_once(stream: Batches) -> None:
+    passes = stream.size  # then the last batch ends with a pass
+    items = torch.cat([stream[i] for i in range(stream.n)])
+    assert items.shape == (passes * stream.n,)
+    for order in items.view(passes, stream.n):
+        assert sorted(order.tolist()) == list(range(stream.n))
+
+
+@given(batches, st.lists(st.integers(0, 40), max_size=10))
+def test_a_batch_does_not_depend_on_those_before_it(stream: Batches, jumps: list[int]) -> None:
+    fresh = Batches(stream.n, stream.size, stream.seed)
+    sequence = [fresh[i].tolist() for i in range(41)]
+    for i in jumps:
+        assert stream[i].tolist() == sequence[i]
+
+
+def test_batches_straddle_passes() -> None:
+    stream = Batches(5, 3, 0)
+    assert [len(stream[i]) for i in range(5)] == [3] * 5
+    second = stream[1].tolist()
+    first_pass = {*stream[0].tolist(), *second[:2]}
+    assert first_pass == set(range(5))
+    assert len({second[2], *stream[2].tolist(), stream[3].tolist()[0]}) == 5
+
+
+def test_batches_may_be_larger_than_the_data() -> None:
+    batch = Batches(3, 7, 0)[2]
+    assert len(batch) == 7
+    assert set(batch.tolist()) == {0, 1, 2}
+
+
+def test_orders_differ_between_passes_and_seeds() -> None:
+    one, same, near = Batches(50, 50, 4), Batches(50, 50, 4), Batches(50, 50, 5)
+    assert torch.equal(one[3], same[3])
+    orders = [stream[i].tolist() for stream in (one, near) for i in range(5)]
+    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+    # neither does one pass or seed repeat a part of another
+    agreements = [
+        sum(x == y for x, y in zip(a, b, strict=True))
+        for i, a in enumerate(orders)
+        for b in orders[:i]
+    ]
+    assert max(agreements) < 10
+
+
+def test_batches_disturb_no_random_numbers() -> None:
+    before = torch.get_rng_state()
+    assert len(Batches(5, 3, 0)[9]) == 3
+    assert torch.equal(torch.get_rng_state(), before)

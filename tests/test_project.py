@@ -1,0 +1,219 @@
+"""The project as a whole: imports, recipes, README, promises about what is shipped."""
+
+import ast
+import importlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from toys import TOY
+
+import textgan
+from textgan.config import make_config
+from textgan.datasets import KNOWN, recognise
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "textgan").rglob("*.py")
+    if path.stem != "__main__"
+)
+RECIPES = sorted((ROOT / "experiments").glob("*.toml"))
+
+# what may import what: a room knows only the rooms before it
+ORDER = [
+    ["errors"],
+    ["text", "registry", "sampling", "datasets", "schedule"],
+    ["generators", "losses", "checkpoint"],
+    ["discriminators", "rollout", "corpus", "backward", "config"],
+    ["oracle", "objectives.base"],
+    ["objectives.mle", "objectives.seqgan", "metrics", "log"],
+    ["run"],
+    ["results"],
+    ["trainer"],
+    ["bench"],
+    ["cli"],
+]
+
+
+def test_every_module_imports_alone_and_first() -> None:
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    for loaded in [m for m in sys.modules if m.split('.')[0] == 'textgan']:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code, *MODULES], check=True)
+
+
+def test_imports_go_one_way() -> None:
+    level = {f"textgan.{name}": i for i, names in enumerate(ORDER) for name in names}
+    for name in MODULES:
+        if name in ("textgan", "textgan.objectives"):
+            continue
+        assert name in level, f"{name} has no place in ORDER yet"
+        module = importlib.import_module(name)
+        assert module.__file__ is not None
+        tree = ast.parse(Path(module.__file__).read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in level:
+                assert level[node.module] < level[name], f"{name} imports {node.module}"
+
+
+def test_nothing_happens_at_import() -> None:
+    code = (
+        "import sys, random, numpy, torch\n"
+        "before = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
+        "import textgan, textgan.trainer, textgan.cli, textgan.bench, textgan.results\n"
+        "after = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
+        "assert torch.equal(before[0], after[0]) and before[1:] == after[1:]\n"
+        "assert not torch.cuda.is_initialized()\n"
+        "assert 'matplotlib' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_trains_at_toy_size(recipe: Path, tmp_path: Path) -> None:
+    told = tomllib.loads(recipe.read_text())
+    toy = {
+        key: value
+        for key, value in TOY.items()
+        if not key.startswith("discriminator.") and key != "oracle.length"
+    }
+    if "data" in told:
+        toy["data.file"] = str(ROOT / "data/captions.txt")
+        toy = {key: value for key, value in toy.items() if not key.startswith("oracle.")}
+    toy["schedule.fakes"] = 16
+    results = textgan.train(str(recipe), out=tmp_path / "run", quiet=True, **toy)
+    assert len(results.rows) >= 3
+    kept = json.loads((tmp_path / "run/config.json").read_text())
+    for group in ("objective", "discriminator", "optimisers"):  # what the toy left as it was
+        for key, value in told.get(group, {}).items():
+            if f"{group}.{key}" not in toy:
+                assert kept[group][key] == value
+
+
+def test_the_papers_recipe_is_the_papers() -> None:
+    config = make_config(str(ROOT / "experiments/seqgan_oracle.toml"))
+    schedule = config.schedule
+    assert (schedule.mle_epochs, schedule.discriminator_turns, schedule.rounds) == (120, 50, 200)
+    assert (schedule.g_steps, schedule.d_steps, schedule.k) == (1, 5, 3)
+    assert (schedule.batch_size, schedule.fakes) == (64, 10_000)
+    assert (config.oracle.vocabulary, config.oracle.length) == (5000, 20)
+    assert config.oracle.positives == 10_000
+    assert config.objective.settings["rollouts"] == 16
+    assert config.objective.settings["rollout_ema"] == 0.0
+    assert config.objective.settings["baseline"] == "none"
+    assert config.discriminator.settings["preset"] == "seqgan20"
+    rates = config.optimisers
+    assert (rates.mle_lr, rates.generator_lr, rates.discriminator_lr) == (0.01, 0.01, 0.0001)
+    assert rates.clip == 5.0
+
+
+def test_defaults_are_the_same_however_they_are_written() -> None:
+    named = make_config("seqgan")
+    assert make_config({"objective": "seqgan"}) == named
+    assert make_config(json.loads(named.to_json())) == named
+    assert make_config("seqgan", ["generator=lstm", "discriminator.name=cnn"]) == named
+    one = make_config("seqgan", ["generator.hidden=64", "generator=gru"])
+    other = make_config("seqgan", {"generator": "gru", "generator.hidden": 64})
+    assert one == other
+    assert one.generator.name == "gru"
+    assert one.generator.settings["hidden"] == 64
+
+
+def test_readme_commands_exist() -> None:
+    """Every textgan command of the README parses; every file that it names is there."""
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^\s*(?:\$ )?(textgan .*)$", readme, flags=re.MULTILINE)
+    assert len(commands) >= 8
+    known = {"train", "resume", "sample", "evaluate", "list", "data", "bench"}
+    for line in commands:
+        words = shlex.split(line, comments=True)
+        assert words[1] in known, line
+        if words[1] != "train":
+            continue
+        target, *others = words[2:]
+        options = [word for word in others if "=" in word and not word.startswith("--")]
+        if target.endswith(".toml"):
+            assert (ROOT / target).is_file(), line
+        if ".py:" not in target:
+            make_config(str(ROOT / target) if target.endswith(".toml") else target, options)
+    for target in re.findall(r"^\s*(?:\$ )?make (\w+)", readme, flags=re.MULTILINE):
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of the README, at toy size where it trains."""
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    trained = [block for block in blocks if "textgan.train(" in block]
+    assert trained
+    monkeypatch.chdir(tmp_path)
+    really = textgan.train
+
+    def small(*arguments: object, **settings: object) -> object:
+        told = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
+        settings = told | settings | {"quiet": True}
+        settings["data"] = str(ROOT / "data/captions.txt")
+        return really(*arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(textgan, "train", small)
+    for block in trained:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_readmes_own_method_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    (method,) = [block for block in blocks if "(Objective" in block]
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(method)
+    name = re.findall(r"class (\w+)\(Objective", method)[0]
+    toy = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+    results = textgan.train(f"mine.py:{name}", out="run", quiet=True, **toy)
+    assert list(results.rows)[-1] == f"mine.py:{name}, last"
+
+
+def test_shipped_captions_are_the_known_ones() -> None:
+    import hashlib
+
+    content = (ROOT / "data/captions.txt").read_bytes()
+    assert recognise(hashlib.sha256(content).hexdigest()) == "captions"
+    assert len({entry.name for entry in KNOWN}) == len(KNOWN)
+
+
+def test_pins_meet_the_lower_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
+    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+
+    def number(version: str) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", version)]
+
+    for requirement in wanted:
+        name, _, bound = requirement.partition(">=")
+        if bound:
+            assert number(pins[name]) >= number(bound), requirement
+    assert pins["torch"] == "2.13.0"
+
+
+def test_data_is_recognised_and_not_committed() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    names = listed.stdout.split("\0") if listed.returncode == 0 else []
+    assert not [name for name in names if name.endswith((".npz", ".pkl", ".pt"))]
+    assert recognise("0" * 64) is None

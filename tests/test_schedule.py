@@ -1,0 +1,162 @@
+from collections import Counter
+from itertools import groupby
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from textgan.schedule import PHASES, Schedule, Step, plan
+
+schedules = st.builds(
+    Schedule,
+    batch_size=st.integers(2, 9),
+    mle_epochs=st.integers(0, 3),
+    discriminator_turns=st.integers(0, 3),
+    rounds=st.integers(0, 4),
+    g_steps=st.integers(0, 3),
+    d_steps=st.integers(0, 3),
+    k=st.integers(1, 3),
+    fakes=st.integers(0, 30),
+    mle_steps=st.integers(0, 2),
+    evaluate_every=st.integers(1, 3),
+)
+sizes = st.integers(1, 40)
+
+
+def test_the_papers_schedule() -> None:
+    paper = Schedule(mle_epochs=120, discriminator_turns=50, rounds=200)
+    assert (paper.batch_size, paper.g_steps, paper.d_steps, paper.k) == (64, 1, 5, 3)
+    counts = Counter((step.phase, step.do) for step in plan(paper, 10_000, adversary=True))
+    assert counts == {
+        ("mle", "mle"): 120 * 156,
+        ("mle", "tick"): 120,
+        ("discriminator", "fakes"): 50,
+        ("discriminator", "discriminator"): 50 * 3 * 312,
+        ("discriminator", "tick"): 50,
+        ("adversarial", "generator"): 200,
+        ("adversarial", "fakes"): 200 * 5,
+        ("adversarial", "discriminator"): 200 * 5 * 3 * 312,
+        ("adversarial", "tick"): 200,
+    }
+    trained = sum(
+        count for (phase, do), count in counts.items() if phase == "adversarial" and do != "tick"
+    )
+    assert trained - 200 * 5 == 200 * (1 + 5 * 3 * 312)
+
+
+def test_a_small_plan_step_by_step() -> None:
+    schedule = Schedule(
+        batch_size=4, mle_epochs=1, discriminator_turns=1, rounds=2, d_steps=1, k=1, mle_steps=1
+    )
+    found = [(step.do, step.tick, step.number) for step in plan(schedule, 8, adversary=True)]
+    turn = ["fakes", *["discriminator"] * 4]
+    assert found == [
+        *[(do, 1, 0) for do in ("mle", "mle", "tick")],
+        *[(do, 2, 0) for do in (*turn, "tick")],
+        *[(do, 3, 0) for do in ("generator", *turn, "mle", "tick")],
+        *[(do, 4, 1) for do in ("generator", *turn, "mle", "tick")],
+    ]
+
+
+@given(schedules, sizes, st.booleans())
+def test_counts_are_those_of_the_schedule(
+    schedule: Schedule, sentences: int, adversary: bool
+) -> None:
+    batches = max(1, sentences // schedule.batch_size)
+    epoch = max(1, 2 * (schedule.fakes or sentences) // schedule.batch_size)
+    turns = schedule.discriminator_turns + schedule.rounds * schedule.d_steps if adversary else 0
+    ticks = schedule.mle_epochs + schedule.rounds
+    ticks += schedule.discriminator_turns if adversary else 0
+    counts = Counter(step.do for step in plan(schedule, sentences, adversary))
+    assert counts["mle"] == schedule.mle_epochs * batches + schedule.rounds * schedule.mle_steps
+    assert counts["generator"] == schedule.rounds * schedule.g_steps
+    assert counts["fakes"] == turns
+    assert counts["discriminator"] == turns * schedule.k * epoch
+    assert counts["tick"] == ticks
+    assert sum(counts.values()) == len(list(plan(schedule, sentences, adversary)))
+
+
+@given(schedules, sizes, st.booleans())
+def test_ticks_are_numbered_without_gaps_and_close_what_they_count(
+    schedule: Schedule, sentences: int, adversary: bool
+) -> None:
+    steps = list(plan(schedule, sentences, adversary))
+    groups = [list(group) for _, group in groupby(steps, lambda step: step.tick)]
+    assert [group[0].tick for group in groups] == list(range(1, len(groups) + 1))
+    for group in groups:
+        assert [step.do == "tick" for step in group] == [False] * (len(group) - 1) + [True]
+        assert len({(step.phase, step.number, step.progress) for step in group}) == 1
+    for phase in PHASES:
+        numbers = [group[0].number for group in groups if group[0].phase == phase]
+        assert numbers == list(range(len(numbers)))
+    order = [PHASES.index(step.phase) for step in steps]
+    assert order == sorted(order)
+
+
+@given(schedules, sizes)
+def test_fakes_are_drawn_before_the_discriminator_reads_them(
+    schedule: Schedule, sentences: int
+) -> None:
+    tick_of_fakes = None
+    for step in plan(schedule, sentences, adversary=True):
+        if step.do == "fakes":
+            tick_of_fakes = step.tick
+        if step.do == "discriminator":
+            assert tick_of_fakes == step.tick
+
+
+@given(schedules, sizes)
+def test_without_an_adversary_there_is_nothing_to_discriminate(
+    schedule: Schedule, sentences: int
+) -> None:
+    steps = list(plan(schedule, sentences, adversary=False))
+    assert not any(step.do in ("fakes", "discriminator") for step in steps)
+    assert not any(step.phase == "discriminator" for step in steps)
+
+
+@given(schedules, sizes)
+def test_progress_runs_from_zero_towards_one(schedule: Schedule, sentences: int) -> None:
+    for step in plan(schedule, sentences, adversary=True):
+        if step.phase == "adversarial":
+            assert step.progress == step.number / schedule.rounds
+        else:
+            assert step.progress == 0
+        assert 0 <= step.progress < 1
+
+
+@given(schedules, sizes, st.booleans())
+def test_the_first_and_last_of_each_phase_are_evaluated(
+    schedule: Schedule, sentences: int, adversary: bool
+) -> None:
+    ticks: dict[str, list[Step]] = {phase: [] for phase in PHASES}
+    for step in plan(schedule, sentences, adversary):
+        assert step.do == "tick" or not step.evaluate
+        if step.do == "tick":
+            ticks[step.phase].append(step)
+    assert not any(step.evaluate for step in ticks["discriminator"])
+    for phase in ("mle", "adversarial"):
+        found = [step.number for step in ticks[phase] if step.evaluate]
+        every = set(range(0, len(ticks[phase]), schedule.evaluate_every))
+        assert found == sorted(every | {step.number for step in ticks[phase][-1:]})
+
+
+@given(schedules, sizes)
+def test_a_plan_is_the_same_every_time(schedule: Schedule, sentences: int) -> None:
+    # resuming skips the steps that are done
+    assert list(plan(schedule, sentences, True)) == list(plan(schedule, sentences, True))
+
+
+@pytest.mark.parametrize("fakes", [1, 5])
+def test_a_corpus_smaller_than_a_batch_is_still_trained_on(fakes: int) -> None:
+    schedule = Schedule(mle_epochs=2, discriminator_turns=1, rounds=0, fakes=fakes, k=2)
+    counts = Counter(step.do for step in plan(schedule, 20, adversary=True))
+    assert (counts["mle"], counts["discriminator"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"batch_size": 1}, {"k": 0}, {"rounds": -1}, {"evaluate_every": 0}, {"epochs": 3}]
+)
+def test_schedules_that_cannot_be_are_refused(setting: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(setting))):
+        Schedule(**setting)

@@ -211,6 +211,7 @@ def test_a_relaxed_text_may_continue_a_prefix(space: TextSpace, name: str) -> No
     prefix = torch.tensor([[2, last], [last, 2]])
     sample = generator.sample(2, choose=softmax, prefix=prefix)
     assert sample.rows is not None
+    assert sample.given == 2
     assert sample.rows.shape == (2, space.length, space.vocabulary)
     assert torch.equal(sample.rows[:, :2].argmax(2), prefix)
     whole = Text.full(torch.cat([prefix, prefix[:, :1]], 1))

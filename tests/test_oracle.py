@@ -256,6 +256,26 @@ def test_a_pickle_cannot_run_anything(arrays: Arrays, tmp_path: Path, protocol: 
     assert marker.exists()
 
 
+def test_a_pickle_cannot_make_objects_out_of_addresses(tmp_path: Path) -> None:
+    # numpy.ndarray, if a pickle may call it, reads pointers from bytes; whatever stands there is
+    # then asked for its size, by a method that its type names
+    class Witness:
+        asked = False
+
+        def __index__(self) -> int:
+            self.asked = True
+            return 1
+
+    witness = Witness()
+    pointers = Calls(np.ndarray, (1,), "O", struct.pack("P", id(witness)))
+    path = tmp_path / "oracle.pkl"
+    for protocol in range(6):
+        path.write_bytes(pickle.dumps(Calls(np.ndarray, pointers), protocol))
+        with pytest.raises(UserError, match=r"oracle\.parameters"):
+            load_oracle(path, 6)
+        assert not witness.asked
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_pickle_of_other_things_is_refused(arrays: Arrays, tmp_path: Path, protocol: int) -> None:
     first, *others = (arrays[key] for key in FILE_ORDER)

@@ -100,6 +100,12 @@ def test_evenly_spread_random_numbers_are_shared_out_exactly() -> None:
     assert counts.tolist() == [100, 0, 200, 400, 100]
 
 
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_random_number_rounded_up_to_one_chooses_what_is_possible(kind: torch.dtype) -> None:
+    weights = torch.tensor([[0.0, 2.0, 1.0, 0.0]], dtype=kind)
+    assert sampling._invert(weights, torch.ones(1, 1, dtype=kind)).item() == 2
+
+
 @pytest.mark.parametrize("vocabulary", [7, 1037])
 def test_the_same_seed_draws_the_same(vocabulary: int) -> None:
     logits = torch.randn(50, vocabulary)

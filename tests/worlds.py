@@ -84,13 +84,14 @@ class Uniform(AutoregressiveGenerator):
         self.forbidden = torch.zeros(space.vocabulary, dtype=torch.float64)
         if space.eos is not None:
             self.forbidden[0] = -1e9
-        self.steps = 0
+        self.steps = self.rows = 0
 
     def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
         return (torch.zeros(n, 1),)
 
     def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         self.steps += 1
+        self.rows += len(symbol)
         return (self.bias + self.forbidden).repeat(len(symbol), 1), (state[0] + 1,)
 
     def forward(self, text: Text) -> Tensor:

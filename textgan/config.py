@@ -44,23 +44,27 @@ class OracleConfig(BaseModel):
     model_config = _strict
 
     parameters: str = Field("", description="published parameters (.npz or pickle), or none")
-    vocabulary: int = Field(1000, ge=2, description="tokens; paper: 5000")
+    vocabulary: int = Field(100, ge=2, description="tokens; paper: 5000")
     length: int = Field(20, ge=2, description="tokens of a sentence; paper: 20")
     embedding: int = Field(32, ge=1, description="size of a token's vector; paper: 32")
     hidden: int = Field(32, ge=1, description="size of the state; paper: 32")
     seed: int = Field(0, ge=0, description="of the N(0, 1) parameters")
-    positives: int = Field(2000, ge=20, description="fixed training sentences; paper: 10000")
+    positives: int = Field(10000, ge=20, description="fixed training sentences; paper: 10000")
     held_out: int = Field(2000, ge=20, description="sentences for validation, and for the test")
 
 
 class Optimisers(BaseModel):
-    """Adam everywhere; the values are the paper's."""
+    """Adam everywhere."""
 
     model_config = _strict
 
-    mle_lr: float = Field(1e-2, gt=0, description="learning rate of MLE")
-    generator_lr: float = Field(1e-2, gt=0, description="learning rate of the adversarial updates")
-    discriminator_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminator")
+    mle_lr: float = Field(1e-2, gt=0, description="learning rate of MLE; paper: 0.01")
+    generator_lr: float = Field(
+        1e-3, gt=0, description="learning rate of the adversarial updates; paper: 0.01"
+    )
+    discriminator_lr: float = Field(
+        1e-4, gt=0, description="learning rate of the discriminator; paper: 0.0001"
+    )
     clip: float = Field(5.0, ge=0, description="norm of the generator's gradient at most; 0: any")
     discriminator_clip: float = Field(0.0, ge=0, description="the same for the discriminator")
 

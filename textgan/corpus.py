@@ -175,10 +175,11 @@ def read_sentences(path: Path) -> list[str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        line = before.count(b"\n") + 1
         raise UserError(
             f"data.file = {str(path)!r} is not UTF-8 in line {line} "
-            f"(byte {content[error.start]:#04x}); convert it, for example with iconv -t utf-8"
+            f"(byte {error.object[error.start]:#04x}); convert it, for example with iconv -t utf-8"
         ) from None
     sentences = [line.strip() for line in text.replace("\r", "\n").split("\n")]
     sentences = [sentence for sentence in sentences if sentence]

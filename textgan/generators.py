@@ -117,6 +117,9 @@ class AutoregressiveGenerator(Generator):
                 ended = ended | (symbol == self.space.eos)
                 if ended.all():
                     break
+        if prefix is not None and symbol.dim() == 2:  # relaxed text continues a hard prefix
+            rows = F.one_hot(prefix, self.space.vocabulary).to(symbol)
+            written[:given] = rows.unbind(1)
         stacked = torch.stack(written, 1)
         if stacked.dim() == 3:
             text = Text.full(stacked.argmax(2))

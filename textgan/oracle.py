@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def load_oracle(path: Path, length: int) -> LSTMGenerator:
         array = arrays[key]
         if array.shape != shape:
             raise UserError(f"{name}: {key} has shape {array.shape}, expected {shape}")
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
+        if array.dtype.kind != "f" or not (np.abs(array) <= np.finfo(np.float32).max).all():
             raise UserError(f"{name}: {key} must hold finite floating-point numbers")
     tensors = {key: torch.from_numpy(arrays[key].astype(np.float32, copy=True)) for key in expected}
     oracle = LSTMGenerator(TextSpace(vocabulary, length), embedding=embedding, hidden=hidden)
@@ -111,20 +112,62 @@ def _shape(array: Any, dimensions: int, key: str, name: str) -> tuple[int, int]:
 def _read_npz(path: Path, name: str) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in FILE_ORDER if key in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+            found = {key: file[key] for key in FILE_ORDER if key in file.files}
+    except (
+        ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         raise UserError(f"{name} is not a readable .npz of plain arrays: {error}") from None
+    others = [key for key, array in found.items() if not isinstance(array, np.ndarray)]
+    if others:
+        raise UserError(f"{name}: {others[0]} is not an array")
+    return found
+
+
+class _Float:
+    """Stands for a float32 or float64 dtype while a pickle is read."""
+
+    def __init__(self, code: Any, *flags: Any) -> None:
+        if code not in ("f4", "f8", "<f4", "<f8", ">f4", ">f8"):
+            raise pickle.UnpicklingError(f"it has an array of type {code!r}, not of floats")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        order = state[1]
+        if order not in ("<", ">", "="):
+            raise pickle.UnpicklingError(f"it has an array of byte order {order!r}")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """Stands for an array while a pickle is read; nothing of numpy is in the pickle's reach."""
+
+    array: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, kind, fortran, content = state
+        if isinstance(content, str):
+            content = content.encode("latin1")
+        self.array = _to_array(content, kind, shape, "F" if fortran else "C")
+
+
+def _to_array(content: Any, kind: Any, shape: Any, order: Any) -> Any:
+    if not isinstance(content, (bytes, bytearray)) or not isinstance(kind, _Float):
+        raise pickle.UnpicklingError("it builds something other than a plain array")
+    return np.frombuffer(content, kind.dtype).reshape(tuple(map(int, shape)), order=order)
+
+
+_NDARRAY = object()  # what a pickle gets when it asks for numpy.ndarray: a name, not the class
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that can make numpy arrays and nothing else."""
+    """An unpickler that can make arrays of floats and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
             ("numpy.core.multiarray", "_reconstruct"): _empty_array,
             ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): _plain_dtype,
+            ("numpy", "ndarray"): _NDARRAY,
+            ("numpy", "dtype"): _Float,
             ("numpy.core.numeric", "_frombuffer"): _from_buffer,
             ("numpy._core.numeric", "_frombuffer"): _from_buffer,
             ("_codecs", "encode"): _latin_bytes,
@@ -136,20 +179,16 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _empty_array(kind: Any, shape: Any, code: Any) -> Any:
     # numpy pickles an array as an empty one whose contents follow as its state
-    if kind is not np.ndarray or shape != (0,):
+    if kind is not _NDARRAY or shape != (0,):
         raise pickle.UnpicklingError("it builds something other than a plain array")
-    return np.ndarray((0,), np.int8)
+    return _Array()
 
 
 def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
     # how pickle protocol 5 holds an array
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
-
-
-def _plain_dtype(code: Any, *flags: Any) -> Any:
-    if code not in ("f4", "f8", "<f4", "<f8", ">f4", ">f8"):
-        raise pickle.UnpicklingError(f"it has an array of type {code!r}, not of float32 or float64")
-    return np.dtype(code)
+    made = _Array()
+    made.array = _to_array(buffer, dtype, shape, order)
+    return made
 
 
 def _latin_bytes(text: Any, encoding: Any) -> bytes:
@@ -166,7 +205,8 @@ def _read_pickle(path: Path, name: str) -> dict[str, Any]:
     except Exception as error:
         # a hostile stream can make the unpickler raise nearly anything
         raise UserError(f"{name} is neither an .npz nor a pickle of arrays: {error}") from None
-    arrays = content if isinstance(content, list) else []
+    made = content if isinstance(content, list) else []
+    arrays = [part.array if isinstance(part, _Array) else None for part in made]
     if len(arrays) != len(FILE_ORDER) or not all(type(a) is np.ndarray for a in arrays):
         raise UserError(
             f"{name}: expected a list of {len(FILE_ORDER)} arrays in the order of "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from textgan.generators import AutoregressiveGenerator
 from textgan.sampling import BLOCK, advance, categorical
@@ -38,8 +39,10 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     A prefix that holds the whole sentence needs no completion and has none here. No gradient is
     recorded.
     """
-    length = fake.tokens.shape[1]
-    device = fake.tokens.device
+    # a batch may be narrower than its generator's longest text, or padded beyond it
+    length = generator.space.length
+    written = F.pad(fake.tokens, (0, length - fake.tokens.shape[1]))
+    device = written.device
     sentences = torch.arange(len(fake), device=device)
     # hypotheses in the order in which they join: shortest prefixes first
     joining = [
@@ -51,17 +54,17 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
         torch.tensor([len(rows) for rows in joining], device=device, dtype=torch.long),
     )
     columns = torch.arange(length, device=device)
-    tokens = fake.tokens[origin] * (columns < kept.unsqueeze(1))
+    tokens = written[origin] * (columns < kept.unsqueeze(1))
 
     trunk = generator.start(len(fake), fake.source, fake.labels)
-    symbol = fake.tokens.new_full((len(fake),), START)
+    symbol = written.new_full((len(fake),), START)
     active, last = sentences[:0], symbol[:0]  # rows of `tokens` still writing; their last token
     state = tuple(part[:0] for part in trunk)
     joined = 0
     for position, forks in enumerate(joining, start=1):
         # the trunk reads all but the last token of the prefix, the forks go on from there
         _, trunk = generator.step(symbol, trunk)
-        symbol = fake.tokens[:, position - 1]
+        symbol = written[:, position - 1]
         rows = torch.arange(joined, joined + len(forks), device=device)
         joined += len(forks)
         active, last = torch.cat([active, rows]), torch.cat([last, symbol[forks]])

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Part = TypeVar("Part")
 
 START = 0  # what a generator reads before its first token; also the padding of shorter sentences
 
@@ -122,21 +125,26 @@ class Text:
 
 
 def concatenate(texts: Sequence[Text]) -> Text:
-    """One batch out of several of the same width, relaxed or not, sourced or not."""
+    """One batch out of several of the same width.
+
+    Raises ValueError where only some have rows, sources or labels.
+    """
     first = texts[0]
+    sources = _all_or_none([text.source for text in texts])
+    rows = _all_or_none([text.rows for text in texts])
+    labels = _all_or_none([text.labels for text in texts])
     return replace(
         first,
         tokens=torch.cat([text.tokens for text in texts]),
         sizes=torch.cat([text.sizes for text in texts]),
-        rows=None if first.rows is None else torch.cat([_there(text.rows) for text in texts]),
-        source=None
-        if first.source is None
-        else concatenate([text.source for text in texts if text.source is not None]),
-        labels=None if first.labels is None else torch.cat([_there(text.labels) for text in texts]),
+        rows=torch.cat(rows) if rows else None,
+        source=concatenate(sources) if sources else None,
+        labels=torch.cat(labels) if labels else None,
     )
 
 
-def _there(part: Tensor | None) -> Tensor:
-    if part is None:
-        raise ValueError("cannot concatenate texts of which only some have rows or labels")
-    return part
+def _all_or_none(parts: Sequence[Part | None]) -> list[Part]:
+    found = [part for part in parts if part is not None]
+    if found and len(found) < len(parts):
+        raise ValueError("cannot concatenate texts of which only some have rows, source or labels")
+    return found

@@ -44,9 +44,11 @@ class Objective(ABC):
         kind = type(self)
         values = {setting.name: getattr(self, setting.name) for setting in registry.settings(kind)}
         try:
-            registry.check("objective", kind, values)
+            checked = registry.check("objective", kind, values)
         except UserError as error:
             raise ValueError(str(error)) from None
+        for name, value in checked.items():
+            setattr(self, name, value)
 
     @abstractmethod
     def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:

@@ -68,12 +68,21 @@ class AutoregressiveGenerator(Generator):
         """The state of n hypotheses before their first symbol; every part is batch first."""
 
     @abstractmethod
-    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (R, V) of the next token after reading one symbol, (R,) or (R, V)."""
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        """What the generator knows, (R, H), after reading one symbol, (R,) or (R, V)."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (..., V) of the next token from what is known, (..., H)."""
 
     @abstractmethod
     def forward(self, text: Text) -> Tensor:
         """Logits (B, T, V) of every token of a text given those before it (teacher forcing)."""
+
+    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (R, V) of the next token after reading one symbol, (R,) or (R, V)."""
+        hidden, state = self.read(symbol, state)
+        return self.logits(hidden), state
 
     def log_prob(self, text: Text) -> Tensor:
         """log P of every token, (B, T); what stands at padding means nothing (use `text.mask`)."""
@@ -108,7 +117,7 @@ class AutoregressiveGenerator(Generator):
         ended = torch.zeros_like(symbol, dtype=torch.bool)
         for position in range(self.space.length):
             if prefix is not None and position < given:
-                _, state = self.step(symbol, state)
+                _, state = self.read(symbol, state)
                 symbol = prefix[:, position]
             else:
                 symbol, state = advance(self, symbol, state, choose, self.space.vocabulary)
@@ -154,9 +163,12 @@ class RecurrentGenerator(AutoregressiveGenerator):
         zeros = self.embedding.weight.new_zeros(n, self.rnn.num_layers, self.rnn.hidden_size)
         return (zeros,) * self.parts
 
-    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         hidden, state = self._run(self.embedding(symbol).unsqueeze(1), state)
-        return self._logits(hidden.squeeze(1)), state
+        return hidden.squeeze(1), state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden, self.output.weight, self.output.bias + self.forbidden)
 
     def forward(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
@@ -167,7 +179,7 @@ class RecurrentGenerator(AutoregressiveGenerator):
             start[:, :, START] = 1
             read = torch.cat([start, text.rows[:, :-1]], 1)
         hidden, _ = self._run(self.embedding(read), self.start(len(text), text.source, text.labels))
-        return self._logits(hidden)
+        return self.logits(hidden)
 
     def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:
         layers_first = tuple(part.transpose(0, 1).contiguous() for part in state)
@@ -175,9 +187,6 @@ class RecurrentGenerator(AutoregressiveGenerator):
         hidden, after = self.rnn(self.dropout(vectors), before)
         parts: State = after if self.parts > 1 else (after,)
         return self.dropout(hidden), tuple(part.transpose(0, 1) for part in parts)
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.output.weight, self.output.bias + self.forbidden)
 
 
 class LSTMGenerator(RecurrentGenerator, name="lstm"):

@@ -63,7 +63,7 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     joined = 0
     for position, forks in enumerate(joining, start=1):
         # the trunk reads all but the last token of the prefix, the forks go on from there
-        _, trunk = generator.step(symbol, trunk)
+        _, trunk = generator.read(symbol, trunk)
         symbol = written[:, position - 1]
         rows = torch.arange(joined, joined + len(forks), device=device)
         joined += len(forks)

@@ -106,7 +106,7 @@ class SeqGAN(Objective, name="seqgan"):
         if self.rollout_ema == 0:
             yield
             return
-        now = {name: parameter.data for name, parameter in generator.named_parameters()}
+        now = {name: weight.detach().clone() for name, weight in generator.named_parameters()}
         for name, weight in now.items():
             old = self.memory.get(name)
             if old is None or name.startswith("embedding"):
@@ -115,8 +115,8 @@ class SeqGAN(Objective, name="seqgan"):
                 self.memory[name] = torch.lerp(weight, old.to(weight), self.rollout_ema)
         try:
             for name, parameter in generator.named_parameters():
-                parameter.data = self.memory[name]
+                parameter.data.copy_(self.memory[name])
             yield
         finally:
             for name, parameter in generator.named_parameters():
-                parameter.data = now[name]
+                parameter.data.copy_(now[name])

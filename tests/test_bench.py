@@ -102,7 +102,7 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def report(repeats: int, scale: float) -> Report:
         asked.append((repeats, scale))
-        facts = {"processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2"}
+        facts = {"processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2", "load": 0.5}
         machine = facts | {"gflops": 1.0, "device": "cpu"}
         return Report([Part("sampling", "sentences", 6, 2.0, 20.0)], machine, TINY, scale, repeats)
 

@@ -1,9 +1,12 @@
 """The command line as a user meets it: what it prints, where, and with which exit code."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -344,12 +347,12 @@ class Reinforce(Objective, name="my_reinforce"):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    import signal
-    import time
-
     settings = keys(TOY | {"schedule.rounds": 2000})
     command = [sys.executable, "-m", "textgan", "train", "seqgan", "--out", "run", *settings]
-    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=one_thread
+    )
     deadline = time.monotonic() + 60
     records = tmp_path / "run/metrics.jsonl"
     while time.monotonic() < deadline and not (records.is_file() and records.stat().st_size > 4000):

@@ -160,15 +160,18 @@ def test_a_forbidden_token_leaves_the_others_in_proportion() -> None:
 
 
 class Counted:
-    """A generator of which each step is noted."""
+    """A generator of which each block of logits is noted."""
 
     def __init__(self) -> None:
         self.generator = small_generator(FIXED, layers=2)
         self.rows: list[int] = []
 
-    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        self.rows.append(len(symbol))
-        return self.generator.step(symbol, state)
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.generator.read(symbol, state)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        self.rows.append(len(hidden))
+        return self.generator.logits(hidden)
 
 
 @pytest.mark.parametrize("choose", [greedy, softmax])

@@ -20,6 +20,7 @@ TOY: dict[str, Any] = {
     "schedule.rounds": 2,
     "schedule.d_steps": 1,
     "schedule.k": 1,
+    "schedule.fakes": 0,
     "evaluation.samples": 20,
     "evaluation.final_samples": 50,
     "evaluation.bootstrap": 100,

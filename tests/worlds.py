@@ -89,10 +89,13 @@ class Uniform(AutoregressiveGenerator):
     def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
         return (torch.zeros(n, 1),)
 
-    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         self.steps += 1
         self.rows += len(symbol)
-        return (self.bias + self.forbidden).repeat(len(symbol), 1), (state[0] + 1,)
+        return self.bias.new_zeros(len(symbol), 1), (state[0] + 1,)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return (self.bias + self.forbidden).repeat(len(hidden), 1)
 
     def forward(self, text: Text) -> Tensor:
         return (self.bias + self.forbidden).repeat(*text.tokens.shape, 1)

@@ -5,7 +5,9 @@ every prefix, and one discriminator epoch, in the setting of SeqGAN (arXiv 1609.
 
 How to read the report: seconds depend on the machine and on what else it does, so they compare
 only within one run. The two sides of a part are measured one right after the other, in alternating
-order, and the ratio (textbook seconds / seconds) is the number to keep.
+order, and the ratio (textbook seconds / seconds) is the number to keep. Where other work takes a
+core, threads wait for the one that lost it and everything is many times slower: the report says
+how busy the machine was before it began; OMP_NUM_THREADS=1 is the remedy.
 
 The textbook side is what one writes first: sentences are sampled a batch at a time with
 `torch.multinomial`, every prefix of every rollout starts again from the empty sentence and is
@@ -125,10 +127,11 @@ class Report:
             f"setting  vocabulary {setting.vocabulary:,}, {setting.length} tokens, "
             f"batch {setting.batch}, {setting.rollouts} rollouts",
             f"machine  {machine['processor']}, {machine['cores']} cores, "
-            f"{machine['threads']} threads, {machine['gpu'] or 'no GPU'}, "
+            f"torch threads {machine['threads']}, {machine['gpu'] or 'no GPU'}, "
             f"torch {machine['torch']}, {machine['gflops']:,.0f} GFLOP/s in float32 on "
             f"{machine['device']}",
             ("measured once" if self.repeats == 1 else f"median of {self.repeats} measurements")
+            + (f"; load {machine['load']:.1f} before it began" if machine["load"] else "")
             + (f"; at scale {self.scale:g}: only for a quick look" if self.scale < 1 else ""),
             "",
             tabulate(rows, headers, colalign=("left", *["right"] * 5), disable_numparse=True),
@@ -157,6 +160,7 @@ def run_bench(repeats: int = 1, scale: float = 1.0, setting: Setting = PAPER) ->
     sentences = max(setting.batch, round(setting.sentences * scale))
     rollouts = max(1, round(setting.rollouts * scale))
     with seeded(0, device):
+        machine = _machine(device)
         for work in make_work(setting, setting.batch, 1, device):  # the first time is never fair
             work.ours()
             work.textbook()
@@ -171,7 +175,6 @@ def run_bench(repeats: int = 1, scale: float = 1.0, setting: Setting = PAPER) ->
                         bar.set_description(f"{work.name}, {side}")
                         seconds.append(_seconds(do, device))
                         bar.update()
-        machine = _machine(device)
     parts = [
         Part(work.name, work.unit, work.amount, *(median(side) for side in times[work.name]))
         for work in works
@@ -384,6 +387,7 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "torch": torch.__version__,
         "gflops": 2 * 2000**3 / fastest / 1e9,

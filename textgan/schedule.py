@@ -28,15 +28,17 @@ class Schedule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     batch_size: int = Field(64, ge=2, description="sentences a batch; half of them fake for D")
-    mle_epochs: int = Field(40, ge=0, description="pretraining epochs of the generator; paper: 120")
+    mle_epochs: int = Field(20, ge=0, description="pretraining epochs of the generator; paper: 120")
     discriminator_turns: int = Field(
         10, ge=0, description="pretraining turns of the discriminator; paper: 50"
     )
     rounds: int = Field(40, ge=0, description="adversarial rounds; paper: 200")
     g_steps: int = Field(1, ge=0, description="generator updates a round; paper: 1")
-    d_steps: int = Field(5, ge=0, description="discriminator turns a round; paper: 5")
-    k: int = Field(3, ge=1, description="epochs over the fakes of one turn; paper: 3")
-    fakes: int = Field(0, ge=0, description="fakes of one turn; 0: as many as training sentences")
+    d_steps: int = Field(1, ge=0, description="discriminator turns a round; paper: 5")
+    k: int = Field(1, ge=1, description="epochs over the fakes of one turn; paper: 3")
+    fakes: int = Field(
+        2000, ge=0, description="fakes of one turn; 0: as many as training sentences (paper)"
+    )
     mle_steps: int = Field(0, ge=0, description="MLE updates a round (interleaved teacher forcing)")
     evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")
 

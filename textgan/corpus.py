@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textgan.datasets import recognise
 from textgan.errors import UserError
 from textgan.text import Text, TextSpace
 
@@ -264,9 +265,11 @@ def read_corpus(
         )
     known = Vocabulary(tuple(kept), tokens, separator)
     encoded = {name: known.encode(part, length + 1) for name, part in parts.items()}
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     facts = {
         "source": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256,
+        "known_as": recognise(sha256),
         "sentences": len(lines),
         "too_long": len(lines) - len(fits),
         "split_seed": seed,

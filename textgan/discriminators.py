@@ -58,7 +58,8 @@ class Discriminator(nn.Module, ABC):
 
     def forward(self, text: Text) -> Tensor:
         """The score of each text, (B,)."""
-        score: Tensor = self.output(self.dropout(self.features(text)))
+        features = self.features(text)
+        score: Tensor = self.output(self.dropout(features))
         return score.squeeze(1)
 
     def judge(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
@@ -134,7 +135,13 @@ class CNNDiscriminator(Discriminator, name="cnn"):
                     for part in text.split(SENTENCES_AT_ONCE)
                 ]
             )
-        return torch.cat([self.highway(part) for part in pooled.split(4 * SENTENCES_AT_ONCE)])
+        if torch.is_grad_enabled():
+            through: Tensor = self.highway(pooled)
+            return through
+        # for many texts the pieces stay in the cache, and the result needs no memory of its own
+        for part in pooled.split(4 * SENTENCES_AT_ONCE):
+            part.copy_(self.highway(part))
+        return pooled
 
     def _filters(self) -> list[nn.Conv1d]:
         return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
@@ -213,10 +220,10 @@ def _truncated(weight: Tensor, deviation: float = 0.1) -> None:
 
 
 def _best(windows: Tensor, counts: Tensor | None) -> Tensor:
-    """relu of the largest value over time, (B, F), of windows (B, N, F) that count (B, N)."""
+    """The largest value over time, (B, F), of windows (B, N, F) that count (B, N)."""
     if counts is not None:
         windows = windows.masked_fill(~counts.unsqueeze(2), -torch.inf)
-    return F.relu(windows.amax(1))
+    return windows.amax(1)
 
 
 def _counts(text: Text, size: int, fixed: bool) -> Tensor | None:
@@ -234,9 +241,11 @@ def _convolve(vectors: Tensor, text: Text, convolutions: list[nn.Conv1d], fixed:
     vectors = vectors.transpose(1, 2)
     return torch.cat(
         [
-            _best(
-                convolution(vectors).transpose(1, 2),
-                _counts(text, convolution.kernel_size[0], fixed),
+            F.relu(
+                _best(
+                    convolution(vectors).transpose(1, 2),
+                    _counts(text, convolution.kernel_size[0], fixed),
+                )
             )
             for convolution in convolutions
         ],
@@ -257,20 +266,27 @@ def _convolve_by_table(
     nothing = embedding.new_zeros(1, embedding.shape[1])
     rows = torch.cat([embedding, nothing])  # padding contributes nothing: row V
     tokens = text.tokens if fixed else torch.where(text.mask, text.tokens, vocabulary)
-    pooled = []
-    for convolution in convolutions:
-        size = convolution.kernel_size[0]
-        weight = convolution.weight  # (filters, E, size)
-        table = torch.cat([rows @ weight[:, :, offset].t() for offset in range(size)])
+    pooled = embedding.new_empty(len(text), sum(c.out_channels for c in convolutions))
+    columns = pooled.split([c.out_channels for c in convolutions], 1)
+    # one buffer for the tables of all filters: fresh memory costs as much as filling it
+    largest = max(c.kernel_size[0] * c.out_channels for c in convolutions)
+    buffer = embedding.new_empty(largest * len(rows))
+    for convolution, place in zip(convolutions, columns, strict=True):
+        assert convolution.bias is not None
+        size, filters = convolution.kernel_size[0], convolution.out_channels
+        table = buffer[: size * len(rows) * filters].view(-1, filters)
+        for offset, part in enumerate(table.split(len(rows))):
+            torch.mm(rows, convolution.weight[:, :, offset].t(), out=part)
         offsets = torch.arange(size, device=tokens.device) * (vocabulary + 1)
         counts = _counts(text, size, fixed)
-        parts = []
         for start in range(0, len(text), SENTENCES_AT_ONCE):
             piece = slice(start, start + SENTENCES_AT_ONCE)
             windows = tokens[piece].unfold(1, size, 1) + offsets
             sums = F.embedding_bag(windows.flatten(0, 1), table, mode="sum")
-            assert convolution.bias is not None
-            sums = sums.add_(convolution.bias).unflatten(0, windows.shape[:2])
-            parts.append(_best(sums, None if counts is None else counts[piece]))
-        pooled.append(torch.cat(parts))
-    return torch.cat(pooled, 1)
+            best = _best(
+                sums.unflatten(0, windows.shape[:2]),
+                None if counts is None else counts[piece],
+            )
+            # the bias is the same for all windows, so it may wait for the largest
+            place[piece] = F.relu(best + convolution.bias)
+    return pooled

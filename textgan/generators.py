@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.registry import register
-from textgan.sampling import Choose, State, advance, categorical
+from textgan.sampling import Choose, State, advance, multinomial
 from textgan.text import START, Text, TextSpace, concatenate
 
 NEVER = -1e9  # the logit of a token that may not be written; finite, so that 0 * log 0 is 0
@@ -109,7 +109,7 @@ class AutoregressiveGenerator(Generator):
 
         prefix: (n, t) tokens that every text begins with; they are marked as `given`.
         """
-        choose = choose or categorical()
+        choose = choose or multinomial
         given = 0 if prefix is None else prefix.shape[1]
         state = self.start(n, source, labels)
         symbol = self.embedding.weight.new_full((n,), START, dtype=torch.long)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.generators import AutoregressiveGenerator
-from textgan.sampling import BLOCK, advance, categorical
+from textgan.sampling import BLOCK, advance, multinomial
 from textgan.text import START, Text
 
 Reward = Callable[[Text, Tensor], Tensor]
@@ -73,7 +73,7 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
         )
         if len(active) == 0:
             break
-        last, state = advance(generator, last, state, categorical(), generator.space.vocabulary)
+        last, state = advance(generator, last, state, multinomial, generator.space.vocabulary)
         tokens[active, position] = last
         if generator.space.eos is not None:
             writing = last != generator.space.eos

@@ -149,8 +149,9 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
     facts = run.corpus.facts
     split = facts["split"]
     log.say(f"run        {run.folder}")
+    known = f" ({facts['known_as']} of textgan data list)" if facts.get("known_as") else ""
     log.say(
-        f"data       {facts['source']}: {split['train']} train, {split['valid']} valid, "
+        f"data       {facts['source']}{known}: {split['train']} train, {split['valid']} valid, "
         f"{split['test']} test sentences of at most {run.corpus.space.length} tokens, "
         f"vocabulary {run.corpus.space.vocabulary}"
     )

@@ -142,8 +142,11 @@ def finish(run: Run, objective: Objective, log: Log) -> Results:
     lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0, allow_unknown=True)
     write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
     final = list(results.rows.values())[-1]
+    settings = _flat(run.config.model_dump())
+    # the settings that runs differ in, so that TensorBoard's table of them can be read
+    dull = ("oracle." if run.config.data.file else "data.", "evaluation.", "checkpoint_", "device")
     log.hyperparameters(
-        _flat(run.config.model_dump()),
+        {key: value for key, value in settings.items() if not key.startswith(dull)},
         {f"result/{name}": estimate.value for name, estimate in final.items()},
     )
     plotted = plot_curves(run)

@@ -132,7 +132,7 @@ def test_version(cli: Cli) -> None:
         (["seqgan", "schedule.round=3"], ["schedule.round", "did you mean 'rounds'"]),
         (["seqgan", "schedule.rounds=1.5"], ["schedule.rounds", "1.5", "integer"]),
         (["seqgan", "schedule=3"], ["schedule", "3"]),
-        (["seqgan", "seed.x=3", "seed=1"], ["seed"]),
+        (["seqgan", "seed.x=3"], ["seed", "integer"]),
         (["seqgan", "rounds"], ["'rounds'", "key=value"]),
         (["seqgan", "generator=gruu"], ["generator.name", "'gruu'", "did you mean 'gru'"]),
         (["seqgan", "generator.hidden=-1"], ["generator.hidden", "-1"]),
@@ -144,6 +144,21 @@ def test_version(cli: Cli) -> None:
         (["seqgan", "--seed", "-1"], ["seed", "-1"]),
         (["seqgan", "--seed", "x"], ["--seed", "x"]),
         (["seqgan", "--sede", "1"], ["--sede"]),
+        (["mle", "discriminator=cnn"], ["discriminator.name", "mle has no discriminator"]),
+        (["seqgan", "optimisers.mle_lr=inf"], ["optimisers.mle_lr", "inf", "finite"]),
+        (["seqgan", "generator.init=nan"], ["generator.init", "nan", "finite"]),
+        (["seqgan", "oracle.seed=99999999999999999999999"], ["oracle.seed", "less than or equal"]),
+        (["seqgan", "oracle=5"], ["oracle", "5"]),
+        (["seqgan", "schedule.batch_size=900000"], ["schedule.batch_size", "900000", "10000"]),
+        (
+            [
+                "seqgan",
+                "schedule.mle_epochs=0",
+                "schedule.rounds=0",
+                "schedule.discriminator_turns=0",
+            ],
+            ["nothing to train"],
+        ),
         (["mle", "discriminator.hidden=3"], ["discriminator.hidden", "mle has no discriminator"]),
         (["seqgan", "--data", "none.txt"], ["none.txt", "no such file"]),
         (["seqgan", "--data", "."], ["'.'", "not a file"]),
@@ -235,6 +250,11 @@ def test_damaged_run_files_are_named(cli: Cli, finished: Path, tmp_path: Path) -
     saved = checkpoints(copy)[-1]
     saved.write_bytes(saved.read_bytes()[:-7])
     assert str(saved) in refused(cli, "sample", copy)
+    words = (copy / "vocabulary.json").read_text()
+    for damage in ("{", "[]", '{"words": 5, "tokens": "word", "separator": " "}'):
+        (copy / "vocabulary.json").write_text(damage)
+        assert "damaged" in refused(cli, "evaluate", copy)
+    (copy / "vocabulary.json").write_text(words)
     (copy / "data.safetensors").write_bytes(b"no")
     assert "data.safetensors" in refused(cli, "evaluate", copy)
     (copy / "config.json").write_text("{")

@@ -217,15 +217,16 @@ def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
         "split": {"train": 48, "valid": 6, "test": 7},  # the repeated sentence is in the test
         "vocabulary": 12 + SPECIAL,
         "unknown_in_train": 0.0,
-        "length": 9,
+        "length": 4,  # the longest sentence that is left, and its end
+        "known_as": None,
         "tokens": "word",
         "spaced_characters": False,
     }
     assert [len(text) for text in (corpus.train, corpus.valid, corpus.test)] == [48, 6, 7]
     assert corpus.name == "toy"
     assert corpus.space.vocabulary == 12 + SPECIAL
-    assert (corpus.space.length, corpus.space.eos) == (9, EOS)
-    assert corpus.train.tokens.shape[1] == 9
+    assert (corpus.space.length, corpus.space.eos) == (4, EOS)
+    assert corpus.train.tokens.shape[1] == 4
 
 
 def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> None:

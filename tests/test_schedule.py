@@ -25,7 +25,7 @@ sizes = st.integers(1, 40)
 
 
 def test_the_papers_schedule() -> None:
-    paper = Schedule(mle_epochs=120, discriminator_turns=50, rounds=200)
+    paper = Schedule(mle_epochs=120, discriminator_turns=50, rounds=200, d_steps=5, k=3, fakes=0)
     assert (paper.batch_size, paper.g_steps, paper.d_steps, paper.k) == (64, 1, 5, 3)
     counts = Counter((step.phase, step.do) for step in plan(paper, 10_000, adversary=True))
     assert counts == {
@@ -47,7 +47,7 @@ def test_the_papers_schedule() -> None:
 
 def test_a_small_plan_step_by_step() -> None:
     schedule = Schedule(
-        batch_size=4, mle_epochs=1, discriminator_turns=1, rounds=2, d_steps=1, k=1, mle_steps=1
+        batch_size=4, mle_epochs=1, discriminator_turns=1, rounds=2, mle_steps=1, fakes=8
     )
     found = [(step.do, step.tick, step.number) for step in plan(schedule, 8, adversary=True)]
     turn = ["fakes", *["discriminator"] * 4]

@@ -18,6 +18,7 @@ from textgan.checkpoint import checkpoints, load_tensors
 from textgan.config import make_config
 from textgan.errors import Interrupted, UserError
 from textgan.generators import LSTMGenerator
+from textgan.log import read_records
 from textgan.losses import nll
 from textgan.run import create_run, locked
 from textgan.schedule import plan
@@ -160,7 +161,7 @@ def test_words_train_resume_and_need_the_file_no_more(
 def test_same_seed_same_run_other_seed_another(uninterrupted: Path, tmp_path: Path) -> None:
     textgan.train("seqgan", out=tmp_path / "same", quiet=True, **TOY)
     assert everything(tmp_path / "same") == everything(uninterrupted)
-    textgan.train("seqgan", out=tmp_path / "other", quiet=True, **TOY, seed=2)
+    textgan.train("seqgan", out=tmp_path / "other", quiet=True, **TOY | {"seed": 2})
     assert everything(tmp_path / "other")["last"] != everything(uninterrupted)["last"]
 
 
@@ -223,6 +224,35 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_the_previous_offered(
     assert everything(folder)["last"] == everything(uninterrupted)["last"]
 
 
+def test_a_checkpoint_of_another_run_is_refused(
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(30, patch)
+        with pytest.raises(Interrupted):
+            textgan.train("seqgan", out=folder, quiet=True, **TOY | {"seed": 5})
+    (own,) = checkpoints(folder)[-1:]
+    kept = own.read_bytes()
+    own.write_bytes(checkpoints(uninterrupted)[-1].read_bytes())
+    with pytest.raises(UserError, match="belongs to another run"):
+        textgan.resume(folder, quiet=True)
+    own.write_bytes(kept)
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"seed": 5', '"seed": 6'))
+    with pytest.raises(UserError, match=r"config\.json was changed"):
+        textgan.resume(folder, quiet=True)
+    (folder / "config.json").write_text(config.replace('"device": "auto"', '"device": "cpu"'))
+    textgan.resume(folder, quiet=True)  # where it runs is no part of what it is
+
+
+def test_records_that_are_none_are_left_out(tmp_path: Path) -> None:
+    good = '{"tick": 1, "phase": "mle"}'
+    lines = ["[]", "5", "null", "{}", '{"tick": "x"}', '{"tick": 2}', good, '{"tick": 3, "ph']
+    (tmp_path / "metrics.jsonl").write_bytes("\n".join(lines).encode() + b"\xff")
+    assert read_records(tmp_path) == [json.loads(good)]
+
+
 def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
     create_run(make_config("seqgan", TOY), tmp_path / "run")
     with locked(tmp_path / "run"), pytest.raises(UserError, match="another process"):
@@ -260,9 +290,7 @@ def test_update_refuses_a_gradient_that_is_not_finite() -> None:
 
 def test_a_run_that_diverges_says_where_and_keeps_its_last_state(tmp_path: Path) -> None:
     with pytest.raises(NotFinite, match=r"in MLE epoch \d.*optimisers"):
-        textgan.train(
-            "seqgan", out=tmp_path / "run", quiet=True, **TOY, optimisers={"mle_lr": 1e38}
-        )
+        textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY, generator={"init": 1e38})
 
 
 def test_clip_bounds_the_step_and_zero_means_never() -> None:

@@ -28,7 +28,7 @@ def write_file(path: Path, content: bytes) -> None:
 
     Temporary file, fsync, rename, fsync of the folder.
     """
-    temporary = path.with_name(path.name + ".partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
@@ -93,8 +93,8 @@ def save_checkpoint(
     place.mkdir(exist_ok=True)
     path = place / f"{step:012d}.safetensors"
     save_tensors(path, tensors, facts)
-    for old in checkpoints(folder)[:-KEPT]:
-        old.unlink()
+    for old in [*checkpoints(folder)[:-KEPT], *place.glob("*.partial")]:
+        old.unlink()  # a partial file is what a kill left: nobody else writes here
     return path
 
 

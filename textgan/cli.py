@@ -114,9 +114,13 @@ def resume(
 @app.command()
 def sample(
     run: Folder,
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many texts.")] = 10,
+    n: Annotated[
+        int, typer.Option("-n", "--number", min=1, max=10**8, help="How many texts.")
+    ] = 10,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same texts.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**62, help="The same seed gives the same texts.")
+    ] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="A new file, one text a line; standard output if not given."),
@@ -129,8 +133,8 @@ def sample(
     """Write texts with a trained generator."""
     if weights not in ("final", "mle"):
         raise UserError(f"--weights = {weights!r}: give final or mle")
-    if not 0 < temperature < float("inf"):
-        raise UserError(f"--temperature = {temperature}: give a number above 0, such as 1")
+    if not 1e-4 <= temperature <= 1e4:
+        raise UserError(f"--temperature = {temperature}: give a number from 0.0001 to 10000")
     if out is not None and out.exists():
         raise UserError(f"--out = {str(out)!r} exists; choose a new file")
     from textgan.checkpoint import write_file
@@ -157,9 +161,9 @@ def evaluate(
     run: Folder,
     samples: Annotated[
         int | None,
-        typer.Option(min=10, help="Texts to draw; as in the run's config if not given."),
+        typer.Option(min=10, max=10**8, help="Texts to draw; as in the run's config if not given."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the texts that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the texts that are drawn.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run's generator: likelihoods with intervals, entropy, diversity."""
@@ -250,6 +254,9 @@ def main() -> None:
         _say(str(error))
         sys.exit(2)
     except _UsageError as error:
+        if len(sys.argv) < 3 and "Usage:" in str(error.format_message()):  # type: ignore[attr-defined]
+            typer.echo(error.format_message())  # type: ignore[attr-defined]
+            sys.exit(2)  # no command was given; what one can do is the answer
         _say(f"{error.format_message()} (see textgan --help)")  # type: ignore[attr-defined]
         sys.exit(2)
     except Interrupted as stopped:

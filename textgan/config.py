@@ -20,7 +20,9 @@ from textgan.errors import UserError
 from textgan.registry import Kind, explain, suggest
 from textgan.schedule import Schedule
 
-_strict = ConfigDict(extra="forbid", frozen=True)
+_strict = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_LARGEST_SEED = 2**63 - 1
+_PARTS = ("objective", "generator", "discriminator")
 
 
 class Data(BaseModel):
@@ -32,10 +34,12 @@ class Data(BaseModel):
     tokens: Literal["word", "char"] = Field("word", description="what a token is")
     vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
     min_count: int = Field(2, ge=1, description="rarer words become <unk>")
-    length: int = Field(0, ge=0, description="most tokens of a sentence; 0: from the data")
+    length: int = Field(
+        0, ge=0, le=100_000, description="most tokens of a sentence; 0: from the data"
+    )
     valid: float = Field(0.1, gt=0, lt=1, description="share of the sentences for validation")
     test: float = Field(0.1, gt=0, lt=1, description="share of the sentences for the test")
-    split_seed: int = Field(0, ge=0, description="which sentences those are")
+    split_seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="which sentences those are")
 
 
 class OracleConfig(BaseModel):
@@ -44,13 +48,17 @@ class OracleConfig(BaseModel):
     model_config = _strict
 
     parameters: str = Field("", description="published parameters (.npz or pickle), or none")
-    vocabulary: int = Field(100, ge=2, description="tokens; paper: 5000")
-    length: int = Field(20, ge=2, description="tokens of a sentence; paper: 20")
-    embedding: int = Field(32, ge=1, description="size of a token's vector; paper: 32")
-    hidden: int = Field(32, ge=1, description="size of the state; paper: 32")
-    seed: int = Field(0, ge=0, description="of the N(0, 1) parameters")
-    positives: int = Field(10000, ge=20, description="fixed training sentences; paper: 10000")
-    held_out: int = Field(2000, ge=20, description="sentences for validation, and for the test")
+    vocabulary: int = Field(100, ge=2, le=10_000_000, description="tokens; paper: 5000")
+    length: int = Field(20, ge=2, le=100_000, description="tokens of a sentence; paper: 20")
+    embedding: int = Field(32, ge=1, le=65_536, description="size of a token's vector; paper: 32")
+    hidden: int = Field(32, ge=1, le=65_536, description="size of the state; paper: 32")
+    seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="of the N(0, 1) parameters")
+    positives: int = Field(
+        10000, ge=20, le=10**8, description="fixed training sentences; paper: 10000"
+    )
+    held_out: int = Field(
+        2000, ge=20, le=10**8, description="sentences for validation, and for the test"
+    )
 
 
 class Optimisers(BaseModel):
@@ -58,12 +66,12 @@ class Optimisers(BaseModel):
 
     model_config = _strict
 
-    mle_lr: float = Field(1e-2, gt=0, description="learning rate of MLE; paper: 0.01")
+    mle_lr: float = Field(1e-2, gt=0, le=10, description="learning rate of MLE; paper: 0.01")
     generator_lr: float = Field(
-        1e-3, gt=0, description="learning rate of the adversarial updates; paper: 0.01"
+        1e-3, gt=0, le=10, description="learning rate of the adversarial updates; paper: 0.01"
     )
     discriminator_lr: float = Field(
-        1e-4, gt=0, description="learning rate of the discriminator; paper: 0.0001"
+        1e-4, gt=0, le=10, description="learning rate of the discriminator; paper: 0.0001"
     )
     clip: float = Field(5.0, ge=0, description="norm of the generator's gradient at most; 0: any")
     discriminator_clip: float = Field(0.0, ge=0, description="the same for the discriminator")
@@ -74,9 +82,13 @@ class Evaluation(BaseModel):
 
     model_config = _strict
 
-    samples: int = Field(1000, ge=10, description="texts drawn at an evaluation during training")
-    final_samples: int = Field(10000, ge=10, description="texts drawn for the final table")
-    bootstrap: int = Field(1000, ge=100, description="resamplings for a 95 % interval")
+    samples: int = Field(
+        1000, ge=10, le=10**8, description="texts drawn at an evaluation during training"
+    )
+    final_samples: int = Field(
+        10000, ge=10, le=10**8, description="texts drawn for the final table"
+    )
+    bootstrap: int = Field(1000, ge=100, le=10**6, description="resamplings for a 95 % interval")
     unique_alarm: float = Field(
         0.5, ge=0, le=1, description="warn when a smaller share of the samples is distinct"
     )
@@ -133,7 +145,7 @@ def make_config(
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse, overrides)
     for key, value in pairs:
         _put(values, key, value)
-    for kind in ("objective", "generator", "discriminator"):
+    for kind in _PARTS:
         if isinstance(values.get(kind), str):  # objective = "seqgan" is short for its name
             values[kind] = {"name": values[kind]}
         elif isinstance(values.get(kind), dict):
@@ -164,15 +176,16 @@ def _complete(config: RunConfig) -> RunConfig:
     parts: dict[str, Part] = {}
     for kind, default in usual.items():
         given: Part = getattr(config, kind)
-        name = given.name or default
-        if name is None:  # the method has no discriminator
-            if given.settings:
+        if default is None:  # the method has no discriminator
+            if given.settings or given.name:
+                key = next(iter(given.settings), "name")
+                objective_name = config.objective.name
                 raise UserError(
-                    f"discriminator.{next(iter(given.settings))}: "
-                    f"{config.objective.name} has no discriminator; leave it out"
+                    f"discriminator.{key}: {objective_name} has no discriminator; leave it out"
                 )
             parts[kind] = Part(name="")
             continue
+        name = given.name or default
         settings = registry.check(kind, registry.find(kind, name), given.settings)
         parts[kind] = Part(name=name, **settings)
     return config.model_copy(update=parts)
@@ -216,12 +229,12 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     at = values
     for folder in folders:
         inner = at.setdefault(folder, {})
-        if isinstance(inner, str):  # generator=gru, then generator.hidden=64
+        if isinstance(inner, str) and folder in _PARTS:  # generator=gru, then generator.hidden=64
             inner = at[folder] = {"name": inner}
         if not isinstance(inner, dict):
             raise UserError(f"{key}: {folder} is a value, not a group of settings")
         at = inner
-    if isinstance(at.get(last), dict) and not isinstance(value, dict):
+    if key in _PARTS and isinstance(at.get(last), dict) and not isinstance(value, dict):
         at[last]["name"] = value  # generator.hidden=64, then generator=gru
     else:
         at[last] = value

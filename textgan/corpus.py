@@ -160,11 +160,11 @@ def read_sentences(path: Path) -> list[str]:
 
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
-    if not path.exists():
-        raise UserError(f"data.file = {str(path)!r}: there is no such file")
-    if not path.is_file():
-        raise UserError(f"data.file = {str(path)!r} is not a file; give a text file")
     try:
+        if not path.exists():
+            raise UserError(f"data.file = {str(path)!r}: there is no such file")
+        if not path.is_file():
+            raise UserError(f"data.file = {str(path)!r} is not a file; give a text file")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"data.file = {str(path)!r} cannot be read: {error.strerror}") from None
@@ -231,13 +231,16 @@ def read_corpus(
     sizes = np.array([len(words) for words in split])
     if length == 0:
         longest = int(sizes.max())
-        length = longest if longest <= USUAL_LENGTH else int(np.quantile(sizes, 0.99))
+        length = (
+            longest if longest <= USUAL_LENGTH else int(np.quantile(sizes, 0.99, method="lower"))
+        )
     fits = [words for words in split if len(words) <= length]
     if len(fits) < FEWEST:
         raise UserError(
             f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(lines)} "
             f"(of at most {length} tokens); at least {FEWEST} are needed"
         )
+    length = max(len(words) for words in fits)  # wider tensors would only be slower
     different = sorted({tuple(words) for words in fits})
     order = np.random.default_rng(seed).permutation(len(different))
     n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))

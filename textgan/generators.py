@@ -196,8 +196,10 @@ class LSTMGenerator(RecurrentGenerator, name="lstm"):
         self,
         space: TextSpace,
         *,
-        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 32,
-        hidden: Annotated[int, Field(ge=1, description="size of the state")] = 32,
+        embedding: Annotated[
+            int, Field(ge=1, le=65_536, description="size of a token's vector")
+        ] = 32,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
         layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
         dropout: Annotated[float, Field(ge=0, lt=1, description="on layers' inputs, outputs")] = 0,
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
@@ -218,8 +220,10 @@ class GRUGenerator(RecurrentGenerator, name="gru"):
         self,
         space: TextSpace,
         *,
-        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 32,
-        hidden: Annotated[int, Field(ge=1, description="size of the state")] = 32,
+        embedding: Annotated[
+            int, Field(ge=1, le=65_536, description="size of a token's vector")
+        ] = 32,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
         layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
         dropout: Annotated[float, Field(ge=0, lt=1, description="on layers' inputs, outputs")] = 0,
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,

@@ -142,14 +142,22 @@ class Log:
 
     def _forget_after(self, tick: int) -> None:
         """Drop the points of ticks that the resumed run will do again."""
-        if not self._records.is_file():
-            return
-        kept = []
-        for line in self._records.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # cut short by a kill
-            if record["tick"] <= tick:
-                kept.append(line + "\n")
-        write_file(self._records, "".join(kept).encode())
+        if self._records.is_file():
+            kept = [r for r in read_records(self.folder) if r["tick"] <= tick]
+            lines = "".join(json.dumps(record) + "\n" for record in kept)
+            write_file(self._records, lines.encode())
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The points of a run's curves, without lines that are none, such as one cut by a kill."""
+    path = folder / "metrics.jsonl"
+    records = []
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        try:
+            record = json.loads(line)
+            if isinstance(record["tick"], int) and isinstance(record["phase"], str):
+                records.append(record)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return records

@@ -24,6 +24,11 @@ from textgan.errors import UserError
 
 Kind = Literal["objective", "generator", "discriminator"]
 
+_BASES: dict[Kind, str] = {
+    "objective": "textgan.objectives.base:Objective",
+    "generator": "textgan.generators:Generator",
+    "discriminator": "textgan.discriminators:Discriminator",
+}
 _parts: dict[Kind, dict[str, type]] = {"objective": {}, "generator": {}, "discriminator": {}}
 
 
@@ -44,7 +49,11 @@ def find(kind: Kind, name: str) -> type[Any]:
     Raises UserError when there is none.
     """
     if ".py:" in name:
-        return _from_file(kind, name)
+        part = _from_file(kind, name)
+        module, _, base = _BASES[kind].partition(":")
+        if not issubclass(part, getattr(importlib.import_module(module), base)):
+            raise UserError(f"{kind}.name = {name!r}: {part.__name__} does not derive from {base}")
+        return part
     _import_all()
     if name not in _parts[kind]:
         known = ", ".join(sorted(_parts[kind]))
@@ -125,7 +134,7 @@ def _model(part: type) -> type[pydantic.BaseModel]:
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     return pydantic.create_model(
-        part.__name__, __config__=pydantic.ConfigDict(extra="forbid", strict=False), **fields
+        part.__name__, __config__=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False), **fields
     )
 
 
@@ -160,7 +169,7 @@ def _from_file(kind: Kind, name: str) -> type[Any]:
         sys.modules[module_name] = module  # dataclasses look their module up while being made
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[module_name]
             raise UserError(
                 f"{kind}.name = {name!r}: {path} does not import: {type(error).__name__}: {error}"

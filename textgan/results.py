@@ -7,6 +7,7 @@ random tokens, and the best MLE epoch.
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tabulate import tabulate
 from textgan.checkpoint import load_tensors, write_file
 from textgan.errors import UserError
 from textgan.generators import Generator, draw_texts
-from textgan.log import Log
+from textgan.log import Log, read_records
 from textgan.metrics import (
     Estimate,
     measure,
@@ -115,10 +116,14 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
     mle_entropy = None
     if (run.folder / "mle.safetensors").is_file():
         _, facts = load_tensors(run.folder / "mle.safetensors")
+        if "epoch" not in facts:
+            raise UserError(f"{run.folder / 'mle.safetensors'} does not hold an MLE epoch")
         name = f"MLE, best epoch ({facts['epoch']} of {run.config.schedule.mle_epochs})"
         rows[name] = row(run.load_generator("mle"))
         mle_entropy = rows[name]["entropy"].value if "entropy" in rows[name] else None
     final = row(run.load_generator())
+    if not all(math.isfinite(estimate.value) for estimate in final.values()):
+        raise UserError(f"{run.folder}: the generator's weights are no longer numbers; it diverged")
     rows[f"{run.config.objective.name}, last"] = final
     found = sample_warnings(
         final,
@@ -173,7 +178,7 @@ def read_results(folder: Path) -> Results | None:
             for name, row in content["rows"].items()
         }
         return Results(folder, rows, content["warnings"], content["samples"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to have it made again") from None
 
 
@@ -211,10 +216,7 @@ def plot_curves(run: Run) -> bool:
             from matplotlib import pyplot
     except ImportError:
         return False
-    records = [
-        json.loads(line) for line in (run.folder / "metrics.jsonl").read_text("utf-8").splitlines()
-    ]
-    records = [record for record in records if record["phase"] != "discriminator"]
+    records = [r for r in read_records(run.folder) if r["phase"] != "discriminator"]
     epochs = sum(record["phase"] == "mle" for record in records)
     places = list(range(1, len(records) + 1))  # pretraining of the discriminator changes no curve
 

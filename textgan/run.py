@@ -13,6 +13,7 @@ results.json, curves.png, samples.txt      the end
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -48,9 +49,11 @@ from textgan.errors import UserError
 from textgan.generators import AutoregressiveGenerator, Generator, LSTMGenerator
 from textgan.metrics import nll_per_token
 from textgan.oracle import load_oracle, make_oracle, oracle_corpus
+from textgan.schedule import plan
 from textgan.text import Text, TextSpace
 
 CONFIG = "config.json"
+LOCK = "run.lock"
 Weights = Literal["final", "mle"]
 
 
@@ -63,6 +66,14 @@ class Run:
     corpus: Corpus
     oracle: LSTMGenerator | None
     device: torch.device
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides the run's course: its settings and its corpus."""
+        settings = self.config.model_dump(exclude={"device", "checkpoint_seconds"})
+        sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        sha.update((self.folder / "data.safetensors").read_bytes())
+        return sha.hexdigest()
 
     @property
     def oracle_entropy(self) -> float | None:
@@ -134,26 +145,23 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
     out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
     Raises UserError.
     """
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        remedy = (
-            f"go on with it (textgan resume {out}) or choose another --out"
-            if (out / CONFIG).is_file()
-            else "choose another --out"
-        )
-        raise UserError(f"out = {str(out)!r} is in use; {remedy}")
-    device = choose_device(config.device)
-    corpus, oracle = _make_corpus(config)
-    run = Run(Path(), config, corpus, oracle, device)
-    _check_parts(run)
-    folder = _make_folder(config, corpus) if out is None else out
     try:
+        if out is not None:
+            _refuse_used(out)
+        device = choose_device(config.device)
+        with memory_errors("a smaller vocabulary, length or network"):
+            corpus, oracle = _make_corpus(config)
+            _check_parts(Run(Path(), config, corpus, oracle, device))
+        folder = _make_folder(config, corpus) if out is None else out
         folder.mkdir(parents=True, exist_ok=True)
-        _write_corpus(folder, corpus, oracle)
-        write_file(folder / "run.json", _facts(corpus).encode())
-        # last, for its presence is what makes the folder a run
-        write_file(folder / CONFIG, config.to_json().encode())
+        with locked(folder):
+            _refuse_used(folder)  # somebody may have been faster
+            _write_corpus(folder, corpus, oracle)
+            write_file(folder / "run.json", _facts(corpus).encode())
+            # last, for its presence is what makes the folder a run
+            write_file(folder / CONFIG, config.to_json().encode())
     except OSError as error:
-        raise UserError(f"out = {str(folder)!r} cannot be written: {error.strerror}") from None
+        raise UserError(f"out = {str(out)!r} cannot be written: {error.strerror}") from None
     return open_run(folder)
 
 
@@ -167,13 +175,21 @@ def open_run(folder: Path, device: str | None = None) -> Run:
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
     config = read_config(folder / CONFIG)
     chosen = choose_device(device or config.device)
+    try:
+        return _open(folder, config, chosen)
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(f"{str(folder)!r} is damaged ({found}); restore it from a copy") from None
+
+
+def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
     tensors, facts = load_tensors(folder / "data.safetensors")
     parts = {
         name: Text(tensors[f"{name}.tokens"].long(), tensors[f"{name}.sizes"].long())
         for name in ("train", "valid", "test")
     }
     words = folder / "vocabulary.json"
-    vocabulary = Vocabulary.from_json(words.read_text("utf-8")) if words.is_file() else None
+    vocabulary = Vocabulary.from_json(words.read_text("utf-8")) if config.data.file else None
     space = TextSpace(**facts["space"])
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], vocabulary,
@@ -181,7 +197,7 @@ def open_run(folder: Path, device: str | None = None) -> Run:
     )  # fmt: skip
     oracle = None
     path = folder / "oracle.safetensors"
-    if path.is_file():
+    if not config.data.file:
         weights, shape = load_tensors(path)
         oracle = LSTMGenerator(space, **shape)
         restore_module(oracle, weights, path)
@@ -190,9 +206,21 @@ def open_run(folder: Path, device: str | None = None) -> Run:
 
 
 @contextmanager
+def memory_errors(remedy: str) -> Iterator[None]:
+    """Running out of memory inside becomes a UserError that names the remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words = str(error).splitlines() or ["MemoryError"]
+        if isinstance(error, RuntimeError) and not any("memory" in word for word in words):
+            raise
+        raise UserError(f"out of memory ({words[0][:100]}); try {remedy}") from None
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else trains this run meanwhile; UserError if somebody does."""
-    lock = filelock.FileLock(folder / "run.lock")
+    lock = filelock.FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -232,6 +260,16 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
     return corpus, oracle
 
 
+def _refuse_used(out: Path) -> None:
+    """UserError for a folder with anything in it (but a lock), or for a file."""
+    if not out.exists() or (out.is_dir() and all(p.name == LOCK for p in out.iterdir())):
+        return
+    remedy = "choose another --out"
+    if (out / CONFIG).is_file():
+        remedy = f"go on with it (textgan resume {out}) or {remedy}"
+    raise UserError(f"out = {str(out)!r} is in use; {remedy}")
+
+
 def _check_parts(run: Run) -> None:
     """Build everything once on the processor, so that what does not fit is refused early."""
     cpu = Run(run.folder, run.config, run.corpus, run.oracle, torch.device("cpu"))
@@ -243,6 +281,14 @@ def _check_parts(run: Run) -> None:
         objective.connect(generator, discriminator)
     except ValueError as error:
         raise UserError(f"objective {part.name}: {error}") from None
+    schedule, sentences = run.config.schedule, len(run.corpus.train)
+    if next(plan(schedule, sentences, discriminator is not None), None) is None:
+        raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")
+    if schedule.batch_size > max(64, sentences):
+        raise UserError(
+            f"schedule.batch_size = {schedule.batch_size} is more than the {sentences} training "
+            "sentences; choose a smaller one"
+        )
     if run.config.schedule.mle_epochs and not isinstance(generator, AutoregressiveGenerator):
         raise UserError(
             f"schedule.mle_epochs = {run.config.schedule.mle_epochs}: "

@@ -47,7 +47,10 @@ def categorical(temperature: float = 1.0) -> Choose:
         raise ValueError(f"temperature must be positive, got {temperature}")
 
     def choose(logits: Tensor) -> Tensor:
-        return draw(logits) if temperature == 1.0 else draw(logits / temperature, spend=True)
+        if temperature == 1.0:
+            return draw(logits)
+        # from the largest down, so that no division overflows
+        return draw((logits - logits.amax(1, keepdim=True)) / temperature, spend=True)
 
     return choose
 

@@ -25,9 +25,11 @@ Do = Literal["mle", "fakes", "discriminator", "generator", "tick"]
 class Schedule(BaseModel):
     """How long each part of training lasts; g_steps, d_steps and k are the paper's names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    batch_size: int = Field(64, ge=2, description="sentences a batch; half of them fake for D")
+    batch_size: int = Field(
+        64, ge=2, le=10**6, description="sentences a batch; half of them fake for D"
+    )
     mle_epochs: int = Field(20, ge=0, description="pretraining epochs of the generator; paper: 120")
     discriminator_turns: int = Field(
         10, ge=0, description="pretraining turns of the discriminator; paper: 50"
@@ -37,7 +39,10 @@ class Schedule(BaseModel):
     d_steps: int = Field(1, ge=0, description="discriminator turns a round; paper: 5")
     k: int = Field(1, ge=1, description="epochs over the fakes of one turn; paper: 3")
     fakes: int = Field(
-        2000, ge=0, description="fakes of one turn; 0: as many as training sentences (paper)"
+        2000,
+        ge=0,
+        le=10**8,
+        description="fakes of one turn; 0: as many as training sentences (paper)",
     )
     mle_steps: int = Field(0, ge=0, description="MLE updates a round (interleaved teacher forcing)")
     evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")

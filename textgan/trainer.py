@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -38,7 +39,7 @@ from textgan.losses import Loss, nll
 from textgan.metrics import Estimate, accuracy, measure, sample_warnings, seeded
 from textgan.results import Results, finish
 from textgan.rollout import rollout_bytes
-from textgan.run import Run, create_run, locked, open_run
+from textgan.run import CONFIG, Run, create_run, locked, memory_errors, open_run
 from textgan.schedule import Phase, Step, plan
 from textgan.text import Text, concatenate
 
@@ -55,9 +56,9 @@ class NotFinite(UserError):
 
 
 def train(
-    objective: str | Mapping[str, Any] = "seqgan",
+    objective: str | Path | Mapping[str, Any] = "seqgan",
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
     **settings: Any,
@@ -68,8 +69,12 @@ def train(
     settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
     `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
     """
+    if isinstance(objective, Path):
+        objective = str(objective)
+    if not isinstance(objective, (str, Mapping)):
+        raise UserError(f"objective = {objective!r}: give a name, a file or a mapping of settings")
     if data is not None:
-        settings["data.file"] = data
+        settings["data.file"] = str(data)
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -131,7 +136,8 @@ def _loop(run: Run, training: Training, log: Log) -> None:
                     save()
                 phase = step.phase
                 log.phase(PHASE_NAMES[phase], totals[phase], done[phase])
-            figures = training.do(step, log)
+            with memory_errors("a smaller schedule.batch_size, or objective.chunk=1 for rollouts"):
+                figures = training.do(step, log)
             log.advance(f"{PHASE_NAMES[phase]} {step.number + 1}", figures)
             if stop() or time.monotonic() - saved_at >= every:
                 save()
@@ -196,7 +202,10 @@ def update(
     norm = nn.utils.clip_grad_norm_(network.parameters(), clip or float("inf"))
     if not norm.isfinite():
         name = type(network).__name__
-        raise NotFinite(f"the gradient of {name} is not finite (loss {float(value.detach()):g})")
+        loss_value = float(value.detach())
+        raise NotFinite(
+            f"the gradient of {name} is not finite (loss {loss_value:g}), its weights are unchanged"
+        )
     optimiser.step()
     return {"loss": value.detach(), "gradient_norm": norm.detach(), **metrics}
 
@@ -289,13 +298,7 @@ class Training:
             where = f"{PHASE_NAMES[step.phase]} {step.number + 1}"
             kept = f"the last good state is {saved[-1]}" if saved else "nothing was saved yet"
             raise NotFinite(
-                f"{error} in {where}; the weights are unchanged and {kept}. "
-                "Try a smaller optimisers.*_lr or optimisers.clip"
-            ) from None
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f"out of memory ({str(error).splitlines()[0]}); try a smaller "
-                "schedule.batch_size, or objective.chunk=1 if it has rollouts"
+                f"{error}, in {where}; {kept}. Try a smaller optimisers.*_lr or optimisers.clip"
             ) from None
         for name, value in figures.items():
             total, count = self.sums.get(name, (0.0, 0))
@@ -369,6 +372,8 @@ class Training:
         samples: Text | None = None
         if step.evaluate:
             found, samples = self._measure(step.tick)
+            if not all(math.isfinite(estimate.value) for estimate in found.values()):
+                raise NotFinite("the generator's weights are no longer numbers")
             for name, estimate in found.items():
                 tag = "generator/entropy" if name == "entropy" else f"eval/{name}"
                 figures[tag] = estimate.value
@@ -448,6 +453,7 @@ class Training:
             if self.fakes.rows is not None:
                 tensors["fakes.rows"] = self.fakes.rows
         facts = {
+            "run": self.run.digest,
             "done": self.done,
             "ticks_done": self.ticks_done,
             "batches_done": self.batches_done,
@@ -462,6 +468,11 @@ class Training:
     def restore(self, path: Path) -> None:
         """Become what `save` wrote."""
         tensors, facts = load_checkpoint(path)
+        if facts.get("run") != self.run.digest:
+            raise UserError(
+                f"checkpoint {path} belongs to another run, or {CONFIG} was changed since; "
+                "restore what was there, or train anew"
+            )
         device = self.run.device
         restore_module(self.generator, under_prefix("generator", tensors), path)
         if self.discriminator is not None:

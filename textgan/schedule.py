@@ -18,7 +18,6 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["mle", "discriminator", "adversarial"]
-PHASES: tuple[Phase, ...] = ("mle", "discriminator", "adversarial")
 Do = Literal["mle", "fakes", "discriminator", "generator", "tick"]
 
 

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["mle", "discriminator", "adversarial"]
+PHASES: tuple[Phase, ...] = ("mle", "discriminator", "adversarial")  # in their order
 Do = Literal["mle", "fakes", "discriminator", "generator", "tick"]
 
 

@@ -52,7 +52,7 @@ DRAWN_AT_ONCE = 4096  # fakes of one turn that are written together
 
 
 class NotFinite(UserError):
-    """A gradient is not a number; the weights are those before the update."""
+    """A gradient or a measure is not a number; the message says what became of the weights."""
 
 
 def train(
@@ -225,7 +225,7 @@ def dropout(network: nn.Module) -> Iterator[None]:
 
 
 def build_optimiser(network: nn.Module, lr: float) -> torch.optim.Adam:
-    """Adam over what may change. fused: 4 ms a step for the paper's discriminator, not 87."""
+    """Adam over what may change; fused takes 13 of 56 ms off an update of the paper's CNN."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(trained, lr=lr, fused=True)
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from textgan import bench, cli
 from textgan.bench import Ours, Part, Report, Setting, Textbook, run_bench
-from textgan.discriminators import CNNDiscriminator
-from textgan.generators import LSTMGenerator, draw_texts
+from textgan.discriminators.cnn import CNNDiscriminator
+from textgan.generators.base import draw_texts
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.rollout import rollout_values
 from textgan.text import Text, TextSpace
 

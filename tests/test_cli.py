@@ -341,11 +341,11 @@ class Reinforce(Objective, name="my_reinforce"):
     "One reward for a finished sentence."
     scale: float = 1.0
 
-    def connect(self, generator, discriminator): pass
+    def connect(self, generator, discriminator, train): pass
     def sample(self, generator, real, progress): return generator.sample(len(real))
     def discriminator_loss(self, discriminator, real, fake):
         return logistic(*discriminator.judge(real, fake)), {}
-    def generator_loss(self, generator, discriminator, real, fake):
+    def generator_loss(self, generator, discriminator, real, fake, progress):
         reward = self.scale * discriminator(fake).sigmoid()[:, None].expand_as(fake.tokens)
         return policy_gradient(generator.log_prob(fake), reward, fake.mask, "sum"), {}
 """

@@ -17,14 +17,11 @@ from worlds import (
     texts_of,
 )
 
-from textgan import discriminators, registry
-from textgan.discriminators import (
-    PRESETS,
-    CNNDiscriminator,
-    Discriminator,
-    Highway,
-    RNNDiscriminator,
-)
+from textgan import registry
+from textgan.discriminators import cnn as discriminators
+from textgan.discriminators.base import Discriminator, Highway
+from textgan.discriminators.cnn import PRESETS, CNNDiscriminator
+from textgan.discriminators.rnn import RNNDiscriminator
 from textgan.text import Text, TextSpace, concatenate
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])

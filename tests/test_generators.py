@@ -17,17 +17,12 @@ from worlds import (
     small_generator,
 )
 
-from textgan import generators, registry
-from textgan.generators import (
-    AutoregressiveGenerator,
-    GRUGenerator,
-    LSTMGenerator,
-    RecurrentGenerator,
-    TokenEmbedding,
-    draw_texts,
-)
+from textgan import registry
+from textgan.generators import base as generators
+from textgan.generators.base import AutoregressiveGenerator, TokenEmbedding, draw_texts
+from textgan.generators.recurrent import GRUGenerator, LSTMGenerator, RecurrentGenerator
 from textgan.losses import nll, policy_gradient
-from textgan.sampling import greedy, softmax
+from textgan.sampling import greedy, gumbel, softmax
 from textgan.text import START, Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -159,7 +154,36 @@ def test_padding_has_probability_zero_and_is_never_written(name: str) -> None:
     with torch.no_grad():
         relaxed = generator.sample(5, choose=softmax)
     assert relaxed.rows is not None
-    assert not relaxed.rows[:, :, START].any()
+    assert not relaxed.rows[:, 0, START].any()
+    # relaxed text is padded as far as it has ended: nothing else puts weight on padding
+    going_on = 1 - relaxed.rows[:, 0, 1]
+    assert same(relaxed.rows[:, 1, START], 1 - going_on)
+
+
+@networks
+def test_rows_of_hard_text_end_as_words_do(name: str) -> None:
+    generator = small_generator(VARIABLE, name)
+
+    def one(logits: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(logits.argmax(1), 4).double()
+
+    with torch.no_grad():
+        for seed in range(4):  # other weights, other ends
+            generator.output.bias.data = torch.randn(4, dtype=torch.float64) * seed
+            hard = generator.sample(3, choose=greedy)
+            for reads_words in (False, True):
+                rows = generator.sample(3, choose=one, reads_words=reads_words).rows
+                assert rows is not None
+                assert torch.equal(rows.argmax(2), hard.tokens)
+                assert rows.amax(2).min() == 1
+
+
+@networks
+def test_gumbel_rows_have_the_generators_frequencies(name: str) -> None:
+    generator, texts = small_generator(FIXED, name), enumerate_texts(FIXED)
+    with torch.no_grad():
+        text = generator.sample(30_000, choose=gumbel(0.7), reads_words=True)
+    assert agree(counts_of(Text.full(text.tokens), FIXED), probabilities(generator, texts))
 
 
 @worlds

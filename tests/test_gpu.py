@@ -8,8 +8,10 @@ from toys import TOY
 
 import textgan
 from textgan.checkpoint import checkpoints, load_tensors
-from textgan.discriminators import CNNDiscriminator, RNNDiscriminator
-from textgan.generators import LSTMGenerator, draw_texts
+from textgan.discriminators.cnn import CNNDiscriminator
+from textgan.discriminators.rnn import RNNDiscriminator
+from textgan.generators.base import draw_texts
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.rollout import rollout_values
 from textgan.text import Text, TextSpace
 

@@ -18,7 +18,7 @@ from worlds import (
     small_generator,
 )
 
-from textgan.generators import AutoregressiveGenerator
+from textgan.generators.base import AutoregressiveGenerator
 from textgan.losses import leave_one_out, logistic, nll, policy_gradient, reduce
 from textgan.text import Text, TextSpace
 

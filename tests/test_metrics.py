@@ -10,7 +10,8 @@ import torch
 from toys import TOY
 
 import textgan
-from textgan.generators import LSTMGenerator, draw_texts
+from textgan.generators.base import draw_texts
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.metrics import (
     Estimate,
     accuracy,

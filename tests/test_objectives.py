@@ -21,9 +21,9 @@ from worlds import (
 )
 
 from textgan import registry
-from textgan.discriminators import Discriminator
+from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
-from textgan.generators import AutoregressiveGenerator, Generator
+from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.losses import Loss, leave_one_out, nll
 from textgan.objectives import seqgan
 from textgan.objectives.base import Objective
@@ -33,6 +33,7 @@ from textgan.sampling import Choose
 from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+TRAIN = enumerate_texts(FIXED)[:5]
 objectives = pytest.mark.parametrize("name", registry.names("objective"))
 
 
@@ -121,7 +122,7 @@ def test_seqgan_climbs_the_expected_reward(
     chances = probabilities(generator, texts)
     expected = sum(
         chances[i]
-        * objective.generator_loss(generator, judge, texts[i : i + 1], texts[i : i + 1])[0]
+        * objective.generator_loss(generator, judge, texts[i : i + 1], texts[i : i + 1], 0.0)[0]
         for i in range(len(texts))
     )
     assert same(-gradient(expected, generator), climbed(generator, rewards))
@@ -141,7 +142,7 @@ def test_the_batch_baseline_leaves_what_is_climbed(
         for second in range(first, len(texts)):
             pair = texts[torch.tensor([first, second])]
             ways = 1 if first == second else 2
-            loss, _ = objective.generator_loss(generator, judge, pair, pair)
+            loss, _ = objective.generator_loss(generator, judge, pair, pair, 0.0)
             total = total + ways * chances[first] * chances[second] * loss
     assert same(-gradient(total, generator), 2 * climbed(generator, rewards))
 
@@ -151,7 +152,7 @@ def test_sampled_fakes_and_rollouts_climb_the_expected_reward(space: TextSpace) 
     generator, rewards = small_generator(space), random_rewards(space)
     objective = SeqGAN(rollouts=2, reduction="mean_sentence", baseline="batch")
     fake = objective.sample(generator, enumerate_texts(space).repeat(500), 0.0)
-    loss, _ = objective.generator_loss(generator, Table(space, rewards), fake, fake)
+    loss, _ = objective.generator_loss(generator, Table(space, rewards), fake, fake, 0.0)
     found, right = -gradient(loss, generator), climbed(generator, rewards)
     assert torch.cosine_similarity(found, right, 0) > 0.98
     assert abs((found.norm() / right.norm()).item() - 1) < 0.1
@@ -177,7 +178,7 @@ def test_each_token_is_weighted_by_its_value(
         counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}
         for reduction, count in counts.items():
             objective = SeqGAN(baseline=baseline, reduction=reduction)
-            loss, _ = objective.generator_loss(generator, Table(space, rewards), texts, texts)
+            loss, _ = objective.generator_loss(generator, Table(space, rewards), texts, texts, 0.0)
             assert same(loss, right / count)
 
 
@@ -189,7 +190,7 @@ def test_what_is_logged_of_the_rewards(space: TextSpace, exact: Callable[[Tensor
         random_rewards(space),
     )
     exact(rewards)
-    _, metrics = SeqGAN().generator_loss(generator, Table(space, rewards), texts, texts)
+    _, metrics = SeqGAN().generator_loss(generator, Table(space, rewards), texts, texts, 0.0)
     values = exact_values(generator, texts, rewards)
     assert metrics.keys() == {"reward", "reward_deviation", "value"}
     assert same(metrics["reward"], rewards.mean())
@@ -210,9 +211,11 @@ def test_a_constant_discriminator_teaches_nothing_on_average(
     expected = torch.zeros((), dtype=torch.float64)
     for i in range(len(texts)):
         text = texts[i : i + 1]
-        expected = expected + chances[i] * objective.generator_loss(generator, judge, text, text)[0]
+        expected = (
+            expected + chances[i] * objective.generator_loss(generator, judge, text, text, 0.0)[0]
+        )
     assert gradient(expected, generator).abs().max() < 1e-12
-    one, _ = objective.generator_loss(generator, judge, texts[:1], texts[:1])
+    one, _ = objective.generator_loss(generator, judge, texts[:1], texts[:1], 0.0)
     assert gradient(one, generator).abs().max() > 1e-3  # of one text alone
 
 
@@ -225,8 +228,8 @@ def test_padding_changes_no_adversarial_loss(width: int) -> None:
     for reduction in ("sum", "mean_sentence", "mean_token"):
         objective = SeqGAN(rollouts=2, reduction=reduction)
         longer = texts.padded(width)
-        plain, figures = objective.generator_loss(generator, judge, texts, texts)
-        padded, padded_figures = objective.generator_loss(generator, judge, longer, longer)
+        plain, figures = objective.generator_loss(generator, judge, texts, texts, 0.0)
+        padded, padded_figures = objective.generator_loss(generator, judge, longer, longer, 0.0)
         assert same(plain, padded)
         assert same(gradient(plain, generator), gradient(padded, generator))
         assert all(same(figures[name], padded_figures[name]) for name in figures)
@@ -240,7 +243,7 @@ def test_padding_changes_no_adversarial_loss(width: int) -> None:
 def test_rollouts_and_chunk_reach_the_rollouts(rollouts: int, chunk: int, asked: int) -> None:
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     judge = Table(FIXED, random_rewards(FIXED))
-    SeqGAN(rollouts=rollouts, chunk=chunk).generator_loss(generator, judge, texts, texts)
+    SeqGAN(rollouts=rollouts, chunk=chunk).generator_loss(generator, judge, texts, texts, 0.0)
     assert judge.asked == asked
 
 
@@ -251,7 +254,7 @@ def test_the_reward_has_no_gradient_into_the_discriminator(space: TextSpace) -> 
         small_discriminator(space),
         enumerate_texts(space),
     )
-    SeqGAN(rollouts=1).generator_loss(generator, judge, texts, texts)[0].backward()
+    SeqGAN(rollouts=1).generator_loss(generator, judge, texts, texts, 0.0)[0].backward()
     assert all(parameter.grad is None for parameter in judge.parameters())
     assert all(part.grad is not None for part in generator.parameters() if part.requires_grad)
 
@@ -289,7 +292,7 @@ def entries(
     monkeypatch.setattr(seqgan, "rollout_values", watch)
     texts = enumerate_texts(generator.space)
     for _ in range(times):
-        objective.generator_loss(generator, Table(FIXED, random_rewards(FIXED)), texts, texts)
+        objective.generator_loss(generator, Table(FIXED, random_rewards(FIXED)), texts, texts, 0.0)
     return seen
 
 
@@ -325,12 +328,12 @@ def test_completions_are_written_by_the_lagged_policy() -> None:
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     objective = SeqGAN(rollouts=1, rollout_ema=0.5)
     judge = Table(FIXED, (1 + texts.tokens[:, 2].double()) / 4)
-    objective.generator_loss(generator, judge, texts, texts)
+    objective.generator_loss(generator, judge, texts, texts, 0.0)
     # the old policy as good as always ends in 2 and the new one in 0
     objective.memory["output.bias"] = torch.tensor([-99.0, -99.0, 99.0], dtype=torch.float64)
     with torch.no_grad():
         generator.output.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
-    _, metrics = objective.generator_loss(generator, judge, texts, texts)
+    _, metrics = objective.generator_loss(generator, judge, texts, texts, 0.0)
     ends = texts.tokens[:, 2]
     right = (2 * 0.75 + ((1 + ends) / 4).double().mean()) / 3
     assert same(metrics["value"], right, 1e-9)
@@ -343,11 +346,11 @@ def test_the_gradient_is_taken_at_the_generators_own_weights(
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     objective, judge = SeqGAN(rollout_ema=0.9), Table(FIXED, rewards)
     exact(rewards)
-    objective.generator_loss(generator, judge, texts, texts)
+    objective.generator_loss(generator, judge, texts, texts, 0.0)
     for parameter in generator.parameters():
         parameter.data += torch.randn_like(parameter)
     lagged = small_generator(FIXED)
-    loss, _ = objective.generator_loss(generator, judge, texts, texts)
+    loss, _ = objective.generator_loss(generator, judge, texts, texts, 0.0)
     lagged.load_state_dict(objective.memory, strict=False)
     weights = exact_values(lagged, texts, rewards)
     right = -(generator.log_prob(texts) * weights).sum()
@@ -372,12 +375,12 @@ def test_weights_come_back_even_when_the_reward_fails() -> None:
 
     objective, generator = SeqGAN(rollout_ema=0.8), small_generator(FIXED)
     texts, rewards = enumerate_texts(FIXED), random_rewards(FIXED)
-    objective.generator_loss(generator, Table(FIXED, rewards), texts, texts)
+    objective.generator_loss(generator, Table(FIXED, rewards), texts, texts, 0.0)
     for parameter in generator.parameters():
         parameter.data += 1 / 3
     before = weights_of(generator)
     with pytest.raises(RuntimeError, match="no reward today"):
-        objective.generator_loss(generator, Broken(FIXED, rewards), texts, texts)
+        objective.generator_loss(generator, Broken(FIXED, rewards), texts, texts, 0.0)
     assert unchanged(generator, before)
 
 
@@ -454,12 +457,12 @@ def test_a_pair_that_does_not_fit_is_refused(name: str) -> None:
     objective = registry.build("objective", name, {})
     generator, judge = small_generator(FIXED), small_discriminator(FIXED)
     needed = type(objective).discriminator is not None
-    objective.connect(generator, judge if needed else None)
+    objective.connect(generator, judge if needed else None, TRAIN)
     with pytest.raises(ValueError, match=rf"{name}.*likelihood.*Speechless"):
-        objective.connect(Speechless(FIXED), judge)
+        objective.connect(Speechless(FIXED), judge, TRAIN)
     if needed:
         with pytest.raises(ValueError, match=f"{name} needs a discriminator"):
-            objective.connect(generator, None)
+            objective.connect(generator, None, TRAIN)
 
 
 # --- MLE ---
@@ -469,12 +472,12 @@ def test_a_pair_that_does_not_fit_is_refused(name: str) -> None:
 def test_mle_is_the_nll_of_real_text(space: TextSpace) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     fake = texts[:2]
-    loss, metrics = MLE().generator_loss(generator, None, texts, fake)
+    loss, metrics = MLE().generator_loss(generator, None, texts, fake, 0.0)
     right = -log_probs(generator, texts).sum() / texts.sizes.sum()
     assert same(loss, right)
     assert metrics == {}
     assert MLE().sample(generator, texts, 0.5) is texts
-    uniform, _ = MLE().generator_loss(Uniform(space), None, texts, texts)
+    uniform, _ = MLE().generator_loss(Uniform(space), None, texts, texts, 0.0)
     assert same(uniform, torch.tensor(3.0, dtype=torch.float64).log())
 
 
@@ -494,7 +497,7 @@ def usual(name: str, space: TextSpace) -> tuple[Objective, Any, Any]:
     generator = small_generator(space, part.generator)
     judge = small_discriminator(space, part.discriminator) if part.discriminator else None
     objective: Objective = registry.build("objective", name, {})
-    objective.connect(generator, judge)
+    objective.connect(generator, judge, TRAIN)
     return objective, generator, judge
 
 
@@ -513,7 +516,7 @@ def test_losses_are_finite_and_reach_the_network_they_train(
     fake = objective.sample(generator, real, progress)
     assert len(fake) == len(real)
     before = weights_of(generator)
-    loss, metrics = objective.generator_loss(generator, judge, real, fake)
+    loss, metrics = objective.generator_loss(generator, judge, real, fake, 0.0)
     assert loss.shape == ()
     assert loss.isfinite()
     assert all(value.isfinite() and not value.requires_grad for value in metrics.values())
@@ -542,7 +545,7 @@ def test_a_loss_changes_neither_network(space: TextSpace, name: str) -> None:
     fake = objective.sample(generator, real, 0.5)
     networks = [network for network in (generator, judge) if network is not None]
     before = [weights_of(network) for network in networks]
-    objective.generator_loss(generator, judge, real, fake)[0].backward()
+    objective.generator_loss(generator, judge, real, fake, 0.0)[0].backward()
     assert all(map(unchanged, networks, before))
     if judge is not None:
         of_generator = [parameter.grad for parameter in generator.parameters()]
@@ -579,7 +582,7 @@ def descend(objective: Objective, generator: Generator, judge: Any, real: Text) 
     for _ in range(20):
         fake = objective.sample(generator, real, 0.0)
         optimiser.zero_grad()
-        objective.generator_loss(generator, judge, real, fake)[0].backward()
+        objective.generator_loss(generator, judge, real, fake, 0.0)[0].backward()
         optimiser.step()
 
 

@@ -20,7 +20,7 @@ from worlds import (
 )
 
 from textgan import sampling
-from textgan.generators import AutoregressiveGenerator
+from textgan.generators.base import AutoregressiveGenerator
 from textgan.rollout import roll_out, rollout_bytes, rollout_values
 from textgan.text import Text, TextSpace
 

@@ -17,13 +17,13 @@ from textgan.backward import plain
 from textgan.checkpoint import checkpoints, load_tensors
 from textgan.config import make_config
 from textgan.errors import Interrupted, UserError
-from textgan.generators import LSTMGenerator
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.log import read_records
 from textgan.losses import nll
 from textgan.run import create_run, locked
 from textgan.schedule import plan
 from textgan.text import Text, TextSpace
-from textgan.trainer import NotFinite, Training, build_optimiser, dropout, update
+from textgan.training import NotFinite, Training, build_optimiser, dropout, update
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -315,7 +315,7 @@ def test_clip_bounds_the_step_and_zero_means_never() -> None:
 
 def test_dropout_is_on_in_updates_and_off_in_rewards() -> None:
     """Trap: a reward read with dropout on is noise."""
-    from textgan.discriminators import CNNDiscriminator
+    from textgan.discriminators.cnn import CNNDiscriminator
 
     judge = CNNDiscriminator(TextSpace(9, 6), sizes=[1, 2], counts=[50, 50], dropout=0.5)
     text = Text.full(torch.randint(9, (4, 6)))

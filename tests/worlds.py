@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from textgan import registry
-from textgan.discriminators import Discriminator
-from textgan.generators import AutoregressiveGenerator
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator
 from textgan.sampling import State
 from textgan.text import Text, TextSpace
 

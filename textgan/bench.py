@@ -35,14 +35,15 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from textgan.backward import plain
-from textgan.discriminators import CNNDiscriminator
-from textgan.generators import LSTMGenerator, draw_texts
+from textgan.discriminators.cnn import CNNDiscriminator
+from textgan.generators.base import draw_texts
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.losses import Loss, nll
 from textgan.metrics import seeded
 from textgan.objectives.seqgan import SeqGAN
 from textgan.run import choose_device
 from textgan.text import START, Text, TextSpace
-from textgan.trainer import build_optimiser, update
+from textgan.training import build_optimiser, update
 
 GENERATOR_RATE, DISCRIMINATOR_RATE, CLIP = 1e-2, 1e-4, 5.0  # the paper's
 
@@ -260,7 +261,7 @@ class Ours:
         objective = SeqGAN(rollouts=rollouts)
 
         def loss() -> Loss:
-            return objective.generator_loss(self.generator, self.discriminator, fake, fake)
+            return objective.generator_loss(self.generator, self.discriminator, fake, fake, 0.0)
 
         update(self.generator, self.generator_optimiser, loss, plain, CLIP)
 

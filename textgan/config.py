@@ -62,9 +62,13 @@ class OracleConfig(BaseModel):
 
 
 class Optimisers(BaseModel):
-    """Adam everywhere."""
+    """Adam, but where a method asks for something else; MLE is always Adam's."""
 
     model_config = _strict
+
+    method: Literal["adam", "rmsprop"] = Field("adam", description="of the adversarial updates")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's memory of gradients, adversarial")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's memory of their squares")
 
     mle_lr: float = Field(1e-2, gt=0, le=10, description="learning rate of MLE; paper: 0.01")
     generator_lr: float = Field(
@@ -153,6 +157,7 @@ def make_config(
     objective = values.setdefault("objective", {"name": ""})
     if isinstance(objective, dict) and not objective.get("name"):
         objective["name"] = "seqgan"
+    _put_defaults(values)
     try:
         config = RunConfig(**values)
     except pydantic.ValidationError as error:
@@ -165,17 +170,40 @@ def read_config(path: Path) -> RunConfig:
     return make_config(str(path))
 
 
+def _put_defaults(values: dict[str, Any]) -> None:
+    """Add what a method, or the generator it comes with, prefers to the common defaults."""
+    named: dict[str, Any] = {
+        kind: values[kind].get("name") if isinstance(values.get(kind), dict) else None
+        for kind in _PARTS
+    }
+    if not isinstance(named["objective"], str):
+        return  # an error that the checks to come will explain
+    objective = registry.find("objective", named["objective"])
+    generator_name = named["generator"] or objective.generator
+    preferred = dict(objective.defaults)
+    if isinstance(generator_name, str):
+        preferred |= registry.find("generator", generator_name).defaults
+    for key, value in preferred.items():
+        group, _, last = key.partition(".")
+        usual = getattr(objective, group, None)  # settings of the usual pair fit no other part
+        if group in _PARTS and named[group] and named[group] != usual:
+            continue
+        at = values.setdefault(group, {"name": ""} if group in _PARTS else {})
+        if isinstance(at, dict):
+            at.setdefault(last, value)
+
+
 def _complete(config: RunConfig) -> RunConfig:
     """The config with every part named and all its settings spelt out and checked."""
     objective = registry.find("objective", config.objective.name)
-    usual: dict[Kind, str | None] = {
-        "objective": config.objective.name,
-        "generator": objective.generator,
-        "discriminator": objective.discriminator,
+    usual: dict[str, tuple[Kind, str | None]] = {
+        "objective": ("objective", config.objective.name),
+        "generator": ("generator", objective.generator),
+        "discriminator": (objective.discriminator_kind, objective.discriminator),
     }
     parts: dict[str, Part] = {}
-    for kind, default in usual.items():
-        given: Part = getattr(config, kind)
+    for part, (kind, default) in usual.items():
+        given: Part = getattr(config, part)
         if default is None:  # the method has no discriminator
             if given.settings or given.name:
                 key = next(iter(given.settings), "name")
@@ -183,11 +211,11 @@ def _complete(config: RunConfig) -> RunConfig:
                 raise UserError(
                     f"discriminator.{key}: {objective_name} has no discriminator; leave it out"
                 )
-            parts[kind] = Part(name="")
+            parts[part] = Part(name="")
             continue
         name = given.name or default
-        settings = registry.check(kind, registry.find(kind, name), given.settings)
-        parts[kind] = Part(name=name, **settings)
+        settings = registry.check(kind, registry.find(kind, name), given.settings, part)
+        parts[part] = Part(name=name, **settings)
     return config.model_copy(update=parts)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textgan.corpus import Corpus
-from textgan.generators import AutoregressiveGenerator, Generator, draw_texts
+from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.sampling import categorical
 from textgan.text import Text, TextSpace
 
@@ -88,6 +88,13 @@ def unique_share(text: Text) -> float:
     return len(torch.unique(text.tokens, dim=0)) / len(text)
 
 
+def _labels_like(text: Text, n: int) -> Tensor | None:
+    """n labels drawn as often as they stand in a text; None where it has none."""
+    if text.labels is None:
+        return None
+    return text.labels[torch.randint(len(text), (n,), device=text.labels.device)]
+
+
 def measure(
     generator: Generator,
     corpus: Corpus,
@@ -107,8 +114,9 @@ def measure(
     leaves them and the entropy out rather than mix two distributions.
     """
     device = corpus.train.tokens.device
+    choose = None if temperature == 1.0 else categorical(temperature)
     with seeded(seed, device):
-        text = draw_texts(generator, samples, categorical(temperature))
+        text = draw_texts(generator, samples, choose, _labels_like(corpus.train, samples))
     found: dict[str, Estimate] = {}
     if oracle is not None:
         found["nll_oracle"] = nll_per_token(oracle, text, resamplings, seed)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from textgan.corpus import Corpus
 from textgan.errors import UserError
-from textgan.generators import LSTMGenerator, draw_texts
+from textgan.generators.base import draw_texts
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.text import TextSpace
 
 GATES = "ifco"  # torch's order of an LSTM's gates; the files name the candidate c

@@ -26,8 +26,8 @@ Kind = Literal["objective", "generator", "discriminator"]
 
 _BASES: dict[Kind, str] = {
     "objective": "textgan.objectives.base:Objective",
-    "generator": "textgan.generators:Generator",
-    "discriminator": "textgan.discriminators:Discriminator",
+    "generator": "textgan.generators.base:Generator",
+    "discriminator": "textgan.discriminators.base:Discriminator",
 }
 _parts: dict[Kind, dict[str, type]] = {"objective": {}, "generator": {}, "discriminator": {}}
 
@@ -87,15 +87,19 @@ def settings(part: type) -> list[Setting]:
     ]
 
 
-def check(kind: Kind, part: type, values: dict[str, Any]) -> dict[str, Any]:
+def check(
+    kind: Kind, part: type, values: dict[str, Any], group: str | None = None
+) -> dict[str, Any]:
     """All settings of a part, the given values checked and the others at their defaults.
 
+    group: what the settings stand under in a config, where that is not the part's kind.
     Raises UserError that names the key, the value and what would be right.
     """
+    model = _model(part)
     try:
-        return dict(_model(part)(**values))
+        return dict(model(**values))
     except pydantic.ValidationError as error:
-        raise UserError(explain(error, prefix=kind, known=_model(part).model_fields)) from None
+        raise UserError(explain(error, group or kind, model.model_fields)) from None
 
 
 def explain(
@@ -148,11 +152,10 @@ def _type_name(annotation: Any) -> str:
 
 def _import_all() -> None:
     """Import the modules in which parts are defined, so that they have registered themselves."""
-    importlib.import_module("textgan.generators")
-    importlib.import_module("textgan.discriminators")
-    package = importlib.import_module("textgan.objectives")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    for name in ("generators", "discriminators", "objectives"):
+        package = importlib.import_module(f"textgan.{name}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def _from_file(kind: Kind, name: str) -> type[Any]:

@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from textgan.checkpoint import load_tensors, write_file
 from textgan.errors import UserError
-from textgan.generators import Generator, draw_texts
+from textgan.generators.base import Generator, draw_texts
 from textgan.log import Log, read_records
 from textgan.metrics import (
     Estimate,

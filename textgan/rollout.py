@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.generators import AutoregressiveGenerator
+from textgan.generators.base import AutoregressiveGenerator
 from textgan.sampling import BLOCK, advance, multinomial
 from textgan.text import START, Text
 

@@ -44,10 +44,12 @@ from textgan.checkpoint import (
 )
 from textgan.config import RunConfig, read_config
 from textgan.corpus import Corpus, Vocabulary, read_corpus
-from textgan.discriminators import Discriminator
+from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
-from textgan.generators import AutoregressiveGenerator, Generator, LSTMGenerator
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.generators.recurrent import LSTMGenerator
 from textgan.metrics import nll_per_token
+from textgan.objectives.base import Objective
 from textgan.oracle import load_oracle, make_oracle, oracle_corpus
 from textgan.schedule import plan
 from textgan.text import Text, TextSpace
@@ -87,21 +89,29 @@ class Run:
         assert isinstance(built, Generator)
         return built.to(self.device)
 
-    def build_discriminator(self) -> Discriminator | None:
-        """The run's discriminator, untrained; None where the method has none."""
+    def build_discriminator(self) -> Any:
+        """The run's discriminator, untrained: a Discriminator, or a language model where that is
+        what the method wants; None where the method has none."""
         part = self.config.discriminator
         if not part.name:
             return None
-        built = registry.build("discriminator", part.name, part.settings, self.corpus.space)
-        assert isinstance(built, Discriminator)
+        kind = registry.find("objective", self.config.objective.name).discriminator_kind
+        built = registry.build(kind, part.name, part.settings, self.corpus.space)
+        assert isinstance(built, Discriminator | AutoregressiveGenerator)
         return built.to(self.device)
+
+    def build_objective(self) -> Objective:
+        """The run's method, not yet connected."""
+        part = self.config.objective
+        built = registry.build("objective", part.name, part.settings)
+        assert isinstance(built, Objective)
+        return built
 
     def load_generator(self, weights: Weights = "final") -> Generator:
         """The trained generator: as the last checkpoint has it, or at its best MLE epoch.
 
         Raises UserError when the run has not come so far.
         """
-        generator = self.build_generator()
         if weights == "mle":
             path = self.folder / "mle.safetensors"
             if not path.is_file():
@@ -114,8 +124,13 @@ class Run:
                     f"{self.folder} has no checkpoint yet: textgan resume {self.folder}"
                 )
             path = saved[-1]
-            tensors = under_prefix("generator", load_checkpoint(path)[0])
-        restore_module(generator, tensors, path)
+            tensors, _ = load_checkpoint(path)
+        generator, discriminator = self.build_generator(), self.build_discriminator()
+        restore_module(generator, under_prefix("generator", tensors), path)
+        if discriminator is not None:  # a generator may read what its discriminator leaks
+            restore_module(discriminator, under_prefix("discriminator", tensors), path)
+            discriminator.eval()
+        self.build_objective().connect(generator, discriminator, self.corpus.train)
         return generator.eval()
 
 
@@ -275,12 +290,11 @@ def _check_parts(run: Run) -> None:
     cpu = Run(run.folder, run.config, run.corpus, run.oracle, torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         generator, discriminator = cpu.build_generator(), cpu.build_discriminator()
-    part = run.config.objective
-    objective = registry.build("objective", part.name, part.settings)
+    objective = run.build_objective()
     try:
-        objective.connect(generator, discriminator)
+        objective.connect(generator, discriminator, run.corpus.train)
     except ValueError as error:
-        raise UserError(f"objective {part.name}: {error}") from None
+        raise UserError(f"objective {run.config.objective.name}: {error}") from None
     schedule, sentences = run.config.schedule, len(run.corpus.train)
     if next(plan(schedule, sentences, discriminator is not None), None) is None:
         raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")
@@ -289,11 +303,13 @@ def _check_parts(run: Run) -> None:
             f"schedule.batch_size = {schedule.batch_size} is more than the {sentences} training "
             "sentences; choose a smaller one"
         )
-    if run.config.schedule.mle_epochs and not isinstance(generator, AutoregressiveGenerator):
-        raise UserError(
-            f"schedule.mle_epochs = {run.config.schedule.mle_epochs}: "
-            f"{run.config.generator.name} has no likelihood to maximise; set it to 0"
-        )
+    for key in ("mle_epochs", "mle_steps"):
+        value = getattr(schedule, key)
+        if value and not isinstance(generator, AutoregressiveGenerator):
+            name = run.config.generator.name
+            raise UserError(
+                f"schedule.{key} = {value}: {name} has no likelihood to maximise; set it to 0"
+            )
 
 
 def _make_folder(config: RunConfig, corpus: Corpus) -> Path:

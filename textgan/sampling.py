@@ -60,6 +60,24 @@ def multinomial(logits: Tensor) -> Tensor:
     return draw(logits, spend=True)
 
 
+def gumbel(temperature: float) -> Choose:
+    """Relaxed rows softmax((logits + g) / temperature) with Gumbel noise g, differentiable.
+
+    The likeliest word of a row is distributed as softmax(logits) at any temperature; towards 0 the
+    rows become one-hot (Jang et al., Maddison et al. 2017). Raises ValueError unless the
+    temperature is positive.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+
+    def choose(logits: Tensor) -> Tensor:
+        # -log of a standard exponential is a standard Gumbel; the clamp keeps log finite
+        noise = torch.empty_like(logits).exponential_().clamp_(min=1e-30).log().neg()
+        return ((logits + noise) / temperature).softmax(1)
+
+    return choose
+
+
 def without(token: int, choose: Choose) -> Choose:
     """`choose` with one token forbidden, for instance the unknown word."""
 

@@ -1,7 +1,7 @@
 """When what is trained: the whole run as one list of steps, known before it begins.
 
     run          pretraining, then adversarial rounds
-    round        g_steps generator updates, d_steps discriminator turns, mle_steps MLE updates
+    round        g_steps generator updates (MLE among them), d_steps discriminator turns
     turn         (of the discriminator) draw fresh fakes, then k epochs over them and real text
     update       one optimiser step on one batch
     tick         what is logged as one point: an MLE epoch, a pretraining turn, or a round
@@ -19,6 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["mle", "discriminator", "adversarial"]
 PHASES: tuple[Phase, ...] = ("mle", "discriminator", "adversarial")  # in their order
+PHASE_NAMES: dict[Phase, str] = {
+    "mle": "MLE epoch",
+    "discriminator": "discriminator turn",
+    "adversarial": "round",
+}
 Do = Literal["mle", "fakes", "discriminator", "generator", "tick"]
 
 
@@ -42,9 +47,17 @@ class Schedule(BaseModel):
         2000,
         ge=0,
         le=10**8,
-        description="fakes of one turn; 0: as many as training sentences (paper)",
+        description="fakes of one turn, half a batch at least; 0: as many as training sentences",
     )
-    mle_steps: int = Field(0, ge=0, description="MLE updates a round (interleaved teacher forcing)")
+    mle_steps: int = Field(
+        0, ge=0, description="MLE updates at a time among the rounds (interleaved teacher forcing)"
+    )
+    mle_every: int = Field(
+        0, ge=0, description="generator updates between those; 0: at the end of every round"
+    )
+    mle_weight: float = Field(
+        1.0, gt=0, le=1000, description="of those updates: a factor of their learning rate"
+    )
     evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")
 
 
@@ -64,14 +77,18 @@ class Step(NamedTuple):
     evaluate: bool = False
 
 
+def pool_size(schedule: Schedule, sentences: int) -> int:
+    """How many fakes a turn draws over a corpus of that many training sentences."""
+    return max(schedule.fakes or sentences, schedule.batch_size // 2)
+
+
 def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
     """Every step of a run over a corpus of that many training sentences, in order.
 
     adversary: whether there is a discriminator; without one its steps are left out.
     """
     batches = max(1, sentences // schedule.batch_size)
-    pool = schedule.fakes or sentences
-    pairs = max(1, 2 * pool // schedule.batch_size)
+    pairs = max(1, 2 * pool_size(schedule, sentences) // schedule.batch_size)
     tick = 0
 
     def turn(phase: Phase, number: int, progress: float) -> Iterator[Step]:
@@ -94,12 +111,16 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
     for index in range(schedule.rounds):
         tick += 1
         progress = index / schedule.rounds
-        for _ in range(schedule.g_steps):
+        mle = [Step("mle", "adversarial", tick, index, progress)] * schedule.mle_steps
+        for update in range(schedule.g_steps):
             yield Step("generator", "adversarial", tick, index, progress)
+            done = index * schedule.g_steps + update + 1
+            if schedule.mle_every and done % schedule.mle_every == 0:
+                yield from mle
         for _ in range(schedule.d_steps if adversary else 0):
             yield from turn("adversarial", index, progress)
-        for _ in range(schedule.mle_steps):
-            yield Step("mle", "adversarial", tick, index, progress)
+        if not schedule.mle_every:
+            yield from mle
         last = index + 1 == schedule.rounds
         evaluate = last or index % schedule.evaluate_every == 0
         yield Step("tick", "adversarial", tick, index, progress, evaluate)

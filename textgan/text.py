@@ -25,12 +25,14 @@ class TextSpace:
 
     With `eos=None` every text has exactly `length` tokens and every id is an ordinary one, as in
     the synthetic-oracle experiments. With an `eos`, a text ends with that id (or at `length`), and
-    token 0 is padding: it is never sampled and has probability zero.
+    token 0 is padding: it is never sampled and has probability zero. With `classes`, every text has
+    a label from 0 to classes - 1.
     """
 
     vocabulary: int
     length: int
     eos: int | None = None
+    classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,16 @@ class Text:
         if self.rows is not None or extra < 0:
             raise ValueError(f"cannot pad {'relaxed text' if extra >= 0 else 'to fewer tokens'}")
         return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra)))
+
+    def relaxed(self, like: Tensor) -> Text:
+        """The same sentences as one-hot rows of the vocabulary and type of rows `like` (..., V).
+
+        Padding becomes a symbol like the others, for relaxed text has no length.
+        """
+        if self.rows is not None:
+            return self
+        rows = torch.nn.functional.one_hot(self.tokens, like.shape[-1]).to(like)
+        return replace(self, sizes=torch.full_like(self.sizes, self.tokens.shape[1]), rows=rows)
 
     def split(self, n: int) -> list[Text]:
         """The batch in pieces of at most n sentences."""

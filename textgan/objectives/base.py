@@ -11,15 +11,16 @@ draws real data: the trainer does that for all methods alike.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from textgan import registry
-from textgan.discriminators import Discriminator
+from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
-from textgan.generators import Generator
+from textgan.generators.base import Generator
 from textgan.losses import Loss
 from textgan.text import Text
 
@@ -31,6 +32,12 @@ class Objective(ABC):
     paper: ClassVar[str] = ""
     generator: ClassVar[str] = "lstm"  # the usual pair, taken where a run names no other
     discriminator: ClassVar[str | None] = "cnn"  # None: the method has no discriminator
+    # where the discriminator's name is looked up; "generator" where it is a language model
+    discriminator_kind: ClassVar[registry.Kind] = "discriminator"
+    # settings of a run that suit the method better than the common ones, by their dotted keys
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    # whether the sign of the discriminator's score of a text is its verdict, real or fake
+    score_is_logit: ClassVar[bool] = True
 
     # what the method remembers between steps (a lagged policy, a running mean); checkpoints hold it
     memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
@@ -50,13 +57,22 @@ class Objective(ABC):
         for name, value in checked.items():
             setattr(self, name, value)
 
+    @property
+    def group(self) -> int:
+        """How many fakes answer each real text in a generator update: a method that compares
+        them with each other wants several."""
+        return 1
+
     @abstractmethod
-    def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:
-        """Called once before training: refuse a pair that does not fit, with a ValueError."""
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        """Called before training with the pair and the training text: keep what is needed of
+        them, and refuse what does not fit with a ValueError."""
 
     @abstractmethod
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        """Fakes in answer to `real`; `progress` goes from 0 to 1 over the adversarial rounds."""
+        """One fake in answer to each real text; `progress` goes from 0 to 1 over the rounds."""
 
     @abstractmethod
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
@@ -64,6 +80,17 @@ class Objective(ABC):
 
     @abstractmethod
     def generator_loss(
-        self, generator: Generator, discriminator: Discriminator, real: Text, fake: Text
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
     ) -> Loss:
-        """What the generator minimises; called once an update, with dropout in reading mode."""
+        """What the generator minimises; called once an update, with dropout in reading mode.
+
+        real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
+        """
+
+    def constrain(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
+        """Called after every update of the discriminator, for constraints on its weights."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textgan.discriminators import Discriminator
-from textgan.generators import AutoregressiveGenerator, Generator
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.losses import Loss, nll
 from textgan.objectives.base import Objective
 from textgan.text import Text
@@ -26,7 +26,9 @@ class MLE(Objective, name="mle"):
     paper: ClassVar[str] = "Williams and Zipser 1989"
     discriminator: ClassVar[str | None] = None
 
-    def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
         if not isinstance(generator, AutoregressiveGenerator):
             raise ValueError(f"mle needs a likelihood, which {type(generator).__name__} lacks")
 
@@ -37,7 +39,12 @@ class MLE(Objective, name="mle"):
         raise TypeError("mle has no discriminator; the trainer asks for no loss of one")
 
     def generator_loss(
-        self, generator: Generator, discriminator: Discriminator, real: Text, fake: Text
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         return nll(generator.log_prob(real), real.mask), {}

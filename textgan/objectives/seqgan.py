@@ -29,8 +29,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.discriminators import Discriminator
-from textgan.generators import AutoregressiveGenerator, Generator
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient
 from textgan.objectives.base import Objective
 from textgan.rollout import rollout_values
@@ -61,7 +61,9 @@ class SeqGAN(Objective, name="seqgan"):
         float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
     ] = 0.2
 
-    def connect(self, generator: Generator, discriminator: Discriminator | None) -> None:
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
         if not isinstance(generator, AutoregressiveGenerator):
             raise ValueError(f"seqgan needs a likelihood, which {type(generator).__name__} lacks")
         if discriminator is None:
@@ -77,7 +79,12 @@ class SeqGAN(Objective, name="seqgan"):
         return logistic(*discriminator.judge(real, fake)) + self.l2 * penalty, {}
 
     def generator_loss(
-        self, generator: Generator, discriminator: Discriminator, real: Text, fake: Text
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
 

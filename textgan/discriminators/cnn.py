@@ -1,24 +1,17 @@
-"""Discriminators: what judges text.
-
-Shapes: B sentences, T positions, V vocabulary, E embedding, F features. Every discriminator is
-features (B, F), then dropout and one linear layer to an unbounded score (B,), which is a logit
-under a logistic loss. Padding never changes a score.
-"""
+"""The convolutional discriminator of SeqGAN."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence
 
-from textgan.generators import TokenEmbedding
-from textgan.registry import register
-from textgan.text import Text, TextSpace, concatenate
+from textgan.discriminators.base import Discriminator, Highway
+from textgan.generators.base import TokenEmbedding
+from textgan.text import Text, TextSpace
 
 # (filter size: number of filters)
 PRESETS: dict[str, dict[int, int]] = {
@@ -34,40 +27,6 @@ PRESETS: dict[str, dict[int, int]] = {
 
 TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `_convolve_by_table` may take
 SENTENCES_AT_ONCE = 256  # whose windows are in memory together
-
-
-class Discriminator(nn.Module, ABC):
-    """Judges texts by a score that is high for real ones."""
-
-    embedding: TokenEmbedding
-    dropout: nn.Dropout
-    output: nn.Linear  # features to one score
-
-    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if name:
-            register("discriminator", name, cls)
-
-    def __init__(self, space: TextSpace) -> None:
-        super().__init__()
-        self.space = space
-
-    @abstractmethod
-    def features(self, text: Text) -> Tensor:
-        """What the discriminator sees in each text, (B, F)."""
-
-    def forward(self, text: Text) -> Tensor:
-        """The score of each text, (B,)."""
-        features = self.features(text)
-        score: Tensor = self.output(self.dropout(features))
-        return score.squeeze(1)
-
-    def judge(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
-        """The scores of real and of fake texts, in one pass where both are words."""
-        if real.rows is not None or fake.rows is not None:
-            return self(real), self(fake)
-        scores: Tensor = self(concatenate([real, fake]))
-        return scores[: len(real)], scores[len(real) :]
 
 
 class CNNDiscriminator(Discriminator, name="cnn"):
@@ -104,7 +63,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         features = sum(count for _, count in table)
         self.highway = Highway(features) if highway else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(features, 1)
+        self.output = nn.Linear(features, max(1, space.classes))
         nn.init.uniform_(self.embedding.weight, -1, 1)
         for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv1d)
@@ -145,52 +104,6 @@ class CNNDiscriminator(Discriminator, name="cnn"):
 
     def _filters(self) -> list[nn.Conv1d]:
         return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
-
-
-class RNNDiscriminator(Discriminator, name="rnn"):
-    """Bidirectional recurrent network; the features are its two last states."""
-
-    def __init__(
-        self,
-        space: TextSpace,
-        *,
-        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 64,
-        hidden: Annotated[int, Field(ge=1, description="size of the state, each way")] = 64,
-        cell: Annotated[Literal["lstm", "gru"], Field(description="recurrent cell")] = "gru",
-        dropout: Annotated[float, Field(ge=0, lt=1, description="before the output layer")] = 0.25,
-    ) -> None:
-        super().__init__(space)
-        self.embedding = TokenEmbedding(space.vocabulary, embedding)
-        network = nn.LSTM if cell == "lstm" else nn.GRU
-        self.rnn = network(embedding, hidden, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(2 * hidden, 1)
-        self.cell = cell
-
-    def features(self, text: Text) -> Tensor:
-        # packed by length: the backward direction starts at the last real token of each sentence
-        packed = pack_padded_sequence(
-            self.embedding(text.symbols), text.sizes.cpu(), batch_first=True, enforce_sorted=False
-        )
-        _, last = self.rnn(packed)
-        hidden = last[0] if self.cell == "lstm" else last
-        return torch.cat([hidden[0], hidden[1]], 1)
-
-
-class Highway(nn.Module):
-    """t * relu(W h) + (1 - t) * h with t = sigmoid(W_t h) (Srivastava et al. 2015), gate bias 0."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.both = nn.Linear(features, 2 * features)  # one product for candidate and gate
-        for half in self.both.weight.chunk(2):
-            nn.init.xavier_uniform_(half)
-        nn.init.zeros_(self.both.bias)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, F) to (B, F)."""
-        candidate, gate = self.both(features).chunk(2, 1)
-        return torch.lerp(features, candidate.relu(), gate.sigmoid())
 
 
 def _filters(

@@ -8,10 +8,10 @@ tensors, so forking a hypothesis is indexing and rollouts need no knowledge of t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +36,8 @@ class TokenEmbedding(nn.Embedding):
 class Generator(nn.Module, ABC):
     """Anything that writes texts of a `TextSpace`."""
 
+    defaults: ClassVar[Mapping[str, Any]] = {}  # as an Objective's
+
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if name:
@@ -55,7 +57,8 @@ class Generator(nn.Module, ABC):
         source: Text | None = None,
         labels: Tensor | None = None,
     ) -> Text:
-        """n texts; `choose` picks each symbol (drawn at temperature 1 unless given)."""
+        """n texts; `choose` picks each symbol, unless given in the generator's usual way (drawn at
+        temperature 1 where it has a likelihood)."""
 
 
 class AutoregressiveGenerator(Generator):
@@ -104,12 +107,17 @@ class AutoregressiveGenerator(Generator):
         prefix: Tensor | None = None,
         source: Text | None = None,
         labels: Tensor | None = None,
+        reads_words: bool = False,
     ) -> Text:
         """n texts. Gradients flow where `choose` lets them: call under no_grad to draw words.
 
         prefix: (n, t) tokens that every text begins with; they are marked as `given`.
+        reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
+        the row.
         """
         choose = choose or multinomial
+        if labels is None and self.space.classes:
+            labels = torch.randint(self.space.classes, (n,), device=self.embedding.weight.device)
         given = 0 if prefix is None else prefix.shape[1]
         state = self.start(n, source, labels)
         symbol = self.embedding.weight.new_full((n,), START, dtype=torch.long)
@@ -122,15 +130,19 @@ class AutoregressiveGenerator(Generator):
             else:
                 symbol, state = advance(self, symbol, state, choose, self.space.vocabulary)
             written.append(symbol)
+            if reads_words and symbol.dim() == 2:
+                symbol = symbol.argmax(1)
+                continue
             if self.space.eos is not None and symbol.dim() == 1:
                 ended = ended | (symbol == self.space.eos)
                 if ended.all():
                     break
-        if prefix is not None and symbol.dim() == 2:  # relaxed text continues a hard prefix
-            rows = F.one_hot(prefix, self.space.vocabulary).to(symbol)
+        if prefix is not None and written[-1].dim() == 2:  # relaxed text continues a hard prefix
+            rows = F.one_hot(prefix, self.space.vocabulary).to(written[-1])
             written[:given] = rows.unbind(1)
         stacked = torch.stack(written, 1)
         if stacked.dim() == 3:
+            stacked = end_rows(stacked, self.space)
             text = Text.full(stacked.argmax(2))
             return Text(text.tokens, text.sizes, stacked, source, labels, given)
         missing = self.space.length - stacked.shape[1]
@@ -138,101 +150,20 @@ class AutoregressiveGenerator(Generator):
         return Text(text.tokens, text.sizes, None, source, labels, given)
 
 
-class RecurrentGenerator(AutoregressiveGenerator):
-    """Embedding, recurrent layers, linear to the vocabulary (SeqGAN, arXiv 1609.05473).
+def end_rows(rows: Tensor, space: TextSpace) -> Tensor:
+    """Relaxed rows (B, T, V) that turn into padding as far as the text has ended before.
 
-    Every parameter starts as N(0, init^2) and the state starts at zero. `rnn` is made by the
-    final classes below.
+    A row keeps the share of the text that goes on, the product of 1 - P(end) of the rows before it;
+    the rest becomes padding. Of one-hot rows that is exactly the text with its padding, and without
+    it a discriminator would know every real text by its padding.
     """
-
-    rnn: nn.LSTM | nn.GRU
-    parts: int  # how many tensors the state of `rnn` has
-
-    def __init__(self, space: TextSpace, embedding: int, hidden: int, dropout: float) -> None:
-        super().__init__(space)
-        self.embedding = TokenEmbedding(space.vocabulary, embedding)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden, space.vocabulary)
-        forbidden = torch.zeros(space.vocabulary)
-        if space.eos is not None:
-            forbidden[START] = NEVER
-        self.register_buffer("forbidden", forbidden, persistent=False)
-        self.forbidden: Tensor
-
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
-        zeros = self.embedding.weight.new_zeros(n, self.rnn.num_layers, self.rnn.hidden_size)
-        return (zeros,) * self.parts
-
-    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        hidden, state = self._run(self.embedding(symbol).unsqueeze(1), state)
-        return hidden.squeeze(1), state
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.output.weight, self.output.bias + self.forbidden)
-
-    def forward(self, text: Text) -> Tensor:
-        # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
-        if text.rows is None:
-            read = F.pad(text.tokens[:, :-1], (1, 0), value=START)
-        else:
-            start = torch.zeros_like(text.rows[:, :1])
-            start[:, :, START] = 1
-            read = torch.cat([start, text.rows[:, :-1]], 1)
-        hidden, _ = self._run(self.embedding(read), self.start(len(text), text.source, text.labels))
-        return self.logits(hidden)
-
-    def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:
-        layers_first = tuple(part.transpose(0, 1).contiguous() for part in state)
-        before: Any = layers_first if self.parts > 1 else layers_first[0]
-        hidden, after = self.rnn(self.dropout(vectors), before)
-        parts: State = after if self.parts > 1 else (after,)
-        return self.dropout(hidden), tuple(part.transpose(0, 1) for part in parts)
-
-
-class LSTMGenerator(RecurrentGenerator, name="lstm"):
-    """LSTM language model, one bias vector a gate; the paper's has embedding 32 and hidden 32."""
-
-    def __init__(
-        self,
-        space: TextSpace,
-        *,
-        embedding: Annotated[
-            int, Field(ge=1, le=65_536, description="size of a token's vector")
-        ] = 32,
-        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
-        layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="on layers' inputs, outputs")] = 0,
-        init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
-    ) -> None:
-        super().__init__(space, embedding, hidden, dropout)
-        self.parts = 2
-        self.rnn = nn.LSTM(embedding, hidden, layers, batch_first=True)
-        for name, parameter in self.named_parameters():
-            nn.init.normal_(parameter, std=init)
-            if "bias_hh" in name:  # torch has two bias vectors a gate, the paper one
-                nn.init.zeros_(parameter).requires_grad_(False)
-
-
-class GRUGenerator(RecurrentGenerator, name="gru"):
-    """GRU language model."""
-
-    def __init__(
-        self,
-        space: TextSpace,
-        *,
-        embedding: Annotated[
-            int, Field(ge=1, le=65_536, description="size of a token's vector")
-        ] = 32,
-        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
-        layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="on layers' inputs, outputs")] = 0,
-        init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
-    ) -> None:
-        super().__init__(space, embedding, hidden, dropout)
-        self.parts = 1
-        self.rnn = nn.GRU(embedding, hidden, layers, batch_first=True)
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, std=init)
+    if space.eos is None:
+        return rows
+    going_on = (1 - rows[:, :-1, space.eos]).clamp(min=0).cumprod(1)
+    share = F.pad(going_on, (1, 0), value=1.0).unsqueeze(2)
+    padding = torch.zeros_like(rows[0, 0])
+    padding[START] = 1
+    return share * rows + (1 - share) * padding
 
 
 @torch.no_grad()

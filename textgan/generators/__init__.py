@@ -1,0 +1,1 @@
+"""Generators: one file is one kind of network. The contract is in `base`."""

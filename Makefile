@@ -15,7 +15,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/textgan train experiments/seqgan_oracle_small.toml
+	$(BIN)/textgan train experiments/small/seqgan.toml
 
 test: install
 	$(BIN)/python -m pytest -n 2

@@ -67,7 +67,10 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Your text, one sentence a line, instead of the synthetic oracle."),
+        typer.Option(
+            help="Your text, one sentence a line (label, tab, sentence in a .tsv file), "
+            "instead of the synthetic oracle."
+        ),
     ] = None,
     tokens: Annotated[
         str | None,
@@ -129,8 +132,12 @@ def sample(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Let <unk> be written where it is drawn.")
     ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Only texts of this label; all labels if not given."),
+    ] = None,
 ) -> None:
-    """Write texts with a trained generator."""
+    """Write texts with a trained generator, after their label and a tab where they have one."""
     if weights not in ("final", "mle"):
         raise UserError(f"--weights = {weights!r}: give final or mle")
     if not 1e-4 <= temperature <= 1e4:
@@ -142,8 +149,11 @@ def sample(
     from textgan.run import open_run
 
     opened = open_run(run)
+    only = None if label is None else opened.corpus.label(label)
     generator = opened.load_generator("mle" if weights == "mle" else "final")
-    lines = draw_lines(opened, generator, n, seed, temperature, allow_unknown=allow_unknown)
+    lines = draw_lines(
+        opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
+    )
     content = "".join(line + "\n" for line in lines)
     if out is None:
         sys.stdout.write(content)

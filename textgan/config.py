@@ -30,7 +30,10 @@ class Data(BaseModel):
 
     model_config = _strict
 
-    file: str = Field("", description="UTF-8 text, one sentence a line")
+    file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
+    labels: Literal["auto", "yes", "no"] = Field(
+        "auto", description="whether lines begin with a label and a tab; auto: those of a .tsv file"
+    )
     tokens: Literal["word", "char"] = Field("word", description="what a token is")
     vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
     min_count: int = Field(2, ge=1, description="rarer words become <unk>")

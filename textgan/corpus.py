@@ -1,6 +1,7 @@
 """Corpus: sentences as token ids, split into train, valid and test; and how they are read.
 
-Reading is strict: a file that cannot be what the user meant is refused with one line that says why.
+A file holds one sentence a line, or one `label<TAB>sentence` a line. Reading is strict: a file that
+cannot be what the user meant is refused with one line that says why.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from textgan.datasets import recognise
 from textgan.errors import UserError
+from textgan.registry import suggest
 from textgan.text import Text, TextSpace
 
 EOS = 1
@@ -27,8 +29,11 @@ SPECIAL = 3  # ids below this are padding, end of sentence, unknown word
 UNKNOWN_WORD = "<unk>"
 FEWEST = 20  # sentences without which there is nothing to split
 USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %
+MOST_LABELS = 1000  # a file with more has something else before its tabs
+FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of the pen
 
 Tokens = Literal["word", "char"]
+Labels = Literal["auto", "yes", "no"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Corpus:
 
     vocabulary: None where tokens are only numbers, as in the synthetic oracle's corpus.
     facts: source, hash, counts, split: what a run records about its data.
+    label_names: what each label of the texts stands for; empty where they have none.
     """
 
     name: str
@@ -105,23 +111,42 @@ class Corpus:
     test: Text
     vocabulary: Vocabulary | None
     facts: dict[str, Any]
+    label_names: tuple[str, ...] = ()
 
     def decode(self, text: Text) -> list[str]:
-        """One line of text for each sentence: words, or numbers where there are no words."""
+        """One line for each sentence, as in a file: its words, or numbers where there are no words,
+        and before them its label and a tab where it has one."""
         if self.vocabulary is not None:
-            return self.vocabulary.decode(text)
-        return [" ".join(map(str, row)) for row in text.tokens.tolist()]
+            lines = self.vocabulary.decode(text)
+        else:
+            lines = [" ".join(map(str, row)) for row in text.tokens.tolist()]
+        if text.labels is None:
+            return lines
+        names = (self.label_names[label] for label in text.labels.tolist())
+        return [f"{name}\t{line}" for name, line in zip(names, lines, strict=True)]
+
+    def label(self, name: str) -> int:
+        """The number of a label; UserError that names the known ones if there is no such label."""
+        if not self.label_names:
+            raise UserError(
+                f"the label {_shown(name)} was asked for, but {self.name} has no labels"
+            )
+        if name not in self.label_names:
+            few = [label if len(label) <= 40 else _shown(label) for label in self.label_names[:10]]
+            more = ", ..." if len(self.label_names) > len(few) else ""
+            raise UserError(
+                f"there is no label {_shown(name)}{suggest(name, self.label_names)}; "
+                f"known: {', '.join(few)}{more}"
+            )
+        return self.label_names.index(name)
 
     def to(self, device: torch.device) -> Corpus:
         """The same corpus on another device."""
-        return Corpus(
-            self.name,
-            self.space,
-            self.train.to(device),
-            self.valid.to(device),
-            self.test.to(device),
-            self.vocabulary,
-            self.facts,
+        return replace(
+            self,
+            train=self.train.to(device),
+            valid=self.valid.to(device),
+            test=self.test.to(device),
         )
 
 
@@ -155,11 +180,60 @@ class Batches:
         return self._order[1]
 
 
+class Labelled(NamedTuple):
+    """A sentence, its label, and the line of the file, from 1, that they stand in."""
+
+    line: int
+    label: str
+    sentence: str
+
+
 def read_sentences(path: Path) -> list[str]:
     """The non-empty lines of a UTF-8 text file, stripped.
 
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
+    return [line.strip() for line in _read_lines(path) if line.strip()]
+
+
+def read_labelled(path: Path) -> list[Labelled]:
+    """The lines `label<TAB>sentence` of a UTF-8 text file, both stripped; empty lines are left out.
+
+    Raises UserError for what `read_sentences` refuses, for a line of another form, and for fewer
+    than two labels or more than MOST_LABELS.
+    """
+    found: list[Labelled] = []
+    for number, line in enumerate(_read_lines(path), start=1):
+        if not line.strip():
+            continue
+        label, *rest = (part.strip() for part in line.split("\t"))
+        wrong = ""
+        if len(rest) != 1:
+            wrong = f"has {len(rest) or 'no'} tab{'s' if rest else ''}"
+        elif not label or not rest[0]:
+            wrong = f"has no {'sentence' if label else 'label'}"
+        if wrong:
+            raise UserError(
+                f"data.file = {str(path)!r}: line {number} {wrong}; give label, one tab, sentence "
+                "in every line, or data.labels = no if these are not labelled sentences"
+            )
+        found.append(Labelled(number, label, rest[0]))
+    labels = len({one.label for one in found})
+    if labels > MOST_LABELS:
+        raise UserError(
+            f"data.file = {str(path)!r} has {labels} different labels, at most {MOST_LABELS} are "
+            "taken; is the label before the tab and the sentence after it?"
+        )
+    if labels == 1:
+        raise UserError(
+            f"data.file = {str(path)!r}: every sentence has the label {_shown(found[0].label)}; "
+            "give at least two labels, or the sentences alone and data.labels = no"
+        )
+    return found
+
+
+def _read_lines(path: Path) -> list[str]:
+    """All lines of a UTF-8 text file, of which at least one is not empty."""
     try:
         if not path.exists():
             raise UserError(f"data.file = {str(path)!r}: there is no such file")
@@ -182,11 +256,9 @@ def read_sentences(path: Path) -> list[str]:
             f"data.file = {str(path)!r} is not UTF-8 in line {line} "
             f"(byte {error.object[error.start]:#04x}); convert it, for example with iconv -t utf-8"
         ) from None
-    sentences = [line.strip() for line in text.replace("\r", "\n").split("\n")]
-    sentences = [sentence for sentence in sentences if sentence]
-    if not sentences:
+    if not text.strip():
         raise UserError(f"data.file = {str(path)!r} is empty; give one sentence a line")
-    return sentences
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def split_sentence(sentence: str, tokens: Tokens, separator: str) -> list[str]:
@@ -215,17 +287,22 @@ def read_corpus(
     valid: float,
     test: float,
     seed: int,
+    labels: Labels = "auto",
 ) -> Corpus:
-    """A corpus from a text file of one sentence a line.
+    """A corpus from a text file of one sentence, or one `label<TAB>sentence`, a line.
 
     vocabulary: keep at most this many words, the most frequent; 0 for all.
     min_count: words seen less often in the training part become unknown.
     length: drop sentences of more tokens; 0 chooses (the longest, or where that is over
     USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
-    sentences, so that no sentence stands on both sides of the split; `seed` decides which.
+    sentences, so that no sentence stands on both sides of the split; `seed` decides which. labels:
+    whether lines have them; "auto": those of a file whose name ends in .tsv. Labels are numbered in
+    alphabetical order, so that the order of the lines decides nothing.
     Raises UserError where the file leaves too little to train on.
     """
-    lines = read_sentences(path)
+    has_labels = path.suffix.lower() == ".tsv" if labels == "auto" else labels == "yes"
+    labelled = read_labelled(path) if has_labels else []
+    lines = [one.sentence for one in labelled] or read_sentences(path)
     separator = separator_of(lines, tokens)
     split = [split_sentence(line, tokens, separator) for line in lines]
     sizes = np.array([len(words) for words in split])
@@ -234,14 +311,14 @@ def read_corpus(
         length = (
             longest if longest <= USUAL_LENGTH else int(np.quantile(sizes, 0.99, method="lower"))
         )
-    fits = [words for words in split if len(words) <= length]
+    fits = [row for row, words in enumerate(split) if len(words) <= length]
     if len(fits) < FEWEST:
         raise UserError(
             f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(lines)} "
             f"(of at most {length} tokens); at least {FEWEST} are needed"
         )
-    length = max(len(words) for words in fits)  # wider tensors would only be slower
-    different = sorted({tuple(words) for words in fits})
+    length = max(len(split[row]) for row in fits)  # wider tensors would only be slower
+    different = sorted({tuple(split[row]) for row in fits})
     order = np.random.default_rng(seed).permutation(len(different))
     n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
     if n_valid + n_test >= len(different):
@@ -251,11 +328,12 @@ def read_corpus(
         )
     side = {different[i]: "test" for i in order[:n_test]}
     side |= {different[i]: "valid" for i in order[n_test : n_test + n_valid]}
-    parts: dict[str, list[list[str]]] = {"train": [], "valid": [], "test": []}
-    for words in fits:
-        parts[side.get(tuple(words), "train")].append(words)
+    parts: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
+    for row in fits:
+        parts[side.get(tuple(split[row]), "train")].append(row)
 
-    counts = Counter(word for words in parts["train"] for word in words)
+    counts = Counter(word for row in parts["train"] for word in split[row])
+    train_tokens = counts.total()
     counts.pop(UNKNOWN_WORD, None)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [word for word, count in ranked if count >= min_count]
@@ -267,7 +345,9 @@ def read_corpus(
             "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
         )
     known = Vocabulary(tuple(kept), tokens, separator)
-    encoded = {name: known.encode(part, length + 1) for name, part in parts.items()}
+    encoded = {
+        name: known.encode([split[row] for row in rows], length + 1) for name, rows in parts.items()
+    }
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     facts = {
         "source": path.name,
@@ -278,19 +358,45 @@ def read_corpus(
         "split_seed": seed,
         "split": {name: len(part) for name, part in parts.items()},
         "vocabulary": len(known),
-        "unknown_in_train": round(
-            1 - sum(counts[word] for word in kept) / max(1, sum(map(len, parts["train"]))), 4
-        ),
+        "unknown_in_train": round(1 - sum(counts[word] for word in kept) / max(1, train_tokens), 4),
         "length": length + 1,
         "tokens": tokens,
         "spaced_characters": tokens == "char" and separator == " ",
     }
+    names: tuple[str, ...] = ()
+    if labelled:
+        of_label = Counter(labelled[row].label for row in parts["train"])
+        _refuse_rare_labels(path, labelled, of_label)
+        names = tuple(sorted(of_label))
+        facts["labels"] = {name: of_label[name] for name in names}  # training sentences of each
+        ids = {name: i for i, name in enumerate(names)}
+        for name, rows in parts.items():
+            numbers = torch.tensor([ids[labelled[row].label] for row in rows])
+            encoded[name] = replace(encoded[name], labels=numbers)
     return Corpus(
         path.stem,
-        TextSpace(len(known), length + 1, EOS),
+        TextSpace(len(known), length + 1, EOS, len(names)),
         encoded["train"],
         encoded["valid"],
         encoded["test"],
         known,
         facts,
+        names,
     )
+
+
+def _refuse_rare_labels(path: Path, labelled: list[Labelled], of_label: Counter[str]) -> None:
+    """UserError for the first label with too few training sentences, counted in `of_label`."""
+    for one in labelled:
+        if of_label[one.label] < FEWEST_OF_LABEL:
+            in_all = sum(other.label == one.label for other in labelled)
+            raise UserError(
+                f"data.file = {str(path)!r}: the label {_shown(one.label)} (line {one.line}) has "
+                f"{in_all} sentence{'s' * (in_all > 1)}, {of_label[one.label]} of them for "
+                f"training; at least {FEWEST_OF_LABEL} are needed: give more, or take it out"
+            )
+
+
+def _shown(label: str) -> str:
+    """A label as a message can hold it."""
+    return repr(label if len(label) <= 40 else label[:40] + "...")

@@ -50,6 +50,24 @@ def leave_one_out(values: Tensor, mask: Tensor) -> Tensor:
     return (alive.sum(0, keepdim=True) - alive) / others
 
 
+def importance(scores: Tensor) -> Tensor:
+    """exp(score) over its mean, along the last dimension: weights of mean 1.
+
+    Of logits of an optimal discriminator these are the self-normalised ratios p_real / p_fake =
+    D / (1 - D) (MaliGAN, arXiv 1702.07983, section 3; BGAN, arXiv 1702.08431, eq. 9). A softmax:
+    nothing overflows where D is sure, and a constant added to the scores changes nothing.
+    """
+    return scores.softmax(-1) * scores.shape[-1]
+
+
+def effective_share(weights: Tensor) -> Tensor:
+    """The effective sample size of non-negative weights over their number, by the last dimension.
+
+    1 where all weigh the same, 1 / n where one of n has all the weight (Kish 1965).
+    """
+    return weights.sum(-1).square() / (weights.square().sum(-1) * weights.shape[-1])
+
+
 def logistic(real: Tensor, fake: Tensor) -> Tensor:
     """Mean cross-entropy of scores (logits) of real and of fake texts, half the weight each.
 

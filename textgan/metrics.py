@@ -88,7 +88,7 @@ def unique_share(text: Text) -> float:
     return len(torch.unique(text.tokens, dim=0)) / len(text)
 
 
-def _labels_like(text: Text, n: int) -> Tensor | None:
+def labels_like(text: Text, n: int) -> Tensor | None:
     """n labels drawn as often as they stand in a text; None where it has none."""
     if text.labels is None:
         return None
@@ -116,7 +116,7 @@ def measure(
     device = corpus.train.tokens.device
     choose = None if temperature == 1.0 else categorical(temperature)
     with seeded(seed, device):
-        text = draw_texts(generator, samples, choose, _labels_like(corpus.train, samples))
+        text = draw_texts(generator, samples, choose, labels_like(corpus.train, samples))
     found: dict[str, Estimate] = {}
     if oracle is not None:
         found["nll_oracle"] = nll_per_token(oracle, text, resamplings, seed)

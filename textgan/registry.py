@@ -8,6 +8,7 @@ annotations are checked, and `textgan list` prints them.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import importlib.util
@@ -130,12 +131,18 @@ def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any
 
 def _model(part: type) -> type[pydantic.BaseModel]:
     annotations = typing.get_type_hints(inspect.unwrap(part).__init__, include_extras=True)
-    if hasattr(part, "__dataclass_fields__"):  # a dataclass's __init__ has no Annotated
-        annotations = typing.get_type_hints(part, include_extras=True)
-    fields: dict[str, Any] = {
-        name: (annotations[name], parameter.default)
+    defaults: dict[str, Any] = {
+        name: parameter.default
         for name, parameter in inspect.signature(part).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    if dataclasses.is_dataclass(part):  # its __init__ has no Annotated, and factories for lists
+        annotations = typing.get_type_hints(part, include_extras=True)
+        for field in dataclasses.fields(part):
+            if field.init and field.default_factory is not dataclasses.MISSING:
+                defaults[field.name] = field.default_factory()
+    fields: dict[str, Any] = {
+        name: (annotations[name], default) for name, default in defaults.items()
     }
     return pydantic.create_model(
         part.__name__, __config__=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False), **fields

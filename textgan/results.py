@@ -23,6 +23,7 @@ from textgan.generators.base import Generator, draw_texts
 from textgan.log import Log, read_records
 from textgan.metrics import (
     Estimate,
+    labels_like,
     measure,
     nll_per_token,
     sample_warnings,
@@ -190,8 +191,12 @@ def draw_lines(
     temperature: float,
     *,
     allow_unknown: bool = False,
+    label: int | None = None,
 ) -> list[str]:
-    """n texts as lines. The unknown word is not written unless it is allowed."""
+    """n texts as lines. The unknown word is not written unless it is allowed.
+
+    label: the only one to write; None: all, as often as they stand in the training text.
+    """
     choose = categorical(temperature)
     vocabulary = run.corpus.vocabulary
     if vocabulary is not None and not allow_unknown:
@@ -199,7 +204,10 @@ def draw_lines(
 
         choose = without(UNKNOWN, choose)
     with seeded(seed, run.device):
-        return run.corpus.decode(draw_texts(generator, n, choose))
+        labels = labels_like(run.corpus.train, n)
+        if label is not None:
+            labels = torch.full((n,), label, device=run.device)
+        return run.corpus.decode(draw_texts(generator, n, choose, labels))
 
 
 def plot_curves(run: Run) -> bool:

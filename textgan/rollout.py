@@ -130,7 +130,8 @@ def rollout_bytes(
     space = generator.space
     weight = generator.embedding.weight
     rows = sentences * min(chunk or n, n) * (space.length - 1)
-    state = sum(part[0].numel() for part in generator.start(1))
+    start = generator.start(1, None, torch.zeros(1, dtype=torch.long, device=weight.device))
+    state = sum(part[0].numel() for part in start)
     logits = rows if weight.is_cuda else min(rows, max(1, BLOCK // space.vocabulary))
     floats = rows * (2 * state + 2 * features) + 3 * logits * space.vocabulary
     return rows * space.length * 2 * 8 + floats * weight.element_size()

@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -200,7 +200,11 @@ def open_run(folder: Path, device: str | None = None) -> Run:
 def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
     tensors, facts = load_tensors(folder / "data.safetensors")
     parts = {
-        name: Text(tensors[f"{name}.tokens"].long(), tensors[f"{name}.sizes"].long())
+        name: Text(
+            tensors[f"{name}.tokens"].long(),
+            tensors[f"{name}.sizes"].long(),
+            labels=tensors[f"{name}.labels"].long() if f"{name}.labels" in tensors else None,
+        )
         for name in ("train", "valid", "test")
     }
     words = folder / "vocabulary.json"
@@ -208,7 +212,7 @@ def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
     space = TextSpace(**facts["space"])
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], vocabulary,
-        facts["facts"],
+        facts["facts"], tuple(facts.get("label_names", ())),
     )  # fmt: skip
     oracle = None
     path = folder / "oracle.safetensors"
@@ -258,6 +262,7 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
             valid=data.valid,
             test=data.test,
             seed=data.split_seed,
+            labels=data.labels,
         )
         return corpus, None
     if told.parameters:
@@ -332,12 +337,14 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
     tensors: dict[str, Tensor] = {}
     for name, text in parts.items():
         part = {"tokens": text.tokens.int(), "sizes": text.sizes.int()}
+        if text.labels is not None:
+            part["labels"] = text.labels.int()
         tensors |= with_prefix(name, part)
-    space = corpus.space
     facts = {
         "name": corpus.name,
-        "space": {"vocabulary": space.vocabulary, "length": space.length, "eos": space.eos},
+        "space": asdict(corpus.space),
         "facts": corpus.facts,
+        "label_names": corpus.label_names,
     }
     save_tensors(folder / "data.safetensors", tensors, facts)
     if corpus.vocabulary is not None:

@@ -134,6 +134,9 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
         f"{split['test']} test sentences of at most {run.corpus.space.length} tokens, "
         f"vocabulary {run.corpus.space.vocabulary}"
     )
+    if facts.get("labels"):
+        few = [f"{name} ({count} train)" for name, count in list(facts["labels"].items())[:6]]
+        log.say(f"labels     {len(facts['labels'])}: {', '.join(few)}")
     if facts.get("too_long"):
         log.say(f"           {facts['too_long']} longer sentences are left out (data.length)")
     if run.oracle is not None:

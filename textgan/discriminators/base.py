@@ -62,6 +62,11 @@ class Discriminator(nn.Module, ABC):
         scores: Tensor = self.output(self.dropout(views))
         return scores
 
+    def output_penalty(self) -> Tensor:
+        """What squares of the output layer an L2 term adds: half their sum in the two-column layer
+        of the papers, a quarter in one column that makes the same score (w_1 = -w_0)."""
+        return (self.output.weight.square().sum() + self.output.bias.square().sum()) / 4
+
     def judge(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
         """The scores of real and of fake texts, in one pass where both are words."""
         if real.rows is not None or fake.rows is not None:

@@ -74,9 +74,8 @@ class SeqGAN(Objective, name="seqgan"):
         return generator.sample(len(real), source=real.source, labels=real.labels)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        output = discriminator.output
-        penalty = (output.weight.square().sum() + output.bias.square().sum()) / 4
-        return logistic(*discriminator.judge(real, fake)) + self.l2 * penalty, {}
+        loss = logistic(*discriminator.judge(real, fake))
+        return loss + self.l2 * discriminator.output_penalty(), {}
 
     def generator_loss(
         self,

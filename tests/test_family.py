@@ -1,0 +1,115 @@
+"""Every registered method as a run: five rounds, stopped and resumed, on both kinds of text."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import TOY, toy_text
+
+import textgan
+from textgan import registry
+from textgan.checkpoint import checkpoints, load_checkpoint
+from textgan.errors import Interrupted
+from textgan.log import read_records
+from textgan.run import open_run
+from textgan.schedule import plan
+from textgan.training import Training
+
+SMALL: dict[str, Any] = {
+    "embedding": 4,
+    "hidden": 6,
+    "sizes": [1, 2, 3],
+    "counts": [3, 3, 3],
+    "rollouts": 2,
+    "samples": 2,
+    "channels": 6,
+    "noise": 5,
+    "blocks": 2,
+    "head_size": 4,
+    "representations": 3,
+}
+
+
+def toy(name: str) -> dict[str, Any]:
+    """The settings of a run of a second: those of TOY that fit, and small networks."""
+    objective = registry.find("objective", name)
+    kinds: dict[str, tuple[registry.Kind, str | None]] = {
+        "objective": ("objective", name),
+        "generator": ("generator", objective.generator),
+        "discriminator": (objective.discriminator_kind, objective.discriminator),
+    }
+    told = {key: value for key, value in TOY.items() if key.split(".")[0] not in kinds}
+    for group, (kind, part) in kinds.items():
+        known = registry.settings(registry.find(kind, part)) if part else []
+        told |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
+    told |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
+    preferred = dict(objective.defaults)
+    preferred |= registry.find("generator", objective.generator).defaults
+    if preferred.get("schedule.mle_epochs") == 0:
+        told["schedule.mle_epochs"] = 0
+    return told
+
+
+def left(folder: Path) -> dict[str, bytes]:
+    """What a finished run leaves, but for what holds times of day."""
+    files = [folder / name for name in ("metrics.jsonl", "results.json", "samples.txt")]
+    return {file.name: file.read_bytes() for file in [*files, checkpoints(folder)[-1]]}
+
+
+@pytest.mark.parametrize("kind", ["fixed", "variable"])
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_every_method_trains_and_resumes_bit_for_bit(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pictures take longer than these runs
+    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    told = toy(name)
+    if kind == "variable":
+        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
+        told["data.file"] = str(toy_text(tmp_path))
+    results = textgan.train(name, out=tmp_path / "whole", quiet=True, **told)
+    assert list(results.rows)[-1] == f"{name}, last"
+
+    rounds = [r for r in read_records(tmp_path / "whole") if r["phase"] == "adversarial"]
+    assert len(rounds) == 5
+    assert all("generator/loss" in r for r in rounds)
+    if registry.find("objective", name).discriminator is not None:
+        assert all("discriminator/loss" in r for r in rounds)
+    _initial_weights_have_moved(name, tmp_path / "whole")
+
+    whole = open_run(tmp_path / "whole")
+    adversary = registry.find("objective", name).discriminator is not None
+    steps = list(plan(whole.config.schedule, len(whole.corpus.train), adversary))
+    middle = [i for i, s in enumerate(steps) if s.phase == "adversarial" and s.number == 2]
+    stop = middle[len(middle) // 2]
+    really = Training.do
+
+    def do(self: Training, *arguments: object) -> object:
+        if self.done == stop:
+            signal.raise_signal(signal.SIGINT)
+        return really(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "do", do)
+        with pytest.raises(Interrupted):
+            textgan.train(name, out=tmp_path / "run", quiet=True, **told)
+    textgan.resume(tmp_path / "run", quiet=True)
+    assert left(tmp_path / "run") == left(tmp_path / "whole")
+
+
+def _initial_weights_have_moved(name: str, folder: Path) -> None:
+    """Every trainable weight of both networks is other than the seed made it."""
+    run = open_run(folder)
+    torch.manual_seed(run.config.seed)
+    fresh = Training(run)
+    tensors, _ = load_checkpoint(checkpoints(folder)[-1])
+    unused = {"discriminator.output.bias"}  # cancels where only differences of scores count
+    if name == "rankgan":
+        unused.add("discriminator.output.weight")
+    networks = {"generator": fresh.generator, "discriminator": fresh.discriminator}
+    for who, network in networks.items():
+        for key, parameter in network.named_parameters() if network is not None else ():
+            if parameter.requires_grad and f"{who}.{key}" not in unused:
+                assert not torch.equal(tensors[f"{who}.{key}"], parameter.cpu()), f"{who}.{key}"

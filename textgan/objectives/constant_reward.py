@@ -1,0 +1,69 @@
+"""A control: SeqGAN whose discriminator is replaced by a constant.
+
+Discriminator:  none
+Generator:      L_G = -sum_{b,t} c log G(y_bt | s_bt) on the generator's own texts
+
+On average this teaches nothing (the expected gradient is zero); in any one batch it makes more
+probable what was just drawn, so the generator drifts and its entropy falls. A method whose gains
+this control also shows owes them to that drift. With `baseline = "batch"` the weights are zero, and
+so is every step. `progress` anneals nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
+from textgan.objectives.base import Objective
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class ConstantReward(Objective, name="constant_reward"):
+    """Control: every text earns the same."""
+
+    paper: ClassVar[str] = "a control for Yu et al. 2017"
+    discriminator: ClassVar[str | None] = None
+
+    reward: Annotated[float, Field(description="what every prefix is worth")] = 0.5
+    baseline: Annotated[
+        Literal["none", "batch"], Field(description="as seqgan's; batch makes every weight 0")
+    ] = "none"
+    reduction: Annotated[Reduction, Field(description="of the policy gradient over the batch")] = (
+        "sum"
+    )
+
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(
+                f"constant_reward needs a likelihood, which {type(generator).__name__} lacks"
+            )
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return generator.sample(len(real), source=real.source, labels=real.labels)
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        raise TypeError("constant_reward has no discriminator; the trainer asks for no loss of one")
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        log_prob, mask = generator.log_prob(fake), fake.mask
+        values = torch.full_like(log_prob, self.reward)
+        baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
+        return policy_gradient(log_prob, values - baseline, mask, self.reduction), {}

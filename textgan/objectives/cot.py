@@ -1,0 +1,81 @@
+"""CoT: cooperative training for generative modeling of discrete data (Lu et al., ICML 2019).
+
+arXiv 1804.03782.
+
+Mediator:   L_M = -1/2 (E_data log M(x) + E_G log M(x))      a language model, here `discriminator`
+Generator:  L_G = E_{s ~ G} sum_t sum_v G(v | s_t) (log G(v | s_t) - log M(v | s_t))
+
+The optimal mediator is the mixture (p + G) / 2. L_G is then KL(G || M) with the sum over the
+vocabulary taken exactly at every prefix that the generator wrote, so nothing needs REINFORCE.
+`progress` anneals nothing.
+
+Departs from the paper:
+- the prefixes are constants: as in the released code, L_G has no gradient through which prefix is
+  written, so that it is the descent of each step's KL, not of the sequence's
+- the mediator reads half a batch of real and half a batch of fake texts in one update
+- L_G is a mean over sentences
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from textgan import registry
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, nll, reduce
+from textgan.objectives.base import Objective
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class CoT(Objective, name="cot"):
+    """The generator follows a mediator, a language model of real and fake texts alike."""
+
+    paper: ClassVar[str] = "Lu et al. 2019, arXiv 1804.03782"
+    discriminator: ClassVar[str | None] = "lstm"
+    discriminator_kind: ClassVar[registry.Kind] = "generator"
+    score_is_logit: ClassVar[bool] = False
+    defaults: ClassVar[dict[str, Any]] = {
+        "schedule.mle_epochs": 0,
+        "schedule.discriminator_turns": 0,
+        "schedule.fakes": 1,  # one update a turn, on fresh fakes
+        "discriminator.embedding": 64,
+        "discriminator.hidden": 64,
+        "optimisers.generator_lr": 0.003,
+        "optimisers.discriminator_lr": 0.003,
+        "optimisers.beta2": 0.95,
+    }
+
+    def connect(self, generator: Generator, discriminator: Any, train: Text) -> None:
+        if discriminator is None:
+            raise ValueError("cot needs a discriminator, its mediator")
+        for network, what in ((generator, "generator"), (discriminator, "mediator")):
+            if not isinstance(network, AutoregressiveGenerator):
+                raise ValueError(
+                    f"cot needs a likelihood of its {what}, which {type(network).__name__} lacks"
+                )
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return generator.sample(len(real), source=real.source, labels=real.labels)
+
+    def discriminator_loss(self, discriminator: Any, real: Text, fake: Text) -> Loss:
+        on_real = nll(discriminator.log_prob(real), real.mask)
+        on_fake = nll(discriminator.log_prob(fake), fake.mask)
+        figures = {"nll_real": on_real.detach(), "nll_fake": on_fake.detach()}
+        return (on_real + on_fake) / 2, figures
+
+    def generator_loss(
+        self, generator: Generator, discriminator: Any, real: Text, fake: Text, progress: float
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        own = generator(fake).log_softmax(2)
+        with torch.no_grad():
+            mediator = discriminator(fake).log_softmax(2)
+        divergence = (own.exp() * (own - mediator)).sum(2)
+        return reduce(divergence, fake.mask, "mean_sentence"), {
+            "kl_per_token": divergence.detach()[fake.mask].mean()
+        }

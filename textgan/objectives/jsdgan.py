@@ -1,0 +1,87 @@
+"""JSDGAN: adversarial discrete sequence generation without explicit networks as discriminators
+(Li et al., AISTATS 2019).
+
+Discriminator:  none: the optimal D(x) = p_data(x) / (p_data(x) + G(x)) is known in closed form on
+                the training texts, each of which the empirical p_data gives 1 / n
+Generator:      L_G = sum_{x in train} [ p log(p / (p + G)) + G log(G / (p + G)) ],  p = 1 / n
+
+L_G is 2 JSD(p, G) - 2 log 2, texts outside of the training set included (their terms are zero).
+By the envelope theorem dL_G = sum_x G(x) log(G(x) / (p + G(x))) d log G(x): a likelihood step
+whose weight on text x is G log(1 + p / G).
+
+The weights span hundreds of orders of magnitude, for a sentence of 20 words may have probability
+1e-30. They are therefore computed from logarithms and divided by their sum over the batch, which
+changes the length of the gradient of that batch and not its direction. `flatten` < 1 takes G to
+that power in the weights. `progress` anneals nothing.
+
+Departs from the paper:
+- the common factor of a batch's weights, above: the optimisers here do not see it anyway
+- equal training texts count as different ones
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, effective_share, policy_gradient
+from textgan.objectives.base import Objective
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class JSDGAN(Objective, name="jsdgan"):
+    """The Jensen-Shannon divergence itself, with the discriminator solved for."""
+
+    paper: ClassVar[str] = "Li et al. 2019, AISTATS"
+    discriminator: ClassVar[str | None] = None
+
+    flatten: Annotated[
+        float, Field(ge=0, le=1, description="power of G in the weights; paper: 1")
+    ] = 1.0
+
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(f"jsdgan needs a likelihood, which {type(generator).__name__} lacks")
+        self.memory["texts"] = torch.tensor(len(train), device=train.tokens.device)
+
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return real
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        raise TypeError("jsdgan has no discriminator; the trainer asks for no loss of one")
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        log_prob = generator.log_prob(real)
+        mask = real.mask
+        logs = jsd_log_weights(
+            torch.where(mask, log_prob, 0.0).sum(1), -log(int(self.memory["texts"])), self.flatten
+        ).detach()
+        weights = (logs - logs.logsumexp(0)).exp()
+        # the log weight of the whole batch would vanish in most floats; its direction is all
+        loss = policy_gradient(log_prob, weights.unsqueeze(1), mask, "sum")
+        return loss, {"ess": effective_share(weights), "log_weight": logs.logsumexp(0)}
+
+
+def jsd_log_weights(log_g: Tensor, log_p: float, flatten: float = 1.0) -> Tensor:
+    """log of G log(1 + p / G) for texts with log G (B,), exact however small G is."""
+    log_term = F.softplus(log_p - log_g).log()  # log(1 + p / G) = softplus(log p - log G)
+    return flatten * log_g + log_term

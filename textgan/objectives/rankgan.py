@@ -1,0 +1,123 @@
+"""RankGAN: adversarial ranking for language generation (Lin et al., NIPS 2017).
+
+arXiv 1705.11001.
+
+Relevance:      a(s | u) = cos(f(s), f(u)),  f the discriminator's features
+Rank:           P(s | u, C) = exp(gamma a(s | u)) / sum_{s' in C and s} exp(gamma a(s' | u))
+                R(s | U, C) = mean over u in U of P(s | u, C)
+Discriminator:  L_D = -E_data log R(s | U, fakes) - E_G log(1 - R(s | U, reals))
+Generator:      L_G = -sum_t Q(s_t, y_t) log G(y_t | s_t),  Q the mean of log R over completions
+
+U holds real texts, and so do the texts that a fake is ranked against. `progress` anneals nothing.
+
+Departs from the paper:
+- U is half of the batch's real texts and the other half is ranked (or ranked against), so that no
+  text is compared with itself
+- the discriminator's output layer is not used
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
+from textgan.objectives.base import Objective
+from textgan.rollout import rollout_values
+from textgan.text import Text
+
+SMALLEST = 1e-6  # of 1 - R, which is 0 where features leave no doubt
+
+
+@dataclass(kw_only=True)
+class RankGAN(Objective, name="rankgan"):
+    """Rewards texts that rank above real ones in their likeness to real ones."""
+
+    paper: ClassVar[str] = "Lin et al. 2017, arXiv 1705.11001"
+    score_is_logit: ClassVar[bool] = False  # texts are ranked; the score is not used
+
+    gamma: Annotated[float, Field(gt=0, description="sharpness of ranks; Texygen: 1")] = 1.0
+    rollouts: Annotated[int, Field(ge=1, description="completions of each prefix")] = 16
+    chunk: Annotated[
+        int, Field(ge=0, description="completions in memory at once; 0: all of them")
+    ] = 0
+    baseline: Annotated[
+        Literal["none", "batch"],
+        Field(description="batch: minus the others' mean at the same position; paper: none"),
+    ] = "none"
+    reduction: Annotated[Reduction, Field(description="of the policy gradient over the batch")] = (
+        "sum"
+    )
+
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(f"rankgan needs a likelihood, which {type(generator).__name__} lacks")
+        if discriminator is None:
+            raise ValueError("rankgan needs a discriminator")
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return generator.sample(len(real), source=real.source, labels=real.labels)
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        references, others = _halves(directions(discriminator, real))
+        fakes = directions(discriminator, fake)
+        of_real = log_rank(others, references, fakes, self.gamma)
+        of_fake = log_rank(fakes, references, others, self.gamma)
+        loss = -of_real.mean() - (1 - of_fake.exp()).clamp(min=SMALLEST).log().mean()
+        return loss, {
+            "rank_real": of_real.detach().exp().mean(),
+            "rank_fake": of_fake.detach().exp().mean(),
+        }
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        with torch.no_grad():
+            references, others = _halves(directions(discriminator, real))
+
+        def reward(text: Text, origin: Tensor) -> Tensor:
+            return log_rank(directions(discriminator, text), references, others, self.gamma)
+
+        values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
+        mask = fake.mask
+        baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
+        finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        log_prob = generator.log_prob(fake)
+        return policy_gradient(log_prob, values - baseline, mask, self.reduction), {
+            "reward": finished.mean(),  # log R of the finished sentences
+            "value": values[mask].mean(),
+        }
+
+
+def directions(discriminator: Discriminator, text: Text) -> Tensor:
+    """The discriminator's features scaled to length 1, (B, F): products of them are cosines."""
+    return F.normalize(discriminator.features(text).flatten(1))
+
+
+def log_rank(texts: Tensor, references: Tensor, others: Tensor, gamma: float) -> Tensor:
+    """log R(s | U, C), (B,), of texts (B, F) for references U (U, F) among others C (C, F)."""
+    own = gamma * texts @ references.t()
+    rest = (gamma * others @ references.t()).logsumexp(0)
+    ranks = own - torch.logaddexp(own, rest)
+    return ranks.logsumexp(1) - torch.tensor(float(len(references))).log()
+
+
+def _halves(features: Tensor) -> tuple[Tensor, Tensor]:
+    half = max(1, len(features) // 2)
+    return features[:half], features[-half:]

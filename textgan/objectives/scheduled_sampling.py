@@ -1,0 +1,107 @@
+"""Scheduled sampling (Bengio et al., NIPS 2015).
+
+arXiv 1506.03099.
+
+Discriminator:  none
+Generator:      L_G = -(1 / tokens) sum_t log G(y_t | z_<t),  y real,
+                z_t = y_t with probability e, else drawn from G(. | z_<t)
+
+The generator is told to write the real word after prefixes that are partly its own. `progress`
+lets e fall from 1 to `final`: linearly, or by an inverse sigmoid, k / (k + exp(i / k)) over the
+updates i, which over a run's course is a logistic curve around its middle.
+
+Departs from the paper:
+- the curve is one of the rounds, of which the paper's constants are no function: `steepness`
+- the choice is made for each token; gradients do not flow through what was drawn
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, nll
+from textgan.objectives.base import Objective
+from textgan.sampling import multinomial
+from textgan.text import START, Text
+
+Decay = Literal["linear", "inverse_sigmoid"]
+
+
+@dataclass(kw_only=True)
+class ScheduledSampling(Objective, name="scheduled_sampling"):
+    """Maximum likelihood of real words after prefixes that are partly the generator's own."""
+
+    paper: ClassVar[str] = "Bengio et al. 2015, arXiv 1506.03099"
+    discriminator: ClassVar[str | None] = None
+    defaults: ClassVar[dict[str, Any]] = {
+        "schedule.mle_epochs": 0,
+        "schedule.g_steps": 150,  # a round is about an epoch over 10,000 texts
+        "schedule.rounds": 20,
+        "optimisers.generator_lr": 0.01,
+    }
+
+    decay: Annotated[Decay, Field(description="how e falls; paper: all of these")] = "linear"
+    final: Annotated[float, Field(ge=0, le=1, description="e at the end")] = 0.0
+    steepness: Annotated[
+        float, Field(gt=0, description="of the inverse sigmoid over the whole run")
+    ] = 10.0
+
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(
+                f"scheduled_sampling needs a likelihood, which {type(generator).__name__} lacks"
+            )
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        """What the generator reads: real texts with some of their words replaced by drawn ones."""
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        keep = kept_share(progress, self.decay, self.final, self.steepness)
+        state = generator.start(len(real), real.source, real.labels)
+        symbol = torch.full_like(real.sizes, START)
+        read: list[Tensor] = []
+        for position in range(real.tokens.shape[1]):
+            logits, state = generator.step(symbol, state)
+            drawn = multinomial(logits)
+            own = torch.rand(drawn.shape, device=drawn.device) >= keep
+            symbol = torch.where(own, drawn, real.tokens[:, position])
+            read.append(symbol)
+        tokens = torch.stack(read, 1) * real.mask
+        return Text(tokens, real.sizes, None, real.source, real.labels)
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        raise TypeError(
+            "scheduled_sampling has no discriminator; the trainer asks for no loss of one"
+        )
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        logits: Tensor = generator(fake)
+        each = F.cross_entropy(logits.flatten(0, 1), real.tokens.flatten(), reduction="none")
+        share = (fake.tokens != real.tokens)[real.mask].to(each).mean()
+        return nll(-each.view_as(real.tokens), real.mask), {"replaced": share}
+
+
+def kept_share(progress: float, decay: Decay, final: float, steepness: float) -> float:
+    """e: the probability that the generator reads the real word, 1 at the start, `final` at the
+    end (the inverse sigmoid: nearly)."""
+    curve = 1 / (1 + math.exp(steepness * (progress - 0.5)))
+    share = 1 - progress if decay == "linear" else curve
+    return final + (1 - final) * share

@@ -1,0 +1,108 @@
+"""TextGAN: adversarial feature matching for text generation (Zhang et al., ICML 2017).
+
+arXiv 1706.03850.
+
+Discriminator:  L_D = -E_data log D(x) - E_G log(1 - D(x)) - lambda MMD^2(f(real), f(fake))
+Generator:      L_G = MMD^2(f(real), f(fake)),  f the discriminator's features of relaxed texts
+
+MMD^2 is the squared maximum mean discrepancy with a sum of Gaussian kernels; the discriminator
+seeks features in which the texts differ, the generator matches their distribution. `progress`
+anneals nothing.
+
+Departs from the paper:
+- texts are relaxed by Gumbel noise (by softmax where a generator starts from noise), in place of a
+  soft argmax of a generator that starts from z; so the term that reconstructs z is left out
+- the kernels' widths are multiples of the batch's mean squared distance, so that they fit features
+  of any scale; the paper names no rule
+- MMD^2 is the unbiased estimate, which is zero on average where the texts are alike
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import Generator
+from textgan.losses import Loss, logistic
+from textgan.objectives.base import Objective
+from textgan.relaxation import relaxed_texts
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class TextGANMMD(Objective, name="textgan_mmd"):
+    """Matches the distribution of a discriminator's features by maximum mean discrepancy."""
+
+    paper: ClassVar[str] = "Zhang et al. 2017, arXiv 1706.03850"
+    score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
+    defaults: ClassVar[dict[str, Any]] = {"schedule.fakes": 1}
+
+    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+    matching: Annotated[
+        float, Field(ge=0, description="lambda, weight of MMD^2 for D; Texygen: 0.1")
+    ] = 0.1
+    widths: Annotated[
+        list[Annotated[float, Field(gt=0)]],
+        Field(min_length=1, description="of kernels, times the mean squared distance"),
+    ] = field(default_factory=lambda: [0.25, 0.5, 1.0, 2.0, 4.0])
+
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if discriminator is None:
+            raise ValueError("textgan_mmd needs a discriminator")
+
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return relaxed_texts(generator, real, self.temperature)
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        assert fake.rows is not None
+        real = real.relaxed(fake.rows)
+        distance = self._distance(discriminator, real, fake)
+        loss = logistic(*discriminator.judge(real, fake)) - self.matching * distance
+        return loss, {"mmd": distance.detach()}
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        assert fake.rows is not None
+        distance = self._distance(discriminator, real.relaxed(fake.rows), fake)
+        return distance, {"mmd": distance.detach()}
+
+    def _distance(self, discriminator: Discriminator, real: Text, fake: Text) -> Tensor:
+        features = discriminator.features(real).flatten(1), discriminator.features(fake).flatten(1)
+        return squared_mmd(*features, self.widths)
+
+
+def squared_mmd(a: Tensor, b: Tensor, widths: list[float], unbiased: bool = True) -> Tensor:
+    """MMD^2 between the distributions behind samples (A, F) and (B, F).
+
+    The kernel is the sum of exp(-|x - y|^2 / (w m)) over widths w, m the mean squared distance of
+    all pairs. unbiased: leave out pairs of a point with itself, so that the mean is zero for equal
+    distributions (Gretton et al. 2012, eq. 3); else the value for a sample and itself is zero.
+    """
+    together = torch.cat([a, b])
+    squares = together.square().sum(1)
+    distances = (squares.unsqueeze(1) + squares - 2 * together @ together.t()).clamp(min=0)
+    scale = distances.mean().clamp(min=torch.finfo(distances.dtype).tiny)
+    kernel = torch.stack([(-distances / (width * scale)).exp() for width in widths]).sum(0)
+    within_a, within_b = kernel[: len(a), : len(a)], kernel[len(a) :, len(a) :]
+    across = kernel[: len(a), len(a) :].mean()
+    if not unbiased:
+        return within_a.mean() + within_b.mean() - 2 * across
+    return _off_diagonal_mean(within_a) + _off_diagonal_mean(within_b) - 2 * across
+
+
+def _off_diagonal_mean(kernel: Tensor) -> Tensor:
+    n = len(kernel)
+    return (kernel.sum() - kernel.diagonal().sum()) / max(1, n * (n - 1))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ from textgan.metrics import (
     seeded,
     uniform_nll,
 )
-from textgan.objectives.base import Objective
 from textgan.run import Run
 from textgan.sampling import categorical, without
 from textgan.text import Text
@@ -53,6 +52,7 @@ class Results:
     rows: dict[str, dict[str, Estimate]]
     warnings: list[str]
     samples: int
+    alarms: tuple[str, ...] = ()  # that rang while the run trained
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,6 +62,7 @@ class Results:
                 for name, row in self.rows.items()
             },
             "warnings": self.warnings,
+            "alarms": list(self.alarms),
             "samples": self.samples,
             "unit": "nats per token; entropy too. unique: share of different samples",
         }
@@ -136,14 +137,18 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
     return Results(run.folder, rows, found, samples)
 
 
-def finish(run: Run, objective: Objective, log: Log) -> Results:
-    """Evaluate a run that has come to its end and leave results.json, curves.png, samples.txt."""
+def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
+    """Evaluate a run that has come to its end and leave results.json, curves.png, samples.txt.
+
+    alarms: what the run was warned of while it trained.
+    """
     done = read_results(run.folder)
     if done is not None:
         log.say("finished before; nothing is left to do")
         return done
     limits = run.config.evaluation
     results = evaluate_run(run, samples=limits.final_samples, seed=run.config.seed)
+    results = replace(results, alarms=tuple(alarms))
     generator = run.load_generator()
     lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0, allow_unknown=True)
     write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
@@ -178,7 +183,8 @@ def read_results(folder: Path) -> Results | None:
             name: {key: Estimate(**value) for key, value in row.items()}
             for name, row in content["rows"].items()
         }
-        return Results(folder, rows, content["warnings"], content["samples"])
+        alarms = tuple(content.get("alarms", ()))
+        return Results(folder, rows, content["warnings"], content["samples"], alarms)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to have it made again") from None
 

@@ -79,7 +79,7 @@ def train_run(run: Run, *, quiet: bool = False) -> Results:
         try:
             _introduce(run, training, log)
             _loop(run, training, log)
-            return finish(run, training.objective, log)
+            return finish(run, training.alarms, log)
         finally:
             log.close()
 

@@ -284,10 +284,10 @@ class Training:
             mle_entropy=self.mle_entropy,
             oracle_entropy=self.run.oracle_entropy,
         ):
-            kind = message.split(":")[0].split()[0]
-            if kind not in self.alarms:  # once a kind is enough for a reader
-                self.alarms.append(kind)
-                log.alarm(step.tick, f"round {step.number + 1}: {message}")
+            kind = message.split()[0]
+            if not any(kind in alarm for alarm in self.alarms):  # once a kind is enough
+                self.alarms.append(f"round {step.number + 1}: {message}")
+                log.alarm(step.tick, self.alarms[-1])
 
     @torch.no_grad()
     def _accuracy(self, samples: Text | None, step: Step) -> dict[str, float]:

@@ -1,0 +1,187 @@
+"""Every method on the small oracle: one command, one table.
+
+    python experiments/compare.py runs/compare --seeds 0 1 2 --jobs 2
+
+Trains each recipe of experiments/small with each seed, `--jobs` runs at a time on one thread each,
+and writes table.md, table.json and methods.png into the folder. Runs that are finished are not done
+again and interrupted ones go on, so the command may be stopped and repeated. Further KEY=VALUE
+settings go to every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+RECIPES = Path(__file__).parent / "small"
+NEEDS_DATA = ("chars",)  # recipes whose name holds one of these read a file of the user's
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t, two-sided, by number of seeds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--only", nargs="+", default=[], help="recipes, by name")
+    parser.add_argument("--table", action="store_true", help="only write the table of what is done")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    told = parser.parse_intermixed_args()
+    recipes = [
+        path
+        for path in sorted(RECIPES.glob("*.toml"))
+        if not any(word in path.stem for word in NEEDS_DATA)
+        and (not told.only or path.stem in told.only)
+    ]
+    unknown = set(told.only) - {path.stem for path in recipes}
+    if unknown:
+        parser.error(f"no recipe called {', '.join(sorted(unknown))} in {RECIPES}")
+    told.folder.mkdir(parents=True, exist_ok=True)
+    runs = [(recipe, seed) for seed in told.seeds for recipe in recipes]
+    if not told.table:
+        with ThreadPoolExecutor(told.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
+            for name, error in pool.map(lambda run: train(told.folder, *run, told.settings), runs):
+                bar.update()
+                if error:
+                    bar.write(f"{name}: {error}", file=sys.stderr)
+    rows = collect(told.folder, [path.stem for path in recipes], told.seeds)
+    if not rows:
+        sys.exit("no run has finished")
+    write(told.folder, rows)
+
+
+def train(folder: Path, recipe: Path, seed: int, settings: list[str]) -> tuple[str, str]:
+    """Train one recipe with one seed unless that is done; what went wrong, or nothing."""
+    name = f"{recipe.stem}-{seed}"
+    run = folder / name
+    if (run / "results.json").is_file():
+        return name, ""
+    command = [sys.executable, "-m", "textgan"]
+    if (run / "config.json").is_file():
+        command += ["resume", str(run)]
+    else:
+        command += ["train", str(recipe), "--seed", str(seed), "--out", str(run), *settings]
+    begun = time.monotonic()
+    done = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    if done.returncode:
+        return name, (done.stderr.strip().splitlines() or ["failed"])[-1]
+    clock = run / "seconds.json"
+    before = json.loads(clock.read_text()) if clock.is_file() else 0.0
+    clock.write_text(json.dumps(before + time.monotonic() - begun))
+    return name, ""
+
+
+def collect(folder: Path, names: list[str], seeds: list[int]) -> list[dict[str, Any]]:
+    """One row for each method: its measures in every seed, beside those of its MLE start."""
+    rows = []
+    for name in names:
+        found = []
+        for seed in seeds:
+            run = folder / f"{name}-{seed}"
+            if not (run / "results.json").is_file():
+                continue
+            table = json.loads((run / "results.json").read_text())
+            last = list(table["rows"].values())[-1]
+            starts = [row for title, row in table["rows"].items() if title.startswith("MLE")]
+            clock = run / "seconds.json"
+            found.append(
+                {
+                    "seed": seed,
+                    "measures": last,
+                    "mle": starts[0] if starts else None,
+                    "warnings": table["warnings"],
+                    "alarms": table["alarms"],
+                    "seconds": json.loads(clock.read_text()) if clock.is_file() else None,
+                }
+            )
+        if found:
+            rows.append({"method": name, "seeds": found})
+    return rows
+
+
+def summary(values: list[float]) -> str:
+    """Mean and half the 95 % interval of the mean over seeds."""
+    if len(values) < 2:
+        return f"{values[0]:.3f}" if values else ""
+    half = T_95.get(len(values), 1.96) * stdev(values) / math.sqrt(len(values))
+    return f"{mean(values):.3f} ± {half:.3f}"
+
+
+def values_of(row: dict[str, Any], measure: str) -> list[float]:
+    return [s["measures"][measure]["value"] for s in row["seeds"] if measure in s["measures"]]
+
+
+def write(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """table.md, table.json and methods.png; the table is printed too."""
+    rows = sorted(rows, key=lambda row: mean(values_of(row, "nll_oracle")))
+    body = []
+    for row in rows:
+        seeds = row["seeds"]
+        entropy = values_of(row, "entropy")
+        alarms = {alarm.split(": ")[1].split()[0] for s in seeds for alarm in s["alarms"]}
+        rang = sum(bool(s["alarms"]) for s in seeds)
+        clocks = [s["seconds"] for s in seeds if s["seconds"]]
+        body.append(
+            [
+                row["method"],
+                summary(values_of(row, "nll_oracle")),
+                summary(values_of(row, "nll_test")),
+                f"{mean(entropy):.3f}" if entropy else "",
+                f"{mean(values_of(row, 'unique')):.3f}",
+                f"{mean(clocks):.0f} s" if clocks else "",
+                f"{rang} of {len(seeds)} ({', '.join(sorted(alarms))})" if rang else "no",
+                len(seeds),
+            ]
+        )
+    headers = ["method", "NLL_oracle", "NLL_test", "entropy", "unique", "wall", "alarm", "seeds"]
+    table = tabulate(body, headers=headers, tablefmt="github", disable_numparse=True)
+    (folder / "table.md").write_text(table + "\n")
+    (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(table)
+    draw(folder / "methods.png", rows)
+
+
+def draw(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Quality against coverage, one point for each seed of each method."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(11, 7), constrained_layout=True)
+    colours = pyplot.get_cmap("tab20")
+    markers = "osD^vP*X"
+    for i, row in enumerate(row for row in rows if values_of(row, "nll_test")):
+        axis.plot(
+            values_of(row, "nll_oracle"),
+            values_of(row, "nll_test"),
+            markers[i % len(markers)],
+            color=colours(i % 20),
+            label=row["method"],
+            markersize=7,
+        )
+    axis.set_xlabel("NLL_oracle (nats per token; lower: the oracle finds the samples likelier)")
+    axis.set_ylabel("NLL_test (nats per token; lower: held-out text is covered better)")
+    axis.set_title("Every method on the small oracle, one point a seed")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, ncols=2)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ import pytest
 from toys import TOY
 
 import textgan
+from textgan import registry
 from textgan.cli import main
 from textgan.config import make_config
 from textgan.datasets import KNOWN, recognise
@@ -85,7 +86,25 @@ def test_nothing_happens_at_import() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_every_method_is_documented(name: str) -> None:
+    part = registry.find("objective", name)
+    assert part.paper
+    about = sys.modules[part.__module__].__doc__ or ""
+    assert "Generator" in about
+    assert "Discriminator" in about or "Mediator" in about
+    assert "`progress`" in about, "what progress anneals is not said"
+    assert "Departs from the paper" in about or "control" in about or name == "mle"
+    for setting in registry.settings(part):
+        assert setting.doc, f"{name}.{setting.name} has no description"
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert table.count(name) == 1, "the README's table of methods has one line for each"
+    for folder in ("paper", "small"):
+        told = [tomllib.loads(path.read_text()) for path in RECIPES if path.parent.name == folder]
+        assert name in [recipe["objective"]["name"] for recipe in told], folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_trains_at_toy_size(recipe: Path, tmp_path: Path) -> None:
     told = tomllib.loads(recipe.read_text())
     toy = {

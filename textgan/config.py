@@ -95,6 +95,9 @@ class Evaluation(BaseModel):
     final_samples: int = Field(
         10000, ge=10, le=10**8, description="texts drawn for the final table"
     )
+    ngrams: int = Field(
+        0, ge=0, le=8, description="largest n of the n-gram divergences jsd<n>; 0: not measured"
+    )
     bootstrap: int = Field(1000, ge=100, le=10**6, description="resamplings for a 95 % interval")
     unique_alarm: float = Field(
         0.5, ge=0, le=1, description="warn when a smaller share of the samples is distinct"

@@ -199,8 +199,8 @@ def read_sentences(path: Path) -> list[str]:
 def read_labelled(path: Path) -> list[Labelled]:
     """The lines `label<TAB>sentence` of a UTF-8 text file, both stripped; empty lines are left out.
 
-    Raises UserError for what `read_sentences` refuses, for a line of another form, and for fewer
-    than two labels or more than MOST_LABELS.
+    Raises UserError for what `read_sentences` refuses, for a line of another form, for one label
+    alone, and for more than MOST_LABELS or than one for every two lines.
     """
     found: list[Labelled] = []
     for number, line in enumerate(_read_lines(path), start=1):
@@ -219,10 +219,11 @@ def read_labelled(path: Path) -> list[Labelled]:
             )
         found.append(Labelled(number, label, rest[0]))
     labels = len({one.label for one in found})
-    if labels > MOST_LABELS:
+    most = min(MOST_LABELS, len(found) // 2) if len(found) >= FEWEST else MOST_LABELS
+    if labels > most:
         raise UserError(
-            f"data.file = {str(path)!r} has {labels} different labels, at most {MOST_LABELS} are "
-            "taken; is the label before the tab and the sentence after it?"
+            f"data.file = {str(path)!r} has {labels} different labels in {len(found)} lines, at "
+            f"most {most} are taken; is the label before the tab and the sentence after it?"
         )
     if labels == 1:
         raise UserError(

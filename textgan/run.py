@@ -126,11 +126,12 @@ class Run:
             path = saved[-1]
             tensors, _ = load_checkpoint(path)
         generator, discriminator = self.build_generator(), self.build_discriminator()
+        # first of all: a generator that reads what its discriminator leaks is as wide as that
+        self.build_objective().connect(generator, discriminator, self.corpus.train)
         restore_module(generator, under_prefix("generator", tensors), path)
-        if discriminator is not None:  # a generator may read what its discriminator leaks
+        if discriminator is not None:
             restore_module(discriminator, under_prefix("discriminator", tensors), path)
             discriminator.eval()
-        self.build_objective().connect(generator, discriminator, self.corpus.train)
         return generator.eval()
 
 

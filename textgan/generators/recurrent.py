@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -22,7 +22,7 @@ class RecurrentGenerator(AutoregressiveGenerator):
     """
 
     rnn: nn.LSTM | nn.GRU
-    parts: int  # how many tensors the state of `rnn` has
+    parts: ClassVar[int]  # how many tensors the state of `rnn` has
 
     def __init__(
         self, space: TextSpace, embedding: int, hidden: int, layers: int, dropout: float
@@ -32,7 +32,7 @@ class RecurrentGenerator(AutoregressiveGenerator):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, space.vocabulary)
         if space.classes:  # what the state is before the first token
-            self.classes = nn.Embedding(space.classes, layers * hidden)
+            self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
         forbidden = torch.zeros(space.vocabulary)
         if space.eos is not None:
             forbidden[START] = NEVER
@@ -46,7 +46,8 @@ class RecurrentGenerator(AutoregressiveGenerator):
             return (zeros,) * self.parts
         if labels is None:
             raise ValueError(f"texts of {self.space.classes} classes need labels")
-        return (self.classes(labels).view(n, layers, size), *(zeros,) * (self.parts - 1))
+        parts: State = self.classes(labels).view(n, self.parts, layers, size).unbind(1)
+        return parts
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         hidden, state = self._run(self.embedding(symbol).unsqueeze(1), state)
@@ -77,6 +78,8 @@ class RecurrentGenerator(AutoregressiveGenerator):
 class LSTMGenerator(RecurrentGenerator, name="lstm"):
     """LSTM language model, one bias vector a gate; the paper's has embedding 32 and hidden 32."""
 
+    parts: ClassVar[int] = 2
+
     def __init__(
         self,
         space: TextSpace,
@@ -90,7 +93,6 @@ class LSTMGenerator(RecurrentGenerator, name="lstm"):
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
     ) -> None:
         super().__init__(space, embedding, hidden, layers, dropout)
-        self.parts = 2
         self.rnn = nn.LSTM(embedding, hidden, layers, batch_first=True)
         for name, parameter in self.named_parameters():
             nn.init.normal_(parameter, std=init)
@@ -101,6 +103,8 @@ class LSTMGenerator(RecurrentGenerator, name="lstm"):
 class GRUGenerator(RecurrentGenerator, name="gru"):
     """GRU language model."""
 
+    parts: ClassVar[int] = 1
+
     def __init__(
         self,
         space: TextSpace,
@@ -114,7 +118,6 @@ class GRUGenerator(RecurrentGenerator, name="gru"):
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
     ) -> None:
         super().__init__(space, embedding, hidden, layers, dropout)
-        self.parts = 1
         self.rnn = nn.GRU(embedding, hidden, layers, batch_first=True)
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=init)

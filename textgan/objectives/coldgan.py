@@ -1,0 +1,163 @@
+"""ColdGAN: language GANs with cautious sampling (Scialom et al., NeurIPS 2020).
+
+arXiv 2006.04643. The generator G is explored near its modes: texts are drawn from a colder policy
+H, and importance weights say what they would have been worth under G.
+
+Policy:         H(y_t | y_<t) = (1 - epsilon) softmax(logits / temperature) + epsilon G(y_t | y_<t)
+Discriminator:  L_D = -E_data log D(y) - E_fake log(1 - D(y)),  D = sigmoid(score); the fakes are
+                texts of H, of which a share `replay` was written in earlier updates
+Weight:         w(y) = min(clip, prod_t G(y_t | y_<t) / H(y_t | y_<t))
+Generator:      L_G = -mean_b w_b (D(y_b) - baseline_b) sum_t log G(y_bt | y_b,<t),  w, D, baseline
+                constants
+
+The weight is that of the whole text, since its reward is: without clipping L_G's expected gradient
+is exactly that of the expected reward under G. A token's ratio is at most 1 / epsilon, so epsilon
+also bounds the weights. temperature = 1 or epsilon = 1 is REINFORCE. `progress` anneals nothing.
+
+The discriminator's memory holds fakes of earlier generator updates; new ones take the places of
+random ones. Which of them a batch is shown follows from the batch, so the loss stays pure.
+
+Departs from the paper:
+- no nucleus in the cold part of H, and no pretrained T5 or BART underneath
+- the paper's values of temperature, epsilon and clip depend on that, and were not to be had in
+  code; the defaults here suit an LSTM
+- clipping is plain truncation, nothing is added to undo its bias
+- the mean reward of the batch's other texts as a baseline is ours; baseline = "none" is without
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient
+from textgan.objectives.base import Objective
+from textgan.sampling import Choose, draw
+from textgan.text import Text, concatenate
+
+
+def cautious(temperature: float, epsilon: float) -> Choose:
+    """Tokens of the mixture (1 - epsilon) softmax(logits / temperature) + epsilon softmax(logits).
+
+    Each token tosses its own coin.
+    """
+
+    def choose(logits: Tensor) -> Tensor:
+        warm = torch.rand(len(logits), 1, dtype=logits.dtype, device=logits.device) < epsilon
+        # from the largest down, so that no division overflows
+        below = logits - logits.amax(1, keepdim=True)
+        return draw(torch.where(warm, below, below / temperature), spend=True)
+
+    return choose
+
+
+def log_ratio(logits: Tensor, tokens: Tensor, temperature: float, epsilon: float) -> Tensor:
+    """log softmax(logits) - log of `cautious`'s mixture, of each token, (B, T)."""
+
+    def log_prob(logits: Tensor) -> Tensor:
+        return logits.log_softmax(2).gather(2, tokens.unsqueeze(2)).squeeze(2)
+
+    colder = (log_prob(logits / temperature) - log_prob(logits)).exp()
+    return -(epsilon + (1 - epsilon) * colder).log()
+
+
+@dataclass(kw_only=True)
+class ColdGAN(Objective, name="coldgan"):
+    """Policy gradient on texts drawn near the modes, with importance weights and replay."""
+
+    paper: ClassVar[str] = "Scialom et al. 2020, arXiv 2006.04643"
+
+    temperature: Annotated[
+        float, Field(gt=0, le=1, description="of the cold part of what is sampled")
+    ] = 0.7
+    epsilon: Annotated[
+        float, Field(ge=0, le=1, description="share of tokens drawn at temperature 1")
+    ] = 0.1
+    clip: Annotated[
+        float, Field(ge=0, description="largest importance weight of a text; 0: any")
+    ] = 5.0
+    replay: Annotated[
+        float, Field(ge=0, lt=1, description="share of a batch's fakes that come from the memory")
+    ] = 0.25
+    remembered: Annotated[int, Field(ge=1, description="fakes in the memory")] = 4096
+    baseline: Annotated[
+        Literal["none", "batch"], Field(description="batch: minus the other texts' mean reward")
+    ] = "batch"
+    reduction: Annotated[Reduction, Field(description="of the policy gradient over the batch")] = (
+        "mean_sentence"
+    )
+
+    def connect(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ValueError(f"coldgan needs a likelihood, which {type(generator).__name__} lacks")
+        if discriminator is None:
+            raise ValueError("coldgan needs a discriminator")
+        if self.replay and not (train.source is None and train.labels is None):
+            raise ValueError("coldgan needs replay = 0 where texts have a source or labels")
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return generator.sample(
+            len(real),
+            choose=cautious(self.temperature, self.epsilon),
+            source=real.source,
+            labels=real.labels,
+        )
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        return logistic(*discriminator.judge(real, self._replayed(fake))), {}
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        if self.replay:
+            self._remember(fake)
+        mask, logits = fake.mask, generator(fake)
+        with torch.no_grad():
+            rewards = discriminator(fake).sigmoid().unsqueeze(1)
+            ratios = log_ratio(logits, fake.tokens, self.temperature, self.epsilon)
+            ratio = torch.where(mask, ratios, 0.0).sum(1, keepdim=True).exp()
+        weight = ratio.clamp(max=self.clip) if self.clip else ratio
+        others = torch.ones_like(rewards, dtype=torch.bool)
+        baseline = leave_one_out(rewards, others) if self.baseline == "batch" else 0.0
+        weights = (weight * (rewards - baseline)).expand(mask.shape)
+        return policy_gradient(generator.log_prob(fake), weights, mask, self.reduction), {
+            "reward": rewards.mean(),  # D of texts of the cold policy
+            "weight": weight.mean(),  # 1 on average without clipping
+            "clipped": (weight < ratio).to(ratio).mean(),
+        }
+
+    def _replayed(self, fake: Text) -> Text:
+        """The same number of fakes, the last of them replaced by remembered ones."""
+        n = int(self.replay * len(fake))
+        if n == 0 or not self.memory:
+            return fake
+        tokens, sizes = self.memory["tokens"], self.memory["sizes"]
+        first = fake.tokens.sum()  # anything that differs between batches
+        places = (first + torch.arange(n, device=tokens.device)) % len(tokens)
+        return concatenate([fake[: len(fake) - n], Text(tokens[places], sizes[places])])
+
+    def _remember(self, fake: Text) -> None:
+        """Fill the memory; once it is full, forget as many at random as are new."""
+        tokens, sizes = fake.tokens, fake.sizes
+        if self.memory:
+            order = torch.randperm(len(self.memory["tokens"]), device=tokens.device)
+            kept = order[: max(0, self.remembered - len(fake))]
+            tokens = torch.cat([self.memory["tokens"][kept], tokens])
+            sizes = torch.cat([self.memory["sizes"][kept], sizes])
+        self.memory["tokens"] = tokens[-self.remembered :].clone()
+        self.memory["sizes"] = sizes[-self.remembered :].clone()

@@ -251,7 +251,7 @@ def test_a_runs_folder_holds_the_labels(finished: Path, tmp_path: Path) -> None:
     facts = json.loads((finished / "run.json").read_text())["data"]
     assert facts["labels"] == read_again.facts["labels"]
     tensors, _ = load_tensors(finished / "mle.safetensors")
-    assert tensors["generator.classes.weight"].shape == (2, 8)
+    assert tensors["generator.classes.weight"].shape == (2, 16)  # for h and for c
     assert tensors["discriminator.output.bias"].shape == (2,)
 
 

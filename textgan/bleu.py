@@ -17,6 +17,7 @@ from torch import Tensor
 from textgan.text import Text
 
 SMOOTHING = 0.1  # method1's numerator in place of zero
+AT_ONCE = 4096  # texts of which every pair of windows is in memory
 
 
 class References:
@@ -36,7 +37,8 @@ class References:
         self.counts: list[Tensor] = []  # the most times that one reference has them
         for n in range(1, order + 1):
             codes, inside = self._windows(text.tokens, sizes, n)
-            times = _times_before(codes, inside) + 1
+            pairs = zip(codes.split(AT_ONCE), inside.split(AT_ONCE), strict=True)
+            times = torch.cat([_times_before(*pair) + 1 for pair in pairs])
             known, place = torch.unique(codes[inside], return_inverse=True)
             most = torch.zeros_like(known).scatter_reduce(0, place, times[inside], "amax")
             self.codes.append(known)
@@ -44,7 +46,7 @@ class References:
 
     def score(self, text: Text) -> Tensor:
         """Sentence BLEU of each text, (B,), in float64."""
-        return torch.cat([self._score(part) for part in text.split(4096)])
+        return torch.cat([self._score(part) for part in text.split(AT_ONCE)])
 
     def _score(self, text: Text) -> Tensor:
         sizes = _words(text, self.eos)
@@ -67,7 +69,7 @@ class References:
             logs += (hits / windows).log() / self.order
         gap = (self.lengths - sizes.unsqueeze(1)).abs()
         closest = self.lengths[gap.argmin(1)]  # lengths are sorted: the first is the shorter
-        brevity = (1 - closest / sizes.clamp(min=1)).clamp(max=0)
+        brevity = (1 - closest.double() / sizes.clamp(min=1)).clamp(max=0)
         return torch.where(nothing, 0.0, (logs + brevity).exp())
 
     def _windows(self, tokens: Tensor, sizes: Tensor, n: int) -> tuple[Tensor, Tensor]:

@@ -143,12 +143,16 @@ class RunConfig(BaseModel):
 
 
 def make_config(
-    target: str | Mapping[str, Any], overrides: Iterable[str] | Mapping[str, Any] = ()
+    target: str | Mapping[str, Any],
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    *,
+    complete: bool = False,
 ) -> RunConfig:
     """The config of a run, all defaults filled in.
 
     target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
     mapping. overrides: `key=value` strings with dotted keys, or a mapping of dotted keys.
+    complete: the target spells everything out, so what a method prefers adds nothing to it.
     Raises UserError that names the key, the value and the remedy.
     """
     values = _read_target(target) if isinstance(target, str) else _copied(target)
@@ -163,7 +167,8 @@ def make_config(
     objective = values.setdefault("objective", {"name": ""})
     if isinstance(objective, dict) and not objective.get("name"):
         objective["name"] = "seqgan"
-    _put_defaults(values)
+    if not complete:
+        _put_defaults(values)
     try:
         config = RunConfig(**values)
     except pydantic.ValidationError as error:
@@ -173,7 +178,7 @@ def make_config(
 
 def read_config(path: Path) -> RunConfig:
     """The config that a run's folder holds."""
-    return make_config(str(path))
+    return make_config(str(path), complete=True)
 
 
 def _put_defaults(values: dict[str, Any]) -> None:

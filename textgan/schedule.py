@@ -106,7 +106,9 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
     for index in range(schedule.discriminator_turns if adversary else 0):
         tick += 1
         yield from turn("discriminator", index, 0.0)
-        yield Step("tick", "discriminator", tick, index)
+        last = index + 1 == schedule.discriminator_turns
+        evaluate = last or index % schedule.evaluate_every == 0
+        yield Step("tick", "discriminator", tick, index, 0.0, evaluate)
 
     for index in range(schedule.rounds):
         tick += 1

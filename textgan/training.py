@@ -242,7 +242,7 @@ class Training:
         self.sums = {}
         self.ticks_done = step.tick
         samples: Text | None = None
-        if step.evaluate:
+        if step.evaluate and step.phase != "discriminator":
             found, samples = self._measure(step.tick)
             if not all(math.isfinite(estimate.value) for estimate in found.values()):
                 raise NotFinite("the generator's weights are no longer numbers")
@@ -252,7 +252,7 @@ class Training:
             if self.run.oracle_entropy is not None:
                 figures["eval/oracle_entropy"] = self.run.oracle_entropy
             self._watch(step, found, log)
-        if step.phase != "mle" and self.objective.score_is_logit:
+        if step.evaluate and step.phase != "mle" and self.objective.score_is_logit:
             figures |= self._accuracy(samples, step)
         where = {"phase": step.phase, "number": step.number, "tick": step.tick, "step": self.done}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
@@ -263,8 +263,15 @@ class Training:
     def _measure(self, tick: int) -> tuple[dict[str, Estimate], Text]:
         run = self.run
         seed = run.config.seed * 1_000_003 + tick  # other texts at every tick
-        n = run.config.evaluation.samples
-        return measure(self.generator, run.corpus, run.oracle, samples=n, seed=seed)
+        told = run.config.evaluation
+        return measure(
+            self.generator,
+            run.corpus,
+            run.oracle,
+            samples=told.samples,
+            seed=seed,
+            ngrams=told.ngrams,
+        )
 
     def _watch(self, step: Step, found: dict[str, Estimate], log: Log) -> None:
         """Keep the best MLE epoch; raise the alarm when the samples collapse."""

@@ -5,8 +5,8 @@ Generator:      L_G = -sum_{b,t} c log G(y_bt | s_bt) on the generator's own tex
 
 On average this teaches nothing (the expected gradient is zero); in any one batch it makes more
 probable what was just drawn, so the generator drifts and its entropy falls. A method whose gains
-this control also shows owes them to that drift. With `baseline = "batch"` the weights are zero, and
-so is every step. `progress` anneals nothing.
+this control also shows owes them to that drift. With `baseline = "batch"` the weights are zero
+wherever there is another text to compare with. `progress` anneals nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ConstantReward(Objective, name="constant_reward"):
 
     reward: Annotated[float, Field(description="what every prefix is worth")] = 0.5
     baseline: Annotated[
-        Literal["none", "batch"], Field(description="as seqgan's; batch makes every weight 0")
+        Literal["none", "batch"], Field(description="as seqgan's; batch leaves no weight")
     ] = "none"
     reduction: Annotated[Reduction, Field(description="of the policy gradient over the batch")] = (
         "sum"

@@ -63,10 +63,15 @@ class CoT(Objective, name="cot"):
         return generator.sample(len(real), source=real.source, labels=real.labels)
 
     def discriminator_loss(self, discriminator: Any, real: Text, fake: Text) -> Loss:
-        on_real = nll(discriminator.log_prob(real), real.mask)
-        on_fake = nll(discriminator.log_prob(fake), fake.mask)
-        figures = {"nll_real": on_real.detach(), "nll_fake": on_fake.detach()}
-        return (on_real + on_fake) / 2, figures
+        on_real, on_fake = discriminator.log_prob(real), discriminator.log_prob(fake)
+        # of sentences and not of tokens: else the shorter kind of text would count for more, and
+        # the best mediator would not be the mixture
+        of_real = nll(on_real, real.mask, "mean_sentence")
+        of_fake = nll(on_fake, fake.mask, "mean_sentence")
+        return (of_real + of_fake) / 2, {
+            "nll_real": nll(on_real.detach(), real.mask),  # per token
+            "nll_fake": nll(on_fake.detach(), fake.mask),
+        }
 
     def generator_loss(
         self, generator: Generator, discriminator: Any, real: Text, fake: Text, progress: float

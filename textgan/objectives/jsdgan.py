@@ -11,11 +11,12 @@ whose weight on text x is G log(1 + p / G).
 
 The weights span hundreds of orders of magnitude, for a sentence of 20 words may have probability
 1e-30. They are therefore computed from logarithms and divided by their sum over the batch, which
-changes the length of the gradient of that batch and not its direction. `flatten` < 1 takes G to
-that power in the weights. `progress` anneals nothing.
+changes the length of the gradient of that batch and not its direction; the log of that sum is
+logged. `flatten` < 1 takes G to that power in the weights. `progress` anneals nothing.
 
 Departs from the paper:
-- the common factor of a batch's weights, above: the optimisers here do not see it anyway
+- batches count alike, by the division above; in the sum over all texts their factors differ so much
+  that the likeliest batch would be all that an epoch sees
 - equal training texts count as different ones
 """
 

@@ -10,7 +10,7 @@ taken on the generator's own texts. Three variants (section 3 of the paper):
 
 basic     w_i of a finished sentence, normalised over the batch
 rollouts  w_it = Q(s_it, y_it), the mean of D / (1 - D) over completions of the prefix, normalised
-          over the batch at each position t
+          over the batch at each position t (a finished text keeps its value while others go on)
 full      (mixed MLE-Mali, algorithm 1) the first N tokens of a real text with `samples`
           continuations, w normalised over the continuations of one prefix, and plain maximum
           likelihood on the prefix:

@@ -19,6 +19,7 @@ Departs from the paper:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -115,7 +116,7 @@ def log_rank(texts: Tensor, references: Tensor, others: Tensor, gamma: float) ->
     own = gamma * texts @ references.t()
     rest = (gamma * others @ references.t()).logsumexp(0)
     ranks = own - torch.logaddexp(own, rest)
-    return ranks.logsumexp(1) - torch.tensor(float(len(references))).log()
+    return ranks.logsumexp(1) - log(len(references))
 
 
 def _halves(features: Tensor) -> tuple[Tensor, Tensor]:

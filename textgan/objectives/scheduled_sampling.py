@@ -102,6 +102,6 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
 def kept_share(progress: float, decay: Decay, final: float, steepness: float) -> float:
     """e: the probability that the generator reads the real word, 1 at the start, `final` at the
     end (the inverse sigmoid: nearly)."""
-    curve = 1 / (1 + math.exp(steepness * (progress - 0.5)))
+    curve = (1 - math.tanh(steepness * (progress - 0.5) / 2)) / 2  # a logistic; no overflow
     share = 1 - progress if decay == "linear" else curve
     return final + (1 - final) * share

@@ -2,7 +2,7 @@
 
 arXiv 1706.03850.
 
-Discriminator:  L_D = -E_data log D(x) - E_G log(1 - D(x)) - lambda MMD^2(f(real), f(fake))
+Discriminator:  L_D = -1/2 (E_data log D(x) + E_G log(1 - D(x))) - lambda MMD^2(f(real), f(fake))
 Generator:      L_G = MMD^2(f(real), f(fake)),  f the discriminator's features of relaxed texts
 
 MMD^2 is the squared maximum mean discrepancy with a sum of Gaussian kernels; the discriminator
@@ -32,6 +32,8 @@ from textgan.losses import Loss, logistic
 from textgan.objectives.base import Objective
 from textgan.relaxation import relaxed_texts
 from textgan.text import Text
+
+SMALLEST = 1e-12  # mean squared distance; features all alike have no scale, and no gradient
 
 
 @dataclass(kw_only=True)
@@ -92,9 +94,11 @@ def squared_mmd(a: Tensor, b: Tensor, widths: list[float], unbiased: bool = True
     distributions (Gretton et al. 2012, eq. 3); else the value for a sample and itself is zero.
     """
     together = torch.cat([a, b])
-    squares = together.square().sum(1)
-    distances = (squares.unsqueeze(1) + squares - 2 * together @ together.t()).clamp(min=0)
-    scale = distances.mean().clamp(min=torch.finfo(distances.dtype).tiny)
+    # differences and not |x|^2 + |y|^2 - 2 xy, which is noise where features are nearly alike
+    distances = torch.cdist(
+        together, together, compute_mode="donot_use_mm_for_euclid_dist"
+    ).square()
+    scale = distances.mean().clamp(min=SMALLEST)
     kernel = torch.stack([(-distances / (width * scale)).exp() for width in widths]).sum(0)
     within_a, within_b = kernel[: len(a), : len(a)], kernel[len(a) :, len(a) :]
     across = kernel[: len(a), len(a) :].mean()

@@ -1,0 +1,153 @@
+"""What a method prefers: taken where a run says nothing, and nowhere else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import TOY
+
+from textgan import registry
+from textgan.config import RunConfig, make_config, read_config
+from textgan.generators.recurrent import GRUGenerator
+from textgan.objectives.cot import CoT
+from textgan.objectives.seqgan import SeqGAN
+from textgan.run import CONFIG, create_run, open_run
+
+objectives = pytest.mark.parametrize("name", registry.names("objective"))
+
+
+def value_at(config: RunConfig, key: str) -> Any:
+    group, _, last = key.partition(".")
+    part = getattr(config, group)
+    return (
+        part.settings[last]
+        if group in ("objective", "generator", "discriminator")
+        else (getattr(part, last))
+    )
+
+
+@objectives
+def test_what_a_method_prefers_is_what_it_gets(name: str) -> None:
+    config, part = make_config(name), registry.find("objective", name)
+    preferred = dict(part.defaults) | dict(registry.find("generator", part.generator).defaults)
+    for key, value in preferred.items():
+        assert value_at(config, key) == value
+    common = make_config("seqgan")
+    for group in ("schedule", "optimisers", "evaluation", "data", "oracle"):
+        for key, value in getattr(config, group).model_dump().items():
+            if f"{group}.{key}" not in preferred:
+                assert value == getattr(getattr(common, group), key)
+    assert make_config(config.model_dump()) == config
+
+
+def told(tmp_path: Path, how: str, settings: dict[str, Any]) -> RunConfig:
+    """CoT with these settings, told in one of the ways there are."""
+    if how == "python":
+        return make_config("cot", settings)
+    if how == "pairs":
+        return make_config("cot", [f"{key}={value}" for key, value in settings.items()])
+    groups: dict[str, dict[str, Any]] = {"objective": {"name": "cot"}}
+    for key, value in settings.items():
+        group, _, last = key.partition(".")
+        groups.setdefault(group, {})[last] = value
+    if how == "mapping":
+        return make_config(groups)
+    lines = []
+    for group, values in groups.items():
+        lines.append(f"[{group}]")
+        lines += [f"{key} = {value!r}" for key, value in values.items()]
+    path = tmp_path / "run.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return make_config(str(path))
+
+
+@pytest.mark.parametrize("how", ["python", "pairs", "mapping", "toml"])
+def test_a_runs_own_settings_win(tmp_path: Path, how: str) -> None:
+    settings = {
+        "schedule.mle_epochs": 7,
+        "schedule.rounds": 3,
+        "optimisers.beta2": 0.5,
+        "discriminator.hidden": 5,
+    }
+    config = told(tmp_path, how, settings)
+    for key, value in settings.items():
+        assert value_at(config, key) == value
+    # of the same groups, what was not told is still what the method prefers
+    assert config.schedule.fakes == CoT.defaults["schedule.fakes"] == 1
+    assert config.optimisers.generator_lr == CoT.defaults["optimisers.generator_lr"]
+    assert config.discriminator.name == "lstm"
+    assert config.discriminator.settings["embedding"] == 64
+
+
+@pytest.mark.parametrize("how", ["python", "pairs", "mapping", "toml"])
+def test_even_a_setting_that_is_the_common_default_wins(tmp_path: Path, how: str) -> None:
+    common = make_config("seqgan")
+    settings = {
+        key: value_at(common, key) for key in CoT.defaults if not key.startswith("discriminator")
+    }
+    config = told(tmp_path, how, settings)
+    for key, value in settings.items():
+        assert value_at(config, key) == value
+        assert value != CoT.defaults[key]
+
+
+@pytest.mark.parametrize("how", ["python", "pairs", "mapping", "toml"])
+def test_what_suits_the_usual_part_is_not_put_on_another(tmp_path: Path, how: str) -> None:
+    config = told(tmp_path, how, {"discriminator.name": "gru"})
+    assert (
+        config.discriminator.settings["hidden"] == make_config("mle").generator.settings["hidden"]
+    )
+    assert config.schedule.fakes == 1  # the rest of what the method prefers holds
+    same = told(tmp_path, how, {"discriminator.name": "lstm"})
+    assert same == make_config("cot")
+    other = told(tmp_path, how, {"generator.name": "gru"})
+    assert other.discriminator == make_config("cot").discriminator
+    short = make_config("cot", ["discriminator=gru", "discriminator.hidden=9"])
+    assert short.discriminator.settings["hidden"] == 9
+    assert short.discriminator.settings["embedding"] != 64
+
+
+def test_what_a_generator_prefers_comes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GRUGenerator, "defaults", {"optimisers.clip": 0.25, "schedule.fakes": 77})
+    assert make_config("seqgan").optimisers.clip != 0.25
+    config = make_config("seqgan", ["generator=gru"])
+    assert (config.optimisers.clip, config.schedule.fakes) == (0.25, 77)
+    assert make_config("cot", ["generator=gru"]).schedule.fakes == 77  # it knows better
+    assert make_config("cot", ["generator=gru", "schedule.fakes=5"]).schedule.fakes == 5
+
+
+def test_defaults_of_the_usual_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SeqGAN, "defaults", {"generator.hidden": 11, "discriminator.dropout": 0.1})
+    config = make_config("seqgan")
+    assert config.generator.settings["hidden"] == 11
+    assert config.discriminator.settings["dropout"] == 0.1
+    assert make_config("seqgan", ["generator=gru"]).generator.settings["hidden"] != 11
+    told = make_config("seqgan", ["generator=lstm", "generator.embedding=3"]).generator.settings
+    assert (told["hidden"], told["embedding"]) == (11, 3)
+    told = make_config("seqgan", ["generator.hidden=4"]).generator.settings
+    assert told["hidden"] == 4
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {},
+        {"schedule.rounds": 999, "schedule.fakes": 50, "optimisers.method": "rmsprop"},
+        {"discriminator.hidden": 7, "generator.hidden": 7, "discriminator.dropout": 0.3},
+    ],
+)
+def test_a_run_keeps_its_settings_when_the_methods_preferences_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: dict[str, Any]
+) -> None:
+    toy = {key: value for key, value in TOY.items() if key.startswith(("oracle.", "schedule."))}
+    run = create_run(make_config("cot", toy), tmp_path / "run")
+    before, digest = run.config.model_dump(), run.digest
+    written = json.loads((tmp_path / "run" / CONFIG).read_text())
+    monkeypatch.setattr(CoT, "defaults", later)
+    again = open_run(tmp_path / "run")
+    assert again.config.model_dump() == before
+    assert again.digest == digest
+    assert json.loads(read_config(tmp_path / "run" / CONFIG).to_json()) == written
+    assert make_config(str(tmp_path / "run" / CONFIG)) == run.config
+    assert make_config("cot", toy) != run.config  # a new run is another one

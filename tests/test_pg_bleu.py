@@ -1,0 +1,117 @@
+"""PG-BLEU's generator against the expected BLEU of what it writes."""
+
+from typing import Any
+
+import pytest
+import torch
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+from tables import exact_rollouts, weights_of
+from torch import Tensor
+from worlds import (
+    FIXED,
+    WORLDS,
+    enumerate_texts,
+    gradient,
+    log_probs,
+    probabilities,
+    same,
+    small_generator,
+)
+
+from textgan.losses import leave_one_out
+from textgan.objectives import pg_bleu
+from textgan.objectives.pg_bleu import PGBLEU
+from textgan.text import Text, TextSpace
+
+worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+ZERO = torch.zeros((), dtype=torch.float64)
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pg_bleu, "rollout_values", exact_rollouts)
+
+
+def words(text: Text, eos: int | None) -> list[list[int]]:
+    return [
+        [token for token in row[:size] if token != eos]
+        for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True)
+    ]
+
+
+def bleu(space: TextSpace, train: Text, order: int) -> Tensor:
+    """nltk's BLEU of every text of a space, (texts,)."""
+    method: Any = SmoothingFunction().method1
+    references, weights = words(train, space.eos), (1 / order,) * order
+    scores = [
+        sentence_bleu(references, text, weights, smoothing_function=method) if text else 0.0
+        for text in words(enumerate_texts(space), space.eos)
+    ]
+    return torch.tensor(scores, dtype=torch.float64)
+
+
+def connected(space: TextSpace, **settings: Any) -> tuple[PGBLEU, Text]:
+    objective, train = PGBLEU(**settings), enumerate_texts(space)[3:12:2]
+    objective.connect(small_generator(space), None, train)
+    return objective, train
+
+
+@worlds
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_it_climbs_the_expected_bleu(space: TextSpace, order: int, exact: None) -> None:
+    objective, train = connected(space, order=order)
+    generator, texts = small_generator(space), enumerate_texts(space)
+    rewards = bleu(space, train, order)
+    assert rewards.std() > 0.1
+    total = ZERO
+    for i, chance in enumerate(probabilities(generator, texts)):
+        one = texts[i : i + 1]
+        loss, figures = objective.generator_loss(generator, None, one, one, 0.0)
+        assert same(figures["reward"], rewards[i])
+        total = total + chance * loss
+    right = gradient((log_probs(generator, texts).exp() * rewards).sum(), generator)
+    assert same(-gradient(total, generator), right)
+
+
+@worlds
+@pytest.mark.parametrize("baseline", ["none", "batch"])
+def test_each_token_is_weighted_by_its_value(space: TextSpace, baseline: Any, exact: None) -> None:
+    generator, texts = small_generator(space), enumerate_texts(space)
+    objective, train = connected(space, baseline=baseline)
+    values = exact_rollouts(generator, texts, lambda *_: bleu(space, train, 2), 1)
+    weights = values - (leave_one_out(values, texts.mask) if baseline == "batch" else 0)
+    loss, figures = objective.generator_loss(generator, None, texts, texts, 0.0)
+    assert same(loss, -(generator.log_prob(texts) * weights)[texts.mask].sum())
+    assert same(figures["value"], values[texts.mask].mean())
+
+
+@worlds
+def test_sampled_rollouts_climb_too(space: TextSpace) -> None:
+    objective, train = connected(space, rollouts=2, baseline="batch", reduction="mean_sentence")
+    generator, texts = small_generator(space), enumerate_texts(space)
+    fake = objective.sample(generator, texts.repeat(200), 0.0)
+    loss, _ = objective.generator_loss(generator, None, fake, fake, 0.0)
+    rewards = bleu(space, train, 2)
+    right = gradient((log_probs(generator, texts).exp() * rewards).sum(), generator)
+    assert torch.cosine_similarity(-gradient(loss, generator), right, 0) > 0.97
+
+
+def test_what_is_trained_on_is_what_bleu_compares_with() -> None:
+    generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
+    objective = PGBLEU(rollouts=1)
+    objective.connect(generator, None, texts)
+    found = weights_of(objective, generator, None, texts, texts)
+    assert same(found, torch.ones(27, 3).double())  # every text is a training text
+    objective.connect(generator, None, texts[:1])
+    found = weights_of(objective, generator, None, texts, texts)
+    assert found[0, -1] == 1.0
+    assert found.min() < 0.5
+
+
+def test_float32_stays_float32() -> None:
+    objective, _ = connected(FIXED, rollouts=1)
+    generator, texts = small_generator(FIXED).float(), enumerate_texts(FIXED)
+    loss, figures = objective.generator_loss(generator, None, texts, texts, 0.0)
+    assert loss.dtype == figures["reward"].dtype == torch.float32
+    with pytest.raises(TypeError, match="pg_bleu has no discriminator"):
+        objective.discriminator_loss(None, texts, texts)

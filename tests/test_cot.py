@@ -211,9 +211,9 @@ def test_the_mediators_loss_by_hand(space: TextSpace) -> None:
 def test_the_usual_pair_and_what_is_refused() -> None:
     texts, lstm = enumerate_texts(FIXED), small_generator(FIXED)
     CoT().connect(lstm, small_generator(FIXED, "gru"), texts)
-    with pytest.raises(ValueError, match="likelihood of its generator, which Speechless lacks"):
+    with pytest.raises(ValueError, match="cot needs a likelihood, which Speechless lacks"):
         CoT().connect(Speechless(FIXED), lstm, texts)
-    with pytest.raises(ValueError, match="likelihood of its mediator, which CNN"):
+    with pytest.raises(ValueError, match="language model.*got CNN"):
         CoT().connect(lstm, small_discriminator(FIXED), texts)
 
 

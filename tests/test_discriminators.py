@@ -50,9 +50,9 @@ def test_a_score_is_a_number_for_each_text(
     assert scores.shape == (len(texts),)
     # different texts look different (a max over time may confuse a few)
     assert len(torch.unique(scores)) > len(texts) / 2
-    # and the score is linear in the features
+    # and the score is linear in the features, its mean over views where there are several
     right = judge.features(texts) @ judge.output.weight[0] + judge.output.bias
-    assert same(scores, right)
+    assert same(scores, right.view(len(texts), -1).mean(1))
 
 
 @ways
@@ -74,6 +74,10 @@ def test_padding_changes_no_score_and_no_gradient(
 def test_what_stands_at_padding_does_not_matter(name: str, settings: dict[str, Any]) -> None:
     judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
     scores = judge(texts)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    assert same(judge(scribbled), scores)
+    if name == "residual":  # it reads padding as one symbol more
+        return
     (slope,) = torch.autograd.grad(scores.sum(), [judge.embedding.weight])
     assert not slope[0].any()
     assert slope[1:].any(1).all()
@@ -81,8 +85,6 @@ def test_what_stands_at_padding_does_not_matter(name: str, settings: dict[str, A
         judge.embedding.weight[0] = 1e3
         assert same(judge(texts), scores)  # no text has the padding token inside
         assert same(judge(texts.repeat(9)), scores.repeat_interleave(9))
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
-    assert same(judge(scribbled), scores)
 
 
 def test_where_no_text_ends_token_zero_is_a_token_like_any_other() -> None:
@@ -165,6 +167,9 @@ def test_judging_together_is_judging_each(
 def test_dropout_is_on_only_when_asked_for(name: str, settings: dict[str, Any]) -> None:
     judge, texts = small_discriminator(FIXED, name, **settings), enumerate_texts(FIXED)
     assert torch.equal(judge(texts), judge(texts))
+    if name == "residual":
+        assert judge.dropout.p == 0  # it drops nothing
+        return
     with torch.no_grad():
         right = judge(texts[:3])
         judge.dropout.train()

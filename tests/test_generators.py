@@ -377,7 +377,7 @@ def test_parameters_start_as_the_paper_has_them() -> None:
 
 
 @worlds
-@networks
+@pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_dropout_is_on_only_when_asked_for(space: TextSpace, name: str) -> None:
     generator = small_generator(space, name, dropout=0.5)
     assert isinstance(generator, RecurrentGenerator)

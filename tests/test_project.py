@@ -185,7 +185,7 @@ def test_readme_commands_run(
         "".join(f"{'春江花月夜山'[i % 6 :]}水{i % 9}\n" for i in range(60))
     )
     Path("reviews.tsv").write_text(
-        "".join(f"{'good bad'.split()[i % 2]}\tso {i}\n" for i in range(80))
+        "".join(f"{['good', 'bad'][i % 2]}\tso {i}\n" for i in range(80))
     )
     for line in commands:
         words = shlex.split(line, comments=True)

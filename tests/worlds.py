@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from textgan import registry
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import AutoregressiveGenerator
+from textgan.generators.leak import LeakGenerator
 from textgan.sampling import State
 from textgan.text import Text, TextSpace
 
@@ -58,8 +59,13 @@ def small_generator(
     space: TextSpace, name: str = "lstm", seed: int = 0, **settings: Any
 ) -> AutoregressiveGenerator:
     """A generator with opinions: its texts are far from equally probable."""
-    usual = {"embedding": 3, "hidden": 4, "init": 0.7}
+    usual = {"embedding": 3, "hidden": 4, "init": 0.7, "goal_size": 2, "head_size": 2}
+    usual |= {"channels": 4, "blocks": 2, "noise": 3}
     generator: AutoregressiveGenerator = build("generator", name, space, seed, **usual | settings)
+    if isinstance(generator, LeakGenerator):  # it writes nothing without a discriminator
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            generator.connect(small_discriminator(space).features)
     return generator
 
 
@@ -68,6 +74,7 @@ def small_discriminator(
 ) -> Discriminator:
     """A discriminator whose filters reach from one token to the whole text."""
     usual = {"embedding": 4, "hidden": 3, "sizes": [1, 2, 3], "counts": [3, 3, 2]}
+    usual |= {"channels": 4, "blocks": 2}
     if "preset" in settings:
         usual |= {"sizes": [], "counts": []}
     discriminator: Discriminator = build("discriminator", name, space, seed, **usual | settings)

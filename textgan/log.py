@@ -26,15 +26,21 @@ LAYOUT = {
         ],
         "diversity: entropy of the samples (nats per token)": ["Multiline", ["generator/entropy$"]],
         "diversity: share of different samples": ["Multiline", ["eval/unique$"]],
+        "distance of n-grams from the training text (bits)": [
+            "Multiline",
+            [f"eval/jsd{n}$" for n in range(1, 9)],
+        ],
         "discriminator accuracy (0.5: cannot tell)": [
             "Multiline",
             ["discriminator/accuracy$", "discriminator/accuracy_held_out$"],
         ],
         "reward of finished sentences": ["Multiline", ["generator/reward$", "generator/value$"]],
+        "effective sample size of importance weights (share)": ["Multiline", ["generator/ess$"]],
     },
     "Losses": {
         "MLE": ["Multiline", ["mle/loss$"]],
         "discriminator": ["Multiline", ["discriminator/loss$"]],
+        "estimate of the Wasserstein distance": ["Multiline", ["discriminator/wasserstein$"]],
         "generator": ["Multiline", ["generator/loss$"]],
         "gradient norms": [
             "Multiline",

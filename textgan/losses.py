@@ -6,6 +6,7 @@ reaches a loss or a gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -74,3 +75,18 @@ def logistic(real: Tensor, fake: Tensor) -> Tensor:
     Its minimum over all scores is attained at log p_real / p_fake (Goodfellow et al. 2014).
     """
     return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
+
+
+def gradient_penalty(
+    score: Callable[[Tensor], Tensor], a: Tensor, b: Tensor, shares: Tensor
+) -> Tensor:
+    """Mean (|grad score| - 1)^2 at the points a + shares (b - a), (B, T, V); shares: (B, 1, 1).
+
+    The norm is that of a whole text. The points are constants; the penalty has a gradient for what
+    is inside `score` (Gulrajani et al. 2017, arXiv 1704.00028).
+    """
+    points = torch.lerp(a, b, shares).detach().requires_grad_()
+    with torch.backends.cudnn.flags(enabled=False):  # its recurrent layers have no second gradient
+        (slopes,) = torch.autograd.grad(score(points).sum(), points, create_graph=True)
+    norms: Tensor = torch.linalg.vector_norm(slopes, dim=(1, 2))
+    return (norms - 1).square().mean()

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from textgan.corpus import Corpus
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
+from textgan.ngrams import ngram_jsds
 from textgan.sampling import categorical
 from textgan.text import Text, TextSpace
 
@@ -88,6 +89,18 @@ def unique_share(text: Text) -> float:
     return len(torch.unique(text.tokens, dim=0)) / len(text)
 
 
+def ngram_divergences(text: Text, corpus: Corpus, largest: int) -> dict[str, Estimate]:
+    """jsd1, jsd2, ...: the n-gram divergence of texts from the training text, in bits.
+
+    It grows as the texts become fewer, so of a sample there are taken as many texts as are held out
+    for the test. Then the divergence of those, real as they are, is the floor of the sample's.
+    """
+    part = text.tokens[: len(corpus.test)]
+    largest = min(largest, part.shape[1])
+    values = ngram_jsds(part, corpus.train.tokens, largest) if largest else []
+    return {f"jsd{n}": Estimate(value) for n, value in enumerate(values, start=1)}
+
+
 def labels_like(text: Text, n: int) -> Tensor | None:
     """n labels drawn as often as they stand in a text; None where it has none."""
     if text.labels is None:
@@ -104,14 +117,16 @@ def measure(
     seed: int,
     resamplings: int = 0,
     temperature: float = 1.0,
+    ngrams: int = 0,
 ) -> tuple[dict[str, Estimate], Text]:
     """Every measure that this generator and corpus allow, and the texts they were taken on.
 
     nll_oracle: of the samples under the oracle. nll_valid, nll_test: of held-out text.
     entropy: of the samples under the generator. unique: share of different samples. length: mean
-    tokens of a sample. What needs a likelihood is left out for a generator that has none. The
-    likelihoods of real text are those of the generator itself, so a temperature other than 1
-    leaves them and the entropy out rather than mix two distributions.
+    tokens of a sample. jsd1 to jsd<ngrams>: see ngram_divergences. What needs a likelihood is left
+    out for a generator that has none. The likelihoods of real text are those of the generator
+    itself, so a temperature other than 1 leaves them and the entropy out rather than mix two
+    distributions.
     """
     device = corpus.train.tokens.device
     choose = None if temperature == 1.0 else categorical(temperature)
@@ -126,7 +141,7 @@ def measure(
         found["entropy"] = nll_per_token(generator, text, resamplings, seed)
     found["unique"] = Estimate(unique_share(text))
     found["length"] = Estimate(float(text.sizes.double().mean()))
-    return found, text
+    return found | ngram_divergences(text, corpus, ngrams), text
 
 
 def accuracy(real: Tensor, fake: Tensor) -> float:

@@ -19,19 +19,20 @@ from tabulate import tabulate
 
 from textgan.checkpoint import load_tensors, write_file
 from textgan.errors import UserError
-from textgan.generators.base import Generator, draw_texts
+from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.log import Log, read_records
 from textgan.metrics import (
     Estimate,
     labels_like,
     measure,
+    ngram_divergences,
     nll_per_token,
     sample_warnings,
     seeded,
     uniform_nll,
 )
 from textgan.run import Run
-from textgan.sampling import categorical, without
+from textgan.sampling import categorical, greedy, without
 from textgan.text import Text
 
 COLUMNS = {
@@ -40,7 +41,7 @@ COLUMNS = {
     "nll_valid": "NLL_valid",
     "entropy": "entropy",
     "unique": "unique",
-}
+} | {f"jsd{n}": f"JSD-{n}" for n in range(1, 9)}
 SAMPLES_WRITTEN = 100
 
 
@@ -64,7 +65,7 @@ class Results:
             "warnings": self.warnings,
             "alarms": list(self.alarms),
             "samples": self.samples,
-            "unit": "nats per token; entropy too. unique: share of different samples",
+            "unit": "nats per token; entropy too. unique: share of different samples. jsd: bits",
         }
 
     def __str__(self) -> str:
@@ -78,10 +79,14 @@ class Results:
             for name, row in self.rows.items()
         ]
         table = tabulate(body, headers=["", *columns.values()], disable_numparse=True)
-        note = (
-            f"nats per token on {self.samples} samples at temperature 1, "
-            "[95 % bootstrap interval over sentences]; lower NLL is better"
-        )
+        note = f"on {self.samples} samples"
+        if any(key.startswith("nll") for key in columns):
+            note = (
+                f"nats per token {note} at temperature 1, "
+                "[95 % bootstrap interval over sentences]; lower NLL is better"
+            )
+        if "jsd1" in columns:
+            note += "; JSD-n: bits between their n-grams and the training text's"
         return "\n".join([table, note, *(f"warning: {text}" for text in self.warnings)])
 
 
@@ -91,6 +96,7 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
     Raises UserError where there is no checkpoint yet.
     """
     limits = run.config.evaluation
+    generator = run.load_generator()
     rows: dict[str, dict[str, Estimate]] = {}
     if run.oracle is not None:
         rows["oracle"], _ = measure(
@@ -100,8 +106,16 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
             samples=samples,
             seed=seed,
             resamplings=limits.bootstrap,
+            ngrams=limits.ngrams,
         )
-    rows["random tokens"] = _random_row(run, samples, seed)
+    if limits.ngrams:
+        test = run.corpus.test[:samples]
+        rows["real, held out"] = ngram_divergences(test, run.corpus, limits.ngrams)
+    random = _random_row(run, samples, seed)
+    if run.oracle is None and not isinstance(generator, AutoregressiveGenerator):
+        random = {key: level for key, level in random.items() if key.startswith("jsd")}
+    if random:
+        rows["random tokens"] = random
 
     def row(generator: Generator) -> dict[str, Estimate]:
         found, _ = measure(
@@ -112,6 +126,7 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
             seed=seed,
             resamplings=limits.bootstrap,
             temperature=temperature,
+            ngrams=limits.ngrams,
         )
         return found
 
@@ -123,7 +138,7 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
         name = f"MLE, best epoch ({facts['epoch']} of {run.config.schedule.mle_epochs})"
         rows[name] = row(run.load_generator("mle"))
         mle_entropy = rows[name]["entropy"].value if "entropy" in rows[name] else None
-    final = row(run.load_generator())
+    final = row(generator)
     if not all(math.isfinite(estimate.value) for estimate in final.values()):
         raise UserError(f"{run.folder}: the generator's weights are no longer numbers; it diverged")
     rows[f"{run.config.objective.name}, last"] = final
@@ -204,6 +219,8 @@ def draw_lines(
     label: the only one to write; None: all, as often as they stand in the training text.
     """
     choose = categorical(temperature)
+    if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
+        choose = greedy  # its usual way
     vocabulary = run.corpus.vocabulary
     if vocabulary is not None and not allow_unknown:
         from textgan.corpus import UNKNOWN
@@ -299,16 +316,16 @@ def plot_curves(run: Run) -> bool:
 def _random_row(run: Run, samples: int, seed: int) -> dict[str, Estimate]:
     """Tokens drawn uniformly: what knowing nothing scores."""
     space = run.corpus.space
+    limits = run.config.evaluation
     level = Estimate(uniform_nll(space))
     row = {"nll_test": level, "nll_valid": level, "entropy": level}
+    with seeded(seed, run.device):
+        lowest, size = int(space.eos is not None), (samples, space.length)
+        tokens = torch.randint(lowest, space.vocabulary, size, device=run.device)
+    text = Text.ended(tokens, space)
     if run.oracle is not None:
-        with seeded(seed, run.device):
-            device = run.device
-            tokens = torch.randint(space.vocabulary, (samples, space.length), device=device)
-        resamplings = run.config.evaluation.bootstrap
-        noise = nll_per_token(run.oracle, Text.full(tokens), resamplings, seed)
-        row = {"nll_oracle": noise, **row}
-    return row
+        row = {"nll_oracle": nll_per_token(run.oracle, text, limits.bootstrap, seed), **row}
+    return row | ngram_divergences(text, run.corpus, limits.ngrams)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from textgan.discriminators.base import Discriminator
 from textgan.errors import Interrupted, UserError
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.log import Log
-from textgan.metrics import Estimate
+from textgan.metrics import Estimate, ngram_divergences
 from textgan.results import Results, finish
 from textgan.rollout import rollout_bytes
 from textgan.run import Run, create_run, locked, memory_errors, open_run
@@ -143,6 +143,12 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
         low, high = facts["oracle_entropy_interval"]
         entropy = Estimate(facts["oracle_entropy"], low, high)
         log.say(f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle")
+    told = run.config.evaluation
+    if told.ngrams:
+        real = run.corpus.test[: told.samples]
+        floor = ngram_divergences(real, run.corpus, told.ngrams)
+        shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
+        log.say(f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor")
     settings = run.config.objective.settings
     if "rollouts" in settings and isinstance(training.generator, AutoregressiveGenerator):
         judge = training.discriminator

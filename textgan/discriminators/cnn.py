@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -75,6 +76,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
+        text, fixed = self._narrowed(text)
         tables = sum(c.weight.numel() // self.embedding.embedding_dim for c in self._filters())
         tables *= (self.space.vocabulary + 1) * self.embedding.weight.element_size()
         by_table = (
@@ -84,7 +86,6 @@ class CNNDiscriminator(Discriminator, name="cnn"):
             # a table costs what V windows cost
             and text.tokens.numel() > 2 * self.space.vocabulary
         )
-        fixed = self.space.eos is None or text.rows is not None
         if by_table:
             pooled = _convolve_by_table(text, self.embedding.weight, self._filters(), fixed)
         else:
@@ -101,6 +102,15 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         for part in pooled.split(4 * SENTENCES_AT_ONCE):
             part.copy_(self.highway(part))
         return pooled
+
+    def _narrowed(self, text: Text) -> tuple[Text, bool]:
+        """The text no wider than its longest sentence and filter, and whether all of it is real."""
+        if text.rows is not None:
+            return text, True
+        shortest, longest = (int(size) for size in text.sizes.aminmax())
+        width = max(longest, *(c.kernel_size[0] for c in self._filters()))
+        tokens = text.tokens[:, :width]
+        return replace(text, tokens=tokens), shortest == tokens.shape[1]
 
     def _filters(self) -> list[nn.Conv1d]:
         return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]

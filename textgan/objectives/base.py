@@ -20,7 +20,7 @@ from torch import Tensor
 from textgan import registry
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
-from textgan.generators.base import Generator
+from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.losses import Loss
 from textgan.text import Text
 
@@ -29,6 +29,7 @@ from textgan.text import Text
 class Objective(ABC):
     """A method of adversarial text generation."""
 
+    name: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     generator: ClassVar[str] = "lstm"  # the usual pair, taken where a run names no other
     discriminator: ClassVar[str | None] = "cnn"  # None: the method has no discriminator
@@ -36,6 +37,8 @@ class Objective(ABC):
     discriminator_kind: ClassVar[registry.Kind] = "discriminator"
     # settings of a run that suit the method better than the common ones, by their dotted keys
     defaults: ClassVar[Mapping[str, Any]] = {}
+    # whether it trains only generators that know the probability of what they write
+    needs_likelihood: ClassVar[bool] = True
     # whether the sign of the discriminator's score of a text is its verdict, real or fake
     score_is_logit: ClassVar[bool] = True
 
@@ -44,6 +47,7 @@ class Objective(ABC):
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.name = name or cls.__name__
         if name:
             registry.register("objective", name, cls)
 
@@ -63,20 +67,43 @@ class Objective(ABC):
         them with each other wants several."""
         return 1
 
-    @abstractmethod
     def connect(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        """Called before training with the pair and the training text: keep what is needed of
-        them, and refuse what does not fit with a ValueError."""
+        """Called before training with the pair and the training text.
+
+        Raises ValueError, which says what is needed, for a pair that does not fit.
+        """
+        kind = type(self)
+        if kind.needs_likelihood and not isinstance(generator, AutoregressiveGenerator):
+            name = type(generator).__name__
+            raise ValueError(f"{kind.name} needs a likelihood, which {name} lacks")
+        if kind.discriminator is not None and discriminator is None:
+            raise ValueError(f"{kind.name} needs a discriminator")
+        language_model = isinstance(discriminator, AutoregressiveGenerator)
+        if kind.discriminator_kind == "generator" and not language_model:
+            raise ValueError(
+                f"{kind.name} needs a discriminator that is a language model, such as "
+                f"{kind.discriminator}; got {type(discriminator).__name__}"
+            )
+        self.prepare(generator, discriminator, train)
+
+    def prepare(  # noqa: B027 (most need nothing)
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        """Keep what is needed of the pair and of the training text; refuse with a ValueError
+        what does not fit."""
 
     @abstractmethod
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         """One fake in answer to each real text; `progress` goes from 0 to 1 over the rounds."""
 
-    @abstractmethod
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        """What the discriminator minimises. Pure: it may be called several times an update."""
+        """What the discriminator minimises. Pure: it may be called several times an update.
+
+        A method without a discriminator has none.
+        """
+        raise TypeError(f"{type(self).name} has no discriminator, so no loss of one")
 
     @abstractmethod
     def generator_loss(

@@ -68,14 +68,6 @@ class BGAN(Objective, name="bgan"):
     def group(self) -> int:
         return self.samples
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"bgan needs a likelihood, which {type(generator).__name__} lacks")
-        if discriminator is None:
-            raise ValueError("bgan needs a discriminator")
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)
@@ -107,16 +99,11 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
     """The boundary sought through relaxed texts: half the squared score."""
 
     paper: ClassVar[str] = "Hjelm et al. 2018, arXiv 1702.08431"
+    needs_likelihood: ClassVar[bool] = False
     defaults: ClassVar[dict[str, Any]] = {"schedule.fakes": 1}
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
 
     temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
-
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if discriminator is None:
-            raise ValueError("bgan_continuous needs a discriminator")
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return relaxed_texts(generator, real, self.temperature)

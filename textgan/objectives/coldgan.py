@@ -93,13 +93,9 @@ class ColdGAN(Objective, name="coldgan"):
         "mean_sentence"
     )
 
-    def connect(
+    def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"coldgan needs a likelihood, which {type(generator).__name__} lacks")
-        if discriminator is None:
-            raise ValueError("coldgan needs a discriminator")
         if self.replay and not (train.source is None and train.labels is None):
             raise ValueError("coldgan needs replay = 0 where texts have a source or labels")
 

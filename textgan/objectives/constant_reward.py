@@ -39,20 +39,9 @@ class ConstantReward(Objective, name="constant_reward"):
         "sum"
     )
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(
-                f"constant_reward needs a likelihood, which {type(generator).__name__} lacks"
-            )
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)
-
-    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        raise TypeError("constant_reward has no discriminator; the trainer asks for no loss of one")
 
     def generator_loss(
         self,

@@ -49,15 +49,6 @@ class CoT(Objective, name="cot"):
         "optimisers.beta2": 0.95,
     }
 
-    def connect(self, generator: Generator, discriminator: Any, train: Text) -> None:
-        if discriminator is None:
-            raise ValueError("cot needs a discriminator, its mediator")
-        for network, what in ((generator, "generator"), (discriminator, "mediator")):
-            if not isinstance(network, AutoregressiveGenerator):
-                raise ValueError(
-                    f"cot needs a likelihood of its {what}, which {type(network).__name__} lacks"
-                )
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)

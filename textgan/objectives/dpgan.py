@@ -74,17 +74,6 @@ class DPGAN(Objective, name="dpgan"):
         "mean_sentence"
     )
 
-    def connect(self, generator: Generator, discriminator: Any, train: Text) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"dpgan needs a likelihood, which {type(generator).__name__} lacks")
-        if discriminator is None:
-            raise ValueError("dpgan needs a discriminator")
-        if not isinstance(discriminator, AutoregressiveGenerator):
-            raise ValueError(
-                "dpgan needs a discriminator that is a language model, such as lstm; "
-                f"got {type(discriminator).__name__}"
-            )
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)

@@ -49,18 +49,13 @@ class JSDGAN(Objective, name="jsdgan"):
         float, Field(ge=0, le=1, description="power of G in the weights; paper: 1")
     ] = 1.0
 
-    def connect(
+    def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"jsdgan needs a likelihood, which {type(generator).__name__} lacks")
         self.memory["texts"] = torch.tensor(len(train), device=train.tokens.device)
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return real
-
-    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        raise TypeError("jsdgan has no discriminator; the trainer asks for no loss of one")
 
     def generator_loss(
         self,

@@ -85,14 +85,6 @@ class MaliGAN(Objective, name="maligan"):
     def group(self) -> int:
         return self.samples if self.variant == "full" else 1
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"maligan needs a likelihood, which {type(generator).__name__} lacks")
-        if discriminator is None:
-            raise ValueError("maligan needs a discriminator")
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         prefix = None

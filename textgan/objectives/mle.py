@@ -26,17 +26,8 @@ class MLE(Objective, name="mle"):
     paper: ClassVar[str] = "Williams and Zipser 1989"
     discriminator: ClassVar[str | None] = None
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"mle needs a likelihood, which {type(generator).__name__} lacks")
-
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return real
-
-    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        raise TypeError("mle has no discriminator; the trainer asks for no loss of one")
 
     def generator_loss(
         self,

@@ -53,19 +53,14 @@ class PGBLEU(Objective, name="pg_bleu"):
     ] = "sum"
     references: References | None = field(default=None, init=False, repr=False)
 
-    def connect(
+    def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"pg_bleu needs a likelihood, which {type(generator).__name__} lacks")
         self.references = References(train, generator.space.eos, self.order)
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)
-
-    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        raise TypeError("pg_bleu has no discriminator; the trainer asks for no loss of one")
 
     def generator_loss(
         self,

@@ -42,16 +42,6 @@ class Reinforce(Objective, name="reinforce"):
         float, Field(ge=0, description="on the discriminator's output layer; as seqgan's")
     ] = 0.2
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(
-                f"reinforce needs a likelihood, which {type(generator).__name__} lacks"
-            )
-        if discriminator is None:
-            raise ValueError("reinforce needs a discriminator")
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)

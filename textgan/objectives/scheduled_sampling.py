@@ -55,14 +55,6 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
         float, Field(gt=0, description="of the inverse sigmoid over the whole run")
     ] = 10.0
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(
-                f"scheduled_sampling needs a likelihood, which {type(generator).__name__} lacks"
-            )
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         """What the generator reads: real texts with some of their words replaced by drawn ones."""
@@ -79,11 +71,6 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
             read.append(symbol)
         tokens = torch.stack(read, 1) * real.mask
         return Text(tokens, real.sizes, None, real.source, real.labels)
-
-    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        raise TypeError(
-            "scheduled_sampling has no discriminator; the trainer asks for no loss of one"
-        )
 
     def generator_loss(
         self,

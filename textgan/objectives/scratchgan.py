@@ -83,15 +83,9 @@ class ScratchGAN(Objective, name="scratchgan"):
         Reduction, Field(description="of the policy gradient over the batch; paper: mean_token")
     ] = "mean_token"
 
-    def connect(
+    def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(
-                f"scratchgan needs a likelihood, which {type(generator).__name__} lacks"
-            )
-        if discriminator is None:
-            raise ValueError("scratchgan needs a discriminator")
         if not isinstance(discriminator, StepwiseDiscriminator):
             raise ValueError(
                 "scratchgan needs a discriminator that scores every token, such as stepwise; "

@@ -61,14 +61,6 @@ class SeqGAN(Objective, name="seqgan"):
         float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
     ] = 0.2
 
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"seqgan needs a likelihood, which {type(generator).__name__} lacks")
-        if discriminator is None:
-            raise ValueError("seqgan needs a discriminator")
-
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)

@@ -41,6 +41,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
     """Matches the distribution of a discriminator's features by maximum mean discrepancy."""
 
     paper: ClassVar[str] = "Zhang et al. 2017, arXiv 1706.03850"
+    needs_likelihood: ClassVar[bool] = False
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
     defaults: ClassVar[dict[str, Any]] = {"schedule.fakes": 1}
 
@@ -52,12 +53,6 @@ class TextGANMMD(Objective, name="textgan_mmd"):
         list[Annotated[float, Field(gt=0)]],
         Field(min_length=1, description="of kernels, times the mean squared distance"),
     ] = field(default_factory=lambda: [0.25, 0.5, 1.0, 2.0, 4.0])
-
-    def connect(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        if discriminator is None:
-            raise ValueError("textgan_mmd needs a discriminator")
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return relaxed_texts(generator, real, self.temperature)

@@ -1,0 +1,472 @@
+"""LeakGAN: the leak, the generator behind it, both losses, and finished runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_family import toy
+from torch import Tensor
+from torch.nn import functional as F
+from toys import toy_text
+from worlds import (
+    FIXED,
+    VARIABLE,
+    WORLDS,
+    agree,
+    build,
+    counts_of,
+    enumerate_texts,
+    exact_values,
+    gradient,
+    log_probs,
+    probabilities,
+    random_rewards,
+    reward_of,
+    same,
+    small_discriminator,
+    small_generator,
+)
+
+import textgan
+from textgan.cli import main
+from textgan.discriminators.base import Discriminator
+from textgan.errors import UserError
+from textgan.generators.base import draw_texts
+from textgan.generators.leak import LeakGenerator
+from textgan.log import read_records
+from textgan.losses import leave_one_out
+from textgan.metrics import nll_per_token
+from textgan.objectives import leakgan
+from textgan.objectives.leakgan import LeakGAN, alignment, intrinsic_reward, rescale
+from textgan.rollout import rollout_values
+from textgan.run import open_run
+from textgan.text import START, Text, TextSpace
+
+worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+horizons = pytest.mark.parametrize("horizon", [1, 2, 4])
+MANAGER = ("manager.", "goal.")
+
+
+def pair(space: TextSpace, judge: str = "cnn", **settings: Any) -> tuple[Any, Any]:
+    """A generator and the discriminator whose features it is shown."""
+    generator = build(
+        "generator", "leak", space, embedding=3, hidden=4, goal_size=2, init=0.7, **settings
+    )
+    discriminator = small_discriminator(space, judge)
+    discriminator.embedding.weight.data.mul_(5)  # features that differ much
+    LeakGAN().connect(generator, discriminator, enumerate_texts(space))
+    return generator, discriminator
+
+
+def part_of(loss: Tensor, generator: LeakGenerator, manager: bool) -> Tensor:
+    """The gradient of a loss in the manager's weights, or in the worker's."""
+    loss.backward(retain_graph=True)
+    found = [
+        torch.zeros_like(weight).flatten() if weight.grad is None else weight.grad.flatten()
+        for name, weight in generator.named_parameters()
+        if weight.requires_grad and name.startswith(MANAGER) == manager
+    ]
+    generator.zero_grad()
+    return torch.cat(found)
+
+
+# --- the leak ---
+
+
+def by_hand(generator: LeakGenerator, judge: Discriminator, tokens: list[int]) -> Tensor:
+    """Logits (T, V) of a sentence as the paper writes them, one prefix after another."""
+
+    def cell(network: Any, read: Tensor, before: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        weights = (network.weight_ih_l0, network.weight_hh_l0)
+        return torch.lstm_cell(read, before, *weights, network.bias_ih_l0, network.bias_hh_l0)
+
+    actions = generator.output.weight.view(-1, generator.goal_size, 5)  # V matrices of k rows
+    nothing = torch.zeros(1, 4, dtype=torch.float64)
+    manager, worker = (nothing, nothing), (nothing, nothing)
+    goals, logits = [], []
+    for t, symbol in enumerate([START, *tokens[:-1]]):
+        prefix = torch.tensor([tokens[:t] + [0] * (generator.space.length - t)])
+        features = judge.features(Text(prefix, torch.tensor([t]))) if t else torch.zeros(1, 8)
+        manager = cell(generator.manager, features.double(), manager)
+        goal = generator.goal(manager[0])
+        goals.append(goal / goal.norm())
+        w = generator.direction(torch.stack(goals[-generator.horizon :]).sum(0)).squeeze(0)
+        worker = cell(generator.worker, generator.embedding(torch.tensor([symbol])), worker)
+        matrix = actions[:, :, :4] @ worker[0].squeeze(0) + actions[:, :, 4]  # O_t: (V, k)
+        logits.append(matrix @ w + generator.output.bias + generator.forbidden)
+    return torch.stack(logits)
+
+
+@worlds
+@horizons
+def test_logits_are_the_papers(space: TextSpace, horizon: int) -> None:
+    (generator, judge), texts = pair(space, horizon=horizon), enumerate_texts(space)
+    found = generator(texts)
+    for row, (tokens, size) in enumerate(zip(texts.tokens, texts.sizes, strict=True)):
+        right = by_hand(generator, judge, tokens[:size].tolist())
+        assert same(found[row, :size], right, 1e-10)
+
+
+@worlds
+@horizons
+@pytest.mark.parametrize("judge", ["cnn", "rnn"])
+def test_stepping_agrees_with_teacher_forcing(space: TextSpace, horizon: int, judge: str) -> None:
+    (generator, _), texts = pair(space, judge, horizon=horizon), enumerate_texts(space)
+    state, symbol, stepped = generator.start(len(texts)), torch.full((len(texts),), START), []
+    for position in range(space.length):
+        logits, state = generator.step(symbol, state)
+        symbol = texts.tokens[:, position]
+        stepped.append(logits)
+    assert same(generator(texts), torch.stack(stepped, 1))
+    trace = generator.trace(texts)
+    assert same(trace.log_prob, generator.log_prob(texts))
+    assert trace.features.shape == (len(texts), space.length + 1, generator.features)
+
+
+@worlds
+def test_what_is_leaked_is_the_prefix_and_nothing_else(space: TextSpace) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    features = generator.trace(texts).features
+    assert not features[:, 0].any()  # nothing is written, nothing seen
+    assert not features.requires_grad
+    for t in range(1, space.length + 1):
+        reached = texts.sizes >= t
+        for behind in (0, 2):  # what stands behind the prefix is not looked at
+            tokens = texts.tokens[reached].clone()
+            tokens[:, t:] = behind
+            seen = judge.features(Text(tokens, torch.full((len(tokens),), t)))
+            assert same(features[reached, t], seen)
+    whole = judge.features(texts)
+    assert same(features[torch.arange(len(texts)), texts.sizes], whole)
+
+
+@worlds
+def test_a_discriminator_that_looks_behind_the_prefix_finds_nothing(space: TextSpace) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    generator.leak = lambda text: judge.features(Text.full(text.tokens))  # whatever the sizes say
+    for position in range(space.length):
+        other = texts.tokens.clone()
+        other[:, position] = 2
+        same_so_far = slice(0, position + 1)
+        after = generator(Text(other, texts.sizes))
+        assert same(after[:, same_so_far], generator(texts)[:, same_so_far])
+
+
+@worlds
+@horizons
+def test_probabilities_sum_to_one_and_samples_have_them(space: TextSpace, horizon: int) -> None:
+    (generator, judge), texts = pair(space, horizon=horizon), enumerate_texts(space)
+    chances = probabilities(generator, texts)
+    assert abs(chances.sum().item() - 1) < 1e-12
+    sample = draw_texts(generator, 20_000)
+    assert agree(counts_of(sample, space), chances)
+    generator.leak = lambda text: -5 * judge.features(text)  # other features, other texts
+    assert not agree(counts_of(sample, space), probabilities(generator, texts))
+
+
+@worlds
+def test_rollouts_know_what_is_leaked(space: TextSpace) -> None:
+    (generator, _), texts = pair(space), enumerate_texts(space)
+    rewards = random_rewards(space)
+    found = rollout_values(generator, texts, reward_of(space, rewards), 600)
+    right = exact_values(generator, texts, rewards)
+    variance = exact_values(generator, texts, rewards**2) - right**2
+    assert ((found - right).abs() <= 4 * (variance.clamp(min=0) / 600).sqrt() + 1e-7).all()
+
+
+@worlds
+def test_goals_have_length_one(space: TextSpace) -> None:
+    (generator, _), texts = pair(space), enumerate_texts(space)
+    goals = generator.trace(texts).goals
+    assert goals.shape == (len(texts), space.length, 8)
+    assert same(goals.norm(dim=2), torch.ones(len(texts), space.length, dtype=torch.float64))
+    assert goals.std(0)[1:].amax(1).min() > 1e-3  # they depend on what was written
+
+
+def test_networks_stay_apart() -> None:
+    generator, judge = pair(VARIABLE)
+    theirs = {id(weight) for weight in judge.parameters()}
+    assert not any(id(weight) in theirs for weight in generator.parameters())
+    assert not any("leak" in name or "embedding." in name[10:] for name in generator.state_dict())
+    texts = enumerate_texts(VARIABLE)
+    generator.log_prob(texts).sum().backward()
+    LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)[0].backward()
+    assert all(weight.grad is None for weight in judge.parameters())
+
+
+def test_nothing_is_read_without_a_discriminator() -> None:
+    lonely = build("generator", "leak", FIXED)
+    texts = enumerate_texts(FIXED)
+    for use in (lonely, lonely.trace, lonely.score, lambda text: lonely.sample(2)):
+        with pytest.raises(UserError, match="objective leakgan"):
+            use(texts)
+
+
+def test_connecting_again_keeps_the_manager() -> None:
+    generator, judge = pair(FIXED)
+    before = {name: weight.clone() for name, weight in generator.state_dict().items()}
+    other = small_discriminator(FIXED, seed=1)
+    generator.connect(other.features)
+    after = generator.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    texts = enumerate_texts(FIXED)
+    assert same(generator.trace(texts).features[:, -1], other.features(texts))
+    with pytest.raises(ValueError, match="8 features, not 6"):
+        generator.connect(small_discriminator(FIXED, "rnn", hidden=3).features)
+    assert generator.leak == other.features
+    assert generator.leak != judge.features
+
+
+def test_other_generators_are_refused() -> None:
+    judge = small_discriminator(FIXED)
+    with pytest.raises(ValueError, match="leakgan needs goals, which LSTMGenerator lacks"):
+        LeakGAN().connect(small_generator(FIXED), judge, enumerate_texts(FIXED))
+
+
+def test_classes_are_where_the_worker_begins() -> None:
+    space = TextSpace(3, 3, classes=2)
+    (generator, _), texts = pair(space), enumerate_texts(FIXED)
+    with pytest.raises(ValueError, match="2 classes need labels"):
+        generator(texts)
+    chances = []
+    for label in range(2):
+        labelled = Text(texts.tokens, texts.sizes, labels=torch.full((len(texts),), label))
+        chances.append(probabilities(generator, labelled))
+        sample = draw_texts(generator, 20_000, labels=torch.full((20_000,), label))
+        assert agree(counts_of(sample, space), chances[-1])
+    assert not same(*chances)
+
+
+# --- rewards ---
+
+
+def test_ranks_by_hand() -> None:
+    values = torch.tensor([[0.3], [0.9], [0.1], [0.5]], dtype=torch.float64)
+    mask = torch.ones_like(values).bool()
+    right = torch.tensor([3.0, 1.0, 4.0, 2.0], dtype=torch.float64) / 4
+    assert same(rescale(values, mask, 12.0).squeeze(1), (12 * (0.5 - right)).sigmoid())
+
+
+def test_only_the_order_of_rewards_counts() -> None:
+    values = torch.rand(9, 4, dtype=torch.float64)
+    mask = torch.ones_like(values).bool()
+    scaled = rescale(values, mask, 16.0)
+    for monotone in (torch.exp, torch.logit, lambda x: 1e-3 * x - 5):
+        assert same(rescale(monotone(values), mask, 16.0), scaled)
+    assert torch.equal(scaled.argsort(0), values.argsort(0))  # the best stays the best
+    shuffled = torch.randperm(9)
+    assert same(rescale(values[shuffled], mask, 16.0), scaled[shuffled])
+    assert not same(rescale(values, mask, 8.0), scaled)
+
+
+def test_equal_rewards_stay_equal_and_padding_is_no_rival() -> None:
+    values = torch.tensor([[0.2, 0.4], [0.2, 0.9], [0.8, 0.6]], dtype=torch.float64)
+    mask = torch.tensor([[True, True], [True, False], [True, True]])
+    found = rescale(values, mask, 6.0)
+    first = torch.tensor([2.5, 2.5, 1.0], dtype=torch.float64) / 3
+    assert same(found[:, 0], (6 * (0.5 - first)).sigmoid())
+    second = torch.tensor([2.0, 1.0], dtype=torch.float64) / 2
+    assert same(found[mask[:, 1], 1], (6 * (0.5 - second)).sigmoid())
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return (a @ b) / (a.norm() * b.norm()).clamp(min=1e-8)
+
+
+@horizons
+def test_alignment_and_intrinsic_reward_by_hand(horizon: int) -> None:
+    features, goals = torch.randn(4, 6, 3), F.normalize(torch.randn(4, 5, 3), dim=2)
+    features, goals = features.double(), goals.double()
+    sizes = torch.tensor([5, 3, 1, 4])
+    aim = alignment(features, goals, sizes, horizon)
+    obeyed = intrinsic_reward(features, goals, horizon)
+    for b in range(4):
+        for t in range(int(sizes[b])):
+            end = min(t + horizon, int(sizes[b]))
+            right = cosine(features[b, end] - features[b, t], goals[b, t])
+            assert same(aim[b, t], right, 1e-10)
+            arrived = features[b, t + 1]
+            terms = [
+                cosine(arrived - features[b, t + 1 - i], goals[b, t + 1 - i])
+                for i in range(1, horizon + 1)
+                if t + 1 - i >= 0
+            ]
+            assert same(obeyed[b, t], torch.stack(terms).sum() / horizon, 1e-10)
+
+
+# --- the generator's loss ---
+
+
+@pytest.fixture
+def rolled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor], None]:
+    """Called with values (B, T): that is what rollouts give from then on."""
+
+    def patch(values: Tensor) -> None:
+        monkeypatch.setattr(leakgan, "rollout_values", lambda *_: values)
+
+    return patch
+
+
+@worlds
+@horizons
+@pytest.mark.parametrize("baseline", ["none", "batch"])
+def test_both_losses_by_hand(
+    space: TextSpace, horizon: int, baseline: str, rolled: Callable[[Tensor], None]
+) -> None:
+    (generator, judge), texts = pair(space, horizon=horizon), enumerate_texts(space)
+    rewards = random_rewards(space)
+    values = exact_values(generator, texts, rewards)
+    rolled(values)
+    loss, metrics = LeakGAN(delta=3.0, baseline=baseline).generator_loss(
+        generator, judge, texts, texts, 0.0
+    )
+    features, goals, _ = generator.trace(texts)
+    obeyed = intrinsic_reward(features, goals, horizon).detach()
+    if baseline == "batch":
+        obeyed = obeyed - leave_one_out(obeyed, texts.mask)
+    log_prob = generator.log_prob(texts)
+    manager = worker = torch.zeros((), dtype=torch.float64)
+    for b in range(len(texts)):
+        for t in range(int(texts.sizes[b])):
+            rivals = [float(values[i, t]) for i in range(len(texts)) if texts.sizes[i] > t]
+            own = float(values[b, t])
+            rank = sum(r > own for r in rivals) + (sum(r == own for r in rivals) + 1) / 2
+            reward = torch.tensor(3.0 * (0.5 - rank / len(rivals))).sigmoid()
+            end = min(t + horizon, int(texts.sizes[b]))
+            manager = manager - reward * cosine(features[b, end] - features[b, t], goals[b, t])
+            worker = worker - obeyed[b, t] * log_prob[b, t]
+    # 1e-6: the rewards by hand are float32
+    assert same(loss, manager + worker, 1e-6)
+    assert same(part_of(loss, generator, True), part_of(manager, generator, True), 1e-6)
+    assert same(part_of(loss, generator, False), part_of(worker, generator, False), 1e-6)
+    assert same(metrics["reward"], rewards.mean())
+    assert same(metrics["value"], values[texts.mask].mean())
+    assert {"alignment", "intrinsic"} <= metrics.keys()
+
+
+@worlds
+def test_each_loss_reaches_its_own_network(space: TextSpace) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    trace = generator.trace(texts)
+    assert not part_of(trace.log_prob.sum(), generator, True).any()
+    assert not part_of(trace.goals.sum(), generator, False).any()
+    loss, _ = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
+    assert part_of(loss, generator, True).any()
+    assert part_of(loss, generator, False).any()
+    # maximum likelihood goes through the goals
+    likelihood = generator.log_prob(texts).sum()
+    assert part_of(likelihood, generator, True).any()
+
+
+@worlds
+def test_a_worker_rewarded_with_values_climbs_the_expected_reward(
+    space: TextSpace, rolled: Callable[[Tensor], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    rewards = random_rewards(space)
+    values, chances = exact_values(generator, texts, rewards), probabilities(generator, texts)
+
+    def expected(weights: Tensor) -> Tensor:
+        """The expected loss of a text, for a worker so rewarded."""
+        objective = LeakGAN()
+        total = torch.zeros((), dtype=torch.float64)
+        for i in range(len(texts)):
+            text, own = texts[i : i + 1], weights[i : i + 1]
+            rolled(values[i : i + 1])
+            monkeypatch.setattr(leakgan, "intrinsic_reward", lambda *_, own=own: own)
+            loss, _ = objective.generator_loss(generator, judge, text, text, 0.0)
+            total = total + chances[i] * loss
+        return total
+
+    right = (log_probs(generator, texts).exp() * rewards).sum()
+    assert same(-part_of(expected(values), generator, False), part_of(right, generator, False))
+    # a reward that is always the same teaches nothing on average
+    constant = torch.full_like(values, 0.7)
+    assert part_of(expected(constant), generator, False).abs().max() < 1e-12
+
+
+def test_a_goal_turns_to_where_the_best_text_went(rolled: Callable[[Tensor], None]) -> None:
+    generator, judge = pair(FIXED)
+    texts = enumerate_texts(FIXED)
+    rolled(exact_values(generator, texts, random_rewards(FIXED)))
+    moved = [weight for name, weight in generator.named_parameters() if name.startswith(MANAGER)]
+    optimiser = torch.optim.Adam([weight for weight in moved if weight.requires_grad], 0.03)
+    found = []
+    for _ in range(15):
+        optimiser.zero_grad()
+        loss, metrics = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
+        loss.backward()
+        optimiser.step()
+        found.append(metrics["alignment"].item())
+    assert found[-1] > found[0] + 0.2
+
+
+def test_padding_changes_nothing(rolled: Callable[[Tensor], None]) -> None:
+    (generator, judge), texts = pair(VARIABLE), enumerate_texts(VARIABLE)
+    values = exact_values(generator, texts, random_rewards(VARIABLE))
+    longer = texts.padded(5)
+    rolled(values)
+    plain, figures = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
+    rolled(F.pad(values, (0, 2)))
+    padded, padded_figures = LeakGAN().generator_loss(generator, judge, longer, longer, 0.0)
+    assert same(plain, padded)
+    assert same(gradient(plain, generator), gradient(padded, generator))
+    assert all(same(figures[name], padded_figures[name]) for name in figures)
+    short = texts[texts.sizes < 3]
+    narrow = Text(short.tokens[:, :2], short.sizes)
+    assert same(generator.log_prob(narrow)[narrow.mask], generator.log_prob(short)[short.mask])
+
+
+# --- finished runs ---
+
+
+@pytest.fixture(scope="module", params=["fixed", "variable"])
+def finished(request: Any, tmp_path_factory: Any) -> Path:
+    """A finished toy run."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    told = toy("leakgan") | {"schedule.mle_steps": 2, "schedule.mle_every": 3}
+    if request.param == "variable":
+        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
+        told["data.file"] = str(toy_text(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textgan.results.plot_curves", lambda run: True)
+        textgan.train("leakgan", out=folder / "run", quiet=True, **told)
+    return folder / "run"
+
+
+def test_a_loaded_generator_reads_what_its_discriminator_leaks(finished: Path) -> None:
+    run, records = open_run(finished), read_records(finished)
+    last = run.load_generator()
+    assert isinstance(last, LeakGenerator)
+    test = run.corpus.test
+    assert nll_per_token(last, test).value == records[-1]["eval/nll_test"]
+    key = "eval/nll_oracle" if run.oracle is not None else "eval/nll_valid"
+    epochs = [record for record in records if record["phase"] == "mle"]
+    best = min(epochs, key=lambda record: record[key])
+    early = run.load_generator("mle")
+    assert nll_per_token(early, test).value == best["eval/nll_test"]
+    # the discriminator has been trained since, and the generator's likelihoods go with it
+    last.leak = early.leak  # type: ignore[attr-defined]
+    assert nll_per_token(last, test).value != records[-1]["eval/nll_test"]
+
+
+def test_a_finished_run_is_sampled_and_evaluated(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cli(*arguments: object) -> str:
+        monkeypatch.setattr("sys.argv", ["textgan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+        return capsys.readouterr().out
+
+    found = json.loads(cli("evaluate", finished, "--json"))
+    written = json.loads((finished / "results.json").read_text())
+    row = "leakgan, last"
+    for name in ("nll_test", "nll_valid"):
+        assert found["rows"][row][name]["value"] == written["rows"][row][name]["value"]
+    assert len(cli("sample", finished, "-n", 5).splitlines()) == 5

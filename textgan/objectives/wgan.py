@@ -1,0 +1,82 @@
+"""WGAN: the Wasserstein distance between relaxed and real texts (Arjovsky et al., ICML 2017).
+
+arXiv 1701.07875.
+
+Discriminator:  L_D = E_G f(y) - E_data f(x),  every weight kept in [-c, c]
+Generator:      L_G = -E_G f(y),  y relaxed texts (B, T, V), through which the gradient flows
+
+f is the score, without a sigmoid (the literature calls f a critic); -L_D, logged as `wasserstein`,
+estimates the distance up to the factor by which f stretches. `progress` anneals nothing.
+
+In the paper's words: n_critic is `schedule.d_steps`, for a turn is one update.
+
+Departs from the paper:
+- texts in place of images. An autoregressive generator is relaxed by Gumbel noise, which keeps its
+  likelihood and its pretraining; by plain softmax it would write one and the same relaxed text
+  every time. A generator that starts from noise is relaxed by softmax
+- d_steps is the same in all rounds; the paper has 100 updates of the discriminator at first and
+  now and then. `schedule.discriminator_turns` are those before the first round
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+
+from textgan.discriminators.base import Discriminator
+from textgan.generators.base import Generator
+from textgan.losses import Loss
+from textgan.objectives.base import Objective
+from textgan.relaxation import relaxed_texts
+from textgan.text import Text
+
+
+@dataclass(kw_only=True)
+class WGAN(Objective, name="wgan"):
+    """Wasserstein distance, the discriminator's weights clipped."""
+
+    paper: ClassVar[str] = "Arjovsky et al. 2017, arXiv 1701.07875"
+    needs_likelihood: ClassVar[bool] = False
+    score_is_logit: ClassVar[bool] = False
+    defaults: ClassVar[dict[str, Any]] = {
+        "schedule.fakes": 1,
+        "schedule.d_steps": 5,
+        "schedule.discriminator_turns": 100,
+        "schedule.rounds": 1000,
+        "schedule.evaluate_every": 20,
+        "optimisers.method": "rmsprop",
+        "optimisers.generator_lr": 5e-5,
+        "optimisers.discriminator_lr": 5e-5,
+    }
+
+    clip: Annotated[
+        float, Field(gt=0, description="c, the discriminator's largest weight; paper: 0.01")
+    ] = 0.01
+    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+
+    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        return relaxed_texts(generator, real, self.temperature)
+
+    def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
+        assert fake.rows is not None
+        of_real, of_fake = discriminator.judge(real.relaxed(fake.rows), fake)
+        distance = of_real.mean() - of_fake.mean()
+        return -distance, {"wasserstein": distance.detach()}
+
+    def generator_loss(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        real: Text,
+        fake: Text,
+        progress: float,
+    ) -> Loss:
+        return -discriminator(fake).mean(), {}
+
+    @torch.no_grad()
+    def constrain(self, discriminator: Discriminator) -> None:
+        for parameter in discriminator.parameters():
+            parameter.clamp_(-self.clip, self.clip)

@@ -213,7 +213,7 @@ def test_the_usual_pair_and_what_is_refused() -> None:
     CoT().connect(lstm, small_generator(FIXED, "gru"), texts)
     with pytest.raises(ValueError, match="cot needs a likelihood, which Speechless lacks"):
         CoT().connect(Speechless(FIXED), lstm, texts)
-    with pytest.raises(ValueError, match="language model.*got CNN"):
+    with pytest.raises(ValueError, match=r"language model.*got CNN"):
         CoT().connect(lstm, small_discriminator(FIXED), texts)
 
 

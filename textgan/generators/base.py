@@ -150,6 +150,26 @@ class AutoregressiveGenerator(Generator):
         return Text(text.tokens, text.sizes, None, source, labels, given)
 
 
+def read_before(text: Text) -> Tensor:
+    """The symbol that stands before each token, (B, T) or (B, T, V): the start token, then the text
+    but for its last."""
+    symbols = text.symbols
+    first = torch.zeros_like(symbols[:, :1])
+    if text.rows is None:
+        first += START
+    else:
+        first[:, :, START] = 1
+    return torch.cat([first, symbols[:, :-1]], 1)
+
+
+def forbidden_logits(space: TextSpace) -> Tensor:
+    """What is added to logits (V,): NEVER for padding where it may not be written, else nothing."""
+    added = torch.zeros(space.vocabulary)
+    if space.eos is not None:
+        added[START] = NEVER
+    return added
+
+
 def end_rows(rows: Tensor, space: TextSpace) -> Tensor:
     """Relaxed rows (B, T, V) that turn into padding as far as the text has ended before.
 

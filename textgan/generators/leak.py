@@ -12,9 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.errors import UserError
-from textgan.generators.base import NEVER, AutoregressiveGenerator, TokenEmbedding
+from textgan.generators.base import (
+    AutoregressiveGenerator,
+    TokenEmbedding,
+    forbidden_logits,
+    read_before,
+)
 from textgan.sampling import State
-from textgan.text import START, Text, TextSpace
+from textgan.text import Text, TextSpace
 
 Leak = Callable[[Text], Tensor]
 """The features (B, F), or (B, S, F), that a discriminator sees in each text."""
@@ -69,10 +74,7 @@ class LeakGenerator(AutoregressiveGenerator, name="leak"):
         self.output = nn.Linear(goal_size * (hidden + 1), space.vocabulary)
         if space.classes:  # what the worker's state is before the first token
             self.classes = nn.Embedding(space.classes, hidden)
-        forbidden = torch.zeros(space.vocabulary)
-        if space.eos is not None:
-            forbidden[START] = NEVER
-        self.register_buffer("forbidden", forbidden, persistent=False)
+        self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
         self.forbidden: Tensor
         self.goal_size, self.horizon, self.init = goal_size, horizon, init
         self.features = 0  # how many are leaked; none before `connect`
@@ -163,13 +165,8 @@ class LeakGenerator(AutoregressiveGenerator, name="leak"):
 
     def _teach(self, text: Text, goals: Tensor, before: Tensor, worker: Tensor) -> Tensor:
         """Logits (B, T, V) of every token under goals (B, T, F)."""
-        if text.rows is None:
-            read = F.pad(text.tokens[:, :-1], (1, 0), value=START)
-        else:
-            start = torch.zeros_like(text.rows[:, :1])
-            start[:, :, START] = 1
-            read = torch.cat([start, text.rows[:, :-1]], 1)
-        hidden, _, _ = self._work(self.embedding(read), goals, before, worker)
+        vectors = self.embedding(read_before(text))
+        hidden, _, _ = self._work(vectors, goals, before, worker)
         return self.logits(hidden)
 
     def _prefixes(self, text: Text, n: int) -> Tensor:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan.generators.base import NEVER, AutoregressiveGenerator, TokenEmbedding
+from textgan.generators.base import (
+    AutoregressiveGenerator,
+    TokenEmbedding,
+    forbidden_logits,
+    read_before,
+)
 from textgan.sampling import State
-from textgan.text import START, Text, TextSpace
+from textgan.text import Text, TextSpace
 
 
 class RecurrentGenerator(AutoregressiveGenerator):
@@ -33,10 +37,7 @@ class RecurrentGenerator(AutoregressiveGenerator):
         self.output = nn.Linear(hidden, space.vocabulary)
         if space.classes:  # what the state is before the first token
             self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
-        forbidden = torch.zeros(space.vocabulary)
-        if space.eos is not None:
-            forbidden[START] = NEVER
-        self.register_buffer("forbidden", forbidden, persistent=False)
+        self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
         self.forbidden: Tensor
 
     def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
@@ -58,13 +59,8 @@ class RecurrentGenerator(AutoregressiveGenerator):
 
     def forward(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
-        if text.rows is None:
-            read = F.pad(text.tokens[:, :-1], (1, 0), value=START)
-        else:
-            start = torch.zeros_like(text.rows[:, :1])
-            start[:, :, START] = 1
-            read = torch.cat([start, text.rows[:, :-1]], 1)
-        hidden, _ = self._run(self.embedding(read), self.start(len(text), text.source, text.labels))
+        state = self.start(len(text), text.source, text.labels)
+        hidden, _ = self._run(self.embedding(read_before(text)), state)
         return self.logits(hidden)
 
     def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:

@@ -9,9 +9,14 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan.generators.base import NEVER, AutoregressiveGenerator, TokenEmbedding
+from textgan.generators.base import (
+    AutoregressiveGenerator,
+    TokenEmbedding,
+    forbidden_logits,
+    read_before,
+)
 from textgan.sampling import State
-from textgan.text import START, Text, TextSpace
+from textgan.text import Text, TextSpace
 
 
 class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory"):
@@ -53,10 +58,7 @@ class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory
         self.output = nn.Linear(slots * size, space.vocabulary)
         if space.classes:  # added to the memory before the first token
             self.classes = nn.Embedding(space.classes, slots * size)
-        forbidden = torch.zeros(space.vocabulary)
-        if space.eos is not None:
-            forbidden[START] = NEVER
-        self.register_buffer("forbidden", forbidden, persistent=False)
+        self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
         self.forbidden: Tensor
 
         _truncated(self.embedding.weight, space.vocabulary)
@@ -83,12 +85,7 @@ class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory
 
     def forward(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
-        first = torch.zeros_like(text.symbols[:, :1])
-        if text.rows is None:
-            first[:] = START
-        else:
-            first[:, :, START] = 1
-        vectors: Tensor = self.embedding(torch.cat([first, text.symbols[:, :-1]], 1))
+        vectors: Tensor = self.embedding(read_before(text))
         (memory,) = self.start(len(text), text.source, text.labels)
         hidden: list[Tensor] = []
         for vector in vectors.unbind(1):

@@ -305,7 +305,9 @@ def test_resume_of_a_finished_run_says_so(cli: Cli, finished: Path) -> None:
 
 def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
     found = json.loads(cli("list", "--json")[1])
-    assert {"mle", "seqgan"} <= found["objective"].keys()
+    assert len(found["objective"]) >= 23
+    assert found["objective"]["wgan"]["prefers"]["optimisers.method"] == "rmsprop"
+    assert all(part["paper"] for part in found["objective"].values())
     assert {"lstm", "gru"} <= found["generator"].keys()
     assert {"cnn", "rnn"} <= found["discriminator"].keys()
     rollouts = {s["name"]: s for s in found["objective"]["seqgan"]["settings"]}["rollouts"]
@@ -315,6 +317,8 @@ def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
     for kind, parts in found.items():
         for name, part in parts.items():
             assert f"{name}: {part['doc']}" in shown
+            assert part["paper"] in shown
+            assert all(f"{key}={value}" in shown for key, value in part["prefers"].items())
             for setting in part["settings"]:
                 assert f"{kind}.{setting['name']} = {json.dumps(setting['default'])}" in shown
                 assert setting["doc"], (name, setting)

@@ -201,6 +201,7 @@ def list_parts(as_json: AsJson = False) -> None:
                 name: {
                     "doc": (part.__doc__ or "").splitlines()[0],
                     "paper": getattr(part, "paper", ""),
+                    "prefers": _prefers(part),
                     "settings": [setting._asdict() for setting in registry.settings(part)],
                 }
                 for name, part in parts.items()
@@ -216,12 +217,21 @@ def list_parts(as_json: AsJson = False) -> None:
             typer.echo(f"  {name}: {(part.__doc__ or '').splitlines()[0]}")
             if paper:
                 typer.echo(f"    paper: {paper}")
+                typer.echo(f"    usual pair: {part.generator}, {part.discriminator or 'none'}")
+            if part_defaults := _prefers(part):
+                shown = ", ".join(f"{key}={value}" for key, value in part_defaults.items())
+                typer.echo(f"    prefers: {shown}")
             for setting in registry.settings(part):
                 default = json.dumps(setting.default)
                 typer.echo(
                     f"    {kind}.{setting.name} = {default}   ({setting.type}) {setting.doc}"
                 )
         typer.echo("")
+
+
+def _prefers(part: type) -> dict[str, object]:
+    """The settings of a run that a method or a generator likes better than the common ones."""
+    return dict(getattr(part, "defaults", {}))
 
 
 @data_app.command("list")

@@ -100,7 +100,13 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
 
     paper: ClassVar[str] = "Hjelm et al. 2018, arXiv 1702.08431"
     needs_likelihood: ClassVar[bool] = False
-    defaults: ClassVar[dict[str, Any]] = {"schedule.fakes": 1}
+    defaults: ClassVar[dict[str, Any]] = {
+        "schedule.discriminator_turns": 0,
+        "schedule.rounds": 1000,
+        "schedule.d_steps": 5,
+        "schedule.fakes": 1,  # a turn is one update on fresh fakes
+        "schedule.evaluate_every": 20,
+    }
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
 
     temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0

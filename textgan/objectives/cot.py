@@ -41,7 +41,9 @@ class CoT(Objective, name="cot"):
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.mle_epochs": 0,
         "schedule.discriminator_turns": 0,
+        "schedule.rounds": 4000,
         "schedule.fakes": 1,  # one update a turn, on fresh fakes
+        "schedule.evaluate_every": 50,
         "discriminator.embedding": 64,
         "discriminator.hidden": 64,
         "optimisers.generator_lr": 0.003,

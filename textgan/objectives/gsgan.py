@@ -45,7 +45,13 @@ class GSGAN(Objective, name="gsgan"):
     paper: ClassVar[str] = "Kusner and Hernandez-Lobato 2016, arXiv 1611.04051"
     needs_likelihood: ClassVar[bool] = False
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
-    defaults: ClassVar[Mapping[str, Any]] = {"schedule.fakes": 1}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "schedule.discriminator_turns": 0,
+        "schedule.rounds": 1000,
+        "schedule.d_steps": 5,
+        "schedule.fakes": 1,  # a turn is one update on fresh fakes
+        "schedule.evaluate_every": 20,
+    }
 
     temperature: Annotated[float, Field(gt=0, description="tau of the first round")] = 5.0
     final_temperature: Annotated[float, Field(gt=0, description="tau of the last round")] = 1.0

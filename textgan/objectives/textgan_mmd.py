@@ -43,7 +43,13 @@ class TextGANMMD(Objective, name="textgan_mmd"):
     paper: ClassVar[str] = "Zhang et al. 2017, arXiv 1706.03850"
     needs_likelihood: ClassVar[bool] = False
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
-    defaults: ClassVar[dict[str, Any]] = {"schedule.fakes": 1}
+    defaults: ClassVar[dict[str, Any]] = {
+        "schedule.discriminator_turns": 0,
+        "schedule.rounds": 1000,
+        "schedule.d_steps": 5,
+        "schedule.fakes": 1,  # a turn is one update on fresh fakes
+        "schedule.evaluate_every": 20,
+    }
 
     temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
     matching: Annotated[

@@ -345,7 +345,6 @@ class Reinforce(Objective, name="my_reinforce"):
     "One reward for a finished sentence."
     scale: float = 1.0
 
-    def connect(self, generator, discriminator, train): pass
     def sample(self, generator, real, progress): return generator.sample(len(real))
     def discriminator_loss(self, discriminator, real, fake):
         return logistic(*discriminator.judge(real, fake)), {}

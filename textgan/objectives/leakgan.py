@@ -3,6 +3,7 @@
 arXiv 1709.08624.
 
 Discriminator:  L_D = -E_data log D(y) - E_G log(1 - D(y)),  D = sigmoid(score)
+Generator:      L_G = L_M + L_W, of its two networks
 Manager:        L_M = -sum_{b,t} R(Q(s_bt, y_bt)) cos(f_{t+c} - f_t, g_t)
 Worker:         L_W = -sum_{b,t} r_t log G(y_bt | s_bt, goals)
 Intrinsic:      r_t = (1 / c) sum_{i=1..c} cos(f_t - f_{t-i}, g_{t-i})  where the token leads to f_t

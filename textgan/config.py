@@ -225,7 +225,7 @@ def _complete(config: RunConfig) -> RunConfig:
             parts[part] = Part(name="")
             continue
         name = given.name or default
-        settings = registry.check(kind, registry.find(kind, name), given.settings, part)
+        settings = registry.check(kind, registry.find(kind, name, part), given.settings, part)
         parts[part] = Part(name=name, **settings)
     return config.model_copy(update=parts)
 

@@ -44,10 +44,11 @@ def names(kind: Kind) -> list[str]:
     return sorted(_parts[kind])
 
 
-def find(kind: Kind, name: str) -> type[Any]:
+def find(kind: Kind, name: str, group: str | None = None) -> type[Any]:
     """The class behind a name, or behind `path/to/file.py:Class`.
 
-    Raises UserError when there is none.
+    group: what the part stands under in a config, where that is not its kind. Raises UserError when
+    there is none.
     """
     if ".py:" in name:
         part = _from_file(kind, name)
@@ -59,7 +60,7 @@ def find(kind: Kind, name: str) -> type[Any]:
     if name not in _parts[kind]:
         known = ", ".join(sorted(_parts[kind]))
         raise UserError(
-            f"{kind}.name: there is no {kind} called {name!r}{suggest(name, _parts[kind])}; "
+            f"{group or kind}.name: there is no {kind} called {name!r}{suggest(name, _parts[kind])}; "
             f"known: {known}, or path/to/file.py:Class"
         )
     return _parts[kind][name]

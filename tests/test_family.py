@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import TOY, toy_text
+from toys import TOY, small_parts, toy_text
 
 import textgan
 from textgan import registry
@@ -17,33 +17,13 @@ from textgan.run import open_run
 from textgan.schedule import plan
 from textgan.training import Training
 
-SMALL: dict[str, Any] = {
-    "embedding": 4,
-    "hidden": 6,
-    "sizes": [1, 2, 3],
-    "counts": [3, 3, 3],
-    "rollouts": 2,
-    "samples": 2,
-    "channels": 6,
-    "noise": 5,
-    "blocks": 2,
-    "head_size": 4,
-    "representations": 3,
-}
-
 
 def toy(name: str) -> dict[str, Any]:
     """The settings of a run of a second: those of TOY that fit, and small networks."""
     objective = registry.find("objective", name)
-    kinds: dict[str, tuple[registry.Kind, str | None]] = {
-        "objective": ("objective", name),
-        "generator": ("generator", objective.generator),
-        "discriminator": (objective.discriminator_kind, objective.discriminator),
-    }
-    told = {key: value for key, value in TOY.items() if key.split(".")[0] not in kinds}
-    for group, (kind, part) in kinds.items():
-        known = registry.settings(registry.find(kind, part)) if part else []
-        told |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
+    parts = ("objective.", "generator.", "discriminator.")
+    told = {key: value for key, value in TOY.items() if not key.startswith(parts)}
+    told |= small_parts(name)
     told |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
     preferred = dict(objective.defaults)
     preferred |= registry.find("generator", objective.generator).defaults

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from textgan import registry
+
 TOY: dict[str, Any] = {
     "seed": 1,
     "oracle.vocabulary": 20,
@@ -25,6 +27,47 @@ TOY: dict[str, Any] = {
     "evaluation.final_samples": 50,
     "evaluation.bootstrap": 100,
 }
+
+# settings that decide how much work a network is
+SMALL: dict[str, Any] = {
+    "embedding": 4,
+    "hidden": 6,
+    "sizes": [1, 2, 3],
+    "counts": [3, 3, 3],
+    "rollouts": 2,
+    "samples": 2,
+    "channels": 6,
+    "noise": 5,
+    "blocks": 2,
+    "head_size": 4,
+    "goal_size": 3,
+    "representations": 3,
+}
+
+
+def small_parts(
+    objective: str, generator: str = "", discriminator: str = "", presets: bool = False
+) -> dict[str, Any]:
+    """Settings that make a method's networks small, whichever of them its parts know.
+
+    generator, discriminator: where they are not the method's usual ones. presets: let a CNN have its
+    table of filters by name.
+    """
+    method = registry.find("objective", objective)
+    kinds: dict[str, tuple[registry.Kind, str | None]] = {
+        "objective": ("objective", objective),
+        "generator": ("generator", generator or method.generator),
+        "discriminator": (method.discriminator_kind, discriminator or method.discriminator),
+    }
+    told: dict[str, Any] = {}
+    for group, (kind, part) in kinds.items():
+        known = registry.settings(registry.find(kind, part)) if part else []
+        told |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
+        if presets and "preset" in {setting.name for setting in known}:
+            told |= {f"{group}.preset": "texygen_small"}
+            told = {k: v for k, v in told.items() if k not in (f"{group}.sizes", f"{group}.counts")}
+    return told
+
 
 TOY_TEXT = {key: value for key, value in TOY.items() if not key.startswith("oracle.")}
 

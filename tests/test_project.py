@@ -134,12 +134,8 @@ def test_every_recipe_trains_at_toy_size(
     results = textgan.train(str(recipe), out=tmp_path / "run", quiet=True, **toy)
     assert len(results.rows) >= 2
     kept = json.loads((tmp_path / "run/config.json").read_text())
-    for group in (
-        "objective",
-        "generator",
-        "discriminator",
-        "optimisers",
-    ):  # what the toy left as it was
+    # what the toy left as it was
+    for group in ("objective", "generator", "discriminator", "optimisers"):
         for key, value in told.get(group, {}).items():
             if f"{group}.{key}" not in toy:
                 assert kept[group][key] == value

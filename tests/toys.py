@@ -50,8 +50,8 @@ def small_parts(
 ) -> dict[str, Any]:
     """Settings that make a method's networks small, whichever of them its parts know.
 
-    generator, discriminator: where they are not the method's usual ones. presets: let a CNN have its
-    table of filters by name.
+    generator, discriminator: where they are not the method's usual ones. presets: let a CNN have
+    its table of filters by name.
     """
     method = registry.find("objective", objective)
     kinds: dict[str, tuple[registry.Kind, str | None]] = {

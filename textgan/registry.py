@@ -58,9 +58,9 @@ def find(kind: Kind, name: str, group: str | None = None) -> type[Any]:
         return part
     _import_all()
     if name not in _parts[kind]:
-        known = ", ".join(sorted(_parts[kind]))
+        known, hint = ", ".join(sorted(_parts[kind])), suggest(name, _parts[kind])
         raise UserError(
-            f"{group or kind}.name: there is no {kind} called {name!r}{suggest(name, _parts[kind])}; "
+            f"{group or kind}.name: there is no {kind} called {name!r}{hint}; "
             f"known: {known}, or path/to/file.py:Class"
         )
     return _parts[kind][name]

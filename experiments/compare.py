@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 RECIPES = Path(__file__).parent / "small"
 NEEDS_DATA = ("chars",)  # recipes whose name holds one of these read a file of the user's
+TEMPERATURES = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6]
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t, two-sided, by number of seeds
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     rows = collect(told.folder, [path.stem for path in recipes], told.seeds)
     if not rows:
         sys.exit("no run has finished")
-    write(told.folder, rows)
+    write(told.folder, rows, cooled(told.folder, told.seeds))
 
 
 def train(folder: Path, recipe: Path, seed: int, settings: list[str]) -> tuple[str, str]:
@@ -118,6 +119,42 @@ def collect(folder: Path, names: list[str], seeds: list[int]) -> list[dict[str, 
     return rows
 
 
+def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
+    """What maximum likelihood reaches by sampling at lower temperatures, with no adversary.
+
+    NLL_oracle of texts drawn at a temperature, and NLL_test under that same colder distribution:
+    the line that a method has to be below to have learnt more than to be careful.
+    """
+    import torch
+
+    from textgan.generators.base import draw_texts
+    from textgan.metrics import nll_per_token, seeded
+    from textgan.run import open_run
+    from textgan.sampling import categorical
+
+    points = []
+    for seed in seeds:
+        if not (folder / f"mle-{seed}" / "results.json").is_file():
+            continue
+        run = open_run(folder / f"mle-{seed}", "cpu")
+        generator, test = run.load_generator(), run.corpus.test
+        for temperature in TEMPERATURES:
+            with seeded(seed, run.device):
+                texts = draw_texts(generator, 10_000, categorical(temperature))
+            with torch.no_grad():
+                logs = (generator(test) / temperature).log_softmax(2)
+            of_words = logs.gather(2, test.tokens.unsqueeze(2)).squeeze(2)[test.mask]
+            points.append(
+                {
+                    "seed": seed,
+                    "temperature": temperature,
+                    "nll_oracle": nll_per_token(run.oracle, texts).value,
+                    "nll_test": -float(of_words.double().mean()),
+                }
+            )
+    return points
+
+
 def summary(values: list[float]) -> str:
     """Mean and half the 95 % interval of the mean over seeds."""
     if len(values) < 2:
@@ -130,7 +167,7 @@ def values_of(row: dict[str, Any], measure: str) -> list[float]:
     return [s["measures"][measure]["value"] for s in row["seeds"] if measure in s["measures"]]
 
 
-def write(folder: Path, rows: list[dict[str, Any]]) -> None:
+def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> None:
     """table.md, table.json and methods.png; the table is printed too."""
     rows = sorted(rows, key=lambda row: mean(values_of(row, "nll_oracle")))
     body = []
@@ -152,16 +189,24 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> None:
                 len(seeds),
             ]
         )
+    for temperature in TEMPERATURES[1:]:
+        at = [point for point in cold if point["temperature"] == temperature]
+        if at:
+            nlls = [summary([point[key] for point in at]) for key in ("nll_oracle", "nll_test")]
+            body.append(
+                [f"mle, sampled at temperature {temperature}", *nlls, "", "", "", "", len(at)]
+            )
     headers = ["method", "NLL_oracle", "NLL_test", "entropy", "unique", "time", "alarm", "seeds"]
     table = tabulate(body, headers=headers, tablefmt="github", disable_numparse=True)
     (folder / "table.md").write_text(table + "\n")
-    (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n")
+    content = {"methods": rows, "cooled": cold}
+    (folder / "table.json").write_text(json.dumps(content, indent=1) + "\n")
     print(table)
-    draw(folder / "methods.png", rows)
+    draw(folder / "methods.png", rows, cold)
 
 
-def draw(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Quality against coverage, one point for each seed of each method."""
+def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> None:
+    """Quality against coverage, one point for each seed of each method, and cooled MLE's line."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -178,6 +223,15 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
             color=colours(i % 20),
             label=row["method"],
             markersize=7,
+        )
+    for i, seed in enumerate(sorted({point["seed"] for point in cold})):
+        line = [point for point in cold if point["seed"] == seed]
+        axis.plot(
+            [point["nll_oracle"] for point in line],
+            [point["nll_test"] for point in line],
+            color="black",
+            linewidth=0.8,
+            label="mle, sampled ever colder" if i == 0 else None,
         )
     axis.set_xlabel("NLL_oracle (nats per token; lower: the oracle finds the samples likelier)")
     axis.set_ylabel("NLL_test (nats per token; lower: held-out text is covered better)")

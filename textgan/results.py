@@ -54,6 +54,7 @@ class Results:
     warnings: list[str]
     samples: int
     alarms: tuple[str, ...] = ()  # that rang while the run trained
+    likelihood: bool = True  # whether the trained generator has one
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -64,6 +65,7 @@ class Results:
             },
             "warnings": self.warnings,
             "alarms": list(self.alarms),
+            "likelihood": self.likelihood,
             "samples": self.samples,
             "unit": "nats per token; entropy too. unique: share of different samples. jsd: bits",
         }
@@ -85,6 +87,8 @@ class Results:
                 f"nats per token {note} at temperature 1, "
                 "[95 % bootstrap interval over sentences]; lower NLL is better"
             )
+        if not self.likelihood:
+            note += "; NLL_test and entropy need a likelihood, which this generator does not have"
         if "jsd1" in columns:
             note += "; JSD-n: bits between their n-grams and the training text's"
         return "\n".join([table, note, *(f"warning: {text}" for text in self.warnings)])
@@ -149,7 +153,8 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
         mle_entropy=mle_entropy,
         oracle_entropy=run.oracle_entropy,
     )
-    return Results(run.folder, rows, found, samples)
+    likelihood = isinstance(generator, AutoregressiveGenerator)
+    return Results(run.folder, rows, found, samples, likelihood=likelihood)
 
 
 def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
@@ -198,8 +203,8 @@ def read_results(folder: Path) -> Results | None:
             name: {key: Estimate(**value) for key, value in row.items()}
             for name, row in content["rows"].items()
         }
-        alarms = tuple(content.get("alarms", ()))
-        return Results(folder, rows, content["warnings"], content["samples"], alarms)
+        alarms, likelihood = tuple(content.get("alarms", ())), content.get("likelihood", True)
+        return Results(folder, rows, content["warnings"], content["samples"], alarms, likelihood)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to have it made again") from None
 

@@ -326,10 +326,10 @@ def test_pairs_that_do_not_fit_are_refused() -> None:
         enumerate_texts(FIXED),
     )
     ColdGAN().connect(generator, judge, texts)
-    labelled = Text(texts.tokens, texts.sizes, labels=texts.sizes)
-    ColdGAN(replay=0).connect(generator, judge, labelled)
+    answering = Text(texts.tokens, texts.sizes, source=texts)
+    ColdGAN(replay=0).connect(generator, judge, answering)
     with pytest.raises(ValueError, match="coldgan needs replay = 0"):
-        ColdGAN().connect(generator, judge, labelled)
+        ColdGAN().connect(generator, judge, answering)
     with pytest.raises(ValueError, match="coldgan needs a discriminator"):
         ColdGAN().connect(generator, None, texts)
     for settings in ({"temperature": 0.0}, {"epsilon": 1.1}, {"replay": 1.0}, {"clip": -1.0}):
@@ -357,3 +357,22 @@ def test_stopped_and_resumed_is_bit_identical(
             textgan.train("coldgan", out=tmp_path / "run", quiet=True, **settings)
     textgan.resume(tmp_path / "run", quiet=True)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+
+
+def test_remembered_fakes_keep_their_labels() -> None:
+    space = TextSpace(3, 3, classes=2)
+    generator, judge = small_generator(space), small_discriminator(space)
+    texts = enumerate_texts(space)
+    real = Text(texts.tokens, texts.sizes, labels=texts.tokens[:, 0] % 2)
+    objective = ColdGAN(replay=0.5, remembered=20)
+    objective.connect(generator, judge, real)
+    for _ in range(3):
+        # what is written says what its label is, so that a mixture would show
+        fake = Text(real.tokens, real.sizes, labels=real.labels)
+        objective.generator_loss(generator, judge, real, fake, 0.0)
+    assert len(objective.memory["labels"]) == 20
+    assert torch.equal(objective.memory["labels"], objective.memory["tokens"][:, 0] % 2)
+    shown = objective._replayed(real)
+    assert len(shown) == len(real)
+    assert torch.equal(shown.labels, shown.tokens[:, 0] % 2)  # type: ignore[arg-type]
+    assert objective.discriminator_loss(judge, real, real)[0].isfinite()

@@ -96,8 +96,8 @@ class ColdGAN(Objective, name="coldgan"):
     def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        if self.replay and not (train.source is None and train.labels is None):
-            raise ValueError("coldgan needs replay = 0 where texts have a source or labels")
+        if self.replay and train.source is not None:
+            raise ValueError("coldgan needs replay = 0 where texts have a source")
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
@@ -142,18 +142,19 @@ class ColdGAN(Objective, name="coldgan"):
         n = int(self.replay * len(fake))
         if n == 0 or not self.memory:
             return fake
-        tokens, sizes = self.memory["tokens"], self.memory["sizes"]
+        labels = self.memory.get("labels")
+        memory = Text(self.memory["tokens"], self.memory["sizes"], labels=labels)
         first = fake.tokens.sum()  # anything that differs between batches
-        places = (first + torch.arange(n, device=tokens.device)) % len(tokens)
-        return concatenate([fake[: len(fake) - n], Text(tokens[places], sizes[places])])
+        places = (first + torch.arange(n, device=first.device)) % len(memory)
+        return concatenate([fake[: len(fake) - n], memory[places]])
 
     def _remember(self, fake: Text) -> None:
         """Fill the memory; once it is full, forget as many at random as are new."""
-        tokens, sizes = fake.tokens, fake.sizes
-        if self.memory:
-            order = torch.randperm(len(self.memory["tokens"]), device=tokens.device)
-            kept = order[: max(0, self.remembered - len(fake))]
-            tokens = torch.cat([self.memory["tokens"][kept], tokens])
-            sizes = torch.cat([self.memory["sizes"][kept], sizes])
-        self.memory["tokens"] = tokens[-self.remembered :].clone()
-        self.memory["sizes"] = sizes[-self.remembered :].clone()
+        new = fake[slice(-self.remembered, None)]
+        parts = {"tokens": new.tokens, "sizes": new.sizes, "labels": new.labels}
+        order = torch.randperm(len(self.memory.get("tokens", ())), device=new.tokens.device)
+        kept = order[: self.remembered - len(new)]
+        for name, part in parts.items():
+            if part is not None:
+                old = self.memory.get(name, part[:0])
+                self.memory[name] = torch.cat([old[kept], part])

@@ -4,7 +4,17 @@ from torch import Tensor
 from worlds import FIXED, TIGHT, agree, same, small_generator
 
 from textgan import sampling
-from textgan.sampling import BLOCK, State, advance, categorical, draw, greedy, softmax, without
+from textgan.sampling import (
+    BLOCK,
+    State,
+    advance,
+    categorical,
+    draw,
+    greedy,
+    gumbel,
+    softmax,
+    without,
+)
 
 TYPES = [torch.float32, torch.float64]
 
@@ -194,3 +204,25 @@ def test_a_vocabulary_larger_than_a_block_goes_row_by_row() -> None:
     symbol = torch.tensor([0, 1, 2])
     advance(counted, symbol, counted.generator.start(3), greedy, 2 * BLOCK)
     assert counted.rows == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
+def test_gumbel_rows_are_distributions_whose_likeliest_words_are_draws(
+    kind: torch.dtype, temperature: float
+) -> None:
+    logits = torch.tensor([0.3, -2.0, 1.7, -1e9, -0.4, 2.2], dtype=kind)
+    rows = gumbel(temperature)(logits.expand(100_000, -1))
+    assert same(rows.double().sum(1), torch.ones(100_000, dtype=torch.float64), 1e-5)
+    assert not rows[:, 3].any()  # what may not be written
+    counts = torch.bincount(rows.argmax(1), minlength=6)
+    assert agree(counts, logits.double().softmax(0))
+
+
+def test_cold_gumbel_rows_are_nearly_one_hot_and_hot_ones_flat() -> None:
+    logits = torch.zeros(2000, 4)
+    assert gumbel(0.001)(logits).amax(1).mean() > 0.99
+    assert gumbel(1000.0)(logits).amax(1).mean() < 0.26
+    for temperature in (0.0, -1.0):
+        with pytest.raises(ValueError, match="temperature must be positive"):
+            gumbel(temperature)

@@ -146,3 +146,17 @@ def test_moving_to_a_device_leaves_nothing_behind() -> None:
     parts += [moved.source.tokens, moved.source.sizes]
     assert {part.device.type for part in parts} == {"meta"}
     assert moved.given == 1
+
+
+def test_relaxed_text_is_one_hot_with_padding_as_a_symbol() -> None:
+    text = enumerate_texts(VARIABLE)
+    like = torch.zeros(1, 1, 4, dtype=torch.float64)
+    relaxed = text.relaxed(like)
+    assert relaxed.rows is not None
+    assert relaxed.rows.dtype == torch.float64
+    assert torch.equal(relaxed.rows.argmax(2), text.tokens)
+    assert torch.equal(relaxed.rows.sum(2), torch.ones(15, 3, dtype=torch.float64))
+    assert (relaxed.sizes == 3).all()  # a relaxed text has no length
+    assert relaxed.relaxed(like) is relaxed
+    wider = text.relaxed(torch.zeros(1, 6)).rows
+    assert wider is not None and wider.shape == (15, 3, 6)

@@ -307,7 +307,8 @@ def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
     found = json.loads(cli("list", "--json")[1])
     assert len(found["objective"]) >= 23
     assert found["objective"]["wgan"]["prefers"]["optimisers.method"] == "rmsprop"
-    assert all(part["paper"] for part in found["objective"].values())
+    ours = [name for name in found["objective"] if not name.startswith("my_")]  # of other tests
+    assert all(found["objective"][name]["paper"] for name in ours)
     assert {"lstm", "gru"} <= found["generator"].keys()
     assert {"cnn", "rnn"} <= found["discriminator"].keys()
     rollouts = {s["name"]: s for s in found["objective"]["seqgan"]["settings"]}["rollouts"]

@@ -186,9 +186,9 @@ def test_readme_commands_run(
     Path("poems.txt").write_text(
         "".join(f"{'春江花月夜山'[i % 6 :]}水{i % 9}\n" for i in range(60))
     )
-    Path("reviews.tsv").write_text(
-        "".join(f"{['good', 'bad'][i % 2]}\tso {i}\n" for i in range(80))
-    )
+    moods = "good", "bad"
+    lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
+    Path("reviews.tsv").write_text("".join(lines))
     for line in commands:
         words = shlex.split(line, comments=True)
         if words[1] == "train":

@@ -168,10 +168,24 @@ def values_of(row: dict[str, Any], measure: str) -> list[float]:
     return [s["measures"][measure]["value"] for s in row["seeds"] if measure in s["measures"]]
 
 
+def against(row: dict[str, Any], mle: dict[str, Any] | None, measure: str) -> str:
+    """The least and the largest difference from further MLE of the same seed, which began alike."""
+    if mle is None:
+        return ""
+    base = {s["seed"]: s["measures"][measure]["value"] for s in mle["seeds"]}
+    found = [
+        s["measures"][measure]["value"] - base[s["seed"]]
+        for s in row["seeds"]
+        if s["seed"] in base and measure in s["measures"]
+    ]
+    return f"{min(found):+.2f} to {max(found):+.2f}" if found and row is not mle else ""
+
+
 def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> None:
     """table.md, table.json and methods.png; the table is printed too."""
     rows = sorted(rows, key=lambda row: mean(values_of(row, "nll_oracle")))
-    body = []
+    body: list[list[Any]] = []
+    mle = next((row for row in rows if row["method"] == "mle"), None)
     for row in rows:
         seeds = row["seeds"]
         entropy = values_of(row, "entropy")
@@ -183,6 +197,8 @@ def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) 
                 row["method"],
                 summary(values_of(row, "nll_oracle")),
                 summary(values_of(row, "nll_test")),
+                against(row, mle, "nll_oracle"),
+                against(row, mle, "nll_test"),
                 f"{mean(entropy):.3f}" if entropy else "",
                 f"{mean(values_of(row, 'unique')):.3f}",
                 f"{mean(clocks):.0f} s" if clocks else "",
@@ -194,10 +210,9 @@ def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) 
         at = [point for point in cold if point["temperature"] == temperature]
         if at:
             nlls = [summary([point[key] for point in at]) for key in ("nll_oracle", "nll_test")]
-            body.append(
-                [f"mle, sampled at temperature {temperature}", *nlls, "", "", "", "", len(at)]
-            )
-    headers = ["method", "NLL_oracle", "NLL_test", "entropy", "unique", "time", "alarm", "seeds"]
+            body.append([f"mle, sampled at temperature {temperature}", *nlls, *[""] * 6, len(at)])
+    headers = ["method", "NLL_oracle", "NLL_test", "to mle: oracle", "to mle: test"]
+    headers += ["entropy", "unique", "time", "alarm", "seeds"]
     table = tabulate(body, headers=headers, tablefmt="github", disable_numparse=True)
     (folder / "table.md").write_text(table + "\n")
     content = {"methods": rows, "cooled": cold}

@@ -239,7 +239,8 @@ def draw_lines(
 
 
 def plot_curves(run: Run) -> bool:
-    """Draw curves.png: quality, coverage, entropy and the discriminator over epochs and rounds.
+    """Draw curves.png: quality, coverage, entropy and the discriminator over epochs and rounds, or
+    what there is of a run that lacks some of these.
 
     Returns whether matplotlib was there to do it.
     """
@@ -260,34 +261,46 @@ def plot_curves(run: Run) -> bool:
         found = [(x, r[tag]) for x, r in zip(places, records, strict=True) if tag in r]
         return [x for x, _ in found], [y for _, y in found]
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), constrained_layout=True)
-    panels: list[tuple[Any, str, dict[str, str]]] = [
-        (axes[0, 0], "quality: NLL_oracle", {"eval/nll_oracle": "generator"}),
+    likely, nats = "generator", "nats per token"
+    candidates: list[tuple[str, str, dict[str, str]]] = [
+        ("quality: NLL_oracle", nats, {"eval/nll_oracle": likely}),
         (
-            axes[0, 1],
             "coverage: NLL of held-out text",
+            nats,
             {"eval/nll_test": "test", "eval/nll_valid": "validation"},
         ),
-        (axes[1, 0], "entropy of the samples", {"generator/entropy": "generator"}),
+        ("entropy of the samples", nats, {"generator/entropy": likely}),
         (
-            axes[1, 1],
             "discriminator accuracy",
+            "accuracy",
             {
                 "discriminator/accuracy": "on its training text",
                 "discriminator/accuracy_held_out": "on new text",
             },
         ),
+        (
+            "distance of n-grams from the training text",
+            "bits",
+            {f"eval/jsd{n}": f"{n}-grams" for n in range(1, 9)},
+        ),
+        ("share of different samples", "share", {"eval/unique": likely}),
+        ("estimate of the Wasserstein distance", "score", {"discriminator/wasserstein": "D"}),
+        ("loss of the generator", "loss", {"generator/loss": likely, "mle/loss": "MLE"}),
     ]
-    if run.oracle is None:
-        panels[0] = (axes[0, 0], "share of different samples", {"eval/unique": "generator"})
-    for axis, title, tags in panels:
+    # the first four of which there is something to show
+    panels = [panel for panel in candidates if any(curve(tag)[0] for tag in panel[2])][:4]
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), constrained_layout=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (title, unit, tags) in zip(axes.flat, panels, strict=False):
         for tag, label in tags.items():
-            axis.plot(*curve(tag), label=label, linewidth=1.5)
-        if run.oracle_entropy is not None and "accuracy" not in title:
+            if curve(tag)[0]:
+                axis.plot(*curve(tag), label=label, linewidth=1.5)
+        if run.oracle_entropy is not None and unit == nats:
             axis.axhline(
                 run.oracle_entropy, color="grey", linestyle=":", label="entropy of the oracle"
             )
-        if "accuracy" in title:
+        if unit == "accuracy":
             axis.axhline(0.5, color="grey", linestyle=":", label="cannot tell")
             axis.set_ylim(0.45, 1.02)
         if 0 < epochs < len(records):
@@ -303,10 +316,9 @@ def plot_curves(run: Run) -> bool:
                 )
         axis.set_xlim(0.5, max(len(records), 2) + 0.5)
         axis.set_title(title, fontsize=10)
-        axis.set_xlabel("MLE epochs, then rounds" if epochs < len(records) else "MLE epochs")
-        axis.set_ylabel("accuracy" if "accuracy" in title else "nats per token")
-        if "share" in title:
-            axis.set_ylabel("share")
+        phases = "MLE epochs, then rounds" if epochs < len(records) else "MLE epochs"
+        axis.set_xlabel(phases if epochs else "rounds")
+        axis.set_ylabel(unit)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     config = run.config

@@ -41,7 +41,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.generators.base import Generator
 from textgan.generators.leak import LeakGenerator
 from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient, reduce
 from textgan.objectives.base import Objective
@@ -73,15 +73,12 @@ class LeakGAN(Objective, name="leakgan"):
         float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
     ] = 0.2
 
-    def connect(
+    def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        if not isinstance(generator, AutoregressiveGenerator):
-            raise ValueError(f"leakgan needs a likelihood, which {type(generator).__name__} lacks")
         if not isinstance(generator, LeakGenerator):
             raise ValueError(f"leakgan needs goals, which {type(generator).__name__} lacks")
-        if discriminator is None:
-            raise ValueError("leakgan needs a discriminator")
+        assert discriminator is not None  # see connect
         generator.connect(discriminator.features)
 
     @torch.no_grad()

@@ -258,7 +258,7 @@ def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> 
     panels[0].set_title("Every method on the small oracle, one point a seed", fontsize=11)
     panels[1].set_title("The same, where most of them are", fontsize=11)
     panels[1].set_xlim(3.3, 4.6)
-    panels[1].set_ylim(3.2, 3.4)
+    panels[1].set_ylim(3.18, 3.4)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, ncols=9, loc="outside lower center")
     figure.savefig(path, dpi=120)

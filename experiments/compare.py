@@ -126,12 +126,10 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
     NLL_oracle of texts drawn at a temperature, and NLL_test under that same colder distribution:
     the line that a method has to be below to have learnt more than to be careful.
     """
-    import torch
-
     from textgan.generators.base import draw_texts
-    from textgan.metrics import nll_per_token, seeded
+    from textgan.likelihoods import nll_per_token
     from textgan.run import open_run
-    from textgan.sampling import categorical
+    from textgan.sampling import categorical, seeded
 
     points = []
     for seed in seeds:
@@ -142,15 +140,12 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
         for temperature in TEMPERATURES:
             with seeded(seed, run.device):
                 texts = draw_texts(generator, 10_000, categorical(temperature))
-            with torch.no_grad():
-                logs = (generator(test) / temperature).log_softmax(2)
-            of_words = logs.gather(2, test.tokens.unsqueeze(2)).squeeze(2)[test.mask]
             points.append(
                 {
                     "seed": seed,
                     "temperature": temperature,
                     "nll_oracle": nll_per_token(run.oracle, texts).value,
-                    "nll_test": -float(of_words.double().mean()),
+                    "nll_test": nll_per_token(generator, test, temperature=temperature).value,
                 }
             )
     return points

@@ -25,7 +25,7 @@ from textgan.config import make_config
 from textgan.corpus import MOST_LABELS, Corpus, read_corpus, read_labelled
 from textgan.errors import Interrupted, UserError
 from textgan.generators.base import AutoregressiveGenerator
-from textgan.metrics import nll_per_token
+from textgan.likelihoods import nll_per_token
 from textgan.run import create_run, open_run
 from textgan.text import Text
 from textgan.training import Training

@@ -36,9 +36,9 @@ from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import draw_texts
 from textgan.generators.leak import LeakGenerator
+from textgan.likelihoods import nll_per_token
 from textgan.log import read_records
 from textgan.losses import leave_one_out
-from textgan.metrics import nll_per_token
 from textgan.objectives import leakgan
 from textgan.objectives.leakgan import LeakGAN, alignment, intrinsic_reward, rescale
 from textgan.rollout import rollout_values

@@ -13,7 +13,7 @@ from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
 from textgan.config import make_config
-from textgan.metrics import measure, ngram_divergences
+from textgan.monitor import measure, ngram_divergences
 from textgan.ngrams import ngram_jsd, ngram_jsds
 from textgan.oracle import make_oracle, oracle_corpus
 from textgan.run import open_run

@@ -16,7 +16,7 @@ from worlds import FIXED, enumerate_texts, probabilities, same
 from textgan.errors import UserError
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
-from textgan.metrics import nll_per_token
+from textgan.likelihoods import nll_per_token
 from textgan.oracle import FILE_ORDER, load_oracle, make_oracle, oracle_corpus
 from textgan.text import Text
 

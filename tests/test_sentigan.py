@@ -26,7 +26,7 @@ from textgan.discriminators.base import Discriminator
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.generators.recurrent import LSTMGenerator
 from textgan.losses import Reduction, logistic, policy_gradient
-from textgan.metrics import accuracy
+from textgan.monitor import accuracy
 from textgan.objectives import sentigan
 from textgan.objectives.sentigan import SentiGAN
 from textgan.rollout import roll_out

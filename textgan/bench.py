@@ -39,9 +39,9 @@ from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
 from textgan.losses import Loss, nll
-from textgan.metrics import seeded
 from textgan.objectives.seqgan import SeqGAN
 from textgan.run import choose_device
+from textgan.sampling import seeded
 from textgan.text import START, Text, TextSpace
 from textgan.training import build_optimiser, update
 

@@ -23,14 +23,15 @@ import pydantic
 
 from textgan.errors import UserError
 
-Kind = Literal["objective", "generator", "discriminator"]
+Kind = Literal["objective", "generator", "discriminator", "metric"]
 
 _BASES: dict[Kind, str] = {
     "objective": "textgan.objectives.base:Objective",
     "generator": "textgan.generators.base:Generator",
     "discriminator": "textgan.discriminators.base:Discriminator",
+    "metric": "textgan.metrics.base:Metric",
 }
-_parts: dict[Kind, dict[str, type]] = {"objective": {}, "generator": {}, "discriminator": {}}
+_parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
 
 
 def register(kind: Kind, name: str, part: type) -> None:
@@ -40,7 +41,7 @@ def register(kind: Kind, name: str, part: type) -> None:
 
 def names(kind: Kind) -> list[str]:
     """The names of all registered parts of a kind."""
-    _import_all()
+    _import_all(kind)
     return sorted(_parts[kind])
 
 
@@ -56,7 +57,7 @@ def find(kind: Kind, name: str, group: str | None = None) -> type[Any]:
         if not issubclass(part, getattr(importlib.import_module(module), base)):
             raise UserError(f"{kind}.name = {name!r}: {part.__name__} does not derive from {base}")
         return part
-    _import_all()
+    _import_all(kind)
     if name not in _parts[kind]:
         known, hint = ", ".join(sorted(_parts[kind])), suggest(name, _parts[kind])
         raise UserError(
@@ -158,9 +159,11 @@ def _type_name(annotation: Any) -> str:
     return str(annotation).replace("typing.", "")
 
 
-def _import_all() -> None:
+def _import_all(kind: Kind) -> None:
     """Import the modules in which parts are defined, so that they have registered themselves."""
-    for name in ("generators", "discriminators", "objectives"):
+    # metrics use all the rest, so that who asks for another part does not wait for them
+    folders = ("metrics",) if kind == "metric" else ("generators", "discriminators", "objectives")
+    for name in folders:
         package = importlib.import_module(f"textgan.{name}")
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")

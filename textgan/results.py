@@ -20,19 +20,12 @@ from tabulate import tabulate
 from textgan.checkpoint import load_tensors, write_file
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
+from textgan.intervals import Estimate
+from textgan.likelihoods import nll_per_token, uniform_nll
 from textgan.log import Log, read_records
-from textgan.metrics import (
-    Estimate,
-    labels_like,
-    measure,
-    ngram_divergences,
-    nll_per_token,
-    sample_warnings,
-    seeded,
-    uniform_nll,
-)
+from textgan.monitor import labels_like, measure, ngram_divergences, sample_warnings
 from textgan.run import Run
-from textgan.sampling import categorical, greedy, without
+from textgan.sampling import categorical, greedy, seeded, without
 from textgan.text import Text
 
 COLUMNS = {

@@ -48,7 +48,7 @@ from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.generators.recurrent import LSTMGenerator
-from textgan.metrics import nll_per_token
+from textgan.likelihoods import nll_per_token
 from textgan.objectives.base import Objective
 from textgan.oracle import load_oracle, make_oracle, oracle_corpus
 from textgan.schedule import plan

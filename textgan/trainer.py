@@ -19,8 +19,9 @@ from textgan.config import make_config
 from textgan.discriminators.base import Discriminator
 from textgan.errors import Interrupted, UserError
 from textgan.generators.base import AutoregressiveGenerator
+from textgan.intervals import Estimate
 from textgan.log import Log
-from textgan.metrics import Estimate, ngram_divergences
+from textgan.monitor import ngram_divergences
 from textgan.results import Results, finish
 from textgan.rollout import rollout_bytes
 from textgan.run import Run, create_run, locked, memory_errors, open_run

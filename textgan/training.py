@@ -27,10 +27,12 @@ from textgan.corpus import Batches
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.intervals import Estimate
 from textgan.log import Log
 from textgan.losses import Loss, nll
-from textgan.metrics import Estimate, accuracy, measure, sample_warnings, seeded
+from textgan.monitor import accuracy, measure, sample_warnings
 from textgan.run import CONFIG, Run
+from textgan.sampling import seeded
 from textgan.schedule import PHASE_NAMES, Step, pool_size
 from textgan.text import Text, concatenate
 

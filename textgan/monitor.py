@@ -1,87 +1,21 @@
-"""What is measured of a generator, with how sure one can be of it.
+"""What is watched of a generator while it trains and in the table at the run's end.
 
-All likelihoods are nats per token: the sum over the sentences divided by the number of their
-tokens, padding left out. NLL_oracle is taken on the generator's texts and speaks of quality alone;
-NLL_test is taken on held-out real texts and speaks of coverage alone. Neither may be read without
-the other.
+Cheap enough for every epoch and round; `textgan evaluate` measures everything else
+(`textgan.metrics`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from textgan.corpus import Corpus
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
+from textgan.intervals import Estimate
+from textgan.likelihoods import nll_per_token
 from textgan.ngrams import ngram_jsds
-from textgan.sampling import categorical
-from textgan.text import Text, TextSpace
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval (None where it is exact or was not asked for)."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    def to_dict(self) -> dict[str, float | None]:
-        """For JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers from `seed` inside, and outside as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def bootstrap(
-    totals: NDArray[np.float64], counts: NDArray[np.float64], resamplings: int, seed: int = 0
-) -> Estimate:
-    """sum(totals) / sum(counts) with a percentile bootstrap interval over sentences (N,).
-
-    Raises ValueError for no sentences. resamplings = 0 gives no interval.
-    """
-    if len(totals) == 0:
-        raise ValueError("there are no sentences to estimate anything from")
-    value = float(totals.sum() / counts.sum())
-    if resamplings == 0:
-        return Estimate(value)
-    generator = np.random.default_rng(seed)
-    ratios = np.empty(resamplings)
-    for i in range(resamplings):
-        chosen = generator.integers(len(totals), size=len(totals))
-        ratios[i] = totals[chosen].sum() / counts[chosen].sum()
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return Estimate(value, float(low), float(high))
-
-
-def nll_per_token(
-    model: AutoregressiveGenerator, text: Text, resamplings: int = 0, seed: int = 0
-) -> Estimate:
-    """Nats per token that texts cost under a model."""
-    totals = -model.score(text).double().cpu().numpy()
-    return bootstrap(totals, text.sizes.double().cpu().numpy(), resamplings, seed)
-
-
-def uniform_nll(space: TextSpace) -> float:
-    """Nats per token of any text under tokens drawn uniformly from those that may be written."""
-    return float(np.log(space.vocabulary - (space.eos is not None)))
+from textgan.sampling import categorical, seeded
+from textgan.text import Text
 
 
 def unique_share(text: Text) -> float:

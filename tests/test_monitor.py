@@ -12,18 +12,11 @@ from toys import TOY
 import textgan
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
-from textgan.metrics import (
-    Estimate,
-    accuracy,
-    bootstrap,
-    measure,
-    nll_per_token,
-    sample_warnings,
-    seeded,
-    uniform_nll,
-    unique_share,
-)
+from textgan.intervals import Estimate, bootstrap
+from textgan.likelihoods import nll_per_token, uniform_nll
+from textgan.monitor import accuracy, measure, sample_warnings, unique_share
 from textgan.oracle import make_oracle, oracle_corpus
+from textgan.sampling import seeded
 from textgan.text import Text, TextSpace
 
 

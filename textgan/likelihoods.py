@@ -1,0 +1,48 @@
+"""What texts cost under a model, in nats per token.
+
+The sum over the sentences divided by the number of their tokens, padding left out. NLL_oracle is
+taken on the generator's texts and speaks of quality alone; NLL_test is taken on held-out real texts
+and speaks of coverage alone. Neither may be read without the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.generators.base import AutoregressiveGenerator
+from textgan.intervals import Estimate, bootstrap
+from textgan.text import Text, TextSpace
+
+
+def nll_per_token(
+    model: AutoregressiveGenerator,
+    text: Text,
+    resamplings: int = 0,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Estimate:
+    """Nats per token that texts cost under a model that writes at a temperature."""
+    totals = -log_probs(model, text, temperature).double().cpu().numpy()
+    return bootstrap(totals, text.sizes.double().cpu().numpy(), resamplings, seed)
+
+
+@torch.no_grad()
+def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0) -> Tensor:
+    """log P of every sentence, (B,), under a model whose logits are divided by a temperature."""
+    if temperature == 1.0:
+        return model.score(text)
+    at_once = max(1, 2**23 // (model.space.vocabulary * text.tokens.shape[1]))
+    found = []
+    for part in text.split(at_once):
+        logits = (model(part) / temperature).flatten(0, 1)
+        nll = F.cross_entropy(logits, part.tokens.flatten(), reduction="none")
+        found.append(-(nll.view_as(part.tokens) * part.mask).sum(1))
+    return torch.cat(found)
+
+
+def uniform_nll(space: TextSpace) -> float:
+    """Nats per token of any text under tokens drawn uniformly from those that may be written."""
+    return float(np.log(space.vocabulary - (space.eos is not None)))

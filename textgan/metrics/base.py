@@ -1,0 +1,201 @@
+"""Metrics: what texts are measured by.
+
+A metric is a class: its constructor's keyword-only parameters are its settings, its docstring says
+what the number means and how it misleads, and every number it gives carries a signature, in the
+manner of sacrebleu (Post 2018, arXiv 1804.08771): everything that would change the number. Two
+numbers whose signatures differ do not compare.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+import textgan
+from textgan.generators.base import AutoregressiveGenerator
+from textgan.intervals import (
+    Estimate,
+    Floats,
+    over_halves,
+    percentiles,
+    resampled_ratio,
+    spread,
+)
+from textgan.registry import register
+from textgan.sentences import Sentences, Words
+from textgan.text import Text
+
+Better = Literal["higher", "lower", "like real text"]
+Made = TypeVar("Made")
+
+
+class Unavailable(Exception):
+    """This metric cannot be had of this material; the message says what it would need."""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One number of one set of texts.
+
+    title: as in a table. replicates: the number in each resampling, none where it has no interval.
+    """
+
+    title: str
+    estimate: Estimate
+    signature: str
+    better: Better
+    unit: str = ""
+    replicates: Floats = field(default_factory=lambda: np.empty(0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, without the replicates."""
+        return {
+            **self.estimate.to_dict(),
+            "title": self.title,
+            "better": self.better,
+            "unit": self.unit,
+            "signature": self.signature,
+        }
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models behind texts, where they are at hand: what likelihoods are taken of.
+
+    generator: wrote `drawn`; None where it has no likelihood. oracle: the true language, where it
+    is known. drawn: texts of the generator at `temperature`, as it draws them. test: held-out real
+    texts (of the oracle, where there is one).
+    """
+
+    generator: AutoregressiveGenerator | None
+    oracle: AutoregressiveGenerator | None
+    drawn: Text
+    test: Text
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """All that is at hand to judge one set of texts, which may be real: the real-data row.
+
+    All sentences share the numbers of `words`. The same object is judged by every metric, and the
+    rows of one table differ in as little as they can: the references, real and train are the same.
+
+    tokenizer: how lines were split, for the signature.
+    hypotheses: every text that is judged, empty ones included, in the file's order.
+    lines: the same as lines. aligned: for each reference file as many lines, or none.
+    references: every held-out real text. own: (B,) where each of the hypotheses stands among the
+    references, where they are some of them; else None.
+    alone: texts of the judged set for numbers that depend on how many there are (as many in
+    every row of a table).
+    paired, real: as many judged as real texts, for comparing sets; `real` holds none of the
+    judged texts.
+    train: other real texts, on which networks may be trained, disjoint from `real` and from the
+    hypotheses of every row of real text; None where there are none.
+    known: what the generator was trained on, None where that is not known.
+    models: None where there is only text.
+    resamplings: of a bootstrap; halves: of a set, see `intervals`; 0 for no intervals.
+    memory: what metrics of one evaluation share, such as trained networks; see `remember`.
+    """
+
+    words: Words
+    tokenizer: str
+    hypotheses: Sentences
+    lines: list[str]
+    references: Sentences
+    alone: Sentences
+    paired: Sentences
+    real: Sentences
+    train: Sentences | None = None
+    known: Sentences | None = None
+    own: Tensor | None = None
+    aligned: list[list[str]] = field(default_factory=list)
+    models: Models | None = None
+    seed: int = 0
+    resamplings: int = 1000
+    halves: int = 40
+    quiet: bool = True
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    memory: dict[Hashable, Any] = field(default_factory=dict)
+
+    def remember(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` makes, made once for all that ask for the same key."""
+        if key not in self.memory:
+            self.memory[key] = make()
+        made: Made = self.memory[key]
+        return made
+
+    def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
+        """The same steps with a bar, once they have taken two seconds."""
+        bar: Iterable[Made] = tqdm(
+            steps, desc=what, delay=2, leave=False, dynamic_ncols=True,
+            disable=True if self.quiet else None,
+        )  # fmt: skip
+        return bar
+
+    def sign(self, name: str, **facts: object) -> str:
+        """A signature: the metric, what it was told and taken on, and this version."""
+        told = [f"{key}:{value}" if value is not None else key for key, value in facts.items()]
+        return "|".join([name, *told, f"v:{textgan.__version__}"])
+
+    def mean(self, values: Tensor) -> tuple[Estimate, Floats]:
+        """The mean over texts (B,) with its bootstrap."""
+        return self.ratio(values, torch.ones_like(values))
+
+    def ratio(self, totals: Tensor, counts: Tensor) -> tuple[Estimate, Floats]:
+        """sum(totals) / sum(counts) over texts (B,) with its bootstrap."""
+        above, below = (part.double().cpu().numpy() for part in (totals, counts))
+        value = float(above.sum() / below.sum())
+        if not self.resamplings or len(above) < 2:
+            return Estimate(value), np.empty(0)
+        replicates = resampled_ratio(above, below, self.resamplings, self.seed)
+        return percentiles(value, replicates), replicates
+
+    def of_set(
+        self, value: float, statistic: Callable[[Tensor], float], n: int
+    ) -> tuple[Estimate, Floats]:
+        """A number of a set of n texts; `statistic` gives it of those at some indices."""
+        if not self.halves or n < 4:
+            return Estimate(value), np.empty(0)
+        replicates = over_halves(value, statistic, n, self.halves, self.seed)
+        return spread(value, replicates), replicates
+
+
+class Metric(ABC):
+    """A family of numbers that are computed together.
+
+    trains: whether networks are trained for it, which takes minutes rather than seconds.
+    """
+
+    name: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    trains: ClassVar[bool] = False
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name:
+            cls.name = name
+            register("metric", name, cls)
+
+    @abstractmethod
+    def measure(self, material: Material) -> dict[str, Score]:
+        """The numbers by name, in the order of a table.
+
+        Raises Unavailable where the material lacks what it takes.
+        """
+
+
+def finite(scores: dict[str, Score]) -> dict[str, Score]:
+    """The same scores; Unavailable that names the first that is not a number."""
+    for name, score in scores.items():
+        if not math.isfinite(score.estimate.value):
+            raise Unavailable(f"{name} is not a number for these texts")
+    return scores

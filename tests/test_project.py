@@ -30,7 +30,7 @@ RECIPES = sorted((ROOT / "experiments").rglob("*.toml"))
 # what may import what: a room knows only the rooms before it
 ORDER = [
     ["errors"],
-    ["text", "registry", "sampling", "datasets", "schedule", "intervals", "tokenizers"],
+    ["text", "registry", "sampling", "datasets", "schedule", "intervals", "tokenizers", "lines"],
     ["generators.base", "losses", "checkpoint", "sentences"],
     ["generators.noise", "likelihoods", "ngrams"],
     [

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from textgan.datasets import recognise
 from textgan.errors import UserError
+from textgan.lines import read_lines
 from textgan.registry import suggest
 from textgan.text import Text, TextSpace
 
@@ -193,7 +194,7 @@ def read_sentences(path: Path) -> list[str]:
 
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
-    return [line.strip() for line in _read_lines(path) if line.strip()]
+    return [line.strip() for line in read_lines(path, "data.file") if line.strip()]
 
 
 def read_labelled(path: Path) -> list[Labelled]:
@@ -203,7 +204,7 @@ def read_labelled(path: Path) -> list[Labelled]:
     alone, and for more than MOST_LABELS or than one for every two lines.
     """
     found: list[Labelled] = []
-    for number, line in enumerate(_read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, "data.file"), start=1):
         if not line.strip():
             continue
         label, *rest = (part.strip() for part in line.split("\t"))
@@ -231,35 +232,6 @@ def read_labelled(path: Path) -> list[Labelled]:
             "give at least two labels, or the sentences alone and data.labels = no"
         )
     return found
-
-
-def _read_lines(path: Path) -> list[str]:
-    """All lines of a UTF-8 text file, of which at least one is not empty."""
-    try:
-        if not path.exists():
-            raise UserError(f"data.file = {str(path)!r}: there is no such file")
-        if not path.is_file():
-            raise UserError(f"data.file = {str(path)!r} is not a file; give a text file")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"data.file = {str(path)!r} cannot be read: {error.strerror}") from None
-    if b"\0" in content:
-        raise UserError(
-            f"data.file = {str(path)!r} is binary (it has zero bytes); "
-            "give UTF-8 text, one sentence a line"
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        line = before.count(b"\n") + 1
-        raise UserError(
-            f"data.file = {str(path)!r} is not UTF-8 in line {line} "
-            f"(byte {error.object[error.start]:#04x}); convert it, for example with iconv -t utf-8"
-        ) from None
-    if not text.strip():
-        raise UserError(f"data.file = {str(path)!r} is empty; give one sentence a line")
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def split_sentence(sentence: str, tokens: Tokens, separator: str) -> list[str]:

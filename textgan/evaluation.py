@@ -1,0 +1,145 @@
+"""An evaluation: rows of texts, each judged by every metric, and what a reader must know of them.
+
+evaluation.json in a run's folder holds it, evaluation.safetensors the replicates behind its
+intervals, which comparisons need.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tabulate import tabulate
+
+import textgan
+from textgan.checkpoint import load_tensors, save_tensors, write_file
+from textgan.errors import UserError
+from textgan.intervals import Estimate
+from textgan.metrics.base import Score
+
+FILE, REPLICATES = "evaluation.json", "evaluation.safetensors"
+ARROWS = {"higher": "up", "lower": "down", "like real text": "~"}
+
+Scores = dict[str, Score]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of several sets of texts.
+
+    rows: by the row's name its scores by theirs; every row was judged against the same texts.
+    real: the name of the row of real text, None where there is none.
+    unavailable: metrics that could not be had, and what they would have needed.
+    facts: what was evaluated and how: texts, their hashes and counts, temperature, seed, seconds.
+    """
+
+    rows: dict[str, Scores]
+    real: str | None
+    unavailable: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "textgan": textgan.__version__,
+            "rows": {
+                row: {name: score.to_dict() for name, score in scores.items()}
+                for row, scores in self.rows.items()
+            },
+            "real": self.real,
+            "unavailable": self.unavailable,
+            "warnings": self.warnings,
+            "facts": self.facts,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([table_of(self.rows), *self._notes()])
+
+    def _notes(self) -> list[str]:
+        told = self.facts
+        notes = []
+        if any(
+            score.estimate.low is not None for row in self.rows.values() for score in row.values()
+        ):
+            notes.append("[95 % interval]: bootstrap over sentences, or random halves of a set")
+        if self.real is None:
+            notes.append("no row of real text: nothing says how well real text would do")
+        else:
+            notes.append(f"'{self.real}' is the level to reach, not to exceed")
+        notes += [f"not measured: {name}: {why}" for name, why in self.unavailable.items()]
+        if "seconds" in told:
+            notes.append(
+                f"{told['seconds']:.1f} s, peak memory {told['peak_memory_mib']:.0f} MiB; "
+                "--json has every signature"
+            )
+        return notes + [f"warning: {warning}" for warning in self.warnings]
+
+
+def table_of(rows: Mapping[str, Mapping[str, Score]]) -> str:
+    """Metrics downwards, rows of texts across, and which way is better."""
+    names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
+    body = []
+    for name in names:
+        score = next(scores[name] for scores in rows.values() if name in scores)
+        cells = [str(scores[name].estimate) if name in scores else "" for scores in rows.values()]
+        body.append([score.title, score.better, *cells, score.unit])
+    headers = ["", "better", *rows, ""]
+    return tabulate(body, headers=headers, disable_numparse=True)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """evaluation.json and the replicates beside it."""
+    replicates = {
+        f"{row}/{name}": torch.from_numpy(score.replicates)
+        for row, scores in evaluation.rows.items()
+        for name, score in scores.items()
+        if len(score.replicates)
+    }
+    save_tensors(folder / REPLICATES, replicates, {})
+    content = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    write_file(folder / FILE, content.encode())
+
+
+def read_evaluation(folder: Path) -> Evaluation | None:
+    """What `write_evaluation` left in a run's folder; None where there is nothing.
+
+    Raises UserError for a damaged file.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        tensors = {}
+        if (folder / REPLICATES).is_file():
+            tensors, _ = load_tensors(folder / REPLICATES)
+        rows = {
+            row: {
+                name: read_score(score, tensors.get(f"{row}/{name}"))
+                for name, score in scores.items()
+            }
+            for row, scores in content["rows"].items()
+        }
+        return Evaluation(
+            rows, content["real"], content["unavailable"], content["warnings"], content["facts"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and evaluate again") from None
+
+
+def read_score(content: Mapping[str, Any], replicates: torch.Tensor | None = None) -> Score:
+    """The score that `Score.to_dict` wrote, with its replicates where they were kept."""
+    return Score(
+        content["title"],
+        Estimate(content["value"], content["low"], content["high"]),
+        content["signature"],
+        content["better"],
+        content["unit"],
+        np.empty(0) if replicates is None else replicates.double().numpy(),
+    )

@@ -1,4 +1,4 @@
-# make demo: environment, install, SeqGAN against the synthetic oracle
+# make demo: environment, install, SeqGAN against the synthetic oracle, a report of it
 # make test: environment, install, the whole test suite
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,7 +15,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/textgan train experiments/small/seqgan.toml
+	$(BIN)/textgan train experiments/small/seqgan.toml --report
 
 test: install
 	$(BIN)/python -m pytest -n 2

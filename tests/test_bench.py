@@ -69,7 +69,11 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
         "sampling": n,
         "generator step": m * 4 * 4,
         "discriminator epoch": 2 * n,
+        "BLEU-2 to BLEU-5": n,
     }
+    done = 4 if n > 4 else None
+    assert [part["textbook_amount"] for part in found["parts"]] == [None] * 4 + [done]
+    assert ("the textbook did 4 of 10 texts, one by one" in str(report)) == (n == 10)
     for part in found["parts"]:
         assert part["seconds"] > 0 and part["textbook_seconds"] > 0
         assert part["ratio"] == part["textbook_seconds"] / part["seconds"]
@@ -96,6 +100,25 @@ def test_medians_and_order_of_the_sides(monkeypatch: pytest.MonkeyPatch) -> None
     (part,) = run_bench(3, 1.0, TINY).parts
     assert done[2:] == ["ours", "textbook", "textbook", "ours", "ours", "textbook"]
     assert (part.seconds, part.textbook_seconds, part.ratio, part.per_second) == (2, 20, 10, 3)
+
+
+def test_what_the_textbook_does_in_part_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([1.0, 10.0])
+    work = bench.Work("w", "x", 600, lambda: None, lambda: None, 4)
+    monkeypatch.setattr(bench, "make_work", lambda *_: [work])
+    monkeypatch.setattr(bench, "_seconds", lambda *_: next(clock))
+    monkeypatch.setattr(bench, "_machine", lambda _: {})
+    (part,) = run_bench(1, 1.0, TINY).parts
+    assert (part.seconds, part.textbook_seconds, part.ratio) == (1, 1500, 1500)
+    assert (part.amount, part.textbook_amount, part.per_second) == (600, 4, 600)
+
+
+def test_both_sides_find_the_same_bleu() -> None:
+    ours, textbook = sides(4)
+    texts, references = torch.randint(6, (2, 30, 7))
+    found = ours.bleu(texts, references)
+    assert found.shape == (4,) and found[0] > found[3] > 0
+    torch.testing.assert_close(found, textbook.bleu(texts, references), rtol=0, atol=1e-12)
 
 
 def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:

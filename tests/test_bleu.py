@@ -1,4 +1,4 @@
-"""BLEU against nltk's, text by text."""
+"""BLEU against nltk's, text by text, and leaving one out against brute force."""
 
 import math
 import random
@@ -10,192 +10,269 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+from torch import Tensor
 from worlds import WORLDS, enumerate_texts, same
 
-from textgan.bleu import References
-from textgan.text import Text, TextSpace
+from textgan.bleu import LeaveOneOut, References
+from textgan.sentences import Sentences
+from textgan.text import TextSpace
 
 Words = list[int]
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
-EOS = 1
 METHOD = SmoothingFunction().method1
 
 
-def batch_of(sentences: list[Words], eos: int | None, width: int) -> Text:
-    """Sentences of words; with an eos every one that leaves room for it ends with it."""
-    rows = [[*words, eos][:width] if eos is not None else words for words in sentences]
-    tokens = torch.zeros(len(rows), width, dtype=torch.long)
-    for row, words in enumerate(rows):
-        tokens[row, : len(words)] = torch.tensor(words, dtype=torch.long)
-    return Text(tokens, torch.tensor([len(words) for words in rows]))
+def sentences_of(rows: list[Words]) -> Sentences:
+    words = torch.tensor([word for row in rows for word in row], dtype=torch.long)
+    return Sentences(words, torch.tensor([len(row) for row in rows], dtype=torch.long))
 
 
-def nltk_bleu(references: list[Words], words: Words, order: int) -> float:
-    weights = (1 / order,) * order
-    found: Any = sentence_bleu(references, words, weights, smoothing_function=METHOD)
-    return float(found)
+def nltk_bleu(references: list[Words], texts: list[Words], order: int) -> Tensor:
+    """nltk's BLEU-1 .. BLEU-order of each text, (B, order)."""
+    weights = [(1 / n,) * n for n in range(1, order + 1)]
+    scores: list[Any] = [
+        sentence_bleu(references, words, weights, smoothing_function=METHOD) for words in texts
+    ]
+    return torch.tensor(scores, dtype=torch.float64).view(len(texts), order)
 
 
-def agrees(
-    references: list[Words], texts: list[Words], eos: int | None, order: int, width: int
-) -> int:
+def others(rows: list[Words], index: int) -> list[Words]:
+    return rows[:index] + rows[index + 1 :]
+
+
+def brute_force(rows: list[Words], own: list[int], order: int) -> Tensor:
+    """nltk's BLEU of some of the references against all the others."""
+    return torch.cat([nltk_bleu(others(rows, i), [rows[i]], order) for i in own])
+
+
+def assert_close(found: Tensor, right: Tensor, *said: object) -> None:
+    assert found.dtype == torch.float64 and found.shape == right.shape
+    assert torch.allclose(found, right, rtol=0, atol=1e-12), (*said, found - right)
+
+
+def agrees(references: list[Words], texts: list[Words], order: int) -> int:
     """How many texts were compared."""
-    known = References(batch_of(references, eos, width), eos, order)
-    found = known.score(batch_of(texts, eos, width))
-    scores = [nltk_bleu(references, words, order) for words in texts]
-    right = torch.tensor(scores, dtype=torch.float64)
-    assert found.dtype == torch.float64
-    assert torch.allclose(found, right, rtol=0, atol=1e-12), (references, texts, found - right)
+    found = References(sentences_of(references), order).score(sentences_of(texts))
+    assert_close(found, nltk_bleu(references, texts, order), references, texts)
     return len(texts)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("eos", [None, EOS])
-def test_random_texts_have_the_score_of_nltk(order: int, eos: int | None) -> None:
-    dice, cases = random.Random(order), 0
-    for _ in range(25):
-        width, words = dice.randint(1, 9), dice.choice([1, 2, 5, 30])
-        few = range(2, 2 + words)
-
-        def sentence(wide: int = width, few: range = few) -> Words:
-            return dice.choices(few, k=dice.randint(1, wide))
-
-        references = [sentence() for _ in range(dice.randint(1, 6))]
-        texts = [sentence() for _ in range(5)]
-        texts += [dice.choices(range(2, 40), k=width)]  # partly of words that no reference has
-        texts += [dice.choices(range(90, 99), k=width)]  # none that any has
-        texts += [dice.choice(references), [few[0]] * width, sentence()[:1]]
-        cases += agrees(references, texts, eos, order, width)
-    assert cases == 250  # times ten parameters
+def some_sentences(dice: random.Random, n: int, longest: int, words: int) -> list[Words]:
+    return [dice.choices(range(words), k=dice.randint(0, longest)) for _ in range(n)]
 
 
-sentences = st.lists(st.integers(2, 6), min_size=1, max_size=7)
+def test_random_texts_have_the_scores_of_nltk() -> None:
+    dice, cases = random.Random(0), 0
+    for _ in range(130):
+        longest, words = dice.randint(1, 9), dice.choice([1, 2, 5, 30])
+        references = some_sentences(dice, dice.randint(1, 6), longest, words)
+        texts = [[], *some_sentences(dice, 5, longest, words)]
+        texts += [dice.choices(range(40), k=longest)]  # partly of words that no reference has
+        texts += [dice.choices(range(90, 99), k=longest)]  # none that any has
+        texts += [dice.choice(references), [0] * longest]
+        cases += agrees(references, texts, 5)
+    assert cases == 1300
+
+
+sentences = st.lists(st.integers(0, 4), max_size=8)
 
 
 @given(
     st.lists(sentences, min_size=1, max_size=5),
-    st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=7), min_size=1, max_size=4),
-    st.integers(1, 4),
-    st.sampled_from([None, EOS]),
+    st.lists(st.lists(st.integers(0, 6), max_size=8), min_size=1, max_size=4),
+    st.integers(2, 6),
 )
-def test_found_texts_have_the_score_of_nltk(
-    references: list[Words], texts: list[Words], order: int, eos: int | None
+def test_found_texts_have_the_scores_of_nltk(
+    references: list[Words], texts: list[Words], order: int
 ) -> None:
-    agrees(references, texts, eos, order, 7)
+    agrees(references, texts, order)
 
 
 def test_by_hand() -> None:
     # 2 of 3 words and 1 of 2 pairs, three words against four
-    references = [[2, 3, 4, 5]]
-    found = References(batch_of(references, None, 4), None, 2).score(batch_of([[2, 3, 9]], None, 4))
-    right = (2 / 3 * 1 / 2) ** 0.5 * math.exp(1 - 4 / 3)
-    assert found.item() == pytest.approx(right, abs=1e-15)
+    known = References(sentences_of([[2, 3, 4, 5]]), 2)
+    brief = math.exp(1 - 4 / 3)
+    right = torch.tensor([[2 / 3 * brief, (2 / 3 * 1 / 2) ** 0.5 * brief]], dtype=torch.float64)
+    assert torch.allclose(known.score(sentences_of([[2, 3, 9]])), right, rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("order", [1, 2, 4])
-def test_of_two_lengths_equally_close_the_shorter_counts(order: int) -> None:
+def test_of_two_lengths_equally_close_the_shorter_counts() -> None:
     references = [[2, 3, 4], [2, 3, 4, 5, 6, 7, 8]]
     five = [2, 3, 4, 5, 6]
     for few in (references, references[::-1]):
-        known = References(batch_of(few, None, 7), None, order)
-        assert known.score(batch_of([five], None, 7)) == 1.0  # no penalty: three is not longer
-        agrees(few, [five, five[:2], five[:1]], None, order, 7)
+        known = References(sentences_of(few), 4)
+        # no penalty: three is not longer
+        assert (known.score(sentences_of([five])) == 1).all()
+        agrees(few, [five, five[:4], five[:2], five[:1], five * 2], 4)
 
 
 def test_the_clip_is_the_largest_count_in_any_one_reference() -> None:
     references = [[2, 2, 3], [2, 4, 4], [2, 2, 2, 2, 5]]
     texts = [[2, 2, 2, 2, 2, 2], [4, 4, 4], [3, 3], [2, 4, 2, 4]]
-    for order in (1, 2, 3, 4):
-        agrees(references, texts, None, order, 6)
+    agrees(references, texts, 4)
+    found = References(sentences_of(references), 1).score(sentences_of(texts)).squeeze(1)
+    assert found.tolist() == pytest.approx([4 / 6, 2 / 3, math.exp(1 - 3 / 2) / 2, 1])
 
 
-def test_the_end_of_a_text_is_no_word() -> None:
-    references = batch_of([[2, 3, 4]], EOS, 5)
-    known = References(references, EOS, 2)
-    cut, ended = batch_of([[2, 3, 4]], None, 5), batch_of([[2, 3, 4]], EOS, 5)
-    assert ended.sizes == cut.sizes + 1
-    assert same(known.score(cut), known.score(ended))
-    assert known.score(ended) == 1.0
-    # a text of the end alone, and one of nothing that is known
-    nothing = batch_of([[]], EOS, 5)
-    assert nothing.sizes == 1
-    assert known.score(nothing) == 0
-    assert nltk_bleu([[2, 3, 4]], [], 2) == 0
-    assert known.score(batch_of([[8, 8, 8]], EOS, 5)) == 0
+def test_texts_of_nothing_score_nothing() -> None:
+    known = References(sentences_of([[], [2, 3, 4]]), 3)
+    assert (known.score(sentences_of([[], [8, 8, 8], [9]])) == 0).all()
+    assert known.score(sentences_of([])).shape == (0, 3)
+    nothing = References(sentences_of([[], []]), 3)
+    assert (nothing.score(sentences_of([[], [8, 8, 8]])) == 0).all()
+    agrees([[], [], [1]], [[], [1], [1, 1]], 3)
 
 
 def test_unknown_words_are_no_known_ngrams() -> None:
-    # codes are digits to a base: a word beyond the base must not look like another n-gram
+    # an n-gram is a number and a word: no unknown word may look like another n-gram
     references = [[2, 3], [3, 2], [0, 4], [4, 0], [4, 4, 4]]
-    texts = [[a, b] for a in range(0, 30) for b in (0, 2, 3, 4, 5, 6, 7, 25, 10**12)]
-    for order in (1, 2):
-        agrees(references, texts, None, order, 3)
+    large = (25, 10**12, 2**63 - 1)
+    texts = [[a, b, c] for a in range(7) for b in (0, 2, 4, 5, *large) for c in (0, 3, 4, 6)]
+    agrees(references, texts, 3)
+    agrees([[9, 0, 0, 1]], [[8, 0, 0, 1], [9, 8, 0, 1], [9, 9, 0, 0]], 4)
+
+
+def test_no_vocabulary_or_order_is_too_large() -> None:
+    words = torch.randint(2**62, (6, 20)).tolist()
+    mixed = [a[:10] + b[:10] for a, b in pairwise(words)]
+    agrees(words, words + mixed, 9)
 
 
 @worlds
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_more_references_never_lower_a_score(space: TextSpace, order: int) -> None:
+def test_more_references_never_lower_a_score(space: TextSpace) -> None:
     texts = enumerate_texts(space)
     longest = texts[texts.sizes == space.length]  # two words and an end, or three words
-    scores = [
-        References(longest[:n], space.eos, order).score(texts) for n in range(1, len(longest) + 1)
-    ]
+    known, judged = (Sentences.of(text, space.eos) for text in (longest, texts))
+    scores = [References(known[:n], 3).score(judged) for n in range(1, len(longest) + 1)]
     for fewer, more in pairwise(scores):
         assert (more >= fewer - 1e-15).all()
-    assert scores[0].sum() < 0.8 * scores[-1].sum()
-    whole = texts.tokens[:, order - 1] != (space.eos or -1)  # texts of that many words
-    whole &= texts.sizes == space.length
-    assert (scores[-1][whole] > 1 - 1e-12).all()
+    assert (scores[0].sum(0) < 0.8 * scores[-1].sum(0)).all()
+
+
+lines_of_five = st.lists(st.lists(st.integers(0, 4), min_size=5, max_size=5), min_size=2)
+
+
+@given(lines_of_five, st.lists(sentences, min_size=1), st.integers(1, 9))
+def test_more_references_as_long_never_lower_a_score(
+    references: list[Words], texts: list[Words], fewer: int
+) -> None:
+    known, judged = sentences_of(references), sentences_of(texts)
+    assert (
+        References(known, 4).score(judged) >= References(known[:fewer], 4).score(judged) - 1e-15
+    ).all()
 
 
 def test_a_reference_of_another_length_may_lower_a_score() -> None:
     # six words are closer to five than three are, and five are brief beside six: nltk's too
     text, few, more = [[2, 3, 4, 5, 6]], [[2, 3, 4]], [[2, 3, 4], [9, 9, 9, 9, 9, 9]]
     scores = [
-        References(batch_of(known, None, 6), None, 2).score(batch_of(text, None, 6)).item()
+        References(sentences_of(known), 2).score(sentences_of(text))[0, 1].item()
         for known in (few, more)
     ]
     assert scores[1] == pytest.approx(math.exp(-1 / 5) * scores[0])
-    agrees(more, text, None, 2, 6)
+    agrees(more, text, 2)
 
 
 @worlds
 def test_every_text_of_a_space(space: TextSpace) -> None:
     texts = enumerate_texts(space)
-
-    def words(text: Text) -> list[Words]:
-        return [
-            [token for token in row[:size] if token != space.eos]
-            for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True)
-        ]
-
-    train = texts[2::3]
-    for order in (1, 2, 3):
-        found = References(train, space.eos, order).score(texts)
-        right = [nltk_bleu(words(train), text, order) if text else 0.0 for text in words(texts)]
-        assert same(found, torch.tensor(right, dtype=torch.float64))
+    known, judged = (Sentences.of(text, space.eos) for text in (texts[2::3], texts))
+    found = References(known, 3).score(judged)
+    assert same(found, nltk_bleu(known.tolist(), judged.tolist(), 3))
 
 
-def test_batches_of_any_size() -> None:
-    random = torch.Generator().manual_seed(0)
-    tokens = torch.randint(2, 9, (9000, 6), generator=random)
-    known = References(Text.full(tokens[:50]), None, 3)
-    text = Text.full(tokens)
-    found = known.score(text)
-    assert found.shape == (9000,)
-    for index in (0, 4095, 4096, 8191, 8192, 8999):
-        assert same(found[index : index + 1], known.score(text[slice(index, index + 1)]))
-    assert (found[:50] == 1).all()
+def test_what_is_scored_beside_a_text_changes_nothing() -> None:
+    dice = random.Random(1)
+    known = References(sentences_of(some_sentences(dice, 50, 9, 6)), 4)
+    texts = sentences_of(some_sentences(dice, 300, 9, 8))
+    found = known.score(texts)
+    for index in (0, 17, 299):
+        assert same(found[index : index + 1], known.score(texts[index : index + 1]))
+    some = torch.randperm(300)[:50].repeat(2)
+    assert same(found[some], known.score(texts[some]))
 
 
-def test_padding_changes_no_score() -> None:
-    references, texts = batch_of([[2, 3, 4], [2, 2]], EOS, 4), batch_of([[2, 3], [4, 4]], EOS, 4)
-    plain = References(references, EOS, 3).score(texts)
-    assert same(References(references.padded(9), EOS, 3).score(texts.padded(7)), plain)
+def test_order_and_repetition_of_references_change_nothing() -> None:
+    dice = random.Random(2)
+    references, texts = some_sentences(dice, 30, 9, 6), some_sentences(dice, 40, 9, 8)
+    right = References(sentences_of(references), 4).score(sentences_of(texts))
+    dice.shuffle(references)
+    assert same(References(sentences_of(references * 2), 4).score(sentences_of(texts)), right)
 
 
-def test_codes_that_would_overflow_are_refused() -> None:
-    huge = Text.full(torch.tensor([[2**20, 3, 4, 5]]))
-    assert References(huge, None, 3).score(huge) == 1.0
-    with pytest.raises(ValueError, match="bleu of order 4 needs codes of more than 63 bits"):
-        References(huge, None, 4)
+def test_a_very_long_text_costs_no_square() -> None:
+    n = 100_000  # the square of which is more than any memory holds
+    line = torch.randint(50, (n,))
+    rows = Sentences(torch.cat([line, line[:40], line[:40]]), torch.tensor([n, 40, 40]))
+    assert (References(rows, 4).score(rows) == 1).all()
+    assert (LeaveOneOut(rows, 4).score()[1:] == 1).all()
+
+
+# leaving one out
+
+
+def with_corner_cases(dice: random.Random, n: int) -> list[Words]:
+    """n sentences with duplicates, empty ones, and lengths and n-grams that only one has."""
+    rows = some_sentences(dice, n - 8, 9, 5)
+    rows += [rows[0], rows[1], rows[1], [], [], [7] * 12, [7] * 3, dice.choices(range(5), k=20)]
+    dice.shuffle(rows)
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_leaving_one_out_is_brute_force(seed: int) -> None:
+    rows = with_corner_cases(random.Random(seed), 50)
+    right = brute_force(rows, list(range(50)), 5)
+    assert_close(LeaveOneOut(sentences_of(rows), 5).score(), right)
+    known = References(sentences_of(rows), 5)
+    assert_close(known.score(sentences_of(rows), torch.arange(50)), right)
+
+
+@given(st.lists(sentences, min_size=2, max_size=7), st.integers(2, 5))
+def test_leaving_one_out_of_found_sentences(rows: list[Words], order: int) -> None:
+    right = brute_force(rows, list(range(len(rows))), order)
+    assert_close(LeaveOneOut(sentences_of(rows), order).score(), right, rows)
+
+
+@given(st.lists(sentences, min_size=2, max_size=7), st.data())
+def test_texts_among_the_references_leave_out_themselves(
+    rows: list[Words], data: st.DataObject
+) -> None:
+    own = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=5))
+    known, index = References(sentences_of(rows), 4), torch.tensor(own)
+    found = known.score(sentences_of([rows[i] for i in own]), index)
+    assert_close(found, brute_force(rows, own, 4), rows, own)
+
+
+def test_a_subset_is_as_if_it_were_alone() -> None:
+    rows = sentences_of(with_corner_cases(random.Random(4), 60))
+    counted = LeaveOneOut(rows, 4)
+    for n in (2, 3, 30, 60):
+        some = torch.randperm(60)[:n]
+        assert same(counted.score(some), LeaveOneOut(rows[some], 4).score())
+
+
+def test_order_of_sentences_does_not_matter() -> None:
+    rows = sentences_of(with_corner_cases(random.Random(5), 40))
+    order = torch.randperm(40)
+    found = LeaveOneOut(rows, 5).score()
+    assert same(LeaveOneOut(rows[order], 5).score(), found[order])
+
+
+def test_sentences_that_are_all_the_same_or_have_nothing_in_common() -> None:
+    same_ones = sentences_of([[3, 1, 4, 1, 5]] * 7)
+    assert (LeaveOneOut(same_ones, 5).score() == 1).all()
+    different = sentences_of([[3 * i, 3 * i + 1, 3 * i + 2] for i in range(7)])
+    assert (LeaveOneOut(different, 5).score() == 0).all()
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    one = sentences_of([[1, 2]])
+    with pytest.raises(ValueError, match="no references"):
+        References(sentences_of([]), 2)
+    with pytest.raises(ValueError, match="no other references"):
+        References(one, 2).score(one, torch.tensor([0]))
+    with pytest.raises(ValueError, match="no other sentences"):
+        LeaveOneOut(one, 2).score()
+    with pytest.raises(ValueError, match="no other sentences"):
+        LeaveOneOut(sentences_of([[1], [2]]), 2).score(torch.tensor([1]))

@@ -23,7 +23,7 @@ from textgan.generators.convolutional import ConvolutionalGenerator
 from textgan.losses import gradient_penalty
 from textgan.objectives.wgan import WGAN
 from textgan.objectives.wgan_gp import WGANGP
-from textgan.results import draw_lines, evaluate_run
+from textgan.results import draw_lines, final_table
 from textgan.run import open_run
 from textgan.text import Text, TextSpace
 
@@ -313,7 +313,7 @@ def test_the_character_model_trains_resumes_samples_and_is_measured(
     torch.manual_seed(1)
     assert lines == run.corpus.decode(generator.sample(5))
     assert lines != draw_lines(run, generator, 5, 1, 2.0, allow_unknown=True)
-    assert len(evaluate_run(run, samples=30, seed=2).rows) == 3
+    assert len(final_table(run, samples=30, seed=2).rows) == 3
 
     counts = []
     for step in (1, 5, 9):  # a turn drawn, a generator's update, the round's last update

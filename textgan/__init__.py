@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textgan.errors import Interrupted, UserError
+    from textgan.evaluating import evaluate
+    from textgan.evaluation import Evaluation
     from textgan.results import Results
     from textgan.run import open_run
     from textgan.trainer import resume, train
 
 __version__ = "0.1.0"
-__all__ = ["Interrupted", "Results", "UserError", "open_run", "resume", "train"]
+__all__ = [
+    "Evaluation",
+    "Interrupted",
+    "Results",
+    "UserError",
+    "evaluate",
+    "open_run",
+    "resume",
+    "train",
+]
 
 _homes = {
+    "Evaluation": "evaluation",
     "Interrupted": "errors",
     "UserError": "errors",
     "Results": "results",
+    "evaluate": "evaluating",
     "open_run": "run",
     "resume": "trainer",
     "train": "trainer",

@@ -1,7 +1,8 @@
 """The paper's work beside a textbook implementation of it, timed in one run.
 
 Measured are one MLE epoch, the sampling of as many sentences, one generator step with rollouts at
-every prefix, and one discriminator epoch, in the setting of SeqGAN (arXiv 1609.05473): `PAPER`.
+every prefix, one discriminator epoch, and BLEU-2 to BLEU-5 of as many texts against as many
+references, in the setting of SeqGAN (arXiv 1609.05473): `PAPER`.
 
 How to read the report: seconds depend on the machine and on what else it does, so they compare
 only within one run. The two sides of a part are measured one right after the other, in alternating
@@ -14,6 +15,9 @@ The textbook side is what one writes first: sentences are sampled a batch at a t
 scored when its batch is finished, real and fake sentences go through the discriminator one after
 the other, and Adam has its default settings. It uses the same networks, so that both sides do the
 same work; tests/test_bench.py shows that they agree. Only fixed-length text is measured.
+
+The textbook's BLEU is nltk's, which reads all references again for each text and would take hours:
+it scores a few texts, and its seconds are multiplied to those of all.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from textgan.backward import plain
+from textgan.bleu import References
 from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
@@ -42,10 +47,13 @@ from textgan.losses import Loss, nll
 from textgan.objectives.seqgan import SeqGAN
 from textgan.run import choose_device
 from textgan.sampling import seeded
+from textgan.sentences import Sentences
 from textgan.text import START, Text, TextSpace
 from textgan.training import build_optimiser, update
 
 GENERATOR_RATE, DISCRIMINATOR_RATE, CLIP = 1e-2, 1e-4, 5.0  # the paper's
+ORDERS = (2, 3, 4, 5)  # of BLEU
+TEXTBOOK_TEXTS = 4  # of which the textbook takes BLEU
 
 
 @dataclass(frozen=True)
@@ -73,13 +81,17 @@ PAPER = Setting()
 
 @dataclass(frozen=True)
 class Part:
-    """What one kind of work took: seconds here and in the textbook, for `amount` of `unit`."""
+    """What one kind of work took: seconds here and in the textbook, for `amount` of `unit`.
+
+    textbook_amount: how much the textbook did where that is less; its seconds are scaled to all.
+    """
 
     name: str
     unit: str
     amount: int
     seconds: float
     textbook_seconds: float
+    textbook_amount: int | None = None
 
     @property
     def ratio(self) -> float:
@@ -137,18 +149,40 @@ class Report:
             "",
             tabulate(rows, headers, colalign=("left", *["right"] * 5), disable_numparse=True),
         ]
+        lines += [
+            f"{part.name}: the textbook did {part.textbook_amount:,} of {part.amount:,} "
+            f"{part.unit}, one by one; its seconds are scaled to all"
+            for part in self.parts
+            if part.textbook_amount is not None
+        ]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of work, ready to be done by either side."""
+    """One kind of work, ready to be done by either side.
+
+    textbook_amount: how much of it the textbook does, None for all.
+    """
 
     name: str
     unit: str
     amount: int
     ours: Callable[[], object]
     textbook: Callable[[], object]
+    textbook_amount: int | None = None
+
+    def part(self, ours: list[float], textbook: list[float]) -> Part:
+        """The medians of what either side took, the textbook's scaled to all of the work."""
+        scale = self.amount / (self.textbook_amount or self.amount)
+        return Part(
+            self.name,
+            self.unit,
+            self.amount,
+            median(ours),
+            median(textbook) * scale,
+            self.textbook_amount,
+        )
 
 
 def run_bench(repeats: int = 1, scale: float = 1.0, setting: Setting = PAPER) -> Report:
@@ -176,10 +210,7 @@ def run_bench(repeats: int = 1, scale: float = 1.0, setting: Setting = PAPER) ->
                         bar.set_description(f"{work.name}, {side}")
                         seconds.append(_seconds(do, device))
                         bar.update()
-    parts = [
-        Part(work.name, work.unit, work.amount, *(median(side) for side in times[work.name]))
-        for work in works
-    ]
+    parts = [work.part(*times[work.name]) for work in works]
     return Report(parts, machine, setting, scale, repeats)
 
 
@@ -199,6 +230,11 @@ def make_work(setting: Setting, sentences: int, rollouts: int, device: torch.dev
     )
     texts = Text.full(real), Text.full(fake)
     completions = rollouts * setting.batch * (setting.length - 1)
+    # here they do: the n-th word is n times as rare as the first, as in any language
+    common = 1 / torch.arange(1, setting.vocabulary + 1, device=device)
+    words = torch.multinomial(common, 2 * sentences * setting.length, replacement=True)
+    judged, references = words.view(2, sentences, setting.length)
+    few = min(TEXTBOOK_TEXTS, sentences)
     return [
         Work(
             "MLE epoch",
@@ -227,6 +263,14 @@ def make_work(setting: Setting, sentences: int, rollouts: int, device: torch.dev
             2 * sentences,
             lambda: ours.discriminator_epoch(*texts),
             lambda: textbook.discriminator_epoch(real, fake),
+        ),
+        Work(
+            "BLEU-2 to BLEU-5",
+            "texts",
+            sentences,
+            lambda: ours.bleu(judged, references),
+            lambda: textbook.bleu(judged[:few], references),
+            few if few < sentences else None,
         ),
     ]
 
@@ -274,6 +318,12 @@ class Ours:
                 return objective.discriminator_loss(self.discriminator, *pair)
 
             update(self.discriminator, self.discriminator_optimiser, loss, plain, 0)
+
+    def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
+        """The mean BLEU of texts (B, T) of each of `ORDERS`."""
+        known, judged = (Sentences.of(Text.full(part), None) for part in (references, texts))
+        scores = References(known, max(ORDERS)).score(judged)
+        return scores.mean(0)[[n - 1 for n in ORDERS]]
 
 
 class Textbook:
@@ -356,6 +406,18 @@ class Textbook:
             penalty = (output.weight.square().sum() + output.bias.square().sum()) / 4
             loss = (real_loss + fake_loss) / 2 + l2 * penalty
             self._descend(loss, self.discriminator, self.discriminator_optimiser, 0)
+
+    def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
+        """The mean BLEU of texts (B, T) of each of `ORDERS`."""
+        from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+        known, method = references.tolist(), SmoothingFunction().method1
+        weights = [(1 / n,) * n for n in ORDERS]
+        scores = [
+            sentence_bleu(known, text, weights, smoothing_function=method)
+            for text in texts.tolist()
+        ]
+        return torch.tensor(scores, dtype=torch.float64).mean(0)
 
     def _descend(
         self, loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, clip: float

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
 from textgan.errors import Interrupted, UserError
+from textgan.tokenizers import Tokenizer
 
 # click's UsageError, wherever this version of typer keeps its click
 _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
@@ -28,6 +29,24 @@ app.add_typer(data_app, name="data")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        help="Names separated by commas (see textgan list), path/to/file.py:Class, quick (those "
+        "that train no network) or all."
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the Frechet distance and MAUVE: lm (a language model trained here on the "
+        "training text) or hf:FOLDER (a sentence encoder in a local folder)."
+    ),
+]
+MetricSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A metric's setting, such as bleu.largest=4."),
+]
 
 
 def version(wanted: bool) -> None:
@@ -85,6 +104,12 @@ def train(
         str | None,
         typer.Option(help="auto, cpu, cuda or cuda:N."),
     ] = None,
+    with_report: Annotated[
+        bool,
+        typer.Option(
+            "--report", help="Then evaluate it and write a page about it: textgan report."
+        ),
+    ] = False,
 ) -> None:
     """Train a generator and print how good it became."""
     from textgan.config import make_config
@@ -96,7 +121,10 @@ def train(
     given = {key: value for key, value in flags.items() if value is not None}
     if given:
         config = make_config(config.model_dump(), given)
-    typer.echo(f"\n{train_run(create_run(config, out))}")
+    run = create_run(config, out)
+    typer.echo(f"\n{train_run(run)}")
+    if with_report:
+        report([run.folder], None, True)
 
 
 @app.command()
@@ -140,8 +168,7 @@ def sample(
     """Write texts with a trained generator, after their label and a tab where they have one."""
     if weights not in ("final", "mle"):
         raise UserError(f"--weights = {weights!r}: give final or mle")
-    if not 1e-4 <= temperature <= 1e4:
-        raise UserError(f"--temperature = {temperature}: give a number from 0.0001 to 10000")
+    _temperature(temperature)
     if out is not None and out.exists():
         raise UserError(f"--out = {str(out)!r} exists; choose a new file")
     from textgan.checkpoint import write_file
@@ -168,30 +195,191 @@ def sample(
 
 @app.command()
 def evaluate(
-    run: Folder,
+    targets: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|FILE...",
+            help="A run's folder, or files of one text a line.",
+            show_default=False,
+        ),
+    ],
+    references: Annotated[
+        Path | None,
+        typer.Option(help="For files: held-out real text, one sentence a line."),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="For files: what the texts' generator was trained on."),
+    ] = None,
+    real: Annotated[
+        Path | None,
+        typer.Option(help="For files: other real text for the real-data row."),
+    ] = None,
+    aligned: Annotated[
+        list[Path] | None,
+        typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="nltk (Treebank), whitespace or char; nltk for files, a run's own words for runs."
+        ),
+    ] = None,
+    metrics: Metrics = "all",
+    encoder: Encoder = None,
+    settings: MetricSettings = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=10, max=10**8, help="Texts to draw; as in the run's config if not given."),
+        typer.Option(
+            min=10, max=10**8, help="For a run: texts to draw; as in its config if not given."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the texts that are drawn.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(help="For a run: that its texts are drawn at.")
+    ] = 1.0,
+    size: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10**8,
+            help="Most texts of a number that depends on how many there are; 0: all.",
+        ),
+    ] = 0,
+    resamplings: Annotated[
+        int, typer.Option(min=0, max=10**6, help="Of the bootstrap; 0: no intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a run's generator: likelihoods with intervals, entropy, diversity."""
-    from textgan.results import evaluate_run
-    from textgan.run import open_run
+    """Judge texts by every metric, with intervals and a row of real text.
 
-    opened = open_run(run)
-    n = samples or opened.config.evaluation.final_samples
-    results = evaluate_run(opened, samples=n, seed=seed)
-    typer.echo(json.dumps(results.to_dict(), indent=2) if as_json else str(results))
+    A run's numbers are kept in its folder and shown in TensorBoard, unless they were taken at
+    another temperature than 1.
+    """
+    from textgan.evaluating import evaluate, keep
+
+    _temperature(temperature)
+    found = evaluate(
+        *targets,
+        references=references,
+        train=train,
+        real=real,
+        aligned=aligned or (),
+        tokenizer=_tokenizer(tokenizer),
+        metrics=_words(metrics),
+        samples=samples or 0,
+        temperature=temperature,
+        size=size,
+        resamplings=resamplings,
+        seed=seed,
+        device=device,
+        **_metric_settings(settings, encoder, metrics),
+    )
+    if targets[0].is_dir() and temperature == 1.0:
+        keep(targets[0], found)
+    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="One run, two, or the seeds of two experiments.",
+            show_default=False,
+        ),
+    ],
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which differences stand: between two runs, two experiments over seeds, a run and its MLE.
+
+    Numbers are taken from the runs' folders; what is not there yet is measured first, as textgan
+    evaluate does it.
+    """
+    from textgan.evaluating import compare_runs
+
+    made = compare_runs(runs, device=device)
+    typer.echo(json.dumps(made.to_dict(), indent=2) if as_json else str(made))
+
+
+@app.command()
+def curve(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)
+    ],
+    temperatures: Annotated[
+        str, typer.Option(help="The grid, separated by commas.")
+    ] = "1.25,1.111,1,0.909,0.8,0.667,0.5",
+    samples: Annotated[
+        int | None,
+        typer.Option(min=10, max=10**8, help="Texts at each temperature; as in a run's config."),
+    ] = None,
+    metrics: Metrics = "all",
+    encoder: Encoder = None,
+    settings: MetricSettings = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw texts at a grid of temperatures and measure all of them, MLE's beside them.
+
+    The curves are kept in the runs' folders; the output says where one is better than the other.
+    """
+    from textgan.sweep import sweep
+
+    grid = _grid(temperatures)
+    found = sweep(
+        runs,
+        grid,
+        metrics=_words(metrics),
+        samples=samples or 0,
+        seed=seed,
+        device=device,
+        **_metric_settings(settings, encoder, metrics),
+    )
+    if as_json:
+        typer.echo(json.dumps([made.to_dict() for made in found], indent=2))
+    else:
+        typer.echo("\n\n".join(str(made) for made in found))
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page; report.html in the first run's folder if not given."),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            help="Measure first what the runs' folders lack: all of textgan evaluate, and curves "
+            "by the metrics that train no network."
+        ),
+    ] = True,
+) -> None:
+    """Write one HTML page about one or more runs: tables, curves, samples, warnings."""
+    from textgan.report import write_report
+    from textgan.sweep import complete
+
+    if measure:
+        complete(runs)
+    path = out or runs[0] / "report.html"
+    write_report(runs, path)
+    typer.echo(f"report     {path}")
 
 
 @app.command("list")
 def list_parts(as_json: AsJson = False) -> None:
-    """List objectives, generators and discriminators with what each can be told."""
+    """List objectives, generators, discriminators and metrics with what each can be told."""
     from textgan import registry
 
-    kinds: tuple[registry.Kind, ...] = ("objective", "generator", "discriminator")
+    kinds: tuple[registry.Kind, ...] = ("objective", "generator", "discriminator", "metric")
     found = {
         kind: {name: registry.find(kind, name) for name in registry.names(kind)} for kind in kinds
     }
@@ -217,14 +405,16 @@ def list_parts(as_json: AsJson = False) -> None:
             typer.echo(f"  {name}: {(part.__doc__ or '').splitlines()[0]}")
             if paper:
                 typer.echo(f"    paper: {paper}")
+            if kind == "objective":
                 typer.echo(f"    usual pair: {part.generator}, {part.discriminator or 'none'}")
             if part_defaults := _prefers(part):
                 shown = ", ".join(f"{key}={value}" for key, value in part_defaults.items())
                 typer.echo(f"    prefers: {shown}")
             for setting in registry.settings(part):
                 default = json.dumps(setting.default)
+                group = name if kind == "metric" else kind
                 typer.echo(
-                    f"    {kind}.{setting.name} = {default}   ({setting.type}) {setting.doc}"
+                    f"    {group}.{setting.name} = {default}   ({setting.type}) {setting.doc}"
                 )
         typer.echo("")
 
@@ -264,6 +454,50 @@ def bench(
 
     report = run_bench(repeats, scale)
     typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else str(report))
+
+
+def _words(told: str) -> list[str]:
+    """The parts of a list separated by commas."""
+    words = [word.strip() for word in told.split(",") if word.strip()]
+    if not words:
+        raise UserError("--metrics: give at least one name (see textgan list)")
+    return words
+
+
+def _tokenizer(told: str | None) -> Tokenizer | None:
+    if told is None or told in get_args(Tokenizer):
+        return told  # type: ignore[return-value]
+    raise UserError(f"--tokenizer = {told!r}: give {', '.join(get_args(Tokenizer))}")
+
+
+def _temperature(told: float) -> float:
+    if not 1e-4 <= told <= 1e4:
+        raise UserError(f"--temperature = {told}: give a number from 0.0001 to 10000")
+    return told
+
+
+def _grid(told: str) -> list[float]:
+    """Temperatures from the highest to the lowest, each once."""
+    found = set()
+    for word in told.split(","):
+        try:
+            found.add(_temperature(float(word)))
+        except ValueError:
+            raise UserError(
+                f"--temperatures = {told!r}: {word!r} is not a number; give for example 1.25,1,0.8"
+            ) from None
+    return sorted(found, reverse=True)
+
+
+def _metric_settings(told: list[str] | None, encoder: str | None, metrics: str) -> dict[str, Any]:
+    """Settings of metrics by dotted key, the encoder's among them."""
+    from textgan.config import parse_setting
+
+    found: dict[str, Any] = dict(parse_setting(pair) for pair in told or [])
+    if encoder is not None:
+        named = {"frechet", "mauve"} & set(_words(metrics))
+        found |= {f"{name}.encoder": encoder for name in named or ("frechet", "mauve")}
+    return found
 
 
 def main() -> None:

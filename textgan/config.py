@@ -156,7 +156,7 @@ def make_config(
     Raises UserError that names the key, the value and the remedy.
     """
     values = _read_target(target) if isinstance(target, str) else _copied(target)
-    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse, overrides)
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(parse_setting, overrides)
     for key, value in pairs:
         _put(values, key, value)
     for kind in _PARTS:
@@ -253,7 +253,8 @@ def _read_target(target: str) -> dict[str, Any]:
     return loaded
 
 
-def _parse(override: str) -> tuple[str, Any]:
+def parse_setting(override: str) -> tuple[str, Any]:
+    """The dotted key and the value of `key=value`; UserError for another form."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")

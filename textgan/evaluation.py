@@ -23,7 +23,6 @@ from textgan.intervals import Estimate
 from textgan.metrics.base import Score
 
 FILE, REPLICATES = "evaluation.json", "evaluation.safetensors"
-ARROWS = {"higher": "up", "lower": "down", "like real text": "~"}
 
 Scores = dict[str, Score]
 
@@ -67,7 +66,7 @@ class Evaluation:
         if any(
             score.estimate.low is not None for row in self.rows.values() for score in row.values()
         ):
-            notes.append("[95 % interval]: bootstrap over sentences, or random halves of a set")
+            notes.append("[95 % interval]: bootstrap over sentences, or random subsets of a set")
         if self.real is None:
             notes.append("no row of real text: nothing says how well real text would do")
         else:
@@ -81,16 +80,22 @@ class Evaluation:
         return notes + [f"warning: {warning}" for warning in self.warnings]
 
 
-def table_of(rows: Mapping[str, Mapping[str, Score]]) -> str:
+def table_of(rows: Mapping[str, Mapping[str, Score]], intervals: bool = True) -> str:
     """Metrics downwards, rows of texts across, and which way is better."""
+
+    def cell(score: Score) -> str:
+        return str(score.estimate) if intervals else f"{score.estimate.value:.3f}"
+
     names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
     body = []
     for name in names:
-        score = next(scores[name] for scores in rows.values() if name in scores)
-        cells = [str(scores[name].estimate) if name in scores else "" for scores in rows.values()]
+        # the last row's: real text, the first, is not at the temperature that a title may name
+        score = next(rows[row][name] for row in reversed(list(rows)) if name in rows[row])
+        cells = [cell(scores[name]) if name in scores else "" for scores in rows.values()]
         body.append([score.title, score.better, *cells, score.unit])
     headers = ["", "better", *rows, ""]
-    return tabulate(body, headers=headers, disable_numparse=True)
+    made: str = tabulate(body, headers=headers, disable_numparse=True)
+    return made
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -116,7 +121,7 @@ def read_evaluation(folder: Path) -> Evaluation | None:
         return None
     try:
         content = json.loads(path.read_text("utf-8"))
-        tensors = {}
+        tensors: dict[str, torch.Tensor] = {}
         if (folder / REPLICATES).is_file():
             tensors, _ = load_tensors(folder / REPLICATES)
         rows = {

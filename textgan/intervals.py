@@ -1,12 +1,14 @@
-"""How sure one can be of a number: intervals over sentences, over halves of a set, over seeds.
+"""How sure one can be of a number: intervals over sentences, over subsets, over seeds.
 
 Three kinds, for three kinds of number:
 
 - A mean or a ratio over sentences: the bootstrap (Efron 1979), sentences drawn with replacement.
 - A number of a set of texts (how many are different, how far from another set): a bootstrap
-  repeats texts, and whatever counts repeats would see them. So random halves, drawn without
-  replacement: the number spreads over the halves of n texts as over sets of n texts (the
-  delete-half jackknife; Shao and Wu 1989).
+  repeats texts, and whatever counts repeats would see them. So random subsets, drawn without
+  replacement, and their spread scaled to that of a mean (the delete-d jackknife; Shao and Wu 1989).
+  A tenth is left out: the number of half of the texts is another number, and where n-grams seldom
+  recur it spreads half as far. Simulated intervals have 0.9 to 1.2 times the right width for
+  n-grams of several words, and up to 1.4 times for single words and for texts that come twice.
 - A mean over seeds: Student's t.
 
 Numbers resampled with the same seed belong together, repetition by repetition: where two runs were
@@ -16,7 +18,7 @@ measured on the same sentences, the differences of their replicates are a paired
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 
@@ -53,9 +55,9 @@ class Estimate:
 def bootstrap(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -> Estimate:
     """sum(totals) / sum(counts) with a percentile bootstrap interval over sentences (N,).
 
-    Raises ValueError for no sentences. resamplings = 0 gives no interval.
+    Raises ValueError where nothing is counted. resamplings = 0 gives no interval.
     """
-    if len(totals) == 0:
+    if not counts.any():
         raise ValueError("there are no sentences to estimate anything from")
     value = float(totals.sum() / counts.sum())
     if resamplings == 0:
@@ -69,32 +71,49 @@ def percentiles(value: float, replicates: Floats) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
+def resamples(n: int, resamplings: int, seed: int = 0) -> Iterator[NDArray[np.int64]]:
+    """The indices of n sentences drawn out of n with replacement, for each of the resamplings."""
+    generator = np.random.default_rng(seed)
+    for _ in range(resamplings):
+        yield generator.integers(n, size=n)
+
+
 def resampled_ratio(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -> Floats:
-    """sum(totals) / sum(counts) in each of the resamplings of the sentences (N,)."""
-    generator = np.random.default_rng(seed)
-    ratios = np.empty(resamplings)
-    for i in range(resamplings):
-        chosen = generator.integers(len(totals), size=len(totals))
-        ratios[i] = totals[chosen].sum() / counts[chosen].sum()
-    return ratios
+    """sum(totals) / sum(counts) in each of the resamplings of the sentences (N,).
 
-
-def halves(n: int, repeats: int, seed: int = 0) -> list[Tensor]:
-    """The indices, in order, of that many random halves of n texts."""
-    generator = np.random.default_rng(seed)
-    return [torch.from_numpy(np.sort(generator.permutation(n)[: n // 2])) for _ in range(repeats)]
-
-
-def over_halves(
-    value: float, statistic: Callable[[Tensor], float], n: int, repeats: int, seed: int = 0
-) -> Floats:
-    """Replicates of a number of n texts, from `statistic` of the texts at some indices.
-
-    A number may grow or shrink with the size of the set; the halves say how it spreads, not where
-    it lies, so their mean is moved to `value`.
+    Sentences that count 0, with a total of 0, change no sum and are left out: a resampling of
+    nothing else would have no ratio.
     """
-    found = np.array([statistic(half) for half in halves(n, repeats, seed)])
-    return np.asarray(value + found - found.mean())
+    counted = counts > 0
+    totals, counts = totals[counted], counts[counted]
+    drawn = resamples(len(totals), resamplings, seed)
+    return np.array([totals[chosen].sum() / counts[chosen].sum() for chosen in drawn])
+
+
+def subsets(n: int, repeats: int, seed: int = 0) -> list[Tensor]:
+    """The indices, in order, of random subsets of n texts, a tenth and at least one left out."""
+    generator = np.random.default_rng(seed)
+    kept = n - max(1, n // 10)
+    return [torch.from_numpy(np.sort(generator.permutation(n)[:kept])) for _ in range(repeats)]
+
+
+def over_subsets(
+    values: Sequence[float],
+    statistic: Callable[[Tensor], Sequence[float]],
+    n: int,
+    repeats: int,
+    seed: int = 0,
+) -> Floats:
+    """Replicates (repeats, K) of K numbers of n texts, from `statistic` of those at some indices.
+
+    A number may grow or shrink with the size of the set; the subsets say how it spreads, not where
+    it lies, so their mean is moved to the value.
+    """
+    chosen = subsets(n, repeats, seed)
+    found = np.array([statistic(subset) for subset in chosen])
+    kept = len(chosen[0])
+    # a mean of the kept texts has (n - kept) / kept of the variance of a mean of n texts
+    return np.asarray(np.array(values) + math.sqrt(kept / (n - kept)) * (found - found.mean(0)))
 
 
 def spread(value: float, replicates: Floats) -> Estimate:
@@ -112,8 +131,14 @@ def over_seeds(values: Sequence[float]) -> Estimate:
         raise ValueError("there are no seeds to take a mean of")
     if len(values) == 1:
         return Estimate(float(values[0]))
-    degrees = len(values) - 1
-    quantile = STUDENT_95[degrees - 1] if degrees <= len(STUDENT_95) else NORMAL_95 + 2.4 / degrees
-    half = quantile * stdev(values) / math.sqrt(len(values))
+    half = student_95(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     middle = mean(values)
     return Estimate(middle, middle - half, middle + half)
+
+
+def student_95(degrees: int) -> float:
+    """The two-sided 95 % quantile of Student's t."""
+    if degrees <= len(STUDENT_95):
+        return STUDENT_95[degrees - 1]
+    z = NORMAL_95  # and two terms of its expansion (Fisher and Cornish 1960)
+    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)

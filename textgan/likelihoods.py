@@ -7,12 +7,13 @@ and speaks of coverage alone. Neither may be read without the other.
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.generators.base import NEVER, SCORED_AT_ONCE, AutoregressiveGenerator
 from textgan.intervals import Estimate, bootstrap
 from textgan.text import Text, TextSpace
 
@@ -31,18 +32,23 @@ def nll_per_token(
 
 @torch.no_grad()
 def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0) -> Tensor:
-    """log P of every sentence, (B,), under a model whose logits are divided by a temperature."""
-    if temperature == 1.0:
-        return model.score(text)
-    at_once = max(1, 2**23 // (model.space.vocabulary * text.tokens.shape[1]))
+    """log P of every sentence, (B,), under a model whose logits are divided by a temperature.
+
+    Minus infinity for a sentence with a token that the model never writes.
+    """
+    at_once = max(1, SCORED_AT_ONCE // (model.space.vocabulary * text.tokens.shape[1]))
     found = []
     for part in text.split(at_once):
-        logits = (model(part) / temperature).flatten(0, 1)
-        nll = F.cross_entropy(logits, part.tokens.flatten(), reduction="none")
-        found.append(-(nll.view_as(part.tokens) * part.mask).sum(1))
+        logits, words = model(part), part.tokens.unsqueeze(2)
+        never = logits.gather(2, words).squeeze(2) < NEVER / 2
+        if temperature != 1.0:
+            logits = logits / temperature
+        nll = F.cross_entropy(logits.flatten(0, 1), part.tokens.flatten(), reduction="none")
+        each = -nll.view_as(part.tokens).masked_fill(never, math.inf)
+        found.append(each.masked_fill(~part.mask, 0.0).sum(1))
     return torch.cat(found)
 
 
 def uniform_nll(space: TextSpace) -> float:
     """Nats per token of any text under tokens drawn uniformly from those that may be written."""
-    return float(np.log(space.vocabulary - (space.eos is not None)))
+    return math.log(space.vocabulary - (space.eos is not None))

@@ -48,6 +48,16 @@ LAYOUT = {
         ],
     },
 }
+# numbers of an evaluation by which TensorBoard's table sorts runs; it only knows those that are
+# announced when a run's settings are written, so they are announced before they are taken
+SORTED_BY = [
+    f"eval/{name}"
+    for name in (
+        *(f"bleu{n}" for n in (2, 3, 4, 5)), *(f"self_bleu{n}" for n in (2, 3, 4, 5)), "lm_score",
+        "reverse_lm", "frechet", "mauve", "d_accuracy", "jsd4", "ms_jaccard4", "distinct2",
+        "novelty", "kl_generator", "kl_oracle", "js",
+    )
+]  # fmt: skip
 LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
 
 
@@ -128,7 +138,13 @@ class Log:
             key: value if isinstance(value, (bool, int, float, str)) else str(value)
             for key, value in settings.items()
         }
-        self._writer.add_hparams(flat, dict(results), run_name=".")
+        from torch.utils.tensorboard.summary import hparams
+
+        announced = dict(results) | dict.fromkeys(SORTED_BY, 0.0)
+        for summary in hparams(flat, announced):
+            self._writer._get_file_writer().add_summary(summary)
+        for tag, value in results.items():
+            self._writer.add_scalar(tag, value, 0)
 
     def say(self, line: str) -> None:
         """One line on the terminal, above the bar."""
@@ -152,6 +168,16 @@ class Log:
             kept = [r for r in read_records(self.folder) if r["tick"] <= tick]
             lines = "".join(json.dumps(record) + "\n" for record in kept)
             write_file(self._records, lines.encode())
+
+
+def show_numbers(folder: Path, figures: Mapping[str, float]) -> None:
+    """Put numbers into TensorBoard at a run's last tick."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    tick = max((record["tick"] for record in read_records(folder)), default=0)
+    with SummaryWriter(str(folder)) as writer:
+        for tag, value in figures.items():
+            writer.add_scalar(tag, value, tick)
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:

@@ -7,13 +7,16 @@ own source included, so a value means little without that of as many real texts:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from textgan.sentences import Sentences, joined
+
+Number = Callable[[int, Tensor], tuple[Tensor, int]]
+"""Numbers (W,) for the codes (W,) of n-grams of an order, and how many numbers there are."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,19 @@ class Grams:
     kinds: int
 
 
-def grams(sentences: Sentences, largest: int) -> Iterator[Grams]:
+def renumbered(n: int, codes: Tensor) -> tuple[Tensor, int]:
+    """Numbers from 0 in the order of the codes."""
+    known, kind = torch.unique(codes, return_inverse=True)
+    return kind, len(known)
+
+
+def grams(sentences: Sentences, largest: int, number: Number = renumbered) -> Iterator[Grams]:
     """The n-grams of every sentence for n = 1 .. largest.
 
     An n-gram is the (n - 1)-gram before it and a word. Both are numbered anew for each order, so
     the numbers stay small whatever the vocabulary.
     """
-    kind = torch.unique(sentences.words, return_inverse=True)[1]
-    kinds = int(kind.max()) + 1 if len(kind) else 0
+    kind, kinds = number(1, sentences.words)
     words, symbols = kind, kinds
     row = sentences.rows
     place = torch.arange(len(words), device=words.device)  # of the first word of each n-gram
@@ -47,8 +55,7 @@ def grams(sentences: Sentences, largest: int) -> Iterator[Grams]:
         inside = place + n <= end
         place, row, end = place[inside], row[inside], end[inside]
         codes = kind[inside] * symbols + words[place + n - 1]
-        kind = torch.unique(codes, return_inverse=True)[1]
-        kinds = int(kind.max()) + 1 if len(kind) else 0
+        kind, kinds = number(n, codes)
         yield Grams(n, kind, row, kinds)
 
 
@@ -92,6 +99,6 @@ def divergence(a: Grams, b: Grams) -> float:
     p, q = (
         torch.bincount(part.kind, minlength=part.kinds).double() / len(part.kind) for part in (a, b)
     )
-    middle = (p + q) / 2
+    middle = ((p + q) / 2).clamp(min=torch.finfo(p.dtype).tiny)  # some may be in neither
     nats = torch.xlogy(p, p / middle).sum() + torch.xlogy(q, q / middle).sum()
     return float(nats) / 2 / float(torch.tensor(2.0, dtype=torch.float64).log())

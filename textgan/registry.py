@@ -132,14 +132,16 @@ def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any
 
 
 def _model(part: type) -> type[pydantic.BaseModel]:
-    annotations = typing.get_type_hints(inspect.unwrap(part).__init__, include_extras=True)
+    # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
+    has_fields = dataclasses.is_dataclass(part)
+    where = part if has_fields else inspect.unwrap(part).__init__
+    annotations = typing.get_type_hints(where, include_extras=True)
     defaults: dict[str, Any] = {
         name: parameter.default
         for name, parameter in inspect.signature(part).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    if dataclasses.is_dataclass(part):  # its __init__ has no Annotated, and factories for lists
-        annotations = typing.get_type_hints(part, include_extras=True)
+    if has_fields:  # lists have factories for defaults
         for field in dataclasses.fields(part):
             if field.init and field.default_factory is not dataclasses.MISSING:
                 defaults[field.name] = field.default_factory()

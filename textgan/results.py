@@ -25,7 +25,7 @@ from textgan.likelihoods import nll_per_token, uniform_nll
 from textgan.log import Log, read_records
 from textgan.monitor import labels_like, measure, ngram_divergences, sample_warnings
 from textgan.run import Run
-from textgan.sampling import categorical, greedy, seeded, without
+from textgan.sampling import OTHER, categorical, greedy, seeded, without
 from textgan.text import Text
 
 COLUMNS = {
@@ -87,7 +87,7 @@ class Results:
         return "\n".join([table, note, *(f"warning: {text}" for text in self.warnings)])
 
 
-def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0) -> Results:
+def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) -> Results:
     """The table of a run as it stands: oracle, random, best MLE epoch, and the trained generator.
 
     Raises UserError where there is no checkpoint yet.
@@ -101,7 +101,7 @@ def evaluate_run(run: Run, *, samples: int, seed: int, temperature: float = 1.0)
             run.corpus,
             run.oracle,
             samples=samples,
-            seed=seed,
+            seed=OTHER + seed,  # with the corpus's seed it would be the training text
             resamplings=limits.bootstrap,
             ngrams=limits.ngrams,
         )
@@ -160,7 +160,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
         log.say("finished before; nothing is left to do")
         return done
     limits = run.config.evaluation
-    results = evaluate_run(run, samples=limits.final_samples, seed=run.config.seed)
+    results = final_table(run, samples=limits.final_samples, seed=run.config.seed)
     results = replace(results, alarms=tuple(alarms))
     generator = run.load_generator()
     lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0, allow_unknown=True)

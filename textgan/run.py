@@ -78,6 +78,18 @@ class Run:
         return sha.hexdigest()
 
     @property
+    def method(self) -> str:
+        """The objective's name, without the file that it may be in."""
+        return self.config.objective.name.rpartition(":")[2]
+
+    @property
+    def recipe(self) -> str:
+        """All settings but the seed and what decides nothing: runs that share it are seeds of one
+        experiment."""
+        decides_nothing = {"seed", "device", "checkpoint_seconds"}
+        return json.dumps(self.config.model_dump(exclude=decides_nothing), sort_keys=True)
+
+    @property
     def oracle_entropy(self) -> float | None:
         """Nats per token that the oracle's own texts cost it: the floor of NLL_oracle."""
         return None if self.oracle is None else float(self.corpus.facts["oracle_entropy"])

@@ -29,6 +29,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+OTHER = 2**40  # added to a seed that others may share: what is drawn then is none of theirs
+
+
 class Steps(Protocol):
     """What `advance` needs of a generator."""
 

@@ -30,14 +30,11 @@ class Sentences:
     @staticmethod
     def of(text: Text, eos: int | None) -> Sentences:
         """The words of a text, without its padding and without the end token, which is no word."""
-        sizes, mask = text.sizes, text.mask
+        mask = text.mask
         if eos is not None:
-            rows = torch.arange(len(text), device=text.tokens.device)
-            last = (sizes - 1).clamp(min=0)
-            ended = (text.tokens[rows, last] == eos) & (sizes > 0)
-            sizes = sizes - ended.long()
-            mask = torch.arange(text.tokens.shape[1], device=sizes.device) < sizes.unsqueeze(1)
-        return Sentences(text.tokens[mask], sizes)
+            last = torch.arange(mask.shape[1], device=mask.device) == text.sizes.unsqueeze(1) - 1
+            mask = mask & ~(last & (text.tokens == eos))
+        return Sentences(text.tokens[mask], mask.sum(1))
 
     def __len__(self) -> int:
         return self.sizes.shape[0]

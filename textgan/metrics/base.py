@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -24,7 +24,7 @@ from textgan.generators.base import AutoregressiveGenerator
 from textgan.intervals import (
     Estimate,
     Floats,
-    over_halves,
+    over_subsets,
     percentiles,
     resampled_ratio,
     spread,
@@ -102,7 +102,7 @@ class Material:
     hypotheses of every row of real text; None where there are none.
     known: what the generator was trained on, None where that is not known.
     models: None where there is only text.
-    resamplings: of a bootstrap; halves: of a set, see `intervals`; 0 for no intervals.
+    resamplings: of a bootstrap; subsets: of a set, see `intervals`; 0 for no intervals.
     memory: what metrics of one evaluation share, such as trained networks; see `remember`.
     """
 
@@ -121,7 +121,7 @@ class Material:
     models: Models | None = None
     seed: int = 0
     resamplings: int = 1000
-    halves: int = 40
+    subsets: int = 40
     quiet: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     memory: dict[Hashable, Any] = field(default_factory=dict)
@@ -163,10 +163,19 @@ class Material:
         self, value: float, statistic: Callable[[Tensor], float], n: int
     ) -> tuple[Estimate, Floats]:
         """A number of a set of n texts; `statistic` gives it of those at some indices."""
-        if not self.halves or n < 4:
-            return Estimate(value), np.empty(0)
-        replicates = over_halves(value, statistic, n, self.halves, self.seed)
-        return spread(value, replicates), replicates
+        return self.of_sets([value], lambda some: [statistic(some)], n)[0]
+
+    def of_sets(
+        self, values: Sequence[float], statistic: Callable[[Tensor], Sequence[float]], n: int
+    ) -> list[tuple[Estimate, Floats]]:
+        """Several numbers of a set of n texts that are computed together."""
+        if not self.subsets or n < 4:
+            return [(Estimate(value), np.empty(0)) for value in values]
+        found = over_subsets(values, statistic, n, self.subsets, self.seed)
+        return [
+            (spread(value, replicates), replicates)
+            for value, replicates in zip(values, found.T, strict=True)
+        ]
 
 
 class Metric(ABC):

@@ -29,6 +29,7 @@ from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
 from textgan.objectives.base import Objective
 from textgan.rollout import rollout_values
+from textgan.sentences import Sentences
 from textgan.text import Text
 
 
@@ -56,7 +57,7 @@ class PGBLEU(Objective, name="pg_bleu"):
     def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        self.references = References(train, generator.space.eos, self.order)
+        self.references = References(Sentences.of(train, generator.space.eos), self.order)
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
@@ -74,7 +75,8 @@ class PGBLEU(Objective, name="pg_bleu"):
         assert isinstance(generator, AutoregressiveGenerator) and references is not None
 
         def reward(text: Text, origin: Tensor) -> Tensor:
-            return references.score(text).to(generator.embedding.weight)
+            scores = references.score(Sentences.of(text, generator.space.eos))
+            return scores[:, -1].to(generator.embedding.weight)
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask

@@ -1,0 +1,74 @@
+"""Languages whose entropy is known, and materials to judge texts of them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textgan.metrics.base import Material
+from textgan.metrics.networks import LanguageModelSettings
+from textgan.sentences import Sentences, Words
+
+TINY: dict[str, Any] = {"embedding": 8, "hidden": 16, "dropout": 0.0, "lr": 1e-2, "longest": 24}
+TINY_MODEL = LanguageModelSettings(**TINY)
+
+
+def numbered(sentences: list[list[int]]) -> Sentences:
+    """Sentences of words that are numbers already."""
+    flat = [word for sentence in sentences for word in sentence]
+    return Sentences(torch.tensor(flat).long(), torch.tensor([len(s) for s in sentences]).long())
+
+
+def written(transitions: Tensor, first: Tensor, n: int, seed: int) -> Sentences:
+    """n sentences of a Markov chain: transitions (K, K + 1), the last column ends the sentence, as
+    in first (K + 1,)."""
+    random = torch.Generator().manual_seed(seed)
+    sentences = []
+    for _ in range(n):
+        sentence: list[int] = []
+        chances = first
+        while True:
+            word = int(torch.multinomial(chances, 1, generator=random))
+            if word == len(transitions):
+                break
+            sentence.append(word)
+            chances = transitions[word]
+        sentences.append(sentence)
+    return numbered(sentences)
+
+
+def true_nats(sentences: Sentences, transitions: Tensor, first: Tensor) -> float:
+    """What sentences cost under the chain that wrote them, in nats per word, ends included."""
+    end = len(transitions)
+    total = 0.0
+    for sentence in sentences.tolist():
+        chances = first
+        for word in [*sentence, end]:
+            total -= float(chances[word].log())
+            chances = transitions[word] if word != end else first
+    return total / float((sentences.sizes + 1).sum())
+
+
+def material(
+    hypotheses: Sentences,
+    real: Sentences,
+    train: Sentences | None = None,
+    words: Words | None = None,
+    **told: Any,
+) -> Material:
+    """Everything is judged and compared as it is."""
+    return Material(
+        **{
+            "words": words or Words(),
+            "tokenizer": "whitespace",
+            "hypotheses": hypotheses,
+            "lines": [],
+            "references": real,
+            "alone": hypotheses,
+            "paired": hypotheses,
+            "real": real,
+            "train": train,
+            "resamplings": 100,
+            **told,
+        }
+    )

@@ -1,0 +1,270 @@
+import importlib.util
+import json
+import pickle
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from vectors import material_of
+
+from textgan import encoders
+from textgan.encoders import LanguageModelEncoder, TransformerEncoder, encoded, find_encoder
+from textgan.errors import UserError
+from textgan.metrics.base import Material, Unavailable
+from textgan.metrics.embedding import Frechet, Mauve
+from textgan.metrics.networks import LanguageModelSettings, encode, real_language_model
+from textgan.sentences import Sentences, Words
+
+WORDS = ["a", "man", "rides", "the", "wave", "on", "red", "board"]
+LINES = ["a man rides the wave", "", "the man", "a red board on the wave on the board", "board"]
+
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
+)
+
+
+def sentences_of(lines: Iterable[str]) -> tuple[Words, Sentences]:
+    words = Words()
+    return words, words.encode(line.split() for line in lines)
+
+
+def material_with(lines: list[str], **more: Any) -> Material:
+    words, all_of_them = sentences_of(lines)
+    common = material_of(torch.zeros(1, 1), torch.zeros(1, 1))
+    return replace(common, words=words, paired=all_of_them, real=all_of_them, memory={}, **more)
+
+
+# a transformer in a folder
+
+
+def tiny(folder: Path, seed: int = 0, frame: bool = True, pads: bool = True) -> Path:
+    """A BERT with random weights; frame: sentences get a first and a last token."""
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    cut = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    cut.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    if frame:
+        cut.post_processor = tokenizers.processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+    names = {"pad_token": "[PAD]"} if pads else {"eos_token": "[SEP]"}
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=cut, unk_token="[UNK]", **names
+    ).save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary), hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=12,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def by_hand(folder: Path, line: str) -> Tensor:
+    """The mean of the last states of one line, read alone."""
+    import transformers
+
+    network = transformers.BertModel.from_pretrained(folder).eval()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    ids = [vocabulary.index(word) if word in vocabulary else 1 for word in line.split()]
+    with torch.no_grad():
+        states = network(torch.tensor([[2, *ids, 3][:12]])).last_hidden_state
+    return torch.as_tensor(states)[0].mean(0).double()
+
+
+@needs_transformers
+def test_vectors_are_means_of_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny(tmp_path / "tiny")
+    lines = [*LINES, "words unknown to it", "\ud800 man"]
+    words, sentences = sentences_of(lines)
+    found = TransformerEncoder(folder, words).encode(sentences)
+    assert found.shape == (7, 8)
+    assert found.dtype == torch.float64
+    expected = torch.stack([by_hand(folder, line) for line in lines])
+    assert torch.allclose(found, expected, atol=1e-6)
+    # whatever stands beside it
+    monkeypatch.setattr(encoders, "AT_ONCE", 2)
+    assert torch.allclose(found, TransformerEncoder(folder, words).encode(sentences), atol=1e-6)
+
+
+@needs_transformers
+def test_long_sentences_are_cut(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "tiny", frame=False)
+    words, sentences = sentences_of([" ".join(["man"] * 12), " ".join(["man"] * 12 + ["a"] * 900)])
+    found = TransformerEncoder(folder, words).encode(sentences)
+    assert torch.allclose(found[0], found[1])
+
+
+@needs_transformers
+@pytest.mark.parametrize("pads", [True, False])
+def test_an_empty_line_with_nothing_to_read(tmp_path: Path, pads: bool) -> None:
+    words, sentences = sentences_of(LINES)
+    encoder = TransformerEncoder(tiny(tmp_path / "tiny", frame=False, pads=pads), words)
+    found = encoder.encode(sentences)
+    assert not found[1].any()
+    assert found[[0, 2, 3, 4]].any(1).all()
+    assert not encoder.encode(sentences[torch.tensor([1, 1])]).any()
+    alone = torch.cat([encoder.encode(sentences[torch.tensor([i])]) for i in range(5)])
+    assert torch.allclose(found, alone, atol=1e-6)
+
+
+@needs_transformers
+def test_name_says_which_weights(tmp_path: Path) -> None:
+    words = Words()
+    one, other = tiny(tmp_path / "tiny"), tiny(tmp_path / "there" / "tiny", seed=1)
+    first, second = (TransformerEncoder(folder, words).name for folder in (one, other))
+    assert first.startswith("tiny-mean-")
+    assert first != second
+    shutil.copytree(one, tmp_path / "copy" / "tiny")
+    (tmp_path / "copy" / "tiny" / "README.md").write_text("about it")
+    assert TransformerEncoder(tmp_path / "copy" / "tiny", words).name == first
+
+
+@needs_transformers
+def test_loading_leaves_no_trace(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import transformers
+
+    folder = without_pooler(tiny(tmp_path / "tiny"))  # what lacks is drawn at random
+    logging = transformers.utils.logging
+    logging.set_verbosity_warning()  # the default
+    before = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
+    capfd.readouterr()
+    TransformerEncoder(folder, Words())
+    now = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
+    assert torch.equal(before[0], now[0])
+    assert before[1:] == now[1:]
+    assert capfd.readouterr() == ("", "")
+
+
+def without_pooler(folder: Path) -> Path:
+    """The same model as one that was trained without what only classifiers read."""
+    import safetensors.torch
+
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if "pooler" not in name}
+    assert len(kept) < len(weights)
+    safetensors.torch.save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+class Bomb:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@needs_transformers
+def test_nothing_in_the_folder_is_executed(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "tiny")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(UserError, match=r"tiny' is not a folder of a sentence encoder .*safetens"):
+        TransformerEncoder(folder, Words())
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "mine",
+        "auto_map": dict.fromkeys(("AutoConfig", "AutoModel"), "mine.Mine"),
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "mine.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
+    with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
+        TransformerEncoder(folder, Words())
+    assert not (tmp_path / "exploded").exists()
+
+
+@needs_transformers
+def test_folders_without_a_model(tmp_path: Path) -> None:
+    import safetensors.torch
+
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
+        TransformerEncoder(tmp_path / "empty", Words())
+    folder = tiny(tmp_path / "tiny")
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
+        TransformerEncoder(folder, Words())
+    path.write_bytes(whole)
+    weights = safetensors.torch.load_file(path)
+    kept = {name: weight for name, weight in weights.items() if "layer.1" not in name}
+    safetensors.torch.save_file(kept, path, {"format": "pt"})
+    with pytest.raises(UserError, match=r"there are no weights for encoder\.layer\.1"):
+        TransformerEncoder(folder, Words())
+    path.write_bytes(whole)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        (folder / name).unlink(missing_ok=True)
+    with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
+        TransformerEncoder(folder, Words())
+
+
+@needs_transformers
+def test_metrics_over_a_folder(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "tiny")
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.randint(len(WORDS), (120, 6), generator=random).tolist()
+    material = material_with([" ".join(WORDS[i] for i in row) for row in drawn])
+    scores = Frechet(encoder=f"hf:{folder}").measure(material)
+    assert scores["frechet"].estimate.value == pytest.approx(0, abs=1e-9)
+    assert "|enc:tiny-mean-" in scores["frechet"].signature
+    assert Mauve(encoder=f"hf:{folder}").measure(material)["mauve"].estimate.value > 0.999
+
+
+def test_without_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match=r"needs transformers: pip install 'textgan\[hf\]'"):
+        TransformerEncoder(tmp_path, Words())
+    with pytest.raises(UserError, match="there is no folder"):
+        TransformerEncoder(tmp_path / "nowhere", Words())
+
+
+# a language model of the training text
+
+
+def test_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = LanguageModelSettings(embedding=4, hidden=6, sentences=60, reads=60, longest=8)
+    monkeypatch.setattr(
+        encoders, "real_language_model", lambda material: real_language_model(material, told)
+    )
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.randint(len(WORDS), (80, 4), generator=random).tolist()
+    lines = [" ".join(WORDS[i] for i in row) for row in drawn]
+    material = material_with(lines)
+    material = replace(material, train=material.paired)
+    encoder = find_encoder("lm", material)
+    assert isinstance(encoder, LanguageModelEncoder)
+    assert encoder is find_encoder("lm", material)
+    assert encoder.name.startswith("lstm6-mean@train:60-")
+    vectors = encoded(encoder, material.paired, material)
+    assert vectors.shape == (80, 6)
+    assert vectors.dtype == torch.float64
+    assert torch.equal(vectors, encode(real_language_model(material, told), material.paired))
+    assert vectors is encoded(encoder, material.paired[:], material)
+    # the name is that of the text, whatever numbers its words have
+    words = Words()
+    words.encode([["other", "words", "first"]])
+    same = words.encode(line.split() for line in lines)
+    again = replace(material, words=words, train=same, paired=same, memory={})
+    assert find_encoder("lm", again).name == encoder.name
+    fewer = replace(material, train=material.paired[:70], memory={})
+    assert find_encoder("lm", fewer).name != encoder.name
+    backwards = material.paired[torch.arange(80).flip(0)]  # as many of the same sizes
+    other = replace(material, train=backwards, memory={})
+    assert find_encoder("lm", other).name != encoder.name
+
+
+def test_language_model_needs_text() -> None:
+    with pytest.raises(Unavailable, match="--train"):
+        find_encoder("lm", material_with(LINES))

@@ -1,0 +1,195 @@
+"""Intervals hold what they promise, on data of which the truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from textgan.intervals import (
+    NORMAL_95,
+    STUDENT_95,
+    Estimate,
+    bootstrap,
+    over_seeds,
+    over_subsets,
+    percentiles,
+    resampled_ratio,
+    resamples,
+    spread,
+    student_95,
+    subsets,
+)
+
+Array = np.ndarray
+
+
+def student_quantile(degrees: int) -> float:
+    """Where 2.5 % of the distribution lie above, by integrating its density."""
+    constant = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)
+    constant -= math.log(degrees * math.pi) / 2
+
+    def inside(width: float) -> float:
+        """Between 0 and width; substituting t = sqrt(degrees) tan(x) makes it cos(x)^(degrees-1)"""
+        angle = math.atan(width / math.sqrt(degrees))
+        x = np.linspace(0, angle, 20_001)
+        density = np.cos(x) ** (degrees - 1)
+        area = (density[0] + density[-1] + 4 * density[1::2].sum() + 2 * density[2:-1:2].sum()) / 3
+        return float(area * angle / 20_000 * math.exp(constant) * math.sqrt(degrees))
+
+    low, high = 0.0, 20.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if inside(middle) < 0.475 else (low, middle)
+    return low
+
+
+def test_the_table_of_students_t() -> None:
+    for degrees in range(1, len(STUDENT_95) + 1):
+        assert STUDENT_95[degrees - 1] == pytest.approx(student_quantile(degrees), abs=6e-5)
+        assert student_95(degrees) == STUDENT_95[degrees - 1]
+
+
+def test_beyond_the_table() -> None:
+    assert len(STUDENT_95) == 20
+    for degrees in (21, 22, 25, 30, 50, 100, 1000):
+        assert student_95(degrees) == pytest.approx(student_quantile(degrees), abs=5e-4)
+    assert student_95(10**9) == pytest.approx(NORMAL_95, abs=1e-6)
+    assert all(student_95(n) > student_95(n + 1) for n in range(1, 60))
+
+
+def covers(estimate: Estimate, truth: float) -> bool:
+    assert estimate.low is not None and estimate.high is not None
+    return estimate.low <= truth <= estimate.high
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 30])
+def test_19_of_20_intervals_over_seeds_hold_the_truth(seeds: int) -> None:
+    drawn = np.random.default_rng(seeds).normal(3.0, 2.0, size=(2000, seeds))
+    held = np.mean([covers(over_seeds(row.tolist()), 3.0) for row in drawn])
+    assert abs(held - 0.95) < 0.015  # three standard deviations
+
+
+def test_over_seeds_by_hand() -> None:
+    found = over_seeds([1.0, 2.0, 3.0])
+    half = 4.3027 / math.sqrt(3)
+    assert (found.value, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half))
+    assert over_seeds([7.0]) == Estimate(7.0)
+    with pytest.raises(ValueError, match="no seeds"):
+        over_seeds([])
+
+
+def sentences(random: np.random.Generator, n: int) -> tuple[Array, Array]:
+    """Costs and sizes of sentences of 0 to 19 tokens that cost 2 on average: longer ones more."""
+    sizes = random.integers(0, 20, size=n).astype(float)
+    costs = sizes * (1 + sizes / 13) + random.normal(0, 2, size=n) * np.sqrt(sizes)
+    return costs, sizes
+
+
+def test_19_of_20_bootstrap_intervals_hold_the_truth() -> None:
+    random = np.random.default_rng(0)
+    truth = sum(s * (1 + s / 13) for s in range(20)) / sum(range(20))  # 2
+    found = [bootstrap(*sentences(random, 100), 150, seed) for seed in range(400)]
+    assert abs(np.mean([covers(estimate, truth) for estimate in found]) - 0.94) < 0.025
+    widths = [estimate.high - estimate.low for estimate in found if estimate.low and estimate.high]
+    assert len(widths) == 400
+    right = np.std([estimate.value for estimate in found]) * 2 * NORMAL_95
+    assert np.mean(widths) / right == pytest.approx(1, abs=0.07)
+
+
+def test_a_bootstrap_is_the_ratio_of_what_it_drew() -> None:
+    totals, counts = np.array([1.0, 5.0, 2.0]), np.array([1.0, 2.0, 4.0])
+    drawn = list(resamples(3, 50, seed=4))
+    right = [totals[rows].sum() / counts[rows].sum() for rows in drawn]
+    found = resampled_ratio(totals, counts, 50, seed=4)
+    assert found.tolist() == right
+    assert bootstrap(totals, counts, 50, seed=4) == percentiles(8 / 7, found)
+    assert bootstrap(totals, counts, 0) == Estimate(8 / 7)
+    assert len({tuple(rows) for rows in drawn}) > 10
+    assert not np.array_equal(found, resampled_ratio(totals, counts, 50, seed=5))
+
+
+def test_sentences_that_count_nothing_change_nothing() -> None:
+    totals, counts = np.array([3.0, 4.0]), np.array([1.0, 2.0])
+    more = np.array([0.0, 0.0, 3.0, 0.0, 4.0]), np.array([0.0, 0.0, 1.0, 0.0, 2.0])
+    assert bootstrap(*more, 100) == bootstrap(totals, counts, 100)
+    # one of many: a resampling would often miss it, and there is no ratio of nothing
+    alone = np.zeros(50)
+    alone[7] = 2.0
+    assert bootstrap(alone * 3, alone, 100) == Estimate(3.0, 3.0, 3.0)
+    for none in (np.zeros(3), np.zeros(0)):
+        with pytest.raises(ValueError, match="no sentences to estimate anything from"):
+            bootstrap(none, none, 10)
+
+
+def test_two_runs_on_the_same_sentences_differ_by_a_narrow_interval() -> None:
+    random = np.random.default_rng(0)
+    sizes = np.ones(400)
+    hard = random.normal(5, 2, size=400)  # some sentences are hard for both
+    one, other = (hard + random.normal(gap, 0.2, size=400) for gap in (0, 0.1))
+    first, second = (resampled_ratio(costs, sizes, 1000, seed=1) for costs in (one, other))
+    paired = percentiles(float(other.mean() - one.mean()), second - first)
+    strangers = second - resampled_ratio(one, sizes, 1000, seed=2)
+    assert paired.low is not None and paired.high is not None
+    assert 0 < paired.low < 0.1 < paired.high
+    right = 2 * NORMAL_95 * (other - one).std() / 20
+    assert paired.high - paired.low == pytest.approx(right, rel=0.1)
+    assert np.std(strangers) > 7 * np.std(second - first)
+
+
+@pytest.mark.parametrize("n", [4, 9, 10, 19, 55, 200])
+def test_subsets_leave_out_a_tenth(n: int) -> None:
+    found = subsets(n, 30, seed=1)
+    assert len(found) == 30
+    assert {len(rows) for rows in found} == {n - max(1, n // 10)}
+    for rows in found:
+        assert torch.equal(rows, torch.unique(rows))  # in order, none twice
+        assert rows.min() >= 0 and rows.max() < n
+    assert len(set(torch.cat(found).tolist())) == n
+    assert all(map(torch.equal, found, subsets(n, 30, seed=1)))
+    assert not all(map(torch.equal, found, subsets(n, 30, seed=2)))
+
+
+@pytest.mark.parametrize("n", [4, 30, 205])
+def test_a_mean_spreads_over_subsets_as_it_should(n: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(n).normal(size=n))
+    ones = torch.ones(n, dtype=torch.float64)
+    found = over_subsets(
+        [7.0, 1.0, -1.0],
+        lambda rows: [float(of[rows].mean()) for of in (values, ones, -2 * values)],
+        n,
+        3000,
+    )
+    assert found.shape == (3000, 3)
+    right = float(values.std()) / math.sqrt(n)  # of a mean of n
+    assert found.std(axis=0, ddof=1) == pytest.approx([right, 0, 2 * right], rel=0.05)
+    assert found.mean(0) == pytest.approx([7, 1, -1])
+    assert found[:, 0] - 7 == pytest.approx((found[:, 2] + 1) / -2)  # of the same subsets
+
+
+def test_intervals_over_subsets_hold_the_truth() -> None:
+    """How many are different among 300 draws out of 1,000. Such a number, which hangs on pairs, is
+    the worst there is: the interval is up to the square root of 2 too wide."""
+    random = np.random.default_rng(0)
+    truth = 1000 * (1 - (1 - 1 / 1000) ** 300)
+    held, widths, values = [], [], []
+    for seed in range(150):
+        drawn = torch.from_numpy(random.integers(1000, size=300))
+
+        def different(rows: torch.Tensor, drawn: torch.Tensor = drawn) -> list[float]:
+            return [300 * len(torch.unique(drawn[rows])) / len(rows)]
+
+        value = different(torch.arange(300))[0]
+        estimate = spread(value, over_subsets([value], different, 300, 40, seed)[:, 0])
+        assert estimate.low is not None and estimate.high is not None
+        held.append(covers(estimate, truth))
+        widths.append(estimate.high - estimate.low)
+        values.append(value)
+    assert np.mean(held) > 0.95
+    assert 1 < np.mean(widths) / (2 * NORMAL_95 * np.std(values)) < 1.45
+
+
+def test_an_estimate_as_text() -> None:
+    assert str(Estimate(1 / 3)) == "0.333"
+    assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert Estimate(0.5).to_dict() == {"value": 0.5, "low": None, "high": None}

@@ -1,0 +1,264 @@
+"""How texts are laid out so that rows compare: sizes, sides, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from toys import TOY, TOY_TEXT, toy_text
+
+import textgan
+from textgan.corpus import UNKNOWN, UNKNOWN_WORD
+from textgan.errors import UserError
+from textgan.materials import MOST_CHARACTERS, Layout, Told, lay_out_files, lay_out_run
+from textgan.metrics.base import Material
+from textgan.run import open_run
+from textgan.sentences import Sentences
+
+TOLD = Told()
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(line + "\n" for line in lines), "utf-8")
+    return path
+
+
+def texts(material: Material, sentences: Sentences) -> list[str]:
+    return [" ".join(words) for words in material.words.decode(sentences)]
+
+
+def numbered(word: str, n: int) -> list[str]:
+    return [f"{word} number {i}" for i in range(n)]
+
+
+def real_row(layout: Layout) -> Material:
+    assert layout.real is not None
+    return layout.rows[layout.real]
+
+
+def test_files_alone_are_compared_with_halves_of_the_references(tmp_path: Path) -> None:
+    samples = write(tmp_path / "samples.txt", numbered("sample", 30))
+    references = write(tmp_path / "test.txt", numbered("real", 41))
+    layout = lay_out_files([samples], references, TOLD, split="whitespace")
+    assert list(layout.rows) == ["real (half of the references)", "samples.txt"]
+    real, judged = layout.rows.values()
+    assert texts(judged, judged.hypotheses) == numbered("sample", 30)
+    assert texts(judged, judged.references) == numbered("real", 41)
+    # no real sentence on both sides, and as many judged as real ones in every row
+    assert real.own is not None
+    assert texts(real, real.hypotheses) == [f"real number {i}" for i in real.own.tolist()]
+    assert not set(texts(real, real.paired)) & set(texts(real, real.real))
+    assert {len(row.paired) for row in (real, judged)} == {20}
+    assert len(judged.real) == 20
+    assert texts(real, real.real) == texts(judged, judged.real)
+    assert len(real.alone) == len(judged.alone) == 30
+    assert judged.train is None and judged.known is None and real.train is None
+    assert layout.facts["paired"] == 20 and layout.facts["alone"] == 30
+
+
+def test_networks_never_train_on_a_row_of_real_text(tmp_path: Path) -> None:
+    samples = write(tmp_path / "samples.txt", numbered("sample", 30))
+    references = write(tmp_path / "test.txt", numbered("real", 25))
+    train = write(tmp_path / "train.txt", numbered("train", 44))
+    layout = lay_out_files([samples], references, TOLD, train=train, split="whitespace")
+    real, judged = layout.rows.values()
+    assert layout.real == "real (training text)"
+    assert real.train is not None and judged.known is not None and real.known is not None
+    assert len(real.hypotheses) == 22 and len(real.train) == 22
+    assert not set(texts(real, real.hypotheses)) & set(texts(real, real.train))
+    assert texts(real, real.train) == texts(judged, judged.train or real.train)
+    assert texts(judged, judged.known) == numbered("train", 44)
+    assert texts(real, real.known) == texts(real, real.train)
+    assert texts(judged, judged.real) != texts(judged, judged.references)  # 22 of them
+    assert len(judged.real) == len(judged.paired) == len(real.paired) == 22
+    assert real.own is None
+
+
+def test_other_real_text_leaves_all_of_the_training_text_to_networks(tmp_path: Path) -> None:
+    files = {
+        name: write(tmp_path / f"{name}.txt", numbered(name, n))
+        for name, n in (("a", 12), ("b", 9), ("test", 30), ("train", 40), ("valid", 20))
+    }
+    layout = lay_out_files(
+        [files["a"], files["b"]], files["test"], TOLD,
+        train=files["train"], real=files["valid"], split="whitespace",
+    )  # fmt: skip
+    real, a, b = layout.rows.values()
+    assert list(layout.rows) == ["real (other text)", "a.txt", "b.txt"]
+    assert real.train is not None and real.known is not None
+    assert len(real.train) == len(real.known) == 40
+    assert texts(real, real.hypotheses) == numbered("valid", 20)
+    # the smallest row decides: all rows have as many
+    assert {len(row.alone) for row in (real, a, b)} == {9}
+    assert {len(row.paired) for row in (real, a, b)} == {9}
+    assert len(a.hypotheses) == 12
+    assert a.memory is b.memory is real.memory
+
+
+def test_a_size_takes_fewer(tmp_path: Path) -> None:
+    samples = write(tmp_path / "samples.txt", numbered("sample", 30))
+    references = write(tmp_path / "test.txt", numbered("real", 40))
+    layout = lay_out_files([samples], references, replace(TOLD, size=7), split="char")
+    judged = layout.rows["samples.txt"]
+    assert len(judged.alone) == len(judged.paired) == len(judged.real) == 7
+    assert len(judged.hypotheses) == 30
+    # drawn over the whole file, not its beginning, and by the seed
+    again = lay_out_files([samples], references, replace(TOLD, size=7, seed=1), split="char")
+    other = again.rows["samples.txt"]
+    assert texts(judged, judged.alone) != texts(other, other.alone)
+
+
+def test_the_words_of_real_text_have_the_same_numbers_whatever_is_judged(tmp_path: Path) -> None:
+    references = write(tmp_path / "test.txt", numbered("real", 10))
+    train = write(tmp_path / "train.txt", numbered("train", 10))
+    digests = set()
+    for word in ("one", "two"):
+        samples = write(tmp_path / f"{word}.txt", numbered(word, 5))
+        layout = lay_out_files([samples], references, TOLD, train=train)
+        row = real_row(layout)
+        assert row.train is not None
+        digests.add((row.train.digest(), row.references.digest()))
+    assert len(digests) == 1
+
+
+def test_empty_lines_are_kept_where_they_are_judged_and_counted(tmp_path: Path) -> None:
+    samples = write(tmp_path / "samples.txt", ["a b", "", "  ", "c"])
+    references = write(tmp_path / "test.txt", ["a b", "", "b c", "c d", "d e"])
+    layout = lay_out_files([samples], references, TOLD)
+    judged = layout.rows["samples.txt"]
+    assert judged.hypotheses.sizes.tolist() == [2, 0, 0, 1]
+    assert len(judged.references) == 4
+    assert layout.facts["texts"]["samples.txt"]["empty"] == 2
+    assert layout.facts["references"]["empty"] == 1
+    assert layout.warnings == ["samples.txt: 2 of 4 lines are empty; they score 0"]
+
+
+def test_what_says_nothing_is_warned_of(tmp_path: Path) -> None:
+    lines = numbered("real", 10)
+    references = write(tmp_path / "test.txt", lines)
+    same = write(tmp_path / "same.txt", lines)
+    mostly = write(tmp_path / "mostly.txt", [*lines[:6], "x", "y"])
+    layout = lay_out_files([same, mostly], references, TOLD)
+    assert layout.warnings == [
+        "same.txt: these are the references themselves, so nothing is measured",
+        "mostly.txt: 6 of 8 texts stand word for word in the references",
+    ]
+
+
+def test_one_sentence_and_one_reference_are_laid_out(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.txt", ["a"])
+    layout = lay_out_files([one], one, TOLD)
+    assert layout.real is None
+    assert len(layout.rows["one.txt"].paired) == 1
+
+
+def test_aligned_references_are_kept_as_lines(tmp_path: Path) -> None:
+    samples = write(tmp_path / "samples.txt", ["a b", "c"])
+    answers = write(tmp_path / "answers.txt", ["A b", ""])
+    judged = lay_out_files([samples], None, TOLD, aligned=[answers]).rows["samples.txt"]
+    assert judged.aligned == [["A b", ""]]
+    assert judged.lines == ["a b", "c"]
+    with pytest.raises(UserError, match=r"one reference for each text"):
+        lay_out_files([samples], None, TOLD, aligned=[write(tmp_path / "few.txt", ["a"])])
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "samples.txt", ["a b"])
+    files = [tmp_path / folder / "samples.txt" for folder in ("a", "b")]
+    layout = lay_out_files(files, write(tmp_path / "test.txt", numbered("real", 9)), TOLD)
+    assert list(layout.judged) == [str(file) for file in files]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "samples = '{}' is empty; give one sentence a line"),
+        (b"\n \n", "samples = '{}' is empty; give one sentence a line"),
+        (b"a\n\xff\xfe b\n", "samples = '{}' is not UTF-8 in line 2"),
+        (b"a\0b", "samples = '{}' is binary"),
+        (b"a\n" + b"b" * 10_000_000, "samples = '{}': line 2 has 10,000,000 characters"),
+        (None, "samples = '{}': there is no such file"),
+    ],
+)
+def test_files_that_cannot_be_texts_are_refused(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "samples.txt"
+    if content is not None:
+        path.write_bytes(content)
+    references = write(tmp_path / "test.txt", ["a"])
+    with pytest.raises(UserError) as refused:
+        lay_out_files([path], references, TOLD)
+    assert str(refused.value).startswith(said.format(path))
+    with pytest.raises(UserError, match="--references"):
+        lay_out_files([references], path, TOLD)
+    assert MOST_CHARACTERS < 10_000_000
+
+
+def test_references_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give --references FILE"):
+        lay_out_files([write(tmp_path / "samples.txt", ["a"])], None, TOLD)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An oracle's run, and one on text of which some words are unknown."""
+    home = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        textgan.train("seqgan", out=home / "oracle", quiet=True, **TOY)
+        file = toy_text(home)
+        told = TOY_TEXT | {"data.vocabulary": 7, "data.test": 0.3}
+        textgan.train("seqgan", data=file, out=home / "text", quiet=True, **told)
+    return {"oracle": home / "oracle", "text": home / "text"}
+
+
+def test_a_run_against_an_oracle_has_fresh_real_text(folders: dict[str, Path]) -> None:
+    run = open_run(folders["oracle"])
+    layout = lay_out_run(run, TOLD, samples=50)
+    assert list(layout.rows) == ["oracle", "MLE, best epoch", "seqgan, last"]
+    oracle, mle, last = layout.rows.values()
+    assert layout.real == "oracle"
+    assert [len(row.hypotheses) for row in layout.rows.values()] == [50, 50, 50]
+    assert {len(row.paired) for row in layout.rows.values()} == {40}  # as many as are held out
+    assert {len(row.alone) for row in layout.rows.values()} == {50}
+    assert oracle.models is not None and oracle.models.generator is run.oracle
+    assert mle.models is not None and last.models is not None
+    assert mle.models.generator is not last.models.generator
+    assert last.lines[0] == " ".join(map(str, last.hypotheses[:1].tolist()[0]))
+    assert torch.equal(last.models.drawn.tokens.flatten(), last.hypotheses.words)
+    assert not set(oracle.lines) & set(run.corpus.decode(run.corpus.train))
+    same_seed = replace(TOLD, seed=run.config.oracle.seed + 1)  # as the training text's
+    fresh = lay_out_run(run, same_seed, samples=50).rows["oracle"]
+    assert not set(fresh.lines) & set(run.corpus.decode(run.corpus.train))
+    again = lay_out_run(run, TOLD, samples=50).rows["seqgan, last"]
+    assert again.hypotheses.digest() == last.hypotheses.digest()
+    cold = lay_out_run(run, TOLD, samples=50, temperature=0.1, with_real=False)
+    assert cold.real is None
+    assert cold.rows["seqgan, last"].hypotheses.digest() != last.hypotheses.digest()
+
+
+def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) -> None:
+    run = open_run(folders["text"])
+    assert run.corpus.vocabulary is not None
+    layout = lay_out_run(run, TOLD, samples=300)
+    real, _, last = layout.rows.values()
+    assert layout.real == "real, held out"
+    assert last.models is not None
+    assert bool((last.models.drawn.tokens == UNKNOWN).any())  # as the generator draws them
+    assert not any(UNKNOWN_WORD in line.split() for line in last.lines)
+    words = [" ".join(words) for words in last.words.decode(last.hypotheses)]
+    assert words == last.lines
+    assert texts(real, real.references) == run.corpus.decode(run.corpus.test)
+    assert texts(real, real.hypotheses) == run.corpus.decode(run.corpus.valid)
+    assert any("of the references' words are <unk>" in warning for warning in layout.warnings)
+
+
+def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
+    run = open_run(folders["text"])
+    layout = lay_out_run(run, TOLD, samples=20, split="char")
+    last = layout.rows["seqgan, last"]
+    assert last.tokenizer == "char"
+    assert texts(last, last.hypotheses) == [" ".join(line.replace(" ", "")) for line in last.lines]

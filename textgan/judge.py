@@ -1,0 +1,192 @@
+"""Judging every row of a layout by every metric, and saying what the numbers warn of."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tqdm import tqdm
+
+from textgan import registry
+from textgan.errors import UserError
+from textgan.evaluation import Evaluation, Scores
+from textgan.materials import Layout
+from textgan.metrics.base import Material, Metric, Score, Unavailable, finite
+from textgan.nearest import nearest
+
+ORDER = (  # of a table's metrics; others, such as one's own, follow by name
+    "likelihood", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "jsd", "ms_jaccard",
+    "distinct", "unique", "novelty", "repetition", "length", "lm_score", "reverse_lm", "frechet",
+    "mauve", "discriminator",
+)  # fmt: skip
+EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence
+
+
+def choose_metrics(
+    wanted: Sequence[str] = ("all",), settings: Mapping[str, Any] | None = None
+) -> list[Metric]:
+    """The metrics of these names, in the order of a table.
+
+    wanted: names, `path/to/file.py:Class`, `quick` for those that train no network, `all`.
+    settings: of metrics by dotted key, such as {"bleu.largest": 4}; those of metrics that are not
+    wanted are refused. Raises UserError.
+    """
+    known = registry.names("metric")
+    names: list[str] = []
+    for name in wanted:
+        if name in ("all", "quick"):
+            names += [
+                one for one in known if name == "all" or not registry.find("metric", one).trains
+            ]
+        elif name in known or ".py:" in name:
+            names.append(name)
+        else:
+            groups = ("quick", "all")
+            raise UserError(
+                f"there is no metric called {name!r}{registry.suggest(name, [*known, *groups])}; "
+                f"known: {', '.join(known)}, quick, all, or path/to/file.py:Class"
+            )
+    names = sorted(
+        dict.fromkeys(names), key=lambda one: ORDER.index(one) if one in ORDER else len(ORDER)
+    )
+    told: dict[str, dict[str, Any]] = {}
+    for key, value in (settings or {}).items():
+        metric, _, setting = key.rpartition(".")
+        if metric not in names:
+            raise UserError(
+                f"{key} = {value!r}: no metric called {metric!r} is measured"
+                f"{registry.suggest(metric, names)}; measured: {', '.join(names)}"
+            )
+        told.setdefault(metric, {})[setting] = value
+    built = []
+    for name in names:
+        part = registry.find("metric", name)
+        built.append(part(**registry.check("metric", part, told.get(name, {}), name)))
+    return built
+
+
+def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> Evaluation:
+    """Judge every row by every metric.
+
+    Raises UserError where not a single number can be had.
+    """
+    began = time.monotonic()
+    rows: dict[str, Scores] = {name: {} for name in layout.rows}
+    lacking: dict[str, dict[str, str]] = {}
+    work = [(metric, name) for metric in metrics for name in layout.rows]
+    bar = tqdm(
+        work, disable=True if quiet else None, delay=2, dynamic_ncols=True, leave=False,
+        unit="number", file=sys.stderr,
+    )  # fmt: skip
+    said = began
+    for metric, name in bar:
+        label = metric.name or type(metric).__name__
+        bar.set_description(f"{label} of {name}")
+        started = time.monotonic()
+        try:
+            rows[name] |= finite(metric.measure(layout.rows[name]))
+        except Unavailable as lack:
+            lacking.setdefault(label, {})[name] = str(lack)
+        now = time.monotonic()
+        if bar.disable and not quiet and (now - started > 2 or now - said > 10):
+            said = now
+            print(f"{label} of {name}: {now - started:.1f} s", file=sys.stderr, flush=True)
+    # what real text alone lacks, such as a generator, is no news
+    unavailable = {
+        label: next(why for name, why in of_rows.items() if name != layout.real)
+        for label, of_rows in lacking.items()
+        if any(name != layout.real for name in of_rows)
+    }
+    if not any(rows.values()):
+        name, why = next(iter(unavailable.items()))
+        raise UserError(f"nothing can be measured: {name} {why}")
+    facts = layout.facts | {
+        "metrics": [metric.name or type(metric).__name__ for metric in metrics],
+        "seconds": time.monotonic() - began,
+        "peak_memory_mib": peak_memory(),
+        "examples": {name: examples(row) for name, row in layout.judged.items()},
+    }
+    found = Evaluation(rows, layout.real, unavailable, list(layout.warnings), facts)
+    return replace(found, warnings=[*found.warnings, *warnings_of(found)])
+
+
+def examples(material: Material) -> list[dict[str, Any]]:
+    """The first texts and, where the training text is known, the sentence of it nearest to each."""
+    few = material.hypotheses[:EXAMPLES]
+    lines = material.lines[:EXAMPLES]
+    if material.known is None or not len(material.known):
+        return [{"text": line, "nearest": None, "share": None} for line in lines]
+    index, share = nearest(few, material.known)
+    glue = "" if material.tokenizer == "char" else " "
+    found = [glue.join(words) for words in material.words.decode(material.known[index])]
+    return [
+        {"text": line, "nearest": near, "share": of_words}
+        for line, near, of_words in zip(lines, found, share.tolist(), strict=True)
+    ]
+
+
+def warnings_of(found: Evaluation) -> list[str]:
+    """What the numbers say of collapse, of memorising, and of being too good to be better."""
+    real = found.rows.get(found.real or "", {})
+    return [
+        f"{name}: {warning}"
+        for name, scores in found.rows.items()
+        if name != found.real
+        for warning in _warnings_of_row(scores, real)
+    ]
+
+
+def _warnings_of_row(scores: Scores, real: Scores) -> list[str]:
+    def beyond(name: str, margin: float = 0.0) -> bool:
+        """Whether a number is above that of real text by more than the intervals and a margin."""
+        if name not in scores or name not in real:
+            return False
+        return _low(scores[name]) > _high(real[name]) + margin
+
+    def against(name: str) -> str:
+        level, of_real = scores[name].estimate.value, real[name].estimate.value
+        return f"{scores[name].title} {level:.3f} against {of_real:.3f} of real text"
+
+    warnings = []
+    if "unique" in scores and scores["unique"].estimate.value < 0.5:
+        share = scores["unique"].estimate.value
+        warnings.append(f"collapse: only {share:.0%} of the texts are different")
+    elif beyond("self_bleu4", margin=0.1):
+        warnings.append(f"collapse: the texts repeat each other, {against('self_bleu4')}")
+    if "novelty" in scores:
+        floor = _low(real["novelty"]) if "novelty" in real else 0.5
+        if _high(scores["novelty"]) < floor:
+            share = 1 - scores["novelty"].estimate.value
+            level = f", {1 - real['novelty'].estimate.value:.1%} of real text" if real else ""
+            warnings.append(
+                f"memorised: {share:.1%} of the texts stand in the training text{level}"
+            )
+    exceeded = [name for name in ("bleu2", "bleu3", "bleu4", "bleu5") if beyond(name)]
+    if exceeded:
+        shown = "; ".join(map(against, exceeded))
+        warnings.append(f"above real text, so rather concentrated than better: {shown}")
+    both = "nll_oracle" in scores and "nll_oracle" in real
+    if both and _high(scores["nll_oracle"]) < _low(real["nll_oracle"]):
+        warnings.append(f"{against('nll_oracle')}: it repeats the oracle's likeliest texts")
+    return warnings
+
+
+def _low(score: Score) -> float:
+    return score.estimate.value if score.estimate.low is None else score.estimate.low
+
+
+def _high(score: Score) -> float:
+    return score.estimate.value if score.estimate.high is None else score.estimate.high
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in MiB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10

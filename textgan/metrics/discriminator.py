@@ -1,0 +1,180 @@
+"""How well a freshly trained discriminator tells texts from real ones."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from itertools import pairwise
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.discriminators.cnn import CNNDiscriminator
+from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.metrics.networks import Known, by_size, fit
+from textgan.sampling import seeded
+from textgan.sentences import Sentences, joined
+from textgan.text import Text
+
+FEWEST = 100  # texts of each kind: 20 of them are judged
+
+
+def shuffled(sentences: Sentences, seed: int) -> Sentences:
+    """The same sentences, the words of each in a random order."""
+    random = torch.Generator().manual_seed(seed)
+    keys = sentences.rows + torch.rand(len(sentences.words), generator=random, dtype=torch.double)
+    return Sentences(sentences.words[keys.argsort()], sentences.sizes)
+
+
+def parts(sentences: Sentences, n: int, seed: int) -> list[Sentences]:
+    """n of the sentences at random: 60 % to learn from, 20 % to stop by, 20 % to judge.
+
+    Of two sets of the same size the same places are taken, so that a sentence and its shuffled
+    words, or its copy, stand in the same part: none of them is judged by memory of the other.
+    """
+    random = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(sentences), generator=random)[:n]
+    bounds = [0, n * 6 // 10, n * 8 // 10, n]
+    return [sentences[order[a:b]] for a, b in pairwise(bounds)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorAccuracy(Metric, name="discriminator"):
+    """How often a discriminator trained here is right about texts it has not seen.
+
+    A small SeqGAN CNN learns from 60 % of the texts and as many real ones, stops by 20 % and is
+    judged on the last 20 %. 0.5 means that it cannot tell them apart; lower is better, and below
+    0.5 is chance. `d_accuracy_shuffled` says how sharp such a judge is: the same training on real
+    text against itself with the words of each sentence in a random order.
+
+    Pitfalls: any difference will do, also one of topic, spelling or tokenisation that no reader
+    would mind, so the real-data row is the floor. It is no distance: two
+    generators at 0.95 may be far apart. It grows with the number of texts to learn from. The
+    interval is that of the judged texts; another training would differ as well.
+    """
+
+    paper: ClassVar[str] = "Revisiting classifier two-sample tests (arXiv 1610.06545)"
+    trains: ClassVar[bool] = True
+
+    texts: Annotated[int, Field(ge=FEWEST, description="of each kind, at most")] = 10_000
+    embedding: Annotated[int, Field(ge=1, description="size of a word's vector")] = 64
+    filters: Annotated[int, Field(ge=1, description="of each size")] = 64
+    widest: Annotated[int, Field(ge=1, le=9, description="filters see 1 word to this many")] = 4
+    dropout: Annotated[float, Field(ge=0, lt=1, description="while it trains")] = 0.5
+    lr: Annotated[float, Field(gt=0, description="learning rate of Adam")] = 1e-3
+    batch: Annotated[int, Field(ge=1, description="texts a step, of both kinds")] = 64
+    reads: Annotated[int, Field(ge=1, description="texts it reads while it trains")] = 60_000
+    vocabulary: Annotated[int, Field(ge=1, description="words it knows, at most")] = 10_000
+    longest: Annotated[int, Field(ge=9, description="tokens at which texts are cut")] = 64
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts, real = material.paired, material.real
+        n = min(len(texts), len(real), self.texts)
+        if n < FEWEST:
+            raise Unavailable(
+                f"needs at least {FEWEST} texts on each side; there are {len(texts)} and "
+                f"{len(real)} real ones"
+            )
+        hits = self.hits(material, texts, real, n)
+        # the same number in every row of a table
+        sharpness = material.remember(
+            ("discriminator of shuffled words", astuple(self), n, real.digest()),
+            lambda: self.hits(material, shuffled(real, material.seed), real, n),
+        )
+        facts = {
+            "cnn": f"{self.filters}x1-{self.widest}",
+            "texts": f"{n}+{n}",
+            "split": "60/20/20",
+            "embedding": self.embedding,
+            "reads": self.reads,
+            "batch": self.batch,
+            "lr": self.lr,
+            "dropout": self.dropout,
+            "words": self.vocabulary,
+            "cut": self.longest,
+            "seed": material.seed,
+            "tok": material.tokenizer,
+        }
+        accuracy, replicates = material.mean(hits)
+        sharp, sharp_replicates = material.mean(sharpness)
+        return {
+            "d_accuracy": Score(
+                "Discriminator's accuracy",
+                accuracy,
+                material.sign("d", **facts),
+                "lower",
+                "",
+                replicates,
+            ),
+            "d_accuracy_shuffled": Score(
+                "The same for shuffled words",
+                sharp,
+                material.sign("d_shuffled", **facts),
+                "higher",
+                "",
+                sharp_replicates,
+            ),
+        }
+
+    def hits(self, material: Material, texts: Sentences, real: Sentences, n: int) -> Tensor:
+        """For each judged text, of both kinds in equal numbers, 1 where a new discriminator is
+        right, 0 where it is wrong and 0.5 where it has no opinion."""
+        sides = zip(parts(real, n, material.seed), parts(texts, n, material.seed), strict=True)
+        taught, stopping, judged = (joined(both) for both in sides)
+        # not the words of real text alone: an unknown word would give every other text away
+        known = Known.of(taught, self.vocabulary, self.longest)
+        device = material.device
+        learnt, seen, new = (self.text(known, part, device) for part in (taught, stopping, judged))
+        is_real = halves(learnt)
+        with seeded(material.seed, device):
+            network = CNNDiscriminator(
+                known.space,
+                embedding=self.embedding,
+                sizes=list(range(1, self.widest + 1)),
+                counts=[self.filters] * self.widest,
+                dropout=self.dropout,
+            ).to(device)
+
+            def loss(chosen: Tensor) -> Tensor:
+                chosen = chosen.to(device)
+                return F.binary_cross_entropy_with_logits(network(learnt[chosen]), is_real[chosen])
+
+            def stop_loss() -> float:
+                scores = judge(network, seen)
+                return float(F.binary_cross_entropy_with_logits(scores, halves(seen)))
+
+            fit(
+                network,
+                learnt.sizes.cpu(),
+                loss,
+                stop_loss,
+                lr=self.lr,
+                batch=self.batch,
+                reads=self.reads,
+                progress=material.progress,
+                what="discriminator",
+            )
+        rightly = judge(network, new) * (2 * halves(new) - 1)
+        return (rightly.sign() + 1) / 2
+
+    def text(self, known: Known, sentences: Sentences, device: torch.device) -> Text:
+        """Sentences as the network reads them, wide enough for its filters."""
+        text = known.text(sentences)
+        return text.padded(max(text.tokens.shape[1], self.widest)).to(device)
+
+
+def halves(text: Text) -> Tensor:
+    """(B,) 1 for the first half of the texts, the real ones, else 0."""
+    places = torch.arange(len(text), device=text.tokens.device)
+    return (places < len(text) // 2).float()
+
+
+@torch.no_grad()
+def judge(network: CNNDiscriminator, text: Text) -> Tensor:
+    """The score of each text, (B,), high for real ones, whatever it stands beside."""
+    scores = torch.zeros(len(text), device=text.tokens.device)
+    for piece in by_size(text):
+        scores[piece] = network(text[piece])
+    return scores

@@ -1,0 +1,171 @@
+"""Two sets of texts compared by the vectors that an encoder makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textgan.encoders import Encoder, encoded, find_encoder
+from textgan.frechet import Moments, frechet_distance
+from textgan.intervals import Floats, spread
+from textgan.mauve import POINTS, SCALE, histogram, kmeans, overlap, prepared
+from textgan.metrics.base import Material, Metric, Score, Unavailable
+
+FEWEST = 100  # texts on each side; fewer say nothing about a distribution
+MOST_BUCKETS = 500  # more take long and change little
+VARIANCE = 0.9  # that clustered vectors keep
+KRICHEVSKY_TROFIMOV = 0.5
+
+Encoding = Annotated[
+    str,
+    Field(
+        pattern="^(lm|hf:.+)$",
+        description="lm, trained here on real text, or hf:FOLDER of a sentence encoder",
+    ),
+]
+
+
+def compared(told: str, material: Material) -> tuple[Encoder, Tensor, Tensor]:
+    """The encoder, and the vectors of the judged and of the real texts, (B, F) each."""
+    fewest = min(len(material.paired), len(material.real))
+    if fewest < FEWEST:
+        raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")
+    encoder = find_encoder(told, material)
+    return (
+        encoder,
+        encoded(encoder, material.paired, material),
+        encoded(encoder, material.real, material),
+    )
+
+
+@dataclass(kw_only=True)
+class Frechet(Metric, name="frechet"):
+    """Fréchet distance between the vectors of judged and of real texts, each set taken for a normal
+    distribution; 0 for sets of the same mean and covariance. Lower is better.
+
+    The interval is over random subsets of both sets. Where the sets are alike, as in the row of
+    real text, it is up to 1.7 times too wide, since the distance is then quadratic in what differs.
+
+    Pitfalls: it is biased upwards, the more so the fewer the texts and the more the dimensions, so
+    it takes at least twice as many texts as dimensions on each side, and the floor is not 0 but the
+    row of real text at the same sizes. Values over different encoders do not compare, and what the
+    encoder does not see the distance does not: one that adds up words is blind to their order.
+    Memorised training text has the best value of all.
+    """
+
+    paper: ClassVar[str] = "Semeniuta et al. 2018, arXiv 1806.04936"
+    trains: ClassVar[bool] = True
+
+    encoder: Encoding = "lm"
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        encoder, judged, real = compared(self.encoder, material)
+        size, fewest = judged.shape[1], min(len(judged), len(real))
+        if fewest < 2 * size:
+            raise Unavailable(
+                f"needs at least {2 * size} texts on each side, twice the dimensions of "
+                f"{encoder.name}; there are {fewest}"
+            )
+
+        def distance(some: Tensor) -> float:
+            return frechet_distance(Moments.of(judged[some]), Moments.of(real[some]))
+
+        value = frechet_distance(Moments.of(judged), Moments.of(real))
+        estimate, replicates = material.of_set(value, distance, fewest)
+        signature = material.sign(
+            "frechet", enc=encoder.name, texts=len(judged), real=len(real), tok=material.tokenizer
+        )
+        score = Score("Fréchet distance", estimate, signature, "lower", replicates=replicates)
+        return {"frechet": score}
+
+
+def overlaps(
+    clusterings: Sequence[Sequence[Tensor]],
+    buckets: int,
+    added: float = 0.0,
+    chosen: Tensor | slice = slice(None),
+) -> Floats:
+    """How far the chosen texts of two sets overlap in each clustering, (S,).
+
+    clusterings: for each, the buckets of the texts of both sets.
+    """
+    areas = [
+        overlap(histogram(judged[chosen], buckets, added), histogram(real[chosen], buckets, added))
+        for judged, real in clusterings
+    ]
+    return np.array(areas)
+
+
+@dataclass(kw_only=True)
+class Mauve(Metric, name="mauve"):
+    """MAUVE, how far the distributions of judged and of real texts overlap once their vectors are
+    sorted into buckets; from 0.004 (nothing in common) to 1 (the same). Higher is better.
+
+    The mean over several clusterings; MAUVE* is the same with half a text more in every bucket of
+    each side (Krichevsky-Trofimov), which forgives buckets that are empty by chance. The interval
+    is over random subsets of both sets and over the clusterings.
+
+    Pitfalls: a value means nothing without its signature, for it depends on the encoder, the number
+    of buckets and of texts (which sets the number of buckets), so read it beside the row of real
+    text at the same sizes. Small sets have few and coarse buckets and look too good: take a few
+    thousand texts. One clustering differs from the next by as much as models do, which is why there
+    are several. Memorised training text has the best value of all.
+    """
+
+    paper: ClassVar[str] = "Pillutla et al. 2021, arXiv 2102.01454"
+    trains: ClassVar[bool] = True
+
+    encoder: Encoding = "lm"
+    buckets: Annotated[
+        int, Field(ge=0, description="0: a tenth of the texts of one side, at most 500")
+    ] = 0
+    seeds: Annotated[int, Field(ge=1, description="clusterings, averaged")] = 5
+    # the mean of five best of five is that of five, at five times the cost
+    restarts: Annotated[int, Field(ge=1, description="tries of a clustering, the best taken")] = 1
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        encoder, judged, real = compared(self.encoder, material)
+        fewest = min(len(judged), len(real))
+        buckets = self.buckets or min(MOST_BUCKETS, fewest // 10)
+        if buckets < 2 or buckets > fewest:
+            raise Unavailable(f"needs 2 to {fewest} buckets for {fewest} texts; told {buckets}")
+        vectors = prepared(torch.cat([judged, real]), VARIANCE)
+        sizes = [len(judged), len(real)]
+        clusterings = [
+            kmeans(vectors, buckets, material.seed + number, self.restarts).split(sizes)
+            for number in material.progress(range(self.seeds), "clustering for MAUVE")
+        ]
+        facts = {
+            "enc": encoder.name, "texts": sizes[0], "real": sizes[1], "buckets": buckets,
+            "pca": VARIANCE, "c": f"{SCALE:g}", "points": POINTS, "seeds": self.seeds,
+            "restarts": self.restarts, "tok": material.tokenizer, "seed": material.seed,
+        }  # fmt: skip
+
+        def score(name: str, title: str, added: float, **more: object) -> Score:
+            areas = overlaps(clusterings, buckets, added)
+            value = float(areas.mean())
+            estimate, replicates = material.of_set(
+                value,
+                lambda some: float(overlaps(clusterings, buckets, added, some).mean()),
+                fewest,
+            )
+            if len(replicates):
+                # other texts would also have been clustered from other random numbers
+                drawn = np.random.default_rng(material.seed).integers(
+                    self.seeds, size=(len(replicates), self.seeds)
+                )
+                replicates = replicates + areas[drawn].mean(1) - value
+                estimate = spread(value, replicates)
+            signature = material.sign(name, **facts, **more)
+            return Score(title, estimate, signature, "higher", replicates=replicates)
+
+        return {
+            "mauve": score("mauve", "MAUVE", 0.0),
+            "mauve_star": score("mauve_star", "MAUVE*", KRICHEVSKY_TROFIMOV, smooth="kt"),
+        }

@@ -1,0 +1,130 @@
+"""Language models as judges: one of real text on the samples, one of the samples on real text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from textgan.corpus import UNKNOWN
+from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.metrics.networks import (
+    LanguageModel,
+    LanguageModelSettings,
+    Progress,
+    costs,
+    known_words,
+    real_language_model,
+    silent,
+    train_language_model,
+)
+from textgan.sentences import Sentences
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a language model makes of B sentences.
+
+    nats: (B,) what each costs. unknown: (B,) how many of its words are unknown. tokens: (B,) how
+    many it has, its end being one of them.
+    """
+
+    nats: Tensor
+    unknown: Tensor
+    tokens: Tensor
+
+
+def read(model: LanguageModel, sentences: Sentences, progress: Progress = silent) -> Read:
+    """What sentences cost under a language model.
+
+    An unknown word costs what the model asks for one and log of how many there are, so that the
+    probabilities of all words still sum to 1, as in adjusted perplexity. Else nonsense made of
+    unknown words would cost no more than one frequent word repeated.
+    """
+    text = model.known.text(sentences)
+    unknown = (text.tokens == UNKNOWN).sum(1).double()
+    nats = costs(model.network, text, progress)
+    nats += unknown * math.log(max(1, model.known.others))
+    return Read(nats, unknown, text.sizes.double())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMScore(LanguageModelSettings, Metric, name="lm_score"):
+    """What the texts cost under a language model trained here on real text, in nats per word.
+
+    The end of a sentence is counted as a word. Lower is more fluent. `lm_unknown` is the share of
+    words that the model does not know: those that stand once or never in what it learnt from, or
+    are too rare for its vocabulary.
+
+    Pitfalls: it speaks of quality alone and is lowest for one likely sentence repeated, so a value
+    below that of real text means that the texts are too likely, not that they are better. It
+    compares only between texts judged by the same model: the same train, size and seed.
+    """
+
+    paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
+    trains: ClassVar[bool] = True
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        if not len(material.hypotheses):
+            raise Unavailable("needs at least one text; there is none")
+        model = real_language_model(material, self)
+        found = read(model, material.hypotheses, material.progress)
+        facts = {"hyps": len(material.hypotheses), "tok": material.tokenizer, **model.facts}
+        unknown, unknown_replicates = material.ratio(found.unknown, found.tokens)
+        cost, replicates = material.ratio(found.nats, found.tokens)
+        return {
+            "lm_score": Score(
+                "LM score",
+                cost,
+                material.sign("lm", **facts),
+                "lower",
+                "nats per word",
+                replicates,
+            ),
+            "lm_unknown": Score(
+                "Unknown words",
+                unknown,
+                material.sign("unknown", **facts),
+                "like real text",
+                "share of words",
+                unknown_replicates,
+            ),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
+    """What real text costs under a language model trained here on the texts, in nats per word.
+
+    The end of a sentence is counted as a word, and the words known are those of real text, the same
+    for every row. Lower is better: what the texts leave out makes real text dear. exp of it is the
+    reverse perplexity.
+
+    Pitfalls: it measures quality and diversity together and cannot tell which is missing. It falls
+    as the texts become more, so only equal numbers of them compare. The interval is that of the
+    real sentences; another training of the same model would differ as well.
+    """
+
+    paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
+    trains: ClassVar[bool] = True
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        if not len(material.real):
+            raise Unavailable("needs at least one real text; there is none")
+        model = train_language_model(
+            material.paired,
+            known_words(material, self),
+            self,
+            seed=material.seed,
+            device=material.device,
+            progress=material.progress,
+        )
+        found = read(model, material.real, material.progress)
+        facts = {"refs": len(material.real), "tok": material.tokenizer, **model.facts}
+        cost, replicates = material.ratio(found.nats, found.tokens)
+        signature = material.sign("reverse_lm", **facts)
+        return {
+            "reverse_lm": Score("Reverse LM", cost, signature, "lower", "nats per word", replicates)
+        }

@@ -1,0 +1,191 @@
+"""What the generator's texts cost the oracle, and what real texts cost the generator.
+
+With o_t = log P(y_t | y_<t) of the oracle at its own temperature, 1, and g_t that of the generator,
+its logits divided by the temperature at which its texts were drawn:
+
+    nll_oracle   the mean of -o_t over the tokens of the generator's texts
+    nll_test     the mean of -g_t over the tokens of held-out real texts
+    entropy      the mean of -g_t over the tokens of the generator's texts
+    perplexity   exp(nll_test)
+
+The end token of a text is one of its tokens, its padding is not. All tokens weigh the same; the
+bootstrap draws whole texts, whose tokens belong together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import ClassVar, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.generators.base import AutoregressiveGenerator
+from textgan.intervals import Estimate
+from textgan.likelihoods import log_probs
+from textgan.metrics.base import Better, Material, Metric, Models, Score, Unavailable
+from textgan.text import Text
+
+Model = Literal["generator", "oracle"]
+Split = Literal["drawn", "test"]
+OfTexts = dict[tuple[Text, float], Tensor]
+UNIT = "nats/token"
+AT_ONCE = 1024  # texts between two steps of the progress bar
+LARGEST_EXPONENT = 700.0  # exp of more is no number
+WANTED = {
+    "generator": "a generator with a likelihood; this one has none",
+    "oracle": "an oracle, which knows the true probability of every text; only synthetic data "
+    "have one",
+}
+
+
+class Likelihood(Metric, name="likelihood"):
+    """What texts cost in nats per token: the generator's the oracle, real ones the generator.
+
+    NLL_oracle (lower is better) says how plausible each text is and nothing of how many different
+    ones there are; NLL_test (lower is better) says how much of real text is covered and nothing of
+    what else is written. Neither means much without the other, and both are taken at the
+    temperature at which the texts are drawn. Entropy says how diverse the generator is, and should
+    be that of real text. Perplexity is exp(NLL_test).
+
+    Pitfalls: the oracle's likeliest text, repeated, has the lowest NLL_oracle, so a value below the
+    oracle's own is concentration, not quality; a lower temperature gets there without training.
+    Published values of NLL_test (NLL_gen) rarely compare: the code of RelGAN and TextGAN-PyTorch
+    takes it on the training data and counts padding (a COCO value of 0.7 is about 2.3 nats per real
+    token), at temperature 1 even where samples are drawn colder; LeakGAN's draws its samples at
+    temperature 1 / 1.5 and takes NLL_test at 1. A vocabulary that leaves more words unknown makes
+    text cheaper. Where a generator was trained on relaxed text, this is the likelihood of words
+    drawn from its softmax.
+    """
+
+    paper: ClassVar[str] = "Yu et al. 2017, arXiv 1609.05473; Zhu et al. 2018, arXiv 1802.01886"
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        models = known_models(material)
+        scores: dict[str, Score] = {}
+        if models.oracle is not None:
+            facts = {"oracle": fingerprint(models.oracle)}
+            scores["nll_oracle"] = _cost(material, "NLL_oracle", "lower", "oracle", "drawn", facts)
+        if models.generator is not None:
+            facts = {"vocab": str(models.generator.space.vocabulary)}
+            of_test = _cost(material, "NLL_test", "lower", "generator", "test", facts)
+            scores["nll_test"] = of_test
+            scores["entropy"] = _cost(
+                material, "entropy", "like real text", "generator", "drawn", facts
+            )
+            if max(of_test.estimate.value, of_test.estimate.high or 0.0) < LARGEST_EXPONENT:
+                scores["perplexity"] = perplexity(of_test)
+        if not scores:
+            raise Unavailable("needs a generator with a likelihood or an oracle; there is neither")
+        return scores
+
+
+def _cost(
+    material: Material,
+    title: str,
+    better: Better,
+    model: Model,
+    split: Split,
+    facts: dict[str, str],
+) -> Score:
+    """Nats per token of texts under a model."""
+    models = known_models(material)
+    text = models.drawn if split == "drawn" else models.test
+    log_p = log_likelihoods(material, model, split)
+    if not text.sizes.any():
+        raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
+    estimate, replicates = material.ratio(-log_p, text.sizes)
+    signature = material.sign(
+        title.lower(),
+        split=split,
+        texts=len(text),
+        temp=f"{models.temperature:g}",
+        **facts,
+        unit=UNIT,
+    )
+    title = at_temperature(title, models.temperature)
+    return Score(title, estimate, signature, better, UNIT, replicates)
+
+
+def perplexity(nll: Score) -> Score:
+    """exp of a number of nats per token and of its interval."""
+
+    def raised(nats: float | None) -> float | None:
+        return None if nats is None else math.exp(nats)
+
+    told = nll.estimate
+    return Score(
+        nll.title.replace("NLL_test", "perplexity"),
+        Estimate(math.exp(told.value), raised(told.low), raised(told.high)),
+        nll.signature.replace("nll_test", "perplexity").replace(UNIT, "per token"),
+        nll.better,
+        "per token",
+        np.exp(nll.replicates),
+    )
+
+
+def known_models(material: Material) -> Models:
+    """The models behind the texts; Unavailable where there are none."""
+    if material.models is None:
+        raise Unavailable("needs a generator: evaluate a run's folder rather than a file of texts")
+    return material.models
+
+
+def log_likelihoods(material: Material, model: Model, split: Split) -> Tensor:
+    """log P of every text, (B,) in float64 on the processor, under the oracle at temperature 1 or
+    under the generator at that of its texts.
+
+    Raises Unavailable where there is no such model or text, and where a text is impossible.
+    """
+    models = known_models(material)
+    text = models.drawn if split == "drawn" else models.test
+    network = models.generator if model == "generator" else models.oracle
+    if network is None:
+        raise Unavailable(f"needs {WANTED[model]}")
+    temperature = models.temperature if model == "generator" else 1.0
+    if not len(text):
+        raise Unavailable(f"needs at least 1 {split} text; there is none")
+    log_p = remembered(material, network, text, temperature)
+    impossible = int(log_p.isinf().sum())
+    if impossible:
+        raise Unavailable(
+            f"needs texts that the {model} can write; {impossible:,} of the {len(log_p):,} {split} "
+            "texts have probability zero, so that the number is infinite"
+        )
+    return log_p
+
+
+def remembered(
+    material: Material, model: AutoregressiveGenerator, text: Text, temperature: float
+) -> Tensor:
+    """log P of every text, (B,) in float64 on the processor, computed once for all metrics.
+
+    Raises Unavailable for a model that gives no numbers.
+    """
+    # models are forgotten with their last user: the memory may outlive many of them
+    memory = material.remember("log P", WeakKeyDictionary[AutoregressiveGenerator, OfTexts])
+    of_texts = memory.setdefault(model, {})
+    if (text, temperature) not in of_texts:
+        parts = material.progress(text.split(AT_ONCE), "likelihoods")
+        log_p = torch.cat([log_probs(model, part, temperature) for part in parts])
+        of_texts[text, temperature] = log_p.double().cpu()
+    found = of_texts[text, temperature]
+    if found.isnan().any():
+        raise Unavailable("needs likelihoods; a model's are no longer numbers, so it diverged")
+    return found
+
+
+def at_temperature(title: str, temperature: float) -> str:
+    """A title that says at which temperature texts are drawn, unless it is 1."""
+    return title if temperature == 1.0 else f"{title} at T={temperature:g}"
+
+
+def fingerprint(oracle: AutoregressiveGenerator) -> str:
+    """Which oracle it is: the first eight letters of a hash of its parameters."""
+    sha = hashlib.sha256()
+    for name, weights in oracle.state_dict().items():
+        sha.update(name.encode() + weights.cpu().numpy().tobytes())
+    return sha.hexdigest()[:8]

@@ -1,0 +1,309 @@
+"""What metrics that train networks share: words as networks read them, and language models.
+
+A network trained for a metric is an instrument, so all about it is fixed: its size, its words, how
+many sentences it learns from, its seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
+from typing import Annotated, Protocol, TypeVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan.backward import plain
+from textgan.corpus import EOS, SPECIAL, UNKNOWN
+from textgan.generators.base import AutoregressiveGenerator
+from textgan.generators.recurrent import LSTMGenerator
+from textgan.losses import Loss, nll
+from textgan.metrics.base import Material, Unavailable
+from textgan.sampling import seeded
+from textgan.sentences import Sentences
+from textgan.text import START, Text, TextSpace
+from textgan.training import NotFinite, build_optimiser, update
+
+FEWEST = 50  # sentences without which a language model has nothing to learn from
+TEXTS_AT_ONCE = 1024  # that are read together
+POOL = 32  # batches that are made of sentences sorted together
+PATIENCE = 3  # epochs that are no better than the best before training stops
+CLIP = 5.0  # norm of a gradient
+
+Step = TypeVar("Step")
+
+
+class Progress(Protocol):
+    """What shows how far a loop has come: `Material.progress`."""
+
+    def __call__(self, steps: Iterable[Step], what: str, /) -> Iterable[Step]: ...
+
+
+def silent(steps: Iterable[Step], what: str, /) -> Iterable[Step]:
+    """Shows nothing."""
+    return steps
+
+
+@dataclass(frozen=True)
+class Known:
+    """The words that networks know; all others are one unknown word to them.
+
+    words: (K,) their numbers among all words, the most frequent first.
+    others: how many different words of the real text are unknown.
+    longest: tokens at which a sentence is cut, its end being one of them.
+    """
+
+    words: Tensor
+    others: int
+    longest: int
+
+    @staticmethod
+    def of(real: Sentences, most: int, longest: int) -> Known:
+        """Words that stand in a text twice or more, at most so many, the most frequent.
+
+        A word seen once is left out, so that a network meets the unknown word while it trains.
+        Equally frequent words keep the order in which they first occur: what a network learns must
+        not depend on the numbers that words were given.
+        """
+        kinds, kind = real.words.unique(return_inverse=True)
+        counts = torch.bincount(kind, minlength=len(kinds))
+        places = torch.arange(len(kind))
+        first = torch.full_like(kinds, len(kind)).scatter_reduce(0, kind, places, "amin")
+        order = first.argsort()
+        order = order[counts[order].argsort(descending=True, stable=True)]
+        kept = order[counts[order] > 1][:most]
+        return Known(kinds[kept], len(kinds) - len(kept), longest)
+
+    @property
+    def space(self) -> TextSpace:
+        """The texts that networks read."""
+        return TextSpace(SPECIAL + len(self.words), self.longest, EOS)
+
+    def text(self, sentences: Sentences) -> Text:
+        """Sentences as networks read them: each ended, then cut at `longest` tokens, so that the
+        end of a longer one is not seen. An empty sentence is its end alone."""
+        words, sizes = sentences.words, sentences.sizes
+        largest = max((int(part.max()) for part in (self.words, words) if len(part)), default=0)
+        ids = torch.full((largest + 1,), UNKNOWN)
+        ids[self.words] = SPECIAL + torch.arange(len(self.words))
+        width = min(self.longest, int(sizes.max()) + 1)
+        rows, places = sentences.rows, torch.arange(len(words))
+        places = places - sentences.starts.repeat_interleave(sizes)
+        inside, ended = places < width, sizes < width
+        tokens = torch.zeros(len(sizes), width, dtype=torch.long)
+        tokens[rows[inside], places[inside]] = ids[words[inside]]
+        tokens[ended, sizes[ended]] = EOS
+        return Text(tokens, (sizes + 1).clamp(max=width))
+
+
+def by_size(text: Text) -> list[Tensor]:
+    """The indices of all texts in pieces of similar sizes."""
+    return list(text.sizes.argsort(stable=True).split(TEXTS_AT_ONCE))
+
+
+def narrowed(text: Text) -> Text:
+    """The same texts, as wide as the longest of them."""
+    return Text(text.tokens[:, : int(text.sizes.max())], text.sizes)
+
+
+def batches(sizes: Tensor, batch: int) -> list[Tensor]:
+    """One pass over texts of these sizes (B,) in batches of similar sizes, in random order."""
+    pools = torch.randperm(len(sizes)).split(POOL * batch)
+    parts = [part for pool in pools for part in pool[sizes[pool].argsort(stable=True)].split(batch)]
+    return [parts[i] for i in torch.randperm(len(parts)).tolist()]
+
+
+def fit(
+    network: nn.Module,
+    sizes: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    held_out: Callable[[], float],
+    *,
+    lr: float,
+    batch: int,
+    reads: int,
+    progress: Progress,
+    what: str,
+) -> None:
+    """Train a network with Adam until it has read that many texts, some of them many times, or
+    overfits; it becomes what it was after its best epoch.
+
+    sizes: (B,) of the texts it learns from. loss: of those at some indices. held_out: the loss of
+    others. Raises Unavailable where the weights stop being numbers.
+    """
+    optimiser = build_optimiser(network, lr)
+    best, since, kept = math.inf, 0, network.state_dict()
+    for _ in progress(range(max(1, reads // len(sizes))), f"training a {what}"):
+        for chosen in batches(sizes, batch):
+
+            def of_batch(chosen: Tensor = chosen) -> Loss:
+                return loss(chosen), {}
+
+            try:
+                update(network, optimiser, of_batch, plain, CLIP)
+            except NotFinite as error:
+                raise Unavailable(f"the {what} did not train: {error}") from None
+        found, since = held_out(), since + 1
+        if found < best:
+            best, since = found, 0
+            kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        elif since == PATIENCE:
+            break
+    if best == math.inf:
+        raise Unavailable(f"the {what} did not train: its loss is not a number")
+    network.load_state_dict(kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelSettings:
+    """How the language models of an evaluation are made."""
+
+    embedding: Annotated[int, Field(ge=1, description="size of a word's vector")] = 64
+    hidden: Annotated[int, Field(ge=1, description="size of the state")] = 128
+    dropout: Annotated[float, Field(ge=0, lt=1, description="while it trains")] = 0.2
+    lr: Annotated[float, Field(gt=0, description="learning rate of Adam")] = 5e-3
+    batch: Annotated[int, Field(ge=1, description="sentences a step")] = 32
+    sentences: Annotated[int, Field(ge=FEWEST, description="it learns from, at most")] = 10_000
+    reads: Annotated[int, Field(ge=1, description="sentences it reads while it trains")] = 50_000
+    vocabulary: Annotated[int, Field(ge=1, description="words it knows, at most")] = 5_000
+    longest: Annotated[int, Field(ge=2, description="tokens at which sentences are cut")] = 64
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A network that gives sentences their probability, and the words that it knows.
+
+    facts: how it was made, for signatures.
+    """
+
+    network: LSTMGenerator
+    known: Known
+    facts: dict[str, object]
+
+
+def train_language_model(
+    sentences: Sentences,
+    known: Known,
+    told: LanguageModelSettings,
+    *,
+    seed: int = 0,
+    device: torch.device | None = None,
+    progress: Progress = silent,
+) -> LanguageModel:
+    """An LSTM taught by teacher forcing: the best epoch on a tenth of the sentences, which it never
+    learns from.
+
+    Raises Unavailable for too few sentences, or where the weights stop being numbers.
+    """
+    device = device or torch.device("cpu")
+    if len(sentences) < FEWEST:
+        raise Unavailable(
+            f"needs at least {FEWEST} texts to train a language model on; there are "
+            f"{len(sentences)}"
+        )
+    with seeded(seed, device):
+        text = known.text(sentences[torch.randperm(len(sentences))[: told.sentences]])
+        held_out, taught = text[: len(text) // 10], text[len(text) // 10 :]
+        network = LSTMGenerator(
+            known.space, embedding=told.embedding, hidden=told.hidden, dropout=told.dropout
+        ).to(device)
+
+        # a mean over the tokens of a batch would weigh those of short sentences more
+        usual_size = float(taught.sizes.double().mean())
+
+        def loss(chosen: Tensor) -> Tensor:
+            part = narrowed(taught[chosen]).to(device)
+            return nll(network.log_prob(part), part.mask, "mean_sentence") / usual_size
+
+        fit(
+            network,
+            taught.sizes,
+            loss,
+            lambda: float(costs(network, held_out).sum()),
+            lr=told.lr,
+            batch=told.batch,
+            reads=told.reads,
+            progress=progress,
+            what="language model",
+        )
+    facts: dict[str, object] = {
+        "lstm": f"{told.embedding}x{told.hidden}",
+        "learnt": len(text),
+        "reads": told.reads,
+        "batch": told.batch,
+        "lr": told.lr,
+        "dropout": told.dropout,
+        "words": len(known.words),
+        "unknown": known.others,
+        "cut": told.longest,
+        "seed": seed,
+    }
+    return LanguageModel(network, known, facts)
+
+
+def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = silent) -> Tensor:
+    """Nats that each text costs, (B,) float64, whatever it stands beside."""
+    device = network.embedding.weight.device
+    found = torch.zeros(len(text), dtype=torch.float64)
+    for piece in progress(by_size(text), "reading texts"):
+        found[piece] = -network.score(narrowed(text[piece]).to(device)).double().cpu()
+    return found
+
+
+def known_words(material: Material, told: LanguageModelSettings) -> Known:
+    """The words that language models know, the same in all rows: those of train, else of the
+    references."""
+    real = material.references if material.train is None else material.train
+    key = ("known words", told.vocabulary, told.longest, real.digest())
+    return material.remember(key, lambda: Known.of(real, told.vocabulary, told.longest))
+
+
+def real_language_model(
+    material: Material, told: LanguageModelSettings | None = None
+) -> LanguageModel:
+    """The language model of train, trained once for all metrics and rows.
+
+    Raises Unavailable where there is no train or little of it.
+    """
+    told = told or LanguageModelSettings()
+    train = material.train
+    if train is None or len(train) < FEWEST:
+        raise Unavailable(
+            "needs real text to train on: give --train, the text the generator was trained on"
+        )
+    return material.remember(
+        ("language model", astuple(told), train.digest()),
+        lambda: train_language_model(
+            train,
+            known_words(material, told),
+            told,
+            seed=material.seed,
+            device=material.device,
+            progress=material.progress,
+        ),
+    )
+
+
+@torch.no_grad()
+def encode(model: LanguageModel, sentences: Sentences) -> Tensor:
+    """The mean of the states from which a sentence's words and its end are predicted,
+    (B, F) float64.
+
+    A state sums up all words before it, so the mean knows their order; a last state alone would
+    know little but the end of a sentence, since nothing else is predicted from it.
+    """
+    network, text = model.network, model.known.text(sentences)
+    size, device = network.output.in_features, network.embedding.weight.device
+    found = torch.zeros(len(text), size, dtype=torch.float64)
+    for piece in by_size(text):
+        part = narrowed(text[piece]).to(device)
+        total = torch.zeros(len(part), size, device=device)
+        state, symbol = network.start(len(part)), torch.full_like(part.sizes, START)
+        for place, following in enumerate(part.tokens.unbind(1)):
+            hidden, state = network.read(symbol, state)
+            total += hidden * (place < part.sizes).unsqueeze(1)
+            symbol = following
+        found[piece] = (total / part.sizes.unsqueeze(1)).double().cpu()
+    return found

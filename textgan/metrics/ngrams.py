@@ -1,0 +1,175 @@
+"""What the n-grams of a set of texts tell: how far it is from real text, and how varied it is.
+
+N-grams stay within their text, and nothing is padded. They are counted once; for a subset of the
+texts, those of the others are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from operator import mul
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textgan.intervals import Estimate, Floats
+from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.ngrams import Grams, common_grams, divergence, grams
+
+LARGEST = "words of the longest n-grams"
+
+
+def within(texts: Tensor, n: int, of: Grams) -> Grams:
+    """Those of the n-grams of n texts that stand in the texts at these indices."""
+    kept = torch.zeros(n, dtype=torch.bool)
+    kept[texts] = True
+    inside = kept[of.row]
+    return Grams(of.n, of.kind[inside], of.row[inside], of.kinds)
+
+
+def counts(of: Grams) -> Tensor:
+    """(kinds,) float64, how often each n-gram stands anywhere."""
+    return torch.bincount(of.kind, minlength=of.kinds).double()
+
+
+def variety(of: Grams) -> float:
+    """Different n-grams / all n-grams, of which there are some."""
+    return int((counts(of) > 0).sum()) / len(of.kind)
+
+
+def multiset_jaccard(a: Tensor, b: Tensor) -> float:
+    """sum(min(a, b)) / sum(max(a, b)) of weights (kinds,), none below 0; 0 where all are 0."""
+    larger = float(torch.maximum(a, b).sum())
+    return float(torch.minimum(a, b).sum()) / larger if larger else 0.0
+
+
+def over_texts(
+    material: Material, of: Grams, statistic: Callable[[Grams], float]
+) -> tuple[Estimate, Floats]:
+    """A number of n-grams, with its spread over subsets of those texts that have any."""
+    texts, row = torch.unique(of.row, return_inverse=True)
+    known = Grams(of.n, of.kind, row, of.kinds)
+    return material.of_set(
+        statistic(of), lambda some: statistic(within(some, len(texts), known)), len(texts)
+    )
+
+
+@dataclass(kw_only=True)
+class JensenShannon(Metric, name="jsd"):
+    """Jensen-Shannon divergence in bits between the n-grams of the texts and of real ones.
+
+    0 where both sets have the same n-grams equally often, 1 where they have none in common; lower
+    is better. An order of which one side has no n-gram is left out. The interval is that of the
+    judged texts beside the same real ones.
+
+    Pitfalls: two samples of one source are far from 0, the more so the smaller the samples and the
+    longer the n-grams. What can be reached at all, the floor, is the row of real text, and only
+    numbers of as many texts compare. jsd1 does not see the order of words. The paper counts
+    characters, padding included.
+    """
+
+    paper: ClassVar[str] = "Gulrajani et al. 2017, arXiv 1704.00028"
+
+    largest: Annotated[int, Field(ge=1, le=9, description=LARGEST)] = 4
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts, real = material.paired, material.real
+        scores = {}
+        for mine, theirs in common_grams(texts, real, self.largest):
+            if not len(mine.kind) or not len(theirs.kind):
+                break
+            estimate, replicates = over_texts(material, mine, partial(divergence, b=theirs))
+            signature = material.sign(
+                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=material.tokenizer
+            )
+            scores[f"jsd{mine.n}"] = Score(
+                f"JSD-{mine.n}", estimate, signature, "lower", "bits", replicates
+            )
+        if not scores:
+            raise Unavailable("needs at least one word on each side; one side has none")
+        return scores
+
+
+@dataclass(kw_only=True)
+class MSJaccard(Metric, name="ms_jaccard"):
+    """MS-Jaccard-n: how much of the n-grams of the texts and of real ones is common to both.
+
+    An n-gram weighs its count / the number of texts of its set, so that sets of any two sizes
+    compare. The score of an order is the sum of the smaller weights / the sum of the larger ones,
+    and MS-Jaccard-n is the geometric mean of orders 1 to n: 0 where an order has nothing in common,
+    1 for equal sets. Higher is better; it takes both quality and diversity. The interval is that of
+    the judged texts beside the same real ones.
+
+    Pitfalls: it grows with the number of texts, and two samples of one source are far from 1: what
+    can be reached is the row of real text. Texts longer or shorter than real ones lose in all
+    orders, however good they are.
+    """
+
+    paper: ClassVar[str] = "Montahaei et al. 2019, arXiv 1904.03971"
+
+    largest: Annotated[int, Field(ge=2, le=9, description=LARGEST)] = 5
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts, real = material.paired, material.real
+        sides = [
+            (mine, counts(theirs) / len(real))
+            for mine, theirs in common_grams(texts, real, self.largest)
+            if mine.kinds
+        ]
+        if len(sides) < 2:
+            raise Unavailable("needs texts of at least 2 words; none has as many")
+
+        def means(some: Tensor) -> list[float]:
+            orders = (
+                multiset_jaccard(counts(within(some, len(texts), mine)) / len(some), weights)
+                for mine, weights in sides
+            )
+            return [product ** (1 / n) for n, product in enumerate(accumulate(orders, mul), 1)][1:]
+
+        found = material.of_sets(means(torch.arange(len(texts))), means, len(texts))
+        scores = {}
+        for n, (estimate, replicates) in enumerate(found, start=2):
+            signature = material.sign(
+                "ms_jaccard", n=n, cum=None, refs=len(real), hyps=len(texts),
+                tok=material.tokenizer,
+            )  # fmt: skip
+            scores[f"ms_jaccard{n}"] = Score(
+                f"MS-Jaccard-{n}", estimate, signature, "higher", replicates=replicates
+            )
+        return scores
+
+
+@dataclass(kw_only=True)
+class Distinct(Metric, name="distinct"):
+    """Distinct-n: how many different n-grams the texts have, as a share of all their n-grams.
+
+    1 where no n-gram recurs, near 0 where all texts are the same; good texts are as varied as real
+    ones. An order that no text has is left out.
+
+    Pitfalls: it falls as texts are added or get longer, for words run out, so only numbers of as
+    many texts compare, of about the same length. Random words score highest.
+    """
+
+    paper: ClassVar[str] = "Li et al. 2016, arXiv 1510.03055"
+
+    largest: Annotated[int, Field(ge=1, le=9, description=LARGEST)] = 3
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts = material.alone
+        scores = {}
+        for of in grams(texts, self.largest):
+            if not of.kinds:
+                break
+            estimate, replicates = over_texts(material, of, variety)
+            signature = material.sign("distinct", n=of.n, hyps=len(texts), tok=material.tokenizer)
+            scores[f"distinct{of.n}"] = Score(
+                f"Distinct-{of.n}", estimate, signature, "like real text", replicates=replicates
+            )
+        if not scores:
+            raise Unavailable("needs at least one word; there is none")
+        return scores

@@ -1,0 +1,174 @@
+"""What can be told of texts without knowing the language: copies, repetition and length."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textgan.metrics.base import Better, Material, Metric, Score, Unavailable
+from textgan.nearest import places
+from textgan.ngrams import grams
+from textgan.sentences import Sentences
+
+LIKE_REAL: Better = "like real text"
+
+
+def recurring(texts: Sentences, n: int) -> Tensor:
+    """(B,) float64, 1 - different n-grams / n-grams of each text; nan where it has none."""
+    (of,) = deque(grams(texts, n), maxlen=1)
+    kinds = max(of.kinds, 1)
+    different = torch.unique(of.row * kinds + of.kind) // kinds  # the text of each
+    known, windows = (torch.bincount(rows, minlength=len(texts)) for rows in (different, of.row))
+    return 1 - known.double() / windows
+
+
+def stuttering(texts: Sentences) -> Tensor:
+    """(B,) float64, the share of words, from the second on, that equal the one before; nan where
+    there is no second word."""
+    rows = texts.rows
+    again = (texts.words[1:] == texts.words[:-1]) & (rows[1:] == rows[:-1])
+    repeated = torch.bincount(rows[1:][again], minlength=len(texts))
+    return repeated.double() / (texts.sizes - 1).clamp(min=0)
+
+
+def wasserstein(a: Tensor, b: Tensor) -> float:
+    """Wasserstein-1 distance of two sets of numbers, (A,) and (B,), at least one each: the area
+    between their distribution functions."""
+    values, place = torch.unique(torch.cat([a, b]), return_inverse=True)
+    first, second = (
+        torch.bincount(side, minlength=len(values)).double().cumsum(0) / len(side)
+        for side in (place[: len(a)], place[len(a) :])
+    )
+    return float(((first - second).abs()[:-1] * values.diff()).sum())
+
+
+def averaged(
+    material: Material,
+    name: str,
+    title: str,
+    values: Tensor,
+    better: Better = LIKE_REAL,
+    unit: str = "",
+    **facts: object,
+) -> Score:
+    """The mean of one value (B,) a text."""
+    if not len(values):
+        raise Unavailable("needs at least one text; there is none")
+    estimate, replicates = material.mean(values)
+    signature = material.sign(name, **facts, hyps=len(values), tok=material.tokenizer)
+    return Score(title, estimate, signature, better, unit, replicates)
+
+
+@dataclass(kw_only=True)
+class Unique(Metric, name="unique"):
+    """How many different texts there are, as a share of all texts.
+
+    1 where no text comes twice; good texts repeat each other as seldom as real ones.
+
+    Pitfalls: it falls with the number of texts, for short ones recur in any language. It sees only
+    whole copies: a generator that changes one word each time has 1.
+    """
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts = material.alone
+        if not len(texts):
+            raise Unavailable("needs at least one text; there is none")
+        first = places(texts, texts)
+
+        def share(some: Tensor) -> float:
+            return len(torch.unique(first[some])) / len(some)
+
+        estimate, replicates = material.of_set(share(torch.arange(len(texts))), share, len(texts))
+        signature = material.sign("unique", hyps=len(texts), tok=material.tokenizer)
+        return {"unique": Score("Unique", estimate, signature, LIKE_REAL, replicates=replicates)}
+
+
+@dataclass(kw_only=True)
+class Novelty(Metric, name="novelty"):
+    """How many of the texts do not stand, word for word, in what the generator was trained on.
+
+    0 where every text is recited, 1 where none is. Real text that was held out is not all new
+    either: a generator below its row has memorized, one above it is no better for that.
+
+    Pitfalls: it sees only whole copies, so one changed word makes a text new; look at the nearest
+    training sentences of the samples too. Random words and empty texts are new.
+    """
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts, known = material.hypotheses, material.known
+        if known is None:
+            raise Unavailable(
+                "needs the training text: give --train, the text the generator was trained on"
+            )
+        new = places(texts, known) < 0
+        return {"novelty": averaged(material, "novelty", "Novelty", new, train=len(known))}
+
+
+@dataclass(kw_only=True)
+class Repetition(Metric, name="repetition"):
+    """How much each text repeats itself, on average over texts; real text does so a little.
+
+    seq_rep4 is seq-rep-n of the paper: the share of a text's n-grams that it has had before. It
+    finds the loops in which long texts end. repeated_words is the paper's rep/1 taken on the texts
+    themselves: the share of words that equal the word before. It finds stutter ("a a man"), which
+    spoils texts that are too short for a loop. Texts with no n-gram, or no second word, are left
+    out.
+
+    Pitfalls: longer texts repeat more by themselves. What texts repeat of one another is not seen
+    here; that is unique, distinct and self_bleu.
+    """
+
+    paper: ClassVar[str] = "Welleck et al. 2019, arXiv 1908.04319"
+
+    n: Annotated[int, Field(ge=1, le=9, description="words of the n-grams of seq-rep-n")] = 4
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        texts, n = material.hypotheses, self.n
+        again, loops = (
+            shares[~shares.isnan()] for shares in (stuttering(texts), recurring(texts, n))
+        )
+        scores = {}
+        if len(loops):
+            scores[f"seq_rep{n}"] = averaged(material, "seq_rep", f"seq-rep-{n}", loops, n=n)
+        if len(again):
+            scores["repeated_words"] = averaged(material, "repeated_words", "Repeated words", again)
+        if not scores:
+            raise Unavailable("needs a text of at least 2 words; there is none")
+        return scores
+
+
+@dataclass(kw_only=True)
+class Length(Metric, name="length"):
+    """How many tokens the texts have: on average, and how far from the lengths of real ones.
+
+    length is the mean. length_distance is the Wasserstein-1 distance to the lengths of real texts:
+    by how many tokens texts would have to be lengthened or shortened, on average, to have them all;
+    0 is best, and the interval is that of the judged texts beside the same real ones. empty is the
+    share of texts without a token, which have length 0; lower is better.
+
+    Pitfalls: by chance, the length_distance of real text is above 0 too; see its row. A token is
+    what the tokenizer makes of the line, so lengths compare under one tokenizer only.
+    """
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        sizes, judged, real = (
+            texts.sizes for texts in (material.hypotheses, material.paired, material.real)
+        )
+        scores = {"length": averaged(material, "length", "Length", sizes, unit="tokens")}
+        if len(judged) and len(real):
+            estimate, replicates = material.of_set(
+                wasserstein(judged, real), lambda some: wasserstein(judged[some], real), len(judged)
+            )
+            signature = material.sign(
+                "length_distance", refs=len(real), hyps=len(judged), tok=material.tokenizer
+            )
+            scores["length_distance"] = Score(
+                "Length distance", estimate, signature, "lower", "tokens", replicates
+            )
+        scores["empty"] = averaged(material, "empty", "Empty", sizes == 0, "lower")
+        return scores

@@ -1,0 +1,960 @@
+"""The page about runs: one HTML file that needs nothing else, not even JavaScript.
+
+It is made of what stands in the runs' folders: config.json and run.json, and where there are such
+results.json, metrics.jsonl, evaluation.json and curve.json. Runs that differ in their seed alone
+are one subject, whose numbers are means over the seeds. Only the folders' names are told, for the
+page is meant to be given away.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Literal, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import textgan
+from textgan.charts import PALETTE, Chart, Point, Series, style_sheet, svg, swatch
+from textgan.checkpoint import write_file
+from textgan.curves import PAIRS, Axis, Pair
+from textgan.errors import UserError
+from textgan.evaluation import Evaluation, Scores, read_evaluation, read_score
+from textgan.intervals import Estimate, over_seeds
+from textgan.log import read_records
+from textgan.metrics.base import Better, Score
+from textgan.nearest import longest_common
+from textgan.results import COLUMNS, Results, read_results
+
+ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "like real text": "≈"}
+SHOWN = 5  # examples of a row before one has to ask for more
+LONGEST = 600  # letters of an example
+DULL = ("seed", "device", "checkpoint_seconds")  # settings that make no other method
+Role = Literal["real", "mle", "method", "other"]
+
+# curves of training: title, unit, tags of which the first that was measured is shown
+_NATS = "nats per token"
+_TRAINING: list[tuple[str, str, list[str]]] = [
+    ("NLL_oracle: quality", _NATS, ["eval/nll_oracle"]),
+    ("NLL of held-out text: coverage", _NATS, ["eval/nll_test", "eval/nll_valid"]),
+    ("entropy of the samples", _NATS, ["generator/entropy"]),
+    ("different samples", "share", ["eval/unique"]),
+    (
+        "accuracy of the discriminator",
+        "share",
+        ["discriminator/accuracy_held_out", "discriminator/accuracy"],
+    ),
+    ("estimate of the Wasserstein distance", "score", ["discriminator/wasserstein"]),
+    *((f"JSD-{n} to the training text", "bits", [f"eval/jsd{n}"]) for n in range(1, 9)),
+]
+_MEANING = {
+    "eval/nll_test": "test text",
+    "eval/nll_valid": "validation text",
+    "discriminator/accuracy_held_out": "on new text",
+    "discriminator/accuracy": "on the text it was trained on",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one run's folder holds."""
+
+    name: str
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    results: Results | None
+    records: Sequence[Mapping[str, Any]]
+    evaluation: Evaluation | None
+    curve: Mapping[str, Any] | None
+
+    @property
+    def method(self) -> str:
+        """The objective, without the folder of a file of one's own."""
+        return bare(str(self.config["objective"]["name"])).rpartition("/")[2]
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return int(self.config["seed"])
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """Facts about the data."""
+        found = self.facts.get("data", {})
+        return found if isinstance(found, Mapping) else {}
+
+    @cached_property
+    def language(self) -> str:
+        """Equal for runs whose texts compare: of the same data, split alike."""
+        same = [self.config.get("data"), self.config.get("oracle"), self.data.get("sha256")]
+        return json.dumps(same, sort_keys=True)
+
+    @cached_property
+    def recipe(self) -> str:
+        """Equal for runs that differ in their seed alone."""
+        settings = {key: value for key, value in self.config.items() if key not in DULL}
+        return json.dumps([settings, self.language], sort_keys=True)
+
+    @cached_property
+    def mle_recipe(self) -> str:
+        """Equal for runs whose MLE is the same but for its seed, whatever came after it."""
+        schedule, rates = self.config.get("schedule", {}), self.config.get("optimisers", {})
+        parts = [self.language, self.config.get("generator")]
+        parts += [schedule.get("mle_epochs"), schedule.get("batch_size")]
+        return json.dumps([*parts, rates.get("mle_lr"), rates.get("clip")], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a column or a line is about: real text, MLE, a method; with the runs that tell of it.
+
+    name: as in a table. short: beside a line. style: of its lines, see charts; None: no line.
+    """
+
+    name: str
+    short: str
+    role: Role
+    style: int | None
+    runs: tuple[Told, ...]
+
+
+# what a run has to say of each of its rows, and which of them is real text
+Content = TypeVar("Content")
+Source = Callable[[Told], tuple[Mapping[str, Content], str | None]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of one subject: over its seeds, and each of them by the run it is of."""
+
+    subject: Subject
+    estimate: Estimate
+    each: Mapping[str, Score]
+    best: bool = False
+    past: bool = False  # beyond real text
+
+    @property
+    def about(self) -> str:
+        """Every run's number and its signature, for who points at the cell."""
+        lines = [f"{run}: {one.estimate}" for run, one in self.each.items()]
+        return "\n".join([*lines, *self.signatures])
+
+    @property
+    def signatures(self) -> list[str]:
+        """The different ones; none where the numbers came without."""
+        return [one for one in dict.fromkeys(s.signature for s in self.each.values()) if one]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of a table: a cell for each column, None where it was not measured."""
+
+    title: str
+    better: Better
+    unit: str
+    cells: Sequence[Cell | None]
+
+    @property
+    def signatures(self) -> dict[str, list[str]]:
+        """Every signature with the names of the columns whose numbers carry it."""
+        found: dict[str, list[str]] = {}
+        for cell in filter(None, self.cells):
+            for signature in cell.signatures:
+                found.setdefault(signature, []).append(cell.subject.name)
+        return found
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all models' numbers carry one signature."""
+        return len({one for cell in _models(self.cells) for one in cell.signatures}) <= 1
+
+
+def write_report(folders: Sequence[Path], out: Path) -> None:
+    """Write the page about some runs, finished or not, as one file.
+
+    Raises UserError for a folder that is not a run, a damaged file, or an `out` that cannot be
+    written.
+    """
+    page = make_page(folders)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_file(out, page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise UserError(f"out = {str(out)!r} cannot be written: {error.strerror}") from None
+
+
+def make_page(folders: Sequence[Path]) -> str:
+    """The page as HTML. Raises UserError for a folder that is not a run or is damaged."""
+    found = list(dict.fromkeys(folder.resolve() for folder in folders))
+    if not found:
+        raise UserError("give the folder of at least one run")
+    names = _different([folder.name for folder in found])
+    chapters: dict[str, list[Told]] = {}
+    for folder, name in zip(found, names, strict=True):
+        run = read_folder(folder, name)
+        chapters.setdefault(run.language, []).append(run)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"middle": middle, "interval": interval}
+    return environment.get_template("report.html.j2").render(
+        chapters=[chapter(runs) for runs in chapters.values()],
+        version=textgan.__version__,
+        style_of_charts=Markup(style_sheet()),
+        arrows=ARROWS,
+        shown=SHOWN,
+    )
+
+
+def read_folder(folder: Path, name: str) -> Told:
+    """What a run's folder holds. Raises UserError."""
+    config = folder / "config.json"
+    if not config.is_file():
+        what = "is not a run (it has no config.json)" if folder.is_dir() else "does not exist"
+        raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
+    facts, curve = folder / "run.json", folder / "curve.json"
+    told = Told(
+        name,
+        _read(config),
+        _read(facts) if facts.is_file() else {},
+        read_results(folder),
+        [record for record in read_records(folder) if record["phase"] != "discriminator"],
+        read_evaluation(folder),
+        _read(curve) if curve.is_file() else None,
+    )
+    looks: dict[str, Callable[[], object]] = {
+        "config.json": lambda: (told.method, told.seed, told.mle_recipe),
+        "curve.json": lambda: (curve_rows(told), curve_real(told)),
+        "evaluation.json": lambda: [
+            _example(one) for few in examples_of(told)[0].values() for one in few
+        ],
+        "run.json": lambda: (_facts_of(told), _text_told(told.data)),
+    }
+    for file, look in looks.items():
+        try:
+            look()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"{folder / file} is damaged ({found}); restore it from a copy or make it again"
+            ) from None
+    return told
+
+
+def chapter(runs: Sequence[Told]) -> dict[str, Any]:
+    """All that the page says of the runs on one language."""
+    subjects = subjects_of(runs)
+    methods = [one for one in subjects if one.role == "method"]
+    return {
+        "title": f"{_listed([one.short for one in methods], 4)} on {_language(runs[0])}",
+        "told": _told(runs, methods),
+        "unfinished": [run.name for run in runs if run.results is None],
+        "warnings": _warnings(runs),
+        "unevaluated": [run.name for run in runs if run.evaluation is None],
+        "uncurved": [run.name for run in runs if run.curve is None],
+        "repeated": _repeated(methods),
+        "unlikely": [run.name for run in runs if run.results and not run.results.likelihood],
+        "runs": [run.name for run in runs],
+        "total": len(runs),
+        "commands": _commands,
+        "tables": tables(runs, subjects),
+        "trade": trade(runs, subjects),
+        "training": training(methods),
+        "examples": examples(subjects),
+        "made": [_made(method) for method in methods],
+        "data": {key: _said(value) for key, value in _flat(_without_paths(runs[0].data)).items()},
+    }
+
+
+# --- subjects -------------------------------------------------------------------------------------
+
+
+def subjects_of(runs: Sequence[Told]) -> list[Subject]:
+    """Real text, MLE, the methods, and whatever else a run has a row of.
+
+    Runs that differ in their seed alone are one method, and runs whose MLE was told the same tell
+    of one MLE, which has the same colour everywhere.
+    """
+    groups: dict[str, list[Told]] = {}
+    mles: dict[str, list[Told]] = {}
+    others: dict[str, None] = {}
+    for run in runs:
+        groups.setdefault(run.recipe, []).append(run)
+        mles.setdefault(run.mle_recipe, []).append(run)
+        for source in (scores_of, results_of):
+            rows, real = source(run)
+            others |= dict.fromkeys(row for row in rows if _role(row, real) == "other")
+    subjects = [Subject("real text", "real text", "real", None, tuple(runs))]
+    of_mle = count(0, len(PALETTE))
+    for some in mles.values():
+        methods = _listed(list(dict.fromkeys(run.method for run in some)), 2)
+        whose = f" of {methods}" if len(mles) > 1 else ""
+        name = f"MLE, best epoch{whose}"
+        subjects.append(Subject(name, f"MLE{whose}", "mle", next(of_mle), tuple(some)))
+    of_methods = (i for i in count() if i % len(PALETTE))
+    names = _different([_name(group, list(groups.values())) for group in groups.values()])
+    for name, group in zip(names, groups.values(), strict=True):
+        style = next(of_mle if group[0].method == "mle" else of_methods)
+        subjects.append(Subject(f"{name}, last", name, "method", style, tuple(group)))
+    return subjects + [Subject(row, row, "other", None, tuple(runs)) for row in others]
+
+
+def rows_of(subject: Subject, source: Source[Content]) -> dict[str, Content]:
+    """What the runs say of a subject, by run.
+
+    A seed counts once: two runs with the same settings and the same seed are one and the same.
+    """
+    found: dict[str, Content] = {}
+    seeds: set[int] = set()
+    for run in subject.runs:
+        rows, real = source(run)
+        for row, content in rows.items():
+            fits = _role(row, real) == subject.role
+            if subject.role == "other":
+                fits = fits and row == subject.name
+            elif subject.role != "real":
+                fits = fits and run.seed not in seeds
+            if fits:
+                seeds.add(run.seed)
+                found[run.name] = content
+    return found
+
+
+def _repeated(methods: Sequence[Subject]) -> list[tuple[str, str]]:
+    """Runs that tell nothing new, each with the run that it repeats."""
+    first: dict[tuple[str, int], str] = {}
+    return [
+        (run.name, spoke)
+        for method in methods
+        for run in method.runs
+        if (spoke := first.setdefault((method.name, run.seed), run.name)) != run.name
+    ]
+
+
+def _role(row: str, real: str | None) -> Role:
+    if row == real:
+        return "real"
+    if row.startswith("MLE, best epoch"):
+        return "mle"
+    return "method" if row.endswith(", last") else "other"
+
+
+def _name(group: Sequence[Told], groups: Sequence[Sequence[Told]]) -> str:
+    """The method, with the settings in which it differs from others of the same method."""
+    alike = [_flat(other[0].config) for other in groups if other[0].method == group[0].method]
+    differing = [
+        f"{key.rpartition('.')[2]} {value}"
+        for key, value in _flat(_without_paths(group[0].config)).items()
+        if key not in DULL and any(other.get(key) != value for other in alike)
+    ]
+    return group[0].method + (f" ({_listed(differing, 2)})" if differing else "")
+
+
+def scores_of(run: Told) -> tuple[Mapping[str, Scores], str | None]:
+    """Rows of an evaluation."""
+    found = run.evaluation
+    return (found.rows, found.real) if found else ({}, None)
+
+
+def results_of(run: Told) -> tuple[Mapping[str, Scores], str | None]:
+    """Rows of the final table of training, which came without signatures."""
+    if run.results is None:
+        return {}, None
+    rows = {
+        row: {
+            key: Score(
+                title,
+                numbers[key],
+                "",
+                "lower" if key.startswith(("nll", "jsd")) else "like real text",
+                "nats per token" if key.startswith(("nll", "entropy")) else "",
+            )
+            for key, title in COLUMNS.items()
+            if key in numbers
+        }
+        for row, numbers in run.results.rows.items()
+    }
+    return rows, next((row for row in ("oracle", "real, held out") if row in rows), None)
+
+
+def curve_rows(run: Told) -> tuple[Mapping[str, dict[float, Scores]], str | None]:
+    """Rows of a curve: by temperature their scores."""
+    if run.curve is None:
+        return {}, None
+    return {
+        row: {
+            float(step["temperature"]): {k: read_score(v) for k, v in step["scores"].items()}
+            for step in steps
+        }
+        for row, steps in run.curve["rows"].items()
+    }, None
+
+
+def curve_real(run: Told) -> tuple[Mapping[str, Scores], str | None]:
+    """Real text, beside a curve."""
+    real = run.curve.get("real") if run.curve else None
+    if not real or not real["scores"]:
+        return {}, None
+    return {real["row"]: {k: read_score(v) for k, v in real["scores"].items()}}, real["row"]
+
+
+def examples_of(run: Told) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], str | None]:
+    """Texts of each row, with their nearest training sentence."""
+    found = run.evaluation
+    return (found.facts.get("examples", {}), found.real) if found else ({}, None)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def over(subject: Subject, scores: Iterable[Score]) -> Estimate:
+    """One number for several runs: the mean over seeds, the number itself where there is but one.
+
+    Real text is no method: runs that judged the same real texts say one thing only.
+    """
+    estimates = [score.estimate for score in scores]
+    if subject.role in ("real", "other"):
+        estimates = list({one.value: one for one in estimates}.values())
+    return estimates[0] if len(estimates) == 1 else over_seeds([one.value for one in estimates])
+
+
+def tables(runs: Sequence[Told], subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+    """The table of evaluations; where a run lacks one, that of the end of training too."""
+    sources: list[tuple[str, Source[Scores]]] = []
+    if any(run.evaluation for run in runs):
+        sources.append(("", scores_of))
+    if any(run.results and not run.evaluation for run in runs):
+        sources.append(("At the end of training", results_of))
+    return [table(title, subjects, source) for title, source in sources]
+
+
+def table(title: str, subjects: Sequence[Subject], source: Source[Scores]) -> dict[str, Any]:
+    """A column for each subject of which there is a row, a line for each metric."""
+    columns = [(one, rows) for one in subjects if (rows := rows_of(one, source))]
+    keys = dict.fromkeys(key for _, rows in columns for row in rows.values() for key in row)
+    lines = []
+    for key in keys:
+        cells: list[Cell | None] = []
+        for subject, rows in columns:
+            each = {run: row[key] for run, row in rows.items() if key in row}
+            cells.append(Cell(subject, over(subject, each.values()), each) if each else None)
+        first = next(score for cell in filter(None, cells) for score in cell.each.values())
+        lines.append(marked(Line(first.title, first.better, first.unit, cells)))
+    facts = [run.evaluation.facts for run in subjects[0].runs if run.evaluation]
+    lacking: dict[tuple[str, str], list[str]] = {}
+    if source is scores_of:
+        for run in subjects[0].runs:
+            for metric, why in (run.evaluation.unavailable if run.evaluation else {}).items():
+                lacking.setdefault((metric, why), []).append(run.name)
+    else:
+        facts = [{"samples": run.results.samples} for run in subjects[0].runs if run.results]
+    several = any(len(rows) > 1 for one, rows in columns if one.role in ("mle", "method"))
+    return {
+        "title": title,
+        "columns": [
+            {"subject": one, "runs": list(rows), "about": _seeds(one, list(rows), source)}
+            for one, rows in columns
+        ],
+        "lines": lines,
+        "several": several,
+        "lacking": [(metric, why, names) for (metric, why), names in lacking.items()],
+        "signed": any(line.signatures for line in lines),
+        "how": _measured(facts),
+    }
+
+
+def marked(line: Line) -> Line:
+    """The line with the best of the models marked, where that stands, and what is past real text.
+
+    The best stands where its interval and that of every other model do not overlap. What is past
+    real text is not better for it, and is not marked as the best.
+    """
+    real = next(
+        (cell.estimate for cell in line.cells if cell and cell.subject.role == "real"), None
+    )
+    models = list(_models(line.cells))
+    past = []
+    if real is not None and line.better != "like real text":
+        level = _loss(real, line.better, None)
+        past = [cell for cell in models if _loss(cell.estimate, line.better, None)[1] < level[0]]
+    best = None
+    sure = all(cell.estimate.low is not None for cell in models)
+    if len(models) > 1 and sure and line.comparable and (real or line.better != "like real text"):
+        losses = [_loss(cell.estimate, line.better, real) for cell in models]
+        first = min(range(len(models)), key=lambda i: losses[i][1])
+        others = [low for i, (low, _) in enumerate(losses) if i != first]
+        if losses[first][1] < min(others) and models[first] not in past:
+            best = models[first]
+    cells = [
+        replace(cell, best=cell is best, past=any(cell is one for one in past)) if cell else None
+        for cell in line.cells
+    ]
+    return replace(line, cells=cells)
+
+
+def _loss(one: Estimate, better: Better, real: Estimate | None) -> tuple[float, float]:
+    """An interval of how bad a number is: how far from real text, or from good."""
+    low = one.value if one.low is None else one.low
+    high = one.value if one.high is None else one.high
+    if better == "lower":
+        return low, high
+    if better == "higher":
+        return -high, -low
+    assert real is not None
+    bottom = real.value if real.low is None else real.low
+    top = real.value if real.high is None else real.high
+    return max(0.0, low - top, bottom - high), max(high - bottom, top - low)
+
+
+def _models(cells: Iterable[Cell | None]) -> Iterable[Cell]:
+    return (cell for cell in cells if cell and cell.subject.role in ("mle", "method"))
+
+
+def _seeds(subject: Subject, names: Sequence[str], source: Source[Scores]) -> str:
+    """Under a column's name: over how many seeds it is; of real text what it is."""
+    if subject.role == "real":
+        rows = dict.fromkeys(source(run)[1] for run in subject.runs if run.name in names)
+        return _listed([row for row in rows if row != subject.name], 2)
+    if subject.role == "other":
+        return ""
+    if len(names) > 1:
+        return f"{len(names)} seeds"
+    return f"seed {next(run.seed for run in subject.runs if run.name == names[0])}"
+
+
+def _measured(facts: Sequence[Mapping[str, Any]]) -> str:
+    """On what the numbers of a table were taken."""
+    parts = []
+    for key, told in (
+        ("samples", "on {} samples"),
+        ("temperature", "at temperature {}"),
+        ("tokenizer", "tokeniser {}"),
+    ):
+        values = dict.fromkeys(one[key] for one in facts if key in one)
+        if values:
+            shown = [f"{v:,.9g}" if isinstance(v, int | float) else str(v) for v in values]
+            parts.append(told.format(_listed(shown, 4)))
+    return ", ".join(parts)
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def trade(runs: Sequence[Told], subjects: Sequence[Subject]) -> dict[str, Any]:
+    """Quality against diversity, one line for each subject along the temperatures."""
+    findings: dict[str, list[str]] = {}
+    for run in runs:
+        for finding in run.curve.get("findings", []) if run.curve else []:
+            findings.setdefault(_spoken(finding), []).append(run.name)
+    real, *others = subjects
+    real_rows = rows_of(real, curve_real)
+    drawn: dict[str, Subject] = {}
+    charts: list[tuple[Pair, Chart]] = []
+    for pair in PAIRS:
+        lines = [(one, _along(one, rows_of(one, curve_rows), pair)) for one in others]
+        lines = [(one, series) for one, series in lines if series]
+        if not lines:
+            continue
+        drawn |= {one.name: one for one, _ in lines}
+        points = _point(real, list(real_rows.values()), pair, real.name)
+        series = [Series(real.name, points, None)] + [one for _, some in lines for one in some]
+        units = {
+            key: score.unit
+            for one, _ in lines
+            for steps in rows_of(one, curve_rows).values()
+            for scores in steps.values()
+            for key, score in scores.items()
+        }
+        x = _axis(pair.x, units[pair.x.key], "← better", "better →")
+        y = _axis(pair.y, units[pair.y.key], "↓ better", "↑ better")
+        charts.append((pair, Chart(f"{pair.y.title} against {pair.x.title}", x, y, series)))
+
+    def of(finding: str) -> int | None:
+        """The chart whose horizontal metric the finding names, and better the other one too."""
+        named = [(pair.x.title in finding) * (1 + (pair.y.title in finding)) for pair, _ in charts]
+        return named.index(max(named)) if any(named) else None
+
+    legend = [(real.name, Markup(swatch(None)))] if real_rows and charts else []
+    return {
+        "figures": [
+            {
+                "title": chart.title,
+                "about": pair.meaning,
+                "svg": Markup(svg(chart)),
+                "findings": [(one, whose) for one, whose in findings.items() if of(one) == i],
+            }
+            for i, (pair, chart) in enumerate(charts)
+        ],
+        "legend": legend + [(one.name, Markup(swatch(one.style))) for one in drawn.values()],
+        "several": any(len(rows_of(one, curve_rows)) > 1 for one in drawn.values()),
+        "findings": [(one, whose) for one, whose in findings.items() if of(one) is None],
+    }
+
+
+def _along(
+    subject: Subject, by_run: Mapping[str, Mapping[float, Scores]], pair: Pair
+) -> list[Series]:
+    """A subject's line over the temperatures; of several seeds the mean, and each of them faint."""
+    if subject.style is None:
+        return []
+    heats = sorted({heat for steps in by_run.values() for heat in steps}, reverse=True)
+    middle: list[Point] = []
+    for heat in heats:
+        here = [steps[heat] for steps in by_run.values() if heat in steps]
+        middle += _point(subject, here, pair, f"{round(heat, 2):g}")
+    if not middle:
+        return []
+    lines = [Series(subject.name, middle, subject.style)]
+    if len(by_run) > 1:
+        for steps in by_run.values():
+            each = [_point(subject, [steps[heat]], pair, "") for heat in heats if heat in steps]
+            points = [point for some in each for point in some]
+            lines.append(Series(subject.name, points, subject.style, faint=True))
+    return lines
+
+
+def _point(subject: Subject, several: Sequence[Scores], pair: Pair, label: str) -> list[Point]:
+    """Where a subject stands by two metrics, over its runs; nowhere if they lack one."""
+    keys = pair.x.key, pair.y.key
+    both = [scores for scores in several if all(key in scores for key in keys)]
+    if not both:
+        return []
+    x, y = (over(subject, [scores[key] for scores in both]) for key in keys)
+    heat = "" if subject.role == "real" else f", temperature {label}"
+    about = f"{subject.name}{heat}: {pair.x.title} {x}, {pair.y.title} {y}"
+    return [Point(x, y, label, about)]
+
+
+def _axis(axis: Axis, unit: str, lower: str, higher: str) -> str:
+    told = f"{axis.title}, {unit}" if unit else axis.title
+    return f"{told} ({lower if axis.better == 'lower' else higher})"
+
+
+def training(methods: Sequence[Subject]) -> dict[str, Any]:
+    """What was watched while the runs trained, all of them in one chart for each measure."""
+    figures = []
+    for title, unit, tags in _TRAINING:
+        for tag in tags:
+            series = [one for method in methods for one in _course(method, tag)]
+            if series:
+                break
+        else:
+            continue
+        levels = []
+        if unit == _NATS:
+            found = {run.data.get("oracle_entropy") for method in methods for run in method.runs}
+            levels = [(v, "entropy of the oracle") for v in found if isinstance(v, float)]
+        if tag.startswith("discriminator/accuracy"):
+            levels = [(0.5, "cannot tell")]
+        epochs = {_epochs(run) for method in methods for run in method.runs}
+        ends = [(float(n), "MLE ends") for n in sorted(epochs) if n]
+        told = f"{title}, {_MEANING[tag]}" if tag in _MEANING else title
+        chart = Chart(
+            told,
+            "MLE epochs, then rounds" if ends else "MLE epochs or rounds",
+            unit,
+            series,
+            levels,
+            ends if len(ends) <= 2 else [],
+            x_reach=[1.0],
+            y_reach=[0.0, 1.0] if tag == "eval/unique" else [],
+        )
+        figures.append({"title": told, "about": "", "svg": Markup(svg(chart)), "findings": []})
+    shown = [one for one in methods if any(run.records for run in one.runs)]
+    return {
+        "figures": figures,
+        "legend": [(one.short, Markup(swatch(one.style))) for one in shown],
+        "lacking": [run.name for one in methods for run in one.runs if not run.records],
+        "several": any(len(one.runs) > 1 for one in shown),
+    }
+
+
+def _course(method: Subject, tag: str) -> list[Series]:
+    """A line for each run, the first of them named."""
+    lines: list[Series] = []
+    for run in method.runs:
+        points = [
+            Point(
+                Estimate(float(place)),
+                Estimate(float(record[tag])),
+                about=_moment(run, record, tag),
+            )
+            for place, record in enumerate(run.records, start=1)
+            if isinstance(record.get(tag), int | float)
+        ]
+        if points:
+            short = "" if lines else method.short  # the first speaks for all
+            lines.append(Series(run.name, points, method.style, marked=bool(short), short=short))
+    return lines
+
+
+def _moment(run: Told, record: Mapping[str, Any], tag: str) -> str:
+    step = "epoch" if record["phase"] == "mle" else "round"
+    return f"{run.name}, {step} {record.get('number', 0) + 1}: {record[tag]:.3f}"
+
+
+def _epochs(run: Told) -> int:
+    """Where MLE ended; 0 where nothing came before it or after it."""
+    epochs = sum(record["phase"] == "mle" for record in run.records)
+    return epochs if epochs < len(run.records) else 0
+
+
+# --- samples --------------------------------------------------------------------------------------
+
+
+def examples(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+    """For each model its texts beside their nearest training sentences, run by run."""
+    blocks = []
+    for subject in subjects:
+        rows = {run: few for run, few in rows_of(subject, examples_of).items() if few}
+        if rows and subject.role in ("mle", "method"):
+            told = [(run, [_example(one) for one in few]) for run, few in rows.items()]
+            blocks.append({"name": subject.name, "runs": told})
+    return blocks
+
+
+def _example(told: Mapping[str, Any]) -> dict[str, Any]:
+    text, near, share = str(told["text"]), told.get("nearest"), told.get("share")
+    if near is None or share is None:
+        return {"text": [(_short(text), False)], "near": None, "share": None, "copied": False}
+    near = str(near)
+    spaced = " " in text.strip() or " " in near.strip()
+    words, others = (_short(one).split() if spaced else list(_short(one)) for one in (text, near))
+    glue = " " if spaced else ""
+    return {
+        "text": _pieces(words, others, glue),
+        "near": _pieces(others, words, glue),
+        "share": f"{math.floor(100 * share)} %",
+        "copied": text.split() == near.split(),
+    }
+
+
+def _pieces(words: Sequence[str], others: Sequence[str], glue: str) -> list[tuple[str, bool]]:
+    """The text in pieces, those that it shares with another marked."""
+    pieces, done = [], 0
+    for start, end in longest_common(words, others):
+        pieces += [(glue.join(words[done:start]), False), (glue.join(words[start:end]), True)]
+        done = end
+    pieces = [piece for piece in [*pieces, (glue.join(words[done:]), False)] if piece[0]]
+    return [one for piece in pieces for one in ((glue, False), piece)][1:]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+# --- what was run and how -------------------------------------------------------------------------
+
+
+def _told(runs: Sequence[Told], methods: Sequence[Subject]) -> list[str]:
+    """What was run, in two lines."""
+    by_seeds: dict[tuple[int, ...], list[str]] = {}
+    for method in methods:
+        seeds = tuple(sorted({run.seed for run in method.runs}))
+        by_seeds.setdefault(seeds, []).append(method.short)
+    who = [
+        f"{_listed(names, 6)} with {'seed' if len(seeds) == 1 else 'seeds'} {_listed(seeds, 6)}"
+        for seeds, names in by_seeds.items()
+    ]
+    dates = sorted(str(run.facts["started"])[:10] for run in runs if "started" in run.facts)
+    when = list(dict.fromkeys(dates[:1] + dates[-1:]))
+    versions = dict.fromkeys(str(run.facts["textgan"]) for run in runs if "textgan" in run.facts)
+    done = sum(run.results is not None for run in runs)
+    parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {'; '.join(who)}"]
+    parts += [f"textgan {_listed(list(versions), 3)}"] if versions else []
+    parts += [" to ".join(when)] if when else []
+    parts += ["finished" if done == len(runs) else f"{done} finished"]
+    return ["; ".join(parts), _text_told(runs[0].data)]
+
+
+def _text_told(data: Mapping[str, Any]) -> str:
+    """The data in one line."""
+    parts = [f"Text: {_without_paths(str(data.get('source', 'of unknown origin')))}"]
+    for key, told in (("vocabulary", "{} different words"), ("length", "at most {} in a sentence")):
+        if key in data:
+            parts.append(told.format(number(data[key])))
+    split = data.get("split")
+    if isinstance(split, Mapping) and split:
+        sizes = _listed([f"{number(size)} {part}" for part, size in split.items()], 4)
+        parts.append(f"{sizes} sentences")
+    return ", ".join(parts)
+
+
+def _language(run: Told) -> str:
+    """The data's name."""
+    data = run.data
+    if not run.config.get("data", {}).get("file"):
+        return "the synthetic oracle"
+    return str(data.get("known_as") or _without_paths(str(data.get("source", "unknown text"))))
+
+
+def _warnings(runs: Sequence[Told]) -> list[dict[str, Any]]:
+    """What the runs were warned of at the end, then while they trained; equal ones once."""
+    found: dict[tuple[str, bool], list[str]] = {}
+    for run in runs:
+        at_end = [*(run.evaluation.warnings if run.evaluation else [])]
+        at_end += run.results.warnings if run.results else []
+        for warning in dict.fromkeys(at_end):
+            found.setdefault((_spoken(warning), False), []).append(run.name)
+    for run in runs:
+        for alarm in run.results.alarms if run.results else ():
+            found.setdefault((_spoken(alarm), True), []).append(run.name)
+    return [
+        {"text": text, "training": in_training, "runs": names}
+        for (text, in_training), names in found.items()
+    ]
+
+
+def _made(method: Subject) -> dict[str, Any]:
+    """How a method's runs were made."""
+    return {
+        "name": method.short,
+        "settings": _flat(
+            _without_paths({k: v for k, v in method.runs[0].config.items() if k != "seed"})
+        ),
+        "runs": [_facts_of(run) for run in method.runs],
+    }
+
+
+def _facts_of(run: Told) -> dict[str, Any]:
+    facts = run.facts
+    command = [bare(str(word)) for word in facts.get("command") or []]
+    command[:1] = ["textgan" if word == "__main__.py" else word for word in command[:1]]
+    told = {
+        "seed": run.seed,
+        "started": facts.get("started"),
+        "textgan": facts.get("textgan"),
+        "torch": facts.get("torch"),
+        "python": facts.get("python"),
+        "machine": facts.get("machine"),
+        "GPU": facts.get("gpu"),
+        "threads": facts.get("threads"),
+    }
+    seconds = {
+        "evaluation": run.evaluation.facts.get("seconds") if run.evaluation else None,
+        "curve": (run.curve or {}).get("facts", {}).get("seconds"),
+    }
+    told |= {f"{key} took": f"{value:.1f} s" for key, value in seconds.items() if value}
+    return {
+        "name": run.name,
+        "state": "finished" if run.results else "unfinished",
+        "facts": {key: str(value) for key, value in told.items() if value is not None},
+        "command": shlex.join(command),
+    }
+
+
+def _commands(what: str, names: Sequence[str]) -> list[str]:
+    """Commands that make what is missing of some runs, three at most."""
+    quoted = [shlex.quote(name) for name in names]
+    if what == "curve":  # which takes several
+        return [f"textgan curve {' '.join(quoted if len(names) <= 9 else ['RUN...'])}"]
+    return [f"textgan {what} {name}" for name in quoted[:3]]
+
+
+# --- words and numbers ----------------------------------------------------------------------------
+
+
+def number(value: object) -> str:
+    """As a table shows it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
+        return f"{int(value):,}".replace("-", "−")
+    return _decimal(value, value)
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(number, value)) if isinstance(value, list) else number(value)
+
+
+def middle(estimate: Estimate) -> str:
+    """The number itself."""
+    return _decimal(estimate.value, estimate.value)
+
+
+def interval(estimate: Estimate) -> str:
+    """Its ends, to as many decimals as the number has; nothing where there are none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{_decimal(estimate.low, estimate.value)}, {_decimal(estimate.high, estimate.value)}]"
+
+
+def _decimal(value: float, like: float) -> str:
+    size = abs(like)
+    if 0 < size < 0.001:
+        return f"{value:.1e}".replace("-", "−")
+    return f"{value:,.{3 if size < 100 else 1 if size < 10_000 else 0}f}".replace("-", "−")
+
+
+def bare(word: str) -> str:
+    """The word; of an absolute path, also one after an equals sign, only the name."""
+    key, equals, value = word.partition("=")
+    if equals:
+        return f"{key}={bare(value)}"
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(word).is_absolute():
+            return kind(word).name
+    return word
+
+
+def _without_paths(value: Any) -> Any:
+    """The same with every absolute path cut down to its name, in whatever it is nested."""
+    if isinstance(value, Mapping):
+        return {key: _without_paths(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(inner) for inner in value]
+    return bare(value) if isinstance(value, str) else value
+
+
+def _spoken(sentence: object) -> str:
+    """A sentence, with the paths in it cut down to their names."""
+    return re.sub(
+        r"(?<![\w.~<:/])/(?:[^\s/'\"<>]+/)+|\b[A-Za-z]:\\(?:[^\s\\'\"]+\\)*", "", str(sentence)
+    )
+
+
+def _listed(names: Sequence[object], most: int) -> str:
+    """As one says it: a, b and c; many are cut short."""
+    words = [str(name) for name in names]
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _different(names: Sequence[str]) -> list[str]:
+    """The names, those that stood before with their number."""
+    return [
+        f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
+        for i, name in enumerate(names)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it from a copy") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (it holds no table); restore it from a copy")
+    return content

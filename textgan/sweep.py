@@ -1,0 +1,215 @@
+"""What a run's generator and its MLE baseline are worth at every temperature.
+
+A single point says little: whoever samples colder gets more quality and less diversity, with no
+training at all (Caccia et al. 2020, arXiv 1811.02549). So whole curves are compared, and MLE's is
+beside every other. curve.json in a run's folder holds them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import textgan
+from textgan.checkpoint import write_file
+from textgan.curves import PAIRS, Curve, compare_curves, describe
+from textgan.errors import UserError
+from textgan.evaluating import SUBSETS, evaluate, keep
+from textgan.evaluation import Scores, read_evaluation, read_score, table_of
+from textgan.judge import choose_metrics, judge
+from textgan.materials import Told, lay_out_run, writers
+from textgan.run import Run, open_run
+
+FILE = "curve.json"
+# the inverse temperatures 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2
+TEMPERATURES = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores of each row of a run at each temperature, and of real text.
+
+    rows: by name, then temperature. findings: where one curve is better than another.
+    """
+
+    rows: dict[str, dict[float, Scores]]
+    real: str | None
+    real_scores: Scores
+    findings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "textgan": textgan.__version__,
+            "temperatures": sorted({t for row in self.rows.values() for t in row}, reverse=True),
+            "rows": {
+                name: [
+                    {"temperature": temperature, "scores": _plain(row[temperature])}
+                    for temperature in sorted(row, reverse=True)
+                ]
+                for name, row in self.rows.items()
+            },
+            "real": {"row": self.real, "scores": _plain(self.real_scores)},
+            "findings": self.findings,
+            "facts": self.facts,
+        }
+
+    def __str__(self) -> str:
+        parts = []
+        for name, row in self.rows.items():
+            at = {f"T = {t:g}": row[t] for t in sorted(row, reverse=True)}
+            if self.real is not None:
+                at = {self.real: self.real_scores, **at}
+            parts.append(f"{name}\n{table_of(at, intervals=False)}")
+        return "\n\n".join([*parts, "\n".join(self.findings)])
+
+
+def sweep(
+    folders: Sequence[str | Path],
+    temperatures: Sequence[float] = TEMPERATURES,
+    *,
+    metrics: Sequence[str] = ("all",),
+    samples: int = 0,
+    seed: int = 0,
+    device: str | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> list[Sweep]:
+    """Measure runs along a grid of temperatures, as `textgan curve` does, and keep the curves.
+
+    Raises UserError.
+    """
+    chosen = choose_metrics(metrics, settings)
+    runs = [open_run(Path(folder), device) for folder in folders]
+    for run in runs:
+        writers(run)  # a run that has none yet is refused before the others are measured
+    memories: dict[str, dict[Hashable, Any]] = {}
+    made = []
+    for run in runs:
+        # what is trained on a corpus serves all runs on it
+        memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
+        n = samples or run.config.evaluation.final_samples
+        found = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
+        content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n"
+        write_file(run.folder / FILE, content.encode())
+        made.append(found)
+    return made
+
+
+def _sweep_run(
+    run: Run,
+    temperatures: Sequence[float],
+    metrics: Sequence[Any],
+    samples: int,
+    seed: int,
+    memory: dict[Hashable, Any],
+    quiet: bool,
+) -> Sweep:
+    told = Told(seed=seed, subsets=SUBSETS, quiet=quiet)
+    rows: dict[str, dict[float, Scores]] = {}
+    real, real_scores = None, {}
+    facts: dict[str, Any] = {}
+    began = time.monotonic()
+    for number, temperature in enumerate(temperatures):
+        if not quiet:
+            print(
+                f"{run.folder}: temperature {temperature:g} ({number + 1} of {len(temperatures)})",
+                file=sys.stderr,
+                flush=True,
+            )
+        layout = lay_out_run(
+            run,
+            told,
+            samples=samples,
+            temperature=temperature,
+            memory=memory,
+            with_real=number == 0,
+        )
+        found = judge(layout, metrics, quiet=quiet)
+        if found.real is not None:
+            real, real_scores = found.real, found.rows[found.real]
+            facts = {key: found.facts[key] for key in ("run", "samples", "seed", "tokenizer")}
+            facts |= {"unavailable": found.unavailable}
+        for name, scores in found.rows.items():
+            if name != found.real:
+                rows.setdefault(name, {})[temperature] = scores
+    facts["seconds"] = time.monotonic() - began
+    return Sweep(rows, real, real_scores, findings(rows), facts)
+
+
+def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
+    """Where one curve is better than another, for every pair of measures and of rows."""
+    said = []
+    for pair in PAIRS:
+        curves = [
+            Curve.of(
+                _short(name),
+                pair,
+                {
+                    temperature: {key: score.estimate for key, score in scores.items()}
+                    for temperature, scores in row.items()
+                },
+            )
+            for name, row in rows.items()
+        ]
+        shown = [one for one in curves if one.points]
+        said += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
+    return said
+
+
+def _short(row: str) -> str:
+    """A row's name without what a sentence does not need: MLE, seqgan."""
+    return row.partition(", ")[0]
+
+
+def read_sweep(folder: Path) -> Sweep | None:
+    """The curves that `sweep` left in a run's folder; None where there are none.
+
+    Raises UserError for a damaged file.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        rows = {
+            name: {point["temperature"]: _scores(point["scores"]) for point in points}
+            for name, points in content["rows"].items()
+        }
+        real = content["real"]
+        return Sweep(
+            rows, real["row"], _scores(real["scores"]), content["findings"], content["facts"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and draw it again") from None
+
+
+def complete(folders: Sequence[str | Path], *, quiet: bool = False) -> None:
+    """Measure what finished runs lack for a report: all metrics, and curves by the quick ones."""
+    for folder in map(Path, folders):
+        open_run(folder)  # before anything is measured, all of them must be runs
+    memories: dict[str, dict[Hashable, Any]] = {}
+    for folder in map(Path, folders):
+        if not (folder / "results.json").is_file():
+            continue
+        if read_evaluation(folder) is None:
+            facts = json.dumps(open_run(folder).corpus.facts, sort_keys=True)
+            memory = memories.setdefault(facts, {})
+            keep(folder, evaluate(folder, quiet=quiet, memory=memory))
+        if read_sweep(folder) is None:
+            sweep([folder], metrics=["quick"], quiet=quiet)
+
+
+def _plain(scores: Scores) -> dict[str, Any]:
+    return {name: score.to_dict() for name, score in scores.items()}
+
+
+def _scores(content: Mapping[str, Any]) -> Scores:
+    return {name: read_score(score) for name, score in content.items()}

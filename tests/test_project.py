@@ -14,6 +14,7 @@ import pytest
 from toys import TOY, small_parts
 
 import textgan
+import textgan.judge
 from textgan import registry
 from textgan.cli import main
 from textgan.config import make_config
@@ -107,10 +108,12 @@ def test_nothing_happens_at_import() -> None:
         "import sys, random, numpy, torch\n"
         "before = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
         "import textgan, textgan.trainer, textgan.cli, textgan.bench, textgan.results\n"
+        "import textgan.sweep, textgan.report\n"
+        "textgan.registry.names('metric')\n"
         "after = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
         "assert torch.equal(before[0], after[0]) and before[1:] == after[1:]\n"
         "assert not torch.cuda.is_initialized()\n"
-        "assert 'matplotlib' not in sys.modules\n"
+        "assert not {'matplotlib', 'transformers', 'sacrebleu'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -209,6 +212,13 @@ def test_readme_commands_run(
     moods = "good", "bad"
     lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
     Path("reviews.tsv").write_text("".join(lines))
+    really = textgan.judge.choose_metrics
+
+    def quick(wanted: list[str], settings: dict[str, object]) -> object:
+        return really(["quick" if name == "all" else name for name in wanted], settings)
+
+    for module in ("evaluating", "sweep"):
+        monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
     for line in commands:
         words = shlex.split(line, comments=True)
         if words[1] == "train":
@@ -223,7 +233,9 @@ def test_readme_commands_run(
                 toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
             words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]
         elif words[1] == "evaluate":
-            words += ["--samples", "50"]
+            words += ["--size", "60"]
+        elif words[1] == "curve":
+            words += ["--samples", "40", "--temperatures", "1,0.8"]
         elif words[1] == "bench":
             words += ["--scale", "0.001"]
         monkeypatch.setattr(sys, "argv", words)

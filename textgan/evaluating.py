@@ -46,6 +46,9 @@ def evaluate(
     paths = [Path(target) for target in targets]
     if not paths:
         raise UserError("give a run's folder, or files of texts")
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
     chosen = choose_metrics(metrics, settings)
     told = Told(
         seed=seed,
@@ -71,6 +74,7 @@ def evaluate(
             real=None if real is None else Path(real),
             aligned=[Path(path) for path in aligned],
             split=tokenizer or "nltk",
+            device=device or "auto",
         )
         return judge(layout, chosen, quiet=quiet)
     if len(paths) > 1:

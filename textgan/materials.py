@@ -34,7 +34,7 @@ from textgan.generators.base import AutoregressiveGenerator, Generator, draw_tex
 from textgan.lines import read_lines
 from textgan.metrics.base import Material, Models
 from textgan.monitor import labels_like
-from textgan.run import Run
+from textgan.run import Run, choose_device
 from textgan.sampling import OTHER, Choose, categorical, greedy, seeded, without
 from textgan.sentences import Sentences, Words
 from textgan.text import Text
@@ -89,11 +89,13 @@ def lay_out_files(
     real: Path | None = None,
     aligned: Sequence[Path] = (),
     split: Tokenizer = "nltk",
+    device: str = "cpu",
 ) -> Layout:
     """Rows from files of one text a line, the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
-    aligned: references of which line i answers line i of every file. Raises UserError.
+    aligned: references of which line i answers line i of every file. device: that networks are
+    trained on. Raises UserError.
     """
     texts = [_read(file, "samples") for file in files]
     answers = [_read(file, "--aligned") for file in aligned]
@@ -139,6 +141,7 @@ def lay_out_files(
             resamplings=told.resamplings,
             subsets=told.subsets,
             quiet=told.quiet,
+            device=choose_device(device),
         ),
     )
     facts = {

@@ -46,8 +46,10 @@ def compared(told: str, material: Material) -> tuple[Encoder, Tensor, Tensor]:
 
 @dataclass(kw_only=True)
 class Frechet(Metric, name="frechet"):
-    """Fréchet distance between the vectors of judged and of real texts, each set taken for a normal
-    distribution; 0 for sets of the same mean and covariance. Lower is better.
+    """Fréchet distance between the vectors of judged and of real texts.
+
+    That of two normal distributions with the sets' means and covariances; 0 where these are the
+    same. Lower is better.
 
     The interval is over random subsets of both sets. Where the sets are alike, as in the row of
     real text, it is up to 1.7 times too wide, since the distance is then quadratic in what differs.

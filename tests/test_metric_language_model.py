@@ -118,6 +118,13 @@ def test_scores_carry_all_that_would_change_them() -> None:
         assert (score.better, score.unit) == ("lower", "nats per word")
 
 
+def test_reverse_models_know_the_words_of_real_text_whatever_they_learn_from() -> None:
+    others = numbered([[7, 8, 9, 10]] * 60)
+    for row in (material(others, REAL, TRAIN), material(others, REAL)):
+        found = ReverseLM(**{**TINY, "reads": 60}).measure(row)["reverse_lm"]
+        assert "|words:3|" in found.signature
+
+
 def test_settings_are_those_of_the_model() -> None:
     for name in ("lm_score", "reverse_lm"):
         metric = registry.build("metric", name, {"hidden": 16})

@@ -14,6 +14,7 @@ import pytest
 
 from textgan.charts import TICK, WIDTH
 from textgan.config import make_config
+from textgan.curves import PAIRS, Curve, compare_curves, describe, mean_curve
 from textgan.errors import UserError
 from textgan.intervals import Estimate, over_seeds
 from textgan.metrics.base import Better, Score
@@ -128,8 +129,7 @@ def write_run(
                 MLE: [at_heat(4.5, 3.2, t) for t in heats],
             },
             "real": {"row": "real text", "scores": scores(2.4, 2.4)},
-            "findings": ["At equal NLL_test, they cross at 3.1.", "At equal Self-BLEU-4, none.",
-                         f"A finding on NLL_oracle {warning}"],
+            "findings": [],
             "facts": {"seconds": 9.0},
         },
     }  # fmt: skip
@@ -229,8 +229,7 @@ def test_everything_in_the_folders_is_told(three: list[Path]) -> None:
             for one in row.values():
                 assert one["title"] in words
                 assert one["signature"] in words
-        told = json.loads((folder / "curve.json").read_text())["findings"]
-        told += json.loads((folder / "results.json").read_text())["warnings"]
+        told = json.loads((folder / "results.json").read_text())["warnings"]
         told += json.loads((folder / "results.json").read_text())["alarms"]
         told += [*found["warnings"], *found["unavailable"].values()]
         for sentence in told:
@@ -243,16 +242,40 @@ def test_everything_in_the_folders_is_told(three: list[Path]) -> None:
     assert words.count("exact copy") == 3
     # warnings come before any number of a table
     assert page.index("memorised, collapse of this run") < page.index("<table")
-    # a finding stands below the chart that it is about
+    # what the curves say stands below their chart
     charts = re.findall(r"<figcaption>([^<]*)(.*?)</figure>", page, flags=re.DOTALL)
     below = dict(charts)
     assert "At equal NLL_test" in below["NLL_oracle against NLL_test"]
     assert "At equal Self-BLEU-4" in below["BLEU-4 against Self-BLEU-4"]
-    assert page.count("A finding on NLL_oracle another") == 1
-    assert "A finding on NLL_oracle" not in "".join(below.values())
     assert len(charts) == 4
     assert "entropy of the oracle" in below["NLL_oracle: quality"]
     assert "MLE ends" in below["NLL_oracle: quality"]
+
+
+def test_where_curves_differ_is_said_over_all_seeds(three: list[Path]) -> None:
+    words = read(make_page(three))
+    pair = next(one for one in PAIRS if one.x.key == "nll_test")
+    by_run = {folder.name: json.loads((folder / "curve.json").read_text()) for folder in three}
+
+    def curve(name: str, row: str, *runs: str) -> Curve:
+        of_seeds = []
+        for run in runs:
+            steps = {
+                step["temperature"]: {
+                    key: Estimate(one["value"], one["low"], one["high"])
+                    for key, one in step["scores"].items()
+                }
+                for step in by_run[run]["rows"][row]
+            }
+            of_seeds.append(Curve.of(name, pair, steps))
+        return mean_curve(of_seeds)
+
+    seqgan = curve("seqgan", "seqgan, last", "seqgan-0", "seqgan-1")
+    maligan = curve("maligan", "maligan, last", "maligan-0")
+    assert describe(compare_curves(seqgan, maligan)) in words
+    mle = curve("MLE, best epoch", MLE, "seqgan-0", "seqgan-1")
+    for method in (seqgan, maligan):
+        assert describe(compare_curves(mle, method)) in words
 
 
 def test_shared_runs_of_words_are_marked(tmp_path: Path) -> None:
@@ -292,7 +315,7 @@ def test_seeds_of_one_method_are_one_column(three: list[Path]) -> None:
     assert of_mle == f"4.505 {interval(mle)}"
     assert of_seqgan == f"4.100 {interval(mean)}"
     assert of_maligan == "3.000 [2.950, 3.050]"  # two seeds leave a wide interval
-    assert cells(page, "NLL_oracle", 1)[2:] == [
+    assert cells(page, "NLL_oracle", 2)[2:] == [
         "4.000 [3.950, 4.050]", "4.200 [4.150, 4.250]", "3.000 [2.950, 3.050]",
     ]  # fmt: skip
     assert "2 seeds" in page and "seed 0" in page
@@ -337,7 +360,7 @@ def line(better: Better, real: float | None, *models: tuple[float, float] | None
         return Cell(subject, estimate, {"run": Score("t", estimate, sign, better)})
 
     cells = [cell("method", *model) if model else None for model in models]
-    return Line("t", better, "", [None if real is None else cell("real", real, 0.0), *cells])
+    return Line("t", "t", better, "", [None if real is None else cell("real", real, 0.0), *cells])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count
+from itertools import combinations, count
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +25,7 @@ from markupsafe import Markup
 import textgan
 from textgan.charts import PALETTE, Chart, Point, Series, style_sheet, svg, swatch
 from textgan.checkpoint import write_file
-from textgan.curves import PAIRS, Axis, Pair
+from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores, read_evaluation, read_score
 from textgan.intervals import Estimate, over_seeds
@@ -37,6 +37,12 @@ from textgan.results import COLUMNS, Results, read_results
 ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "like real text": "≈"}
 SHOWN = 5  # examples of a row before one has to ask for more
 LONGEST = 600  # letters of an example
+FEW = 3  # methods of which each is compared with each
+# what a reader wants to know first
+HEADLINE = (
+    "nll_oracle", "nll_test", "bleu4", "self_bleu4", "lm_score", "reverse_lm", "frechet", "mauve",
+    "d_accuracy", "novelty",
+)  # fmt: skip
 DULL = ("seed", "device", "checkpoint_seconds")  # settings that make no other method
 Role = Literal["real", "mle", "method", "other"]
 
@@ -157,6 +163,7 @@ class Cell:
 class Line:
     """One metric of a table: a cell for each column, None where it was not measured."""
 
+    key: str
     title: str
     better: Better
     unit: str
@@ -267,10 +274,9 @@ def chapter(runs: Sequence[Told]) -> dict[str, Any]:
         "repeated": _repeated(methods),
         "unlikely": [run.name for run in runs if run.results and not run.results.likelihood],
         "runs": [run.name for run in runs],
-        "total": len(runs),
         "commands": _commands,
         "tables": tables(runs, subjects),
-        "trade": trade(runs, subjects),
+        "trade": trade(subjects),
         "training": training(methods),
         "examples": examples(subjects),
         "made": [_made(method) for method in methods],
@@ -451,7 +457,7 @@ def table(title: str, subjects: Sequence[Subject], source: Source[Scores]) -> di
             each = {run: row[key] for run, row in rows.items() if key in row}
             cells.append(Cell(subject, over(subject, each.values()), each) if each else None)
         first = next(score for cell in filter(None, cells) for score in cell.each.values())
-        lines.append(marked(Line(first.title, first.better, first.unit, cells)))
+        lines.append(marked(Line(key, first.title, first.better, first.unit, cells)))
     facts = [run.evaluation.facts for run in subjects[0].runs if run.evaluation]
     lacking: dict[tuple[str, str], list[str]] = {}
     if source is scores_of:
@@ -468,6 +474,7 @@ def table(title: str, subjects: Sequence[Subject], source: Source[Scores]) -> di
             for one, rows in columns
         ],
         "lines": lines,
+        "headline": [line for line in lines if line.key in HEADLINE],
         "several": several,
         "lacking": [(metric, why, names) for (metric, why), names in lacking.items()],
         "signed": any(line.signatures for line in lines),
@@ -552,12 +559,8 @@ def _measured(facts: Sequence[Mapping[str, Any]]) -> str:
 # --- curves ---------------------------------------------------------------------------------------
 
 
-def trade(runs: Sequence[Told], subjects: Sequence[Subject]) -> dict[str, Any]:
+def trade(subjects: Sequence[Subject]) -> dict[str, Any]:
     """Quality against diversity, one line for each subject along the temperatures."""
-    findings: dict[str, list[str]] = {}
-    for run in runs:
-        for finding in run.curve.get("findings", []) if run.curve else []:
-            findings.setdefault(_spoken(finding), []).append(run.name)
     real, *others = subjects
     real_rows = rows_of(real, curve_real)
     drawn: dict[str, Subject] = {}
@@ -581,11 +584,6 @@ def trade(runs: Sequence[Told], subjects: Sequence[Subject]) -> dict[str, Any]:
         y = _axis(pair.y, units[pair.y.key], "↓ better", "↑ better")
         charts.append((pair, Chart(f"{pair.y.title} against {pair.x.title}", x, y, series)))
 
-    def of(finding: str) -> int | None:
-        """The chart whose horizontal metric the finding names, and better the other one too."""
-        named = [(pair.x.title in finding) * (1 + (pair.y.title in finding)) for pair, _ in charts]
-        return named.index(max(named)) if any(named) else None
-
     legend = [(real.name, Markup(swatch(None)))] if real_rows and charts else []
     return {
         "figures": [
@@ -593,14 +591,40 @@ def trade(runs: Sequence[Told], subjects: Sequence[Subject]) -> dict[str, Any]:
                 "title": chart.title,
                 "about": pair.meaning,
                 "svg": Markup(svg(chart)),
-                "findings": [(one, whose) for one, whose in findings.items() if of(one) == i],
+                "findings": said_of([one for one in others if one.name in drawn], pair),
             }
-            for i, (pair, chart) in enumerate(charts)
+            for pair, chart in charts
         ],
         "legend": legend + [(one.name, Markup(swatch(one.style))) for one in drawn.values()],
         "several": any(len(rows_of(one, curve_rows)) > 1 for one in drawn.values()),
-        "findings": [(one, whose) for one, whose in findings.items() if of(one) is None],
     }
+
+
+def said_of(subjects: Sequence[Subject], pair: Pair) -> list[str]:
+    """Where one curve is better than another, over all seeds: every method against MLE, and against
+    each other method where there are few."""
+    curves = []
+    for subject in subjects:
+        of_seeds = [
+            Curve.of(
+                subject.name.removesuffix(", last"),
+                pair,
+                {
+                    heat: {key: score.estimate for key, score in scores.items()}
+                    for heat, scores in steps.items()
+                },
+            )
+            for steps in rows_of(subject, curve_rows).values()
+        ]
+        whole = [curve for curve in of_seeds if len(curve.points) > 1]
+        if whole and subject.role in ("mle", "method"):
+            curves.append((subject, mean_curve(whole)))
+    few = sum(subject.role == "method" for subject, _ in curves) <= FEW
+    return [
+        describe(compare_curves(a, b))
+        for (first, a), (_, b) in combinations(curves, 2)
+        if few or first.role == "mle"
+    ]
 
 
 def _along(
@@ -613,7 +637,9 @@ def _along(
     middle: list[Point] = []
     for heat in heats:
         here = [steps[heat] for steps in by_run.values() if heat in steps]
-        middle += _point(subject, here, pair, f"{round(heat, 2):g}")
+        # every label would hide the lines where several run side by side
+        label = f"{round(heat, 2):g}" if heat in (heats[0], 1.0, heats[-1]) else ""
+        middle += _point(subject, here, pair, label)
     if not middle:
         return []
     lines = [Series(subject.name, middle, subject.style)]

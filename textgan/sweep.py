@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Sweep:
     def __str__(self) -> str:
         parts = []
         for name, row in self.rows.items():
-            at = {f"T = {t:g}": row[t] for t in sorted(row, reverse=True)}
+            at = {f"T = {t:g}": _untitled(row[t]) for t in sorted(row, reverse=True)}
             if self.real is not None:
                 at = {self.real: self.real_scores, **at}
             parts.append(f"{name}\n{table_of(at, intervals=False)}")
@@ -205,6 +205,14 @@ def complete(folders: Sequence[str | Path], *, quiet: bool = False) -> None:
             keep(folder, evaluate(folder, quiet=quiet, memory=memory))
         if read_sweep(folder) is None:
             sweep([folder], metrics=["quick"], quiet=quiet)
+
+
+def _untitled(scores: Scores) -> Scores:
+    """Scores whose titles leave the temperature to the column's."""
+    return {
+        name: replace(score, title=score.title.partition(" at T=")[0])
+        for name, score in scores.items()
+    }
 
 
 def _plain(scores: Scores) -> dict[str, Any]:

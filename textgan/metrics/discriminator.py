@@ -119,8 +119,8 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
         }
 
     def hits(self, material: Material, texts: Sentences, real: Sentences, n: int) -> Tensor:
-        """For each judged text, of both kinds in equal numbers, 1 where a new discriminator is
-        right, 0 where it is wrong and 0.5 where it has no opinion."""
+        """Whether a new discriminator is right (1) or not (0) about each judged text, as many real
+        ones as others."""
         sides = zip(parts(real, n, material.seed), parts(texts, n, material.seed), strict=True)
         taught, stopping, judged = (joined(both) for both in sides)
         # not the words of real text alone: an unknown word would give every other text away
@@ -157,7 +157,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 what="discriminator",
             )
         rightly = judge(network, new) * (2 * halves(new) - 1)
-        return (rightly.sign() + 1) / 2
+        return (rightly > 0).double()
 
     def text(self, known: Known, sentences: Sentences, device: torch.device) -> Text:
         """Sentences as the network reads them, wide enough for its filters."""

@@ -106,8 +106,10 @@ def overlaps(
 
 @dataclass(kw_only=True)
 class Mauve(Metric, name="mauve"):
-    """MAUVE, how far the distributions of judged and of real texts overlap once their vectors are
-    sorted into buckets; from 0.004 (nothing in common) to 1 (the same). Higher is better.
+    """MAUVE: how far the distributions of judged and of real texts overlap.
+
+    Of their vectors, sorted into buckets; from 0.004 (nothing in common) to 1 (the same). Higher is
+    better.
 
     The mean over several clusterings; MAUVE* is the same with half a text more in every bucket of
     each side (Krichevsky-Trofimov), which forgives buckets that are empty by chance. The interval

@@ -206,7 +206,7 @@ def test_a_curve_is_drawn_and_a_report_written(cli: Cli, run: Path, tmp_path: Pa
         "--samples", 40,
     )  # fmt: skip
     assert code == 0, err
-    assert "T = 1.2" in out and "At equal" in out
+    assert "T = 1.2" in out and "at equal" in out
     kept = json.loads((run / "curve.json").read_text())
     assert kept["temperatures"] == [1.2, 0.7]
     cli("evaluate", run, "--metrics", "quick", "--samples", 40)

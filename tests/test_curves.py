@@ -19,6 +19,7 @@ from textgan.curves import (
     compare_curves,
     describe,
     mean_curve,
+    spoken,
 )
 from textgan.intervals import Estimate, over_seeds
 
@@ -257,22 +258,20 @@ def test_the_sentence_of_two_lines() -> None:
         curve("seqgan", [(3.24, 3.8), (3.60, 3.8)]), curve("mle", [(3.24, 4.15), (3.60, 2.35)])
     )
     assert describe(found) == (
-        "At equal NLL_test, seqgan has the lower NLL_oracle from 3.24 to 3.31; "
-        "mle does from 3.31 to 3.60; they cross at 3.31. "
-        "Beyond their common range (3.24 to 3.60) nothing can be said."
+        "seqgan and mle at equal NLL_test (3.24 to 3.60): seqgan has the lower NLL_oracle from "
+        "3.24 to 3.31; mle does from 3.31 to 3.60; they cross at 3.31."
     )
 
 
 def test_the_sentence_of_what_cannot_be_told() -> None:
     found = compare_curves(curve("a", DOWN, 0.3), curve("b", UP, 0.4))
     assert describe(found) == (
-        "At equal NLL_test, b has the lower NLL_oracle from 0.00 to 1.67; "
-        "neither is distinguishably better from 1.67 to 2.33; a does from 2.33 to 4.00; "
-        "they cross at 2.00. Beyond their common range (0.00 to 4.00) nothing can be said."
+        "a and b at equal NLL_test (0.00 to 4.00): b has the lower NLL_oracle from 0.00 to 1.67; "
+        "no difference stands from 1.67 to 2.33; a does from 2.33 to 4.00; they cross at 2.00."
     )
     found = compare_curves(curve("a", DOWN, 9), curve("b", UP))
-    assert describe(found).startswith(
-        "At equal NLL_test, neither is distinguishably better from 0.00 to 4.00, "
+    assert describe(found) == (
+        "a and b at equal NLL_test (0.00 to 4.00): no difference stands anywhere."
     )
     assert "cross" not in describe(found)  # nor is it known where
 
@@ -289,8 +288,7 @@ def test_the_sentence_of_curves_that_cross_often() -> None:
 def test_the_sentence_of_dominance() -> None:
     found = compare_curves(curve("a", [(0, 1), (2, 0)]), curve("b", [(-1, 3), (3, 1)]))
     assert describe(found) == (
-        "At equal NLL_test, a has the lower NLL_oracle from 0.00 to 2.00, all of their common "
-        "range. Beyond it nothing can be said."
+        "a and b at equal NLL_test (0.00 to 2.00): a has the lower NLL_oracle everywhere."
     )
 
 
@@ -313,6 +311,12 @@ def test_without_intervals_it_says_so() -> None:
     assert describe(compare_curves(*bare)).endswith(
         "There are no intervals, so this may be chance."
     )
+
+
+def test_names_of_rows_are_spoken() -> None:
+    rows = ["seqgan, last", "MLE, best epoch", "seqgan, rollouts = 4, last", "mine"]
+    said = ["seqgan", "MLE (best epoch)", "seqgan, rollouts = 4", "mine"]
+    assert [spoken(row) for row in rows] == said
 
 
 def test_it_can_be_json() -> None:

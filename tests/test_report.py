@@ -245,8 +245,8 @@ def test_everything_in_the_folders_is_told(three: list[Path]) -> None:
     # what the curves say stands below their chart
     charts = re.findall(r"<figcaption>([^<]*)(.*?)</figure>", page, flags=re.DOTALL)
     below = dict(charts)
-    assert "At equal NLL_test" in below["NLL_oracle against NLL_test"]
-    assert "At equal Self-BLEU-4" in below["BLEU-4 against Self-BLEU-4"]
+    assert "at equal NLL_test" in below["NLL_oracle against NLL_test"]
+    assert "at equal Self-BLEU-4" in below["BLEU-4 against Self-BLEU-4"]
     assert len(charts) == 4
     assert "entropy of the oracle" in below["NLL_oracle: quality"]
     assert "MLE ends" in below["NLL_oracle: quality"]
@@ -273,7 +273,7 @@ def test_where_curves_differ_is_said_over_all_seeds(three: list[Path]) -> None:
     seqgan = curve("seqgan", "seqgan, last", "seqgan-0", "seqgan-1")
     maligan = curve("maligan", "maligan, last", "maligan-0")
     assert describe(compare_curves(seqgan, maligan)) in words
-    mle = curve("MLE, best epoch", MLE, "seqgan-0", "seqgan-1")
+    mle = curve("MLE (best epoch)", MLE, "seqgan-0", "seqgan-1")
     for method in (seqgan, maligan):
         assert describe(compare_curves(mle, method)) in words
 

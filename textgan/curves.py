@@ -344,37 +344,43 @@ def _merged(ranges: list[Range]) -> tuple[Range, ...]:
     )
 
 
+def spoken(row: str) -> str:
+    """A row's name as it stands in a sentence: seqgan for `seqgan, last`, and in brackets what else
+    follows a comma."""
+    name, comma, state = row.rpartition(", ")
+    if not comma or state == "last":
+        return name or row
+    return f"{name} ({state})"
+
+
 def describe(comparison: CurveComparison) -> str:
-    """What a comparison found, in plain sentences."""
+    """What a comparison found, in a sentence or two: of which curves, at equal what, over which
+    values that both reach; beyond them nothing can be said."""
     a, b = comparison.a, comparison.b
     x, y = a.pair.x.title, a.pair.y.title
     if comparison.common is None:
-        return _nothing_in_common(a, b)
+        return f"{a.name} and {b.name}: {_nothing_in_common(a, b)}"
     ranges = comparison.ranges
     found = [*comparison.common, *(end for part in ranges for end in (part.low, part.high))]
     show = _shown(found)
     name = {"a": a.name, "b": b.name}
+    way = "lower" if a.pair.y.better == "lower" else "higher"
     clauses: list[str] = []
     for part in ranges:
-        where = f"from {show(part.low)} to {show(part.high)}"
+        everywhere = "everywhere" if len(ranges) == 1 else ""
+        where = everywhere or f"from {show(part.low)} to {show(part.high)}"
         if part.better is None:
-            clauses.append(f"neither is distinguishably better {where}")
+            clauses.append(f"no difference stands {'anywhere' if everywhere else where}")
         elif any(earlier.better for earlier in ranges[: ranges.index(part)]):
             clauses.append(f"{name[part.better]} does {where}")
         else:
-            way = "lower" if a.pair.y.better == "lower" else "higher"
             clauses.append(f"{name[part.better]} has the {way} {y} {where}")
     clauses += _crossings_told(comparison, show)
     low, high = map(show, comparison.common)
-    if len(ranges) == 1:
-        clauses[0] += ", all of their common range"
-        beyond = "Beyond it"
-    else:
-        beyond = f"Beyond their common range ({low} to {high})"
-    said = [f"At equal {x}, {'; '.join(clauses)}.", f"{beyond} nothing can be said."]
+    said = f"{a.name} and {b.name} at equal {x} ({low} to {high}): {'; '.join(clauses)}."
     if all(point.y.low is None for curve in (a, b) for point in curve.points):
-        said.append("There are no intervals, so this may be chance.")
-    return " ".join(said)
+        said += " There are no intervals, so this may be chance."
+    return said
 
 
 def _crossings_told(comparison: CurveComparison, show: Callable[[float], str]) -> list[str]:
@@ -409,7 +415,7 @@ def _nothing_in_common(a: Curve, b: Curve) -> str:
         show = _shown(values)
         reach.append(f"{curve.name}: {show(values[0])} to {show(values[-1])}")
     return (
-        f"Their ranges of {x} do not overlap ({'; '.join(reach)}), so nothing can be said at equal "
+        f"their ranges of {x} do not overlap ({'; '.join(reach)}), so nothing can be said at equal "
         f"{x}."
     )
 

@@ -25,7 +25,7 @@ from markupsafe import Markup
 import textgan
 from textgan.charts import PALETTE, Chart, Point, Series, style_sheet, svg, swatch
 from textgan.checkpoint import write_file
-from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve
+from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores, read_evaluation, read_score
 from textgan.intervals import Estimate, over_seeds
@@ -607,7 +607,7 @@ def said_of(subjects: Sequence[Subject], pair: Pair) -> list[str]:
     for subject in subjects:
         of_seeds = [
             Curve.of(
-                subject.name.removesuffix(", last"),
+                spoken(subject.name),
                 pair,
                 {
                     heat: {key: score.estimate for key, score in scores.items()}

@@ -18,7 +18,7 @@ from typing import Any
 
 import textgan
 from textgan.checkpoint import write_file
-from textgan.curves import PAIRS, Curve, compare_curves, describe
+from textgan.curves import PAIRS, Curve, compare_curves, describe, spoken
 from textgan.errors import UserError
 from textgan.evaluating import SUBSETS, evaluate, keep
 from textgan.evaluation import Scores, read_evaluation, read_score, table_of
@@ -150,7 +150,7 @@ def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
     for pair in PAIRS:
         curves = [
             Curve.of(
-                _short(name),
+                spoken(name),
                 pair,
                 {
                     temperature: {key: score.estimate for key, score in scores.items()}
@@ -162,11 +162,6 @@ def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
         shown = [one for one in curves if one.points]
         said += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
     return said
-
-
-def _short(row: str) -> str:
-    """A row's name without what a sentence does not need: MLE, seqgan."""
-    return row.partition(", ")[0]
 
 
 def read_sweep(folder: Path) -> Sweep | None:

@@ -8,6 +8,8 @@ import torch
 
 from textgan.intervals import (
     NORMAL_95,
+    POSITIVE,
+    SHARE,
     STUDENT_95,
     Estimate,
     bootstrap,
@@ -193,3 +195,12 @@ def test_an_estimate_as_text() -> None:
     assert str(Estimate(1 / 3)) == "0.333"
     assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
     assert Estimate(0.5).to_dict() == {"value": 0.5, "low": None, "high": None}
+
+
+def test_an_interval_ends_where_the_number_does() -> None:
+    wide = np.array([0.0, 1.0, 2.0])
+    assert spread(0.9, wide, SHARE).high == 1.0
+    assert spread(0.9, wide, SHARE).low == 0.0
+    assert spread(0.9, wide, POSITIVE).high == spread(0.9, wide).high
+    # a share that rounding made a little more than 1 is still inside its own interval
+    assert spread(1 + 1e-12, wide, SHARE).high == 1 + 1e-12

@@ -28,6 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Floats = NDArray[np.float64]
+UNBOUNDED = (-math.inf, math.inf)
+SHARE = (0.0, 1.0)  # what a share can be
+POSITIVE = (0.0, math.inf)  # what a distance can be
 NORMAL_95 = 1.959964  # two-sided, of the normal distribution
 # the same of Student's t with 1, 2, ... degrees of freedom
 STUDENT_95 = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281]
@@ -116,10 +119,14 @@ def over_subsets(
     return np.asarray(np.array(values) + math.sqrt(kept / (n - kept)) * (found - found.mean(0)))
 
 
-def spread(value: float, replicates: Floats) -> Estimate:
-    """A value with the interval of a normal distribution of the replicates' standard deviation."""
+def spread(value: float, replicates: Floats, bounds: tuple[float, float] = UNBOUNDED) -> Estimate:
+    """A value with the interval of a normal distribution of the replicates' standard deviation, cut
+    at what the number can be."""
     half = NORMAL_95 * float(replicates.std(ddof=1))
-    return Estimate(value, value - half, value + half)
+    least, most = bounds
+    # a value past its bounds by rounding stays inside its interval
+    low, high = max(value - half, min(value, least)), min(value + half, max(value, most))
+    return Estimate(value, low, high)
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

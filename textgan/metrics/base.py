@@ -22,6 +22,7 @@ from tqdm import tqdm
 import textgan
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.intervals import (
+    UNBOUNDED,
     Estimate,
     Floats,
     over_subsets,
@@ -160,20 +161,31 @@ class Material:
         return percentiles(value, replicates), replicates
 
     def of_set(
-        self, value: float, statistic: Callable[[Tensor], float], n: int
+        self,
+        value: float,
+        statistic: Callable[[Tensor], float],
+        n: int,
+        bounds: tuple[float, float] = UNBOUNDED,
     ) -> tuple[Estimate, Floats]:
-        """A number of a set of n texts; `statistic` gives it of those at some indices."""
-        return self.of_sets([value], lambda some: [statistic(some)], n)[0]
+        """A number of a set of n texts; `statistic` gives it of those at some indices.
+
+        bounds: what the number can be; an interval ends there.
+        """
+        return self.of_sets([value], lambda some: [statistic(some)], n, bounds)[0]
 
     def of_sets(
-        self, values: Sequence[float], statistic: Callable[[Tensor], Sequence[float]], n: int
+        self,
+        values: Sequence[float],
+        statistic: Callable[[Tensor], Sequence[float]],
+        n: int,
+        bounds: tuple[float, float] = UNBOUNDED,
     ) -> list[tuple[Estimate, Floats]]:
         """Several numbers of a set of n texts that are computed together."""
         if not self.subsets or n < 4:
             return [(Estimate(value), np.empty(0)) for value in values]
         found = over_subsets(values, statistic, n, self.subsets, self.seed)
         return [
-            (spread(value, replicates), replicates)
+            (spread(value, replicates, bounds), replicates)
             for value, replicates in zip(values, found.T, strict=True)
         ]
 

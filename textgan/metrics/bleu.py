@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from textgan.bleu import LeaveOneOut, References
+from textgan.intervals import SHARE
 from textgan.metrics.base import Material, Metric, Score, Unavailable
 
 Largest = Annotated[int, Field(ge=2, le=9, description="words in the longest n-grams")]
@@ -89,6 +90,7 @@ class SelfBLEU(Metric, name="self_bleu"):
             counted.score().mean(0)[1:].tolist(),
             lambda some: counted.score(some).mean(0)[1:].tolist(),
             len(texts),
+            SHARE,
         )
         scores = {}
         for n, (estimate, replicates) in enumerate(estimates, start=2):

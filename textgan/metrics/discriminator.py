@@ -50,9 +50,10 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     text against itself with the words of each sentence in a random order.
 
     Pitfalls: any difference will do, also one of topic, spelling or tokenisation that no reader
-    would mind, so the real-data row is the floor. It is no distance: two
-    generators at 0.95 may be far apart. It grows with the number of texts to learn from. The
-    interval is that of the judged texts; another training would differ as well.
+    would mind (the published training and test captions of COCO are told apart at 0.91), so read it
+    beside the real-data row. It is no distance: two generators at 0.99 may be far apart. It grows
+    with the number of texts to learn from. The interval is that of the judged texts; another
+    training would differ as well.
     """
 
     paper: ClassVar[str] = "Revisiting classifier two-sample tests (arXiv 1610.06545)"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textgan.encoders import Encoder, encoded, find_encoder
 from textgan.frechet import Moments, frechet_distance
-from textgan.intervals import Floats, spread
+from textgan.intervals import POSITIVE, SHARE, Floats, spread
 from textgan.mauve import POINTS, SCALE, histogram, kmeans, overlap, prepared
 from textgan.metrics.base import Material, Metric, Score, Unavailable
 
@@ -79,7 +79,7 @@ class Frechet(Metric, name="frechet"):
             return frechet_distance(Moments.of(judged[some]), Moments.of(real[some]))
 
         value = frechet_distance(Moments.of(judged), Moments.of(real))
-        estimate, replicates = material.of_set(value, distance, fewest)
+        estimate, replicates = material.of_set(value, distance, fewest, POSITIVE)
         signature = material.sign(
             "frechet", enc=encoder.name, texts=len(judged), real=len(real), tok=material.tokenizer
         )
@@ -158,6 +158,7 @@ class Mauve(Metric, name="mauve"):
                 value,
                 lambda some: float(overlaps(clusterings, buckets, added, some).mean()),
                 fewest,
+                SHARE,
             )
             if len(replicates):
                 # other texts would also have been clustered from other random numbers
@@ -165,7 +166,7 @@ class Mauve(Metric, name="mauve"):
                     self.seeds, size=(len(replicates), self.seeds)
                 )
                 replicates = replicates + areas[drawn].mean(1) - value
-                estimate = spread(value, replicates)
+                estimate = spread(value, replicates, SHARE)
             signature = material.sign(name, **facts, **more)
             return Score(title, estimate, signature, "higher", replicates=replicates)
 

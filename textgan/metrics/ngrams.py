@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.intervals import Estimate, Floats
+from textgan.intervals import SHARE, Estimate, Floats
 from textgan.metrics.base import Material, Metric, Score, Unavailable
 from textgan.ngrams import Grams, common_grams, divergence, grams
 
@@ -55,7 +55,7 @@ def over_texts(
     texts, row = torch.unique(of.row, return_inverse=True)
     known = Grams(of.n, of.kind, row, of.kinds)
     return material.of_set(
-        statistic(of), lambda some: statistic(within(some, len(texts), known)), len(texts)
+        statistic(of), lambda some: statistic(within(some, len(texts), known)), len(texts), SHARE
     )
 
 
@@ -131,7 +131,7 @@ class MSJaccard(Metric, name="ms_jaccard"):
             )
             return [product ** (1 / n) for n, product in enumerate(accumulate(orders, mul), 1)][1:]
 
-        found = material.of_sets(means(torch.arange(len(texts))), means, len(texts))
+        found = material.of_sets(means(torch.arange(len(texts))), means, len(texts), SHARE)
         scores = {}
         for n, (estimate, replicates) in enumerate(found, start=2):
             signature = material.sign(

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from textgan.intervals import POSITIVE, SHARE
 from textgan.metrics.base import Better, Material, Metric, Score, Unavailable
 from textgan.nearest import places
 from textgan.ngrams import grams
@@ -83,7 +84,9 @@ class Unique(Metric, name="unique"):
         def share(some: Tensor) -> float:
             return len(torch.unique(first[some])) / len(some)
 
-        estimate, replicates = material.of_set(share(torch.arange(len(texts))), share, len(texts))
+        estimate, replicates = material.of_set(
+            share(torch.arange(len(texts))), share, len(texts), SHARE
+        )
         signature = material.sign("unique", hyps=len(texts), tok=material.tokenizer)
         return {"unique": Score("Unique", estimate, signature, LIKE_REAL, replicates=replicates)}
 
@@ -162,7 +165,10 @@ class Length(Metric, name="length"):
         scores = {"length": averaged(material, "length", "Length", sizes, unit="tokens")}
         if len(judged) and len(real):
             estimate, replicates = material.of_set(
-                wasserstein(judged, real), lambda some: wasserstein(judged[some], real), len(judged)
+                wasserstein(judged, real),
+                lambda some: wasserstein(judged[some], real),
+                len(judged),
+                POSITIVE,
             )
             signature = material.sign(
                 "length_distance", refs=len(real), hyps=len(judged), tok=material.tokenizer

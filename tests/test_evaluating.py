@@ -287,6 +287,13 @@ def test_numbers_that_should_worry_are_warned_of(
         assert found == []
 
 
+def test_real_text_of_two_kinds_is_warned_of() -> None:
+    for value, said in ((0.9, ["not one language"]), (0.52, [])):
+        found = warnings_of(Evaluation({"real": {"d_accuracy": one(value)}}, "real"))
+        assert len(found) == len(said)
+        assert all(words in warning for words, warning in zip(said, found, strict=True))
+
+
 def test_an_evaluation_without_replicates_can_be_kept(tmp_path: Path) -> None:
     found = Evaluation({"a/b": {"x": one(1.0, half=None)}}, None)
     write_evaluation(tmp_path, found)

@@ -22,6 +22,7 @@ ORDER = (  # of a table's metrics; others, such as one's own, follow by name
     "distinct", "unique", "novelty", "repetition", "length", "lm_score", "reverse_lm", "frechet",
     "mauve", "discriminator",
 )  # fmt: skip
+APART = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
 EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence
 
 
@@ -131,7 +132,14 @@ def examples(material: Material) -> list[dict[str, Any]]:
 def warnings_of(found: Evaluation) -> list[str]:
     """What the numbers say of collapse, of memorising, and of being too good to be better."""
     real = found.rows.get(found.real or "", {})
-    return [
+    apart = []
+    if "d_accuracy" in real and _low(real["d_accuracy"]) > APART:
+        apart = [
+            f"{found.real}: a discriminator tells it from the references with accuracy "
+            f"{real['d_accuracy'].estimate.value:.3f}, so they are not one language, and every "
+            "row's distances hold that difference too"
+        ]
+    return apart + [
         f"{name}: {warning}"
         for name, scores in found.rows.items()
         if name != found.real

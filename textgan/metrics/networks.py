@@ -291,8 +291,8 @@ def encode(model: LanguageModel, sentences: Sentences) -> Tensor:
     """The mean of the states from which a sentence's words and its end are predicted,
     (B, F) float64.
 
-    A state sums up all words before it, so the mean knows their order; a last state alone would
-    know little but the end of a sentence, since nothing else is predicted from it.
+    Every state sums up the words before it, so the mean knows their order, and all of a sentence
+    has a part in it; the last state alone would speak mostly of how sentences end.
     """
     network, text = model.network, model.known.text(sentences)
     size, device = network.output.in_features, network.embedding.weight.device

@@ -14,8 +14,10 @@ import pytest
 from toys import TOY, small_parts
 
 import textgan
+import textgan.bench
 import textgan.judge
 from textgan import registry
+from textgan.bench import Setting
 from textgan.cli import main
 from textgan.config import make_config
 from textgan.datasets import KNOWN, recognise
@@ -217,6 +219,9 @@ def test_readme_commands_run(
     def quick(wanted: list[str], settings: dict[str, object]) -> object:
         return really(["quick" if name == "all" else name for name in wanted], settings)
 
+    tiny = Setting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
+    timed = textgan.bench.run_bench
+    monkeypatch.setattr("textgan.bench.run_bench", lambda *told: timed(*told, setting=tiny))
     for module in ("evaluating", "sweep"):
         monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
     for line in commands:
@@ -236,8 +241,6 @@ def test_readme_commands_run(
             words += ["--size", "60"]
         elif words[1] == "curve":
             words += ["--samples", "40", "--temperatures", "1,0.8"]
-        elif words[1] == "bench":
-            words += ["--scale", "0.001"]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as stopped:
             main()

@@ -216,8 +216,8 @@ def test_readme_commands_run(
     Path("reviews.tsv").write_text("".join(lines))
     really = textgan.judge.choose_metrics
 
-    def quick(wanted: list[str], settings: dict[str, object]) -> object:
-        return really(["quick" if name == "all" else name for name in wanted], settings)
+    def quick(wanted: list[str], *told: object) -> object:
+        return really(["quick" if name == "all" else name for name in wanted], *told)
 
     tiny = Setting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
     timed = textgan.bench.run_bench

@@ -49,7 +49,7 @@ def evaluate(
     for path in paths:
         if not path.exists():
             raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
-    chosen = choose_metrics(metrics, settings)
+    chosen = choose_metrics(metrics, settings, bool(aligned))
     told = Told(
         seed=seed,
         size=size,

@@ -7,7 +7,7 @@ intervals, which comparisons need.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,20 @@ class Evaluation:
         return notes + [f"warning: {warning}" for warning in self.warnings]
 
 
+def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
+    """The names of all scores in the order of a table: that of the row that has the most."""
+    fullest = sorted(rows, key=len, reverse=True)
+    return list(dict.fromkeys(name for row in fullest for name in row))
+
+
 def table_of(rows: Mapping[str, Mapping[str, Score]], intervals: bool = True) -> str:
     """Metrics downwards, rows of texts across, and which way is better."""
 
     def cell(score: Score) -> str:
         return str(score.estimate) if intervals else f"{score.estimate.value:.3f}"
 
-    names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
     body = []
-    for name in names:
+    for name in names_of(list(rows.values())):
         # the last row's: real text, the first, is not at the temperature that a title may name
         score = next(rows[row][name] for row in reversed(list(rows)) if name in rows[row])
         cells = [cell(scores[name]) if name in scores else "" for scores in rows.values()]

@@ -27,11 +27,15 @@ EXAMPLES = 12  # texts of a row that are shown beside their nearest training sen
 
 
 def choose_metrics(
-    wanted: Sequence[str] = ("all",), settings: Mapping[str, Any] | None = None
+    wanted: Sequence[str] = ("all",),
+    settings: Mapping[str, Any] | None = None,
+    aligned: bool = False,
 ) -> list[Metric]:
     """The metrics of these names, in the order of a table.
 
     wanted: names, `path/to/file.py:Class`, `quick` for those that train no network, `all`.
+    aligned: whether the texts have references of their own; else `quick` and `all` leave out what
+    needs them.
     settings: of metrics by dotted key, such as {"bleu.largest": 4}; those of metrics that are not
     wanted are refused. Raises UserError.
     """
@@ -39,9 +43,10 @@ def choose_metrics(
     names: list[str] = []
     for name in wanted:
         if name in ("all", "quick"):
-            names += [
-                one for one in known if name == "all" or not registry.find("metric", one).trains
-            ]
+            for one in known:
+                part = registry.find("metric", one)
+                if (aligned or not part.aligned) and (name == "all" or not part.trains):
+                    names.append(one)
         elif name in known or ".py:" in name:
             names.append(name)
         else:

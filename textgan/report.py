@@ -27,7 +27,7 @@ from textgan.charts import PALETTE, Chart, Point, Series, style_sheet, svg, swat
 from textgan.checkpoint import write_file
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
-from textgan.evaluation import Evaluation, Scores, read_evaluation, read_score
+from textgan.evaluation import Evaluation, Scores, names_of, read_evaluation, read_score
 from textgan.intervals import Estimate, over_seeds
 from textgan.log import read_records
 from textgan.metrics.base import Better, Score
@@ -449,7 +449,7 @@ def tables(runs: Sequence[Told], subjects: Sequence[Subject]) -> list[dict[str, 
 def table(title: str, subjects: Sequence[Subject], source: Source[Scores]) -> dict[str, Any]:
     """A column for each subject of which there is a row, a line for each metric."""
     columns = [(one, rows) for one in subjects if (rows := rows_of(one, source))]
-    keys = dict.fromkeys(key for _, rows in columns for row in rows.values() for key in row)
+    keys = names_of([row for _, rows in columns for row in rows.values()])
     lines = []
     for key in keys:
         cells: list[Cell | None] = []

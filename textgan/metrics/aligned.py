@@ -70,6 +70,7 @@ class SacreBLEU(Metric, name="sacrebleu"):
     """
 
     paper: ClassVar[str] = "Post 2018, arXiv 1804.08771"
+    aligned: ClassVar[bool] = True
 
     tokenize: Annotated[
         Literal["13a", "intl", "zh", "char", "none"],
@@ -97,6 +98,7 @@ class ChrF(Metric, name="chrf"):
     """
 
     paper: ClassVar[str] = "Popović 2015, https://aclanthology.org/W15-3049"
+    aligned: ClassVar[bool] = True
 
     words: Annotated[int, Field(ge=0, le=2, description="words of the longest word n-grams")] = 0
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False

@@ -194,11 +194,13 @@ class Metric(ABC):
     """A family of numbers that are computed together.
 
     trains: whether networks are trained for it, which takes minutes rather than seconds.
+    aligned: whether it is of texts that have references of their own.
     """
 
     name: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     trains: ClassVar[bool] = False
+    aligned: ClassVar[bool] = False
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

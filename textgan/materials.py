@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from textgan.checkpoint import checkpoints
 from textgan.corpus import UNKNOWN, UNKNOWN_WORD
@@ -119,9 +120,16 @@ def lay_out_files(
         known_lines["references"] = [line for line in answers[0] if line.strip()]
 
     words, cut = Words(), tokenizer(split)
+
+    def encoded(lines: list[str], what: str) -> Sentences:
+        shown = tqdm(
+            lines, f"splitting {what}", delay=2, leave=False, disable=True if told.quiet else None
+        )
+        return words.encode(map(cut, shown))
+
     # real text first, so that its words have the same numbers whatever is judged
-    sides = {role: words.encode(map(cut, lines)) for role, lines in known_lines.items()}
-    judged = [words.encode(map(cut, lines)) for lines in texts]
+    sides = {role: encoded(lines, role) for role, lines in known_lines.items()}
+    judged = [encoded(lines, file.name) for file, lines in zip(files, texts, strict=True)]
     layout = _arrange(
         {_name(file, files): made for file, made in zip(files, judged, strict=True)},
         dict(zip((_name(file, files) for file in files), texts, strict=True)),

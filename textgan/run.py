@@ -9,6 +9,7 @@ checkpoints/          the last two states of training
 mle.safetensors       the generator at its best MLE epoch
 metrics.jsonl         one line a tick; beside it TensorBoard's event files
 results.json, curves.png, samples.txt      the end
+evaluation.json, evaluation.safetensors, curve.json, report.html      what was measured afterwards
 """
 
 from __future__ import annotations

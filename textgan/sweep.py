@@ -27,6 +27,7 @@ from textgan.materials import Told, lay_out_run, writers
 from textgan.run import Run, open_run
 
 FILE = "curve.json"
+ENOUGH = 5000  # texts at each temperature of curves that nobody asked for more closely
 # the inverse temperatures 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2
 TEMPERATURES = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
 
@@ -199,7 +200,8 @@ def complete(folders: Sequence[str | Path], *, quiet: bool = False) -> None:
             memory = memories.setdefault(facts, {})
             keep(folder, evaluate(folder, quiet=quiet, memory=memory))
         if read_sweep(folder) is None:
-            sweep([folder], metrics=["quick"], quiet=quiet)
+            samples = min(ENOUGH, open_run(folder).config.evaluation.final_samples)
+            sweep([folder], metrics=["quick"], samples=samples, quiet=quiet)
 
 
 def _untitled(scores: Scores) -> Scores:

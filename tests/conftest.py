@@ -1,6 +1,11 @@
+import sys
+
 import pytest
 import torch
 from hypothesis import settings
+from toys import Cli
+
+from textgan.cli import main
 
 torch.set_num_threads(1)
 
@@ -12,3 +17,19 @@ settings.load_profile("textgan")
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["textgan", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        found = capsys.readouterr()
+        code = stopped.value.code
+        return (0 if code is None else int(code)), found.out, found.err
+
+    return run

@@ -7,36 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import TOY, TOY_TEXT, toy_text
+from toys import TOY, TOY_TEXT, Cli, refused, toy_text
 
 from textgan.checkpoint import checkpoints
-from textgan.cli import main
-
-Cli = Callable[..., tuple[int, str, str]]
 
 
 def keys(settings: dict[str, object]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["textgan", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        found = capsys.readouterr()
-        code = stopped.value.code
-        return (0 if code is None else int(code)), found.out, found.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +27,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = toy_text(folder)
     textgan.train("seqgan", data=str(data), out=folder / "run", quiet=True, **TOY_TEXT)
     return folder / "run"
-
-
-def refused(cli: Cli, *arguments: object) -> str:
-    """The one line that a command is refused with."""
-    code, out, err = cli(*arguments)
-    assert code == 2
-    assert out == ""
-    lines = err.strip().splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("textgan: ")
-    assert "Traceback" not in err
-    return lines[0]
 
 
 def test_train_prints_the_table_on_standard_output_and_news_on_standard_error(

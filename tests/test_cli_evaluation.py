@@ -2,44 +2,12 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import TOY
+from toys import TOY, Cli, refused
 
 import textgan
-from textgan.cli import main
-
-Cli = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["textgan", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        found = capsys.readouterr()
-        code = stopped.value.code
-        return (0 if code is None else int(code)), found.out, found.err
-
-    return run
-
-
-def refused(cli: Cli, *arguments: object) -> str:
-    """The one line that a command is refused with."""
-    code, out, err = cli(*arguments)
-    assert code == 2, err
-    assert out == ""
-    lines = err.strip().splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("textgan: ")
-    return lines[0]
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ ORDER = [
         "frechet",
         "mauve",
     ],
-    ["generators.base", "losses", "checkpoint", "sentences", "charts"],
+    ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
     ["generators.noise", "likelihoods", "ngrams", "curves"],
     [
         "discriminators.base",
@@ -68,6 +68,7 @@ ORDER = [
     ["metrics.*", "judge"],
     ["evaluating"],
     ["sweep"],
+    ["subjects"],
     ["report"],
     ["bench"],
     ["cli"],

@@ -18,17 +18,9 @@ from textgan.curves import PAIRS, Curve, compare_curves, describe, mean_curve
 from textgan.errors import UserError
 from textgan.intervals import Estimate, over_seeds
 from textgan.metrics.base import Better, Score
-from textgan.report import (
-    Cell,
-    Line,
-    Subject,
-    bare,
-    interval,
-    make_page,
-    marked,
-    number,
-    write_report,
-)
+from textgan.report import Cell, Line, make_page, marked, write_report
+from textgan.subjects import Subject
+from textgan.wording import bare, interval, number
 
 HOSTILE = "</script></title><b onload='x'>\"&amp; {{ 7*7 }} שלום 春江花月夜 " + "w" * 300
 VOID = {"meta", "br", "hr", "img", "input", "link"}

@@ -1,9 +1,12 @@
 """Runs that take a second."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from textgan import registry
+
+Cli = Callable[..., tuple[int, str, str]]  # arguments to exit code, standard output, error
 
 TOY: dict[str, Any] = {
     "seed": 1,
@@ -79,3 +82,15 @@ def toy_text(folder: Path, sentences: int = 60) -> Path:
     path = folder / "toy.txt"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+def refused(cli: Cli, *arguments: object) -> str:
+    """The one line that a command is refused with."""
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("textgan: ")
+    assert "Traceback" not in err
+    return lines[0]

@@ -8,31 +8,54 @@ page is meant to be given away.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import combinations, count
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Literal, TypeVar
+from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import textgan
-from textgan.charts import PALETTE, Chart, Point, Series, style_sheet, svg, swatch
+from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
 from textgan.checkpoint import write_file
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
-from textgan.evaluation import Evaluation, Scores, names_of, read_evaluation, read_score
+from textgan.evaluation import Scores, names_of, read_evaluation
 from textgan.intervals import Estimate, over_seeds
 from textgan.log import read_records
 from textgan.metrics.base import Better, Score
 from textgan.nearest import longest_common
-from textgan.results import COLUMNS, Results, read_results
+from textgan.results import read_results
+from textgan.subjects import (
+    Source,
+    Subject,
+    Told,
+    curve_real,
+    curve_rows,
+    examples_of,
+    repeated,
+    results_of,
+    rows_of,
+    scores_of,
+    subjects_of,
+)
+from textgan.wording import (
+    bare,
+    different,
+    flat,
+    interval,
+    listed,
+    middle,
+    number,
+    read_json,
+    said,
+    spoken_of,
+    without_paths,
+)
 
 ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "like real text": "≈"}
 SHOWN = 5  # examples of a row before one has to ask for more
@@ -43,8 +66,6 @@ HEADLINE = (
     "nll_oracle", "nll_test", "bleu4", "self_bleu4", "lm_score", "reverse_lm", "frechet", "mauve",
     "d_accuracy", "novelty",
 )  # fmt: skip
-DULL = ("seed", "device", "checkpoint_seconds")  # settings that make no other method
-Role = Literal["real", "mle", "method", "other"]
 
 # curves of training: title, unit, tags of which the first that was measured is shown
 _NATS = "nats per token"
@@ -67,74 +88,6 @@ _MEANING = {
     "discriminator/accuracy_held_out": "on new text",
     "discriminator/accuracy": "on the text it was trained on",
 }
-
-
-@dataclass(frozen=True)
-class Told:
-    """What one run's folder holds."""
-
-    name: str
-    config: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    results: Results | None
-    records: Sequence[Mapping[str, Any]]
-    evaluation: Evaluation | None
-    curve: Mapping[str, Any] | None
-
-    @property
-    def method(self) -> str:
-        """The objective, without the folder of a file of one's own."""
-        return bare(str(self.config["objective"]["name"])).rpartition("/")[2]
-
-    @property
-    def seed(self) -> int:
-        """The run's."""
-        return int(self.config["seed"])
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """Facts about the data."""
-        found = self.facts.get("data", {})
-        return found if isinstance(found, Mapping) else {}
-
-    @cached_property
-    def language(self) -> str:
-        """Equal for runs whose texts compare: of the same data, split alike."""
-        same = [self.config.get("data"), self.config.get("oracle"), self.data.get("sha256")]
-        return json.dumps(same, sort_keys=True)
-
-    @cached_property
-    def recipe(self) -> str:
-        """Equal for runs that differ in their seed alone."""
-        settings = {key: value for key, value in self.config.items() if key not in DULL}
-        return json.dumps([settings, self.language], sort_keys=True)
-
-    @cached_property
-    def mle_recipe(self) -> str:
-        """Equal for runs whose MLE is the same but for its seed, whatever came after it."""
-        schedule, rates = self.config.get("schedule", {}), self.config.get("optimisers", {})
-        parts = [self.language, self.config.get("generator")]
-        parts += [schedule.get("mle_epochs"), schedule.get("batch_size")]
-        return json.dumps([*parts, rates.get("mle_lr"), rates.get("clip")], sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a column or a line is about: real text, MLE, a method; with the runs that tell of it.
-
-    name: as in a table. short: beside a line. style: of its lines, see charts; None: no line.
-    """
-
-    name: str
-    short: str
-    role: Role
-    style: int | None
-    runs: tuple[Told, ...]
-
-
-# what a run has to say of each of its rows, and which of them is real text
-Content = TypeVar("Content")
-Source = Callable[[Told], tuple[Mapping[str, Content], str | None]]
 
 
 @dataclass(frozen=True)
@@ -203,7 +156,7 @@ def make_page(folders: Sequence[Path]) -> str:
     found = list(dict.fromkeys(folder.resolve() for folder in folders))
     if not found:
         raise UserError("give the folder of at least one run")
-    names = _different([folder.name for folder in found])
+    names = different([folder.name for folder in found])
     chapters: dict[str, list[Told]] = {}
     for folder, name in zip(found, names, strict=True):
         run = read_folder(folder, name)
@@ -234,12 +187,12 @@ def read_folder(folder: Path, name: str) -> Told:
     facts, curve = folder / "run.json", folder / "curve.json"
     told = Told(
         name,
-        _read(config),
-        _read(facts) if facts.is_file() else {},
+        read_json(config),
+        read_json(facts) if facts.is_file() else {},
         read_results(folder),
         [record for record in read_records(folder) if record["phase"] != "discriminator"],
         read_evaluation(folder),
-        _read(curve) if curve.is_file() else None,
+        read_json(curve) if curve.is_file() else None,
     )
     looks: dict[str, Callable[[], object]] = {
         "config.json": lambda: (told.method, told.seed, told.mle_recipe),
@@ -265,13 +218,13 @@ def chapter(runs: Sequence[Told]) -> dict[str, Any]:
     subjects = subjects_of(runs)
     methods = [one for one in subjects if one.role == "method"]
     return {
-        "title": f"{_listed([one.short for one in methods], 4)} on {_language(runs[0])}",
+        "title": f"{listed([one.short for one in methods], 4)} on {_language(runs[0])}",
         "told": _told(runs, methods),
         "unfinished": [run.name for run in runs if run.results is None],
         "warnings": _warnings(runs),
         "unevaluated": [run.name for run in runs if run.evaluation is None],
         "uncurved": [run.name for run in runs if run.curve is None],
-        "repeated": _repeated(methods),
+        "repeated": repeated(methods),
         "unlikely": [run.name for run in runs if run.results and not run.results.likelihood],
         "runs": [run.name for run in runs],
         "commands": _commands,
@@ -280,146 +233,8 @@ def chapter(runs: Sequence[Told]) -> dict[str, Any]:
         "training": training(methods),
         "examples": examples(subjects),
         "made": [_made(method) for method in methods],
-        "data": {key: _said(value) for key, value in _flat(_without_paths(runs[0].data)).items()},
+        "data": {key: said(value) for key, value in flat(without_paths(runs[0].data)).items()},
     }
-
-
-# --- subjects -------------------------------------------------------------------------------------
-
-
-def subjects_of(runs: Sequence[Told]) -> list[Subject]:
-    """Real text, MLE, the methods, and whatever else a run has a row of.
-
-    Runs that differ in their seed alone are one method, and runs whose MLE was told the same tell
-    of one MLE, which has the same colour everywhere.
-    """
-    groups: dict[str, list[Told]] = {}
-    mles: dict[str, list[Told]] = {}
-    others: dict[str, None] = {}
-    for run in runs:
-        groups.setdefault(run.recipe, []).append(run)
-        mles.setdefault(run.mle_recipe, []).append(run)
-        for source in (scores_of, results_of):
-            rows, real = source(run)
-            others |= dict.fromkeys(row for row in rows if _role(row, real) == "other")
-    subjects = [Subject("real text", "real text", "real", None, tuple(runs))]
-    of_mle = count(0, len(PALETTE))
-    for some in mles.values():
-        methods = _listed(list(dict.fromkeys(run.method for run in some)), 2)
-        whose = f" of {methods}" if len(mles) > 1 else ""
-        name = f"MLE, best epoch{whose}"
-        subjects.append(Subject(name, f"MLE{whose}", "mle", next(of_mle), tuple(some)))
-    of_methods = (i for i in count() if i % len(PALETTE))
-    names = _different([_name(group, list(groups.values())) for group in groups.values()])
-    for name, group in zip(names, groups.values(), strict=True):
-        style = next(of_mle if group[0].method == "mle" else of_methods)
-        subjects.append(Subject(f"{name}, last", name, "method", style, tuple(group)))
-    return subjects + [Subject(row, row, "other", None, tuple(runs)) for row in others]
-
-
-def rows_of(subject: Subject, source: Source[Content]) -> dict[str, Content]:
-    """What the runs say of a subject, by run.
-
-    A seed counts once: two runs with the same settings and the same seed are one and the same.
-    """
-    found: dict[str, Content] = {}
-    seeds: set[int] = set()
-    for run in subject.runs:
-        rows, real = source(run)
-        for row, content in rows.items():
-            fits = _role(row, real) == subject.role
-            if subject.role == "other":
-                fits = fits and row == subject.name
-            elif subject.role != "real":
-                fits = fits and run.seed not in seeds
-            if fits:
-                seeds.add(run.seed)
-                found[run.name] = content
-    return found
-
-
-def _repeated(methods: Sequence[Subject]) -> list[tuple[str, str]]:
-    """Runs that tell nothing new, each with the run that it repeats."""
-    first: dict[tuple[str, int], str] = {}
-    return [
-        (run.name, spoke)
-        for method in methods
-        for run in method.runs
-        if (spoke := first.setdefault((method.name, run.seed), run.name)) != run.name
-    ]
-
-
-def _role(row: str, real: str | None) -> Role:
-    if row == real:
-        return "real"
-    if row.startswith("MLE, best epoch"):
-        return "mle"
-    return "method" if row.endswith(", last") else "other"
-
-
-def _name(group: Sequence[Told], groups: Sequence[Sequence[Told]]) -> str:
-    """The method, with the settings in which it differs from others of the same method."""
-    alike = [_flat(other[0].config) for other in groups if other[0].method == group[0].method]
-    differing = [
-        f"{key.rpartition('.')[2]} {value}"
-        for key, value in _flat(_without_paths(group[0].config)).items()
-        if key not in DULL and any(other.get(key) != value for other in alike)
-    ]
-    return group[0].method + (f" ({_listed(differing, 2)})" if differing else "")
-
-
-def scores_of(run: Told) -> tuple[Mapping[str, Scores], str | None]:
-    """Rows of an evaluation."""
-    found = run.evaluation
-    return (found.rows, found.real) if found else ({}, None)
-
-
-def results_of(run: Told) -> tuple[Mapping[str, Scores], str | None]:
-    """Rows of the final table of training, which came without signatures."""
-    if run.results is None:
-        return {}, None
-    rows = {
-        row: {
-            key: Score(
-                title,
-                numbers[key],
-                "",
-                "lower" if key.startswith(("nll", "jsd")) else "like real text",
-                "nats per token" if key.startswith(("nll", "entropy")) else "",
-            )
-            for key, title in COLUMNS.items()
-            if key in numbers
-        }
-        for row, numbers in run.results.rows.items()
-    }
-    return rows, next((row for row in ("oracle", "real, held out") if row in rows), None)
-
-
-def curve_rows(run: Told) -> tuple[Mapping[str, dict[float, Scores]], str | None]:
-    """Rows of a curve: by temperature their scores."""
-    if run.curve is None:
-        return {}, None
-    return {
-        row: {
-            float(step["temperature"]): {k: read_score(v) for k, v in step["scores"].items()}
-            for step in steps
-        }
-        for row, steps in run.curve["rows"].items()
-    }, None
-
-
-def curve_real(run: Told) -> tuple[Mapping[str, Scores], str | None]:
-    """Real text, beside a curve."""
-    real = run.curve.get("real") if run.curve else None
-    if not real or not real["scores"]:
-        return {}, None
-    return {real["row"]: {k: read_score(v) for k, v in real["scores"].items()}}, real["row"]
-
-
-def examples_of(run: Told) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], str | None]:
-    """Texts of each row, with their nearest training sentence."""
-    found = run.evaluation
-    return (found.facts.get("examples", {}), found.real) if found else ({}, None)
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -533,7 +348,7 @@ def _seeds(subject: Subject, names: Sequence[str], source: Source[Scores]) -> st
     """Under a column's name: over how many seeds it is; of real text what it is."""
     if subject.role == "real":
         rows = dict.fromkeys(source(run)[1] for run in subject.runs if run.name in names)
-        return _listed([row for row in rows if row != subject.name], 2)
+        return listed([row for row in rows if row != subject.name], 2)
     if subject.role == "other":
         return ""
     if len(names) > 1:
@@ -552,7 +367,7 @@ def _measured(facts: Sequence[Mapping[str, Any]]) -> str:
         values = dict.fromkeys(one[key] for one in facts if key in one)
         if values:
             shown = [f"{v:,.9g}" if isinstance(v, int | float) else str(v) for v in values]
-            parts.append(told.format(_listed(shown, 4)))
+            parts.append(told.format(listed(shown, 4)))
     return ", ".join(parts)
 
 
@@ -791,7 +606,7 @@ def _told(runs: Sequence[Told], methods: Sequence[Subject]) -> list[str]:
         seeds = tuple(sorted({run.seed for run in method.runs}))
         by_seeds.setdefault(seeds, []).append(method.short)
     who = [
-        f"{_listed(names, 6)} with {'seed' if len(seeds) == 1 else 'seeds'} {_listed(seeds, 6)}"
+        f"{listed(names, 6)} with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds, 6)}"
         for seeds, names in by_seeds.items()
     ]
     dates = sorted(str(run.facts["started"])[:10] for run in runs if "started" in run.facts)
@@ -799,7 +614,7 @@ def _told(runs: Sequence[Told], methods: Sequence[Subject]) -> list[str]:
     versions = dict.fromkeys(str(run.facts["textgan"]) for run in runs if "textgan" in run.facts)
     done = sum(run.results is not None for run in runs)
     parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {'; '.join(who)}"]
-    parts += [f"textgan {_listed(list(versions), 3)}"] if versions else []
+    parts += [f"textgan {listed(list(versions), 3)}"] if versions else []
     parts += [" to ".join(when)] if when else []
     parts += ["finished" if done == len(runs) else f"{done} finished"]
     return ["; ".join(parts), _text_told(runs[0].data)]
@@ -807,13 +622,13 @@ def _told(runs: Sequence[Told], methods: Sequence[Subject]) -> list[str]:
 
 def _text_told(data: Mapping[str, Any]) -> str:
     """The data in one line."""
-    parts = [f"Text: {_without_paths(str(data.get('source', 'of unknown origin')))}"]
+    parts = [f"Text: {without_paths(str(data.get('source', 'of unknown origin')))}"]
     for key, told in (("vocabulary", "{} different words"), ("length", "at most {} in a sentence")):
         if key in data:
             parts.append(told.format(number(data[key])))
     split = data.get("split")
     if isinstance(split, Mapping) and split:
-        sizes = _listed([f"{number(size)} {part}" for part, size in split.items()], 4)
+        sizes = listed([f"{number(size)} {part}" for part, size in split.items()], 4)
         parts.append(f"{sizes} sentences")
     return ", ".join(parts)
 
@@ -823,7 +638,7 @@ def _language(run: Told) -> str:
     data = run.data
     if not run.config.get("data", {}).get("file"):
         return "the synthetic oracle"
-    return str(data.get("known_as") or _without_paths(str(data.get("source", "unknown text"))))
+    return str(data.get("known_as") or without_paths(str(data.get("source", "unknown text"))))
 
 
 def _warnings(runs: Sequence[Told]) -> list[dict[str, Any]]:
@@ -833,10 +648,10 @@ def _warnings(runs: Sequence[Told]) -> list[dict[str, Any]]:
         at_end = [*(run.evaluation.warnings if run.evaluation else [])]
         at_end += run.results.warnings if run.results else []
         for warning in dict.fromkeys(at_end):
-            found.setdefault((_spoken(warning), False), []).append(run.name)
+            found.setdefault((spoken_of(warning), False), []).append(run.name)
     for run in runs:
         for alarm in run.results.alarms if run.results else ():
-            found.setdefault((_spoken(alarm), True), []).append(run.name)
+            found.setdefault((spoken_of(alarm), True), []).append(run.name)
     return [
         {"text": text, "training": in_training, "runs": names}
         for (text, in_training), names in found.items()
@@ -847,8 +662,8 @@ def _made(method: Subject) -> dict[str, Any]:
     """How a method's runs were made."""
     return {
         "name": method.short,
-        "settings": _flat(
-            _without_paths({k: v for k, v in method.runs[0].config.items() if k != "seed"})
+        "settings": flat(
+            without_paths({k: v for k, v in method.runs[0].config.items() if k != "seed"})
         ),
         "runs": [_facts_of(run) for run in method.runs],
     }
@@ -887,100 +702,3 @@ def _commands(what: str, names: Sequence[str]) -> list[str]:
     if what == "curve":  # which takes several
         return [f"textgan curve {' '.join(quoted if len(names) <= 9 else ['RUN...'])}"]
     return [f"textgan {what} {name}" for name in quoted[:3]]
-
-
-# --- words and numbers ----------------------------------------------------------------------------
-
-
-def number(value: object) -> str:
-    """As a table shows it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
-        return f"{int(value):,}".replace("-", "−")
-    return _decimal(value, value)
-
-
-def _said(value: object) -> str:
-    return ", ".join(map(number, value)) if isinstance(value, list) else number(value)
-
-
-def middle(estimate: Estimate) -> str:
-    """The number itself."""
-    return _decimal(estimate.value, estimate.value)
-
-
-def interval(estimate: Estimate) -> str:
-    """Its ends, to as many decimals as the number has; nothing where there are none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"[{_decimal(estimate.low, estimate.value)}, {_decimal(estimate.high, estimate.value)}]"
-
-
-def _decimal(value: float, like: float) -> str:
-    size = abs(like)
-    if 0 < size < 0.001:
-        return f"{value:.1e}".replace("-", "−")
-    return f"{value:,.{3 if size < 100 else 1 if size < 10_000 else 0}f}".replace("-", "−")
-
-
-def bare(word: str) -> str:
-    """The word; of an absolute path, also one after an equals sign, only the name."""
-    key, equals, value = word.partition("=")
-    if equals:
-        return f"{key}={bare(value)}"
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(word).is_absolute():
-            return kind(word).name
-    return word
-
-
-def _without_paths(value: Any) -> Any:
-    """The same with every absolute path cut down to its name, in whatever it is nested."""
-    if isinstance(value, Mapping):
-        return {key: _without_paths(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_paths(inner) for inner in value]
-    return bare(value) if isinstance(value, str) else value
-
-
-def _spoken(sentence: object) -> str:
-    """A sentence, with the paths in it cut down to their names."""
-    return re.sub(
-        r"(?<![\w.~<:/])/(?:[^\s/'\"<>]+/)+|\b[A-Za-z]:\\(?:[^\s\\'\"]+\\)*", "", str(sentence)
-    )
-
-
-def _listed(names: Sequence[object], most: int) -> str:
-    """As one says it: a, b and c; many are cut short."""
-    words = [str(name) for name in names]
-    if len(words) > most:
-        words = [*words[:most], f"{len(words) - most} more"]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
-def _different(names: Sequence[str]) -> list[str]:
-    """The names, those that stood before with their number."""
-    return [
-        f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
-        for i, name in enumerate(names)
-    ]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return flat
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it from a copy") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (it holds no table); restore it from a copy")
-    return content

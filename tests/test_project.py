@@ -139,6 +139,20 @@ def test_every_method_is_documented(name: str) -> None:
         assert name in [recipe["objective"]["name"] for recipe in told], folder
 
 
+@pytest.mark.parametrize("name", registry.names("metric"))
+def test_every_metric_is_documented(name: str) -> None:
+    part = registry.find("metric", name)
+    about = part.__doc__ or ""
+    assert about.splitlines()[0].endswith("."), "its first line, which is listed, is a sentence"
+    assert "Pitfalls: " in about
+    for setting in registry.settings(part):
+        assert setting.doc, f"{name}.{setting.name} has no description"
+    readme = (ROOT / "README.md").read_text()
+    assert re.search(rf"^\| [^|]*`{name}`", readme, flags=re.MULTILINE), (
+        "the README's table lacks it"
+    )
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_trains_at_toy_size(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -313,7 +313,8 @@ def test_pins_meet_the_lower_bounds() -> None:
         if "==" in line
     )
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + extras["dev"] + extras["hf"]
 
     def number(version: str) -> list[int]:
         return [int(part) for part in re.findall(r"\d+", version)]

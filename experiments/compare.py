@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from tabulate import tabulate
@@ -30,7 +29,6 @@ RECIPES = Path(__file__).parent / "small"
 NEEDS_DATA = ("chars",)  # recipes whose name holds one of these read a file of the user's
 TEMPERATURES = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6]
 ENTROPY = 2.439  # of the small oracle, seed 0, which every run prints
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t, two-sided, by number of seeds
 
 
 def main() -> None:
@@ -153,10 +151,13 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
 
 def summary(values: list[float]) -> str:
     """Mean and half the 95 % interval of the mean over seeds."""
+    from textgan.intervals import over_seeds
+
     if len(values) < 2:
         return f"{values[0]:.3f}" if values else ""
-    half = T_95.get(len(values), 1.96) * stdev(values) / math.sqrt(len(values))
-    return f"{mean(values):.3f} ± {half:.3f}"
+    found = over_seeds(values)
+    assert found.high is not None  # of two values or more there is an interval
+    return f"{found.value:.3f} ± {found.high - found.value:.3f}"
 
 
 def values_of(row: dict[str, Any], measure: str) -> list[float]:

@@ -3,9 +3,7 @@
 import io
 import json
 import signal
-import sys
 from collections import Counter
-from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +13,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import TOY, TOY_TEXT
+from toys import TOY, TOY_TEXT, Cli
 
 import textgan
 from textgan import registry
 from textgan.checkpoint import checkpoints, load_tensors
-from textgan.cli import main
 from textgan.config import make_config
 from textgan.corpus import MOST_LABELS, Corpus, read_corpus, read_labelled
 from textgan.errors import Interrupted, UserError
@@ -202,24 +199,6 @@ def test_the_setting_says_what_it_may_be() -> None:
 
 
 # --- runs ---
-
-Cli = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["textgan", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        found = capsys.readouterr()
-        return int(stopped.value.code or 0), found.out, found.err
-
-    return run
-
 
 SMALL = TOY_TEXT | {"data.min_count": 1}
 

@@ -80,6 +80,14 @@ class Evaluation:
         return notes + [f"warning: {warning}" for warning in self.warnings]
 
 
+def estimates_of(steps: Mapping[float, Scores]) -> dict[float, dict[str, Estimate]]:
+    """The estimates alone of the scores at each temperature: what a curve is drawn through."""
+    return {
+        temperature: {name: score.estimate for name, score in scores.items()}
+        for temperature, scores in steps.items()
+    }
+
+
 def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
     """The names of all scores in the order of a table: that of the row that has the most."""
     fullest = sorted(rows, key=len, reverse=True)

@@ -24,7 +24,7 @@ from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
 from textgan.checkpoint import write_file
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
-from textgan.evaluation import Scores, names_of, read_evaluation
+from textgan.evaluation import Scores, estimates_of, names_of, read_evaluation
 from textgan.intervals import Estimate, over_seeds
 from textgan.log import read_records
 from textgan.metrics.base import Better, Score
@@ -421,14 +421,7 @@ def said_of(subjects: Sequence[Subject], pair: Pair) -> list[str]:
     curves = []
     for subject in subjects:
         of_seeds = [
-            Curve.of(
-                spoken(subject.name),
-                pair,
-                {
-                    heat: {key: score.estimate for key, score in scores.items()}
-                    for heat, scores in steps.items()
-                },
-            )
+            Curve.of(spoken(subject.name), pair, estimates_of(steps))
             for steps in rows_of(subject, curve_rows).values()
         ]
         whole = [curve for curve in of_seeds if len(curve.points) > 1]

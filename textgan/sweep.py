@@ -21,7 +21,7 @@ from textgan.checkpoint import write_file
 from textgan.curves import PAIRS, Curve, compare_curves, describe, spoken
 from textgan.errors import UserError
 from textgan.evaluating import SUBSETS, evaluate, keep
-from textgan.evaluation import Scores, read_evaluation, read_score, table_of
+from textgan.evaluation import Scores, estimates_of, read_evaluation, read_score, table_of
 from textgan.judge import choose_metrics, judge
 from textgan.materials import Told, lay_out_run, writers
 from textgan.run import Run, open_run
@@ -149,17 +149,7 @@ def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
     """Where one curve is better than another, for every pair of measures and of rows."""
     said = []
     for pair in PAIRS:
-        curves = [
-            Curve.of(
-                spoken(name),
-                pair,
-                {
-                    temperature: {key: score.estimate for key, score in scores.items()}
-                    for temperature, scores in row.items()
-                },
-            )
-            for name, row in rows.items()
-        ]
+        curves = [Curve.of(spoken(name), pair, estimates_of(row)) for name, row in rows.items()]
         shown = [one for one in curves if one.points]
         said += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
     return said

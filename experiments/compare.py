@@ -127,7 +127,7 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
     from textgan.generators.base import draw_texts
     from textgan.likelihoods import nll_per_token
     from textgan.run import open_run
-    from textgan.sampling import categorical, seeded
+    from textgan.sampling import Categorical, seeded
 
     points = []
     for seed in seeds:
@@ -137,7 +137,7 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
         generator, test = run.load_generator(), run.corpus.test
         for temperature in TEMPERATURES:
             with seeded(seed, run.device):
-                texts = draw_texts(generator, 10_000, categorical(temperature))
+                texts = draw_texts(generator, 10_000, Categorical(temperature))
             points.append(
                 {
                     "seed": seed,

@@ -25,7 +25,7 @@ from textgan.generators.base import draw_texts
 from textgan.generators.convolutional import ConvolutionalGenerator, ResidualBlock
 from textgan.generators.noise import NoiseGenerator
 from textgan.generators.noise_lstm import NoiseLSTMGenerator
-from textgan.sampling import categorical, softmax
+from textgan.sampling import Categorical, softmax
 from textgan.text import START, Text, TextSpace
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def test_given_noise_the_positions_are_independent(name: str) -> None:
     logits = generator(noise).detach()
     generator.forward = lambda noise: logits.expand(len(noise), -1, -1)  # type: ignore[method-assign]
     with torch.no_grad():
-        sample = generator.sample(30_000, choose=categorical())
+        sample = generator.sample(30_000, choose=Categorical())
     each = logits[0].softmax(1)
     texts = enumerate_texts(FIXED).tokens
     chances = each[torch.arange(3), texts].prod(1)

@@ -26,7 +26,7 @@ from textgan.generators.base import AutoregressiveGenerator, draw_texts
 from textgan.likelihoods import log_probs, nll_per_token
 from textgan.metrics.base import Material, Models, Unavailable
 from textgan.metrics.likelihood import Likelihood, fingerprint
-from textgan.sampling import categorical, seeded
+from textgan.sampling import Categorical, seeded
 from textgan.sentences import Sentences, Words
 from textgan.text import Text, TextSpace
 
@@ -53,7 +53,7 @@ def drawn(
     generator: AutoregressiveGenerator, n: int, seed: int = 0, temperature: float = 1.0
 ) -> Text:
     with seeded(seed, torch.device("cpu")):
-        return draw_texts(generator, n, categorical(temperature))
+        return draw_texts(generator, n, Categorical(temperature))
 
 
 def models_of(

@@ -45,6 +45,7 @@ ORDER = [
         "frechet",
         "mauve",
     ],
+    ["output_layer", "precision"],
     ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
     ["generators.noise", "likelihoods", "ngrams", "curves"],
     [

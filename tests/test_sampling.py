@@ -1,17 +1,16 @@
 import pytest
 import torch
 from torch import Tensor
-from worlds import FIXED, TIGHT, agree, same, small_generator
+from worlds import FIXED, agree, same, small_generator
 
 from textgan import sampling
 from textgan.sampling import (
     BLOCK,
-    State,
-    advance,
-    categorical,
+    Categorical,
     draw,
     greedy,
     gumbel,
+    pick_in_blocks,
     softmax,
     without,
 )
@@ -96,7 +95,9 @@ def test_the_largest_random_number_chooses_the_last_possible_token(
 def test_the_smallest_random_number_chooses_the_first_possible_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sampling.torch, "rand", lambda rows, columns, **_: torch.zeros(rows, 1))
+    monkeypatch.setattr(
+        sampling.torch, "rand", lambda rows, columns, **_: torch.zeros(rows, columns)
+    )
     for vocabulary in (5, 250, 5000):
         logits = torch.zeros(vocabulary)
         logits[:2] = -torch.inf
@@ -106,14 +107,15 @@ def test_the_smallest_random_number_chooses_the_first_possible_token(
 def test_evenly_spread_random_numbers_are_shared_out_exactly() -> None:
     weights = torch.tensor([[1.0, 0.0, 2.0, 4.0, 1.0]]).expand(800, -1)
     uniform = ((torch.arange(800) + 0.5) / 800).unsqueeze(1)
-    counts = torch.bincount(sampling._invert(weights, uniform).squeeze(1), minlength=5)
+    counts = torch.bincount(sampling._invert(weights, uniform)[0].squeeze(1), minlength=5)
     assert counts.tolist() == [100, 0, 200, 400, 100]
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_random_number_rounded_up_to_one_chooses_what_is_possible(kind: torch.dtype) -> None:
     weights = torch.tensor([[0.0, 2.0, 1.0, 0.0]], dtype=kind)
-    assert sampling._invert(weights, torch.ones(1, 1, dtype=kind)).item() == 2
+    found, total = sampling._invert(weights, torch.ones(1, 1, dtype=kind))
+    assert (found.item(), total.item()) == (2, 3)
 
 
 @pytest.mark.parametrize("vocabulary", [7, 1037])
@@ -131,7 +133,7 @@ def test_the_same_seed_draws_the_same(vocabulary: int) -> None:
 def test_drawing_leaves_the_logits_as_they_are(vocabulary: int) -> None:
     logits = torch.randn(5, vocabulary)
     before = logits.clone()
-    for choose in (draw, categorical(0.5), without(2, draw), greedy, softmax):
+    for choose in (draw, Categorical(0.5), without(2, draw), greedy, softmax):
         choose(logits)
         assert torch.equal(logits, before)
 
@@ -146,7 +148,7 @@ def test_greedy_takes_the_likeliest_and_softmax_takes_all() -> None:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_temperature_sharpens_or_flattens(temperature: float) -> None:
     logits = torch.tensor([1.0, 0.0, -1.0, 2.0], dtype=torch.float64)
-    tokens = categorical(temperature)(logits.expand(100_000, -1))
+    tokens = Categorical(temperature)(logits.expand(100_000, -1))
     counts = torch.bincount(tokens, minlength=4)
     assert agree(counts, (logits / temperature).softmax(0))
     assert not agree(counts, (logits / (1.2 * temperature)).softmax(0))
@@ -155,7 +157,7 @@ def test_temperature_sharpens_or_flattens(temperature: float) -> None:
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match=f"temperature must be positive, got {temperature}"):
-        categorical(temperature)
+        Categorical(temperature)
 
 
 def test_a_forbidden_token_leaves_the_others_in_proportion() -> None:
@@ -163,47 +165,30 @@ def test_a_forbidden_token_leaves_the_others_in_proportion() -> None:
     chances = logits.softmax(0)
     chances[2] = 0
     chances = chances / chances.sum()
-    counts = torch.bincount(without(2, categorical())(logits.expand(50_000, -1)), minlength=4)
+    counts = torch.bincount(without(2, Categorical())(logits.expand(50_000, -1)), minlength=4)
     assert agree(counts, chances)
     assert without(2, greedy)(logits[None]).tolist() == [0]
     assert same(without(2, softmax)(logits[None]), chances[None])
 
 
-class Counted:
-    """A generator of which each block of logits is noted."""
-
-    def __init__(self) -> None:
-        self.generator = small_generator(FIXED, layers=2)
-        self.rows: list[int] = []
-
-    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.generator.read(symbol, state)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        self.rows.append(len(hidden))
-        return self.generator.logits(hidden)
-
-
 @pytest.mark.parametrize("choose", [greedy, softmax])
-def test_advancing_in_blocks_changes_nothing(choose: sampling.Choose) -> None:
-    counted = Counted()
-    symbol = torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 2])
-    state = tuple(torch.randn_like(part) for part in counted.generator.start(10))
-    whole, after = advance(counted, symbol, state, choose, FIXED.vocabulary)
-    assert counted.rows == [10]
+def test_picking_in_blocks_changes_nothing(choose: sampling.Choose) -> None:
+    generator, rows = small_generator(FIXED, layers=2), []
+
+    def logits(hidden: Tensor) -> Tensor:
+        rows.append(len(hidden))
+        return generator.logits(hidden)
+
+    hidden, _ = generator.read(torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 2]), generator.start(10))
+    whole = pick_in_blocks(logits, choose, FIXED.vocabulary)(hidden)
+    assert rows == [10]
     # a vocabulary of which three rows of logits fill a block
-    pieces, after_pieces = advance(counted, symbol, state, choose, BLOCK // 3)
-    assert counted.rows == [10, 3, 3, 3, 1]
+    pieces = pick_in_blocks(logits, choose, BLOCK // 3)(hidden)
+    assert rows == [10, 3, 3, 3, 1]
     assert same(whole.double(), pieces.double())
-    assert len(after) == len(after_pieces) == 2
-    assert all(same(a, b, TIGHT) for a, b in zip(after, after_pieces, strict=True))
-
-
-def test_a_vocabulary_larger_than_a_block_goes_row_by_row() -> None:
-    counted = Counted()
-    symbol = torch.tensor([0, 1, 2])
-    advance(counted, symbol, counted.generator.start(3), greedy, 2 * BLOCK)
-    assert counted.rows == [1, 1, 1]
+    # and one larger than a block
+    pick_in_blocks(logits, greedy, 2 * BLOCK)(hidden[:3])
+    assert rows[5:] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -11,7 +11,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from textgan.generators.base import NEVER, SCORED_AT_ONCE, AutoregressiveGenerator
 from textgan.intervals import Estimate, bootstrap
@@ -39,12 +38,12 @@ def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1
     at_once = max(1, SCORED_AT_ONCE // (model.space.vocabulary * text.tokens.shape[1]))
     found = []
     for part in text.split(at_once):
-        logits, words = model(part), part.tokens.unsqueeze(2)
-        never = logits.gather(2, words).squeeze(2) < NEVER / 2
-        if temperature != 1.0:
-            logits = logits / temperature
-        nll = F.cross_entropy(logits.flatten(0, 1), part.tokens.flatten(), reduction="none")
-        each = -nll.view_as(part.tokens).masked_fill(never, math.inf)
+        if temperature == 1.0:
+            each = model.log_prob(part)
+        else:
+            logits = (model(part) / temperature).log_softmax(2)
+            each = logits.gather(2, part.tokens.unsqueeze(2)).squeeze(2)
+        each = each.masked_fill(each < NEVER / temperature / 2, -math.inf)
         found.append(each.masked_fill(~part.mask, 0.0).sum(1))
     return torch.cat(found)
 

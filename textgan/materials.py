@@ -36,7 +36,7 @@ from textgan.lines import read_lines
 from textgan.metrics.base import Material, Models
 from textgan.monitor import labels_like
 from textgan.run import Run, choose_device
-from textgan.sampling import OTHER, Choose, categorical, greedy, seeded, without
+from textgan.sampling import OTHER, Categorical, Choose, greedy, seeded, without
 from textgan.sentences import Sentences, Words
 from textgan.text import Text
 from textgan.tokenizers import Tokenizer, tokenizer
@@ -388,7 +388,7 @@ def _write(
     run: Run, generator: Generator, n: int, seed: int, temperature: float
 ) -> tuple[Text, Text]:
     """n texts to be read, without the unknown word, and n as the generator draws them."""
-    choose: Choose = categorical(temperature)
+    choose: Choose = Categorical(temperature)
     if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
         choose = greedy  # its usual way
     with seeded(seed, run.device):

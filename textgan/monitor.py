@@ -14,7 +14,7 @@ from textgan.generators.base import AutoregressiveGenerator, Generator, draw_tex
 from textgan.intervals import Estimate
 from textgan.likelihoods import nll_per_token
 from textgan.ngrams import ngram_jsds
-from textgan.sampling import categorical, seeded
+from textgan.sampling import Categorical, seeded
 from textgan.text import Text
 
 
@@ -63,7 +63,7 @@ def measure(
     distributions.
     """
     device = corpus.train.tokens.device
-    choose = None if temperature == 1.0 else categorical(temperature)
+    choose = None if temperature == 1.0 else Categorical(temperature)
     with seeded(seed, device):
         text = draw_texts(generator, samples, choose, labels_like(corpus.train, samples))
     found: dict[str, Estimate] = {}

@@ -25,7 +25,7 @@ from textgan.likelihoods import nll_per_token, uniform_nll
 from textgan.log import Log, read_records
 from textgan.monitor import labels_like, measure, ngram_divergences, sample_warnings
 from textgan.run import Run
-from textgan.sampling import OTHER, categorical, greedy, seeded, without
+from textgan.sampling import OTHER, Categorical, Choose, greedy, seeded, without
 from textgan.text import Text
 
 COLUMNS = {
@@ -216,7 +216,7 @@ def draw_lines(
 
     label: the only one to write; None: all, as often as they stand in the training text.
     """
-    choose = categorical(temperature)
+    choose: Choose = Categorical(temperature)
     if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
         choose = greedy  # its usual way
     vocabulary = run.corpus.vocabulary

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.generators.base import AutoregressiveGenerator
-from textgan.sampling import BLOCK, advance, multinomial
+from textgan.output_layer import BLOCK
+from textgan.sampling import multinomial
 from textgan.text import START, Text
 
 Reward = Callable[[Text, Tensor], Tensor]
@@ -56,6 +57,7 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     columns = torch.arange(length, device=device)
     tokens = written[origin] * (columns < kept.unsqueeze(1))
 
+    pick = generator.picker(multinomial)
     trunk = generator.start(len(fake), fake.source, fake.labels)
     symbol = written.new_full((len(fake),), START)
     active, last = sentences[:0], symbol[:0]  # rows of `tokens` still writing; their last token
@@ -73,7 +75,8 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
         )
         if len(active) == 0:
             break
-        last, state = advance(generator, last, state, multinomial, generator.space.vocabulary)
+        hidden, state = generator.read(last, state)
+        last = pick(hidden)
         tokens[active, position] = last
         if generator.space.eos is not None:
             writing = last != generator.space.eos

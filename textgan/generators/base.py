@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgan.output_layer import Drawer, log_prob_of
 from textgan.registry import register
-from textgan.sampling import Choose, State, advance, multinomial
+from textgan.sampling import Categorical, Choose, Pick, State, multinomial, pick_in_blocks
 from textgan.text import START, Text, TextSpace, concatenate
 
 NEVER = -1e9  # the logit of a token that may not be written; finite, so that 0 * log 0 is 0
@@ -93,6 +94,11 @@ class AutoregressiveGenerator(Generator):
         nll = F.cross_entropy(logits.flatten(0, 1), text.tokens.flatten(), reduction="none")
         return -nll.view_as(text.tokens)
 
+    def picker(self, choose: Choose) -> Pick:
+        """How the next symbols, (R,) or (R, V), are chosen from what is known, (R, H), with the
+        weights as they are now."""
+        return pick_in_blocks(self.logits, choose, self.space.vocabulary)
+
     @torch.no_grad()
     def score(self, text: Text) -> Tensor:
         """log P of every sentence, (B,), without gradients and in bounded memory."""
@@ -115,39 +121,85 @@ class AutoregressiveGenerator(Generator):
         reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
         the row.
         """
-        choose = choose or multinomial
         if labels is None and self.space.classes:
             labels = torch.randint(self.space.classes, (n,), device=self.embedding.weight.device)
-        given = 0 if prefix is None else prefix.shape[1]
+        pick = self.picker(choose or multinomial)
         state = self.start(n, source, labels)
         symbol = self.embedding.weight.new_full((n,), START, dtype=torch.long)
-        written: list[Tensor] = []
-        ended = torch.zeros_like(symbol, dtype=torch.bool)
+        given = 0 if prefix is None else prefix.shape[1]
+        tokens = symbol.new_zeros(n, self.space.length)
+        active = torch.arange(n, device=symbol.device)  # which texts are still being written
+        rows: list[Tensor] = []
         for position in range(self.space.length):
+            hidden, state = self.read(symbol, state)
             if prefix is not None and position < given:
-                _, state = self.read(symbol, state)
-                symbol = prefix[:, position]
-            else:
-                symbol, state = advance(self, symbol, state, choose, self.space.vocabulary)
-            written.append(symbol)
-            if reads_words and symbol.dim() == 2:
-                symbol = symbol.argmax(1)
+                tokens[:, position] = symbol = prefix[:, position]
                 continue
-            if self.space.eos is not None and symbol.dim() == 1:
-                ended = ended | (symbol == self.space.eos)
-                if ended.all():
+            symbol = pick(hidden)
+            if symbol.dim() == 2:
+                rows.append(symbol)
+                symbol = symbol.argmax(1) if reads_words else symbol
+                continue
+            tokens[active, position] = symbol
+            # to know which texts have ended an accelerator would have to be waited for: there all
+            # go on, and what they write after their end is cut off below
+            if self.space.eos is not None and not symbol.is_cuda:
+                writing = symbol != self.space.eos
+                active, symbol = active[writing], symbol[writing]
+                state = tuple(part[writing] for part in state)
+                if len(active) == 0:
                     break
-        if prefix is not None and written[-1].dim() == 2:  # relaxed text continues a hard prefix
-            rows = F.one_hot(prefix, self.space.vocabulary).to(written[-1])
-            written[:given] = rows.unbind(1)
-        stacked = torch.stack(written, 1)
-        if stacked.dim() == 3:
-            stacked = end_rows(stacked, self.space)
-            text = Text.full(stacked.argmax(2))
-            return Text(text.tokens, text.sizes, stacked, source, labels, given)
-        missing = self.space.length - stacked.shape[1]
-        text = Text.ended(F.pad(stacked, (0, missing)), self.space)
-        return Text(text.tokens, text.sizes, None, source, labels, given)
+        if not rows:
+            text = Text.ended(tokens, self.space)
+            return Text(text.tokens, text.sizes, None, source, labels, given)
+        stacked = torch.stack(rows, 1)
+        if prefix is not None:  # relaxed text continues a hard prefix
+            hard = F.one_hot(prefix, self.space.vocabulary).to(stacked)
+            stacked = torch.cat([hard, stacked], 1)
+        stacked = end_rows(stacked, self.space)
+        text = Text.full(stacked.argmax(2))
+        return Text(text.tokens, text.sizes, stacked, source, labels, given)
+
+
+class LinearGenerator(AutoregressiveGenerator):
+    """A language model whose logits are linear in what it knows: `output`, and on top of its bias
+    what `forbidden_logits` says."""
+
+    output: nn.Linear
+    forbidden: Tensor
+
+    @abstractmethod
+    def hidden(self, text: Text) -> Tensor:
+        """What is known before every token of a text, (B, T, H) (teacher forcing)."""
+
+    @property
+    def bias(self) -> Tensor:
+        """The bias (V,) of the logits."""
+        return self.output.bias + self.forbidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden, self.output.weight, self.bias)
+
+    def forward(self, text: Text) -> Tensor:
+        return self.logits(self.hidden(text))
+
+    def log_prob(self, text: Text) -> Tensor:
+        return self.log_prob_after(self.hidden(text), text)
+
+    def log_prob_after(self, hidden: Tensor, text: Text) -> Tensor:
+        """log P of every token, (B, T), given what is known before it, (B, T, H)."""
+        weight, bias = self.output.weight, self.bias
+        # padding costs nothing where counting it does not mean waiting for an accelerator
+        if hidden.is_cuda or (mask := text.mask).all():
+            tokens = text.tokens.flatten()
+            return log_prob_of(hidden.flatten(0, 1), weight, bias, tokens).view_as(text.tokens)
+        found = log_prob_of(hidden[mask], weight, bias, text.tokens[mask])
+        return found.new_zeros(mask.shape).masked_scatter(mask, found)
+
+    def picker(self, choose: Choose) -> Pick:
+        if isinstance(choose, Categorical):
+            return Drawer(self.output.weight, self.bias, choose.temperature)
+        return super().picker(choose)
 
 
 def read_before(text: Text) -> Tensor:

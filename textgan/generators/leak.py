@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from textgan.errors import UserError
 from textgan.generators.base import (
-    AutoregressiveGenerator,
+    LinearGenerator,
     TokenEmbedding,
     forbidden_logits,
     read_before,
@@ -33,7 +33,7 @@ class Trace(NamedTuple):
     log_prob: Tensor  # (B, T) of every token; gradients reach the worker, the goals are given
 
 
-class LeakGenerator(AutoregressiveGenerator, name="leak"):
+class LeakGenerator(LinearGenerator, name="leak"):
     """Manager and worker LSTM (LeakGAN, arXiv 1709.08624).
 
     f_t      what the discriminator sees in the first t tokens, a constant; f_0 = 0
@@ -75,7 +75,6 @@ class LeakGenerator(AutoregressiveGenerator, name="leak"):
         if space.classes:  # what the worker's state is before the first token
             self.classes = nn.Embedding(space.classes, hidden)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
-        self.forbidden: Tensor
         self.goal_size, self.horizon, self.init = goal_size, horizon, init
         self.features = 0  # how many are leaked; none before `connect`
         _randomise(self, init)
@@ -130,10 +129,7 @@ class LeakGenerator(AutoregressiveGenerator, name="leak"):
         hidden, before, worker = self._work(vectors, goals, before, worker)
         return hidden.squeeze(1), (written, count + 1, before, manager, worker)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.output.weight, self.output.bias + self.forbidden)
-
-    def forward(self, text: Text) -> Tensor:
+    def hidden(self, text: Text) -> Tensor:
         _, _, before, manager, worker = self.start(len(text), text.source, text.labels)
         goals, _ = self._manage(self._prefixes(text, text.tokens.shape[1]), manager)
         return self._teach(text, goals, before, worker)
@@ -143,8 +139,8 @@ class LeakGenerator(AutoregressiveGenerator, name="leak"):
         _, _, before, manager, worker = self.start(len(text), text.source, text.labels)
         features = self._prefixes(text, text.tokens.shape[1] + 1)
         goals, _ = self._manage(features[:, :-1], manager)
-        log_prob = self._teach(text, goals.detach(), before, worker).log_softmax(2)
-        return Trace(features, goals, log_prob.gather(2, text.tokens.unsqueeze(2)).squeeze(2))
+        hidden = self._teach(text, goals.detach(), before, worker)
+        return Trace(features, goals, self.log_prob_after(hidden, text))
 
     def _manage(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Goals (B, T, F) for features (B, T, F), and what the manager then remembers."""
@@ -164,10 +160,10 @@ class LeakGenerator(AutoregressiveGenerator, name="leak"):
         return hidden, directions[:, vectors.shape[1] :], memory
 
     def _teach(self, text: Text, goals: Tensor, before: Tensor, worker: Tensor) -> Tensor:
-        """Logits (B, T, V) of every token under goals (B, T, F)."""
+        """What logits are linear in, (B, T, H), before every token under goals (B, T, F)."""
         vectors = self.embedding(read_before(text))
         hidden, _, _ = self._work(vectors, goals, before, worker)
-        return self.logits(hidden)
+        return hidden
 
     def _prefixes(self, text: Text, n: int) -> Tensor:
         """What is leaked of the first 0 .. n - 1 tokens of each text, (B, n, F), in one call."""

@@ -6,10 +6,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from textgan.generators.base import (
-    AutoregressiveGenerator,
+    LinearGenerator,
     TokenEmbedding,
     forbidden_logits,
     read_before,
@@ -18,7 +17,7 @@ from textgan.sampling import State
 from textgan.text import Text, TextSpace
 
 
-class RecurrentGenerator(AutoregressiveGenerator):
+class RecurrentGenerator(LinearGenerator):
     """Embedding, recurrent layers, linear to the vocabulary (SeqGAN, arXiv 1609.05473).
 
     Every parameter starts as N(0, init^2) and the state starts at zero. `rnn` is made by the
@@ -38,7 +37,6 @@ class RecurrentGenerator(AutoregressiveGenerator):
         if space.classes:  # what the state is before the first token
             self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
-        self.forbidden: Tensor
 
     def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
         layers, size = self.rnn.num_layers, self.rnn.hidden_size
@@ -54,14 +52,11 @@ class RecurrentGenerator(AutoregressiveGenerator):
         hidden, state = self._run(self.embedding(symbol).unsqueeze(1), state)
         return hidden.squeeze(1), state
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.output.weight, self.output.bias + self.forbidden)
-
-    def forward(self, text: Text) -> Tensor:
+    def hidden(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
         state = self.start(len(text), text.source, text.labels)
         hidden, _ = self._run(self.embedding(read_before(text)), state)
-        return self.logits(hidden)
+        return hidden
 
     def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:
         layers_first = tuple(part.transpose(0, 1).contiguous() for part in state)

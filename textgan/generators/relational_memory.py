@@ -7,10 +7,9 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from textgan.generators.base import (
-    AutoregressiveGenerator,
+    LinearGenerator,
     TokenEmbedding,
     forbidden_logits,
     read_before,
@@ -19,7 +18,7 @@ from textgan.sampling import State
 from textgan.text import Text, TextSpace
 
 
-class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory"):
+class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
     """Relational memory (Santoro et al. 2018, arXiv 1806.01822), linear to the vocabulary (RelGAN).
 
     The state is N slots of M = heads * head_size numbers, at first the rows of an identity matrix.
@@ -59,7 +58,6 @@ class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory
         if space.classes:  # added to the memory before the first token
             self.classes = nn.Embedding(space.classes, slots * size)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
-        self.forbidden: Tensor
 
         _truncated(self.embedding.weight, space.vocabulary)
         for module in self.modules():
@@ -80,10 +78,7 @@ class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory
         memory = self._update(self.embedding(symbol), state[0])
         return memory.flatten(1), (memory,)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.output.weight, self.output.bias + self.forbidden)
-
-    def forward(self, text: Text) -> Tensor:
+    def hidden(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
         vectors: Tensor = self.embedding(read_before(text))
         (memory,) = self.start(len(text), text.source, text.labels)
@@ -91,7 +86,7 @@ class RelationalMemoryGenerator(AutoregressiveGenerator, name="relational_memory
         for vector in vectors.unbind(1):
             memory = self._update(vector, memory)
             hidden.append(memory.flatten(1))
-        return self.logits(torch.stack(hidden, 1))
+        return torch.stack(hidden, 1)
 
     def _update(self, vector: Tensor, memory: Tensor) -> Tensor:
         """The memory (R, N, M) after a word's vector (R, E)."""

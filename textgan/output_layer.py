@@ -73,61 +73,58 @@ def log_prob_of(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) ->
         hidden = hidden.to(weight.dtype)
         if hidden.device.type != "cpu":
             return -F.cross_entropy(F.linear(hidden, weight, bias), tokens, reduction="none")
-        found: Tensor = _LogProb.apply(hidden, weight, bias, tokens)  # type: ignore[no-untyped-call]
-        return found
+        total: Tensor = _LogTotal.apply(hidden, weight, bias)  # type: ignore[no-untyped-call]
+        own = (hidden * F.embedding(tokens, weight)).sum(1)
+        return own + F.embedding(tokens, bias.unsqueeze(1)).squeeze(1) - total
 
 
-class _LogProb(torch.autograd.Function):
-    """log p of token y is h w_y - log sum_j exp(h w_j), h and w with the bias as one more column.
+class _LogTotal(torch.autograd.Function):
+    """log sum_j exp(h w_j) of each row h, where h and w have the bias as one more column.
 
-    Its gradients are, for a row that weighs g:  g (w_y - sum_j p_j w_j)  by h, and
-    g (1[j = y] - p_j) h  by w_j. The first needs only a product of the exponentials with the
-    weights, which the forward pass makes while it has them.
+    Its gradients are, for a row that weighs g and shares p = softmax(h w):  g sum_j p_j w_j  by h,
+    and  g p_j h  by w_j. The first needs only a product of the exponentials with the weights, which
+    the forward pass makes while it has them.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         rows, table = F.pad(hidden, (0, 1), value=1.0), _table(weight, bias)
-        columns = table.t()
-        at_once = max(1, min(len(rows), BLOCK // len(weight)))
         keep = any(ctx.needs_input_grad) and len(rows) * len(weight) <= KEPT
-        if keep:
-            at_once = max(1, len(rows))
+        at_once = len(rows) if keep else min(len(rows), BLOCK // len(weight))
+        at_once = max(1, at_once)
         buffer = rows.new_empty(at_once, len(weight))
         largest, sums = rows.new_zeros(len(rows), 1), rows.new_empty(len(rows), 1)
-        means = rows.new_empty(len(rows), rows.shape[1]) if ctx.needs_input_grad[0] else None
+        means = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(rows), at_once):
             part = slice(start, start + at_once)
-            weights, total = _exponentials(rows[part], table, largest[part], buffer)
-            sums[part] = total
+            weights, sums[part] = _exponentials(rows[part], table, largest[part], buffer)
             if means is not None:
-                means[part] = torch.mm(weights, columns) / total
-        ctx.save_for_backward(rows, table, tokens, largest, sums, means, buffer if keep else None)
-        return (rows * columns[tokens]).sum(1) - (sums.log() + largest).squeeze(1)
+                torch.mm(weights, weight, out=means[part]).div_(sums[part])
+        ctx.save_for_backward(rows, table, largest, sums, means, buffer if keep else None)
+        return (sums.log() + largest).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        rows, table, tokens, largest, sums, means, kept = ctx.saved_tensors
+        rows, table, largest, sums, means, kept = ctx.saved_tensors
         gradient = gradient.unsqueeze(1)
         of_hidden = of_weight = of_bias = None
         if means is not None:
-            of_hidden = ((table.t()[tokens] - means) * gradient)[:, :-1]
+            of_hidden = means * gradient
         if any(ctx.needs_input_grad[1:3]):
-            shares = gradient / sums  # of a row's weight, what one unit of an exponential has
+            shares = rows * (gradient / sums)
             of_table = torch.zeros_like(table)
-            at_once = len(rows) if kept is not None else max(1, BLOCK // table.shape[1])
+            at_once = max(1, len(rows) if kept is not None else BLOCK // table.shape[1])
             buffer = kept if kept is not None else rows.new_empty(at_once, table.shape[1])
-            for start in range(0, len(rows), max(1, at_once)):
+            for start in range(0, len(rows), at_once):
                 part = slice(start, start + at_once)
                 weights = kept
                 if weights is None:
                     weights = torch.mm(rows[part], table, out=buffer[: len(rows[part])])
                     weights.sub_(largest[part]).exp_()
-                of_table.addmm_((rows[part] * shares[part]).t(), weights, alpha=-1)
-            of_columns = of_table.t().contiguous().index_add_(0, tokens, rows * gradient)
-            of_weight, of_bias = of_columns[:, :-1], of_columns[:, -1]
-        return of_hidden, of_weight, of_bias, None
+                of_table.addmm_(shares[part].t(), weights)
+            of_weight, of_bias = of_table[:-1].t(), of_table[-1]
+        return of_hidden, of_weight, of_bias
 
 
 def _exponentials(

@@ -19,6 +19,7 @@ from worlds import (
 
 from textgan import registry
 from textgan.discriminators import cnn as discriminators
+from textgan.discriminators import convolution
 from textgan.discriminators.base import Discriminator, Highway
 from textgan.discriminators.cnn import PRESETS, CNNDiscriminator
 from textgan.discriminators.rnn import RNNDiscriminator
@@ -238,7 +239,7 @@ def no_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Tensor:
         raise AssertionError("convolved without a table")
 
-    monkeypatch.setattr(discriminators, "_convolve", refuse)
+    monkeypatch.setattr(discriminators, "pool_windows", refuse)
 
 
 @worlds
@@ -288,14 +289,70 @@ def test_few_texts_and_relaxed_texts_are_convolved(monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> Tensor:
         raise AssertionError("used a table")
 
-    monkeypatch.setattr(discriminators, "_convolve_by_table", refuse)
+    monkeypatch.setattr(discriminators, "pool_by_table", refuse)
     judge, texts = small_discriminator(FIXED), enumerate_texts(FIXED)
     scores = judge(texts)
     with torch.no_grad():
         assert same(judge(texts[:2]), scores[:2])
         assert same(judge(one_hot(texts, FIXED)), scores)
-        monkeypatch.setattr(discriminators, "TABLES_AT_MOST", 100)
+        monkeypatch.setattr(convolution, "TABLES_AT_MOST", 100)
         assert same(judge(texts), scores)
+
+
+def torch_convolutions(judge: CNNDiscriminator, vectors: Tensor, sizes: Tensor) -> Tensor:
+    """What torch's own convolution makes of token vectors (B, T, E) of texts of these sizes."""
+    rows = []
+    for sentence, size in zip(vectors, sizes.tolist(), strict=True):
+        best = []
+        for filters in judge.convolutions:
+            assert isinstance(filters, nn.Conv1d)
+            width = max(size, filters.kernel_size[0])
+            inside = torch.zeros(width, vectors.shape[2], dtype=vectors.dtype)
+            inside = torch.cat([sentence[:size], inside[size:]])
+            best.append(filters(inside.t()).amax(1))
+        rows.append(torch.cat(best))
+    return torch.stack(rows).relu()
+
+
+@worlds
+@pytest.mark.parametrize("settings", [{}, {"preset": "auto"}, {"sizes": [3], "counts": [5]}])
+def test_convolutions_and_their_gradients_are_torchs(
+    space: TextSpace, settings: dict[str, Any]
+) -> None:
+    judge, texts = small_discriminator(space, **settings), enumerate_texts(space)
+    assert isinstance(judge, CNNDiscriminator)
+    vectors = torch.randn(*texts.tokens.shape, judge.embedding.embedding_dim, dtype=torch.float64)
+    vectors.requires_grad_()
+    found = convolution.pool_windows(vectors, texts, judge._filters())
+    right = torch_convolutions(judge, vectors, texts.sizes)
+    assert same(found, right)
+    weights = torch.randn_like(right)
+    of = [vectors, *(w for c in judge.convolutions for w in c.parameters())]
+    for a, b in zip(
+        torch.autograd.grad(found, of, weights),
+        torch.autograd.grad(right, of, weights),
+        strict=True,
+    ):
+        assert same(a, b)
+
+
+def test_equal_windows_share_the_gradient() -> None:
+    vectors = torch.tensor([[[1.0], [3.0], [3.0], [2.0]]], requires_grad=True)
+    filters = nn.Conv1d(1, 1, 1)
+    with torch.no_grad():
+        filters.weight.fill_(2)
+    text = Text.full(torch.zeros(1, 4, dtype=torch.long))
+    convolution.pool_windows(vectors, text, [filters]).backward()
+    assert vectors.grad is not None and vectors.grad.flatten().tolist() == [0, 1, 1, 0]
+    assert filters.weight.grad is not None and filters.weight.grad.item() == 3
+
+
+def test_convolutions_have_second_derivatives() -> None:
+    vectors = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True)
+    largest = convolution._Largest.apply
+    assert torch.autograd.gradcheck(lambda *told: largest(*told, None), (vectors, weight))
+    assert torch.autograd.gradgradcheck(lambda *told: largest(*told, None), (vectors, weight))
 
 
 def test_the_presets_are_the_published_tables() -> None:

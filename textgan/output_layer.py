@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from textgan import accelerator
 from textgan.sampling import draw, draw_by_weight
 
 BLOCK = 2**21  # logits of one block of rows: 8 MB in float32
@@ -37,7 +38,7 @@ class Drawer:
     def __init__(self, weight: Tensor, bias: Tensor, temperature: float = 1.0) -> None:
         self.weight, self.bias, self.temperature = weight.detach(), bias.detach(), temperature
         self.at_once = max(1, BLOCK // len(weight))
-        self.in_blocks = weight.device.type == "cpu"
+        self.in_blocks = not accelerator.waits(weight)
         if self.in_blocks:
             self.table = _table(self.weight, self.bias) / temperature
             self.buffer = weight.new_empty(0)
@@ -71,7 +72,7 @@ def log_prob_of(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) ->
     """
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.to(weight.dtype)
-        if hidden.device.type != "cpu":
+        if accelerator.waits(hidden):
             return -F.cross_entropy(F.linear(hidden, weight, bias), tokens, reduction="none")
         total: Tensor = _LogTotal.apply(hidden, weight, bias)  # type: ignore[no-untyped-call]
         own = (hidden * F.embedding(tokens, weight)).sum(1)

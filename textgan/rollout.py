@@ -9,12 +9,13 @@ steps suffice where completing one prefix after another takes T * T * n / 2 (Seq
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan import accelerator
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.output_layer import BLOCK
 from textgan.sampling import multinomial
@@ -46,13 +47,15 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     device = written.device
     sentences = torch.arange(len(fake), device=device)
     # hypotheses in the order in which they join: shortest prefixes first
+    everyone = sentences.repeat_interleave(n)
+    asks = not accelerator.waits(written)
     joining = [
-        sentences[fake.sizes > position].repeat_interleave(n) for position in range(1, length)
+        everyone[fake.sizes[everyone] > position] if asks else everyone
+        for position in range(1, length)
     ]
     origin = torch.cat([sentences[:0], *joining])
-    kept = torch.repeat_interleave(
-        torch.arange(1, length, device=device),
-        torch.tensor([len(rows) for rows in joining], device=device, dtype=torch.long),
+    kept = torch.cat(
+        [origin[:0], *(torch.full_like(rows, at) for at, rows in enumerate(joining, start=1))]
     )
     columns = torch.arange(length, device=device)
     tokens = written[origin] * (columns < kept.unsqueeze(1))
@@ -78,22 +81,17 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
         hidden, state = generator.read(last, state)
         last = pick(hidden)
         tokens[active, position] = last
-        if generator.space.eos is not None:
+        if asks and generator.space.eos is not None:
             writing = last != generator.space.eos
             active, last = active[writing], last[writing]
             state = tuple(part[writing] for part in state)
-    text = Text.ended(tokens, generator.space)
-    return Rollouts(
-        Text(
-            text.tokens,
-            text.sizes,
-            None,
-            None if fake.source is None else fake.source[origin],
-            None if fake.labels is None else fake.labels[origin],
-        ),
-        origin,
-        kept,
-    )
+    if not asks:
+        proper = kept < fake.sizes[origin]
+        tokens, origin, kept = tokens[proper], origin[proper], kept[proper]
+    grown = Text.ended(tokens, generator.space)
+    source = None if fake.source is None else fake.source[origin]
+    labels = None if fake.labels is None else fake.labels[origin]
+    return Rollouts(replace(grown, source=source, labels=labels), origin, kept)
 
 
 def rollout_values(
@@ -135,6 +133,6 @@ def rollout_bytes(
     rows = sentences * min(chunk or n, n) * (space.length - 1)
     start = generator.start(1, None, torch.zeros(1, dtype=torch.long, device=weight.device))
     state = sum(part[0].numel() for part in start)
-    logits = rows if weight.is_cuda else min(rows, max(1, BLOCK // space.vocabulary))
+    logits = rows if accelerator.waits(weight) else min(rows, max(1, BLOCK // space.vocabulary))
     floats = rows * (2 * state + 2 * features) + 3 * logits * space.vocabulary
     return rows * space.length * 2 * 8 + floats * weight.element_size()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textgan import accelerator
+
 Choose = Callable[[Tensor], Tensor]
 Pick = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]  # every part batch first, so that forking a hypothesis is indexing
@@ -157,7 +159,7 @@ def pick_in_blocks(logits: Callable[[Tensor], Tensor], choose: Choose, vocabular
     """
 
     def pick(hidden: Tensor) -> Tensor:
-        rows = len(hidden) if hidden.is_cuda else BLOCK // vocabulary
+        rows = len(hidden) if accelerator.waits(hidden) else BLOCK // vocabulary
         pieces = [choose(logits(piece)) for piece in hidden.split(max(1, rows))]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 

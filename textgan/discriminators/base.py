@@ -61,7 +61,9 @@ class Discriminator(nn.Module, ABC):
         """(B, S, C)."""
         features = self.features(text)
         views = features if features.dim() == 3 else features.unsqueeze(1)
-        scores: Tensor = self.output(self.dropout(views))
+        # few products, whose rounding would be that of the reward
+        with torch.autocast(views.device.type, enabled=False):
+            scores: Tensor = self.output(self.dropout(views.to(self.output.weight.dtype)))
         return scores
 
     def output_penalty(self) -> Tensor:
@@ -90,14 +92,14 @@ class Highway(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) to (B, F)."""
         if torch.is_grad_enabled():
-            candidate, gate = self.both(features).chunk(2, 1)
+            candidate, gate = self.both(features).to(features.dtype).chunk(2, 1)
             return torch.lerp(features, candidate.relu(), gate.sigmoid())
         return self._score(features)
 
     def _score(self, features: Tensor) -> Tensor:
         """The same without gradients: a weight that stands as the product reads it, and one buffer
         for pieces of many texts, make it a third faster."""
-        weight, bias = self.both.weight.t(), self.both.bias
+        weight, bias = self.both.weight.detach().t(), self.both.bias.detach()
         at_once = min(len(features), ROWS_AT_ONCE)
         low = torch.is_autocast_enabled(features.device.type)
         if low:

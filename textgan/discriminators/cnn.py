@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan import accelerator
 from textgan.discriminators.base import Discriminator, Highway
 from textgan.discriminators.convolution import (
     SENTENCES_AT_ONCE,
@@ -101,7 +102,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
 
     def _narrowed(self, text: Text) -> Text:
         """The text no wider than its longest sentence and filter, where that is cheap to know."""
-        if text.rows is not None or text.sizes.is_cuda:
+        if text.rows is not None or accelerator.waits(text.sizes):
             return text
         width = max(int(text.sizes.max()), *(c.kernel_size[0] for c in self._filters()))
         return replace(text, tokens=text.tokens[:, :width])

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgan import accelerator
 from textgan.text import Text
 
 TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `pool_by_table` may take
@@ -154,4 +155,4 @@ def _is_full(text: Text) -> bool:
     """Whether no token is padding; where finding out means waiting for an accelerator: no."""
     if text.rows is not None:
         return True
-    return not text.sizes.is_cuda and bool((text.sizes == text.tokens.shape[1]).all())
+    return not accelerator.waits(text.sizes) and bool((text.sizes == text.tokens.shape[1]).all())

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgan import accelerator
 from textgan.output_layer import Drawer, log_prob_of
 from textgan.registry import register
 from textgan.sampling import Categorical, Choose, Pick, State, multinomial, pick_in_blocks
@@ -141,9 +142,7 @@ class AutoregressiveGenerator(Generator):
                 symbol = symbol.argmax(1) if reads_words else symbol
                 continue
             tokens[active, position] = symbol
-            # to know which texts have ended an accelerator would have to be waited for: there all
-            # go on, and what they write after their end is cut off below
-            if self.space.eos is not None and not symbol.is_cuda:
+            if self.space.eos is not None and not accelerator.waits(symbol):
                 writing = symbol != self.space.eos
                 active, symbol = active[writing], symbol[writing]
                 state = tuple(part[writing] for part in state)
@@ -189,10 +188,10 @@ class LinearGenerator(AutoregressiveGenerator):
     def log_prob_after(self, hidden: Tensor, text: Text) -> Tensor:
         """log P of every token, (B, T), given what is known before it, (B, T, H)."""
         weight, bias = self.output.weight, self.bias
-        # padding costs nothing where counting it does not mean waiting for an accelerator
-        if hidden.is_cuda or (mask := text.mask).all():
+        if accelerator.waits(hidden) or (mask := text.mask).all():
             tokens = text.tokens.flatten()
             return log_prob_of(hidden.flatten(0, 1), weight, bias, tokens).view_as(text.tokens)
+        # padding costs nothing
         found = log_prob_of(hidden[mask], weight, bias, text.tokens[mask])
         return found.new_zeros(mask.shape).masked_scatter(mask, found)
 

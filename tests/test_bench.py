@@ -1,55 +1,42 @@
-"""The benchmark: what it reports, and that both of its sides do the same work."""
+"""The benchmark: what is measured and reported, and its command."""
 
-import copy
 import io
-import itertools
 import json
+import math
 from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from toys import Cli, refused
 
 from textgan import bench, cli
-from textgan.bench import Ours, Part, Report, Setting, Textbook, run_bench
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.generators.base import draw_texts
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.rollout import rollout_values
-from textgan.text import Text, TextSpace
+from textgan.bench import Axes, Part, Report, Setting, machine, run_bench, timing
+from textgan.bench.counting import COUNTED, Count, count, count_parts
+from textgan.bench.machine import peak_memory
+from textgan.bench.parts import PARTS, Sides, Work
+from textgan.bench.profiling import Hot
+from textgan.bench.report import duration, megabytes, number
+from textgan.bench.scaling import Growth
+from textgan.sampling import seeded
 
+CPU = torch.device("cpu")
 TINY = Setting(
     vocabulary=12, length=5, embedding=4, hidden=4, batch=4, rollouts=2, sentences=10,
     sizes=(1, 3), counts=(3, 3),
 )  # fmt: skip
+MACHINE: dict[str, Any] = {
+    "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",
+    "load": 0.5, "gflops": 50.0,
+}  # fmt: skip
 
 
-def networks(vocabulary: int, length: int) -> tuple[LSTMGenerator, CNNDiscriminator]:
-    """A generator far from uniform and a discriminator without dropout that cares for words."""
-    torch.manual_seed(0)
-    space = TextSpace(vocabulary, length)
-    generator = LSTMGenerator(space, embedding=4, hidden=4, init=1.0)
-    discriminator = CNNDiscriminator(space, sizes=[1, 2], counts=[4, 4], dropout=0)
-    with torch.no_grad():
-        discriminator.output.weight.mul_(10)
-    return generator, discriminator
-
-
-def sides(batch: int) -> tuple[Ours, Textbook]:
-    """Both sides with equal weights, in a world of 6 words and 4 tokens."""
-    generator, discriminator = networks(6, 4)
-    textbook = Textbook(copy.deepcopy(generator), copy.deepcopy(discriminator), batch)
-    return Ours(generator, discriminator, batch), textbook
-
-
-def gradients(network: nn.Module) -> dict[str, Tensor]:
-    return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
-
-
-def assert_same_gradients(ours: nn.Module, textbook: nn.Module) -> None:
-    expected = gradients(textbook)
-    assert expected and any(gradient.abs().max() > 1e-4 for gradient in expected.values())
-    torch.testing.assert_close(gradients(ours), expected, rtol=1e-4, atol=1e-6)
+@pytest.fixture(autouse=True)
+def _small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "PRODUCTS", {"cpu": (32, 64), "cuda": (256,)})
+    monkeypatch.setattr("textgan.run.torch.cuda.is_available", lambda: False)
 
 
 @pytest.mark.parametrize(("repeats", "scale"), [(1, 0.1), (3, 1.0)])
@@ -58,159 +45,272 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
     before = torch.get_rng_state()
     report = run_bench(repeats, scale, TINY)
     assert torch.equal(torch.get_rng_state(), before)  # nobody's numbers depend on a benchmark
-    found = json.loads(json.dumps(report.to_dict()))
-    assert {"machine", "setting", "scale", "repeats", "parts"} == set(found)
-    assert (found["repeats"], found["scale"]) == (repeats, scale)
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert {"machine", "setting", "scale", "repeats", "precision", "parts", "counts"} <= set(found)
+    assert (found["repeats"], found["scale"], found["precision"]) == (repeats, scale, "float32")
     assert found["setting"] == json.loads(json.dumps(vars(TINY)))
     n, m = (4, 1) if scale < 1 else (10, 2)  # a batch and a rollout at least
     amounts = {part["name"]: part["amount"] for part in found["parts"]}
     assert amounts == {
-        "MLE epoch": n,
         "sampling": n,
-        "generator step": m * 4 * 4,
-        "discriminator epoch": 2 * n,
-        "BLEU-2 to BLEU-5": n,
+        "rollouts": m * 4 * 4,
+        "scoring": m * 4 * 4,
+        "policy_update": 4,
+        "generator_step": m * 4 * 4,
+        "mle_epoch": n,
+        "discriminator_epoch": 2 * n,
+        "evaluation": n,
+        "bleu": n,
     }
+    assert tuple(amounts) == PARTS
     done = 4 if n > 4 else None
-    assert [part["textbook_amount"] for part in found["parts"]] == [None] * 4 + [done]
-    assert ("the textbook did 4 of 10 texts, one by one" in str(report)) == (n == 10)
+    assert [part["textbook_amount"] for part in found["parts"]] == [None] * 8 + [done]
+    assert ("the textbook did 4 of 10, one by one" in str(report)) == (n == 10)
+    peak = found["machine"]["gflops"]
+    assert peak == max(found["machine"]["gflops_by_size"].values()) > 0
     for part in found["parts"]:
         assert part["seconds"] > 0 and part["textbook_seconds"] > 0
         assert part["ratio"] == part["textbook_seconds"] / part["seconds"]
         assert part["per_second"] == part["amount"] / part["seconds"]
+        assert part["whole"] == part["amount"] * (1 if scale == 1 else found_whole(part["name"], n))
         assert part["name"] in str(report)
-    assert found["machine"]["gflops"] > 0 and found["machine"]["threads"] >= 1
+        if part["name"] == "bleu":
+            assert part["flop"] is part["gflops"] is part["share_of_peak"] is None
+        else:
+            assert part["gflops"] == part["flop"] / part["seconds"] / 1e9
+            assert part["share_of_peak"] == part["gflops"] / peak
+    assert found["machine"]["threads"] >= 1
     assert found["machine"]["processor"] and found["machine"]["processor"] in str(report)
     assert ("only for a quick look" in str(report)) == (scale < 1)
+    for side in ("ours", "textbook"):
+        assert 0 < found["projections"][side]["round"] < found["projections"][side]["run"]
+
+
+def found_whole(name: str, sentences: int) -> float:
+    """How much more of a part there is at scale 1."""
+    if name in ("rollouts", "scoring", "generator_step"):
+        return 2
+    return 1 if name == "policy_update" else 10 / sentences
 
 
 def test_medians_and_order_of_the_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeats alternate which side goes first, and the reported figure is the median."""
     clock = iter([1.0, 10.0, 30.0, 2.0, 6.0, 20.0])  # ours 1, 2, 6; textbook 10, 30, 20
     done: list[str] = []
-    work = bench.Work("w", "x", 6, lambda: done.append("ours"), lambda: done.append("textbook"))
-    monkeypatch.setattr(bench, "make_work", lambda *_: [work])
-    monkeypatch.setattr(bench, "_machine", lambda _: {})
+    work = Work("w", "x", 6, lambda: done.append("ours"), lambda: done.append("textbook"), 12)
 
     def seconds(do, device):  # type: ignore[no-untyped-def]
         do()
         return next(clock)
 
-    monkeypatch.setattr(bench, "_seconds", seconds)
-    (part,) = run_bench(3, 1.0, TINY).parts
-    assert done[2:] == ["ours", "textbook", "textbook", "ours", "ours", "textbook"]
+    monkeypatch.setattr(timing, "seconds", seconds)
+    monkeypatch.setattr(timing, "peak_memory", lambda *_: 77)
+    (part,) = timing.time_parts([work], {"w": 12}, 3, CPU)
+    assert done == ["ours", "textbook", "textbook", "ours", "ours", "textbook"]
     assert (part.seconds, part.textbook_seconds, part.ratio, part.per_second) == (2, 20, 10, 3)
+    assert (part.flop, part.memory, part.whole, part.gflops) == (12, 77, 12, 6e-9)
 
 
 def test_what_the_textbook_does_in_part_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([1.0, 10.0])
-    work = bench.Work("w", "x", 600, lambda: None, lambda: None, 4)
-    monkeypatch.setattr(bench, "make_work", lambda *_: [work])
-    monkeypatch.setattr(bench, "_seconds", lambda *_: next(clock))
-    monkeypatch.setattr(bench, "_machine", lambda _: {})
-    (part,) = run_bench(1, 1.0, TINY).parts
+    work = Work("w", "x", 600, lambda: None, lambda: None, None, 4)
+    monkeypatch.setattr(timing, "seconds", lambda *_: next(clock))
+    (part,) = timing.time_parts([work], {"w": 600}, 1, CPU)
     assert (part.seconds, part.textbook_seconds, part.ratio) == (1, 1500, 1500)
     assert (part.amount, part.textbook_amount, part.per_second) == (600, 4, 600)
+    assert part.gflops is None
 
 
-def test_both_sides_find_the_same_bleu() -> None:
-    ours, textbook = sides(4)
-    texts, references = torch.randint(6, (2, 30, 7))
-    found = ours.bleu(texts, references)
-    assert found.shape == (4,) and found[0] > found[3] > 0
-    torch.testing.assert_close(found, textbook.bleu(texts, references), rtol=0, atol=1e-12)
+def test_projections_are_of_the_whole_work() -> None:
+    names = ("sampling", "generator_step", "discriminator_epoch", "mle_epoch", "evaluation")
+    parts = [Part(name, "x", 5, 1.0, 3.0, whole=10) for name in names]
+    ours, textbook = Report(parts, MACHINE, TINY, 0.5, 1).projections
+    assert ours.round == 2 * (1 + 5 * (1 + 3))
+    assert textbook.round == 3 * ours.round
+    assert ours.run is not None and textbook.run == 3 * ours.run
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux resets its maximum")
+def test_peak_memory_is_that_of_one_time() -> None:
+    size = 2**25
+
+    def most(n: int) -> int:
+        found = peak_memory(lambda: torch.ones(n // 4), CPU)
+        assert found is not None
+        return found
+
+    before, large, after = most(size // 8), most(size), most(size // 8)
+    assert 0.9 * size < large < 1.6 * size
+    assert after < 0.5 * size, "an earlier maximum is not this one's"
+    assert before < 0.5 * size
+
+
+def test_peak_memory_is_unknown_where_the_system_does_not_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    done: list[int] = []
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert peak_memory(lambda: done.append(1), CPU) is None
+    assert done == [1]
+
+
+def test_counts_are_exact() -> None:
+    torch.manual_seed(1)
+    first = count_parts(CPU, setting=TINY)
+    torch.manual_seed(2)
+    torch.rand(3)
+    assert count_parts(CPU, setting=TINY) == first
+    assert [made.name for made in first] == list(PARTS)
+    assert all(made.operators > 0 and made.bytes > 0 for made in first)
+    (alone,) = count_parts(CPU, "float32", ["scoring"], TINY)
+    assert alone in first
+    assert [made.name for made in first if not made.flop] == ["bleu"]
+    # the state that optimisers make in their first step is none of it
+    with seeded(0, CPU):
+        (work,) = Sides.make(TINY, CPU, "float32").work(10, 2, ["mle_epoch"])
+        fresh, usual = count(work), count(work)
+    assert usual in first and fresh.bytes > usual.bytes
+    assert COUNTED.rollouts * COUNTED.batch * COUNTED.length > COUNTED.vocabulary / 2
+
+
+def test_counting_sees_operators_and_new_memory() -> None:
+    a, b = torch.rand(3, 4), torch.rand(4, 5)
+
+    def do() -> None:
+        c = a @ b  # 60 bytes, 120 FLOP
+        c.add_(1)
+        c.view(-1).t()
+        torch.mm(a, b, out=c)
+
+    work = Work("w", "x", 1, do, lambda: None)
+    found = count(work)
+    assert found == Count("w", found.operators, 2 * 120, 60)
+    assert 4 <= found.operators <= 6  # t of a vector is an operator or is not
+
+
+def test_a_trace_of_each_part(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "traces"
+    wanted = ["mle_epoch", "sampling"]
+    report = run_bench(1, 1.0, TINY, parts=wanted, timed=False, traces=folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["mle_epoch.json", "sampling.json"]
+    for path in folder.iterdir():
+        names = {event.get("name") for event in json.loads(path.read_text())["traceEvents"]}
+        assert any(str(name).startswith("aten::") for name in names)
+    backward = json.loads((folder / "mle_epoch.json").read_text())["traceEvents"]
+    assert any("backward" in str(event.get("name")).lower() for event in backward)
+    assert {hot.part for hot in report.hottest} == set(wanted)
+    for part in wanted:
+        shares = [hot.share for hot in report.hottest if hot.part == part]
+        assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.000001
+    assert report.parts == [] and "aten::" in str(report)
+
+
+def test_scaling_is_part_of_the_report() -> None:
+    axes = Axes(TINY, (5, 6), (12, 14), ())
+    report = run_bench(1, 1.0, TINY, parts=["sampling"], timed=False, axes=axes)
+    assert [(growth.axis, growth.part) for growth in report.growths] == [
+        ("length", "sampling"),
+        ("vocabulary", "sampling"),
+    ]
+    assert len(json.loads(json.dumps(report.to_dict(), allow_nan=False))["growths"]) == 2
+
+
+def test_printed_report_fits_100_columns() -> None:
+    big = [
+        Part(name, "completions", 123_456, 123.45, 9876.54, 10**14, 12_345_000_000, 12_345_678)
+        for name in PARTS
+    ]
+    setting = Setting(50_000, 100, 32, 32, 256, 64, 100_000)
+    facts = MACHINE | {"processor": "AMD EPYC 9654 96-Core Processor", "cores": 192, "threads": 96}
+    took, memory = (1e-4, 1.5, 123.4, 1234.5), (1, 10**8, 10**9, None)
+    growths = [
+        Growth("rollouts", part, (1, 4, 16, 64), took, memory, (1,) * 4, 1.5, None, 1, 1, 1, "why")
+        for part in PARTS
+    ]
+    hottest = [Hot("discriminator_epoch", "x" * 80, 123.4, 0.5, 1_000_000)]
+    counts = [Count("discriminator_epoch", 10**9, 10**12, 10**12)]
+    report = Report(big, facts, setting, 0.5, 3, "float32", counts, growths, hottest)
+    for shown in (str(report), str(replace(report, parts=[]))):
+        assert max(map(len, shown.splitlines())) <= 100, shown
+    assert "discriminator_epoch GROWS FASTER THAN IT MUST" in str(report)
+    share = 10**14 / 123.45 / 1e9 / 50
+    assert f"{share:.0%}" in str(report)
+    assert "GROWS" not in str(replace(report, growths=[replace(growths[0], time_exponent=1.2)]))
+
+
+def test_numbers_for_readers() -> None:
+    shown = [number(x) for x in (None, 0.0001234, 1.234, 99.94, 1234.5, 1.5e6, 2e9)]
+    assert shown == ["", "0.000123", "1.23", "99.9", "1,234", "1.5 M", "2 G"]
+    assert [megabytes(n) for n in (None, 0, 1_260_000, 10**9)] == ["", "0", "1.3", "1,000"]
+    shown = [duration(s) for s in (1.234, 100, 600, 10_000, 10**6)]
+    assert shown == ["1.23 s", "100 s", "10 min", "2.8 h", "11.6 days"]
 
 
 def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, float]] = []
+    told: list[dict[str, Any]] = []
 
-    def report(repeats: int, scale: float) -> Report:
+    def report(repeats: int, scale: float, **more: Any) -> Report:
         asked.append((repeats, scale))
-        facts = {"processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2", "load": 0.5}
-        machine = facts | {"gflops": 1.0, "device": "cpu"}
-        return Report([Part("sampling", "sentences", 6, 2.0, 20.0)], machine, TINY, scale, repeats)
+        told.append(more)
+        part = Part("sampling", "sentences", 6, 2.0, 20.0, 10**10, 3 * 10**6)
+        return Report([part], MACHINE, TINY, scale, repeats)
 
     monkeypatch.setattr(bench, "run_bench", report)
     printed = []
-    for arguments in (["bench", "--scale", "0.5"], ["bench", "--json", "--repeats", "2"]):
+    for arguments in (
+        "bench --scale 0.5",
+        "bench --json --repeats 2 --scaling --counts --profile f --parts bleu,sampling "
+        "--precision bf16",
+    ):
         with redirect_stdout(io.StringIO()) as out:
-            cli.app(arguments, standalone_mode=False)
+            cli.app(arguments.split(), standalone_mode=False)
         printed.append(out.getvalue())
     assert asked == [(1, 0.5), (2, 1.0)]
-    row = printed[0].splitlines()[-1].split()
-    assert row == ["sampling", "6", "sentences", "2", "20", "10.0", "3"]
+    assert told == [
+        {"precision": "float32", "parts": (), "timed": True, "axes": None, "traces": None,
+         "before": None},
+        {"precision": "bf16", "parts": ["bleu", "sampling"], "timed": False,
+         "axes": bench.PAPER_AXES, "traces": Path("f"), "before": None},
+    ]  # fmt: skip
+    (row,) = [line.split() for line in printed[0].splitlines() if line.startswith("sampling")]
+    assert row == ["sampling", "6", "sentences", "2", "20", "10", "3", "5", "10%", "3"]
     (part,) = json.loads(printed[1])["parts"]
-    assert (part["ratio"], part["per_second"]) == (10, 3)
+    assert (part["ratio"], part["per_second"], part["share_of_peak"]) == (10, 3, 0.1)
 
 
-def test_textbook_sampling_has_exact_probabilities() -> None:
-    generator, discriminator = networks(3, 3)
-    torch.manual_seed(1)
-    n = 20_000
-    drawn = Textbook(generator, discriminator, 2000).sample(n)
-    assert drawn.shape == (n, 3)
-    every = torch.tensor(list(itertools.product(range(3), repeat=3)))
-    expected = generator.score(Text.full(every)).exp() * n
-    assert float(expected.sum()) == pytest.approx(n, rel=1e-4)
-    seen = torch.bincount(drawn @ torch.tensor([9, 3, 1]), minlength=27)
-    assert float(expected.min()) > 5  # where chi-square holds
-    distance = float(((seen - expected).square() / expected).sum())
-    assert distance < 26 + 4 * (2 * 26) ** 0.5  # mean and deviation of chi-square, 26 degrees
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--parts", "sampling,rollout"], "no part 'rollout'; known: sampling, rollouts, scoring"),
+        (["--parts", ","], "--parts: give at least one name"),
+        (["--precision", "fp8"], "'fp8' is unknown; give one of float32, tf32, bf16"),
+        (["--precision", "tf32"], "float32"),
+        (["--scale", "nan"], "--scale"),
+        (["--tolerance", "1"], "--tolerance = 1.0: give a share"),
+        (["--tolerance", "nan"], "--tolerance = nan"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(arguments: list[str], expected: str, cli: Cli) -> None:
+    assert expected in refused(cli, "bench", *arguments)
 
 
-def test_textbook_completion_keeps_the_prefix() -> None:
-    _, textbook = sides(4)
-    prefix = torch.tensor([[1, 2, 3], [5, 4, 0]])
-    finished = textbook.complete(prefix)
-    assert finished.shape == (2, 4) and torch.equal(finished[:, :3], prefix)
+def test_a_profile_needs_a_folder(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert "--profile = " in refused(cli, "bench", "--profile", wrong)
 
 
-def test_textbook_values_agree_with_rollout_values() -> None:
-    ours, textbook = sides(4)
-    torch.manual_seed(2)
-    sentences, copies, n = 4, 150, 8
-    fake = draw_texts(ours.generator, sentences)
-    many = fake.repeat(copies)  # independent estimates of the same values
-
-    def reward(text: Text, origin: Tensor) -> Tensor:
-        score: Tensor = ours.discriminator(text)
-        return score.sigmoid()
-
-    estimates = [
-        found.unflatten(0, (sentences, copies)).double()
-        for found in (
-            rollout_values(ours.generator, many, reward, n),
-            textbook.values(many.tokens, n),
-        )
-    ]
-    a, b = (estimate.mean(1) for estimate in estimates)
-    error = sum(estimate.var(1) / copies for estimate in estimates)
-    assert isinstance(error, Tensor)
-    assert float(a.std()) > 0.05  # there is something to agree on
-    deviations = (a - b)[:, :-1].abs() / error[:, :-1].sqrt()
-    assert float(deviations.max()) < 4  # 12 values
-    torch.testing.assert_close(a[:, -1], b[:, -1], rtol=1e-5, atol=1e-6)  # nothing to complete
-
-
-def test_both_sides_take_the_same_mle_and_discriminator_steps() -> None:
-    ours, textbook = sides(6)
-    torch.manual_seed(3)
-    real, fake = torch.randint(6, (2, 3, 4))
-    ours.mle_epoch(Text.full(real))
-    textbook.mle_epoch(real)
-    assert_same_gradients(ours.generator, textbook.generator)
-    ours.discriminator_epoch(Text.full(real), Text.full(fake))
-    textbook.discriminator_epoch(real, fake)
-    assert_same_gradients(ours.discriminator, textbook.discriminator)
-
-
-def test_both_sides_take_the_same_generator_step_where_rollouts_do_not_matter() -> None:
-    ours, textbook = sides(5)
-    with torch.no_grad():
-        for side in (ours, textbook):
-            side.discriminator.output.weight.zero_()  # every text is worth the same
-            side.discriminator.output.bias.fill_(0.7)
-    fake = draw_texts(ours.generator, 5)
-    ours.generator_update(fake, 2)
-    textbook.generator_update(fake.tokens, 2)
-    assert_same_gradients(ours.generator, textbook.generator)
+def test_counts_take_no_time(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    monkeypatch.setattr(timing, "time_parts", None)
+    code, out, _ = cli("bench", "--counts", "--parts", "bleu")
+    assert code == 0
+    assert "operators" in out and "seconds" not in out
+    code, out, _ = cli("bench", "--counts", "--json", "--parts", "bleu")
+    found = json.loads(out)
+    assert found["parts"] == [] and [made["name"] for made in found["counts"]] == ["bleu"]
+    assert found["projections"]["ours"] == {"round": None, "run": None}
+    assert math.isfinite(found["machine"]["gflops"])

@@ -1,0 +1,171 @@
+"""Comparing a benchmark with one that was kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import Cli, refused
+
+from textgan import bench
+from textgan.bench import (
+    PAPER,
+    Part,
+    Report,
+    Setting,
+    check_comparable,
+    compare,
+    read_before,
+    run_bench,
+)
+from textgan.bench.counting import Count
+from textgan.errors import UserError
+
+MACHINE: dict[str, Any] = {
+    "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",
+    "load": None, "gflops": 1.0,
+}  # fmt: skip
+
+
+def report(ratios: dict[str, float], setting: Setting = PAPER, **facts: Any) -> Report:
+    parts = [Part(name, "x", 6, 2.0, 2.0 * ratio) for name, ratio in ratios.items()]
+    return Report(parts, MACHINE | facts, setting, 1.0, 1, counts=[Count("bleu", 100, 7, 1000)])
+
+
+def kept(made: Report, path: Path, **changes: Any) -> Path:
+    path.write_text(json.dumps(made.to_dict() | changes))
+    return path
+
+
+def test_a_ratio_that_fell_is_worse_and_one_that_rose_is_not(tmp_path: Path) -> None:
+    before = read_before(kept(report({"sampling": 8, "bleu": 4, "scoring": 2}), tmp_path / "b"))
+    now = report({"sampling": 5.9, "bleu": 3.1, "scoring": 9, "rollouts": 1})
+    found = compare(before, now, 0.25)
+    assert [
+        (change.part, change.worse) for change in found.changes if change.figure == "ratio"
+    ] == [
+        ("sampling", True),
+        ("bleu", False),
+        ("scoring", False),
+    ]
+    assert found.worse and not compare(before, now, 0.3).worse
+    shown = str(found).splitlines()
+    assert [line.split() for line in shown if line.startswith("sampling")] == [
+        ["sampling", "times", "faster", "8", "5.9", "-26%", "WORSE"]
+    ]
+    assert "3 of 3 counts (operators, FLOP, bytes) are the same" in shown
+    assert shown[-1] == "something is worse by more than 25%"
+    assert found.remarks == []
+    assert max(map(len, shown)) <= 100
+
+
+def test_a_count_that_grew_is_worse(tmp_path: Path) -> None:
+    old = [{"name": "bleu", "operators": 101, "flop": 7, "bytes": 700}]
+    old += [{"name": "gone", "operators": 1, "flop": 1, "bytes": 1}]
+    before = read_before(kept(report({"bleu": 4}), tmp_path / "b", counts=old))
+    found = compare(before, report({"bleu": 4}), 0.25)
+    moved = [(c.figure, c.before, c.now, c.worse) for c in found.changes if c.before != c.now]
+    assert moved == [("operators", 101, 100, False), ("bytes", 700, 1000, True)]
+    assert found.worse and not compare(before, report({"bleu": 4}), 0.5).worse
+    assert "1 of 3 counts" in str(found)
+
+
+def test_what_makes_reports_less_comparable_is_said(tmp_path: Path) -> None:
+    old = report({"bleu": 4, "sampling": 3}, processor="Q", torch="1")
+    found = compare(read_before(kept(old, tmp_path / "b")), report({"bleu": 4}), 0.25)
+    assert [remark.partition(":")[0] for remark in found.remarks] == [
+        "another processor",
+        "another torch",
+        "not measured now",
+    ]
+    assert "sampling" in found.remarks[-1]
+    assert not found.worse
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "not a report"),
+        ("{", "not a report"),
+        ("[1]", "not a report"),
+        ("[" * 100_000, "not a report"),
+        (b"\xff\xfe\0", "not a report"),
+        ({"parts": None}, "parts: "),
+        ({"parts": [{"name": "bleu", "ratio": "fast"}]}, "parts.0.ratio: "),
+        ({"parts": [{"name": "bleu", "ratio": 0}]}, "parts.0.ratio: "),
+        ({"parts": [{"name": "bleu", "ratio": float("nan")}]}, "parts.0.ratio: "),
+        ({"parts": [{"name": "bleu", "ratio": float("inf")}]}, "parts.0.ratio: "),
+        ({"counts": [{"name": "bleu", "operators": 1.5, "flop": 1, "bytes": 1}]}, "operators: "),
+        ({"setting": None}, "setting: "),
+        ({"parts": []}, "without times of bleu"),
+        ({"parts": [{"name": "a\nb", "ratio": 1}]}, "without times of bleu"),
+        ({"setting": {"vocabulary": 12}}, "batch was None and is 64"),
+        ({"scale": 0.5}, "at another scale; give --scale 0.5, it is 1"),
+        ({"precision": "bf16"}, "another precision; it was bf16 and is float32"),
+        ({"precision": "x" * 1000}, "xxx..."),
+    ],
+)
+def test_what_is_no_report_of_this_work_is_refused_at_once(
+    content: Any, expected: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgan.bench.timing.describe", None)  # nothing is measured before
+    path = tmp_path / "before.json"
+    if isinstance(content, dict):
+        kept(report({"bleu": 4}), path, **content)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    line = refused(cli, "bench", "--parts", "bleu", "--against", path)
+    assert expected in line
+    assert len(line) < 400
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, cli: Cli) -> None:
+    assert "cannot be read" in refused(cli, "bench", "--against", tmp_path)
+    assert "cannot be read" in refused(cli, "bench", "--against", tmp_path / "none")
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(2**24 + 1)
+    assert "too large" in refused(cli, "bench", "--against", large)
+
+
+def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
+    before = read_before(kept(report({"bleu": 4}), tmp_path / "b", scale=0.5))
+    check_comparable(before, PAPER, 1.0, "float32", ["bleu"], timed=False)
+    with pytest.raises(UserError, match="without counts of sampling"):
+        check_comparable(before, PAPER, 1.0, "float32", ["sampling"], timed=False)
+
+
+def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = report({"bleu": 4})
+
+    def timed(*_: object, before: bench.Before | None, **__: object) -> Report:
+        if before is not None:
+            check_comparable(before, PAPER, 1.0, "float32", ["bleu"], True)
+        return now
+
+    monkeypatch.setattr(bench, "run_bench", timed)
+    for ratio, code in ((4, 0), (5, 0), (8, 1)):
+        path = kept(report({"bleu": ratio}), tmp_path / "before.json")
+        assert cli("bench", "--against", path)[0] == code
+        found, out, _ = cli("bench", "--against", path, "--json")
+        assert found == code
+        told = json.loads(out)
+        assert told["against"]["worse"] == (code == 1)
+        assert told["against"]["changes"][0]["before"] == ratio
+    assert cli("bench", "--against", path, "--tolerance", "0.5")[0] == 0
+    assert "against" not in json.loads(cli("bench", "--json")[1])
+
+
+def test_a_real_report_compares_with_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = Setting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
+    monkeypatch.setattr("textgan.bench.machine.PRODUCTS", {"cpu": (32,), "cuda": (256,)})
+    made = run_bench(1, 1.0, tiny, parts=["sampling", "mle_epoch"])
+    before = read_before(kept(made, tmp_path / "before.json"))
+    again = run_bench(1, 1.0, tiny, parts=["mle_epoch"], before=before)
+    found = compare(before, again, 0.99)
+    assert [change.figure for change in found.changes] == ["ratio", "operators", "flop", "bytes"]
+    assert all(change.before == change.now for change in found.changes[1:])
+    assert not compare(before, made, 0.0).worse
+    assert found.remarks == ["not measured now: sampling"]

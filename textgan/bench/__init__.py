@@ -1,0 +1,41 @@
+"""The paper's work beside a textbook implementation of it, timed in one run.
+
+Measured are the parts of a round of SeqGAN (arXiv 1609.05473) and the epochs before it, in the
+paper's setting: `PAPER`.
+
+How to read the report: seconds depend on the machine and on what else it does, so they compare only
+within one run. The two sides of a part are measured one right after the other, in alternating
+order, and the ratio (textbook seconds / seconds) is the number to keep. Where other work takes a
+core, threads wait for the one that lost it and everything is many times slower: the report says how
+busy the machine was before it began; OMP_NUM_THREADS=1 is the remedy. Counts of operators and bytes
+depend on none of that. Only fixed-length text is measured.
+
+    setting, machine       what is timed, and on what
+    textbook, parts        the two sides of each part
+    arithmetic             what a part cannot do without, in closed form
+    timing                 the table: seconds, ratios, memory
+    projection             the paper's round and whole run, put together from the parts
+    scaling                how time and memory grow
+    counting, profiling    what a part does, exactly; where its time goes
+    report, against        what came of it; what a change made worse
+"""
+
+from textgan.bench.against import Before, Comparison, check_comparable, compare, read_before
+from textgan.bench.report import Part, Report
+from textgan.bench.setting import PAPER, PAPER_AXES, Axes, Setting
+from textgan.bench.timing import run_bench
+
+__all__ = [
+    "PAPER",
+    "PAPER_AXES",
+    "Axes",
+    "Before",
+    "Comparison",
+    "Part",
+    "Report",
+    "Setting",
+    "check_comparable",
+    "compare",
+    "read_before",
+    "run_bench",
+]

@@ -1,0 +1,211 @@
+"""Before and after: which parts became slower beside the textbook, or do more than they did.
+
+Ratios are compared and not seconds, which belong to one machine at one time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from textgan.bench.report import Report, number, table
+from textgan.bench.setting import Setting
+from textgan.errors import UserError
+
+LARGEST = 2**24  # bytes of a file that may be a report
+COUNTED = ("operators", "flop", "bytes")
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Timed(_Read):
+    name: str
+    ratio: float = Field(gt=0)
+
+
+class _Counted(_Read):
+    name: str
+    operators: int = Field(ge=0)
+    flop: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+
+
+class Before(_Read):
+    """What is read of a report that was kept: `textgan bench --json`."""
+
+    machine: dict[str, Any]
+    setting: dict[str, Any]
+    scale: float
+    precision: str = "float32"
+    parts: list[_Timed]
+    counts: list[_Counted] = []
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure before and now; worse where it moved the wrong way by more than was allowed."""
+
+    part: str
+    figure: str
+    before: float
+    now: float
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All changes, and what makes them less comparable."""
+
+    changes: list[Change]
+    tolerance: float
+    remarks: list[str]
+
+    @property
+    def worse(self) -> bool:
+        """Whether anything is."""
+        return any(change.worse for change in self.changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"worse": self.worse}
+
+    def __str__(self) -> str:
+        times = [change for change in self.changes if change.figure == "ratio"]
+        counts = [change for change in self.changes if change.figure != "ratio"]
+        moved = [change for change in counts if change.before != change.now]
+        rows = [
+            (
+                change.part,
+                "times faster" if change.figure == "ratio" else change.figure,
+                number(change.before) if change.figure == "ratio" else f"{change.before:,}",
+                number(change.now) if change.figure == "ratio" else f"{change.now:,}",
+                f"{change.now / change.before - 1:+.0%}" if change.before else "",
+                "WORSE" if change.worse else "",
+            )
+            for change in times + moved
+        ]
+        lines = list(self.remarks)
+        if rows:
+            headers = ["part", "figure", "before", "now", "change", ""]
+            lines.append(table(rows, headers, 2))
+        if counts:
+            same = len(counts) - len(moved)
+            lines.append(f"{same} of {len(counts)} counts (operators, FLOP, bytes) are the same")
+        verdict = "something is" if self.worse else "nothing is"
+        lines.append(f"{verdict} worse by more than {self.tolerance:.0%}")
+        return "\n".join(lines)
+
+
+def read_before(path: Path) -> Before:
+    """The report in a file.
+
+    Raises UserError, in one line, for what is no report.
+    """
+    name = f"--against = {str(path)!r}"
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise UserError(f"{name} is too large to be a report of textgan bench --json")
+    try:
+        return Before.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{name} is not a report of textgan bench --json: "
+            + (f"{where}: " if where else "")
+            + first["msg"]
+        ) from None
+
+
+def check_comparable(
+    before: Before,
+    setting: Setting,
+    scale: float,
+    precision: str,
+    parts: Sequence[str],
+    timed: bool,
+) -> None:
+    """Raises UserError, which says what differs, where the report is of other work.
+
+    timed: whether these parts will be timed, or only counted.
+    """
+    here = json.loads(json.dumps(asdict(setting)))
+    for key in sorted(here.keys() | before.setting.keys()):
+        if here.get(key) != before.setting.get(key):
+            raise UserError(
+                f"--against: a report of another setting: {_shown(key)} was "
+                f"{_shown(before.setting.get(key))} and is {_shown(here.get(key))}"
+            )
+    if timed and before.scale != scale:
+        raise UserError(
+            f"--against: a report at another scale; give --scale {before.scale:g}, it is {scale:g}"
+        )
+    if before.precision != precision:
+        raise UserError(
+            f"--against: a report in another precision; it was {_shown(before.precision)} and is "
+            f"{precision}"
+        )
+    kept = {part.name for part in before.parts} if timed else {c.name for c in before.counts}
+    if not kept & set(parts):
+        what = "times" if timed else "counts"
+        raise UserError(f"--against: a report without {what} of {', '.join(parts)}")
+
+
+def compare(before: Before, report: Report, tolerance: float) -> Comparison:
+    """What became of each figure that both have.
+
+    tolerance: the share by which a ratio may fall, or a count grow, and not be worse.
+    """
+    ratios = {part.name: part.ratio for part in before.parts}
+    counted = {count.name: count for count in before.counts}
+    changes = [
+        Change(
+            part.name,
+            "ratio",
+            ratios[part.name],
+            part.ratio,
+            part.ratio < ratios[part.name] * (1 - tolerance),
+        )
+        for part in report.parts
+        if part.name in ratios
+    ]
+    for count in report.counts:
+        if count.name not in counted:
+            continue
+        old, new = counted[count.name].model_dump(), asdict(count)
+        changes += [
+            Change(count.name, key, old[key], new[key], new[key] > old[key] * (1 + tolerance))
+            for key in COUNTED
+        ]
+    remarks = [
+        f"another {what}: {_shown(before.machine.get(key))} before, {_shown(report.machine[key])} "
+        f"now; {consequence}"
+        for key, what, consequence in (
+            ("processor", "processor", "ratios compare only roughly"),
+            ("device", "device", "ratios compare only roughly"),
+            ("threads", "number of threads", "ratios compare only roughly"),
+            ("torch", "torch", "counts may differ for that"),
+        )
+        if before.machine.get(key) != report.machine[key]
+    ]
+    measured = {part.name for part in report.parts}
+    missing = [name for name in ratios if report.parts and name not in measured]
+    if missing:
+        remarks.append(f"not measured now: {', '.join(map(_shown, missing))}")
+    return Comparison(changes, tolerance, remarks)
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

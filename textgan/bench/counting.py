@@ -1,0 +1,96 @@
+"""What each part does, counted and not timed: the same numbers however busy the machine is.
+
+At a small size, after one time that does not count (optimisers make their state in it). The numbers
+depend on the version of torch and on the kind of device, and on nothing else, so they can be
+compared exactly before and after a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from textgan.bench.parts import PARTS, Sides, Work
+from textgan.bench.setting import Setting
+from textgan.precision import Precision
+from textgan.sampling import seeded
+
+# small, but with more tokens in its rollouts than words, as at the paper's size
+COUNTED = Setting(
+    vocabulary=300, length=8, embedding=8, hidden=8, batch=8, rollouts=4, sentences=32,
+    sizes=(1, 2, 4), counts=(6, 6, 4),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one time of a part does.
+
+    operators: that torch was asked for. flop: of its matrix products and convolutions, as torch
+    counts them (a recurrent layer that is one operator is not seen). bytes: of the tensors made.
+    """
+
+    name: str
+    operators: int
+    flop: int
+    bytes: int
+
+
+def count_parts(
+    device: torch.device,
+    name: Precision = "float32",
+    parts: Sequence[str] = PARTS,
+    setting: Setting = COUNTED,
+) -> list[Count]:
+    """The counts of our side of these parts. The random state is afterwards what it was before."""
+    counts = []
+    for part in parts:  # each from the same start, so that none depends on which others there are
+        with seeded(0, device):
+            sides = Sides.make(setting, device, name)
+            (work,) = sides.work(setting.sentences, setting.rollouts, [part])
+            work.ours()
+            counts.append(count(work))
+    return counts
+
+
+def count(work: Work) -> Count:
+    """What our side of a part does when it is done now."""
+    with FlopCounterMode(display=False) as flop, Dispatched() as seen:
+        work.ours()
+    return Count(work.name, seen.operators, int(flop.get_total_flops()), seen.bytes)
+
+
+class Dispatched(TorchDispatchMode):
+    """Counts operators, and the bytes of the tensors that they make."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operators = self.bytes = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Do it and count it; a view, or what is written in place, is no new memory."""
+        given = _storages((args, kwargs))
+        result = func(*args, **(kwargs or {}))
+        self.operators += 1
+        made = _storages(result)
+        self.bytes += sum(size for storage, size in made.items() if storage not in given)
+        return result
+
+
+def _storages(tree: Any) -> dict[int, int]:
+    """The bytes of every storage in arguments or results, by its address."""
+    storages = [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    return {storage.data_ptr(): storage.nbytes() for storage in storages}

@@ -1,0 +1,270 @@
+"""What came of a benchmark: for a reader at 100 columns, and for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from textgan.bench.counting import COUNTED, Count
+from textgan.bench.profiling import Hot
+from textgan.bench.projection import Projection, project
+from textgan.bench.scaling import Growth
+from textgan.bench.setting import PAPER_SCHEDULE, Setting
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one kind of work took: seconds here and in the textbook, for `amount` of `unit`.
+
+    flop: the arithmetic that it cannot do without, None where that is no matrix product.
+    memory: the most bytes in use while our side runs, above what was in use before; None where it
+    cannot be known. whole: the amount at scale 1. textbook_amount: how much the textbook did where
+    that is less; its seconds are scaled to all.
+    """
+
+    name: str
+    unit: str
+    amount: int
+    seconds: float
+    textbook_seconds: float
+    flop: int | None = None
+    memory: int | None = None
+    whole: int | None = None
+    textbook_amount: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the textbook took."""
+        return self.textbook_seconds / self.seconds
+
+    @property
+    def per_second(self) -> float:
+        """How much of `unit` was done in a second."""
+        return self.amount / self.seconds
+
+    @property
+    def gflops(self) -> float | None:
+        """GFLOP/s of the arithmetic that it cannot do without."""
+        return None if self.flop is None else self.flop / self.seconds / 1e9
+
+    def to_dict(self, peak: float) -> dict[str, Any]:
+        """For JSON. peak: GFLOP/s of this machine's fastest matrix product."""
+        share = None if self.gflops is None else self.gflops / peak
+        derived = {"ratio": self.ratio, "per_second": self.per_second, "gflops": self.gflops}
+        return asdict(self) | derived | {"share_of_peak": share}
+
+
+@dataclass(frozen=True)
+class Report:
+    """All parts (medians over the repeats), the machine they ran on and how much was asked for.
+
+    What was not asked for is empty. counts: always there, and the same on every run.
+    """
+
+    parts: list[Part]
+    machine: dict[str, Any]
+    setting: Setting
+    scale: float
+    repeats: int
+    precision: str = "float32"
+    counts: Sequence[Count] = ()
+    growths: Sequence[Growth] = ()
+    hottest: Sequence[Hot] = ()
+
+    @property
+    def projections(self) -> tuple[Projection, Projection]:
+        """The paper's round and whole run on our side, and on the textbook's."""
+        grown = [(part, (part.whole or part.amount) / part.amount) for part in self.parts]
+        ours = {part.name: times * part.seconds for part, times in grown}
+        textbook = {part.name: times * part.textbook_seconds for part, times in grown}
+        sentences = self.setting.sentences
+        return (
+            project(ours, PAPER_SCHEDULE, sentences),
+            project(textbook, PAPER_SCHEDULE, sentences),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        ours, textbook = self.projections
+        return asdict(self) | {
+            "parts": [part.to_dict(self.machine["gflops"]) for part in self.parts],
+            "projections": {"ours": asdict(ours), "textbook": asdict(textbook)},
+        }
+
+    def __str__(self) -> str:
+        lines = _machine(self.machine, self.precision)
+        if self.parts:
+            lines += [f"setting    {_told(self.setting)}", self._measured(), "", self._table()]
+            lines += [*self._notes(), *self._projected()]
+        if self.growths:
+            lines += ["", *_growths(self.growths)]
+        if self.hottest:
+            lines += ["", *_hottest(self.hottest)]
+        if not self.parts and self.counts:
+            lines += ["", *_counts(self.counts)]
+        return "\n".join(lines)
+
+    def _measured(self) -> str:
+        load = self.machine["load"]
+        return (
+            ("measured   once" if self.repeats == 1 else f"measured   median of {self.repeats}")
+            + (f"; load {load:.1f} before it began" if load is not None else "")
+            + (f"; at scale {self.scale:g}: only for a quick look" if self.scale < 1 else "")
+        )
+
+    def _table(self) -> str:
+        peak = self.machine["gflops"]
+        rows = [
+            (
+                part.name,
+                f"{part.amount:,} {part.unit}",
+                number(part.seconds),
+                number(part.textbook_seconds),
+                number(part.ratio),
+                number(part.per_second),
+                number(part.gflops),
+                "" if part.gflops is None else f"{part.gflops / peak:.0%}",
+                megabytes(part.memory),
+            )
+            for part in self.parts
+        ]
+        headers = ["part", "work", "seconds", "textbook", "faster", "per s", "GFLOP/s", "peak"]
+        return table(rows, [*headers, "MB"], 2)
+
+    def _notes(self) -> list[str]:
+        notes = [
+            "faster: textbook seconds / seconds, the number to keep. MB: the most our side takes.",
+            "GFLOP/s: of the plain matrix products, however they are done; peak: as a share of the",
+            "fastest. Tables and shared prefixes do less, so that a share may exceed 100 %.",
+        ]
+        notes += [
+            f"{part.name}: the textbook did {part.textbook_amount:,} of {part.amount:,}, one by "
+            "one; its seconds are scaled to all."
+            for part in self.parts
+            if part.textbook_amount is not None
+        ]
+        return notes
+
+    def _projected(self) -> list[str]:
+        ours, textbook = self.projections
+        told, lines = PAPER_SCHEDULE, []
+        if ours.round is not None and textbook.round is not None:
+            lines.append(
+                f"one round  {duration(ours.round)}, textbook {duration(textbook.round)}: "
+                f"{told.g_steps} generator step, {told.d_steps} turns of {told.k} epochs"
+            )
+        if ours.run is not None and textbook.run is not None:
+            lines.append(
+                f"whole run  {duration(ours.run)}, textbook {duration(textbook.run)}: "
+                f"{told.mle_epochs} MLE epochs, {told.discriminator_turns} turns, {told.rounds} "
+                "rounds"
+            )
+        return ["", *lines] if lines else []
+
+
+def number(value: float | None) -> str:
+    """Three digits, all of those before the point; nothing for None."""
+    if value is None:
+        return ""
+    if value >= 1e6:
+        return f"{value / 1e6:,.3g} M" if value < 1e9 else f"{value / 1e9:,.3g} G"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def megabytes(size: int | None) -> str:
+    """Bytes as megabytes; nothing for None."""
+    return "" if size is None else number(round(size / 1e6, 1))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader would say it."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _told(setting: Setting) -> str:
+    return (
+        f"vocabulary {setting.vocabulary:,}, {setting.length} tokens, batch {setting.batch}, "
+        f"{setting.rollouts} rollouts, {setting.sentences:,} sentences"
+    )
+
+
+def _machine(machine: dict[str, Any], precision: str) -> list[str]:
+    return [
+        f"machine    {machine['processor']}, {machine['cores']} cores; torch {machine['torch']}, "
+        f"threads {machine['threads']}",
+        f"device     {machine['gpu'] or machine['device']}, {precision}: "
+        f"{number(machine['gflops'])} GFLOP/s in its fastest matrix product",
+    ]
+
+
+def _growths(growths: Sequence[Growth]) -> list[str]:
+    """A table for each axis: of each part time and memory, a line each."""
+    lines = []
+    for axis, group in groupby(growths, lambda growth: growth.axis):
+        rows, several = [], list(group)
+        for growth in several:
+            exponents = growth.time_exponent, growth.flop_exponent, growth.time_ought
+            times = [number(value) for value in growth.seconds]
+            rows.append((growth.part, "seconds", *times, *map(_exponent, exponents)))
+            sizes = [megabytes(value) for value in growth.memory]
+            exponents = growth.memory_exponent, None, growth.memory_ought
+            rows.append(("", "MB", *sizes, *map(_exponent, exponents)))
+        values = [f"{value:,}" for value in several[0].values]
+        headers = [axis, "", *values, "exponent", "arithmetic", "at most"]
+        lines += [table(rows, headers, 2), ""]
+        for growth in several:
+            lines.append(f"{growth.part}: {growth.why}")
+        lines += [
+            f"{growth.part} GROWS FASTER THAN IT MUST" for growth in several if growth.too_fast
+        ]
+        lines.append("")
+    return lines[:-1]
+
+
+def _exponent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _hottest(hottest: Sequence[Hot]) -> list[str]:
+    rows = []
+    for part, group in groupby(hottest, lambda hot: hot.part):
+        for i, hot in enumerate(group):
+            name = hot.operator if len(hot.operator) <= 45 else hot.operator[:42] + "..."
+            seconds, share = f"{hot.seconds:.4f}", f"{hot.share:.0%}"
+            rows.append((part if i == 0 else "", name, seconds, share, f"{hot.calls:,}"))
+    headers = ["part", "operator", "own seconds", "share", "calls"]
+    return [table(rows, headers, 2)]
+
+
+def _counts(counts: Sequence[Count]) -> list[str]:
+    rows = [
+        (count.name, f"{count.operators:,}", f"{count.flop:,}", f"{count.bytes:,}")
+        for count in counts
+    ]
+    return [
+        table(rows, ["part", "operators", "FLOP", "bytes made"], 1),
+        f"counted once at {_told(COUNTED)};",
+        "the same on every run with this version of torch on this kind of device",
+    ]
+
+
+def table(rows: Sequence[Sequence[str]], headers: Sequence[str], texts: int) -> str:
+    """Rows under headers, the first `texts` columns to the left and the others to the right.
+
+    As narrow as it can be, so that ten columns fit into 100 characters.
+    """
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    lines = [headers, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < texts else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

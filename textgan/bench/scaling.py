@@ -1,0 +1,174 @@
+"""How time and memory of our side grow with the length, the vocabulary and the rollouts.
+
+An exponent e says that something grows as x^e: the slope of a straight line through the logarithms,
+by least squares. Beside it stand the exponent of the arithmetic, fitted to the closed-form count at
+the same points, and the most that the part's nature explains. What hardly grows (the overhead of a
+call, another layer of the network) pulls an exponent down at these small sizes; what no longer fits
+into a cache pulls it up a little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+import torch
+
+from textgan.bench.machine import peak_memory, seconds
+from textgan.bench.parts import PARTS, Sides
+from textgan.bench.setting import Axes, Setting
+from textgan.precision import Precision
+
+REPEATS, ENOUGH = 3, 1.0  # the median of so many is taken, or of as many as take a second
+SURPRISE = 0.25  # that an exponent may exceed what it ought to be, being measured
+
+
+@dataclass(frozen=True)
+class Ought:
+    """The largest exponents of time and memory that a part's nature explains, and the reason."""
+
+    time: float
+    memory: float
+    why: str
+
+
+COMPLETIONS = "T - 1 completions of T tokens, written and judged"
+ALONE = "completions have nothing to do with each other"
+LOGITS = "V logits a token"
+
+# (axis, part): what is measured, and what it ought to be
+OUGHT = {
+    ("length", "sampling"): Ought(1, 1, "T tokens a sentence"),
+    ("length", "rollouts"): Ought(2, 2, "T (T - 1) / 2 tokens a sentence and rollout"),
+    ("length", "generator_step"): Ought(2, 2, COMPLETIONS),
+    ("length", "mle_epoch"): Ought(1, 1, "T tokens a sentence"),
+    ("length", "discriminator_epoch"): Ought(1, 1.25, "T - k + 1 windows under filters of size k"),
+    ("vocabulary", "sampling"): Ought(1, 1, LOGITS),
+    ("vocabulary", "rollouts"): Ought(1, 1, LOGITS),
+    ("vocabulary", "generator_step"): Ought(1, 1, LOGITS),
+    ("vocabulary", "mle_epoch"): Ought(1, 1, f"{LOGITS}, V rows to update"),
+    ("vocabulary", "discriminator_epoch"): Ought(1, 1, "V rows of the embedding to update"),
+    ("rollouts", "rollouts"): Ought(1, 1, ALONE),
+    ("rollouts", "generator_step"): Ought(1, 1, ALONE),
+}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a part took at each value of an axis, and how that grows.
+
+    memory: bytes at its peak, None where it cannot be known. flop: the arithmetic that it cannot do
+    without. Exponents are None where there is nothing to fit. time_ought, memory_ought: at most.
+    """
+
+    axis: str
+    part: str
+    values: tuple[int, ...]
+    seconds: tuple[float, ...]
+    memory: tuple[int | None, ...]
+    flop: tuple[int | None, ...]
+    time_exponent: float | None
+    memory_exponent: float | None
+    flop_exponent: float | None
+    time_ought: float
+    memory_ought: float
+    why: str
+
+    @property
+    def too_fast(self) -> bool:
+        """Whether it grows faster than its nature explains."""
+        pairs = (self.time_exponent, self.time_ought), (self.memory_exponent, self.memory_ought)
+        return any(found is not None and found > ought + SURPRISE for found, ought in pairs)
+
+
+def exponent(xs: Sequence[float], ys: Sequence[float | None]) -> float | None:
+    """The e of y = c x^e that fits best, by least squares in the logarithms.
+
+    None where there are fewer than two different x, or any y is not known or not positive.
+    """
+    known = [y for y in ys if y is not None and y > 0]
+    if len(set(xs)) < 2 or len(known) < len(ys):
+        return None
+    a, b = [math.log(x) for x in xs], [math.log(y) for y in known]
+    middle, level = fmean(a), fmean(b)
+    above = sum((x - middle) * (y - level) for x, y in zip(a, b, strict=True))
+    return above / sum((x - middle) ** 2 for x in a)
+
+
+def measure_growth(
+    axes: Axes,
+    device: torch.device,
+    name: Precision = "float32",
+    parts: Sequence[str] = PARTS,
+    done: Callable[[str], object] = lambda what: None,
+) -> list[Growth]:
+    """Time and memory of these parts along each axis, all else as in the base.
+
+    done: told of each measurement. The random state changes.
+    """
+    growths = []
+    for axis, values in _values(axes).items():
+        chosen = [part for on, part in OUGHT if on == axis and part in parts]
+        took: dict[str, list[float]] = {part: [] for part in chosen}
+        memory: dict[str, list[int | None]] = {part: [] for part in chosen}
+        flop: dict[str, list[int | None]] = {part: [] for part in chosen}
+        for value in values:
+            setting = _at(axes.base, axis, value)
+            sides = Sides.make(setting, device, name)
+            for work in sides.work(setting.sentences, setting.rollouts, chosen):
+                work.ours()  # optimisers make their state, which stays
+                flop[work.name].append(work.flop)
+                work.rest()
+                memory[work.name].append(peak_memory(work.ours, device))
+                took[work.name].append(_typical(work.ours, device))
+                done(f"{work.name}, {axis} {value:,}")
+        for part in chosen:
+            ought, arithmetic = OUGHT[axis, part], exponent(values, flop[part])
+            growths.append(
+                Growth(
+                    axis,
+                    part,
+                    values,
+                    tuple(took[part]),
+                    tuple(memory[part]),
+                    tuple(flop[part]),
+                    exponent(values, took[part]),
+                    exponent(values, memory[part]),
+                    arithmetic,
+                    # windows are fewer than tokens, so at small lengths they grow faster
+                    max(ought.time, arithmetic or 0.0),
+                    ought.memory,
+                    ought.why,
+                )
+            )
+    return growths
+
+
+def _typical(do: Callable[[], object], device: torch.device) -> float:
+    """The median of the seconds that it takes several times."""
+    took: list[float] = []
+    while len(took) < REPEATS and sum(took) < ENOUGH:
+        took.append(seconds(do, device))
+    return median(took)
+
+
+def measurements(axes: Axes, parts: Sequence[str] = PARTS) -> int:
+    """How many there are."""
+    values = _values(axes)
+    return sum(len(values.get(axis, ())) for axis, part in OUGHT if part in parts)
+
+
+def _values(axes: Axes) -> dict[str, tuple[int, ...]]:
+    """The axes along which there is something to measure."""
+    axis = {"length": axes.length, "vocabulary": axes.vocabulary, "rollouts": axes.rollouts}
+    return {name: values for name, values in axis.items() if values}
+
+
+def _at(base: Setting, axis: str, value: int) -> Setting:
+    if axis == "length":
+        return replace(base, length=value)
+    return (
+        replace(base, vocabulary=value) if axis == "vocabulary" else replace(base, rollouts=value)
+    )

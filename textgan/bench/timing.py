@@ -1,0 +1,142 @@
+"""The benchmark itself: every part on both sides, interleaved, in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NoReturn, get_args
+
+import torch
+from tqdm import tqdm
+
+from textgan.bench.against import Before, check_comparable
+from textgan.bench.counting import count_parts
+from textgan.bench.machine import describe, peak_memory, seconds
+from textgan.bench.parts import Sides, Work, choose_parts
+from textgan.bench.profiling import BATCHES, Hot, open_folder, trace_parts
+from textgan.bench.report import Part, Report
+from textgan.bench.scaling import Growth, measure_growth, measurements
+from textgan.bench.setting import PAPER, Axes, Setting
+from textgan.errors import UserError
+from textgan.precision import Precision, supported
+from textgan.run import choose_device
+from textgan.sampling import seeded
+
+
+def run_bench(
+    repeats: int = 1,
+    scale: float = 1.0,
+    setting: Setting = PAPER,
+    *,
+    precision: str = "float32",
+    parts: Sequence[str] = (),
+    timed: bool = True,
+    axes: Axes | None = None,
+    traces: Path | None = None,
+    before: Before | None = None,
+) -> Report:
+    """Time parts on both sides, interleaved, on the GPU where there is one.
+
+    scale: the share of the sentences and of the rollouts that is done, one batch and one rollout
+    at least. precision: of our side. parts: their names; none means all. timed: False only counts.
+    axes: also measure how our side grows along them. traces: also write a trace of each part of our
+    side into this folder. before: a report that this one is to be compared with. The random state
+    is afterwards what it was before.
+
+    Raises UserError for a part, a precision or a folder that cannot be had, and for a report of
+    other work, before anything is measured.
+    """
+    chosen, device = choose_parts(parts), choose_device("auto")
+    if not 0 < scale <= 1:
+        raise UserError(f"--scale = {scale}: give a share of the work, more than 0 and at most 1")
+    name = _precision(precision, device)
+    if before is not None:
+        check_comparable(before, setting, scale, name, chosen, timed)
+    folder = None if traces is None else open_folder(traces)
+    sentences = max(setting.batch, round(setting.sentences * scale))
+    rollouts = max(1, round(setting.rollouts * scale))
+    with seeded(0, device):
+        machine = describe(device, name)
+        counts = count_parts(device, name, chosen)
+        measured: list[Part] = []
+        hottest: list[Hot] = []
+        growths: list[Growth] = []
+        if timed:
+            sides = Sides.make(setting, device, name)
+            for work in sides.work(setting.batch, 1, chosen):  # the first time is never fair
+                work.ours()
+                work.textbook()
+            works = sides.work(sentences, rollouts, chosen)
+            whole = sides.amounts(setting.sentences, setting.rollouts)
+            measured = time_parts(works, whole, repeats, device)
+        if folder is not None:
+            sides = Sides.make(setting, device, name)
+            few = min(sentences, BATCHES * setting.batch)
+            hottest = trace_parts(sides.work(few, rollouts, chosen), folder, device)
+        if axes is not None:
+            with _bar(measurements(axes, chosen)) as bar:
+
+                def done(what: str) -> None:
+                    bar.set_description(what)
+                    bar.update()
+
+                growths = measure_growth(axes, device, name, chosen, done)
+    return Report(measured, machine, setting, scale, repeats, name, counts, growths, hottest)
+
+
+def _precision(told: str, device: torch.device) -> Precision:
+    for name in get_args(Precision):
+        if name == told:
+            supported(name, device)
+            return name  # type: ignore[no-any-return]
+    known = ", ".join(get_args(Precision))
+    raise UserError(f"--precision = {told!r} is unknown; give one of {known}")
+
+
+def time_parts(
+    works: Sequence[Work], whole: Mapping[str, int], repeats: int, device: torch.device
+) -> list[Part]:
+    """The medians of what either side took, one right after the other in alternating order.
+
+    whole: the amounts at scale 1.
+    """
+    times: dict[str, tuple[list[float], list[float]]] = {work.name: ([], []) for work in works}
+    memory: dict[str, int | None] = {}
+    with _bar((1 + 2 * repeats) * len(works)) as bar:
+        for work in works:  # apart from the times, for which fresh memory would be unfair
+            bar.set_description(f"{work.name}, memory")
+            work.rest()
+            memory[work.name] = peak_memory(work.ours, device)
+            bar.update()
+        for repeat in range(repeats):
+            for work in works:
+                ours, textbook = times[work.name]
+                sides = [("ours", work.ours, ours), ("textbook", work.textbook, textbook)]
+                for side, do, took in sides if repeat % 2 == 0 else reversed(sides):
+                    bar.set_description(f"{work.name}, {side}")
+                    took.append(seconds(do, device))
+                    bar.update()
+    return [_part(work, *times[work.name], memory[work.name], whole[work.name]) for work in works]
+
+
+def _part(
+    work: Work, ours: list[float], textbook: list[float], memory: int | None, whole: int
+) -> Part:
+    """One line of the report; where the textbook did less, its seconds are scaled to all."""
+    scale = work.amount / (work.textbook_amount or work.amount)
+    return Part(
+        work.name,
+        work.unit,
+        work.amount,
+        median(ours),
+        median(textbook) * scale,
+        work.flop,
+        memory,
+        whole,
+        work.textbook_amount,
+    )
+
+
+def _bar(total: int) -> tqdm[NoReturn]:
+    return tqdm(total=total, disable=None, dynamic_ncols=True)

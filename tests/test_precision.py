@@ -1,0 +1,151 @@
+"""Products in bfloat16: what must not notice, and who is refused."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import torch
+from toys import TOY, Cli, refused
+
+import textgan
+from textgan import precision as precisions
+from textgan.discriminators.cnn import CNNDiscriminator
+from textgan.errors import UserError
+from textgan.generators.recurrent import LSTMGenerator
+from textgan.losses import nll
+from textgan.objectives.seqgan import SeqGAN
+from textgan.precision import precision, supported
+from textgan.text import Text, TextSpace
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+needs_bf16 = pytest.mark.skipif(
+    not precisions._processor_has_bf16(), reason="the processor has no bf16"
+)
+SPACE = TextSpace(200, 12, eos=1)
+
+
+def pair() -> tuple[LSTMGenerator, CNNDiscriminator, Text]:
+    generator = LSTMGenerator(SPACE, init=0.5)
+    with torch.no_grad():
+        return generator, CNNDiscriminator(SPACE).eval(), generator.sample(600)
+
+
+@needs_bf16
+def test_the_order_of_rewards_is_unaffected() -> None:
+    _, judge, texts = pair()
+    with torch.no_grad():
+        exact = judge(texts)
+        with precision("bf16", CPU):
+            rough = judge(texts)
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 0.02 * (exact.max() - exact.min())
+    ranks = torch.stack([exact.argsort().argsort(), rough.argsort().argsort()]).double()
+    assert torch.corrcoef(ranks)[0, 1] > 0.999
+    assert (rough.sigmoid() - exact.sigmoid()).abs().mean() < 0.003
+
+
+@needs_bf16
+@pytest.mark.parametrize("few", [True, False])
+def test_gradients_are_float32_and_point_the_same_way(few: bool) -> None:
+    generator, judge, texts = pair()
+    texts = texts[:10] if few else texts
+    for network, loss in (
+        (
+            judge,
+            lambda: SeqGAN().discriminator_loss(judge, texts, texts[torch.arange(9, -1, -1)])[0],
+        ),
+        (generator, lambda: nll(generator.log_prob(texts), texts.mask)),
+    ):
+        found = []
+        for name in ("float32", "bf16"):
+            network.zero_grad()
+            with precision(name, CPU):  # type: ignore[arg-type]
+                loss().backward()
+            gradients = [w.grad for w in network.parameters() if w.requires_grad]
+            assert all(g is not None and g.dtype == torch.float32 for g in gradients)
+            found.append(torch.cat([g.flatten() for g in gradients if g is not None]))
+        assert torch.nn.functional.cosine_similarity(*found, dim=0) > 0.995
+
+
+@needs_bf16
+def test_weights_that_were_read_without_gradients_still_get_them() -> None:
+    """Autocast's cache would hand out the copy that was made under no_grad."""
+    generator, judge, texts = pair()
+    with precision("bf16", CPU):
+        objective = SeqGAN(rollouts=2)
+        loss, _ = objective.generator_loss(generator, judge, texts[:4], texts[:4], 0.0)
+    loss.backward()
+    assert all(
+        w.grad is not None and w.grad.abs().sum() > 0
+        for w in generator.parameters()
+        if w.requires_grad
+    )
+
+
+@needs_bf16
+def test_what_is_drawn_is_as_likely_as_it_is_called() -> None:
+    generator, _, _ = pair()
+    with precision("bf16", CPU), torch.no_grad():
+        hidden, _ = generator.read(torch.tensor([3]), generator.start(1))
+        assert hidden.dtype == torch.bfloat16
+        logits = generator.logits(hidden.float())
+        tokens = generator.picker(lambda logits: logits.argmax(1))(hidden)
+    assert tokens.tolist() == [int(logits.argmax())]
+
+
+@needs_bf16
+def test_a_run_learns_as_much(tmp_path: Path) -> None:
+    told = TOY | {"schedule.mle_epochs": 4, "evaluation.final_samples": 400}
+    found = {
+        name: textgan.train("seqgan", out=tmp_path / name, quiet=True, precision=name, **told)
+        for name in ("float32", "bf16")
+    }
+    last = list(found["float32"].rows)[-1]
+    for key in ("nll_oracle", "nll_test"):
+        a, b = (found[name].rows[last][key] for name in ("float32", "bf16"))
+        assert a.low is not None and a.high is not None
+        assert a.low < b.value < a.high
+    assert found["float32"].rows[last] != found["bf16"].rows[last]  # it was another precision
+    textgan.resume(tmp_path / "bf16", quiet=True)
+
+
+def test_what_is_outside_is_as_before() -> None:
+    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [flag.allow_tf32 for flag in flags]
+    with contextlib.suppress(KeyError), precision("tf32", CPU):
+        assert [flag.allow_tf32 for flag in flags] == [True, True]
+        with precision("float32", CPU):
+            assert [flag.allow_tf32 for flag in flags] == [False, False]
+        raise KeyError
+    assert [flag.allow_tf32 for flag in flags] == before
+    with precision("bf16", CPU):
+        assert torch.is_autocast_enabled("cpu")
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_device_that_cannot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("float32", "tf32", "bf16"):
+        monkeypatch.setattr(precisions, "_processor_has_bf16", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+        supported(name, GPU)  # type: ignore[arg-type]
+    supported("bf16", CPU)
+    with pytest.raises(UserError, match=r"precision = 'tf32' is for GPUs.*use float32 or bf16"):
+        supported("tf32", CPU)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(UserError, match="too old for it; use float32"):
+        supported("tf32", GPU)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(precisions, "_processor_has_bf16", lambda: False)
+    for device in (CPU, GPU):
+        with pytest.raises(UserError, match=f"bf16': {device} has no arithmetic for it"):
+            supported("bf16", device)
+
+
+def test_the_command_refuses_in_one_line(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    line = refused(cli, "train", "seqgan", "precision=tf32", "device=cpu", "--out", out)
+    assert "use float32 or bf16" in line
+    line = refused(cli, "train", "seqgan", "precision=fp16", "--out", out)
+    assert "precision" in line and "fp16" in line and "bf16" in line
+    assert not out.exists()

@@ -241,17 +241,13 @@ def rows(text: Text) -> set[tuple[int, ...]]:
 
 @worlds
 def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
-    generator, judge, texts = (
-        small_generator(space),
-        small_discriminator(space),
-        enumerate_texts(space),
-    )
+    judge, texts = small_discriminator(space), enumerate_texts(space)
     real, fake, old = texts[:4], texts[10:14], texts[:6]  # of all sizes
     assert space.eos is None or len(old.sizes.unique()) == 3
     objective = ColdGAN(replay=0.5, remembered=6)
     first, _ = objective.discriminator_loss(judge, real, fake)
     assert same(first, logistic(judge(real), judge(fake)))  # nothing to remember yet
-    objective.generator_loss(generator, judge, real, old, 0.0)
+    objective.remember(old)
     state, before = torch.get_rng_state(), {k: v.clone() for k, v in objective.memory.items()}
     loss, _ = objective.discriminator_loss(judge, real, fake)
     shown = objective._replayed(fake)
@@ -272,28 +268,20 @@ def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
 
 
 def test_different_batches_see_different_memories() -> None:
-    generator, judge, texts = (
-        small_generator(FIXED),
-        small_discriminator(FIXED),
-        enumerate_texts(FIXED),
-    )
+    texts = enumerate_texts(FIXED)
     objective = ColdGAN(replay=0.5, remembered=20)
-    objective.generator_loss(generator, judge, texts, texts[:20], 0.0)
+    objective.remember(texts[:20])
     shown = [objective._replayed(texts[start : start + 2])[1:] for start in range(20, 26)]
     assert len(rows(concatenate(shown))) > 2
 
 
 def test_the_memory_forgets_at_random() -> None:
-    generator, judge, texts = (
-        small_generator(FIXED),
-        small_discriminator(FIXED),
-        enumerate_texts(FIXED),
-    )
+    texts = enumerate_texts(FIXED)
     objective = ColdGAN(remembered=10)
     for number, part in enumerate(texts[:24].split(4)):
         before = dict(objective.memory)
         old = rows(Text.full(objective.memory["tokens"])) if number else set()
-        objective.generator_loss(generator, judge, part, part, 0.0)
+        objective.remember(part)
         now = rows(Text.full(objective.memory["tokens"]))
         assert len(objective.memory["tokens"]) == len(now) == min(10, 4 * (number + 1))
         assert rows(part) <= now <= old | rows(part)
@@ -301,21 +289,17 @@ def test_the_memory_forgets_at_random() -> None:
     ways = set()  # which of the old ones stay is a matter of luck
     for _ in range(5):
         objective.memory = dict(before)
-        objective.generator_loss(generator, judge, part, part, 0.0)
+        objective.remember(part)
         ways.add(frozenset(rows(Text.full(objective.memory["tokens"]))))
     assert len(ways) > 1
-    objective.generator_loss(generator, judge, texts, texts[:15], 0.0)  # more than it holds
+    objective.remember(texts[:15])  # more than it holds
     assert same(objective.memory["tokens"], texts.tokens[5:15])
 
 
 def test_without_replay_nothing_is_remembered() -> None:
-    generator, judge, texts = (
-        small_generator(FIXED),
-        small_discriminator(FIXED),
-        enumerate_texts(FIXED),
-    )
+    texts = enumerate_texts(FIXED)
     objective = ColdGAN(replay=0)
-    objective.generator_loss(generator, judge, texts, texts, 0.0)
+    objective.remember(texts)
     assert objective.memory == {}
 
 
@@ -369,7 +353,7 @@ def test_remembered_fakes_keep_their_labels() -> None:
     for _ in range(3):
         # what is written says what its label is, so that a mixture would show
         fake = Text(real.tokens, real.sizes, labels=real.labels)
-        objective.generator_loss(generator, judge, real, fake, 0.0)
+        objective.remember(fake)
     assert len(objective.memory["labels"]) == 20
     assert torch.equal(objective.memory["labels"], objective.memory["tokens"][:, 0] % 2)
     shown = objective._replayed(real)

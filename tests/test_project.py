@@ -32,7 +32,7 @@ RECIPES = sorted((ROOT / "experiments").rglob("*.toml"))
 
 # what may import what: a room knows only the rooms before it
 ORDER = [
-    ["errors"],
+    ["errors", "accelerator"],
     [
         "text",
         "registry",
@@ -44,12 +44,14 @@ ORDER = [
         "lines",
         "frechet",
         "mauve",
+        "parallel",
     ],
     ["output_layer", "precision"],
     ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
     ["generators.noise", "likelihoods", "ngrams", "curves"],
     [
         "discriminators.base",
+        "discriminators.convolution",
         "generators.*",
         "rollout",
         "corpus",
@@ -71,6 +73,13 @@ ORDER = [
     ["sweep"],
     ["subjects"],
     ["report"],
+    ["bench.setting", "bench.machine"],
+    ["bench.arithmetic", "bench.textbook", "bench.projection"],
+    ["bench.parts"],
+    ["bench.counting", "bench.profiling", "bench.scaling"],
+    ["bench.report"],
+    ["bench.against"],
+    ["bench.timing"],
     ["bench"],
     ["cli"],
 ]
@@ -237,7 +246,9 @@ def test_readme_commands_run(
 
     tiny = Setting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
     timed = textgan.bench.run_bench
-    monkeypatch.setattr("textgan.bench.run_bench", lambda *told: timed(*told, setting=tiny))
+    monkeypatch.setattr(
+        "textgan.bench.run_bench", lambda *told, **more: timed(*told, **more, setting=tiny)
+    )
     for module in ("evaluating", "sweep"):
         monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
     for line in commands:

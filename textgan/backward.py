@@ -1,4 +1,4 @@
-"""How the gradient of a loss is accumulated, as a value.
+"""How the gradient of a loss is accumulated, as a value; and over the shards of a batch.
 
 A `Backward` is called with a network and a closure that computes its loss; it may call the closure
 several times, with the network's embeddings shifted, before the optimiser takes its one step. So
@@ -7,13 +7,30 @@ the closure is pure: it samples nothing and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from textgan.losses import Loss
+from textgan.losses import Loss, Reduction
+from textgan.parallel import Group
+from textgan.sampling import seeded
+from textgan.text import Text
 
 Backward = Callable[[nn.Module, Callable[[], Loss]], Loss]
+
+
+class Shard(NamedTuple):
+    """One of the equal parts of a batch.
+
+    loss: the closure of its loss. text: whose tokens the loss is about. seed: of what the loss
+    draws, such as dropout.
+    """
+
+    loss: Callable[[], Loss]
+    text: Text
+    seed: int
 
 
 def plain(network: nn.Module, loss: Callable[[], Loss]) -> Loss:
@@ -21,3 +38,64 @@ def plain(network: nn.Module, loss: Callable[[], Loss]) -> Loss:
     value, metrics = loss()
     value.backward()
     return value, metrics
+
+
+def accumulated(network: nn.Module, loss: Callable[[], Loss]) -> Loss:
+    """The gradient that the closure itself leaves in the network, as `accumulate` does."""
+    return loss()
+
+
+def accumulate(
+    network: nn.Module, shards: Sequence[Shard], reduction: Reduction, group: Group
+) -> Loss:
+    """The gradient of a whole batch from its shards, of which each process has as many.
+
+    reduction: what the loss is over a batch. Their gradients are added up, or averaged, by their
+    numbers of tokens where the loss is a mean over tokens. Logged scalars are averaged. A single
+    shard is the batch, and draws from the stream of random numbers as it stands.
+    """
+    parts = group.size * len(shards)
+    if parts == 1:
+        return plain(network, shards[0].loss)
+    seen: list[Tensor] = []
+    names: list[str] = []
+    for shard in shards:
+        weight = shard.text.sizes.sum() if reduction == "mean_token" else torch.tensor(1)
+
+        def weighed(shard: Shard = shard, weight: Tensor = weight) -> Loss:
+            value, metrics = shard.loss()
+            return value * weight.to(value), metrics
+
+        with seeded(shard.seed, shard.text.tokens.device):
+            value, metrics = plain(network, weighed)
+        names = list(metrics)
+        figures = [weight, value.detach(), *metrics.values()]
+        seen.append(torch.stack([figure.to(value.device, torch.float64) for figure in figures]))
+    total = torch.stack(seen).sum(0)
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    group.add([*gradients, total])
+    weight, value = total[0], total[1]
+    if reduction != "sum":
+        value = value / weight
+        for gradient in gradients:
+            gradient.div_(weight)
+    return value, dict(zip(names, total[2:] / parts, strict=True))
+
+
+def averaged(memories: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
+    """One memory out of those that the shards of a batch left (see `Objective.memory`).
+
+    Real numbers are averaged over all shards of all processes; the rest is the same in all.
+    """
+    merged = dict(memories[0])
+    parts = group.size * len(memories)
+    if parts == 1:
+        return merged
+    for name, tensor in merged.items():
+        if tensor.is_floating_point():
+            merged[name] = torch.stack([memory[name] for memory in memories]).sum(0)
+    real = [tensor for tensor in merged.values() if tensor.is_floating_point()]
+    group.add(real)
+    for tensor in real:
+        tensor.div_(parts)
+    return merged

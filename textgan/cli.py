@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
-from textgan.errors import Interrupted, UserError
+from textgan.errors import Interrupted, SaidElsewhere, UserError
+from textgan.parallel import first
 from textgan.tokenizers import Tokenizer
 
 # click's UsageError, wherever this version of typer keeps its click
@@ -112,19 +114,21 @@ def train(
     ] = False,
 ) -> None:
     """Train a generator and print how good it became."""
-    from textgan.config import make_config
-    from textgan.run import create_run
-    from textgan.trainer import train_run
+    from textgan.config import RunConfig, make_config
+    from textgan.trainer import train_new
 
-    config = make_config(target, overrides or [])
-    flags = {"data.file": data, "data.tokens": tokens, "seed": seed, "device": device}
-    given = {key: value for key, value in flags.items() if value is not None}
-    if given:
-        config = make_config(config.model_dump(), given)
-    run = create_run(config, out)
-    typer.echo(f"\n{train_run(run)}")
+    def configure() -> RunConfig:
+        config = make_config(target, overrides or [])
+        flags = {"data.file": data, "data.tokens": tokens, "seed": seed, "device": device}
+        given = {key: value for key, value in flags.items() if value is not None}
+        return make_config(config.model_dump(), given) if given else config
+
+    results = train_new(configure, out)
+    if not first():
+        return
+    typer.echo(f"\n{results}")
     if with_report:
-        report([run.folder], None, True)
+        report([results.folder], None, True)
 
 
 @app.command()
@@ -136,10 +140,11 @@ def resume(
     ] = None,
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped."""
-    from textgan.run import open_run
-    from textgan.trainer import train_run
+    import textgan.trainer
 
-    typer.echo(f"\n{train_run(open_run(run, device))}")
+    results = textgan.trainer.resume(run, device=device)
+    if first():
+        typer.echo(f"\n{results}")
 
 
 @app.command()
@@ -448,19 +453,71 @@ def bench(
     scale: Annotated[
         float, typer.Option(min=0.001, max=1, help="Share of the work, for a quick look.")
     ] = 1.0,
+    parts: Annotated[
+        str | None,
+        typer.Option(help="Only these, separated by commas, such as sampling,rollouts."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of our side: float32, tf32 or bf16; the textbook's is float32.")
+    ] = "float32",
+    scaling: Annotated[
+        bool,
+        typer.Option(
+            "--scaling", help="Also how time and memory grow with length, vocabulary, rollouts."
+        ),
+    ] = False,
+    counts: Annotated[
+        bool,
+        typer.Option(
+            "--counts", help="Time nothing: only count operators, FLOP and bytes, in seconds."
+        ),
+    ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write a trace of each part, for Perfetto."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A report kept with --json: what became worse? Exit code 1: much."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(help="Share by which a ratio may fall or a count grow, with --against."),
+    ] = 0.25,
 ) -> None:
     """Time the paper's setting beside a textbook implementation, in one run, interleaved."""
-    from textgan.bench import run_bench
+    from textgan.bench import PAPER_AXES, compare, read_before, run_bench
 
-    report = run_bench(repeats, scale)
-    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else str(report))
+    if not 0 <= tolerance < 1:
+        raise UserError(f"--tolerance = {tolerance}: give a share from 0 to less than 1")
+    before = None if against is None else read_before(against)
+    report = run_bench(
+        repeats,
+        scale,
+        precision=precision,
+        parts=() if parts is None else _words(parts, "--parts", "bench --help"),
+        timed=not counts,
+        axes=PAPER_AXES if scaling else None,
+        traces=profile,
+        before=before,
+    )
+    compared = None if before is None else compare(before, report, tolerance)
+    if as_json:
+        content = report.to_dict() | ({"against": compared.to_dict()} if compared else {})
+        typer.echo(json.dumps(content, indent=2, allow_nan=False))
+    else:
+        typer.echo(f"{report}\n\n{compared}" if compared else str(report))
+    if compared and compared.worse:
+        raise typer.Exit(1)
 
 
-def _words(told: str) -> list[str]:
+def _words(told: str, option: str = "--metrics", where: str = "list") -> list[str]:
     """The parts of a list separated by commas."""
     words = [word.strip() for word in told.split(",") if word.strip()]
     if not words:
-        raise UserError("--metrics: give at least one name (see textgan list)")
+        raise UserError(f"{option}: give at least one name (see textgan {where})")
     return words
 
 
@@ -504,6 +561,9 @@ def main() -> None:
     """Run the command line: 0 done, 2 for what the user must mend, 130 when stopped by the user."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
+    except SaidElsewhere:
+        time.sleep(1)  # whoever ends first is ended upon by torchrun, and the other is to speak
+        sys.exit(2)
     except UserError as error:
         _say(str(error))
         sys.exit(2)
@@ -514,7 +574,8 @@ def main() -> None:
         _say(f"{error.format_message()} (see textgan --help)")  # type: ignore[attr-defined]
         sys.exit(2)
     except Interrupted as stopped:
-        _say(str(stopped))
+        if first():  # all processes stop alike
+            _say(str(stopped))
         sys.exit(130)
     except (KeyboardInterrupt, typer.Abort):
         _say("stopped at once; the last checkpoint stands")

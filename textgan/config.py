@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
 from textgan.errors import UserError
+from textgan.precision import Precision
 from textgan.registry import Kind, explain, suggest
 from textgan.schedule import Schedule
 
@@ -127,6 +128,9 @@ class RunConfig(BaseModel):
 
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of weights, samples and batches")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Precision = Field(
+        "float32", description="of matrix products: float32, tf32 (GPU) or bf16 (faster, rounder)"
+    )
     checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
     data: Data = Data()
     oracle: OracleConfig = OracleConfig()

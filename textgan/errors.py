@@ -8,5 +8,9 @@ class UserError(Exception):
     """
 
 
+class SaidElsewhere(UserError):
+    """What another process of the same run tells the user; this one only ends."""
+
+
 class Interrupted(Exception):
     """The user stopped training; everything is saved."""

@@ -52,6 +52,7 @@ from textgan.generators.recurrent import LSTMGenerator
 from textgan.likelihoods import nll_per_token
 from textgan.objectives.base import Objective
 from textgan.oracle import load_oracle, make_oracle, oracle_corpus
+from textgan.precision import supported
 from textgan.schedule import plan
 from textgan.text import Text, TextSpace
 
@@ -73,7 +74,10 @@ class Run:
     @property
     def digest(self) -> str:
         """Of all that decides the run's course: its settings and its corpus."""
-        settings = self.config.model_dump(exclude={"device", "checkpoint_seconds"})
+        # as the file has it, so that settings which later versions add change nothing
+        settings = json.loads((self.folder / CONFIG).read_text("utf-8"))
+        for decides_nothing in ("device", "checkpoint_seconds"):
+            settings.pop(decides_nothing, None)
         sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         sha.update((self.folder / "data.safetensors").read_bytes())
         return sha.hexdigest()
@@ -178,6 +182,7 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
         if out is not None:
             _refuse_used(out)
         device = choose_device(config.device)
+        supported(config.precision, device)
         with memory_errors("a smaller vocabulary, length or network"):
             corpus, oracle = _make_corpus(config)
             _check_parts(Run(Path(), config, corpus, oracle, device))
@@ -321,6 +326,12 @@ def _check_parts(run: Run) -> None:
         raise UserError(
             f"schedule.batch_size = {schedule.batch_size} is more than the {sentences} training "
             "sentences; choose a smaller one"
+        )
+    if schedule.shards > 1 and schedule.batch_size % (2 * schedule.shards):
+        least = 2 * schedule.shards
+        raise UserError(
+            f"schedule.batch_size = {schedule.batch_size} cannot be divided into schedule.shards = "
+            f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
         )
     for key in ("mle_epochs", "mle_steps"):
         value = getattr(schedule, key)

@@ -4,6 +4,7 @@
     round        g_steps generator updates (MLE among them), d_steps discriminator turns
     turn         (of the discriminator) draw fresh fakes, then k epochs over them and real text
     update       one optimiser step on one batch
+    shard        an equal part of a batch; a process computes one or more of them
     tick         what is logged as one point: an MLE epoch, a pretraining turn, or a round
 
 Because the list is a function of the schedule and the corpus size alone, a number says exactly
@@ -34,6 +35,13 @@ class Schedule(BaseModel):
 
     batch_size: int = Field(
         64, ge=2, le=10**6, description="sentences a batch; half of them fake for D"
+    )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="equal parts of a batch, each with random numbers of its own and a batch of "
+        "its own where a method compares texts; as many processes (torchrun) can share the work",
     )
     mle_epochs: int = Field(20, ge=0, description="pretraining epochs of the generator; paper: 120")
     discriminator_turns: int = Field(

@@ -7,26 +7,28 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from textgan.checkpoint import checkpoints
-from textgan.config import make_config
+from textgan.config import RunConfig, make_config
 from textgan.discriminators.base import Discriminator
-from textgan.errors import Interrupted, UserError
+from textgan.errors import Interrupted, SaidElsewhere, UserError
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.intervals import Estimate
 from textgan.log import Log
 from textgan.monitor import ngram_divergences
+from textgan.parallel import Group, joined
 from textgan.results import Results, finish
 from textgan.rollout import rollout_bytes
-from textgan.run import Run, create_run, locked, memory_errors, open_run
+from textgan.run import Run, choose_device, create_run, locked, memory_errors, open_run
 from textgan.schedule import PHASE_NAMES, Phase, Step, plan
-from textgan.training import Training
+from textgan.training import NotFinite, Training
 
 
 def train(
@@ -55,34 +57,74 @@ def train(
             flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
         else:
             flat[key] = value
-    run = create_run(make_config(objective, flat), None if out is None else Path(out))
-    return train_run(run, quiet=quiet)
+    target, place = objective, None if out is None else Path(out)
+    return train_new(lambda: make_config(target, flat), place, quiet=quiet)
+
+
+def train_new(
+    configure: Callable[[], RunConfig], out: Path | None, *, quiet: bool = False
+) -> Results:
+    """Train a new run; process 0 alone asks for its settings. Raises as `train_run` does."""
+    with joined() as group:
+
+        def make() -> Run:
+            config = configure()
+            group.refuse(config.schedule.shards, choose_device(config.device))
+            return create_run(config, out)
+
+        return train_run(make, group, quiet=quiet)
 
 
 def resume(folder: str | Path, *, device: str | None = None, quiet: bool = False) -> Results:
     """Continue the run in a folder from its last checkpoint, or return the results it has."""
-    return train_run(open_run(Path(folder), device), quiet=quiet)
+    with joined() as group:
+
+        def make() -> Run:
+            run = open_run(Path(folder), device)
+            group.refuse(run.config.schedule.shards, run.device)
+            return run
+
+        return train_run(make, group, device=device, quiet=quiet)
 
 
-def train_run(run: Run, *, quiet: bool = False) -> Results:
+def train_run(
+    make: Callable[[], Run], group: Group, *, device: str | None = None, quiet: bool = False
+) -> Results:
     """Train a run from wherever it is to its end.
 
-    Raises Interrupted on Ctrl-C (or SIGTERM) once a checkpoint is written, NotFinite when a
-    gradient is not finite, UserError for a checkpoint that cannot be trusted.
+    make: makes or opens it, in process 0; the others of the group open it then, on `device` if it
+    is not to be the run's own. Raises Interrupted on Ctrl-C (or SIGTERM) once a checkpoint is
+    written, NotFinite when a gradient is not finite, UserError for a checkpoint that cannot be
+    trusted.
     """
-    with locked(run.folder):
-        torch.manual_seed(run.config.seed)
-        training = Training(run)
-        saved = checkpoints(run.folder)
-        if saved:
-            training.restore(saved[-1])
-        log = Log(run.folder, training.ticks_done, quiet)
+    run = group.lead(make, tell=lambda run: run.folder, follow=lambda at: open_run(at, device))
+    with ExitStack() as stack:
+        group.lead(lambda: stack.enter_context(locked(run.folder)))
+        training = group.lead(
+            lambda: _begin(run, group), tell=lambda _: None, follow=lambda _: _begin(run, group)
+        )
+        # the others keep a log that nobody reads
+        folder = run.folder if group.first else Path(stack.enter_context(TemporaryDirectory()))
+        log = Log(folder, training.ticks_done, quiet or not group.first)
+        stack.callback(log.close)
+        group.lead(lambda: _introduce(run, training, log))
         try:
-            _introduce(run, training, log)
             _loop(run, training, log)
-            return finish(run, training.alarms, log)
-        finally:
-            log.close()
+        except NotFinite as error:  # in all processes alike
+            if group.first:
+                raise
+            raise SaidElsewhere(str(error)) from None
+        return group.lead(lambda: finish(run, training.alarms, log))
+
+
+def _begin(run: Run, group: Group) -> Training:
+    """Where the run stands, the same in every process."""
+    torch.manual_seed(run.config.seed)
+    training = Training(run, group)
+    saved = checkpoints(run.folder)
+    if saved:
+        training.restore(saved[-1])
+    return training
 
 
 def _loop(run: Run, training: Training, log: Log) -> None:
@@ -93,17 +135,19 @@ def _loop(run: Run, training: Training, log: Log) -> None:
 
     totals = Counter(step.phase for step in steps())
     done = Counter(step.phase for step in islice(steps(), training.done))
-    every = run.config.checkpoint_seconds
+    every, group = run.config.checkpoint_seconds, training.group
     phase: Phase | None = None
     saved_at = time.monotonic()
 
     def save() -> None:
         nonlocal saved_at
+        if not group.first:
+            return
         log.flush()
         training.save()
         saved_at = time.monotonic()
 
-    with _stop_requests() as stop:
+    with _stop_requests(patient=group.size > 1) as asked:
         for step in islice(steps(), training.done, None):
             if step.phase != phase:
                 if phase is not None:
@@ -113,9 +157,10 @@ def _loop(run: Run, training: Training, log: Log) -> None:
             with memory_errors("a smaller schedule.batch_size, or objective.chunk=1 for rollouts"):
                 figures = training.do(step, log)
             log.advance(f"{PHASE_NAMES[phase]} {step.number + 1}", figures)
-            if stop() or time.monotonic() - saved_at >= every:
+            stop = group.any(asked())
+            if stop or time.monotonic() - saved_at >= every:
                 save()
-            if stop():
+            if stop:
                 log.end_phase()
                 raise Interrupted(
                     f"stopped in {PHASE_NAMES[phase]} {step.number + 1}; everything is saved. "
@@ -169,12 +214,13 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came: the step under way ends first. A second Ctrl-C is at once."""
+def _stop_requests(patient: bool) -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came: the step under way ends first. A second Ctrl-C is at once,
+    unless `patient`: torchrun passes one Ctrl-C on several times."""
     asked = threading.Event()
 
     def ask(number: int, frame: Any) -> None:
-        if asked.is_set():
+        if asked.is_set() and not patient:
             raise KeyboardInterrupt
         asked.set()
 

@@ -21,7 +21,7 @@ from textgan import registry
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss
+from textgan.losses import Loss, Reduction
 from textgan.text import Text
 
 
@@ -42,7 +42,9 @@ class Objective(ABC):
     # whether the sign of the discriminator's score of a text is its verdict, real or fake
     score_is_logit: ClassVar[bool] = True
 
-    # what the method remembers between steps (a lagged policy, a running mean); checkpoints hold it
+    # what the method remembers between steps (a lagged policy, a running mean); checkpoints hold
+    # it. The losses of a batch's shards all begin with the same, and the real numbers in what they
+    # leave are averaged; whatever else is in it, they must leave alone
     memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
@@ -66,6 +68,14 @@ class Objective(ABC):
         """How many fakes answer each real text in a generator update: a method that compares
         them with each other wants several."""
         return 1
+
+    @property
+    def reduction(self) -> Reduction:
+        """What `generator_loss` is over the texts of a batch: how the losses of its shards add up.
+
+        A method that leaves it to its user has a field of this name instead.
+        """
+        return "mean_sentence"
 
     def connect(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
@@ -118,6 +128,9 @@ class Objective(ABC):
 
         real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
         """
+
+    def remember(self, fake: Text) -> None:  # noqa: B027 (most need nothing)
+        """Called with the fakes of a generator update, without their rows, before its loss."""
 
     def constrain(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
         """Called after every update of the discriminator, for constraints on its weights."""

@@ -120,8 +120,6 @@ class ColdGAN(Objective, name="coldgan"):
         progress: float,
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
-        if self.replay:
-            self._remember(fake)
         mask, logits = fake.mask, generator(fake)
         with torch.no_grad():
             rewards = discriminator(fake).sigmoid().unsqueeze(1)
@@ -137,6 +135,19 @@ class ColdGAN(Objective, name="coldgan"):
             "clipped": (weight < ratio).to(ratio).mean(),
         }
 
+    def remember(self, fake: Text) -> None:
+        """Fill the memory; once it is full, forget as many at random as are new."""
+        if not self.replay:
+            return
+        new = fake[slice(-self.remembered, None)]
+        parts = {"tokens": new.tokens, "sizes": new.sizes, "labels": new.labels}
+        order = torch.randperm(len(self.memory.get("tokens", ())), device=new.tokens.device)
+        kept = order[: self.remembered - len(new)]
+        for name, part in parts.items():
+            if part is not None:
+                old = self.memory.get(name, part[:0])
+                self.memory[name] = torch.cat([old[kept], part])
+
     def _replayed(self, fake: Text) -> Text:
         """The same number of fakes, the last of them replaced by remembered ones."""
         n = int(self.replay * len(fake))
@@ -147,14 +158,3 @@ class ColdGAN(Objective, name="coldgan"):
         first = fake.tokens.sum()  # anything that differs between batches
         places = (first + torch.arange(n, device=first.device)) % len(memory)
         return concatenate([fake[: len(fake) - n], memory[places]])
-
-    def _remember(self, fake: Text) -> None:
-        """Fill the memory; once it is full, forget as many at random as are new."""
-        new = fake[slice(-self.remembered, None)]
-        parts = {"tokens": new.tokens, "sizes": new.sizes, "labels": new.labels}
-        order = torch.randperm(len(self.memory.get("tokens", ())), device=new.tokens.device)
-        kept = order[: self.remembered - len(new)]
-        for name, part in parts.items():
-            if part is not None:
-                old = self.memory.get(name, part[:0])
-                self.memory[name] = torch.cat([old[kept], part])

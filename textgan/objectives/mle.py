@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, nll
+from textgan.losses import Loss, Reduction, nll
 from textgan.objectives.base import Objective
 from textgan.text import Text
 
@@ -25,6 +25,10 @@ class MLE(Objective, name="mle"):
 
     paper: ClassVar[str] = "Williams and Zipser 1989"
     discriminator: ClassVar[str | None] = None
+
+    @property
+    def reduction(self) -> Reduction:
+        return "mean_token"
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return real

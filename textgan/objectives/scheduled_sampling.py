@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, nll
+from textgan.losses import Loss, Reduction, nll
 from textgan.objectives.base import Objective
 from textgan.sampling import multinomial
 from textgan.text import START, Text
@@ -54,6 +54,10 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
     steepness: Annotated[
         float, Field(gt=0, description="of the inverse sigmoid over the whole run")
     ] = 10.0
+
+    @property
+    def reduction(self) -> Reduction:
+        return "mean_token"
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:

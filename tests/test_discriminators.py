@@ -187,16 +187,16 @@ def by_hand(judge: CNNDiscriminator, sentence: list[int]) -> Tensor:
     """The features of one sentence before the highway, window by window."""
     vectors = judge.embedding.weight[sentence]
     features = []
-    for convolution in judge.convolutions:
-        assert isinstance(convolution, nn.Conv1d)
-        assert convolution.bias is not None
-        size = convolution.kernel_size[0]
+    for filters in judge.convolutions:
+        assert isinstance(filters, nn.Conv1d)
+        assert filters.bias is not None
+        size = filters.kernel_size[0]
         extended = torch.cat([vectors, vectors.new_zeros(max(0, size - len(vectors)), 4)])
         windows = [
-            (extended[start : start + size].t() * convolution.weight).sum((1, 2))
+            (extended[start : start + size].t() * filters.weight).sum((1, 2))
             for start in range(len(extended) - size + 1)
         ]
-        features.append((torch.stack(windows) + convolution.bias).amax(0).relu())
+        features.append((torch.stack(windows) + filters.bias).amax(0).relu())
     return torch.cat(features)
 
 
@@ -248,7 +248,7 @@ def test_tables_give_what_convolutions_give(
     space: TextSpace, settings: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     judge = small_discriminator(space, **settings)
-    texts = enumerate_texts(space).repeat(40)  # more than are in memory together
+    texts = enumerate_texts(space).repeat(80)  # more than are in memory together
     assert len(texts) > discriminators.SENTENCES_AT_ONCE
     convolved = judge.features(texts)
     request.getfixturevalue("no_convolution")

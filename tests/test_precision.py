@@ -14,8 +14,10 @@ from textgan.errors import UserError
 from textgan.generators.recurrent import LSTMGenerator
 from textgan.losses import nll
 from textgan.objectives.seqgan import SeqGAN
+from textgan.output_layer import Drawer, log_prob_of
 from textgan.precision import precision, supported
 from textgan.text import Text, TextSpace
+from textgan.training import joint_norm
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 needs_bf16 = pytest.mark.skipif(
@@ -83,14 +85,33 @@ def test_weights_that_were_read_without_gradients_still_get_them() -> None:
 
 
 @needs_bf16
-def test_what_is_drawn_is_as_likely_as_it_is_called() -> None:
-    generator, _, _ = pair()
-    with precision("bf16", CPU), torch.no_grad():
-        hidden, _ = generator.read(torch.tensor([3]), generator.start(1))
-        assert hidden.dtype == torch.bfloat16
-        logits = generator.logits(hidden.float())
-        tokens = generator.picker(lambda logits: logits.argmax(1))(hidden)
-    assert tokens.tolist() == [int(logits.argmax())]
+def test_the_layer_to_the_vocabulary_stays_exact() -> None:
+    generator, _, texts = pair()
+    layer = generator.output.weight, generator.bias
+    hidden = torch.randn(50, 32, requires_grad=True)
+    tokens, of = texts.tokens[:50, 0], [hidden, generator.output.weight]
+    right = log_prob_of(hidden, *layer, tokens)
+    expected = torch.autograd.grad(right.sum(), of)
+    with precision("bf16", CPU):
+        assert not torch.equal(
+            hidden @ layer[0].t(), (hidden.double() @ layer[0].t().double()).float()
+        )
+        found = log_prob_of(hidden, *layer, tokens)
+        gradients = torch.autograd.grad(found.sum(), of)
+        torch.manual_seed(3)
+        drawn = Drawer(*layer)(hidden)
+    assert torch.equal(found, right)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
+    torch.manual_seed(3)
+    assert torch.equal(Drawer(*layer)(hidden), drawn)
+
+
+@needs_bf16
+def test_norms_of_gradients_stay_exact() -> None:
+    vector = torch.randn(300_000)
+    with precision("bf16", CPU):
+        found = joint_norm([vector, vector])
+    assert found.item() == pytest.approx(2**0.5 * vector.double().norm().item(), rel=1e-5)
 
 
 @needs_bf16
@@ -119,8 +140,14 @@ def test_what_is_outside_is_as_before() -> None:
         raise KeyError
     assert [flag.allow_tf32 for flag in flags] == before
     with precision("bf16", CPU):
-        assert torch.is_autocast_enabled("cpu")
-    assert not torch.is_autocast_enabled("cpu")
+        assert precisions.factor_type(torch.zeros(1)) == torch.bfloat16
+        assert precisions.factor_type(torch.zeros(1, dtype=torch.float64)) == torch.float64
+        with precision("float32", CPU):
+            assert precisions.factor_type(torch.zeros(1)) == torch.float32
+    assert precisions.factor_type(torch.zeros(1)) == torch.float32
+    assert torch.get_float32_matmul_precision() == "highest"
+    with torch.autocast("cpu", torch.bfloat16):  # as on a GPU
+        assert precisions.factor_type(torch.zeros(1)) == torch.bfloat16
 
 
 def test_a_device_that_cannot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

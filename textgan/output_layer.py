@@ -9,7 +9,8 @@ as at exp(0); rows whose sum leaves the safe range are done again with their lar
 off. On an accelerator its own kernels do all rows at once.
 
 Shapes: R rows, H what the layer reads, V vocabulary. Logits are hidden @ weight.T + bias, in the
-precision of `weight` even under autocast: what is drawn and how likely it is called agree.
+precision of `weight` whatever other products are taken in: what is drawn and how likely it is
+called agree.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from textgan import accelerator
+from textgan.precision import precision
 from textgan.sampling import draw, draw_by_weight
 
 BLOCK = 2**21  # logits of one block of rows: 8 MB in float32
@@ -46,7 +48,7 @@ class Drawer:
     def __call__(self, hidden: Tensor) -> Tensor:
         """One token (R,) for each row of hidden (R, H)."""
         hidden = hidden.detach()
-        with torch.autocast(hidden.device.type, enabled=False):
+        with precision("float32", hidden.device):
             hidden = hidden.to(self.weight.dtype)
             if not self.in_blocks:
                 return draw(F.linear(hidden, self.weight, self.bias) / self.temperature, spend=True)
@@ -70,7 +72,7 @@ def log_prob_of(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) ->
     hidden (R, H), tokens (R,) int64. Differentiable once on a processor: no tensor of R x V numbers
     is written there but one buffer, and none larger than `KEPT`.
     """
-    with torch.autocast(hidden.device.type, enabled=False):
+    with precision("float32", hidden.device):
         hidden = hidden.to(weight.dtype)
         if accelerator.waits(hidden):
             return -F.cross_entropy(F.linear(hidden, weight, bias), tokens, reduction="none")
@@ -107,8 +109,12 @@ class _LogTotal(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        with precision("float32", gradient.device):
+            return _LogTotal._gradients(ctx, gradient.unsqueeze(1))
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, table, largest, sums, means, kept = ctx.saved_tensors
-        gradient = gradient.unsqueeze(1)
         of_hidden = of_weight = of_bias = None
         if means is not None:
             of_hidden = means * gradient

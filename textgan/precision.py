@@ -1,9 +1,9 @@
 """In what precision the matrix products of networks are taken.
 
-`float32` is float32. `tf32` rounds what a GPU multiplies to 10 bits; `bf16` computes products and
-what follows them in bfloat16 (8 bits) while weights, their gradients and the optimiser stay in
-float32 (autocast). The layer to the vocabulary keeps the precision of its weights in any case: see
-`output_layer`.
+`float32` is float32. `tf32` rounds what a GPU multiplies to 10 bits. `bf16` rounds it to 7: on a
+processor the factors of matrix products, while sums and all else stay float32; on a GPU it is
+autocast, in which results are bfloat16 too. Weights, their gradients and the optimiser are float32
+in any case, and so is the layer to the vocabulary (see `output_layer`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from textgan.errors import UserError
 
@@ -41,15 +42,31 @@ def _processor_has_bf16() -> bool:
 @contextmanager
 def precision(name: Precision, device: torch.device) -> Iterator[None]:
     """Products inside are taken in that precision."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = name == "tf32"
+    on_gpu, cudnn = device.type == "cuda", torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    torch.set_float32_matmul_precision(
+        "high" if name == "tf32" else "medium" if name == "bf16" and not on_gpu else "highest"
+    )
+    cudnn.allow_tf32 = name == "tf32"
     try:
         # without the cache: a weight that was cast where no gradients are recorded would be taken
         # again where they are, and get none
-        with torch.autocast(
-            device.type, torch.bfloat16, enabled=name == "bf16", cache_enabled=False
-        ):
+        low = name == "bf16" and on_gpu
+        with torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
             yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        torch.set_float32_matmul_precision(before[0])
+        cudnn.allow_tf32 = before[1]
+
+
+def factor_type(factor: Tensor) -> torch.dtype:
+    """The type to which the precision of the moment rounds a factor of a matrix product.
+
+    For products of which several share a factor, or whose results may be as rough: torch rounds the
+    factors of each product anew.
+    """
+    kind = factor.device.type
+    if torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    low = kind == "cpu" and torch.get_float32_matmul_precision() == "medium"
+    return torch.bfloat16 if low and factor.dtype == torch.float32 else factor.dtype

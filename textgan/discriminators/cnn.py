@@ -97,7 +97,10 @@ class CNNDiscriminator(Discriminator, name="cnn"):
                     for part in text.split(SENTENCES_AT_ONCE)
                 ]
             )
-        through: Tensor = self.highway(pooled)
+        highway = self.highway
+        if isinstance(highway, Highway) and not torch.is_grad_enabled():
+            return highway.replace(pooled)
+        through: Tensor = highway(pooled)
         return through
 
     def _narrowed(self, text: Text) -> Text:

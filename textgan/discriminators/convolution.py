@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan import accelerator
+from textgan.precision import factor_type
 from textgan.text import Text
 
 TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `pool_by_table` may take
-SENTENCES_AT_ONCE = 256  # whose windows are in memory together
+SENTENCES_AT_ONCE = 512  # whose windows are in memory together
 
 
 def pool_windows(vectors: Tensor, text: Text, filters: Sequence[nn.Conv1d]) -> Tensor:
@@ -50,34 +51,37 @@ class _Largest(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, weight: Tensor, counts: Tensor | None) -> Tensor:
-        windows, columns = _windows(vectors, weight.shape[2]), _columns(weight)
-        values = (windows.flatten(0, 1) @ columns.t()).unflatten(0, windows.shape[:2])
+        kind = factor_type(vectors)
+        windows = _windows(vectors.to(kind), weight.shape[2])
+        columns = _columns(weight).to(kind)
+        values = (windows @ columns.t()).unflatten(0, (len(vectors), -1))
         best = _best(values, counts)
-        chosen = values == best.unsqueeze(1)
-        ctx.save_for_backward(vectors, weight, chosen)
-        return best
+        chosen = values.eq_(best.unsqueeze(1))  # in place: fresh memory costs more than the work
+        ctx.save_for_backward(vectors, weight, chosen, windows, columns)
+        return best.to(vectors.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        vectors, weight, chosen = ctx.saved_tensors
+        vectors, weight, chosen, windows, columns = ctx.saved_tensors
         size = weight.shape[2]
-        shares = (gradient / chosen.sum(1)).unsqueeze(1)
-        shares = torch.where(chosen, shares, shares.new_zeros(())).flatten(0, 1)  # (B * N, F)
+        if torch.is_grad_enabled():  # for second derivatives they have to be made of what is given
+            windows, columns = _windows(vectors, size), _columns(weight)
+        shares = gradient / chosen.sum(1)
+        shares = (chosen * shares.to(chosen.dtype).unsqueeze(1)).flatten(0, 1)  # (B * N, F)
         of_vectors = of_weight = None
         if ctx.needs_input_grad[1]:
-            windows = _windows(vectors, size).flatten(0, 1).to(shares.dtype)
-            of_columns = (shares.t() @ windows).unflatten(1, (size, -1))
+            of_columns = (shares.t() @ windows.to(shares.dtype)).unflatten(1, (size, -1))
             of_weight = of_columns.transpose(1, 2).to(weight.dtype)
         if ctx.needs_input_grad[0]:
-            of_windows = shares @ _columns(weight).to(shares.dtype)
-            of_windows = of_windows.unflatten(1, (size, -1)).unflatten(0, (len(vectors), -1))
-            of_vectors = _overlap(of_windows, vectors.shape[1]).to(vectors.dtype)
+            of_windows = (shares @ columns.to(shares.dtype)).unflatten(1, (size, -1))
+            of_windows = of_windows.unflatten(0, (len(vectors), -1))
+            of_vectors = _overlap(of_windows, vectors)
         return of_vectors, of_weight, None
 
 
 def _windows(vectors: Tensor, size: int) -> Tensor:
-    """Every window of `size` vectors as one row, (B, N, size * E)."""
-    return vectors.unfold(1, size, 1).transpose(2, 3).flatten(2)
+    """Every window of `size` vectors as one row, (B * N, size * E)."""
+    return vectors.unfold(1, size, 1).transpose(2, 3).flatten(2).flatten(0, 1)
 
 
 def _columns(weight: Tensor) -> Tensor:
@@ -85,10 +89,10 @@ def _columns(weight: Tensor) -> Tensor:
     return weight.transpose(1, 2).flatten(1)
 
 
-def _overlap(windows: Tensor, length: int) -> Tensor:
-    """The sum (B, T, E) of windows (B, N, k, E), each at its place."""
+def _overlap(windows: Tensor, vectors: Tensor) -> Tensor:
+    """The sum, like vectors (B, T, E), of windows (B, N, k, E), each at its place."""
     count, size = windows.shape[1:3]
-    total = windows.new_zeros(len(windows), length, windows.shape[3])
+    total = torch.zeros_like(vectors)
     for offset in range(size):
         total[:, offset : offset + count] += windows[:, :, offset]
     return total
@@ -107,6 +111,7 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
     nothing = embedding.new_zeros(1, embedding.shape[1])
     rows = torch.cat([embedding, nothing])  # padding contributes nothing: row V
     tokens = text.tokens if fixed else torch.where(text.mask, text.tokens, vocabulary)
+    tokens = tokens.int()  # half the memory to look up with; `tables_fit` keeps them small enough
     pooled = embedding.new_empty(len(text), sum(c.out_channels for c in filters))
     columns = pooled.split([c.out_channels for c in filters], 1)
     # one buffer for the tables of all filters: fresh memory costs as much as filling it
@@ -118,7 +123,7 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
         table = buffer[: size * len(rows) * channels].view(-1, channels)
         for offset, part in enumerate(table.split(len(rows))):
             torch.mm(rows, convolution.weight[:, :, offset].t(), out=part)
-        offsets = torch.arange(size, device=tokens.device) * (vocabulary + 1)
+        offsets = torch.arange(size, dtype=torch.int, device=tokens.device) * (vocabulary + 1)
         counts = None if fixed else _counts(text, size)
         for start in range(0, len(text), SENTENCES_AT_ONCE):
             piece = slice(start, start + SENTENCES_AT_ONCE)

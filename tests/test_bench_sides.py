@@ -14,6 +14,7 @@ from textgan.corpus import Corpus
 from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
+from textgan.precision import factor_type
 from textgan.rollout import rollout_values
 from textgan.text import Text, TextSpace
 
@@ -182,13 +183,13 @@ def test_the_textbook_is_float32_whatever_our_side_is() -> None:
 
     def listen(network: nn.Module, name: str) -> None:
         network.register_forward_hook(
-            lambda *_: seen.append((name, torch.is_autocast_enabled("cpu")))
+            lambda *_: seen.append((name, factor_type(torch.zeros(1)) == torch.bfloat16))
         )
 
     made = Sides.make(tiny, torch.device("cpu"), "bf16")
     for name, side in (("ours", made.ours), ("textbook", made.textbook)):
         listen(side.generator.rnn, name)
-        listen(side.discriminator.highway, name)
+        listen(side.discriminator.dropout, name)
     for work in made.work(8, 1):
         seen.clear()
         work.ours()

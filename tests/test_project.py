@@ -46,7 +46,8 @@ ORDER = [
         "mauve",
         "parallel",
     ],
-    ["output_layer", "precision"],
+    ["precision"],
+    ["output_layer"],
     ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
     ["generators.noise", "likelihoods", "ngrams", "curves"],
     [

@@ -119,22 +119,25 @@ def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
     that exceeds the target", and targets stay below the last sum.
     """
     rows, vocabulary = weights.shape
-    uniform = torch.rand(rows, 2, dtype=weights.dtype, device=weights.device)
+
+    def uniform() -> Tensor:
+        return torch.rand(rows, 1, dtype=weights.dtype, device=weights.device)
+
     if vocabulary <= 2 * block:
-        found, total = _invert(weights, uniform[:, :1])
+        found, total = _invert(weights, uniform())
         return found.squeeze(1), total
     whole = vocabulary // block * block
     sums = weights[:, :whole].unflatten(1, (-1, block)).sum(2)
     if whole < vocabulary:
         sums = torch.cat([sums, weights[:, whole:].sum(1, keepdim=True)], 1)
-    chosen, total = _invert(sums, uniform[:, :1])
+    chosen, total = _invert(sums, uniform())
     columns = chosen * block + torch.arange(block, device=weights.device)
     if whole < vocabulary:
         inside = weights.gather(1, columns.clamp(max=vocabulary - 1)) * (columns < vocabulary)
     else:
         inside = weights.gather(1, columns)
     # a uniform number that chose its block says nothing about the place inside it
-    place, _ = _invert(inside, uniform[:, 1:])
+    place, _ = _invert(inside, uniform())
     return chosen.mul_(block).add_(place).squeeze(1), total
 
 

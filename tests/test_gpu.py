@@ -1,18 +1,23 @@
 """What only a GPU can show; run with `pytest -m gpu` where there is one."""
 
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from toys import TOY
+from worlds import agree
 
 import textgan
 from textgan.checkpoint import checkpoints, load_tensors
 from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.discriminators.rnn import RNNDiscriminator
+from textgan.errors import UserError
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
-from textgan.rollout import rollout_values
+from textgan.precision import Precision, precision, supported
+from textgan.rollout import roll_out, rollout_values
 from textgan.text import Text, TextSpace
 
 pytestmark = [
@@ -62,3 +67,68 @@ def test_a_run_trains_and_is_sampled_on_the_processor(ema: float, tmp_path: Path
     assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
     run = textgan.open_run(tmp_path / "run", device="cpu")
     assert len(draw_texts(run.load_generator(), 5)) == 5
+
+
+@pytest.fixture
+def never_waits() -> Iterator[None]:
+    """Whatever makes the host wait for the device is an error."""
+    torch.cuda.set_sync_debug_mode("error")
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("eos", [None, 1])
+def test_loops_over_time_never_wait(eos: int | None, request: pytest.FixtureRequest) -> None:
+    generator = LSTMGenerator(TextSpace(30, 8, eos=eos)).cuda()
+    text = generator.sample(5)  # the first time makes handles and plans
+    generator.log_prob(text).sum().backward()
+    request.getfixturevalue("never_waits")
+    with torch.no_grad():
+        text = generator.sample(5)
+    generator.log_prob(text).sum().backward()
+
+
+def test_rollouts_wait_as_often_however_long_they_are() -> None:
+    waits = []
+    for length in (4, 12):
+        generator = LSTMGenerator(TextSpace(30, length, eos=1)).cuda()
+        fake = generator.sample(6)
+        roll_out(generator, fake, 2)
+        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            roll_out(generator, fake, 2)
+        torch.cuda.set_sync_debug_mode("default")
+        waits.append(len(seen))
+    assert waits[0] == waits[1] <= 6
+
+
+def test_what_is_drawn_has_the_right_probabilities() -> None:
+    generator = LSTMGenerator(TextSpace(5, 2), init=1.0).cuda()
+    with torch.no_grad():
+        drawn = generator.sample(50_000).tokens.cpu()
+        every = torch.cartesian_prod(torch.arange(5), torch.arange(5))
+        chances = generator.score(Text.full(every.cuda())).exp().cpu().double()
+    counts = torch.bincount(drawn @ torch.tensor([5, 1]), minlength=25)
+    assert agree(counts, chances / chances.sum())
+
+
+@pytest.mark.parametrize("name", ["tf32", "bf16"])
+def test_lower_precisions_train_and_keep_the_order_of_rewards(
+    name: Precision, tmp_path: Path
+) -> None:
+    device = torch.device("cuda")
+    try:
+        supported(name, device)
+    except UserError as error:
+        pytest.skip(str(error))
+    generator, judge = LSTMGenerator(SPACE).cuda(), CNNDiscriminator(SPACE).cuda().eval()
+    with torch.no_grad():
+        texts = generator.sample(500)
+        exact = judge(texts)
+        with precision(name, device):
+            rough = judge(texts)
+    ranks = torch.stack([exact.argsort().argsort(), rough.argsort().argsort()]).double()
+    assert torch.corrcoef(ranks)[0, 1] > 0.99
+    settings = TOY | {"device": "cuda", "precision": name}
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, **settings)

@@ -207,7 +207,8 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
             features,
         )
         log.say(f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)")
-    log.say(f"device     {run.device}, {torch.get_num_threads()} threads")
+    products = "" if run.config.precision == "float32" else f", {run.config.precision} products"
+    log.say(f"device     {run.device}, {torch.get_num_threads()} threads{products}")
     log.say(f"watch      tensorboard --logdir {run.folder.parent}  then open /#custom_scalars")
     if training.done:
         log.say(f"resumed    after step {training.done}")

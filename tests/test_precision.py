@@ -15,7 +15,7 @@ from textgan.generators.recurrent import LSTMGenerator
 from textgan.losses import nll
 from textgan.objectives.seqgan import SeqGAN
 from textgan.output_layer import Drawer, log_prob_of
-from textgan.precision import precision, supported
+from textgan.precision import precision, supported, without_denormals
 from textgan.text import Text, TextSpace
 from textgan.training import joint_norm
 
@@ -24,6 +24,9 @@ needs_bf16 = pytest.mark.skipif(
     not precisions._processor_has_bf16(), reason="the processor has no bf16"
 )
 SPACE = TextSpace(200, 12, eos=1)
+TOY_MLE = {key: told for key, told in TOY.items() if key[:4] not in ("disc", "obje")} | {
+    "schedule.rounds": 0
+}
 
 
 def pair() -> tuple[LSTMGenerator, CNNDiscriminator, Text]:
@@ -148,6 +151,24 @@ def test_what_is_outside_is_as_before() -> None:
     assert torch.get_float32_matmul_precision() == "highest"
     with torch.autocast("cpu", torch.bfloat16):  # as on a GPU
         assert precisions.factor_type(torch.zeros(1)) == torch.bfloat16
+
+
+def test_denormals_are_zero_inside_and_only_there() -> None:
+    tiny = torch.full((1,), 1e-30)
+    if not torch.set_flush_denormal(False):
+        pytest.skip("the processor cannot")
+    with contextlib.suppress(KeyError), without_denormals():
+        assert (tiny * 1e-10).item() == 0
+        raise KeyError
+    assert 0 < (tiny * 1e-10).item() < 1e-38
+
+
+def test_a_run_trains_without_denormals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(torch, "set_flush_denormal", seen.append)
+    textgan.train("mle", out=tmp_path / "run", quiet=True, **TOY_MLE)
+    textgan.resume(tmp_path / "run", quiet=True)
+    assert seen == [True, False] * 2
 
 
 def test_a_device_that_cannot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from textgan.intervals import Estimate
 from textgan.log import Log
 from textgan.monitor import ngram_divergences
 from textgan.parallel import Group, joined
+from textgan.precision import without_denormals
 from textgan.results import Results, finish
 from textgan.rollout import rollout_bytes
 from textgan.run import Run, choose_device, create_run, locked, memory_errors, open_run
@@ -65,7 +66,7 @@ def train_new(
     configure: Callable[[], RunConfig], out: Path | None, *, quiet: bool = False
 ) -> Results:
     """Train a new run; process 0 alone asks for its settings. Raises as `train_run` does."""
-    with joined() as group:
+    with without_denormals(), joined() as group:
 
         def make() -> Run:
             config = configure()
@@ -77,7 +78,7 @@ def train_new(
 
 def resume(folder: str | Path, *, device: str | None = None, quiet: bool = False) -> Results:
     """Continue the run in a folder from its last checkpoint, or return the results it has."""
-    with joined() as group:
+    with without_denormals(), joined() as group:
 
         def make() -> Run:
             run = open_run(Path(folder), device)

@@ -120,6 +120,20 @@ def test_values_are_the_same_where_completions_are_certain(
     assert same(rollout_values(generator, fake, reward, 3), here)
 
 
+@worlds
+def test_the_same_prefixes_are_completed(space: TextSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = small_generator(space)
+    with torch.no_grad():
+        fake = generator.sample(9)
+    found = []
+    for ahead in (False, True):
+        monkeypatch.setattr(accelerator, "waits", lambda _, ahead=ahead: ahead)
+        grown = roll_out(generator, fake, 2)
+        found.append(sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True)))
+        assert len(grown.text) == 2 * int((fake.sizes - 1).sum())
+    assert found[0] == found[1]
+
+
 @pytest.mark.usefixtures("ahead")
 def test_nothing_is_written_after_the_end() -> None:
     text = small_generator(VARIABLE).sample(200)

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from worlds import (
     FIXED,
     VARIABLE,
@@ -18,8 +19,8 @@ from worlds import (
 )
 
 from textgan import registry
+from textgan.discriminators import base, convolution
 from textgan.discriminators import cnn as discriminators
-from textgan.discriminators import convolution
 from textgan.discriminators.base import Discriminator, Highway
 from textgan.discriminators.cnn import PRESETS, CNNDiscriminator
 from textgan.discriminators.rnn import RNNDiscriminator
@@ -334,6 +335,30 @@ def test_convolutions_and_their_gradients_are_torchs(
         strict=True,
     ):
         assert same(a, b)
+
+
+@pytest.mark.parametrize("block", [2, 40])
+def test_a_highway_and_its_gradients_are_those_of_its_formula(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BLOCK", block)  # rows of its gradient at a time, of ten
+    highway = Highway(5).double()
+    features = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
+    of = [features, *highway.parameters()]
+    candidate, gate = F.linear(features, highway.both.weight, highway.both.bias).chunk(2, 1)
+    gate = gate.sigmoid()
+    right = gate * candidate.relu() + (1 - gate) * features
+    found, weights = highway(features), torch.randn_like(right)
+    assert same(found, right)
+    for a, b in zip(
+        torch.autograd.grad(found, of, weights),
+        torch.autograd.grad(right, of, weights),
+        strict=True,
+    ):
+        assert same(a, b)
+    monkeypatch.setattr(base, "ROWS_AT_ONCE", 3)
+    assert same(highway.replace(features.detach().clone()), right)
+    assert torch.autograd.gradgradcheck(base._Linear.apply, of)
 
 
 def test_equal_windows_share_the_gradient() -> None:

@@ -33,12 +33,12 @@ def pool_windows(vectors: Tensor, text: Text, filters: Sequence[nn.Conv1d]) -> T
         vectors = vectors * text.mask.unsqueeze(2)
     pooled = []
     for convolution in filters:
-        assert convolution.bias is not None
         counts = None if fixed else _counts(text, convolution.kernel_size[0])
         best: Tensor = _Largest.apply(vectors, convolution.weight, counts)  # type: ignore[no-untyped-call]
-        # the bias is the same for all windows, so it may wait for the largest
-        pooled.append(F.relu(best + convolution.bias))
-    return torch.cat(pooled, 1)
+        pooled.append(best)
+    # the bias is the same for all windows, so it may wait for the largest
+    biases = [convolution.bias for convolution in filters if convolution.bias is not None]
+    return F.relu(torch.cat(pooled, 1) + torch.cat(biases))
 
 
 class _Largest(torch.autograd.Function):

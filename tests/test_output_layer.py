@@ -130,6 +130,14 @@ def test_tokens_are_drawn_with_the_exact_probabilities(
         assert agree(torch.bincount(tokens, minlength=vocabulary), chances)
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-44])
+def test_next_to_temperature_zero_the_likeliest_token_is_drawn(temperature: float) -> None:
+    hidden, weight, bias = (part.detach() for part in layer(11, kind=torch.float32))
+    bias[3] = -1e9
+    likeliest = (hidden @ weight.t() + bias).argmax(1)
+    assert torch.equal(Drawer(weight, bias, temperature)(hidden), likeliest)
+
+
 def test_every_row_is_drawn_from_its_own_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_layer, "BLOCK", 2 * 300)  # two rows at once
     hidden, weight, bias = layer(300)

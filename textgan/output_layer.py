@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from textgan import accelerator
 from textgan.precision import precision
-from textgan.sampling import draw, draw_by_weight
+from textgan.sampling import Categorical, draw_by_weight
 
 BLOCK = 2**21  # logits of one block of rows: 8 MB in float32
 KEPT = 2**23  # logits whose exponentials are kept for the backward pass: 32 MB in float32
@@ -38,11 +38,15 @@ class Drawer:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, temperature: float = 1.0) -> None:
-        self.weight, self.bias, self.temperature = weight.detach(), bias.detach(), temperature
+        self.weight, self.bias, self.choose = (
+            weight.detach(),
+            bias.detach(),
+            Categorical(temperature),
+        )
         self.at_once = max(1, BLOCK // len(weight))
         self.in_blocks = not accelerator.waits(weight)
         if self.in_blocks:
-            self.table = _table(self.weight, self.bias) / temperature
+            self.table = _table(self.weight, self.bias)
             self.buffer = weight.new_empty(0)
 
     def __call__(self, hidden: Tensor) -> Tensor:
@@ -51,7 +55,7 @@ class Drawer:
         with precision("float32", hidden.device):
             hidden = hidden.to(self.weight.dtype)
             if not self.in_blocks:
-                return draw(F.linear(hidden, self.weight, self.bias) / self.temperature, spend=True)
+                return self.choose(F.linear(hidden, self.weight, self.bias))
             rows = F.pad(hidden, (0, 1), value=1.0)
             if self.buffer.numel() == 0 or len(self.buffer) < min(len(rows), self.at_once):
                 self.buffer = rows.new_empty(min(len(rows), self.at_once), self.table.shape[1])
@@ -59,11 +63,11 @@ class Drawer:
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
     def _draw(self, rows: Tensor) -> Tensor:
-        weights = torch.mm(rows, self.table, out=self.buffer[: len(rows)]).exp_()
-        tokens, sums = draw_by_weight(weights)
+        tempered, buffer = rows / self.choose.temperature, self.buffer[: len(rows)]
+        tokens, sums = draw_by_weight(torch.mm(tempered, self.table, out=buffer).exp_())
         if _safe(sums):
             return tokens
-        return draw(torch.mm(rows, self.table, out=self.buffer[: len(rows)]), spend=True)
+        return self.choose(torch.mm(rows, self.table, out=buffer))
 
 
 def log_prob_of(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) -> Tensor:

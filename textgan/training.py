@@ -112,7 +112,7 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     """Over what may change: as `told`, or Adam as it usually is.
 
-    Fused takes 13 of 56 ms off an update of the paper's CNN.
+    Fused Adam spares the update of a large discriminator a fifth of its time.
     """
     told = told or Optimisers()
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

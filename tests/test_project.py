@@ -49,14 +49,15 @@ ORDER = [
     ["precision"],
     ["output_layer"],
     ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
-    ["generators.noise", "likelihoods", "ngrams", "curves"],
+    ["generators.noise", "likelihoods", "ngrams", "curves", "backward"],
+    ["perturb.base"],
+    ["perturb.*"],
     [
         "discriminators.base",
         "discriminators.convolution",
         "generators.*",
         "rollout",
         "corpus",
-        "backward",
         "config",
         "relaxation",
         "bleu",
@@ -104,7 +105,7 @@ def test_imports_go_one_way() -> None:
         if folder in level:
             level.setdefault(name, level[folder])
     packages = ("textgan", "textgan.objectives", "textgan.generators", "textgan.discriminators")
-    packages += ("textgan.metrics",)
+    packages += ("textgan.metrics", "textgan.perturb")
     for name in MODULES:
         if name in packages:
             continue

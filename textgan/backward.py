@@ -1,14 +1,14 @@
 """How the gradient of a loss is accumulated, as a value; and over the shards of a batch.
 
 A `Backward` is called with a network and a closure that computes its loss; it may call the closure
-several times, with the network's embeddings shifted, before the optimiser takes its one step. So
-the closure is pure: it samples nothing and changes nothing.
+several times, with the network's embeddings shifted (see `perturb`), before the optimiser takes its
+one step. So the closure is pure: but for dropout it draws nothing, and it changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,35 +18,68 @@ from textgan.parallel import Group
 from textgan.sampling import seeded
 from textgan.text import Text
 
-Backward = Callable[[nn.Module, Callable[[], Loss]], Loss]
+Outputs = Callable[[], Tensor]
+
+
+class Backward(Protocol):
+    """Adds the gradient of scale * loss to that of a network's weights, and returns the loss.
+
+    loss: computes it; several calls, dropout apart, compute the same. outputs: computes what the
+    network says of the same texts, logits (N, C), or of yes (N, 1); for those that compare what is
+    said.
+    """
+
+    def __call__(
+        self,
+        network: nn.Module,
+        loss: Callable[[], Loss],
+        outputs: Outputs | None = None,
+        scale: float | Tensor = 1.0,
+        /,
+    ) -> Loss: ...
 
 
 class Shard(NamedTuple):
     """One of the equal parts of a batch.
 
-    loss: the closure of its loss. text: whose tokens the loss is about. seed: of what the loss
-    draws, such as dropout.
+    loss, outputs: the closures of a `Backward`. text: whose tokens the loss is about. seed: of what
+    the loss draws, such as dropout.
     """
 
     loss: Callable[[], Loss]
+    outputs: Outputs
     text: Text
     seed: int
 
 
-def plain(network: nn.Module, loss: Callable[[], Loss]) -> Loss:
+def plain(
+    network: nn.Module,
+    loss: Callable[[], Loss],
+    outputs: Outputs | None = None,
+    scale: float | Tensor = 1.0,
+) -> Loss:
     """The ordinary gradient: one forward and one backward pass."""
     value, metrics = loss()
-    value.backward()
-    return value, metrics
+    (value * scale).backward()
+    return value.detach(), metrics
 
 
-def accumulated(network: nn.Module, loss: Callable[[], Loss]) -> Loss:
+def accumulated(
+    network: nn.Module,
+    loss: Callable[[], Loss],
+    outputs: Outputs | None = None,
+    scale: float | Tensor = 1.0,
+) -> Loss:
     """The gradient that the closure itself leaves in the network, as `accumulate` does."""
     return loss()
 
 
 def accumulate(
-    network: nn.Module, shards: Sequence[Shard], reduction: Reduction, group: Group
+    network: nn.Module,
+    shards: Sequence[Shard],
+    reduction: Reduction,
+    group: Group,
+    backward: Backward = plain,
 ) -> Loss:
     """The gradient of a whole batch from its shards, of which each process has as many.
 
@@ -56,20 +89,15 @@ def accumulate(
     """
     parts = group.size * len(shards)
     if parts == 1:
-        return plain(network, shards[0].loss)
+        return backward(network, shards[0].loss, shards[0].outputs)
     seen: list[Tensor] = []
     names: list[str] = []
     for shard in shards:
         weight = shard.text.sizes.sum() if reduction == "mean_token" else torch.tensor(1)
-
-        def weighed(shard: Shard = shard, weight: Tensor = weight) -> Loss:
-            value, metrics = shard.loss()
-            return value * weight.to(value), metrics
-
         with seeded(shard.seed, shard.text.tokens.device):
-            value, metrics = plain(network, weighed)
+            value, metrics = backward(network, shard.loss, shard.outputs, weight)
         names = list(metrics)
-        figures = [weight, value.detach(), *metrics.values()]
+        figures = [weight, value.detach() * weight, *metrics.values()]
         seen.append(torch.stack([figure.to(value.device, torch.float64) for figure in figures]))
     total = torch.stack(seen).sum(0)
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]

@@ -548,7 +548,7 @@ def _grid(told: str) -> list[float]:
 
 def _metric_settings(told: list[str] | None, encoder: str | None, metrics: str) -> dict[str, Any]:
     """Settings of metrics by dotted key, the encoder's among them."""
-    from textgan.config import parse_setting
+    from textgan.registry import parse_setting
 
     found: dict[str, Any] = dict(parse_setting(pair) for pair in told or [])
     if encoder is not None:

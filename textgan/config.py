@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
 from textgan.errors import UserError
+from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import Precision
-from textgan.registry import Kind, explain, suggest
+from textgan.registry import Kind, explain, parse_setting, suggest
 from textgan.schedule import Schedule
 
 _strict = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -121,6 +122,22 @@ class Part(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+class Judge(Part):
+    """The discriminator, and how it is trained."""
+
+    perturb: str = Field(
+        "", description="of its updates: a perturbation, such as fgm(epsilon=1.0), or none"
+    )
+
+
+class MLE(BaseModel):
+    """How the MLE updates are done."""
+
+    model_config = _strict
+
+    perturb: str = Field("", description="a perturbation, such as fgm(epsilon=1.0), or none")
+
+
 class RunConfig(BaseModel):
     """A run."""
 
@@ -136,10 +153,31 @@ class RunConfig(BaseModel):
     oracle: OracleConfig = OracleConfig()
     objective: Part = Part(name="seqgan")
     generator: Part = Part(name="")
-    discriminator: Part = Part(name="")
+    discriminator: Judge = Judge(name="")
+    mle: MLE = MLE()
     schedule: Schedule = Schedule()
     optimisers: Optimisers = Optimisers()
     evaluation: Evaluation = Evaluation()
+
+    def perturbations(self) -> dict[str, Perturbation]:
+        """What embeddings are shifted by in the updates of "mle" and "discriminator", new ones.
+
+        Raises UserError that names the key for what cannot be.
+        """
+        found = {}
+        for who, told in {
+            "mle": self.mle.perturb,
+            "discriminator": self.discriminator.perturb,
+        }.items():
+            made = perturbation(told, f"{who}.perturb")
+            if made is not None and made.keeps and self.schedule.shards > 1:
+                raise UserError(
+                    f"{who}.perturb = {told!r} remembers what it did to a batch, and shards would "
+                    "mix that up; use schedule.shards = 1"
+                )
+            if made is not None:
+                found[who] = made
+        return found
 
     def to_json(self) -> str:
         """The config as JSON text."""
@@ -219,19 +257,25 @@ def _complete(config: RunConfig) -> RunConfig:
     parts: dict[str, Part] = {}
     for part, (kind, default) in usual.items():
         given: Part = getattr(config, part)
+        own = given.model_dump(exclude={"name", *given.settings})
         if default is None:  # the method has no discriminator
-            if given.settings or given.name:
-                key = next(iter(given.settings), "name")
+            told = {key: value for key, value in own.items() if value} | given.settings
+            if told or given.name:
+                key = next(iter(told), "name")
                 objective_name = config.objective.name
                 raise UserError(
                     f"discriminator.{key}: {objective_name} has no discriminator; leave it out"
                 )
-            parts[part] = Part(name="")
+            parts[part] = type(given)(name="")
             continue
         name = given.name or default
-        settings = registry.check(kind, registry.find(kind, name, part), given.settings, part)
-        parts[part] = Part(name=name, **settings)
-    return config.model_copy(update=parts)
+        settings = registry.check(
+            kind, registry.find(kind, name, f"{part}.name"), given.settings, part
+        )
+        parts[part] = type(given)(name=name, **own, **settings)
+    made = config.model_copy(update=parts)
+    made.perturbations()  # raises for what they cannot be
+    return made
 
 
 def _read_target(target: str) -> dict[str, Any]:
@@ -255,17 +299,6 @@ def _read_target(target: str) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UserError(f"{target} does not hold a table of settings")
     return loaded
-
-
-def parse_setting(override: str) -> tuple[str, Any]:
-    """The dotted key and the value of `key=value`; UserError for another form."""
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
-    try:
-        return key, tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, text  # a bare word is a string
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

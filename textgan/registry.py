@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import tomllib
 import typing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,13 +24,14 @@ import pydantic
 
 from textgan.errors import UserError
 
-Kind = Literal["objective", "generator", "discriminator", "metric"]
+Kind = Literal["objective", "generator", "discriminator", "metric", "perturbation"]
 
 _BASES: dict[Kind, str] = {
     "objective": "textgan.objectives.base:Objective",
     "generator": "textgan.generators.base:Generator",
     "discriminator": "textgan.discriminators.base:Discriminator",
     "metric": "textgan.metrics.base:Metric",
+    "perturbation": "textgan.perturb.base:Perturbation",
 }
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
 
@@ -45,23 +47,24 @@ def names(kind: Kind) -> list[str]:
     return sorted(_parts[kind])
 
 
-def find(kind: Kind, name: str, group: str | None = None) -> type[Any]:
+def find(kind: Kind, name: str, key: str | None = None) -> type[Any]:
     """The class behind a name, or behind `path/to/file.py:Class`.
 
-    group: what the part stands under in a config, where that is not its kind. Raises UserError when
-    there is none.
+    key: where the name stands in a config, if not at its kind's. Raises UserError when there is
+    none.
     """
+    key = key or f"{kind}.name"
     if ".py:" in name:
-        part = _from_file(kind, name)
+        part = _from_file(key, name)
         module, _, base = _BASES[kind].partition(":")
         if not issubclass(part, getattr(importlib.import_module(module), base)):
-            raise UserError(f"{kind}.name = {name!r}: {part.__name__} does not derive from {base}")
+            raise UserError(f"{key} = {name!r}: {part.__name__} does not derive from {base}")
         return part
     _import_all(kind)
     if name not in _parts[kind]:
         known, hint = ", ".join(sorted(_parts[kind])), suggest(name, _parts[kind])
         raise UserError(
-            f"{group or kind}.name: there is no {kind} called {name!r}{hint}; "
+            f"{key}: there is no {kind} called {name!r}{hint}; "
             f"known: {known}, or path/to/file.py:Class"
         )
     return _parts[kind][name]
@@ -103,6 +106,17 @@ def check(
         return dict(model(**values))
     except pydantic.ValidationError as error:
         raise UserError(explain(error, group or kind, model.model_fields)) from None
+
+
+def parse_setting(override: str) -> tuple[str, Any]:
+    """The dotted key and the value of `key=value`; UserError for another form."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
+    try:
+        return key, tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, text  # a bare word is a string
 
 
 def explain(
@@ -164,18 +178,19 @@ def _type_name(annotation: Any) -> str:
 def _import_all(kind: Kind) -> None:
     """Import the modules in which parts are defined, so that they have registered themselves."""
     # metrics use all the rest, so that who asks for another part does not wait for them
-    folders = ("metrics",) if kind == "metric" else ("generators", "discriminators", "objectives")
+    own: dict[str, tuple[str, ...]] = {"metric": ("metrics",), "perturbation": ("perturb",)}
+    folders = own.get(kind, ("generators", "discriminators", "objectives"))
     for name in folders:
         package = importlib.import_module(f"textgan.{name}")
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
 
 
-def _from_file(kind: Kind, name: str) -> type[Any]:
+def _from_file(key: str, name: str) -> type[Any]:
     path, _, class_name = name.rpartition(":")
     file = Path(path).resolve()
     if not file.is_file():
-        raise UserError(f"{kind}.name = {name!r}: there is no file {path}")
+        raise UserError(f"{key} = {name!r}: there is no file {path}")
     module_name = f"textgan_file_{file.stem}_{abs(hash(str(file)))}"
     module = sys.modules.get(module_name)
     if module is None:
@@ -188,9 +203,9 @@ def _from_file(kind: Kind, name: str) -> type[Any]:
         except (Exception, SystemExit) as error:
             del sys.modules[module_name]
             raise UserError(
-                f"{kind}.name = {name!r}: {path} does not import: {type(error).__name__}: {error}"
+                f"{key} = {name!r}: {path} does not import: {type(error).__name__}: {error}"
             ) from error
     part = getattr(module, class_name, None)
     if not isinstance(part, type):
-        raise UserError(f"{kind}.name = {name!r}: {path} defines no class {class_name}")
+        raise UserError(f"{key} = {name!r}: {path} defines no class {class_name}")
     return part

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textgan.backward import Backward, Shard, accumulate, accumulated, averaged
+from textgan.backward import Backward, Shard, accumulate, accumulated, averaged, plain
 from textgan.checkpoint import (
     checkpoints,
     load_checkpoint,
@@ -121,6 +121,14 @@ def build_optimiser(
     return torch.optim.Adam(trained, lr=lr, betas=(told.beta1, told.beta2), fused=True)
 
 
+def outputs_of(network: nn.Module, texts: Sequence[Text]) -> Tensor:
+    """What a network says of texts, logits (N, C), (N, 1) of yes: a discriminator of each text in
+    each view, a generator of each token."""
+    if isinstance(network, Discriminator):
+        return torch.cat([network.logits(text).flatten(0, 1) for text in texts])
+    return torch.cat([network(text)[text.mask] for text in texts])
+
+
 def shard_seed(seed: int, step: int, shard: int, use: Literal["texts", "loss"]) -> int:
     """What a shard draws its texts, or its loss, with: of a run's seed and a step of its plan."""
     mixed = np.random.SeedSequence([seed, step, shard, ("texts", "loss").index(use)])
@@ -155,6 +163,8 @@ class Training:
             for module in network.modules() if network is not None else ():
                 if isinstance(module, nn.Dropout):
                     module.eval()
+
+        self.perturbations = config.perturbations()
 
         self.done = 0  # steps of the plan
         self.ticks_done = 0
@@ -254,10 +264,11 @@ class Training:
             value: Loss = self.objective.discriminator_loss(discriminator, real, fake)
             return value
 
-        losses = [
-            partial(loss, real, fake) for real, fake in zip(reals, self._shards(fake), strict=True)
-        ]
-        figures = self._update("discriminator", discriminator, losses, reals, "mean_sentence")
+        pairs = list(zip(reals, self._shards(fake), strict=True))
+        losses = [partial(loss, *pair) for pair in pairs]
+        figures = self._update(
+            "discriminator", discriminator, losses, reals, "mean_sentence", pairs
+        )
         self.objective.constrain(discriminator)
         return figures
 
@@ -293,14 +304,23 @@ class Training:
         losses: Sequence[Callable[[], Loss]],
         texts: Sequence[Text],
         reduction: Reduction,
+        judged: Sequence[Sequence[Text]] = (),
     ) -> dict[str, Tensor]:
-        """One update by the losses of this process's shards, which are about these texts."""
+        """One update by the losses of this process's shards, which are about these texts.
+
+        judged: all texts that each loss reads, if not these.
+        """
+        judged = judged or [[text] for text in texts]
         seeds = [self._seed(shard, "loss") for shard in self._mine]
-        shards = [Shard(*parts) for parts in zip(losses, texts, seeds, strict=True)]
-        loss = partial(accumulate, network, shards, reduction, self.group)
+        said = [partial(outputs_of, network, text) for text in judged]
+        shards = [Shard(*parts) for parts in zip(losses, said, texts, seeds, strict=True)]
+        perturbation = self.perturbations.get(who)
+        backward: Backward = perturbation or plain
+        loss = partial(accumulate, network, shards, reduction, self.group, backward)
         rates = self.run.config.optimisers
         clip = rates.discriminator_clip if who == "discriminator" else rates.clip
-        figures = update(network, self.optimisers[who], loss, accumulated, clip)
+        for _ in range(perturbation.replays if perturbation else 1):
+            figures = update(network, self.optimisers[who], loss, accumulated, clip)
         return {f"{who}/{name}": value for name, value in figures.items()}
 
     @property
@@ -440,6 +460,8 @@ class Training:
         for name, optimiser in self.optimisers.items():
             tensors |= with_prefix(f"optimiser.{name}", optimiser_tensors(optimiser))
         tensors |= with_prefix("objective", self.objective.memory)
+        for name, perturbation in self.perturbations.items():
+            tensors |= with_prefix(f"perturbation.{name}", perturbation.memory)
         tensors["random.cpu"] = torch.get_rng_state()
         if self.run.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.run.device)
@@ -477,6 +499,9 @@ class Training:
             restore_optimiser(optimiser, under_prefix(f"optimiser.{name}", tensors))
         memory = under_prefix("objective", tensors)
         self.objective.memory = {name: tensor.to(device) for name, tensor in memory.items()}
+        for name, perturbation in self.perturbations.items():
+            memory = under_prefix(f"perturbation.{name}", tensors)
+            perturbation.memory = {key: tensor.to(device) for key, tensor in memory.items()}
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], device)

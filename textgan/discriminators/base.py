@@ -50,7 +50,7 @@ class Discriminator(nn.Module, ABC):
 
     def opinions(self, text: Text) -> Tensor:
         """The score of each text in every view, (B, S); S = 1 for most discriminators."""
-        scores = self._scores(text)
+        scores = self.logits(text)
         if scores.shape[2] == 1:
             return scores.squeeze(2)
         if text.labels is None:
@@ -59,10 +59,10 @@ class Discriminator(nn.Module, ABC):
 
     def classify(self, text: Text) -> Tensor:
         """The score of each text as one of every class, (B, C); C = 1 where none are."""
-        return self._scores(text).mean(1)
+        return self.logits(text).mean(1)
 
-    def _scores(self, text: Text) -> Tensor:
-        """(B, S, C)."""
+    def logits(self, text: Text) -> Tensor:
+        """The score of each text in every view as one of every class, (B, S, C)."""
         features = self.features(text)
         views = features if features.dim() == 3 else features.unsqueeze(1)
         # few products, whose rounding would be that of the reward

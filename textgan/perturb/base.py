@@ -1,0 +1,367 @@
+"""What perturbations share: where vectors are shifted, how far, and the passes of one update.
+
+Shapes: B sentences, T positions, E embedding, V vocabulary. Shifts are a list, for a loss may read
+the embedding several times (real and fake texts): with placement "output" one tensor (B, T, E) for
+each time, with "matrix" one of the table (V, E). A ball is one sentence's with the first, the whole
+table's with the second.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan import registry
+from textgan.backward import Outputs
+from textgan.errors import UserError
+from textgan.losses import Loss
+from textgan.registry import parse_setting, register
+from textgan.text import START
+
+Placement = Literal["output", "matrix"]
+Start = Callable[[Tensor, Tensor], Tensor]  # zeros like the shift, which entries count: a shift
+
+
+@dataclass(kw_only=True)
+class Perturbation(ABC):
+    """A `Backward` that trains a network through shifted embeddings.
+
+    Raises UserError where the network has no embedding of that name, or several.
+    """
+
+    paper: ClassVar[str] = ""
+    keeps: ClassVar[bool] = False  # whether it remembers something from one call to the next
+
+    placement: Annotated[
+        Placement,
+        Field(
+            description="output: what the embedding reads out, every occurrence by itself; matrix: "
+            "its table, all occurrences of a token alike"
+        ),
+    ] = "output"
+    embedding: Annotated[
+        str, Field(description="part of the embedding's name; needed where there are several")
+    ] = ""
+    same_dropout: Annotated[bool, Field(description="one draw of dropout for all passes")] = True
+
+    # tensors that it remembers from one update to the next, which a checkpoint keeps
+    memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name:
+            register("perturbation", name, cls)
+
+    @property
+    def replays(self) -> int:
+        """How many updates in a row each batch is for."""
+        return 1
+
+    @abstractmethod
+    def __call__(
+        self,
+        network: nn.Module,
+        loss: Callable[[], Loss],
+        outputs: Outputs | None = None,
+        scale: float | Tensor = 1.0,
+        /,
+    ) -> Loss:
+        """Add the gradient to that of the network's weights; the loss and what is logged of it."""
+
+
+class Place(ABC):
+    """Where vectors are shifted, and what a ball is there.
+
+    All functions are of one shift or slope of the list; entries that do not count are zero.
+    """
+
+    def __init__(self, module: nn.Embedding) -> None:
+        self.module = module
+
+    @contextmanager
+    @abstractmethod
+    def shifted(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+        """Inside, what the embedding reads out with gradients is shifted; None: by zeros."""
+
+    @abstractmethod
+    def over(self, value: Tensor) -> tuple[int, ...]:
+        """The dimensions over which a norm is taken."""
+
+    def norm(self, value: Tensor) -> Tensor:
+        """The Euclidean norm of each ball's vector, with kept dimensions."""
+        norm: Tensor = torch.linalg.vector_norm(value, dim=self.over(value), keepdim=True)
+        return norm
+
+    def largest(self, value: Tensor) -> Tensor:
+        """The largest absolute entry of each ball's vector, with kept dimensions."""
+        return value.abs().amax(self.over(value), keepdim=True)
+
+    def finite(self, slope: Tensor) -> Tensor:
+        """The slope, zero in every ball where it is not all numbers: there is nothing to climb."""
+        good = slope.isfinite().all(dim=self.over(slope), keepdim=True)
+        return torch.where(good, slope, torch.zeros_like(slope))
+
+    def direction(self, slope: Tensor) -> Tensor:
+        """slope / |slope|, zero where the slope is zero or no number."""
+        slope = self.finite(slope)
+        # by its largest entry first, so that squares neither overflow nor vanish
+        scaled = slope / self.largest(slope).clamp(min=torch.finfo(slope.dtype).tiny)
+        return scaled / self.norm(scaled).clamp(min=torch.finfo(slope.dtype).tiny)
+
+    def project(self, shift: Tensor, epsilon: float) -> Tensor:
+        """The nearest shift within the ball of that radius."""
+        norm = self.norm(shift)
+        # those inside stay as they are, to the bit
+        return torch.where(norm > epsilon, shift * (epsilon / norm), shift)
+
+
+class Here:
+    """One pass with shifts: the leaves that gradients are taken of.
+
+    shifts: complete once the loss was computed. counts: which of their entries count, alike.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.shifts: list[Tensor] = []
+        self.counts: list[Tensor] = []
+        self.leaves: list[Tensor] = []
+
+    def slopes(self, value: Tensor, gradient: Tensor | None = None) -> list[Tensor]:
+        """The gradient of a value in the shifts; the network's weights get none."""
+        if not value.requires_grad:
+            return [torch.zeros_like(shift) for shift in self.shifts]
+        found = torch.autograd.grad(value, self.leaves, gradient, allow_unused=True)
+        return self._counting(found)
+
+    def accumulate(self, value: Tensor, gradient: Tensor | None = None) -> list[Tensor]:
+        """The same, and the gradient in the weights is added to what they have."""
+        kept = [leaf.grad for leaf in self.leaves]
+        for leaf in self.leaves:
+            leaf.grad = None
+        try:
+            value.backward(gradient)
+            found = [leaf.grad for leaf in self.leaves]
+        finally:
+            for leaf, before in zip(self.leaves, kept, strict=True):
+                if before is not None:
+                    leaf.grad = before if leaf.grad is None else before + leaf.grad
+        return self._counting(found)
+
+    def _counting(self, found: Sequence[Tensor | None]) -> list[Tensor]:
+        parts = zip(found, self.shifts, self.counts, strict=True)
+        return [
+            torch.zeros_like(shift) if slope is None else torch.where(count, slope.to(shift), 0.0)
+            for slope, shift, count in parts
+        ]
+
+
+class OutputPlace(Place):
+    """What the embedding reads out: a ball for each sentence of each reading.
+
+    Only readings with gradients count: what a loss looks at without them is a constant of it.
+    """
+
+    def __init__(self, module: nn.Embedding, words: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(module)
+        self.words = words
+
+    @contextmanager
+    def shifted(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+        here = Here(self)
+
+        def add(module: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
+            if not torch.is_grad_enabled():
+                return vectors
+            count = self.words(read[0]).unsqueeze(-1).expand_as(vectors)
+            # half precision is for the network; shifts are a difference of small numbers
+            kind = torch.promote_types(vectors.dtype, torch.float32)
+            shift = torch.zeros(vectors.shape, dtype=kind, device=vectors.device)
+            if callable(shifts):
+                shift = torch.where(count, shifts(shift, count), 0.0)
+            elif shifts is not None:
+                number = len(here.shifts)
+                if number >= len(shifts) or shifts[number].shape != shift.shape:
+                    raise RuntimeError(
+                        "the loss read other texts when it was called again; draw them before"
+                    )
+                shift = shifts[number]
+            leaf = shift.detach().requires_grad_()
+            here.shifts.append(shift.detach())
+            here.counts.append(count)
+            here.leaves.append(leaf)
+            return vectors + leaf.to(vectors.dtype)
+
+        handle = self.module.register_forward_hook(add)
+        try:
+            yield here
+        finally:
+            handle.remove()
+
+    def over(self, value: Tensor) -> tuple[int, ...]:
+        return tuple(range(1, value.dim()))
+
+
+class MatrixPlace(Place):
+    """The table itself, so also whatever else is tied to it: one ball for all of it.
+
+    Its storage is exchanged while a pass lasts, never written to, so it comes back to the bit.
+    """
+
+    @contextmanager
+    def shifted(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+        here, weight = Here(self), self.module.weight
+        own, trained = weight.data, weight.requires_grad
+        shift = torch.zeros_like(own)
+        count = torch.ones_like(own, dtype=torch.bool)
+        if callable(shifts):
+            shift = shifts(shift, count)
+        elif shifts is not None:
+            (shift,) = shifts
+        here.shifts, here.counts, here.leaves = [shift], [count], [weight]
+        kept = weight.grad
+        try:
+            weight.requires_grad_()
+            if shifts is not None:
+                weight.data = own + shift.to(own)
+                torch.clear_autocast_cache()  # it would give the table as it was
+            yield here
+        finally:
+            weight.data = own
+            if shifts is not None:
+                torch.clear_autocast_cache()
+            if not trained:
+                weight.grad = kept
+                weight.requires_grad_(False)
+
+    def over(self, value: Tensor) -> tuple[int, ...]:
+        return tuple(range(value.dim()))
+
+
+class Passes:
+    """The passes of one update: where vectors are shifted, one draw of dropout, noise.
+
+    The noise of starting points is drawn from a stream of its own, so that dropout falls alike
+    whether they are random or not.
+    """
+
+    def __init__(self, network: nn.Module, told: Perturbation) -> None:
+        module = find_embedding(network, told.embedding)
+        self.place: Place = (
+            MatrixPlace(module)
+            if told.placement == "matrix"
+            else OutputPlace(module, words_of(network, module))
+        )
+        self.device = module.weight.device
+        self.noise = torch.Generator(self.device)
+        self.same_dropout = told.same_dropout
+        self.random: list[Tensor] = []
+
+    def draw_noise(self) -> None:
+        """Start the stream of noise; before the first pass."""
+        self.noise.manual_seed(int(torch.randint(2**62, ())))
+
+    def uniform(self, magnitude: float) -> Start:
+        """Starts drawn from U(-1, 1) * magnitude / sqrt(entries of the ball that count), of length
+        magnitude / sqrt(3) on average and magnitude at most."""
+        self.draw_noise()
+
+        def start(zeros: Tensor, count: Tensor) -> Tensor:
+            entries = count.sum(self.place.over(count), keepdim=True).clamp(min=1)
+            return zeros.uniform_(-1, 1, generator=self.noise) * magnitude / entries.sqrt()
+
+        return start
+
+    @contextmanager
+    def at(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+        """One pass: compute inside, and take gradients inside, too."""
+        if self.same_dropout:
+            self._rewind()
+        with self.place.shifted(shifts) as here:
+            yield here
+
+    def _rewind(self) -> None:
+        on_gpu = self.device.type == "cuda"
+        if not self.random:
+            self.random = [torch.get_rng_state()]
+            if on_gpu:
+                self.random.append(torch.cuda.get_rng_state(self.device))
+            return
+        torch.set_rng_state(self.random[0])
+        if on_gpu:
+            torch.cuda.set_rng_state(self.random[1], self.device)
+
+
+def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
+    """The embedding whose name is `name`, or contains it; else that which words go through.
+
+    That is `network.embedding`, or what get_input_embeddings() of a Hugging Face model gives, or
+    the only one there is. Raises UserError, which lists the names, where none or several would do.
+    """
+    known = {at: part for at, part in network.named_modules() if isinstance(part, nn.Embedding)}
+    if not name:
+        own = getattr(network, "embedding", None)
+        ask = getattr(network, "get_input_embeddings", None)
+        if own is None and callable(ask):
+            own = ask()
+        if isinstance(own, nn.Embedding):
+            return own
+    if name in known:
+        return known[name]
+    found = {at: part for at, part in known.items() if name in at}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    which = f"called {name!r}" if name else "that words go through"
+    why = "there is no embedding" if not found else "there are several embeddings"
+    names = ", ".join(found or known) or "none"
+    raise UserError(
+        f"perturb: {why} {which} in {type(network).__name__}; give embedding as one of: {names}"
+    )
+
+
+def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Tensor]:
+    """Which of the symbols (B, T), or rows (B, T, V), that an embedding reads are not padding."""
+    space = getattr(network, "space", None)
+    padding = module.padding_idx if space is None else None if space.eos is None else START
+
+    def words(symbols: Tensor) -> Tensor:
+        if symbols.is_floating_point():
+            symbols = symbols.argmax(-1)
+        if padding is None:
+            return torch.ones_like(symbols, dtype=torch.bool)
+        found = symbols != padding
+        if space is not None and found.dim() > 1:
+            found[:, 0] = True  # what a generator reads first has the number of padding
+        return found
+
+    return words
+
+
+def perturbation(told: str, key: str = "perturb") -> Perturbation | None:
+    """What `fgm`, `fgm(epsilon=0.5, placement=matrix)` or `path/to/file.py:Class` names; None for
+    an empty text or `none`.
+
+    Raises UserError, which names the key, for what it cannot be.
+    """
+    if told in ("", "none"):
+        return None
+    found = re.fullmatch(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", told)
+    if found is None:
+        raise UserError(f"{key} = {told!r}: give a name and settings, such as fgm(epsilon=1.0)")
+    name, inside = found.groups()
+    pairs = [pair for pair in (inside or "").split(",") if pair.strip()]
+    settings = dict(parse_setting("=".join(map(str.strip, pair.split("=", 1)))) for pair in pairs)
+    part = registry.find("perturbation", name, key)
+    try:
+        made: Perturbation = part(**registry.check("perturbation", part, settings, key))
+    except ValueError as error:
+        raise UserError(f"{key} = {told!r}: {error}") from None
+    return made

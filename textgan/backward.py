@@ -47,9 +47,9 @@ class Shard(NamedTuple):
     """
 
     loss: Callable[[], Loss]
-    outputs: Outputs
     text: Text
     seed: int
+    outputs: Outputs | None = None
 
 
 def plain(

@@ -313,7 +313,7 @@ class Training:
         judged = judged or [[text] for text in texts]
         seeds = [self._seed(shard, "loss") for shard in self._mine]
         said = [partial(outputs_of, network, text) for text in judged]
-        shards = [Shard(*parts) for parts in zip(losses, said, texts, seeds, strict=True)]
+        shards = [Shard(*parts) for parts in zip(losses, texts, seeds, said, strict=True)]
         perturbation = self.perturbations.get(who)
         backward: Backward = perturbation or plain
         loss = partial(accumulate, network, shards, reduction, self.group, backward)

@@ -10,6 +10,7 @@ from toys import TOY
 from worlds import agree
 
 import textgan
+from textgan import registry
 from textgan.checkpoint import checkpoints, load_tensors
 from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.discriminators.rnn import RNNDiscriminator
@@ -67,6 +68,16 @@ def test_a_run_trains_and_is_sampled_on_the_processor(ema: float, tmp_path: Path
     assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
     run = textgan.open_run(tmp_path / "run", device="cpu")
     assert len(draw_texts(run.load_generator(), 5)) == 5
+
+
+@pytest.mark.parametrize("told", registry.names("perturbation"))
+@pytest.mark.parametrize("placement", ["output", "matrix"])
+def test_embeddings_are_perturbed_there(told: str, placement: str, tmp_path: Path) -> None:
+    perturb = f"{told}(placement={placement})"
+    settings = TOY | {"device": "cuda", "discriminator.perturb": perturb, "mle.perturb": perturb}
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, **settings)
+    tensors, _ = load_tensors(checkpoints(tmp_path / "run")[-1])
+    assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
 
 
 @pytest.fixture

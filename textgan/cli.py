@@ -381,10 +381,10 @@ def report(
 
 @app.command("list")
 def list_parts(as_json: AsJson = False) -> None:
-    """List objectives, generators, discriminators and metrics with what each can be told."""
+    """List all parts (objectives, networks, perturbations, metrics) with what each can be told."""
     from textgan import registry
 
-    kinds: tuple[registry.Kind, ...] = ("objective", "generator", "discriminator", "metric")
+    kinds: tuple[registry.Kind, ...] = get_args(registry.Kind)
     found = {
         kind: {name: registry.find(kind, name) for name in registry.names(kind)} for kind in kinds
     }
@@ -417,10 +417,8 @@ def list_parts(as_json: AsJson = False) -> None:
                 typer.echo(f"    prefers: {shown}")
             for setting in registry.settings(part):
                 default = json.dumps(setting.default)
-                group = name if kind == "metric" else kind
-                typer.echo(
-                    f"    {group}.{setting.name} = {default}   ({setting.type}) {setting.doc}"
-                )
+                at = {"metric": f"{name}.", "perturbation": ""}.get(kind, f"{kind}.")
+                typer.echo(f"    {at}{setting.name} = {default}   ({setting.type}) {setting.doc}")
         typer.echo("")
 
 

@@ -266,11 +266,7 @@ class Training:
 
         pairs = list(zip(reals, self._shards(fake), strict=True))
         losses = [partial(loss, *pair) for pair in pairs]
-        figures = self._update(
-            "discriminator", discriminator, losses, reals, "mean_sentence", pairs
-        )
-        self.objective.constrain(discriminator)
-        return figures
+        return self._update("discriminator", discriminator, losses, reals, "mean_sentence", pairs)
 
     def _generator(self, progress: float) -> dict[str, Tensor]:
         objective = self.objective
@@ -321,6 +317,8 @@ class Training:
         clip = rates.discriminator_clip if who == "discriminator" else rates.clip
         for _ in range(perturbation.replays if perturbation else 1):
             figures = update(network, self.optimisers[who], loss, accumulated, clip)
+            if who == "discriminator":
+                self.objective.constrain(self.discriminator)
         return {f"{who}/{name}": value for name, value in figures.items()}
 
     @property

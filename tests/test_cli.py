@@ -289,8 +289,8 @@ def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
             assert part["paper"] in shown
             assert all(f"{key}={value}" in shown for key, value in part["prefers"].items())
             for setting in part["settings"]:
-                group = name if kind == "metric" else kind
-                assert f"{group}.{setting['name']} = {json.dumps(setting['default'])}" in shown
+                at = {"metric": f"{name}.", "perturbation": " "}.get(kind, f"{kind}.")
+                assert f"{at}{setting['name']} = {json.dumps(setting['default'])}" in shown
                 assert setting["doc"], (name, setting)
 
 

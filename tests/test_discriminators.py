@@ -73,6 +73,20 @@ def test_padding_changes_no_score_and_no_gradient(
 
 
 @ways
+def test_a_text_may_be_as_narrow_as_its_longest_sentence(
+    name: str, settings: dict[str, Any]
+) -> None:
+    judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
+    scores = judge(texts)
+    for size in (1, 2):
+        short = texts[texts.sizes <= size]
+        narrow = Text(short.tokens[:, :size], short.sizes)
+        assert same(judge(narrow), scores[texts.sizes <= size])
+        with torch.no_grad():
+            assert same(judge(narrow.repeat(9)), judge(narrow).repeat_interleave(9))
+
+
+@ways
 def test_what_stands_at_padding_does_not_matter(name: str, settings: dict[str, Any]) -> None:
     judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
     scores = judge(texts)

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import PLACES, SPECIAL, WORDS, tiny
 from torch import Tensor
 from vectors import material_of
 
-from textgan import encoders
-from textgan.encoders import LanguageModelEncoder, TransformerEncoder, encoded, find_encoder
+from textgan import encoder_folder, encoders
+from textgan.encoders import FolderEncoder, LanguageModelEncoder, encoded, find_encoder
 from textgan.errors import UserError
 from textgan.metrics.base import Material, Unavailable
 from textgan.metrics.embedding import Frechet, Mauve
 from textgan.metrics.networks import LanguageModelSettings, encode, real_language_model
 from textgan.sentences import Sentences, Words
 
-WORDS = ["a", "man", "rides", "the", "wave", "on", "red", "board"]
 LINES = ["a man rides the wave", "", "the man", "a red board on the wave on the board", "board"]
 
 needs_transformers = pytest.mark.skipif(
@@ -43,29 +43,8 @@ def material_with(lines: list[str], **more: Any) -> Material:
 # a transformer in a folder
 
 
-def tiny(folder: Path, seed: int = 0, frame: bool = True, pads: bool = True) -> Path:
-    """A BERT with random weights; frame: sentences get a first and a last token."""
-    transformers = pytest.importorskip("transformers")
-    tokenizers = pytest.importorskip("tokenizers")
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
-    cut = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
-    cut.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    if frame:
-        cut.post_processor = tokenizers.processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-        )
-    names = {"pad_token": "[PAD]"} if pads else {"eos_token": "[SEP]"}
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=cut, unk_token="[UNK]", **names
-    ).save_pretrained(folder)
-    torch.manual_seed(seed)
-    config = transformers.BertConfig(
-        vocab_size=len(vocabulary), hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=12,
-    )  # fmt: skip
-    transformers.BertModel(config).save_pretrained(folder)
-    return folder
+def hf(folder: Path) -> str:
+    return f"hf:{folder}"
 
 
 def by_hand(folder: Path, line: str) -> Tensor:
@@ -73,10 +52,10 @@ def by_hand(folder: Path, line: str) -> Tensor:
     import transformers
 
     network = transformers.BertModel.from_pretrained(folder).eval()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    vocabulary = [*SPECIAL, *WORDS]
     ids = [vocabulary.index(word) if word in vocabulary else 1 for word in line.split()]
     with torch.no_grad():
-        states = network(torch.tensor([[2, *ids, 3][:12]])).last_hidden_state
+        states = network(torch.tensor([[2, *ids, 3][:PLACES]])).last_hidden_state
     return torch.as_tensor(states)[0].mean(0).double()
 
 
@@ -85,21 +64,21 @@ def test_vectors_are_means_of_states(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = tiny(tmp_path / "tiny")
     lines = [*LINES, "words unknown to it", "\ud800 man"]
     words, sentences = sentences_of(lines)
-    found = TransformerEncoder(folder, words).encode(sentences)
+    found = FolderEncoder(hf(folder), words).encode(sentences)
     assert found.shape == (7, 8)
     assert found.dtype == torch.float64
     expected = torch.stack([by_hand(folder, line) for line in lines])
     assert torch.allclose(found, expected, atol=1e-6)
     # whatever stands beside it
-    monkeypatch.setattr(encoders, "AT_ONCE", 2)
-    assert torch.allclose(found, TransformerEncoder(folder, words).encode(sentences), atol=1e-6)
+    monkeypatch.setattr(encoder_folder, "AT_ONCE", 2)
+    assert torch.allclose(found, FolderEncoder(hf(folder), words).encode(sentences), atol=1e-6)
 
 
 @needs_transformers
 def test_long_sentences_are_cut(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "tiny", frame=False)
     words, sentences = sentences_of([" ".join(["man"] * 12), " ".join(["man"] * 12 + ["a"] * 900)])
-    found = TransformerEncoder(folder, words).encode(sentences)
+    found = FolderEncoder(hf(folder), words).encode(sentences)
     assert torch.allclose(found[0], found[1])
 
 
@@ -107,7 +86,7 @@ def test_long_sentences_are_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pads", [True, False])
 def test_an_empty_line_with_nothing_to_read(tmp_path: Path, pads: bool) -> None:
     words, sentences = sentences_of(LINES)
-    encoder = TransformerEncoder(tiny(tmp_path / "tiny", frame=False, pads=pads), words)
+    encoder = FolderEncoder(hf(tiny(tmp_path / "tiny", frame=False, pads=pads)), words)
     found = encoder.encode(sentences)
     assert not found[1].any()
     assert found[[0, 2, 3, 4]].any(1).all()
@@ -120,12 +99,12 @@ def test_an_empty_line_with_nothing_to_read(tmp_path: Path, pads: bool) -> None:
 def test_name_says_which_weights(tmp_path: Path) -> None:
     words = Words()
     one, other = tiny(tmp_path / "tiny"), tiny(tmp_path / "there" / "tiny", seed=1)
-    first, second = (TransformerEncoder(folder, words).name for folder in (one, other))
+    first, second = (FolderEncoder(hf(folder), words).name for folder in (one, other))
     assert first.startswith("tiny-mean-")
     assert first != second
     shutil.copytree(one, tmp_path / "copy" / "tiny")
     (tmp_path / "copy" / "tiny" / "README.md").write_text("about it")
-    assert TransformerEncoder(tmp_path / "copy" / "tiny", words).name == first
+    assert FolderEncoder(hf(tmp_path / "copy" / "tiny"), words).name == first
 
 
 @needs_transformers
@@ -137,7 +116,7 @@ def test_loading_leaves_no_trace(tmp_path: Path, capfd: pytest.CaptureFixture[st
     logging.set_verbosity_warning()  # the default
     before = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
     capfd.readouterr()
-    TransformerEncoder(folder, Words())
+    FolderEncoder(hf(folder), Words())
     now = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
     assert torch.equal(before[0], now[0])
     assert before[1:] == now[1:]
@@ -171,7 +150,7 @@ def test_nothing_in_the_folder_is_executed(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     with pytest.raises(UserError, match=r"tiny' is not a folder of a sentence encoder .*safetens"):
-        TransformerEncoder(folder, Words())
+        FolderEncoder(hf(folder), Words())
     config = json.loads((folder / "config.json").read_text())
     config |= {
         "model_type": "mine",
@@ -180,7 +159,7 @@ def test_nothing_in_the_folder_is_executed(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "mine.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        TransformerEncoder(folder, Words())
+        FolderEncoder(hf(folder), Words())
     assert not (tmp_path / "exploded").exists()
 
 
@@ -190,24 +169,24 @@ def test_folders_without_a_model(tmp_path: Path) -> None:
 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        TransformerEncoder(tmp_path / "empty", Words())
+        FolderEncoder(hf(tmp_path / "empty"), Words())
     folder = tiny(tmp_path / "tiny")
     path = folder / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        TransformerEncoder(folder, Words())
+        FolderEncoder(hf(folder), Words())
     path.write_bytes(whole)
     weights = safetensors.torch.load_file(path)
     kept = {name: weight for name, weight in weights.items() if "layer.1" not in name}
     safetensors.torch.save_file(kept, path, {"format": "pt"})
     with pytest.raises(UserError, match=r"there are no weights for encoder\.layer\.1"):
-        TransformerEncoder(folder, Words())
+        FolderEncoder(hf(folder), Words())
     path.write_bytes(whole)
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        TransformerEncoder(folder, Words())
+        FolderEncoder(hf(folder), Words())
 
 
 @needs_transformers
@@ -225,9 +204,9 @@ def test_metrics_over_a_folder(tmp_path: Path) -> None:
 def test_without_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"needs transformers: pip install 'textgan\[hf\]'"):
-        TransformerEncoder(tmp_path, Words())
+        FolderEncoder(hf(tmp_path), Words())
     with pytest.raises(UserError, match="there is no folder"):
-        TransformerEncoder(tmp_path / "nowhere", Words())
+        FolderEncoder(hf(tmp_path / "nowhere"), Words())
 
 
 # a language model of the training text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -35,6 +35,7 @@ FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of th
 
 Tokens = Literal["word", "char"]
 Labels = Literal["auto", "yes", "no"]
+PartName = Literal["train", "valid", "test"]
 
 
 @dataclass(frozen=True)
@@ -273,9 +274,7 @@ def read_corpus(
     alphabetical order, so that the order of the lines decides nothing.
     Raises UserError where the file leaves too little to train on.
     """
-    has_labels = path.suffix.lower() == ".tsv" if labels == "auto" else labels == "yes"
-    labelled = read_labelled(path) if has_labels else []
-    lines = [one.sentence for one in labelled] or read_sentences(path)
+    lines, labelled = read_data(path, labels)
     separator = separator_of(lines, tokens)
     split = [split_sentence(line, tokens, separator) for line in lines]
     sizes = np.array([len(words) for words in split])
@@ -291,26 +290,11 @@ def read_corpus(
             f"(of at most {length} tokens); at least {FEWEST} are needed"
         )
     length = max(len(split[row]) for row in fits)  # wider tensors would only be slower
-    different = sorted({tuple(split[row]) for row in fits})
-    order = np.random.default_rng(seed).permutation(len(different))
-    n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
-    if n_valid + n_test >= len(different):
-        raise UserError(
-            f"data.file = {str(path)!r} has {len(different)} different sentences, "
-            f"too few for data.valid = {valid} and data.test = {test} of them"
-        )
-    side = {different[i]: "test" for i in order[:n_test]}
-    side |= {different[i]: "valid" for i in order[n_test : n_test + n_valid]}
-    parts: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
-    for row in fits:
-        parts[side.get(tuple(split[row]), "train")].append(row)
+    parts = divide(path, {row: split[row] for row in fits}, valid=valid, test=test, seed=seed)
 
     counts = Counter(word for row in parts["train"] for word in split[row])
     train_tokens = counts.total()
-    counts.pop(UNKNOWN_WORD, None)
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    kept = [word for word, count in ranked if count >= min_count]
-    kept = kept[: vocabulary or None]
+    kept = frequent(counts, vocabulary, min_count)
     if len(kept) < 2:
         raise UserError(
             f"data.file = {str(path)!r} has a vocabulary of {len(kept)} "
@@ -322,7 +306,7 @@ def read_corpus(
         name: known.encode([split[row] for row in rows], length + 1) for name, rows in parts.items()
     }
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    facts = {
+    facts: dict[str, Any] = {
         "source": path.name,
         "sha256": sha256,
         "known_as": recognise(sha256),
@@ -338,14 +322,10 @@ def read_corpus(
     }
     names: tuple[str, ...] = ()
     if labelled:
-        of_label = Counter(labelled[row].label for row in parts["train"])
-        _refuse_rare_labels(path, labelled, of_label)
-        names = tuple(sorted(of_label))
-        facts["labels"] = {name: of_label[name] for name in names}  # training sentences of each
-        ids = {name: i for i, name in enumerate(names)}
-        for name, rows in parts.items():
-            numbers = torch.tensor([ids[labelled[row].label] for row in rows])
-            encoded[name] = replace(encoded[name], labels=numbers)
+        facts["labels"], numbers = number_labels(path, labelled, parts)
+        names = tuple(facts["labels"])
+        for name, part in encoded.items():
+            encoded[name] = replace(part, labels=numbers[name])
     return Corpus(
         path.stem,
         TextSpace(len(known), length + 1, EOS, len(names)),
@@ -356,6 +336,68 @@ def read_corpus(
         facts,
         names,
     )
+
+
+def read_data(path: Path, labels: Labels) -> tuple[list[str], list[Labelled]]:
+    """The sentences of a file, and the same with their labels where its lines have them.
+
+    labels: whether they do; "auto": in a file whose name ends in .tsv. Raises UserError as
+    `read_labelled` and `read_sentences` do.
+    """
+    has_labels = path.suffix.lower() == ".tsv" if labels == "auto" else labels == "yes"
+    labelled = read_labelled(path) if has_labels else []
+    return [one.sentence for one in labelled] or read_sentences(path), labelled
+
+
+def divide(
+    path: Path, rows: Mapping[int, Sequence[str]], *, valid: float, test: float, seed: int
+) -> dict[PartName, list[int]]:
+    """The rows of sentences (as words) in three parts, equal sentences in the same one.
+
+    valid, test: shares of the different sentences; `seed` decides which. Raises UserError where
+    nothing is left to train on.
+    """
+    different = sorted({tuple(words) for words in rows.values()})
+    order = np.random.default_rng(seed).permutation(len(different))
+    n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
+    if n_valid + n_test >= len(different):
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(different)} different sentences, "
+            f"too few for data.valid = {valid} and data.test = {test} of them"
+        )
+    side: dict[tuple[str, ...], PartName] = {different[i]: "test" for i in order[:n_test]}
+    side |= {different[i]: "valid" for i in order[n_test : n_test + n_valid]}
+    parts: dict[PartName, list[int]] = {"train": [], "valid": [], "test": []}
+    for row, words in rows.items():
+        parts[side.get(tuple(words), "train")].append(row)
+    return parts
+
+
+def frequent(counts: Mapping[str, int], vocabulary: int, min_count: int) -> list[str]:
+    """At most so many words (0: all) that occur so often, the most frequent first, equally frequent
+    ones in alphabetical order; not the unknown word."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = [word for word, count in ranked if count >= min_count and word != UNKNOWN_WORD]
+    return kept[: vocabulary or None]
+
+
+def number_labels(
+    path: Path, labelled: list[Labelled], parts: Mapping[PartName, list[int]]
+) -> tuple[dict[str, int], dict[PartName, Tensor]]:
+    """How many training sentences each label has, by name in alphabetical order, and the number of
+    its label for every row of each part, (N,) int64.
+
+    Raises UserError for a label with too few.
+    """
+    of_label = Counter(labelled[row].label for row in parts["train"])
+    _refuse_rare_labels(path, labelled, of_label)
+    names = sorted(of_label)
+    ids = {name: i for i, name in enumerate(names)}
+    numbers = {
+        name: torch.tensor([ids[labelled[row].label] for row in rows])
+        for name, rows in parts.items()
+    }
+    return {name: of_label[name] for name in names}, numbers
 
 
 def _refuse_rare_labels(path: Path, labelled: list[Labelled], of_label: Counter[str]) -> None:

@@ -24,7 +24,7 @@ import pydantic
 
 from textgan.errors import UserError
 
-Kind = Literal["objective", "generator", "discriminator", "metric", "perturbation"]
+Kind = Literal["objective", "generator", "discriminator", "metric", "perturbation", "contrast"]
 
 _BASES: dict[Kind, str] = {
     "objective": "textgan.objectives.base:Objective",
@@ -32,6 +32,7 @@ _BASES: dict[Kind, str] = {
     "discriminator": "textgan.discriminators.base:Discriminator",
     "metric": "textgan.metrics.base:Metric",
     "perturbation": "textgan.perturb.base:Perturbation",
+    "contrast": "textgan.contrast.base:Contrast",
 }
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
 
@@ -178,7 +179,9 @@ def _type_name(annotation: Any) -> str:
 def _import_all(kind: Kind) -> None:
     """Import the modules in which parts are defined, so that they have registered themselves."""
     # metrics use all the rest, so that who asks for another part does not wait for them
-    own: dict[str, tuple[str, ...]] = {"metric": ("metrics",), "perturbation": ("perturb",)}
+    own: dict[str, tuple[str, ...]] = {
+        "metric": ("metrics",), "perturbation": ("perturb",), "contrast": ("contrast",),
+    }  # fmt: skip
     folders = own.get(kind, ("generators", "discriminators", "objectives"))
     for name in folders:
         package = importlib.import_module(f"textgan.{name}")

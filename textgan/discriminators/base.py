@@ -83,6 +83,13 @@ class Discriminator(nn.Module, ABC):
         return scores[: len(real)], scores[len(real) :]
 
 
+def widened(text: Text, width: int) -> Text:
+    """The text in tensors of at least so many positions; relaxed text as it is."""
+    if text.rows is not None or text.tokens.shape[1] >= width:
+        return text
+    return text.padded(width)
+
+
 class Highway(nn.Module):
     """t * relu(W h) + (1 - t) * h with t = sigmoid(W_t h) (Srivastava et al. 2015), gate bias 0."""
 

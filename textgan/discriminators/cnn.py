@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan import accelerator
-from textgan.discriminators.base import Discriminator, Highway
+from textgan.discriminators.base import Discriminator, Highway, widened
 from textgan.discriminators.convolution import (
     SENTENCES_AT_ONCE,
     pool_by_table,
@@ -104,10 +104,12 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         return through
 
     def _narrowed(self, text: Text) -> Text:
-        """The text no wider than its longest sentence and filter, where that is cheap to know."""
+        """The text as wide as its longest sentence or filter, where that is cheap to know."""
+        longest = max(c.kernel_size[0] for c in self._filters())
+        text = widened(text, longest)
         if text.rows is not None or accelerator.waits(text.sizes):
             return text
-        width = max(int(text.sizes.max()), *(c.kernel_size[0] for c in self._filters()))
+        width = max(int(text.sizes.max()), longest)
         return replace(text, tokens=text.tokens[:, :width])
 
     def _filters(self) -> list[nn.Conv1d]:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.discriminators.base import Discriminator, Highway
+from textgan.discriminators.base import Discriminator, Highway, widened
 from textgan.generators.base import TokenEmbedding
 from textgan.text import Text, TextSpace
 
@@ -71,6 +71,7 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
+        text = widened(text, max(c.kernel_size[0] for c in self._filters()))
         pieces = text.split(max(1, VIEWS_AT_ONCE // self.representations))
         return torch.cat([self._features(piece) for piece in pieces])
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.discriminators.base import Discriminator
+from textgan.discriminators.base import Discriminator, widened
 from textgan.generators.base import TokenEmbedding
 from textgan.generators.convolutional import ResidualBlock, even
 from textgan.text import Text, TextSpace
@@ -43,6 +43,7 @@ class ResidualDiscriminator(Discriminator, name="residual"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
+        text = widened(text, self.space.length)
         symbols = text.tokens * text.mask if text.rows is None else text.rows
         vectors = self.embedding(symbols[:, : self.space.length])
         features: Tensor = self.blocks(vectors.transpose(1, 2)).flatten(1)

@@ -25,8 +25,9 @@ KRICHEVSKY_TROFIMOV = 0.5
 Encoding = Annotated[
     str,
     Field(
-        pattern="^(lm|hf:.+)$",
-        description="lm, trained here on real text, or hf:FOLDER of a sentence encoder",
+        min_length=1,
+        description="lm, trained here on real text; hf:FOLDER of a sentence encoder; or a FOLDER "
+        "that textgan encode wrote",
     ),
 ]
 

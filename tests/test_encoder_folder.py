@@ -1,0 +1,317 @@
+"""Encoders in folders: what is saved is what is loaded, and nothing else is believed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from tiny import tiny
+from toys import Cli, refused
+
+from textgan import encoder_folder
+from textgan.checkpoint import save_tensors
+from textgan.corpus import Tokens
+from textgan.discriminators.transformer import TransformerDiscriminator
+from textgan.encoder_folder import SavedEncoder, load_encoder, open_encoder, save_encoder
+from textgan.encoders import FolderEncoder
+from textgan.errors import UserError
+from textgan.pretrained import build_network
+from textgan.reading import MASK_WORD, WordReader, open_reader
+from textgan.sentences import Words
+from textgan.templates import Template
+
+LINES = ["the cat sees the dog", "the dog sees a cat", "a house", "", "the dog the dog unheard"]
+SMALL: dict[str, dict[str, Any]] = {
+    "transformer": {"embedding": 8, "layers": 1},
+    "rnn": {"embedding": 4, "hidden": 3},
+    "cnn": {"embedding": 4, "sizes": [1, 2], "counts": [3, 2]},
+    "representations": {"embedding": 4, "sizes": [1, 2], "counts": [3, 2]},
+    "residual": {"channels": 3, "blocks": 1},
+}
+
+
+def saved(
+    folder: Path, name: str = "transformer", seed: int = 0, tokens: Tokens = "word", **facts: Any
+) -> Path:
+    """A folder of an encoder with random weights."""
+    extra = (MASK_WORD, "it", "means")
+    reader = WordReader.of(LINES, tokens=tokens, min_count=1, length=9, extra=extra)
+    torch.manual_seed(seed)
+    network = build_network(name, SMALL[name], reader, classes=2)
+    save_encoder(folder, name, SMALL[name], network, reader, {"by": "a test"} | facts)
+    return folder
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_what_was_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "encoder", name)
+    torch.manual_seed(0)
+    reader = WordReader.of(LINES, min_count=1, length=9, extra=(MASK_WORD, "it", "means"))
+    expected = build_network(name, SMALL[name], reader, classes=2).eval()
+    before = torch.get_rng_state()
+    found = load_encoder(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (found.network_name, found.settings) == (name, SMALL[name])
+    assert found.facts == {"by": "a test"}
+    assert found.reader.name == reader.name and found.reader.space == reader.space
+    assert found.network.space == expected.space
+    for (key, weight), (other, own) in zip(
+        found.network.state_dict().items(), expected.state_dict().items(), strict=True
+    ):
+        assert key == other and torch.equal(weight, own)
+    vectors = found.encode_lines(LINES)
+    assert vectors.dtype == torch.float64
+    for line, vector in zip(LINES, vectors, strict=True):
+        with torch.no_grad():
+            alone = expected.features(reader.read([line]))
+        alone = alone.mean(1) if alone.dim() == 3 else alone
+        assert torch.allclose(vector, alone[0].double(), atol=1e-6)
+    assert found.encode_lines([]).shape == (0, vectors.shape[1])
+
+
+def test_characters_are_kept(tmp_path: Path) -> None:
+    found = load_encoder(saved(tmp_path / "encoder", "rnn", tokens="char"))
+    assert isinstance(found.reader, WordReader)
+    assert found.reader.vocabulary.tokens == "char" and found.reader.vocabulary.separator == ""
+    assert json.loads((tmp_path / "encoder/encoder.json").read_text())["reader"]["tokens"] == "char"
+
+
+def test_lines_beside_a_line_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load_encoder(saved(tmp_path / "encoder"))
+    vectors = found.encode_lines(LINES)
+    monkeypatch.setattr(encoder_folder, "AT_ONCE", 2)
+    order = [3, 0, 4, 2, 1]
+    again = found.encode_lines([LINES[i] for i in order])
+    assert torch.allclose(again, vectors[order], atol=1e-6)
+    found.network.train()  # dropout is off all the same
+    assert torch.equal(found.encode_lines([LINES[i] for i in order]), again)
+    steps: list[int] = []
+
+    def progress(pieces: Any, what: str) -> Any:
+        assert found.name in what
+        steps.extend(len(piece) for piece in pieces)
+        return pieces
+
+    found.encode_lines(LINES, progress=progress)
+    assert steps == [2, 2, 1]
+
+
+def test_a_name_changes_with_the_vectors(tmp_path: Path) -> None:
+    name = load_encoder(saved(tmp_path / "encoder")).name
+    assert name.startswith("encoder-")
+    assert load_encoder(saved(tmp_path / "b/encoder", note="other facts")).name == name
+    shutil.copytree(tmp_path / "encoder", tmp_path / "c/encoder")
+    assert load_encoder(tmp_path / "c/encoder").name == name
+    other = saved(tmp_path / "d/encoder", seed=1)
+    told = {"pooling": "mask", "template": "it [X] means [MASK]"}
+    masked = saved(tmp_path / "e/encoder", **told)
+    again = saved(tmp_path / "f/encoder", **told | {"template": "[MASK] means [X]"})
+    names = {name, *(load_encoder(folder).name for folder in (other, masked, again))}
+    assert len(names) == 4
+
+
+def test_the_vector_may_be_that_of_a_template(tmp_path: Path) -> None:
+    told = "it [X] means [MASK]"
+    found = load_encoder(saved(tmp_path / "encoder", pooling="mask", template=told))
+    network, reader = found.network, found.reader
+    assert isinstance(network, TransformerDiscriminator)
+    template = Template.of(told, reader)
+    for line, vector in zip(LINES, found.encode_lines(LINES), strict=True):
+        with torch.no_grad():
+            expected = template.state(network, [reader.ids(line)])[0].double()
+        assert torch.allclose(vector, expected, atol=1e-6)
+    plain = load_encoder(saved(tmp_path / "plain")).encode_lines(LINES)
+    assert not torch.allclose(plain, found.encode_lines(LINES), atol=1e-3)
+
+
+def test_an_encoder_may_go_on_from_another(tmp_path: Path) -> None:
+    first = load_encoder(saved(tmp_path / "first"))
+    told = first.network_name, first.settings, first.network, first.reader
+    save_encoder(tmp_path / "second", *told, {})
+    second = load_encoder(tmp_path / "second")
+    assert torch.equal(second.encode_lines(LINES), first.encode_lines(LINES))
+
+
+# --- what is refused ---
+
+
+def refusal(told: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as stopped:
+        told()
+    assert "\n" not in str(stopped.value)
+    return str(stopped.value)
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "encoder")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "encoder.json exists; choose a new folder" in refusal(lambda: saved(folder, seed=1))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (tmp_path / "file").write_text("")
+    assert "cannot be saved in" in refusal(lambda: saved(tmp_path / "file/encoder"))
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/metrics.jsonl").write_text("")
+    assert load_encoder(saved(tmp_path / "log")).name.startswith("log-")
+
+
+def test_folders_of_no_encoder(tmp_path: Path) -> None:
+    assert "nowhere/encoder.json; give a folder" in refusal(lambda: open_encoder("nowhere"))
+    assert "there is no folder nowhere" in refusal(lambda: open_encoder("hf:nowhere"))
+    folder = saved(tmp_path / "encoder")
+    (folder / "encoder.safetensors").unlink()
+    assert "encoder.safetensors is missing" in refusal(lambda: load_encoder(folder))
+
+
+@pytest.mark.parametrize("name", ["encoder.json", "encoder.safetensors"])
+def test_altered_and_truncated_files(name: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "encoder", "rnn") / name
+    whole = path.read_bytes()
+    for damaged in (
+        whole[: len(whole) // 2],
+        b"",
+        whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:],
+    ):
+        path.write_bytes(damaged)
+        assert name in refusal(lambda: load_encoder(path.parent))
+    path.write_bytes(whole)
+    load_encoder(path.parent)
+    about = path.parent / "encoder.json"
+    about.write_text(about.read_text().replace("a test", "nobody"))
+    assert "encoder.json was altered" in refusal(lambda: load_encoder(path.parent))
+
+
+WORDS_CUT_TO_ONE = {"kind": "words", "tokens": "word", "separator": " ", "length": 1, "words": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": "mine.py:Mine"}, "give a discriminator's name"),
+        ({"network": "cn"}, "there is no discriminator called 'cn'; did you mean 'cnn'?"),
+        ({"network": "cnn", "settings": {}}, "does not hold the weights of cnn"),
+        ({"network": "hf:/elsewhere"}, "does not read the tokens of"),
+        ({"settings": {"embedding": 4, "hidden": 2}}, "does not fit RNNDiscriminator"),
+        ({"settings": {"hiden": 3}}, "network.hiden is not a setting; did you mean 'hidden'?"),
+        ({"format": 2}, "format = 2: input should be 1"),
+        ({"classes": -1}, "classes = -1"),
+        ({"classes": None}, "classes"),
+        ({"more": 1}, "more is not a setting"),
+        ({"reader": {"kind": "letters"}}, "reader"),
+        ({"reader": {"kind": "words", "length": 3}}, "reader.words.tokens"),
+        ({"reader": {"kind": "pretrained", "length": 3}}, "model"),
+        ({"reader": WORDS_CUT_TO_ONE}, "length = 1: give at least 2"),
+        ({"model": {"config.json": "0"}}, "was altered after it was written"),
+        ({"facts": {"pooling": "first"}}, "facts.pooling = 'first'"),
+        ({"facts": {"pooling": "mask"}}, "facts.pooling = 'mask'"),
+    ],
+)
+def test_what_a_stranger_wrote_is_read_with_care(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    """Files whose digests are right, but that say what cannot be."""
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
+    folder = saved(tmp_path / "encoder", "rnn")
+    with safe_open(folder / "encoder.safetensors", framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    told = json.loads((folder / "encoder.json").read_text()) | change
+    told = {key: value for key, value in told.items() if value is not None}
+    save_tensors(folder / "encoder.safetensors", tensors, told)
+    (folder / "encoder.json").write_text(json.dumps(told))
+    found = refusal(lambda: load_encoder(folder))
+    assert message in found
+    assert str(folder) in found
+    assert not (tmp_path / "exploded").exists()
+
+
+# --- pretrained networks ---
+
+
+def saved_pretrained(folder: Path, source: Path, kind: str = "bert") -> SavedEncoder:
+    """What a pretrained network becomes that has learnt something, saved and loaded."""
+    told = f"hf:{tiny(source, kind, head=True)}"
+    reader = open_reader(told, [], length=7)
+    network = build_network(told, {}, reader, classes=3)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1)
+    save_encoder(folder, told, {}, network, reader, {})
+    shutil.rmtree(source)  # the folder stands alone
+    found = load_encoder(folder)
+    own = network.state_dict()
+    assert found.network.state_dict().keys() == own.keys()
+    for name, weight in found.network.state_dict().items():
+        assert torch.equal(weight, own[name])
+    text = reader.read(["a man rides the wave on the red board", ""])
+    assert torch.equal(
+        found.reader.read(["a man rides the wave on the red board", ""]).tokens, text.tokens
+    )
+    with torch.no_grad():
+        assert torch.equal(found.network.classify(text), network.eval().classify(text))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_pretrained_network_stands_alone(kind: str, tmp_path: Path) -> None:
+    found = saved_pretrained(tmp_path / "encoder", tmp_path / "tiny", kind)
+    lines = ["a man", "", "a man rides the wave on the red board"]
+    vectors = found.encode_lines(lines)
+    # transformers reads it, too, and a mean of its states is the same vector
+    through = open_encoder(f"hf:{tmp_path / 'encoder/model'}")
+    assert torch.allclose(through.encode_lines(lines)[:2], vectors[:2], atol=1e-6)
+    # from one folder to the next
+    save_encoder(tmp_path / "next", found.network_name, {}, found.network, found.reader, {})
+    assert torch.equal(load_encoder(tmp_path / "next").encode_lines(lines), vectors)
+
+
+def test_an_altered_model_is_refused(tmp_path: Path) -> None:
+    saved_pretrained(tmp_path / "encoder", tmp_path / "tiny")
+    model = tmp_path / "encoder/model"
+    (model / "more.py").write_text("")
+    assert "model was altered" in refusal(lambda: load_encoder(tmp_path / "encoder"))
+    (model / "more.py").unlink()
+    weights = model / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "model was altered" in refusal(lambda: load_encoder(tmp_path / "encoder"))
+    weights.write_bytes(whole)
+    load_encoder(tmp_path / "encoder")
+    shutil.rmtree(model)
+    assert "model was altered" in refusal(lambda: load_encoder(tmp_path / "encoder"))
+
+
+# --- what evaluates with them ---
+
+
+def test_words_become_lines(tmp_path: Path) -> None:
+    folder, words = saved(tmp_path / "encoder"), Words()
+    sentences = words.encode(line.split() for line in LINES)
+    encoder = FolderEncoder(str(folder), words)
+    assert encoder.name == load_encoder(folder).name
+    assert torch.equal(encoder.encode(sentences), load_encoder(folder).encode_lines(LINES))
+    chars = FolderEncoder(str(saved(tmp_path / "chars", tokens="char")), words, space="")
+    letters = words.encode([list("catdog"), list("sees")])
+    expected = load_encoder(tmp_path / "chars").encode_lines(["catdog", "sees"])
+    assert torch.equal(chars.encode(letters), expected)
+
+
+def test_evaluating_with_a_saved_encoder(cli: Cli, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "encoder")
+    pool = ["the", "cat", "sees", "a", "dog", "house", "unheard", "of"]
+    for name, step in (("samples", 3), ("references", 5)):
+        lines = [" ".join(pool[(i * j + step) % 8] for j in range(1, 6)) for i in range(220)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    told = (tmp_path / "samples.txt", "--references", tmp_path / "references.txt")
+    ask = ("evaluate", *told, "--metrics", "frechet", "--json", "--encoder")
+    code, out, err = cli(*ask, folder)
+    assert code == 0, err
+    row = next(row for name, row in json.loads(out)["rows"].items() if "samples" in name)
+    assert f"|enc:{load_encoder(folder).name}|" in row["frechet"]["signature"]
+    assert "Traceback" not in err
+    message = refused(cli, *ask, tmp_path / "nowhere")
+    assert "there is no" in message and "textgan encode wrote" in message
+    (folder / "encoder.safetensors").write_bytes(b"")
+    assert "encoder.safetensors" in refused(cli, *ask, folder)

@@ -1,0 +1,234 @@
+"""Networks that were trained elsewhere have the states that transformers gives them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import KINDS, PLACES, WORDS, tiny
+from torch import Tensor, nn
+
+from textgan import hf_folder
+from textgan.errors import UserError
+from textgan.perturb import FGM
+from textgan.perturb.base import OutputPlace, find_embedding, words_of
+from textgan.pretrained import PretrainedNetwork, build_network
+from textgan.reading import PretrainedReader, WordReader, open_reader
+from textgan.text import Text
+from textgan.training import build_optimiser, dropout, update
+
+LINES = ["a man rides the wave", "", "the man", " ".join(["on the board"] * 9), "a zebra"]
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def opened(
+    folder: Path, kind: str = "bert", classes: int = 0, **settings: Any
+) -> tuple[PretrainedReader, PretrainedNetwork]:
+    told = f"hf:{tiny(folder, kind, **settings)}"
+    reader = open_reader(told, [])
+    network = build_network(told, {}, reader, classes).eval()
+    assert isinstance(reader, PretrainedReader) and isinstance(network, PretrainedNetwork)
+    return reader, network
+
+
+def model_ids(kind: str, line: str) -> list[int]:
+    """The numbers of a line in a model's own vocabulary, framed and cut."""
+    vocabulary = KINDS[kind][1]
+    words = [word if word in vocabulary else "[UNK]" for word in line.split()][: PLACES - 2]
+    return [vocabulary.index(word) for word in ["[CLS]", *words, "[SEP]"]]
+
+
+def by_hand(folder: Path, kind: str, line: str) -> Tensor:
+    """The last states of one line, read alone, as transformers gives them when it is asked
+    plainly."""
+    import transformers
+
+    model = getattr(transformers, f"{KINDS[kind][0]}Model").from_pretrained(folder).eval()
+    with torch.no_grad():
+        return torch.as_tensor(model(torch.tensor([model_ids(kind, line)])).last_hidden_state[0])
+
+
+@kinds
+@pytest.mark.parametrize("head", [False, True])
+def test_states_are_those_of_transformers(kind: str, head: bool, tmp_path: Path) -> None:
+    reader, network = opened(tmp_path / "tiny", kind, head=head)
+    text = reader.read(LINES)
+    with torch.no_grad():
+        states, features = network.states(text), network.features(text)
+        places = torch.arange(text.tokens.shape[1]).expand_as(text.tokens)
+        placed = network.states(text, places)
+        mixed = network.states(Text(text.tokens.flip(1), text.sizes)[3:4], places[3:4].flip(1))
+    for row, (line, size) in enumerate(zip(LINES, text.sizes.tolist(), strict=True)):
+        expected = by_hand(tmp_path / "tiny", kind, line)
+        assert len(expected) == size
+        assert torch.allclose(states[row, :size], expected, atol=1e-6)
+        assert torch.allclose(placed[row, :size], expected, atol=1e-6)
+        assert torch.allclose(features[row], expected.mean(0), atol=1e-6)
+    if kind != "mpnet":  # it also looks at distances
+        assert torch.allclose(mixed, states[3:4].flip(1), atol=1e-6)
+    assert network(text).shape == (5,)
+
+
+@kinds
+def test_zero_is_padding_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    reader, network = opened(tmp_path / "tiny", kind)
+    vocabulary = KINDS[kind][1]
+    assert reader.space.vocabulary == len(vocabulary) + 1
+    assert reader.space.length == PLACES
+    assert reader.space.eos == 1 + vocabulary.index("[SEP]")
+    assert reader.mask_id == 1 + vocabulary.index("[MASK]")
+    assert reader.ids("the [MASK] zebra") == [
+        1 + vocabulary.index(word) for word in ("the", "[MASK]", "[UNK]")
+    ]
+    text = reader.read(LINES)
+    for row, line in enumerate(LINES):
+        ids = [1 + number for number in model_ids(kind, line)]
+        assert text.tokens[row].tolist() == ids + [0] * (PLACES - len(ids))
+        assert int(text.sizes[row]) == len(ids)
+    with torch.no_grad():
+        scores = network(text)
+        wide = Text(nn.functional.pad(text.tokens, (0, 3)), text.sizes)
+        assert torch.equal(network(wide), scores)
+        scribbled = Text(torch.where(text.mask, text.tokens, 3), text.sizes)
+        assert torch.allclose(network(scribbled), scores, atol=1e-6)
+        network.embedding.weight[KINDS[kind][1].index("[PAD]")] = 1e3
+        assert torch.equal(network(text), scores)
+
+
+@kinds
+def test_what_is_perturbed_is_every_word_and_no_padding(kind: str, tmp_path: Path) -> None:
+    reader, network = opened(tmp_path / "tiny", kind)
+    network.double()
+    text = reader.read(LINES)
+    module = find_embedding(network)
+    assert module is network.embedding
+    place = OutputPlace(module, words_of(network, module))
+    with place.shifted(None) as here:
+        (slope,) = here.slopes(network(text).sum())
+    assert torch.equal(here.counts[0][..., 0], text.mask)
+    assert torch.equal(slope.any(2), text.mask)
+    before = network(text).sum()
+    with place.shifted([1e-6 * place.direction(slope)]):
+        rise = network(text).sum() - before
+    assert torch.allclose(rise, 1e-6 * slope.flatten(1).norm(dim=1).sum(), rtol=1e-3)
+    # under the name that transformers gives it, too
+    assert find_embedding(network, "word_embeddings") is module
+
+
+def test_rows_are_read_like_their_tokens(tmp_path: Path) -> None:
+    reader, network = opened(tmp_path / "tiny", "roberta")
+    text = reader.read(LINES[3:4])
+    relaxed = text.relaxed(torch.zeros(1, reader.space.vocabulary))
+    assert torch.allclose(network(relaxed), network(text), atol=1e-6)
+
+
+def test_a_sentence_keeps_its_frame_where_it_is_cut(tmp_path: Path) -> None:
+    told = f"hf:{tiny(tmp_path / 'tiny')}"
+    reader = open_reader(told, [], length=5)
+    assert reader.read(LINES[:1]).tokens.tolist() == [[3, 6, 7, 8, 4]]
+    assert reader.space.length == 5
+    assert open_reader(told, [], length=99).space.length == PLACES
+    assert reader.name != open_reader(told, []).name
+    other = open_reader(f"hf:{tiny(tmp_path / 'b/tiny', seed=1)}", [], length=5)
+    assert reader.name == other.name  # other weights, the same tokens
+    assert reader.read(["half a \ud800 pair"]).sizes.tolist() == [5]
+
+
+def losses(network: PretrainedNetwork, text: Text) -> Callable[[], tuple[Tensor, dict[str, Any]]]:
+    return lambda: (network(text).square().mean(), {})
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_all_weights_learn(kind: str, tmp_path: Path) -> None:
+    reader, network = opened(tmp_path / "tiny", kind, classes=3)
+    text = reader.read([*LINES, "[PAD] [MASK] on red board"])
+    assert network.classify(text).shape == (6, 3)
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+
+    def loss() -> tuple[Tensor, dict[str, Any]]:
+        return nn.functional.cross_entropy(network.classify(text), text.sizes % 3), {}
+
+    update(network, build_optimiser(network, 0.01), loss, FGM(epsilon=0.1), 0.0)
+    for name, weight in network.named_parameters():
+        assert ("pooler" in name) == torch.equal(weight, before[name]), name
+
+
+def test_attention_drops_what_it_should(tmp_path: Path) -> None:
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.5}
+    reader, network = opened(tmp_path / "tiny", **rates)
+    text = reader.read(LINES)
+    with torch.no_grad():
+        states = network.states(text)
+        with dropout(network):
+            assert not torch.allclose(network.states(text), states, atol=1e-3)
+        assert torch.equal(network.states(text), states)
+        network.train()
+        assert not torch.allclose(network.states(text), states, atol=1e-3)
+
+
+def test_second_derivatives_and_modes(tmp_path: Path) -> None:
+    reader, network = opened(tmp_path / "tiny")
+    network.double()
+    text = reader.read(LINES[3:4])
+    text = text.relaxed(torch.zeros(1, reader.space.vocabulary, dtype=torch.float64))
+    assert text.rows is not None
+    rows = text.rows.requires_grad_()
+    scores = network(text)
+    (slope,) = torch.autograd.grad(scores.sum(), rows, create_graph=True)
+    slope.square().sum().backward()
+    assert rows.grad is not None and rows.grad.any() and rows.grad.isfinite().all()
+    with torch.no_grad():
+        assert torch.allclose(network(text), scores, rtol=1e-12)
+
+
+def test_loading_draws_no_random_numbers_of_weights(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "tiny", head=True)  # without a pooler
+    before = torch.get_rng_state()
+    weights = [
+        hf_folder.load_network(folder, "network").pooler.dense.weight.detach() for _ in range(2)
+    ]
+    assert torch.equal(*weights)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def refusal(told: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as refused:
+        told()
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_what_cannot_be_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = WordReader.of(["a man rides a man rides"])
+    assert "there is no folder nowhere" in refusal(lambda: open_reader("hf:nowhere", []))
+    told = f"hf:{tiny(tmp_path / 'tiny')}"
+    reader = open_reader(told, [])
+    assert "does not read the tokens" in refusal(lambda: build_network(told, {}, words))
+    assert "does not read the tokens" in refusal(lambda: build_network("cnn", {}, reader))
+    assert "give a discriminator's name" in refusal(lambda: build_network("a.py:B", {}, words))
+    assert "did you mean 'cnn'" in refusal(lambda: build_network("cn", {}, words))
+    unknown = refusal(lambda: build_network("rnn", {"hiden": 3}, words))
+    assert "network.hiden is not a setting; did you mean 'hidden'?" in unknown
+    odd = refusal(lambda: build_network("transformer", {"heads": 5}, words))
+    assert "not divisible by heads = 5" in odd
+    high = refusal(lambda: build_network(told, {"dropout": 1.5}, reader))
+    assert "network.dropout = 1.5" in high
+    assert "length = 2: give at least 3" in refusal(lambda: open_reader(told, [], length=2))
+    frameless = f"hf:{tiny(tmp_path / 'frameless', frame=False)}"
+    assert "does not end a sentence" in refusal(lambda: open_reader(frameless, []))
+    config = tmp_path / "tiny/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 3}))
+    assert "there are no weights for" in refusal(lambda: build_network(told, {}, reader))
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    assert "pip install 'textgan[hf]'" in refusal(lambda: open_reader(told, []))
+
+
+def test_frames(tmp_path: Path) -> None:
+    folders = [tiny(tmp_path / "framed"), tiny(tmp_path / "frameless", frame=False)]
+    found = [hf_folder.frame(hf_folder.load_tokenizer(folder, "it")) for folder in folders]
+    assert found == [([2], [3]), ([], [])]
+    assert len(WORDS) == 8

@@ -46,11 +46,12 @@ ORDER = [
         "mauve",
         "parallel",
     ],
-    ["precision"],
-    ["output_layer"],
+    ["precision", "hf_folder", "similarity", "contrast.losses"],
+    ["output_layer", "sts"],
     ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
     ["generators.noise", "likelihoods", "ngrams", "curves", "backward"],
-    ["perturb.base"],
+    ["perturb.base", "perturb.divergences"],
+    ["perturb.averaged"],
     ["perturb.*"],
     [
         "discriminators.base",
@@ -63,13 +64,14 @@ ORDER = [
         "bleu",
         "nearest",
     ],
-    ["discriminators.*", "oracle", "objectives.base"],
-    ["objectives.*", "monitor", "log"],
-    ["run"],
-    ["results", "training"],
-    ["trainer", "metrics.base"],
+    ["discriminators.*", "oracle", "objectives.base", "reading", "noise", "attacks"],
+    ["objectives.*", "monitor", "log", "templates", "pretrained"],
+    ["run", "encoder_folder"],
+    ["results", "training", "classification"],
+    ["trainer", "metrics.base", "contrast.base"],
+    ["contrast.*"],
     ["metrics.networks", "metrics.likelihood", "evaluation", "comparison", "materials"],
-    ["encoders"],
+    ["encoders", "judge_encoders", "classify", "encode"],
     ["metrics.*", "judge"],
     ["evaluating"],
     ["sweep"],
@@ -105,7 +107,7 @@ def test_imports_go_one_way() -> None:
         if folder in level:
             level.setdefault(name, level[folder])
     packages = ("textgan", "textgan.objectives", "textgan.generators", "textgan.discriminators")
-    packages += ("textgan.metrics", "textgan.perturb")
+    packages += ("textgan.metrics", "textgan.perturb", "textgan.contrast")
     for name in MODULES:
         if name in packages:
             continue

@@ -42,7 +42,8 @@ Encoder = Annotated[
     str | None,
     typer.Option(
         help="Of the Frechet distance and MAUVE: lm (a language model trained here on the "
-        "training text) or hf:FOLDER (a sentence encoder in a local folder)."
+        "training text), hf:FOLDER (a sentence encoder in a local folder) or a FOLDER that "
+        "textgan encode wrote."
     ),
 ]
 MetricSettings = Annotated[
@@ -442,6 +443,160 @@ def list_data(as_json: AsJson = False) -> None:
         typer.echo(f"    use     {entry.use}")
         if entry.sha256:
             typer.echo(f"    sha256  {entry.sha256}")
+
+
+@app.command()
+def classify(
+    file: Annotated[
+        Path, typer.Argument(help="Lines of label, tab, sentence.", show_default=False)
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings: epochs, batch, lr, clip; network.KEY as in textgan list; attack.KEY: "
+            "epsilon, absolute, steps, restarts, stride; noise.KEY: kind, rate, seed; data.KEY: "
+            "valid, test, split_seed, tokens, vocabulary, min_count, length.",
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="A discriminator (see textgan list), or hf:FOLDER.")
+    ] = "cnn",
+    perturb: Annotated[
+        str,
+        typer.Option(help='Separated by commas, such as fgm,"freelb(passes=3)"; none is added.'),
+    ] = "none,fgm",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Classifiers of each.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Keep every run there; the same command goes on where it stopped."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the classifiers there, too.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train text classifiers with perturbations, and attack them: what does each gain, and lose?"""
+    from textgan.classify import train_classifiers
+    from textgan.registry import parse_setting
+
+    told = dict(map(parse_setting, overrides or []))
+    for name in sorted(told.keys() & {"file", "network", "perturb", "seeds", "out", "device"}):
+        raise UserError(f"{name} is no setting; it is told as an option (see classify --help)")
+    found = train_classifiers(
+        file,
+        network=network,
+        perturb=perturb,
+        seeds=seeds,
+        out=out,
+        keep=keep,
+        device=device,
+        **told,
+    )
+    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+
+
+@app.command()
+def similarity(
+    encoders: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ENCODER...",
+            help="Folders of textgan encode, or hf:FOLDER of a pretrained network.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Text, one sentence a line (label, tab, sentence in a .tsv file).",
+            show_default=False,
+        ),
+    ],
+    sts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pairs that people judged: score, tab, sentence, tab, sentence in every line, or "
+            "a subset's name and a tab before them."
+        ),
+    ] = None,
+    noise: Annotated[
+        str, typer.Option(help="Kinds of noise, separated by commas.")
+    ] = "drop,swap,replace,repeat,typo",
+    rate: Annotated[float, typer.Option(help="Share of the words that noise touches.")] = 0.2,
+    tokens: Annotated[str, typer.Option(help="What noise touches: word or char.")] = "word",
+    limit: Annotated[
+        int, typer.Option(min=20, max=20_000, help="Most lines; which, the seed decides.")
+    ] = 5000,
+    resamplings: Annotated[
+        int, typer.Option(min=0, max=10**6, help="Of the bootstrap; 0: no intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure sentence encoders: what noise does to their vectors, and what people call alike.
+
+    Beside them stand the words of a sentence, only counted: what no training gives.
+    """
+    from textgan.judge_encoders import judge_encoders
+
+    found = judge_encoders(
+        encoders,
+        data=data,
+        sts=sts,
+        noise=_words(noise, "--noise", "similarity --help"),
+        rate=rate,
+        tokens=tokens,
+        limit=limit,
+        resamplings=resamplings,
+        seed=seed,
+        device=device,
+    )
+    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+
+
+@app.command()
+def encode(
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="simcse, uscal, scal (from labels), promptbert, mlm (masked words, for others to "
+            "start from), or path/to/file.py:Class.",
+            show_default=False,
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings, such as epochs=3, contrast.temperature=0.1 or network.layers=4.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    data: Annotated[Path, typer.Option(help="One sentence, or label, tab, sentence, a line.")],
+    out: Annotated[Path, typer.Option(help="The encoder's folder, a new one.")],
+    network: Annotated[
+        str | None,
+        typer.Option(help="transformer (if not given), rnn, cnn, or hf:FOLDER, a pretrained one."),
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Another encoder's folder, to go on from, such as mlm's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**62 - 1, help="Of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Train an encoder of sentences, for textgan evaluate --encoder FOLDER."""
+    from textgan.encode import encode, make_settings
+    from textgan.registry import parse_setting
+
+    told = dict(map(parse_setting, overrides or []))
+    make_settings(told)  # what is an option, too, is refused as a setting
+    made = encode(
+        method, data=data, out=out, network=network, start=start, seed=seed, device=device, **told
+    )
+    typer.echo(f"\n{made}")
 
 
 @app.command()

@@ -9,10 +9,30 @@ an embedding can be trained with it, and no objective knows of it:
         optimiser.zero_grad()
         perturbation(network, lambda: (loss_of(network, batch), {}))
         optimiser.step()
+
+VAT and SMART compare what the network says: their third argument is a closure of its logits (N, C).
+FreeAT wants each batch `replays` times in a row. What SMART and FreeAT remember, a checkpoint must
+keep: it is in `memory`.
 """
 
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.perturb.fgm import FGM, FGSM
+from textgan.perturb.free_at import FreeAT
+from textgan.perturb.freelb import FreeLB
 from textgan.perturb.pgd import PGD
+from textgan.perturb.smart import SMART
+from textgan.perturb.vat import VAT
+from textgan.perturb.yopo import YOPO
 
-__all__ = ["FGM", "FGSM", "PGD", "Perturbation", "perturbation"]
+__all__ = [
+    "FGM",
+    "FGSM",
+    "PGD",
+    "SMART",
+    "VAT",
+    "YOPO",
+    "FreeAT",
+    "FreeLB",
+    "Perturbation",
+    "perturbation",
+]

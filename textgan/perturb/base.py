@@ -8,6 +8,7 @@ table's with the second.
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -28,17 +29,20 @@ from textgan.text import START
 
 Placement = Literal["output", "matrix"]
 Start = Callable[[Tensor, Tensor], Tensor]  # zeros like the shift, which entries count: a shift
+Shifts = Sequence[Tensor] | Start | None  # those of a pass; None: zeros
+
+OTHER_TEXTS = "the loss read other texts when it was called again; draw them before"
 
 
 @dataclass(kw_only=True)
 class Perturbation(ABC):
     """A `Backward` that trains a network through shifted embeddings.
 
-    Raises UserError where the network has no embedding of that name, or several.
+    Raises UserError where the network has no embedding of that name, or several; ValueError for
+    settings that cannot be.
     """
 
     paper: ClassVar[str] = ""
-    keeps: ClassVar[bool] = False  # whether it remembers something from one call to the next
 
     placement: Annotated[
         Placement,
@@ -52,13 +56,28 @@ class Perturbation(ABC):
     ] = ""
     same_dropout: Annotated[bool, Field(description="one draw of dropout for all passes")] = True
 
-    # tensors that it remembers from one update to the next, which a checkpoint keeps
+    # tensors that it remembers from one call to the next, which a checkpoint keeps
     memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if name:
             register("perturbation", name, cls)
+
+    def __post_init__(self) -> None:
+        kind = type(self)
+        told = {setting.name: getattr(self, setting.name) for setting in registry.settings(kind)}
+        try:
+            checked = registry.check("perturbation", kind, told)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it remembers something from one call to the next."""
+        return False
 
     @property
     def replays(self) -> int:
@@ -88,12 +107,16 @@ class Place(ABC):
 
     @contextmanager
     @abstractmethod
-    def shifted(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
-        """Inside, what the embedding reads out with gradients is shifted; None: by zeros."""
+    def shifted(self, shifts: Shifts) -> Iterator[Here]:
+        """Inside, what the embedding reads out with gradients is shifted."""
 
     @abstractmethod
     def over(self, value: Tensor) -> tuple[int, ...]:
         """The dimensions over which a norm is taken."""
+
+    @abstractmethod
+    def added(self, shifts: Sequence[Tensor], number: int, symbols: Tensor) -> Tensor:
+        """What shifts add to the vectors of the symbols, which were read as the number-th."""
 
     def norm(self, value: Tensor) -> Tensor:
         """The Euclidean norm of each ball's vector, with kept dimensions."""
@@ -116,11 +139,15 @@ class Place(ABC):
         scaled = slope / self.largest(slope).clamp(min=torch.finfo(slope.dtype).tiny)
         return scaled / self.norm(scaled).clamp(min=torch.finfo(slope.dtype).tiny)
 
-    def project(self, shift: Tensor, epsilon: float) -> Tensor:
+    def project(self, shift: Tensor, epsilon: float | Tensor) -> Tensor:
         """The nearest shift within the ball of that radius."""
         norm = self.norm(shift)
         # those inside stay as they are, to the bit
         return torch.where(norm > epsilon, shift * (epsilon / norm), shift)
+
+    def climb(self, shift: Tensor, slope: Tensor, alpha: float, epsilon: float) -> Tensor:
+        """A step of length alpha along the slope, then back into the ball of radius epsilon."""
+        return self.project(shift + alpha * self.direction(slope), epsilon)
 
 
 class Here:
@@ -135,12 +162,19 @@ class Here:
         self.counts: list[Tensor] = []
         self.leaves: list[Tensor] = []
 
-    def slopes(self, value: Tensor, gradient: Tensor | None = None) -> list[Tensor]:
-        """The gradient of a value in the shifts; the network's weights get none."""
+    def slopes(
+        self, value: Tensor, gradient: Tensor | None = None, *, keep: bool = False
+    ) -> list[Tensor]:
+        """The gradient of a value in the shifts; the network's weights get none.
+
+        keep: for another gradient of what it was computed from.
+        """
         if not value.requires_grad:
             return [torch.zeros_like(shift) for shift in self.shifts]
-        found = torch.autograd.grad(value, self.leaves, gradient, allow_unused=True)
-        return self._counting(found)
+        found = torch.autograd.grad(
+            value, self.leaves, gradient, retain_graph=keep, allow_unused=True
+        )
+        return self.counting(found)
 
     def accumulate(self, value: Tensor, gradient: Tensor | None = None) -> list[Tensor]:
         """The same, and the gradient in the weights is added to what they have."""
@@ -154,9 +188,10 @@ class Here:
             for leaf, before in zip(self.leaves, kept, strict=True):
                 if before is not None:
                     leaf.grad = before if leaf.grad is None else before + leaf.grad
-        return self._counting(found)
+        return self.counting(found)
 
-    def _counting(self, found: Sequence[Tensor | None]) -> list[Tensor]:
+    def counting(self, found: Sequence[Tensor | None]) -> list[Tensor]:
+        """Gradients in the shifts, zero at entries that do not count."""
         parts = zip(found, self.shifts, self.counts, strict=True)
         return [
             torch.zeros_like(shift) if slope is None else torch.where(count, slope.to(shift), 0.0)
@@ -175,7 +210,7 @@ class OutputPlace(Place):
         self.words = words
 
     @contextmanager
-    def shifted(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+    def shifted(self, shifts: Shifts) -> Iterator[Here]:
         here = Here(self)
 
         def add(module: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
@@ -190,9 +225,7 @@ class OutputPlace(Place):
             elif shifts is not None:
                 number = len(here.shifts)
                 if number >= len(shifts) or shifts[number].shape != shift.shape:
-                    raise RuntimeError(
-                        "the loss read other texts when it was called again; draw them before"
-                    )
+                    raise RuntimeError(OTHER_TEXTS)
                 shift = shifts[number]
             leaf = shift.detach().requires_grad_()
             here.shifts.append(shift.detach())
@@ -205,9 +238,14 @@ class OutputPlace(Place):
             yield here
         finally:
             handle.remove()
+        if isinstance(shifts, Sequence) and len(here.shifts) < len(shifts):
+            raise RuntimeError(OTHER_TEXTS)
 
     def over(self, value: Tensor) -> tuple[int, ...]:
         return tuple(range(1, value.dim()))
+
+    def added(self, shifts: Sequence[Tensor], number: int, symbols: Tensor) -> Tensor:
+        return shifts[number]
 
 
 class MatrixPlace(Place):
@@ -217,13 +255,15 @@ class MatrixPlace(Place):
     """
 
     @contextmanager
-    def shifted(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+    def shifted(self, shifts: Shifts) -> Iterator[Here]:
         here, weight = Here(self), self.module.weight
         own, trained = weight.data, weight.requires_grad
         shift = torch.zeros_like(own)
         count = torch.ones_like(own, dtype=torch.bool)
+        if self.module.padding_idx is not None:
+            count[self.module.padding_idx] = False
         if callable(shifts):
-            shift = shifts(shift, count)
+            shift = torch.where(count, shifts(shift, count), 0.0)
         elif shifts is not None:
             (shift,) = shifts
         here.shifts, here.counts, here.leaves = [shift], [count], [weight]
@@ -245,12 +285,18 @@ class MatrixPlace(Place):
     def over(self, value: Tensor) -> tuple[int, ...]:
         return tuple(range(value.dim()))
 
+    def added(self, shifts: Sequence[Tensor], number: int, symbols: Tensor) -> Tensor:
+        # a reading is linear in the table
+        added: Tensor = torch.func.functional_call(self.module, {"weight": shifts[0]}, (symbols,))
+        return added
+
 
 class Passes:
     """The passes of one update: where vectors are shifted, one draw of dropout, noise.
 
-    The noise of starting points is drawn from a stream of its own, so that dropout falls alike
-    whether they are random or not.
+    The noise of starting points is drawn from a stream of its own, for it is drawn amid a pass, and
+    dropout must fall alike in the others. What it is for a word does not depend on how much padding
+    there is.
     """
 
     def __init__(self, network: nn.Module, told: Perturbation) -> None:
@@ -265,39 +311,66 @@ class Passes:
         self.same_dropout = told.same_dropout
         self.random: list[Tensor] = []
 
-    def draw_noise(self) -> None:
-        """Start the stream of noise; before the first pass."""
-        self.noise.manual_seed(int(torch.randint(2**62, ())))
-
-    def uniform(self, magnitude: float) -> Start:
+    def uniform(self, magnitude: float) -> Start | None:
         """Starts drawn from U(-1, 1) * magnitude / sqrt(entries of the ball that count), of length
-        magnitude / sqrt(3) on average and magnitude at most."""
-        self.draw_noise()
+        magnitude / sqrt(3) on average and magnitude at most; None where that is zero."""
 
         def start(zeros: Tensor, count: Tensor) -> Tensor:
             entries = count.sum(self.place.over(count), keepdim=True).clamp(min=1)
-            return zeros.uniform_(-1, 1, generator=self.noise) * magnitude / entries.sqrt()
+            return (2 * self._random(zeros) - 1) * magnitude / entries.sqrt()
 
+        return self._starting(start) if magnitude > 0 else None
+
+    def normal(self, deviation: float) -> Start | None:
+        """Starts whose every entry has a normal distribution; None where all are zero."""
+
+        def start(zeros: Tensor, count: Tensor) -> Tensor:
+            # Box and Muller's: torch's own depend on how many are drawn at once
+            length, angle = self._random(zeros.expand(2, *zeros.shape))
+            drawn: Tensor = (-2 * torch.log1p(-length)).sqrt() * (2 * math.pi * angle).cos()
+            return deviation * drawn * count
+
+        return self._starting(start) if deviation > 0 else None
+
+    def _starting(self, start: Start) -> Start:
+        self.noise.manual_seed(int(torch.randint(2**62, ())))
         return start
 
+    def _random(self, like: Tensor) -> Tensor:
+        """Of U(0, 1); the numbers of later positions, or words, are drawn after the earlier."""
+        words = max(0, like.dim() - 2)
+        shape = like.movedim(words, 0).shape
+        drawn = torch.rand(shape, generator=self.noise, dtype=like.dtype, device=like.device)
+        return drawn.movedim(0, words)
+
     @contextmanager
-    def at(self, shifts: Sequence[Tensor] | Start | None) -> Iterator[Here]:
+    def at(self, shifts: Shifts) -> Iterator[Here]:
         """One pass: compute inside, and take gradients inside, too."""
-        if self.same_dropout:
-            self._rewind()
+        self.begin()
         with self.place.shifted(shifts) as here:
             yield here
 
-    def _rewind(self) -> None:
-        on_gpu = self.device.type == "cuda"
-        if not self.random:
-            self.random = [torch.get_rng_state()]
-            if on_gpu:
-                self.random.append(torch.cuda.get_rng_state(self.device))
+    def begin(self) -> None:
+        """Before a pass, also one without shifts: dropout falls as in the first one."""
+        if not self.same_dropout:
             return
-        torch.set_rng_state(self.random[0])
-        if on_gpu:
-            torch.cuda.set_rng_state(self.random[1], self.device)
+        if not self.random:
+            self.random = random_state(self.device)
+        else:
+            set_random_state(self.random, self.device)
+
+
+def random_state(device: torch.device) -> list[Tensor]:
+    """Where the streams of random numbers that networks there draw from stand."""
+    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_gpu]
+
+
+def set_random_state(state: Sequence[Tensor], device: torch.device) -> None:
+    """Go back, or on, to what `random_state` gave."""
+    torch.set_rng_state(state[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], device)
 
 
 def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
@@ -357,8 +430,15 @@ def perturbation(told: str, key: str = "perturb") -> Perturbation | None:
     if found is None:
         raise UserError(f"{key} = {told!r}: give a name and settings, such as fgm(epsilon=1.0)")
     name, inside = found.groups()
-    pairs = [pair for pair in (inside or "").split(",") if pair.strip()]
-    settings = dict(parse_setting("=".join(map(str.strip, pair.split("=", 1)))) for pair in pairs)
+    settings: dict[str, Any] = {}
+    for pair in filter(None, map(str.strip, (inside or "").split(","))):
+        setting, equals, value = map(str.strip, pair.partition("="))
+        if not equals or not setting or setting in settings:
+            wrong = "is there twice" if setting in settings else "is not a setting"
+            raise UserError(
+                f"{key} = {told!r}: {pair!r} {wrong}; write each once, such as epsilon=1.0"
+            )
+        settings |= [parse_setting(f"{setting}={value}")]
     part = registry.find("perturbation", name, key)
     try:
         made: Perturbation = part(**registry.check("perturbation", part, settings, key))

@@ -4,8 +4,8 @@
 - FGSM: r = epsilon * sign(g) at every entry
 
 The network learns from the loss as it is and from the loss at r, the sum of both gradients. Two
-passes. The papers normalise embeddings by the frequencies of words, so that a model does not escape
-by growing them; here the embedding stays as it is.
+forward and backward passes. The papers normalise embeddings by the frequencies of words, so that a
+model does not escape by growing them; here the embedding stays as it is.
 """
 
 from __future__ import annotations

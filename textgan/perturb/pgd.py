@@ -4,7 +4,8 @@ delta <- project(delta + alpha * g / |g|, epsilon), `steps` times from zero. The
 the loss as it is and from the loss at the last delta, the sum of both gradients, as the scripts in
 use do it; what the steps in between would leave in the weights is not computed. FreeLB's own
 baseline starts at random and learns from the last delta alone: `init=random include_clean=false`.
-steps + 1 passes, one more where `init=random` with the clean loss.
+steps + 1 forward and backward passes (4 with the defaults), one more where `init=random` with the
+clean loss.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class PGD(Perturbation, name="pgd"):
                 with passes.at(at) as here:
                     slopes = here.slopes(loss()[0])
             at = [
-                place.project(shift + self.alpha * place.direction(slope), self.epsilon)
+                place.climb(shift, slope, self.alpha, self.epsilon)
                 for shift, slope in zip(here.shifts, slopes, strict=True)
             ]
             slopes = None

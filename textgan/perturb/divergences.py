@@ -1,0 +1,74 @@
+"""How far what a network says of some texts is from what it says of others.
+
+Shapes: logits (N, C), or (N, 1) of yes and no. Each function gives the mean over the N rows, zero
+where both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.backward import Outputs
+from textgan.errors import UserError
+
+Divergence = Callable[[Tensor, Tensor], Tensor]
+
+
+def log_probabilities(logits: Tensor) -> Tensor:
+    """Those of each class, (N, C); of yes and of no, (N, 2), where there is one column."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if wide.shape[-1] == 1:
+        wide = torch.cat([wide, torch.zeros_like(wide)], -1)
+    return wide.log_softmax(-1)
+
+
+def kl(told: Tensor, other: Tensor) -> Tensor:
+    """KL(p || q) in nats of the probabilities p and q that two logits are of."""
+    log_p, log_q = log_probabilities(told), log_probabilities(other)
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean()
+
+
+def symmetric_kl(told: Tensor, other: Tensor) -> Tensor:
+    """KL(p || q) + KL(q || p), as one sum whose terms are never negative."""
+    log_p, log_q = log_probabilities(told), log_probabilities(other)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean()
+
+
+def squared_error(told: Tensor, other: Tensor) -> Tensor:
+    """The squared Euclidean distance of the outputs themselves, for regression."""
+    return (told - other).square().sum(-1).mean()
+
+
+def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A divergence, and its gradients in the outputs on either side, which are taken as constants:
+    those of the weights follow from each without the other's graph."""
+    sides = [side.detach().requires_grad_() for side in (first, second)]
+    value = between(*sides)
+    of_first, of_second = torch.autograd.grad(value, sides)
+    return value.detach(), of_first, of_second
+
+
+def said_of(outputs: Outputs | None, who: str) -> Outputs:
+    """The closure, which must be there and give logits.
+
+    Raises UserError where it is not, or does not.
+    """
+    if outputs is None:
+        raise UserError(
+            f"{who} compares what a network says: give it outputs, which computes logits (N, C)"
+        )
+
+    def checked() -> Tensor:
+        logits = outputs()
+        if logits.dim() < 2:
+            raise UserError(
+                f"{who}: outputs gives a tensor of shape {tuple(logits.shape)}; "
+                "give logits (N, C), or (N, 1)"
+            )
+        return logits
+
+    return checked

@@ -1,0 +1,76 @@
+"""The shift after which a network says what differs most from what it says now.
+
+The network learns from loss + weight * KL(p(.|s) || p(.|s + r)), with p(.|s) a constant. r has
+length epsilon and the direction d in which the KL curves most, by power iteration: d is random at
+first, then the direction of the KL's gradient at xi * d (a difference, for the gradient at zero is
+zero). It needs no labels. Counted: iterations + 3 forward passes (the loss, p(.|s), one for each
+iteration, s + r), of which all but p(.|s) go backward: 4 and 3 with the defaults.
+
+xi must not be too small: in float32, of 64 sentences that SeqGAN's CNN reads, rounding leaves one
+without a direction at 1e-4 and eight at 1e-6; at 0.01 all are within 0.006 of that in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan.backward import Outputs
+from textgan.losses import Loss
+from textgan.perturb.base import Passes, Perturbation, Shifts
+from textgan.perturb.divergences import kl, said_of
+
+
+@dataclass(kw_only=True)
+class VAT(Perturbation, name="vat"):
+    """Virtual adversarial training: what the network says of a text must not change nearby.
+
+    Raises UserError where it is not given outputs.
+    """
+
+    paper: ClassVar[str] = "Miyato et al. 2017, arXiv 1605.07725; 2018, arXiv 1704.03976"
+
+    epsilon: Annotated[float, Field(ge=0, description="how far")] = 1.0
+    xi: Annotated[float, Field(gt=0, description="length at which the KL's slope is taken")] = 0.01
+    iterations: Annotated[int, Field(ge=1, description="of the power method")] = 1
+    weight: Annotated[float, Field(ge=0, description="of the divergence in the loss")] = 1.0
+
+    def __call__(
+        self,
+        network: nn.Module,
+        loss: Callable[[], Loss],
+        outputs: Outputs | None = None,
+        scale: float | Tensor = 1.0,
+        /,
+    ) -> Loss:
+        say = said_of(outputs, "vat")
+        passes = Passes(network, self)
+        place = passes.place
+        random = passes.normal(1.0)
+        assert random is not None  # for it is not of deviation 0
+
+        passes.begin()
+        value, metrics = loss()
+        (value * scale).backward()
+        passes.begin()
+        # with gradients, if only to throw them away: networks may compute otherwise without
+        said = say().detach()
+
+        def start(zeros: Tensor, count: Tensor) -> Tensor:
+            return self.xi * place.direction(random(zeros, count))
+
+        at: Shifts = start
+        directions: list[Tensor] = []
+        for _ in range(self.iterations):
+            with passes.at(at) as here:
+                slopes = here.slopes(kl(said, say()))
+            directions = [place.direction(slope) for slope in slopes]
+            at = [self.xi * direction for direction in directions]
+        with passes.at([self.epsilon * direction for direction in directions]) as here:
+            divergence = kl(said, say())
+            here.accumulate(divergence * self.weight * scale)
+        return value.detach(), metrics | {"divergence": divergence.detach()}

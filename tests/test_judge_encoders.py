@@ -177,11 +177,16 @@ def stopped(line: str) -> list[float]:
     raise KeyboardInterrupt
 
 
+def full(line: str) -> list[float]:
+    raise MemoryError
+
+
 STUBS: dict[str, Callable[[str], list[float]]] = {
     "constant": lambda line: [1.0, 2.0],
     "letters": lambda line: [float(line.count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"],
     "zeros": lambda line: [0.0, 0.0],
     "stopped": stopped,
+    "full": full,
     "broken": lambda line: [float("nan") if "moon" in line else 1.0],
 }
 

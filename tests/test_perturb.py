@@ -697,3 +697,35 @@ def test_a_hugging_face_model_s_shifts_are_of_its_words() -> None:
     FGM(epsilon=0.3)(network, lambda: (F.cross_entropy(network(IDS).logits, LABELS), {}))
     torch.testing.assert_close(lengths(seen[1] - seen[0]), torch.full((3,), 0.3).double())
     assert not (seen[1] - seen[0])[IDS == 0].any()
+
+
+class ByName(nn.Module):
+    """A network that reads its embedding by the name of the argument, or not at all."""
+
+    def __init__(self, reads: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 3)
+        self.reads = reads
+
+    def forward(self, ids: Tensor) -> Tensor:
+        vectors = self.embedding(input=ids) if self.reads else torch.ones(3, requires_grad=True)
+        return vectors.square().sum()
+
+
+def test_an_embedding_may_be_read_by_keyword() -> None:
+    network, ids = ByName(True), torch.tensor([[1, 2]])
+    value, _ = FGM(epsilon=0.5)(network, lambda: (network(ids), {}))
+    vectors = network.embedding.weight[[1, 2]].detach()
+    assert torch.allclose(value, vectors.square().sum())
+    shift = 0.5 * vectors / vectors.norm()
+    assert network.embedding.weight.grad is not None
+    assert torch.allclose(
+        network.embedding.weight.grad[[1, 2]], 2 * vectors + 2 * (vectors + shift)
+    )
+
+
+def test_a_loss_that_does_not_read_the_embedding_is_refused() -> None:
+    network = ByName(False)
+    with pytest.raises(UserError, match="does not read the embedding"):
+        FGM()(network, lambda: (network(torch.tensor([[1, 2]])), {}))
+    assert not network.embedding._forward_hooks

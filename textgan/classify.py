@@ -168,7 +168,7 @@ def load_classifier(folder: Path, device: str = "auto") -> Classifier:
     saved = load_encoder(folder, choose_device(device))
     if "labels" not in saved.facts:
         raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
-    return Classifier(_without_dropout(saved.network), saved.reader, tuple(saved.facts["labels"]))
+    return Classifier(saved.network, saved.reader, tuple(saved.facts["labels"]))
 
 
 def split_names(told: str) -> list[str]:
@@ -321,11 +321,10 @@ class Study:
         }
 
     def build(self) -> Discriminator:
-        """A new network, its dropout off."""
-        made = build_network(
-            self.network, self.settings.network, self.reader, len(self.split.names)
-        )
-        return _without_dropout(made.to(self.device))
+        """A new network."""
+        classes = len(self.split.names)
+        made = build_network(self.network, self.settings.network, self.reader, classes)
+        return made.to(self.device)
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what cannot be trained before anything is. Raises UserError."""
@@ -475,13 +474,6 @@ def _pieces(text: Text, device: torch.device, at_once: int = 1024) -> Iterator[t
     for rows in text.sizes.argsort(stable=True).split(at_once):
         if len(rows):
             yield rows, narrowed(text[rows]).to(device)
-
-
-def _without_dropout(network: Discriminator) -> Discriminator:
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.eval()
-    return network
 
 
 def _clock(device: torch.device) -> tuple[str, Callable[[], float]]:

@@ -29,7 +29,7 @@ from textgan.intervals import UNBOUNDED, Estimate, bootstrap, over_subsets, spre
 from textgan.metrics.base import Better, Score
 from textgan.noise import Noise, disturb_lines
 from textgan.registry import suggest
-from textgan.run import choose_device
+from textgan.run import choose_device, memory_errors
 from textgan.similarity import distances, pair_cosines, retrieval, uniformities
 from textgan.sts import Sts, correlation, read_sts
 from textgan.wording import different
@@ -161,17 +161,21 @@ def judge_encoders(
     copies = _copies(lines, kinds, rate, split, seed, data)
     chosen = choose_device(device or "auto")
     named = different([BASELINE, *(Path(told).name or told for told in encoders)])
-    opened = [open_encoder(told, chosen) for told in encoders]
     counted = [*lines, *(pairs.first + pairs.second if pairs else ())]
     trial = _Trial(lines, copies, pairs, rate, split, resamplings, seed, quiet)
-    todo = zip(named, [BagOfWords(counted, split), *opened], strict=True)
     rows, notes = {}, []
     try:
-        for name, encoder in trial.progress(list(todo), "encoders"):
-            rows[name], told = trial.measure(encoder)
-            if _learnt_from(encoder, data):
-                told = [*told, f"learnt from lines of {data.name}; other text is a harder test"]
-            notes += [f"{name}: {note}" for note in told]
+        with memory_errors("a smaller --limit"):
+            opened = [
+                BagOfWords(counted, split),
+                *(open_encoder(told, chosen) for told in encoders),
+            ]
+            todo = list(zip(named, opened, strict=True))
+            for name, encoder in trial.progress(todo, "encoders"):
+                rows[name], told = trial.measure(encoder)
+                if _learnt_from(encoder, data):
+                    told = [*told, f"learnt from lines of {data.name}; other text is a harder test"]
+                notes += [f"{name}: {note}" for note in told]
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing is kept of textgan similarity") from None
     changed = {

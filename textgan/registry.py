@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -146,6 +147,7 @@ def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any
         raise UserError(f"{kind} {name}: {error}") from None
 
 
+@functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
 def _model(part: type) -> type[pydantic.BaseModel]:
     # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
     has_fields = dataclasses.is_dataclass(part)

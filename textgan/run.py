@@ -319,6 +319,11 @@ def _check_parts(run: Run) -> None:
         objective.connect(generator, discriminator, run.corpus.train)
     except ValueError as error:
         raise UserError(f"objective {run.config.objective.name}: {error}") from None
+    networks = {"mle": generator, "discriminator": discriminator}
+    for who, perturbation in run.config.perturbations().items():
+        network = networks[who]
+        assert network is not None  # the config refuses to perturb what there is not
+        perturbation.check(network)
     schedule, sentences = run.config.schedule, len(run.corpus.train)
     if next(plan(schedule, sentences, discriminator is not None), None) is None:
         raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")

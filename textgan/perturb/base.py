@@ -84,6 +84,10 @@ class Perturbation(ABC):
         """How many updates in a row each batch is for."""
         return 1
 
+    def check(self, network: nn.Module) -> None:
+        """Raise UserError where the network lacks what is named in the settings."""
+        find_embedding(network, self.embedding)
+
     @abstractmethod
     def __call__(
         self,
@@ -213,10 +217,13 @@ class OutputPlace(Place):
     def shifted(self, shifts: Shifts) -> Iterator[Here]:
         here = Here(self)
 
-        def add(module: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
+        def add(
+            module: nn.Module, read: tuple[Tensor, ...], named: dict[str, Tensor], vectors: Tensor
+        ) -> Tensor:
             if not torch.is_grad_enabled():
                 return vectors
-            count = self.words(read[0]).unsqueeze(-1).expand_as(vectors)
+            symbols = read[0] if read else next(iter(named.values()))
+            count = self.words(symbols).unsqueeze(-1).expand_as(vectors)
             # half precision is for the network; shifts are a difference of small numbers
             kind = torch.promote_types(vectors.dtype, torch.float32)
             shift = torch.zeros(vectors.shape, dtype=kind, device=vectors.device)
@@ -233,11 +240,16 @@ class OutputPlace(Place):
             here.leaves.append(leaf)
             return vectors + leaf.to(vectors.dtype)
 
-        handle = self.module.register_forward_hook(add)
+        handle = self.module.register_forward_hook(add, with_kwargs=True)
         try:
             yield here
         finally:
             handle.remove()
+        if not here.shifts:
+            raise UserError(
+                "perturb: the loss does not read the embedding, so there is nothing to shift; call "
+                "the network with token ids, or name another embedding"
+            )
         if isinstance(shifts, Sequence) and len(here.shifts) < len(shifts):
             raise RuntimeError(OTHER_TEXTS)
 

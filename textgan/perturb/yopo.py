@@ -47,6 +47,10 @@ class YOPO(Averaged, name="yopo"):
         str, Field(description="the module that reads the shifted vectors; none: the embedding")
     ] = ""
 
+    def check(self, network: nn.Module) -> None:
+        super().check(network)
+        find_layer(network, self.layer)  # "" is the network itself
+
     def visit(
         self,
         network: nn.Module,
@@ -73,6 +77,19 @@ class YOPO(Averaged, name="yopo"):
         return (value.detach(), metrics), following
 
 
+def find_layer(network: nn.Module, name: str) -> nn.Module:
+    """The module of that name; UserError, which lists those that there are, where it is none."""
+    modules: dict[str, nn.Module] = dict(network.named_modules())
+    if name in modules:
+        return modules[name]
+    names = [known for known in modules if known]
+    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    raise UserError(
+        f"yopo: layer = {name!r}: {type(network).__name__} has no such module"
+        f"{suggest(name, names)}; known: {shown}"
+    )
+
+
 class Call(NamedTuple):
     """One call of the layer: what it read, p once gradients were taken, where dropout stood."""
 
@@ -85,15 +102,7 @@ class FirstLayer:
     """A module that reads the shifted vectors, as one pass called it."""
 
     def __init__(self, network: nn.Module, name: str, passes: Passes) -> None:
-        modules = dict(network.named_modules())
-        if name not in modules:
-            names = [known for known in modules if known]
-            shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-            raise UserError(
-                f"yopo: layer = {name!r}: {type(network).__name__} has no such module"
-                f"{suggest(name, names)}; known: {shown}"
-            )
-        self.module, self.name = modules[name], name
+        self.module, self.name = find_layer(network, name), name
         self.place, self.device = passes.place, passes.device
         self.symbols: list[Tensor] = []  # of each reading of the embedding
         self.shapes: list[torch.Size] = []
@@ -104,9 +113,11 @@ class FirstLayer:
         """Inside, what the embedding and the layer read with gradients is written down."""
         random: list[Tensor] = []
 
-        def reading(module: nn.Module, read: tuple[Any, ...], vectors: Tensor) -> None:
+        def reading(
+            module: nn.Module, read: tuple[Any, ...], named: dict[str, Any], vectors: Tensor
+        ) -> None:
             if torch.is_grad_enabled():
-                self.symbols.append(read[0])
+                self.symbols.append(read[0] if read else next(iter(named.values())))
                 self.shapes.append(vectors.shape)
 
         def before(module: nn.Module, read: tuple[Any, ...]) -> None:
@@ -129,7 +140,7 @@ class FirstLayer:
             return result + probe
 
         handles = [
-            self.place.module.register_forward_hook(reading),
+            self.place.module.register_forward_hook(reading, with_kwargs=True),
             self.module.register_forward_pre_hook(before),
             self.module.register_forward_hook(after),
         ]

@@ -22,7 +22,7 @@ from textgan.corpus import EOS, SPECIAL, UNKNOWN, Vocabulary
 from textgan.discriminators.base import Discriminator
 from textgan.discriminators.rnn import RNNDiscriminator
 from textgan.discriminators.transformer import TransformerDiscriminator
-from textgan.encode import pieces, rate_at
+from textgan.encoding import pieces, rate_at
 from textgan.errors import UserError
 from textgan.generators.base import TokenEmbedding
 from textgan.perturb.base import OutputPlace, Shifts

@@ -190,11 +190,14 @@ WORDS_CUT_TO_ONE = {"kind": "words", "tokens": "word", "separator": " ", "length
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"network": "mine.py:Mine"}, "give a discriminator's name"),
-        ({"network": "cn"}, "there is no discriminator called 'cn'; did you mean 'cnn'?"),
-        ({"network": "cnn", "settings": {}}, "does not hold the weights of cnn"),
+        ({"network": "mine.py:Mine"}, "there is no such discriminator; known: cnn"),
+        ({"network": "cn"}, "there is no such discriminator; did you mean 'cnn'?"),
+        ({"network": "cnn", "settings": {}}, "does not hold the weights of such a network"),
         ({"network": "hf:/elsewhere"}, "does not read the tokens of"),
-        ({"settings": {"embedding": 4, "hidden": 2}}, "does not fit RNNDiscriminator"),
+        (
+            {"settings": {"embedding": 4, "hidden": 2}},
+            "does not hold the weights of such a network",
+        ),
         ({"settings": {"hiden": 3}}, "network.hiden is not a setting; did you mean 'hidden'?"),
         ({"format": 2}, "format = 2: input should be 1"),
         ({"classes": -1}, "classes = -1"),

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 from toys import TOY, small_parts
 
 import textgan
@@ -71,7 +72,7 @@ ORDER = [
     ["trainer", "metrics.base", "contrast.base"],
     ["contrast.*"],
     ["metrics.networks", "metrics.likelihood", "evaluation", "comparison", "materials"],
-    ["encoders", "judge_encoders", "classify", "encode"],
+    ["encoders", "judge_encoders", "classifying", "encoding"],
     ["metrics.*", "judge"],
     ["evaluating"],
     ["sweep"],
@@ -151,6 +152,21 @@ def test_every_method_is_documented(name: str) -> None:
     for folder in ("paper", "small"):
         told = [tomllib.loads(path.read_text()) for path in RECIPES if path.parent.name == folder]
         assert name in [recipe["objective"]["name"] for recipe in told], folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in ("perturbation", "contrast") for name in registry.names(kind)],
+)
+def test_every_perturbation_and_contrast_is_documented(kind: registry.Kind, name: str) -> None:
+    part = registry.find(kind, name)
+    assert part.paper
+    assert len((sys.modules[part.__module__].__doc__ or "").splitlines()) > 4, "no formulas"
+    assert (part.__doc__ or "").splitlines()[0].endswith(".")
+    for setting in registry.settings(part):
+        assert setting.doc, f"{name}.{setting.name} has no description"
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert table.count(name) == 1, "the README's tables have one line for each"
 
 
 @pytest.mark.parametrize("name", registry.names("metric"))
@@ -269,7 +285,16 @@ def test_readme_commands_run(
                 toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
             words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]
         elif words[1] == "evaluate":
-            words += ["--size", "60"]
+            words += ["--size", "120" if "--encoder" in words else "60"]
+        elif words[1] == "encode":
+            words += ["epochs=1"]
+            if "--start" not in words:
+                words += ["network.embedding=8", "network.heads=2", "network.layers=1"]
+        elif words[1] == "similarity":
+            words += ["--limit", "40", "--resamplings", "20"]
+        elif words[1] == "classify":
+            words += ["epochs=1", "network.embedding=4", "network.hidden=4", "data.min_count=1"]
+            words += ["attack.steps=1"]
         elif words[1] == "curve":
             words += ["--samples", "40", "--temperatures", "1,0.8"]
         monkeypatch.setattr(sys, "argv", words)
@@ -279,6 +304,26 @@ def test_readme_commands_run(
         capsys.readouterr()
     for target in re.findall(r"^\s*(?:\$ )?make (\w+)", readme, flags=re.MULTILINE):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+def test_readme_python_perturbs_a_pretrained_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The five lines of the README, with a model of transformers."""
+    transformers = pytest.importorskip("transformers")
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    (block,) = [block for block in blocks if "textgan.perturb" in block]
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    told = transformers.BertConfig(vocab_size=20, intermediate_size=8, **sizes)
+    model = transformers.BertForSequenceClassification(told)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    batch = {"input_ids": torch.randint(1, 20, (4, 6)), "labels": torch.tensor([0, 1, 0, 1])}
+    exec(
+        compile(block, "README.md", "exec"),
+        {"model": model, "optimiser": optimiser, "batches": [batch, batch]},
+    )
+    moved = [not torch.equal(weight, before[name]) for name, weight in model.named_parameters()]
+    assert sum(moved) > len(moved) / 2
 
 
 def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

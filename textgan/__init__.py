@@ -8,6 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textgan.classifying import classify, load_classifier
+    from textgan.encoder_folder import open_encoder
+    from textgan.encoding import encode
     from textgan.errors import Interrupted, UserError
     from textgan.evaluating import evaluate
     from textgan.evaluation import Evaluation
@@ -21,7 +24,11 @@ __all__ = [
     "Interrupted",
     "Results",
     "UserError",
+    "classify",
+    "encode",
     "evaluate",
+    "load_classifier",
+    "open_encoder",
     "open_run",
     "resume",
     "train",
@@ -32,7 +39,11 @@ _homes = {
     "Interrupted": "errors",
     "UserError": "errors",
     "Results": "results",
+    "classify": "classifying",
+    "encode": "encoding",
     "evaluate": "evaluating",
+    "load_classifier": "classifying",
+    "open_encoder": "encoder_folder",
     "open_run": "run",
     "resume": "trainer",
     "train": "trainer",

@@ -177,7 +177,7 @@ class Classification:
         clean = {name: row[CLEAN].value for name, row in self.accuracies().items()}
         notes += [
             f"warning: {name} does no better than the commonest label, so what it withstands means "
-            "nothing; its radius may be too large for these vectors"
+            f"nothing; try {'more epochs or another lr' if name == NONE else 'smaller radii'}"
             for name, share in clean.items()
             if share < self.facts["commonest"] + LEARNT
         ]

@@ -462,7 +462,7 @@ def classify(
     ] = None,
     network: Annotated[
         str, typer.Option(help="A discriminator (see textgan list), or hf:FOLDER.")
-    ] = "cnn",
+    ] = "rnn",
     perturb: Annotated[
         str,
         typer.Option(help='Separated by commas, such as fgm,"freelb(passes=3)"; none is added.'),
@@ -477,13 +477,13 @@ def classify(
     as_json: AsJson = False,
 ) -> None:
     """Train text classifiers with perturbations, and attack them: what does each gain, and lose?"""
-    from textgan.classify import train_classifiers
+    import textgan.classifying
     from textgan.registry import parse_setting
 
     told = dict(map(parse_setting, overrides or []))
     for name in sorted(told.keys() & {"file", "network", "perturb", "seeds", "out", "device"}):
         raise UserError(f"{name} is no setting; it is told as an option (see classify --help)")
-    found = train_classifiers(
+    found = textgan.classifying.classify(
         file,
         network=network,
         perturb=perturb,
@@ -588,11 +588,12 @@ def encode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train an encoder of sentences, for textgan evaluate --encoder FOLDER."""
-    from textgan.encode import encode, make_settings
+    from textgan.encoding import encode
     from textgan.registry import parse_setting
 
     told = dict(map(parse_setting, overrides or []))
-    make_settings(told)  # what is an option, too, is refused as a setting
+    for name in sorted(told.keys() & {"data", "out", "network", "start", "seed", "device"}):
+        raise UserError(f"{name} is no setting; it is told as an option (see encode --help)")
     made = encode(
         method, data=data, out=out, network=network, start=start, seed=seed, device=device, **told
     )
@@ -713,7 +714,10 @@ def _metric_settings(told: list[str] | None, encoder: str | None, metrics: str) 
 def main() -> None:
     """Run the command line: 0 done, 2 for what the user must mend, 130 when stopped by the user."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == 130:  # typer's way to say that Ctrl-C came
+            raise KeyboardInterrupt
+        sys.exit(code)
     except SaidElsewhere:
         time.sleep(1)  # whoever ends first is ended upon by torchrun, and the other is to speak
         sys.exit(2)
@@ -731,7 +735,7 @@ def main() -> None:
             _say(str(stopped))
         sys.exit(130)
     except (KeyboardInterrupt, typer.Abort):
-        _say("stopped at once; the last checkpoint stands")
+        _say("stopped at once; what was saved before stands")
         sys.exit(130)
     except BrokenPipeError:
         # whoever read the output has seen enough; keep Python from complaining at exit

@@ -255,6 +255,11 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
     name = HF + str(model) if about.network.startswith(HF) else about.network
     try:
         reader = _reader(about.reader, model)
+        if not about.model:  # before memory is asked for: of a file that has these weights
+            with torch.device("meta"):
+                _refuse_others(
+                    tensors, partial(build_network, name, about.settings, reader, about.classes)
+                )
         # the weights that are drawn here, and then loaded, are none of the caller's random numbers
         with seeded(0, torch.device("cpu")):
             network = build_network(name, about.settings, reader, about.classes)
@@ -274,6 +279,18 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
     restore_module(network, network.state_dict() | tensors, folder / WEIGHTS)
     network.to(device or "cpu").eval()
     return encoder
+
+
+def _refuse_others(tensors: Mapping[str, Tensor], build: Callable[[], Discriminator]) -> None:
+    """UserError unless the weights are those of the network that is built, on a device without
+    memory: what a file claims to need may be more than there is."""
+    try:
+        own = _own_tensors(build())
+    except (RuntimeError, TypeError, OverflowError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"settings make no network: {why}") from None
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in tensors.items()}:
+        raise UserError(f"{WEIGHTS} does not hold the weights of such a network")
 
 
 def _own_tensors(network: Discriminator) -> dict[str, Tensor]:

@@ -97,10 +97,14 @@ def build_network(
     told = dict(settings)
     if network.startswith(HF) != isinstance(reader, PretrainedReader):
         raise UserError(f"network = {network!r} does not read the tokens of {reader.name}")
-    if ".py:" in network:  # what is saved must load without running a file
-        raise UserError(f"network = {network!r}: give a discriminator's name, or {HF}FOLDER")
     if not network.startswith(HF):
-        part = registry.find("discriminator", network, "network")
+        known = registry.names("discriminator")
+        if network not in known:
+            raise UserError(
+                f"network = {network!r}: there is no such discriminator"
+                f"{registry.suggest(network, known)}; known: {', '.join(known)}, or {HF}FOLDER"
+            )
+        part = registry.find("discriminator", network)
         try:
             made: Discriminator = part(
                 space, **registry.check("discriminator", part, told, "network")

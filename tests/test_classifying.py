@@ -9,15 +9,15 @@ import torch
 from tiny import tiny
 from toys import Cli, refused
 
-from textgan import classify, registry
+from textgan import classifying, registry
 from textgan.backward import plain
 from textgan.classification import FILE, Classification, Trained, stands
-from textgan.classify import (
+from textgan.classifying import (
     Study,
+    classify,
     load_classifier,
     make_settings,
     split_names,
-    train_classifiers,
 )
 from textgan.errors import UserError
 from textgan.intervals import Estimate
@@ -36,6 +36,7 @@ SMALL: dict[str, Any] = {
     "noise.kind": ["drop", "typo"],
 }
 FLAGS = [f"{key}={json.dumps(value)}" for key, value in SMALL.items()]
+FLAGS += ["--network", "cnn"]
 TROUBLES = ["clean", "attack 0", "attack 0.3", "drop 0", "drop 0.3", "typo 0", "typo 0.3"]
 
 
@@ -56,7 +57,8 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(reviews: Path, perturb: str = "none", seeds: int = 1, **told: Any) -> Classification:
-    return train_classifiers(reviews, perturb=perturb, seeds=seeds, quiet=True, **(SMALL | told))
+    told = {"network": "cnn"} | SMALL | told
+    return classify(reviews, perturb=perturb, seeds=seeds, quiet=True, **told)
 
 
 def untimed(made: Classification) -> list[dict[str, Any]]:
@@ -150,13 +152,13 @@ def test_every_perturbation_trains(name: str, reviews: Path) -> None:
 
 def test_replays_are_counted_as_epochs(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     updates: list[int] = []
-    really = classify.update
+    really = classifying.update
 
     def counted(*told: Any) -> Any:
         updates.append(1)
         return really(*told)
 
-    monkeypatch.setattr(classify, "update", counted)
+    monkeypatch.setattr(classifying, "update", counted)
     made = trained(reviews, "free_at(replays=3)")
     none, free = made.runs
     assert (none.epochs, free.epochs) == (6, 2)
@@ -167,7 +169,7 @@ def test_replays_are_counted_as_epochs(reviews: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("network", ["rnn", "transformer"])
 def test_other_networks(network: str, reviews: Path) -> None:
     told = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
-    found = train_classifiers(
+    found = classify(
         reviews, network=network, perturb="none", seeds=1, quiet=True, **(told | {"lr": 0.01})
     )
     assert found.runs[0].accuracy["clean"] == 1.0
@@ -182,7 +184,7 @@ def test_a_pretrained_network(tmp_path: Path) -> None:
         "".join(f"{rows[i % 2][0]}\t{rows[i % 2][1]} {'red ' * i}\n" for i in range(40))
     )
     told = {"epochs": 6, "lr": 0.01, "batch": 4, "attack.epsilon": [0.0, 0.2], "attack.steps": 1}
-    made = train_classifiers(
+    made = classify(
         path,
         network=f"hf:{model}",
         perturb="fgm(epsilon=0.1)",
@@ -198,13 +200,13 @@ def test_a_pretrained_network(tmp_path: Path) -> None:
     found = classifier([sentence for _, sentence in rows]).argmax(1).tolist()
     assert [classifier.names[label] for label in found] == ["sea", "art"]
     with pytest.raises(UserError, match=r"data.min_count: hf:.* reads by its own tokenizer"):
-        train_classifiers(path, network=f"hf:{model}", **{"data.min_count": 1})
+        classify(path, network=f"hf:{model}", **{"data.min_count": 1})
 
 
 def test_the_best_epoch_counts(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shares = iter([0.5, 0.75, 0.25])
     weights = []
-    really = classify._right
+    really = classifying._right
 
     def watched(network: Any, text: Any) -> Any:
         if len(text) == 8:  # the validation sentences
@@ -213,7 +215,7 @@ def test_the_best_epoch_counts(reviews: Path, monkeypatch: pytest.MonkeyPatch) -
             return torch.arange(8) < 8 * share
         return really(network, text)
 
-    monkeypatch.setattr(classify, "_right", watched)
+    monkeypatch.setattr(classifying, "_right", watched)
     settings = make_settings(SMALL | {"epochs": 3})
     study = Study.open(reviews, "cnn", settings, torch.device("cpu"))
     one, network = study.train("none", 0, lambda _: None)
@@ -248,9 +250,7 @@ def test_a_stopped_command_goes_on(
     assert calls == [("none", 0), ("fgm", 0), ("none", 1), ("fgm", 1), ("fgm", 1)]
     assert cli(*told, "--out", folder)[:2] == (0, out)
     assert len(calls) == 5
-    whole = train_classifiers(
-        reviews, perturb="fgm", seeds=2, quiet=True, **(SMALL | {"epochs": 1})
-    )
+    whole = trained(reviews, "fgm", 2, epochs=1)
     kept = json.loads((folder / FILE).read_text())
     for one in kept["runs"]:
         del one["seconds"]
@@ -287,8 +287,9 @@ def test_kept_classifiers_say_what_was_reported(reviews: Path, tmp_path: Path) -
     (tmp_path / "study" / FILE).write_text(
         json.dumps({"facts": _facts(reviews, told, ["none", names]), "runs": []})
     )
-    made = train_classifiers(
-        reviews, perturb=names, seeds=1, out=tmp_path / "study", keep=True, quiet=True, **told
+    place = tmp_path / "study"
+    made = classify(
+        reviews, network="cnn", perturb=names, seeds=1, out=place, keep=True, quiet=True, **told
     )
     study = Study.open(reviews, "cnn", make_settings(told), torch.device("cpu"))
     lines, labels = study.split.test.lines, study.split.test.labels

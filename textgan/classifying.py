@@ -177,10 +177,10 @@ def split_names(told: str) -> list[str]:
     return list(dict.fromkeys([NONE, *filter(None, names)]))
 
 
-def train_classifiers(
+def classify(
     file: str | Path,
     *,
-    network: str = "cnn",
+    network: str = "rnn",
     perturb: str | Sequence[str] = "none,fgm",
     seeds: int = 5,
     out: str | Path | None = None,
@@ -210,6 +210,7 @@ def train_classifiers(
     facts = study.facts | {"perturb": names, "seeds": seeds, "keep": keep}
     with ExitStack() as stack:
         done: Done = {} if folder is None else stack.enter_context(opened(folder, facts))
+        there = len(done)
         steps = {name: study.steps(name) for name in names}
         jobs = [(name, seed) for seed in range(seeds) for name in names]
         bar = stack.enter_context(
@@ -227,16 +228,18 @@ def train_classifiers(
                 if (name, seed) in done:
                     continue
                 bar.set_description(f"{name}, seed {seed}")
-                done[name, seed], trained = study.train(name, seed, bar.update)
+                run, trained = study.train(name, seed, bar.update)
+                done[name, seed] = run
                 if folder is not None:
                     if keep:
                         study.keep(folder / MODELS / f"{_slug(name)}-{seed}", trained, name)
                     runs = [asdict(run) for run in done.values()]
                     write(folder, {"facts": facts, "runs": runs})
+                    there = len(done)
         except KeyboardInterrupt:
-            there = f"{len(done)} of {len(jobs)} runs are in {folder}: the same command goes on"
+            kept = f"{there} of {len(jobs)} runs are in {folder}: the same command goes on"
             raise Interrupted(
-                f"stopped; {there if folder else 'nothing is kept without --out FOLDER'}"
+                f"stopped; {kept if folder else 'nothing is kept without --out FOLDER'}"
             ) from None
         made = Classification(facts, tuple(done[job] for job in jobs))
         if folder is not None:
@@ -282,13 +285,20 @@ class Study:
         if tokens == "char":
             words = sorted({*"".join(words)})
         noise = settings.noise
-        tests = {CLEAN: split.test.lines} | {
-            f"{kind} {rate:g}": disturb_lines(
-                split.test.lines, rate, kind, words, noise.seed, tokens=tokens
-            )
-            for kind in noise.kind
-            for rate in noise.rate
-        }
+        clean = split.test.lines
+        tests = {CLEAN: clean}
+        for kind in noise.kind:
+            for rate in noise.rate:
+                noisy = disturb_lines(clean, rate, kind, words, noise.seed, tokens=tokens)
+                # a typo needs two letters, which a character has not
+                if rate and all(a.split() == b.split() for a, b in zip(clean, noisy, strict=True)):
+                    if "kind" in noise.model_fields_set:
+                        raise UserError(
+                            f"noise.kind = {kind!r}: it changes no line at a rate of {rate:g}; "
+                            "leave it out"
+                        )
+                    continue
+                tests[f"{kind} {rate:g}"] = noisy
         assert split.test.labels is not None  # a labelled file
         return Study(
             network,

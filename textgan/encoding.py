@@ -38,7 +38,7 @@ from textgan.noise import disturb_lines
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import without_denormals
 from textgan.pretrained import build_network
-from textgan.reading import HF, MASK_WORD, Reader, Split, open_reader, split_file
+from textgan.reading import HF, MASK_WORD, Reader, Split, WordReader, open_reader, split_file
 from textgan.reading import Part as Side
 from textgan.registry import explain
 from textgan.run import choose_device, memory_errors
@@ -353,6 +353,8 @@ class Job:
             self.name, begun.network, begun.reader, facts, begun.name, begun.settings
         )
         tokens = self.told.data.tokens
+        if isinstance(begun.reader, WordReader):  # of another encoder, perhaps
+            tokens = begun.reader.vocabulary.tokens
         copies = disturb_lines(self.test.lines, NOISE, "drop", (), self.seed, tokens=tokens)
         clean, noisy = (
             encoder.encode_lines(lines, self._progress) for lines in (self.test.lines, copies)

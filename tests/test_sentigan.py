@@ -52,7 +52,7 @@ class Table(Discriminator):
     def features(self, text: Text) -> Tensor:
         raise NotImplementedError
 
-    def _scores(self, text: Text) -> Tensor:
+    def logits(self, text: Text) -> Tensor:
         return self.scores[text.tokens[:, : self.space.length] @ self.radix].unsqueeze(1)
 
     def output_penalty(self) -> Tensor:

@@ -23,7 +23,12 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 RECIPE = Path(__file__).parent / "small/seqgan.toml"
-PERTURBATIONS = {"none": "", "fgm": "fgm(epsilon=1.0)", "freelb": "freelb"}
+PERTURBATIONS = {
+    "none": "",
+    "fgm-0.1": "fgm(epsilon=0.1)",
+    "fgm-1": "fgm(epsilon=1.0)",
+    "freelb-0.1": "freelb(alpha=0.05,epsilon=0.1)",
+}
 LATE = 10  # rounds whose mean is taken: NLL_oracle moves by 0.1 from one round to the next
 MEASURES = {
     "eval/nll_oracle": "NLL_oracle",
@@ -40,15 +45,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--table", action="store_true", help="only write the table of what is done")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     told = parser.parse_intermixed_args()
     told.folder.mkdir(parents=True, exist_ok=True)
     runs = [(name, seed) for seed in told.seeds for name in PERTURBATIONS]
-    with ThreadPoolExecutor(told.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
-        for name, error in pool.map(lambda run: train(told.folder, *run, told.settings), runs):
-            bar.update()
-            if error:
-                bar.write(f"{name}: {error}", file=sys.stderr)
+    if not told.table:
+        with ThreadPoolExecutor(told.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
+            for name, error in pool.map(lambda run: train(told.folder, *run, told.settings), runs):
+                bar.update()
+                if error:
+                    bar.write(f"{name}: {error}", file=sys.stderr)
     curves = {
         name: {
             seed: rounds(told.folder / f"{name}-{seed}")
@@ -57,8 +64,9 @@ def main() -> None:
         }
         for name in PERTURBATIONS
     }
-    if not all(curves.values()):
-        sys.exit("no run of some perturbation has finished")
+    curves = {name: of_seed for name, of_seed in curves.items() if of_seed}
+    if "none" not in curves:
+        sys.exit("no run without a perturbation has finished")
     write(told.folder, curves)
 
 
@@ -100,7 +108,7 @@ def write(folder: Path, curves: dict[str, dict[int, list[dict[str, float]]]]) ->
     }
     body: list[list[Any]] = []
     for name, measures in late.items():
-        row = [name]
+        row = [name, len(curves[name])]
         for measure, of_seed in measures.items():
             row.append(shown(over_seeds(list(of_seed.values()))))
             plain = late["none"][measure]
@@ -109,7 +117,15 @@ def write(folder: Path, curves: dict[str, dict[int, list[dict[str, float]]]]) ->
                 row.append("" if name == "none" else shown(over_seeds(both), "+"))
         body.append(row)
     titles = list(MEASURES.values())
-    header = ["discriminator", titles[0], "minus none", titles[1], "minus none", *titles[2:]]
+    header = [
+        "discriminator",
+        "seeds",
+        titles[0],
+        "minus none",
+        titles[1],
+        "minus none",
+        *titles[2:],
+    ]
     table = tabulate(body, header, tablefmt="github")
     print(table)
     (folder / "table.md").write_text(table + "\n")

@@ -209,7 +209,7 @@ def test_what_cannot_be_is_refused_in_one_line(
     reader = open_reader(told, [])
     assert "does not read the tokens" in refusal(lambda: build_network(told, {}, words))
     assert "does not read the tokens" in refusal(lambda: build_network("cnn", {}, reader))
-    assert "give a discriminator's name" in refusal(lambda: build_network("a.py:B", {}, words))
+    assert "known: cnn, " in refusal(lambda: build_network("a.py:B", {}, words))
     assert "did you mean 'cnn'" in refusal(lambda: build_network("cn", {}, words))
     unknown = refusal(lambda: build_network("rnn", {"hiden": 3}, words))
     assert "network.hiden is not a setting; did you mean 'hidden'?" in unknown

@@ -2,7 +2,8 @@
 
 Tags are fixed, so that runs compare: `mle/loss`, `discriminator/loss`, `discriminator/accuracy`,
 `generator/loss`, `generator/reward`, `generator/entropy`, `*/gradient_norm`, `eval/<measure>`. The
-horizontal axis is the tick: MLE epochs, then turns of the discriminator, then rounds.
+horizontal axis is the tick: MLE epochs, then turns of the discriminator, then rounds. Encoders have
+`encode/loss` and `valid/<measure>`.
 """
 
 from __future__ import annotations
@@ -38,14 +39,21 @@ LAYOUT = {
         "effective sample size of importance weights (share)": ["Multiline", ["generator/ess$"]],
     },
     "Losses": {
-        "MLE": ["Multiline", ["mle/loss$"]],
-        "discriminator": ["Multiline", ["discriminator/loss$"]],
+        "MLE": ["Multiline", ["mle/loss$", "mle/perturbed_loss$"]],
+        "discriminator": [
+            "Multiline",
+            ["discriminator/loss$", "discriminator/perturbed_loss$"],
+        ],
         "estimate of the Wasserstein distance": ["Multiline", ["discriminator/wasserstein$"]],
         "generator": ["Multiline", ["generator/loss$"]],
         "gradient norms": [
             "Multiline",
             ["mle/gradient_norm$", "discriminator/gradient_norm$", "generator/gradient_norm$"],
         ],
+    },
+    "Encoders": {
+        "loss": ["Multiline", ["encode/loss$"]],
+        "held-out lines": ["Multiline", ["valid/.*"]],
     },
 }
 # numbers of an evaluation by which TensorBoard's table sorts runs; it only knows those that are

@@ -33,7 +33,7 @@ from textgan.corpus import Labels, Tokens, separator_of, split_sentence
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
-from textgan.log import Log
+from textgan.log import OF_ENCODERS, Log
 from textgan.noise import disturb_lines
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import without_denormals
@@ -272,7 +272,7 @@ class Job:
         except OSError as error:
             raise UserError(f"out = {str(folder)!r} cannot be made: {error.strerror}") from None
         stopped: Exception | None = None
-        with closing(Log(folder, 0, self.quiet)) as log:
+        with closing(Log(folder, 0, self.quiet, OF_ENCODERS)) as log:
             try:
                 self._introduce(log)
                 self._train(log)

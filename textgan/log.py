@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from textgan.checkpoint import write_file
 
-LAYOUT = {
+Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
+
+OF_RUNS: Layout = {
     "Overview": {
         "quality and coverage (nats per token)": [
             "Multiline",
@@ -51,9 +53,13 @@ LAYOUT = {
             ["mle/gradient_norm$", "discriminator/gradient_norm$", "generator/gradient_norm$"],
         ],
     },
-    "Encoders": {
+}
+OF_ENCODERS: Layout = {
+    "Encoder": {
         "loss": ["Multiline", ["encode/loss$"]],
         "held-out lines": ["Multiline", ["valid/.*"]],
+        "norm of the gradient": ["Multiline", ["encode/gradient_norm$"]],
+        "learning rate": ["Multiline", ["encode/lr$"]],
     },
 }
 # numbers of an evaluation by which TensorBoard's table sorts runs; it only knows those that are
@@ -72,7 +78,9 @@ LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to d
 class Log:
     """Writes what it is told to the run's folder and to the terminal; decides nothing."""
 
-    def __init__(self, folder: Path, ticks_done: int, quiet: bool) -> None:
+    def __init__(
+        self, folder: Path, ticks_done: int, quiet: bool, layout: Layout | None = None
+    ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
@@ -82,7 +90,7 @@ class Log:
         again = any(folder.glob("events.out.tfevents.*"))
         self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
         if not again:
-            self._writer.add_custom_scalars(LAYOUT)
+            self._writer.add_custom_scalars(layout or OF_RUNS)
         self._bar: tqdm[Any] | None = None
         self._drawn = 0.0
         self._said = time.monotonic()

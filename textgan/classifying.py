@@ -45,7 +45,7 @@ from textgan.perturb import Perturbation, perturbation
 from textgan.perturb.base import find_embedding
 from textgan.pretrained import build_network
 from textgan.reading import HF, Part, Reader, Split, open_reader, split_file
-from textgan.registry import explain
+from textgan.registry import explain, nested
 from textgan.run import choose_device, memory_errors
 from textgan.sampling import seeded
 from textgan.text import Text
@@ -120,16 +120,7 @@ def make_settings(told: Mapping[str, Any]) -> Settings:
 
     Raises UserError that names the key, the value and what would be right.
     """
-    values: dict[str, Any] = {}
-    for key, value in told.items():
-        group, dot, name = key.partition(".")
-        if dot:
-            inner = values.setdefault(group, {})
-            if not isinstance(inner, dict):
-                raise UserError(f"{key}: {group} is a value, not a group of settings")
-            inner[name] = value
-        else:
-            values[group] = value
+    values = nested(told)
     try:
         return Settings(**values)
     except pydantic.ValidationError as error:

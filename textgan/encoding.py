@@ -40,7 +40,7 @@ from textgan.precision import without_denormals
 from textgan.pretrained import build_network
 from textgan.reading import HF, MASK_WORD, Reader, Split, WordReader, open_reader, split_file
 from textgan.reading import Part as Side
-from textgan.registry import explain
+from textgan.registry import explain, nested
 from textgan.run import choose_device, memory_errors
 from textgan.sampling import OTHER, seeded
 from textgan.similarity import alignment, retrieval, uniformity
@@ -170,15 +170,9 @@ def encode(
 def make_settings(told: Mapping[str, Any]) -> Settings:
     """Settings by dotted key, the others at their defaults; UserError names the key that is
     wrong."""
-    nested: dict[str, Any] = {}
-    for key, value in told.items():
-        group, dot, inner = key.partition(".")
-        if not dot:
-            nested[group] = value
-        elif isinstance(nested.setdefault(group, {}), dict):
-            nested[group][inner] = value
+    values = nested(told)
     try:
-        return Settings(**nested)
+        return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]["loc"]
         inside = first[0] == "data" and len(first) > 1

@@ -18,6 +18,7 @@ import pkgutil
 import sys
 import tomllib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -119,6 +120,21 @@ def parse_setting(override: str) -> tuple[str, Any]:
         return key, tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return key, text  # a bare word is a string
+
+
+def nested(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key as groups of settings; UserError where a group is a value, too."""
+    values: dict[str, Any] = {}
+    for key, value in told.items():
+        group, dot, name = key.partition(".")
+        if not dot:
+            values[group] = value
+            continue
+        inner = values.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"{key}: {group} is a value, not a group of settings")
+        inner[name] = value
+    return values
 
 
 def explain(

@@ -18,7 +18,6 @@ from textgan.metrics.networks import (
     encode,
     fit,
     known_words,
-    narrowed,
     real_language_model,
     silent,
     train_language_model,
@@ -194,7 +193,7 @@ def test_a_sentence_costs_the_same_alone_and_among_others(model: LanguageModel) 
     text = model.known.text(sentences)
     together = costs(model.network, text)
     for row in range(len(text)):
-        alone = narrowed(text[row : row + 1])
+        alone = text[row : row + 1].narrowed()
         logits = model.network(alone)[0].detach()
         exact = F.cross_entropy(logits, alone.tokens[0], reduction="sum")
         assert float(together[row]) == pytest.approx(float(exact), abs=1e-4)

@@ -160,3 +160,12 @@ def test_relaxed_text_is_one_hot_with_padding_as_a_symbol() -> None:
     assert relaxed.relaxed(like) is relaxed
     wider = text.relaxed(torch.zeros(1, 6)).rows
     assert wider is not None and wider.shape == (15, 3, 6)
+
+
+def test_narrowed_is_as_wide_as_its_longest_sentence() -> None:
+    text = Text(torch.tensor([[3, 1, 0, 0], [4, 5, 1, 0]]), torch.tensor([2, 3]))
+    narrow = text.narrowed()
+    assert narrow.tokens.tolist() == [[3, 1, 0], [4, 5, 1]]
+    assert torch.equal(narrow.sizes, text.sizes)
+    rows = text.relaxed(torch.zeros(6))
+    assert rows.narrowed() is rows

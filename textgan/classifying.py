@@ -34,7 +34,6 @@ from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
 from textgan.corpus import Tokens
 from textgan.discriminators.base import Discriminator
-from textgan.discriminators.transformer import narrowed
 from textgan.encoder_folder import load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
 from textgan.lines import read_lines
@@ -383,7 +382,7 @@ class Study:
                 order = batches(text.sizes, told.batch)
             began = clock()
             for rows in order:
-                part = narrowed(text[rows]).to(self.device)
+                part = text[rows].narrowed().to(self.device)
                 for _ in range(replays):
                     self._step(network, optimiser, backward, part)
                     advance(1)
@@ -474,7 +473,7 @@ def _pieces(text: Text, device: torch.device, at_once: int = 1024) -> Iterator[t
     """A text in pieces of similar sizes, no wider than they need be, and where they stood."""
     for rows in text.sizes.argsort(stable=True).split(at_once):
         if len(rows):
-            yield rows, narrowed(text[rows]).to(device)
+            yield rows, text[rows].narrowed().to(device)
 
 
 def _clock(device: torch.device) -> tuple[str, Callable[[], float]]:

@@ -22,7 +22,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tabulate import tabulate
 from torch import Tensor, nn
-from tqdm import tqdm
 
 import textgan
 from textgan import registry
@@ -33,7 +32,7 @@ from textgan.corpus import Labels, Tokens, separator_of, split_sentence
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
-from textgan.log import OF_ENCODERS, Log
+from textgan.log import OF_ENCODERS, Log, bar
 from textgan.noise import disturb_lines
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import without_denormals
@@ -421,15 +420,7 @@ class Job:
         return results
 
     def _progress(self, steps: Iterable[Step], what: str) -> Iterable[Step]:
-        return progress(steps, what, self.quiet)
-
-
-def progress(steps: Iterable[Step], what: str, quiet: bool) -> Iterable[Step]:
-    """The same steps with a bar, once they have taken two seconds."""
-    bar: Iterable[Step] = tqdm(
-        steps, desc=what, delay=2, leave=False, dynamic_ncols=True, disable=True if quiet else None
-    )
-    return bar
+        return bar(steps, what, self.quiet)
 
 
 def training(method: nn.Module) -> None:
@@ -559,7 +550,7 @@ def _refuse(data: Lines, keys: Sequence[str], why: str) -> None:
 def _read(side: Side, reader: Reader, labelled: bool, what: str, quiet: bool) -> Part:
     """A side of the split as lists of tokens. Without labels every list is there once: a sentence
     cannot be told from itself."""
-    ids = [reader.ids(line) for line in progress(side.lines, f"reading {what}", quiet)]
+    ids = [reader.ids(line) for line in bar(side.lines, f"reading {what}", quiet)]
     if labelled:
         return Part(side.lines, Batch(ids, side.labels))
     first: dict[tuple[int, ...], int] = {}

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from tabulate import tabulate
 from torch import Tensor
-from tqdm import tqdm
 
 import textgan
 from textgan.corpus import FEWEST, Tokens, read_data, separator_of, split_sentence
@@ -26,6 +25,7 @@ from textgan.encoder_folder import LineEncoder, Progress, SavedEncoder, open_enc
 from textgan.errors import Interrupted, UserError
 from textgan.evaluation import Scores
 from textgan.intervals import UNBOUNDED, Estimate, bootstrap, over_subsets, spread, subsets
+from textgan.log import bar
 from textgan.metrics.base import Better, Score
 from textgan.noise import Noise, disturb_lines
 from textgan.registry import suggest
@@ -226,11 +226,7 @@ class _Trial:
 
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
         """The same steps with a bar, once they have taken two seconds."""
-        bar: Iterable[Made] = tqdm(
-            steps, desc=what, delay=2, leave=False, dynamic_ncols=True,
-            disable=True if self.quiet else None,
-        )  # fmt: skip
-        return bar
+        return bar(steps, what, self.quiet)
 
     def measure(self, encoder: LineEncoder) -> tuple[Scores, list[str]]:
         """The numbers of one encoder, and what must be told of them."""

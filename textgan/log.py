@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
 from textgan.checkpoint import write_file
 
+Step = TypeVar("Step")
 Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
 
 OF_RUNS: Layout = {
@@ -73,6 +74,14 @@ SORTED_BY = [
     )
 ]  # fmt: skip
 LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
+
+
+def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterable[Step]:
+    """The same steps with a bar, once they have taken two seconds, on a terminal."""
+    shown: Iterable[Step] = tqdm(
+        steps, desc=what, delay=2, leave=False, dynamic_ncols=True, disable=True if quiet else None
+    )
+    return shown
 
 
 class Log:

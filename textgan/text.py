@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from textgan import accelerator
+
 Part = TypeVar("Part")
 
 START = 0  # what a generator reads before its first token; also the padding of shorter sentences
@@ -109,6 +111,12 @@ class Text:
         if self.rows is not None or extra < 0:
             raise ValueError(f"cannot pad {'relaxed text' if extra >= 0 else 'to fewer tokens'}")
         return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra)))
+
+    def narrowed(self) -> Text:
+        """The same sentences, as wide as the longest of them, where that is cheap to know."""
+        if self.rows is not None or accelerator.waits(self.sizes):
+            return self
+        return replace(self, tokens=self.tokens[:, : int(self.sizes.max())])
 
     def relaxed(self, like: Tensor) -> Text:
         """The same sentences as one-hot rows of the vocabulary and type of rows `like` (..., V).

@@ -6,7 +6,6 @@ Shapes: B sentences, T positions, H size of a state, A heads.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -14,7 +13,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan import accelerator
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import TokenEmbedding
 from textgan.text import Text, TextSpace
@@ -31,7 +29,7 @@ class TokenStates(Discriminator):
         """
 
     def features(self, text: Text) -> Tensor:
-        text = narrowed(text)
+        text = text.narrowed()
         mask = text.mask.unsqueeze(2)
         total = torch.where(mask, self.states(text), 0.0).sum(1)
         return total / text.sizes.unsqueeze(1)
@@ -122,10 +120,3 @@ class Block(nn.Module):
         weights = self.attention_dropout(scores.softmax(3))
         found: Tensor = self.joins((weights @ value).transpose(1, 2).flatten(2))
         return found
-
-
-def narrowed(text: Text) -> Text:
-    """The text no wider than its longest sentence, where that is cheap to know."""
-    if text.rows is not None or accelerator.waits(text.sizes):
-        return text
-    return replace(text, tokens=text.tokens[:, : int(text.sizes.max())])

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 import textgan
 from textgan.generators.base import AutoregressiveGenerator
@@ -30,6 +29,7 @@ from textgan.intervals import (
     resampled_ratio,
     spread,
 )
+from textgan.log import bar
 from textgan.registry import register
 from textgan.sentences import Sentences, Words
 from textgan.text import Text
@@ -136,11 +136,7 @@ class Material:
 
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
         """The same steps with a bar, once they have taken two seconds."""
-        bar: Iterable[Made] = tqdm(
-            steps, desc=what, delay=2, leave=False, dynamic_ncols=True,
-            disable=True if self.quiet else None,
-        )  # fmt: skip
-        return bar
+        return bar(steps, what, self.quiet)
 
     def sign(self, name: str, **facts: object) -> str:
         """A signature: the metric, what it was told and taken on, and this version."""

@@ -103,11 +103,6 @@ def by_size(text: Text) -> list[Tensor]:
     return list(text.sizes.argsort(stable=True).split(TEXTS_AT_ONCE))
 
 
-def narrowed(text: Text) -> Text:
-    """The same texts, as wide as the longest of them."""
-    return Text(text.tokens[:, : int(text.sizes.max())], text.sizes)
-
-
 def batches(sizes: Tensor, batch: int) -> list[Tensor]:
     """One pass over texts of these sizes (B,) in batches of similar sizes, in random order."""
     pools = torch.randperm(len(sizes)).split(POOL * batch)
@@ -214,7 +209,7 @@ def train_language_model(
         usual_size = float(taught.sizes.double().mean())
 
         def loss(chosen: Tensor) -> Tensor:
-            part = narrowed(taught[chosen]).to(device)
+            part = taught[chosen].narrowed().to(device)
             return nll(network.log_prob(part), part.mask, "mean_sentence") / usual_size
 
         fit(
@@ -248,7 +243,7 @@ def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = sil
     device = network.embedding.weight.device
     found = torch.zeros(len(text), dtype=torch.float64)
     for piece in progress(by_size(text), "reading texts"):
-        found[piece] = -network.score(narrowed(text[piece]).to(device)).double().cpu()
+        found[piece] = -network.score(text[piece].narrowed().to(device)).double().cpu()
     return found
 
 
@@ -298,7 +293,7 @@ def encode(model: LanguageModel, sentences: Sentences) -> Tensor:
     size, device = network.output.in_features, network.embedding.weight.device
     found = torch.zeros(len(text), size, dtype=torch.float64)
     for piece in by_size(text):
-        part = narrowed(text[piece]).to(device)
+        part = text[piece].narrowed().to(device)
         total = torch.zeros(len(part), size, device=device)
         state, symbol = network.start(len(part)), torch.full_like(part.sizes, START)
         for place, following in enumerate(part.tokens.unbind(1)):

@@ -57,14 +57,16 @@ def update(
     loss: Callable[[], Loss],
     backward: Backward,
     clip: float,
+    *,
+    thinned: bool = True,
 ) -> dict[str, Tensor]:
     """One optimiser step: clear, accumulate, clip the norm at `clip` (0: never), step.
 
-    Dropout is on inside. Raises NotFinite, the weights unchanged, if the gradient's norm is not
-    a number.
+    thinned: whether the network's dropout is on in the loss. Raises NotFinite, the weights
+    unchanged, if the gradient's norm is not a number.
     """
     optimiser.zero_grad()
-    with dropout(network):
+    with dropout(network) if thinned else nullcontext():
         value, metrics = backward(network, loss)
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     norm = joint_norm(gradients)
@@ -315,8 +317,11 @@ class Training:
         loss = partial(accumulate, network, shards, reduction, self.group, backward)
         rates = self.run.config.optimisers
         clip = rates.discriminator_clip if who == "discriminator" else rates.clip
+        thinned = who != "generator" or self.objective.generator_dropout
         for _ in range(perturbation.replays if perturbation else 1):
-            figures = update(network, self.optimisers[who], loss, accumulated, clip)
+            figures = update(
+                network, self.optimisers[who], loss, accumulated, clip, thinned=thinned
+            )
             if who == "discriminator":
                 self.objective.constrain(self.discriminator)
         return {f"{who}/{name}": value for name, value in figures.items()}
@@ -351,8 +356,9 @@ class Training:
     def _answers(self, real: Text, progress: float, at_once: int) -> list[Text]:
         """The generator's texts in answer to this process's shards, drawn so many at once."""
         found = []
+        thinned = self.objective.generator_dropout
         for shard, part in zip(self._mine, self._shards(real), strict=True):
-            with self._random(shard):
+            with self._random(shard), dropout(self.generator) if thinned else nullcontext():
                 pieces = [
                     self.objective.sample(self.generator, piece, progress)
                     for piece in part.split(at_once)

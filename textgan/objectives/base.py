@@ -39,6 +39,12 @@ class Objective(ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}
     # whether it trains only generators that know the probability of what they write
     needs_likelihood: ClassVar[bool] = True
+    # whether the generator's dropout is on in its adversarial updates and while the texts of this
+    # method are drawn for training. On where the gradient flows through relaxed texts, whose masks
+    # are part of the graph, and where the loss is that of real words, as in MLE. Off, as most need
+    # it, where a loss takes what the generator says of a text for the law the text was drawn from:
+    # a score function, a ratio, a rollout, a divergence. A thinned network is another policy
+    generator_dropout: ClassVar[bool] = False
     # whether the sign of the discriminator's score of a text is its verdict, real or fake
     score_is_logit: ClassVar[bool] = True
 
@@ -124,7 +130,8 @@ class Objective(ABC):
         fake: Text,
         progress: float,
     ) -> Loss:
-        """What the generator minimises; called once an update, with dropout in reading mode.
+        """What the generator minimises; called once an update. The discriminator's dropout is off,
+        the generator's as `generator_dropout` says.
 
         real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
         """

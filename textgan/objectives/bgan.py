@@ -100,6 +100,7 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
 
     paper: ClassVar[str] = "Hjelm et al. 2018, arXiv 1702.08431"
     needs_likelihood: ClassVar[bool] = False
+    generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.discriminator_turns": 0,
         "schedule.rounds": 1000,

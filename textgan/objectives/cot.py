@@ -9,6 +9,9 @@ The optimal mediator is the mixture (p + G) / 2. L_G is then KL(G || M) with the
 vocabulary taken exactly at every prefix that the generator wrote, so nothing needs REINFORCE.
 `progress` anneals nothing.
 
+The generator's dropout is off in its updates: the divergence is that of the policy which wrote the
+prefixes. In the released code only the mediator is ever thinned (desire2020/CoT, cot.py).
+
 Departs from the paper:
 - the prefixes are constants: as in the released code, L_G has no gradient through which prefix is
   written, so that it is the descent of each step's KL, not of the sequence's

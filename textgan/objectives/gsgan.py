@@ -44,6 +44,7 @@ class GSGAN(Objective, name="gsgan"):
 
     paper: ClassVar[str] = "Kusner and Hernandez-Lobato 2016, arXiv 1611.04051"
     needs_likelihood: ClassVar[bool] = False
+    generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
     defaults: ClassVar[Mapping[str, Any]] = {
         "schedule.discriminator_turns": 0,

@@ -25,6 +25,7 @@ class MLE(Objective, name="mle"):
 
     paper: ClassVar[str] = "Williams and Zipser 1989"
     discriminator: ClassVar[str | None] = None
+    generator_dropout: ClassVar[bool] = True  # the loss is of real words
 
     @property
     def reduction(self) -> Reduction:

@@ -45,6 +45,7 @@ class RelGAN(Objective, name="relgan"):
 
     paper: ClassVar[str] = "Nie et al. 2019, ICLR"
     needs_likelihood: ClassVar[bool] = False
+    generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     generator: ClassVar[str] = "relational_memory"
     discriminator: ClassVar[str | None] = "representations"
     score_is_logit: ClassVar[bool] = False  # only differences of scores mean anything

@@ -42,6 +42,7 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
 
     paper: ClassVar[str] = "Bengio et al. 2015, arXiv 1506.03099"
     discriminator: ClassVar[str | None] = None
+    generator_dropout: ClassVar[bool] = True  # the loss is of real words, whatever was read
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.mle_epochs": 0,
         "schedule.g_steps": 150,  # a round is about an epoch over 10,000 texts

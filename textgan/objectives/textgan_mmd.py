@@ -42,6 +42,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
 
     paper: ClassVar[str] = "Zhang et al. 2017, arXiv 1706.03850"
     needs_likelihood: ClassVar[bool] = False
+    generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.discriminator_turns": 0,

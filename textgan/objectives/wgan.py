@@ -40,6 +40,7 @@ class WGAN(Objective, name="wgan"):
 
     paper: ClassVar[str] = "Arjovsky et al. 2017, arXiv 1701.07875"
     needs_likelihood: ClassVar[bool] = False
+    generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     score_is_logit: ClassVar[bool] = False
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.fakes": 1,

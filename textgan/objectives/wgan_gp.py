@@ -46,6 +46,7 @@ class WGANGP(Objective, name="wgan_gp"):
 
     paper: ClassVar[str] = "Gulrajani et al. 2017, arXiv 1704.00028"
     needs_likelihood: ClassVar[bool] = False
+    generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     generator: ClassVar[str] = "convolutional"
     discriminator: ClassVar[str | None] = "residual"
     score_is_logit: ClassVar[bool] = False

@@ -1,0 +1,208 @@
+"""Whether a generator's dropout is on: never where its texts' law is needed, always in MLE."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import TOY, small_parts
+from torch import nn
+from worlds import enumerate_texts, probabilities
+
+from textgan import registry
+from textgan.config import make_config
+from textgan.run import create_run
+from textgan.schedule import Step
+from textgan.text import Text
+from textgan.training import Training
+
+# of every method, whether its loss goes back through relaxed texts, or is of real words
+ON = {
+    "bgan": False,
+    "bgan_continuous": True,
+    "coldgan": False,
+    "constant_reward": False,
+    "cot": False,
+    "dpgan": False,
+    "gsgan": True,
+    "jsdgan": False,
+    "leakgan": False,
+    "maligan": False,
+    "mle": True,
+    "pg_bleu": False,
+    "random_reward": False,
+    "rankgan": False,
+    "reinforce": False,
+    "relgan": True,
+    "scheduled_sampling": True,
+    "scratchgan": False,
+    "sentigan": False,
+    "seqgan": False,
+    "textgan_mmd": True,
+    "wgan": True,
+    "wgan_gp": True,
+}
+RATE = 0.2
+
+
+def training(name: str, folder: Path, **settings: Any) -> Training:
+    """A method with a generator that has dropout, about to train."""
+    parts = ("objective.", "generator.", "discriminator.")
+    told = {key: value for key, value in TOY.items() if not key.startswith(parts)}
+    told |= small_parts(name, generator="lstm")
+    told |= {"schedule.fakes": 8, "generator.name": "lstm", "generator.dropout": RATE}
+    if not registry.find("objective", name).needs_likelihood:
+        told["schedule.mle_epochs"] = 0
+    return Training(create_run(make_config(name, told | settings), folder / name))
+
+
+class Watch:
+    """What a generator's dropout did whenever it was asked: (on, something was dropped)."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        self.seen: list[tuple[bool, bool]] = []
+        for module in generator.modules():
+            if isinstance(module, nn.Dropout):
+                module.register_forward_hook(self.look)
+
+    def look(self, module: nn.Module, read: tuple[torch.Tensor], left: torch.Tensor) -> None:
+        self.seen.append((module.training, not torch.equal(read[0], left)))
+
+    def all(self) -> bool:
+        """Whether it was on, which must have been the same every time."""
+        seen, self.seen = self.seen, []
+        [on] = {on for on, _ in seen}
+        assert any(dropped for _, dropped in seen) == on
+        return on
+
+
+def test_every_method_says_whether_its_generator_has_dropout() -> None:
+    assert {n: registry.find("objective", n).generator_dropout for n in ON} == ON
+    assert set(ON) == {name for name in registry.names("objective") if ".py:" not in name}
+
+
+@pytest.mark.parametrize("name", [name for name in ON if name != "leakgan"])
+def test_dropout_is_on_in_updates_as_the_method_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = training(name, tmp_path)
+    watch, method = Watch(here.generator), here.objective
+    really_draw, really_judge = method.sample, method.generator_loss
+    drawn: list[bool] = []
+    judged: list[bool] = []
+
+    def draw(*arguments: Any) -> Text:
+        watch.seen.clear()
+        made = really_draw(*arguments)
+        drawn.append(watch.all() if watch.seen else ON[name])  # mle draws nothing
+        return made
+
+    def judge(*arguments: Any) -> Any:
+        watch.seen.clear()
+        made = really_judge(*arguments)
+        judged.append(watch.all() if watch.seen else ON[name])  # only the drawing may read it
+        return made
+
+    monkeypatch.setattr(method, "sample", draw)
+    monkeypatch.setattr(method, "generator_loss", judge)
+    for do in ("fakes", "discriminator", "generator"):
+        if do == "generator" or here.adversary:
+            here._train(Step(do, "adversarial", 0, 0))  # type: ignore[arg-type]
+    assert set(drawn) == set(judged) == {ON[name]}
+    assert len(drawn) == 1 + here.adversary  # the discriminator's fakes are of the same law
+    watch.seen.clear()
+    here._measure(1)
+    assert not watch.all()
+    if name in ("mle", "seqgan"):
+        here._train(Step("mle", "mle", 0, 0))
+        assert watch.all()
+
+
+def exact(here: Training) -> None:
+    """In float64, and weights that no update changes."""
+    here.generator.double()
+    if here.discriminator is not None:
+        here.discriminator.double()
+    for optimiser in here.optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = 0.0
+
+
+def updates(
+    here: Training, texts: Text, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[dict[str, Any], torch.Tensor]]:
+    """The figures and the gradient of an update of the generator on each of these texts alone."""
+    found = []
+    for text in texts.split(1):
+        monkeypatch.setattr(here, "_answers", lambda *_, text=text: [text])
+        figures = here._generator(0.0)
+        trained = [weight for weight in here.generator.parameters() if weight.requires_grad]
+        gradients = [weight.grad.flatten() for weight in trained if weight.grad is not None]
+        found.append((figures, torch.cat(gradients).clone()))
+    return found
+
+
+WORLD = {"oracle.vocabulary": 3, "oracle.length": 3, "generator.init": 0.7, "optimisers.clip": 0}
+
+
+def test_importance_weights_are_one_on_average_with_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sum_x H(x) G(x) / H(x) = 1 over the 27 texts that H, the cold policy, may write."""
+    from textgan.objectives.coldgan import log_ratio
+
+    told = WORLD | {"objective.clip": 0, "objective.temperature": 0.5, "objective.replay": 0}
+    here = training("coldgan", tmp_path, **told)
+    exact(here)
+    generator: Any = here.generator
+    texts = enumerate_texts(generator.space)
+    method: Any = here.objective
+    with torch.no_grad():
+        logits = generator(texts)
+        of_whole = probabilities(generator, texts)
+        ratios = log_ratio(logits, texts.tokens, method.temperature, method.epsilon).sum(1).exp()
+    chances = of_whole / ratios  # of H
+    assert float(chances.sum()) == pytest.approx(1, abs=1e-12)
+    weights = [figures["generator/weight"] for figures, _ in updates(here, texts, monkeypatch)]
+    assert float(chances @ torch.stack(weights)) == pytest.approx(1, abs=1e-12)
+    # those of a thinned network are not
+    monkeypatch.setattr(type(method), "generator_dropout", True)
+    weights = [figures["generator/weight"] for figures, _ in updates(here, texts, monkeypatch)]
+    assert abs(float(chances @ torch.stack(weights)) - 1) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["constant_reward", "reinforce"])
+def test_a_constant_reward_has_no_gradient_on_average_with_dropout(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = training(name, tmp_path, **WORLD)
+    exact(here)
+    if here.discriminator is not None:  # which says one half of everything
+        for weight in here.discriminator.output.parameters():
+            nn.init.zeros_(weight)
+    generator: Any = here.generator
+    texts = enumerate_texts(generator.space)
+    chances = probabilities(generator, texts)
+
+    def expected() -> torch.Tensor:
+        each = torch.stack([gradient for _, gradient in updates(here, texts, monkeypatch)])
+        assert float(each.norm(dim=1).min()) > 0.01
+        return chances @ each
+
+    assert float(expected().norm()) < 1e-12
+    monkeypatch.setattr(type(here.objective), "generator_dropout", True)
+    assert float(expected().norm()) > 1e-3
+
+
+def test_relaxed_texts_have_the_masks_in_their_graph(tmp_path: Path) -> None:
+    """Where every vector but none is dropped, the rows depend on no weight of the recurrence."""
+    here = training("gsgan", tmp_path)
+    generator: Any = here.generator
+    generator.dropout.p = 1.0
+    real = here._real("generator", 0)
+    [fake] = here._answers(real, 0.0, len(real))
+    assert fake.rows is not None
+    assert not fake.rows.detach().equal(fake.rows.detach().mean(2, keepdim=True))
+    fake.rows.square().sum().backward()
+    assert not generator.rnn.weight_ih_l0.grad.any()
+    assert generator.output.bias.grad.any()

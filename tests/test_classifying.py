@@ -417,7 +417,7 @@ def test_numbers_may_stand_for_lists(reviews: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a fine film\n" * 30, "has no labels: give label, one tab, sentence in a line"),
+        ("a fine film\n" * 30, "line 1 has no tab; give label, one tab, sentence in every line"),
         ("good\ta film\n" * 30, "every sentence has the label 'good'"),
         ("good\ta film\n" * 30 + "a film\n", "line 31 has no tab"),
         (None, "the label 'odd' (line 1) has 1 sentence, 1 of them for training"),

@@ -18,7 +18,7 @@ from textgan.corpus import (
     Corpus,
     Vocabulary,
     read_corpus,
-    read_sentences,
+    read_data,
     separator_of,
     split_sentence,
 )
@@ -141,14 +141,14 @@ def test_lines_are_read_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, written: list[str]
 ) -> None:
     path = write(tmp_path_factory.mktemp("lines"), "\n".join(["x", *written]))
-    assert read_sentences(path) == ["x", *[line.strip() for line in written if line.strip()]]
+    assert read_data(path)[0] == ["x", *[line.strip() for line in written if line.strip()]]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_line_ends_and_byte_order_marks_are_no_text(tmp_path: Path, end: str, mark: bytes) -> None:
     content = mark + end.join(["ein Fuß", "", "  zwei\t", " ", "drei\u2028vier"]).encode()
-    assert read_sentences(write(tmp_path, content)) == ["ein Fuß", "zwei", "drei\u2028vier"]
+    assert read_data(write(tmp_path, content))[0] == ["ein Fuß", "zwei", "drei\u2028vier"]
 
 
 def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> None:
@@ -158,8 +158,8 @@ def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> Non
         (write(tmp_path, "", "empty.txt"), "is empty; give one sentence a line"),
         (write(tmp_path, " \n\t\r\n\n", "blank.txt"), "is empty; give one sentence a line"),
         (write(tmp_path, b"\xef\xbb\xbf", "mark.txt"), "is empty; give one sentence a line"),
-        (write(tmp_path, b"PK\x03\x04\0\0", "zip.txt"), "is binary .* give UTF-8 text"),
-        (write(tmp_path, "a b".encode("utf-16"), "utf16.txt"), "is binary .* give UTF-8 text"),
+        (write(tmp_path, b"PK\x03\x04\0\0", "zip.txt"), "is a zip archive; unpack it"),
+        (write(tmp_path, "a b".encode("utf-16"), "utf16.txt"), "UTF-16.* iconv -f UTF-16"),
         (
             write(tmp_path, "eins\nzwei\nfünf\n".encode("latin-1"), "latin.txt"),
             r"not UTF-8 in line 3 \(byte 0xfc\); .* iconv",
@@ -167,7 +167,7 @@ def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> Non
     ]
     for path, message in cases:
         with pytest.raises(UserError, match=message) as caught:
-            read_sentences(path)
+            read_data(path)
         assert str(caught.value).startswith(f"data.file = {str(path)!r}")
 
 
@@ -178,7 +178,7 @@ def test_the_line_that_is_not_utf8_is_counted_right(
 ) -> None:
     path = write(tmp_path, mark + b"ab" + end + b"cd" + end + b"\xffe" + end)
     with pytest.raises(UserError, match=r"in line 3 \(byte 0xff\)"):
-        read_sentences(path)
+        read_data(path)
 
 
 # --- corpora ---

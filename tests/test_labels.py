@@ -19,7 +19,8 @@ import textgan
 from textgan import registry
 from textgan.checkpoint import checkpoints, load_tensors
 from textgan.config import make_config
-from textgan.corpus import MOST_LABELS, Corpus, read_corpus, read_labelled
+from textgan.corpus import MOST_LABELS, Corpus, read_corpus, read_data
+from textgan.data.texts import Form
 from textgan.errors import Interrupted, UserError
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.likelihoods import nll_per_token
@@ -65,7 +66,7 @@ def test_labels_and_sentences_are_read_as_they_were_written(
     pairs = [("x", "y"), *pairs, ("another", "y")]
     folder = tmp_path_factory.mktemp("labelled")
     path = write(folder, [f"{label}\t{sentence}" for label, sentence in pairs])
-    found = read_labelled(path)
+    _, found = read_data(path)
     assert [(one.label, one.sentence) for one in found] == pairs
     assert [one.line for one in found] == list(range(1, len(pairs) + 1))
 
@@ -74,7 +75,7 @@ def test_labels_and_sentences_are_read_as_they_were_written(
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_line_ends_marks_and_empty_lines_are_no_text(tmp_path: Path, end: str, mark: bytes) -> None:
     content = mark + end.join(["gut \t ein Fuß ", "", " ", "schlecht\tkein Fuß", ""]).encode()
-    found = read_labelled(write(tmp_path, content))
+    _, found = read_data(write(tmp_path, content))
     assert found == [(1, "gut", "ein Fuß"), (4, "schlecht", "kein Fuß")]
 
 
@@ -121,13 +122,12 @@ def test_the_split_is_that_of_the_sentences_alone(tmp_path: Path) -> None:
     [
         ("a.tsv", "auto", 2),
         ("a.TSV", "auto", 2),
-        ("a.txt", "auto", 0),
         ("a.txt", "yes", 2),
         ("a.tsv", "no", 0),
     ],
 )
 def test_which_files_have_labels(tmp_path: Path, name: str, labels: Any, expected: int) -> None:
-    corpus = read(write(tmp_path, LINES, name), labels=labels)
+    corpus = read(write(tmp_path, LINES, name), form=Form(labels))
     assert corpus.space.classes == len(corpus.label_names) == expected
     assert (corpus.train.labels is None) == (expected == 0)
     assert ("labels" in corpus.facts) == (expected > 0)
@@ -165,7 +165,7 @@ def test_characters_and_lengths_are_those_of_the_sentences(tmp_path: Path) -> No
         ([*LINES[:5], " \t the cake"], r"line 6 has no label; give"),
         ([*LINES[:5], "good\t  "], r"line 6 has no sentence; give"),
         (LINES[:40], r"every sentence has the label 'good'; give at least two labels"),
-        (["label\tsentence", *LINES], r"'label' \(line 1\) has 1 sentence, . of them for training"),
+        (["label\tsentence", *LINES], r"line 1 names fields, 'label', 'sentence'; give data.field"),
         (["a\tthe cake a", *LINES], r"label 'a' \(line 1\) has 1 sentence, . of them"),
         (["odd\t" + "the " * 9, "odd\t" + "the " * 8, *LINES], r"2 sentences, 0 of them for"),
         (

@@ -34,6 +34,7 @@ RECIPES = sorted((ROOT / "experiments").rglob("*.toml"))
 # what may import what: a room knows only the rooms before it
 ORDER = [
     ["errors", "accelerator"],
+    ["data.decoding"],
     [
         "text",
         "registry",
@@ -47,6 +48,8 @@ ORDER = [
         "mauve",
         "parallel",
     ],
+    ["data.texts"],
+    ["data.settings"],
     ["precision", "hf_folder", "similarity", "contrast.losses"],
     ["output_layer", "sts"],
     ["generators.base", "losses", "checkpoint", "sentences", "charts", "wording"],
@@ -108,7 +111,7 @@ def test_imports_go_one_way() -> None:
         if folder in level:
             level.setdefault(name, level[folder])
     packages = ("textgan", "textgan.objectives", "textgan.generators", "textgan.discriminators")
-    packages += ("textgan.metrics", "textgan.perturb", "textgan.contrast")
+    packages += ("textgan.metrics", "textgan.perturb", "textgan.contrast", "textgan.data")
     for name in MODULES:
         if name in packages:
             continue

@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from textgan.corpus import EOS, UNKNOWN, read_corpus
+from textgan.data.texts import Form
 from textgan.errors import UserError
 from textgan.reading import MASK_WORD, WordReader, open_reader, split_file
 
@@ -70,7 +72,7 @@ def test_labels_go_with_their_lines(tmp_path: Path) -> None:
         name: split.train.labels.tolist().count(i)  # type: ignore[union-attr]
         for i, name in enumerate(split.names)
     }
-    plain = split_file(tmp_path / "lines.tsv", labels="no")
+    plain = split_file(tmp_path / "lines.tsv", form=Form(labels="no"))
     assert plain.names == () and plain.train.lines[0].startswith(("odd\t", "even\t"))
 
 
@@ -80,15 +82,15 @@ def test_labels_go_with_their_lines(tmp_path: Path) -> None:
         (["a b"] * 19, {}, "has 19 sentences; at least 20 are needed"),
         (["a b"] * 30, {}, "has 1 different sentences, too few for"),
         (some_lines(), {"valid": 0.6, "test": 0.6}, "too few for data.valid = 0.6"),
-        (some_lines(), {"labels": "yes"}, "line 1 has no tab"),
-        ([f"{'ab'[i > 0]}\tline {i}" for i in range(30)], {"labels": "yes"}, "the label 'a'"),
+        (some_lines(), {"form": Form("yes")}, "line 1 has no tab"),
+        ([f"{'ab'[i > 0]}\tline {i}" for i in range(30)], {"form": Form("yes")}, "the label 'a'"),
     ],
 )
 def test_files_that_cannot_be_split(
-    lines: list[str], settings: dict[str, float], message: str, tmp_path: Path
+    lines: list[str], settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=re.escape(message)) as refused:
-        split_file(written(tmp_path, lines), **settings)  # type: ignore[arg-type]
+        split_file(written(tmp_path, lines), **settings)
     assert "lines.txt" in str(refused.value) and "\n" not in str(refused.value)
     with pytest.raises(UserError, match="there is no such file"):
         split_file(tmp_path / "nowhere.txt")

@@ -33,10 +33,10 @@ from textgan.attacks import attack, margins, typical_norm
 from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
 from textgan.corpus import Tokens
+from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
-from textgan.lines import read_lines
 from textgan.losses import Loss
 from textgan.metrics.networks import batches
 from textgan.noise import Noise, disturb_lines
@@ -69,7 +69,7 @@ class _Settings(BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Data(_Settings):
+class Data(_Settings, TextFile):
     """How the file is split, and read by a network of one's own words."""
 
     valid: float = Field(0.1, gt=0, lt=1, description="share of the sentences for validation")
@@ -254,13 +254,15 @@ class Study:
     def open(file: Path, network: str, settings: Settings, device: torch.device) -> Study:
         """Read a labelled file. Raises UserError."""
         told = settings.data
-        if not any("\t" in line for line in read_lines(file, "data.file")):
-            raise UserError(
-                f"data.file = {str(file)!r} has no labels: give label, one tab, sentence in a line"
-            )
         split = split_file(
-            file, labels="yes", valid=told.valid, test=told.test, seed=told.split_seed
+            file, form=told.form, valid=told.valid, test=told.test, seed=told.split_seed
         )
+        if not split.names:
+            raise UserError(
+                f"data.file = {str(file)!r} has no labels, which is what a classifier tells; give "
+                "lines of label, tab, sentence in a .tsv file, or data.label_field = NAME of a "
+                "table"
+            )
         own = told.model_dump(include={"tokens", "vocabulary", "min_count", "length"})
         if network.startswith(HF):
             given = told.model_fields_set & (own.keys() - {"length"})

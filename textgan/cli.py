@@ -7,13 +7,16 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from textgan.errors import Interrupted, SaidElsewhere, UserError
 from textgan.parallel import first
 from textgan.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from textgan.data.texts import Form
 
 # click's UsageError, wherever this version of typer keeps its click
 _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
@@ -49,6 +52,23 @@ Encoder = Annotated[
 MetricSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A metric's setting, such as bleu.largest=4."),
+]
+Field = Annotated[
+    str | None,
+    typer.Option(help="Of .csv and .jsonl files: the field that holds the texts."),
+]
+LabelField = Annotated[
+    str | None, typer.Option(help="Of such files: the field that holds the labels, if any.")
+]
+WithLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", help="Whether lines begin with a label and a tab: auto (a .tsv), yes or no."
+    ),
+]
+FileFormat = Annotated[
+    str | None,
+    typer.Option("--format", help="text, csv or jsonl; as the file's name ends if not given."),
 ]
 
 
@@ -94,6 +114,10 @@ def train(
             "instead of the synthetic oracle."
         ),
     ] = None,
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
     tokens: Annotated[
         str | None,
         typer.Option(help="What a token is: word or char."),
@@ -121,6 +145,7 @@ def train(
     def configure() -> RunConfig:
         config = make_config(target, overrides or [])
         flags = {"data.file": data, "data.tokens": tokens, "seed": seed, "device": device}
+        flags |= _of_file(field, label_field, labels, file_format)
         given = {key: value for key, value in flags.items() if value is not None}
         return make_config(config.model_dump(), given) if given else config
 
@@ -225,6 +250,10 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
     ] = None,
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -273,6 +302,7 @@ def evaluate(
         real=real,
         aligned=aligned or (),
         tokenizer=_tokenizer(tokenizer),
+        form=_form(field, label_field, labels, file_format),
         metrics=_words(metrics),
         samples=samples or 0,
         temperature=temperature,
@@ -448,7 +478,12 @@ def list_data(as_json: AsJson = False) -> None:
 @app.command()
 def classify(
     file: Annotated[
-        Path, typer.Argument(help="Lines of label, tab, sentence.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Lines of label, tab, sentence (a .tsv), or a .csv or .jsonl with --field and "
+            "--label-field.",
+            show_default=False,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -456,10 +491,15 @@ def classify(
             metavar="[KEY=VALUE]...",
             help="Settings: epochs, batch, lr, clip; network.KEY as in textgan list; attack.KEY: "
             "epsilon, absolute, steps, restarts, stride; noise.KEY: kind, rate, seed; data.KEY: "
-            "valid, test, split_seed, tokens, vocabulary, min_count, length.",
+            "field, label_field, labels, format, valid, test, split_seed, tokens, vocabulary, "
+            "min_count, length.",
             show_default=False,
         ),
     ] = None,
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
     network: Annotated[
         str, typer.Option(help="A discriminator (see textgan list), or hf:FOLDER.")
     ] = "rnn",
@@ -481,6 +521,7 @@ def classify(
     from textgan.registry import parse_setting
 
     told = dict(map(parse_setting, overrides or []))
+    told |= _of_file(field, label_field, labels, file_format)
     for name in sorted(told.keys() & {"file", "network", "perturb", "seeds", "out", "device"}):
         raise UserError(f"{name} is no setting; it is told as an option (see classify --help)")
     found = textgan.classifying.classify(
@@ -513,6 +554,10 @@ def similarity(
             show_default=False,
         ),
     ],
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
     sts: Annotated[
         Path | None,
         typer.Option(
@@ -544,6 +589,7 @@ def similarity(
     found = judge_encoders(
         encoders,
         data=data,
+        form=_form(field, label_field, labels, file_format),
         sts=sts,
         noise=_words(noise, "--noise", "similarity --help"),
         rate=rate,
@@ -576,6 +622,10 @@ def encode(
     ] = None,
     *,
     data: Annotated[Path, typer.Option(help="One sentence, or label, tab, sentence, a line.")],
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
     out: Annotated[Path, typer.Option(help="The encoder's folder, a new one.")],
     network: Annotated[
         str | None,
@@ -592,6 +642,7 @@ def encode(
     from textgan.registry import parse_setting
 
     told = dict(map(parse_setting, overrides or []))
+    told |= _of_file(field, label_field, labels, file_format)
     for name in sorted(told.keys() & {"data", "out", "network", "start", "seed", "device"}):
         raise UserError(f"{name} is no setting; it is told as an option (see encode --help)")
     made = encode(
@@ -673,6 +724,30 @@ def _words(told: str, option: str = "--metrics", where: str = "list") -> list[st
     if not words:
         raise UserError(f"{option}: give at least one name (see textgan {where})")
     return words
+
+
+def _of_file(
+    field: str | None, label_field: str | None, labels: str | None, file_format: str | None
+) -> dict[str, str]:
+    """The settings behind the options that say how a file is read; those that were given."""
+    told = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
+    return {f"data.{key}": value for key, value in told.items() if value is not None}
+
+
+def _form(
+    field: str | None, label_field: str | None, labels: str | None, file_format: str | None
+) -> Form:
+    """How files are read."""
+    from textgan.data.texts import Form, Format, Labels
+
+    for option, told, known in (
+        ("--labels", labels, get_args(Labels)),
+        ("--format", file_format, get_args(Format)),
+    ):
+        if told not in (None, *known):
+            raise UserError(f"{option} = {told!r}: give {', '.join(known)}")
+    given = _of_file(field, label_field, labels, file_format)
+    return Form(**{key.removeprefix("data."): value for key, value in given.items()})  # type: ignore[arg-type]
 
 
 def _tokenizer(told: str | None) -> Tokenizer | None:

@@ -16,6 +16,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
+from textgan.data.settings import TextFile
 from textgan.errors import UserError
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import Precision
@@ -27,15 +28,12 @@ _LARGEST_SEED = 2**63 - 1
 _PARTS = ("objective", "generator", "discriminator")
 
 
-class Data(BaseModel):
+class Data(TextFile):
     """The user's own sentences; where `file` is empty the synthetic oracle is the language."""
 
     model_config = _strict
 
     file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
-    labels: Literal["auto", "yes", "no"] = Field(
-        "auto", description="whether lines begin with a label and a tab; auto: those of a .tsv file"
-    )
     tokens: Literal["word", "char"] = Field("word", description="what a token is")
     vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
     min_count: int = Field(2, ge=1, description="rarer words become <unk>")

@@ -1,7 +1,6 @@
 """Corpus: sentences as token ids, split into train, valid and test; and how they are read.
 
-A file holds one sentence a line, or one `label<TAB>sentence` a line. Reading is strict: a file that
-cannot be what the user meant is refused with one line that says why.
+What a file may hold, and how its texts are told from their labels, is `textgan.data.texts`'s.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textgan.data.texts import PLAIN, Form, read_rows
 from textgan.datasets import recognise
 from textgan.errors import UserError
-from textgan.lines import read_lines
 from textgan.registry import suggest
 from textgan.text import Text, TextSpace
 
@@ -34,7 +33,6 @@ MOST_LABELS = 1000  # a file with more has something else before its tabs
 FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of the pen
 
 Tokens = Literal["word", "char"]
-Labels = Literal["auto", "yes", "no"]
 PartName = Literal["train", "valid", "test"]
 
 
@@ -190,49 +188,21 @@ class Labelled(NamedTuple):
     sentence: str
 
 
-def read_sentences(path: Path) -> list[str]:
-    """The non-empty lines of a UTF-8 text file, stripped.
-
-    Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
-    """
-    return [line.strip() for line in read_lines(path, "data.file") if line.strip()]
-
-
-def read_labelled(path: Path) -> list[Labelled]:
-    """The lines `label<TAB>sentence` of a UTF-8 text file, both stripped; empty lines are left out.
-
-    Raises UserError for what `read_sentences` refuses, for a line of another form, for one label
-    alone, and for more than MOST_LABELS or than one for every two lines.
-    """
-    found: list[Labelled] = []
-    for number, line in enumerate(read_lines(path, "data.file"), start=1):
-        if not line.strip():
-            continue
-        label, *rest = (part.strip() for part in line.split("\t"))
-        wrong = ""
-        if len(rest) != 1:
-            wrong = f"has {len(rest) or 'no'} tab{'s' if rest else ''}"
-        elif not label or not rest[0]:
-            wrong = f"has no {'sentence' if label else 'label'}"
-        if wrong:
-            raise UserError(
-                f"data.file = {str(path)!r}: line {number} {wrong}; give label, one tab, sentence "
-                "in every line, or data.labels = no if these are not labelled sentences"
-            )
-        found.append(Labelled(number, label, rest[0]))
-    labels = len({one.label for one in found})
-    most = min(MOST_LABELS, len(found) // 2) if len(found) >= FEWEST else MOST_LABELS
+def check_labels(labelled: Sequence[Labelled], name: str) -> None:
+    """UserError for one label alone, and for more than MOST_LABELS or than one for every two
+    texts; `name` is the file's in messages."""
+    labels = len({one.label for one in labelled})
+    most = min(MOST_LABELS, len(labelled) // 2) if len(labelled) >= FEWEST else MOST_LABELS
     if labels > most:
         raise UserError(
-            f"data.file = {str(path)!r} has {labels} different labels in {len(found)} lines, at "
-            f"most {most} are taken; is the label before the tab and the sentence after it?"
+            f"{name} has {labels} different labels in {len(labelled)} lines, at most {most} are "
+            "taken; is the label before the tab (or in data.label_field) and the sentence after it?"
         )
     if labels == 1:
         raise UserError(
-            f"data.file = {str(path)!r}: every sentence has the label {_shown(found[0].label)}; "
-            "give at least two labels, or the sentences alone and data.labels = no"
+            f"{name}: every sentence has the label {_shown(labelled[0].label)}; give at least two "
+            "labels, or the sentences without them"
         )
-    return found
 
 
 def split_sentence(sentence: str, tokens: Tokens, separator: str) -> list[str]:
@@ -261,20 +231,20 @@ def read_corpus(
     valid: float,
     test: float,
     seed: int,
-    labels: Labels = "auto",
+    form: Form = PLAIN,
 ) -> Corpus:
-    """A corpus from a text file of one sentence, or one `label<TAB>sentence`, a line.
+    """A corpus from a file of texts.
 
     vocabulary: keep at most this many words, the most frequent; 0 for all.
     min_count: words seen less often in the training part become unknown.
     length: drop sentences of more tokens; 0 chooses (the longest, or where that is over
     USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
-    sentences, so that no sentence stands on both sides of the split; `seed` decides which. labels:
-    whether lines have them; "auto": those of a file whose name ends in .tsv. Labels are numbered in
-    alphabetical order, so that the order of the lines decides nothing.
+    sentences, so that no sentence stands on both sides of the split; `seed` decides which. form:
+    where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
+    order of the lines decides nothing.
     Raises UserError where the file leaves too little to train on.
     """
-    lines, labelled = read_data(path, labels)
+    lines, labelled = read_data(path, form)
     separator = separator_of(lines, tokens)
     split = [split_sentence(line, tokens, separator) for line in lines]
     sizes = np.array([len(words) for words in split])
@@ -308,6 +278,7 @@ def read_corpus(
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     facts: dict[str, Any] = {
         "source": path.name,
+        **form.facts(),
         "sha256": sha256,
         "known_as": recognise(sha256),
         "sentences": len(lines),
@@ -338,15 +309,19 @@ def read_corpus(
     )
 
 
-def read_data(path: Path, labels: Labels) -> tuple[list[str], list[Labelled]]:
-    """The sentences of a file, and the same with their labels where its lines have them.
+def read_data(
+    path: Path, form: Form = PLAIN, called: str = "data.file"
+) -> tuple[list[str], list[Labelled]]:
+    """The sentences of a file that are not empty, and the same with their labels where it has any.
 
-    labels: whether they do; "auto": in a file whose name ends in .tsv. Raises UserError as
-    `read_labelled` and `read_sentences` do.
+    form: how it is read. called: what asked for it, for messages. Raises UserError as `read_rows`
+    and `check_labels` do.
     """
-    has_labels = path.suffix.lower() == ".tsv" if labels == "auto" else labels == "yes"
-    labelled = read_labelled(path) if has_labels else []
-    return [one.sentence for one in labelled] or read_sentences(path), labelled
+    rows = [row for row in read_rows(path, called, form) if row.text]
+    labelled = [Labelled(row.line, row.label, row.text) for row in rows if row.label is not None]
+    if labelled:
+        check_labels(labelled, f"{called} = {str(path)!r}")
+    return [row.text for row in rows], labelled
 
 
 def divide(

@@ -28,7 +28,8 @@ from textgan import registry
 from textgan.backward import accumulated, plain
 from textgan.checkpoint import write_file
 from textgan.contrast.base import Batch, Contrast
-from textgan.corpus import Labels, Tokens, separator_of, split_sentence
+from textgan.corpus import Tokens, separator_of, split_sentence
+from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
@@ -55,12 +56,11 @@ Step = TypeVar("Step")
 _strict = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Lines(BaseModel):
+class Lines(TextFile):
     """How the file is read, and cut into words where the network is from scratch."""
 
     model_config = _strict
 
-    labels: Labels = Field("auto", description="whether lines have them; auto: those of a .tsv")
     valid: float = Field(0.1, gt=0, lt=1, description="share of the lines that choose the best")
     test: float = Field(0.1, gt=0, lt=1, description="share of the lines that it is measured on")
     split_seed: int = Field(0, ge=0, lt=2**63, description="which lines those are")
@@ -449,13 +449,11 @@ def prepare(
             f"perturb = {told.perturb!r}: {name} shifts embeddings itself; leave it out"
         )
     data = told.data
-    split = split_file(
-        path, labels=data.labels, valid=data.valid, test=data.test, seed=data.split_seed
-    )
+    split = split_file(path, form=data.form, valid=data.valid, test=data.test, seed=data.split_seed)
     if part.labelled and not split.names:
         raise UserError(
             f"data.file = {str(path)!r} has no labels, and {name} learns from them; give lines of "
-            "label, tab, sentence in a .tsv file, or with data.labels = yes"
+            "label, tab, sentence in a .tsv file, or data.label_field = NAME of a table"
         )
     classes = len(split.names) if part.labelled else 0
     if start is None:

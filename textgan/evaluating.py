@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textgan.comparison import Comparison, compare, compare_seeds
+from textgan.data.texts import PLAIN, Form
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, read_evaluation, write_evaluation
 from textgan.judge import choose_metrics, judge, warnings_of
@@ -27,6 +28,7 @@ def evaluate(
     real: str | Path | None = None,
     aligned: Sequence[str | Path] = (),
     tokenizer: Tokenizer | None = None,
+    form: Form = PLAIN,
     metrics: Sequence[str] = ("all",),
     samples: int = 0,
     temperature: float = 1.0,
@@ -40,8 +42,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate as `textgan evaluate` does: one run's folder, or one or more files of texts.
 
-    memory: shared by evaluations on one corpus, so that what is trained on it is trained once.
-    settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
+    form: how files are read. memory: shared by evaluations on one corpus, so that what is trained
+    on it is trained once. settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
     """
     paths = [Path(target) for target in targets]
     if not paths:
@@ -74,6 +76,7 @@ def evaluate(
             real=None if real is None else Path(real),
             aligned=[Path(path) for path in aligned],
             split=tokenizer or "nltk",
+            form=form,
             device=device or "auto",
         )
         return judge(layout, chosen, quiet=quiet)
@@ -85,6 +88,8 @@ def evaluate(
     for flag, value in (("references", references), ("train", train), ("real", real)):
         if value is not None:
             raise UserError(f"--{flag} is for files of texts; a run has its own held-out text")
+    if form != PLAIN:
+        raise UserError("how files are read (--field, --labels, --format) is for files of texts")
     if aligned:
         raise UserError("--aligned is for files of texts; a run has its own held-out text")
     run = open_run(folders[0], device)

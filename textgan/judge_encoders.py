@@ -21,6 +21,7 @@ from torch import Tensor
 
 import textgan
 from textgan.corpus import FEWEST, Tokens, read_data, separator_of, split_sentence
+from textgan.data.texts import PLAIN, Form
 from textgan.encoder_folder import LineEncoder, Progress, SavedEncoder, open_encoder
 from textgan.errors import Interrupted, UserError
 from textgan.evaluation import Scores
@@ -136,6 +137,7 @@ def judge_encoders(
     encoders: Sequence[str],
     *,
     data: Path,
+    form: Form = PLAIN,
     sts: Path | None = None,
     noise: Sequence[str] = NOISES,
     rate: float = 0.2,
@@ -148,15 +150,15 @@ def judge_encoders(
 ) -> EncoderReport:
     """Measure encoders, saved folders or `hf:FOLDER`, as `textgan similarity` does.
 
-    data: lines, of which those that differ are taken, at most `limit`, drawn by the seed. sts:
-    pairs of sentences, see `read_sts`. noise, rate: see `disturb`. tokens: what noise touches and
-    the baseline counts. resamplings: of the bootstrap; 0 for no intervals.
+    data: lines, of which those that differ are taken, at most `limit`, drawn by the seed. form: how
+    they are read. sts: pairs of sentences, see `read_sts`. noise, rate: see `disturb`. tokens: what
+    noise touches and the baseline counts. resamplings: of the bootstrap; 0 for no intervals.
     Raises UserError, and Interrupted on Ctrl-C.
     """
     kinds, split = _kinds(noise), _tokens(tokens)
     if not 0 < rate <= 1:
         raise UserError(f"--rate = {rate}: give a share above 0 and at most 1")
-    lines = _lines(data, limit, seed)
+    lines = _lines(data, form, limit, seed)
     pairs = None if sts is None else read_sts(sts)
     copies = _copies(lines, kinds, rate, split, seed, data)
     chosen = choose_device(device or "auto")
@@ -317,9 +319,9 @@ def _tokens(told: str) -> Tokens:
     raise UserError(f"--tokens = {told!r}: give word or char")
 
 
-def _lines(path: Path, limit: int, seed: int) -> list[str]:
+def _lines(path: Path, form: Form, limit: int, seed: int) -> list[str]:
     """The different lines of a file, at most `limit` of them, with one space between words."""
-    read, _ = read_data(path, "auto")
+    read, _ = read_data(path, form, "--data")
     found = list(dict.fromkeys(" ".join(line.split()) for line in read))
     if len(found) < FEWEST:
         raise UserError(

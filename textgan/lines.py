@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textgan.data.decoding import decode
 from textgan.errors import UserError
 
 
 def read_lines(path: Path, called: str) -> list[str]:
     """All lines of a UTF-8 text file, of which at least one is not empty.
 
-    Lines end with a line feed, a carriage return or both; one such end after the last line begins
-    no further one. called: what asked for the file, for messages. Raises UserError for a file that
-    is missing, a folder, empty, binary or not UTF-8.
+    called: what asked for the file, for messages. Raises UserError as `read_text` does.
+    """
+    return split_lines(read_text(path, called))
+
+
+def read_text(path: Path, called: str) -> str:
+    """A UTF-8 text file that is not empty; each of its lines ends with a line feed alone.
+
+    Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
     name = f"{called} = {str(path)!r}"
     try:
@@ -23,19 +30,12 @@ def read_lines(path: Path, called: str) -> list[str]:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{name} cannot be read: {error.strerror}") from None
-    if b"\0" in content:
-        raise UserError(
-            f"{name} is binary (it has zero bytes); give UTF-8 text, one sentence a line"
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        line = before.count(b"\n") + 1
-        raise UserError(
-            f"{name} is not UTF-8 in line {line} (byte {error.object[error.start]:#04x}); "
-            "convert it, for example with iconv -t utf-8"
-        ) from None
+    text = decode(content, path, name)
     if not text.strip():
         raise UserError(f"{name} is empty; give one sentence a line")
-    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text; one line end after the last line begins no further one."""
+    return text.removesuffix("\n").split("\n")

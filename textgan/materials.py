@@ -29,10 +29,10 @@ from tqdm import tqdm
 
 from textgan.checkpoint import checkpoints
 from textgan.corpus import UNKNOWN, UNKNOWN_WORD
+from textgan.data.texts import PLAIN, Form, has_fields, read_rows
 from textgan.datasets import recognise
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
-from textgan.lines import read_lines
 from textgan.metrics.base import Material, Models
 from textgan.monitor import labels_like
 from textgan.run import Run, choose_device
@@ -90,16 +90,25 @@ def lay_out_files(
     real: Path | None = None,
     aligned: Sequence[Path] = (),
     split: Tokenizer = "nltk",
+    form: Form = PLAIN,
     device: str = "cpu",
 ) -> Layout:
-    """Rows from files of one text a line, the references from another.
+    """Rows from files of texts, the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
-    aligned: references of which line i answers line i of every file. device: that networks are
+    aligned: references of which line i answers line i of every file. form: how all files are read,
+    their labels left out; fields are for those that have some. device: that networks are
     trained on. Raises UserError.
     """
-    texts = [_read(file, "samples") for file in files]
-    answers = [_read(file, "--aligned") for file in aligned]
+    paths = [*files, *aligned, *(path for path in (references, train, real) if path is not None)]
+    if form.facts() and not any(has_fields(path, form) for path in paths):
+        key, value = next(iter(form.facts().items()))
+        raise UserError(
+            f"--{key.replace('_', '-')} {value}: none of the files has fields; give one that ends "
+            "in .csv or .jsonl, or leave it out"
+        )
+    texts = [_read(file, "samples", form) for file in files]
+    answers = [_read(file, "--aligned", form) for file in aligned]
     for file, answer in zip(aligned, answers, strict=True):
         for other, text in zip(files, texts, strict=True):
             if len(answer) != len(text):
@@ -113,7 +122,7 @@ def lay_out_files(
     known_lines: dict[str, list[str]] = {}
     for role, path in (("references", references), ("train", train), ("real", real)):
         if path is not None:
-            lines = _read(path, f"--{role}")
+            lines = _read(path, f"--{role}", form)
             known_lines[role] = [line for line in lines if line.strip()]
             told_of[role] = _about(path, len(lines), len(lines) - len(known_lines[role]))
     if references is None:
@@ -401,16 +410,18 @@ def _write(
         return draw_texts(generator, n, without(UNKNOWN, choose), labels), drawn
 
 
-def _read(path: Path, called: str) -> list[str]:
-    """The lines of a file, none of them longer than a sentence can be."""
-    lines = read_lines(path, called)
-    for number, line in enumerate(lines, start=1):
-        if len(line) > MOST_CHARACTERS:
+def _read(path: Path, called: str, form: Form) -> list[str]:
+    """The texts of a file without their labels, none of them longer than a sentence can be."""
+    if form.facts() and not has_fields(path, form):
+        form = replace(form, field="", label_field="")
+    rows = read_rows(path, called, form)
+    for row in rows:
+        if len(row.text) > MOST_CHARACTERS:
             raise UserError(
-                f"{called} = {str(path)!r}: line {number} has {len(line):,} characters, at most "
-                f"{MOST_CHARACTERS:,} are taken; give one sentence a line"
+                f"{called} = {str(path)!r}: line {row.line} has {len(row.text):,} characters, at "
+                f"most {MOST_CHARACTERS:,} are taken; give one sentence a line"
             )
-    return [line.strip() for line in lines]
+    return [row.text for row in rows]
 
 
 def _about(path: Path, lines: int, empty: int) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from textgan.corpus import (
     EOS,
     FEWEST,
     UNKNOWN,
-    Labels,
     PartName,
     Tokens,
     Vocabulary,
@@ -33,6 +32,7 @@ from textgan.corpus import (
     separator_of,
     split_sentence,
 )
+from textgan.data.texts import PLAIN, Form
 from textgan.datasets import recognise
 from textgan.errors import UserError
 from textgan.text import Text, TextSpace
@@ -65,17 +65,17 @@ class Split:
 def split_file(
     path: Path,
     *,
-    labels: Labels = "auto",
+    form: Form = PLAIN,
     valid: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
 ) -> Split:
-    """A file of one sentence, or one `label<TAB>sentence`, a line, in three parts.
+    """A file of texts in three parts.
 
-    labels, valid, test, seed: as for `read_corpus`. Raises UserError where the file leaves too
+    form, valid, test, seed: as for `read_corpus`. Raises UserError where the file leaves too
     little to train on.
     """
-    lines, labelled = read_data(path, labels)
+    lines, labelled = read_data(path, form)
     if len(lines) < FEWEST:
         raise UserError(
             f"data.file = {str(path)!r} has {len(lines)} sentences; at least {FEWEST} are needed"
@@ -85,6 +85,7 @@ def split_file(
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     facts: dict[str, Any] = {
         "source": path.name,
+        **form.facts(),
         "sha256": sha256,
         "known_as": recognise(sha256),
         "sentences": len(lines),

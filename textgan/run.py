@@ -281,7 +281,7 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
             valid=data.valid,
             test=data.test,
             seed=data.split_seed,
-            labels=data.labels,
+            form=data.form,
         )
         return corpus, None
     if told.parameters:

@@ -1,0 +1,348 @@
+"""Files of texts: what is read by which commands, and what is refused with which remedy."""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import Cli
+
+from textgan.data.decoding import decode
+from textgan.data.texts import Form, Row, read_rows
+from textgan.errors import UserError
+
+SENTENCES = [f"a {w}, seen by {v}" for w in ("dog", "cat", "sun", "sea") for v in "abcdefg"]
+LABELS = ["neg", "pos"] * 14
+CHINESE = "春眠不觉晓\n处处闻啼鸟\n夜来风雨声\n花落知多少\n"
+
+
+def write(folder: Path, content: str | bytes | list[str], name: str) -> Path:
+    path = folder / name
+    if isinstance(content, list):
+        content = "\n".join(content) + "\n"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def labelled() -> list[str]:
+    return [f"{label}\t{text}" for label, text in zip(LABELS, SENTENCES, strict=True)]
+
+
+def as_csv(delimiter: str = ",") -> str:
+    rows = [
+        f'{i}{delimiter}"{text}"{delimiter}{label}'
+        for i, (label, text) in enumerate(zip(LABELS, SENTENCES, strict=True))
+    ]
+    return "\n".join([delimiter.join(("id", "text", "label")), *rows]) + "\n"
+
+
+def as_jsonl() -> list[str]:
+    pairs = zip(LABELS, SENTENCES, strict=True)
+    return [json.dumps({"text": text, "label": label}) for label, text in pairs]
+
+
+def refusal(path: Path, called: str = "data.file") -> str:
+    with pytest.raises(UserError) as refused:
+        read_rows(path, called)
+    message = str(refused.value)
+    assert message.startswith(f"{called} = {str(path)!r}") and "\n" not in message
+    return message
+
+
+# --- bytes ---
+
+
+def zipped(name: str = "texts.txt") -> bytes:
+    with io.BytesIO() as memory:
+        with zipfile.ZipFile(memory, "w") as archive:
+            archive.writestr(name, "a dog .\n" * 30)
+        return memory.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", "a dog\na cat\n".encode("utf-16"), "UTF-16, not in UTF-8.*iconv -f UTF-16 -t"),
+        ("a.txt", "a dog\na cat\n".encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8 "),
+        ("a.txt", "a dog\na cat\n".encode("utf-16-be"), "iconv -f UTF-16BE -t UTF-8 "),
+        ("a.txt", CHINESE.encode("utf-16"), "iconv -f UTF-16 -t UTF-8 "),
+        ("a.txt", CHINESE.encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8 "),
+        ("a.txt", CHINESE.encode("utf-16-be"), "iconv -f UTF-16BE -t UTF-8 "),
+        ("a.txt", "a dog\na cat\n".encode("utf-32"), "iconv -f UTF-32 -t UTF-8 "),
+        ("a.txt", "a dog\na cat\n".encode("utf-32-le"), "iconv -f UTF-32LE -t UTF-8 "),
+        ("a.jsonl", "{'a': 1}\n".encode("utf-16"), "UTF-16"),
+        ("a.txt.gz", gzip.compress(b"a dog\n"), "compressed with gzip; unpack it: gunzip -k "),
+        ("a.txt", gzip.compress(b"a dog\n"), "compressed with gzip; unpack it: gunzip -k "),
+        ("a.zip", zipped(), "a zip archive; unpack it first: unzip "),
+        ("a.txt", zipped(), "a zip archive; unpack it first: unzip "),
+        ("a.xlsx", zipped(), "an Excel workbook; save its sheet as CSV"),
+        ("a.docx", zipped(), "a document of a word processor; save it as plain text"),
+        ("a.parquet", b"PAR1\x15\0", "a Parquet table; convert it: python -c .*read_parquet"),
+        ("a.txt", b"PAR1\x15\0", "a Parquet table"),
+        ("a.bz2", b"BZh91AY", "compressed with bzip2; unpack it: bunzip2 -k "),
+        ("a.gz", b"a dog\n", "ends in .gz but is not compressed with gzip; if it is text"),
+        ("a.parquet", b"a dog\n", "ends in .parquet but is not a Parquet table"),
+        ("a.txt", b"good\tthe \0", "binary .it has zero bytes.; give UTF-8 text"),
+        ("a.txt", bytes(range(256)) * 8, "binary"),
+        ("a.txt", "fünf\n".encode("latin-1"), r"not UTF-8 in line 1 \(byte 0xfc\)"),
+    ],
+)
+def test_what_is_no_utf8_text_is_named_with_its_remedy(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=said):
+        read_rows(write(tmp_path, content, name), "data.file")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
+def test_utf8_text_is_always_read(text: str) -> None:
+    assert decode(text.encode(), Path("a.txt"), "x") == text.removeprefix("\ufeff")
+
+
+def test_a_name_with_spaces_can_be_pasted(tmp_path: Path) -> None:
+    path = write(tmp_path, "a dog\na cat\n".encode("utf-16"), "my texts.txt")
+    assert f"-t UTF-8 '{path}' > 'my texts-utf8.txt'" in refusal(path)
+
+
+# --- plain text ---
+
+
+def test_plain_lines_and_labelled_lines(tmp_path: Path) -> None:
+    content = "a dog \n\n  a cat\n"
+    plain = write(tmp_path, content, "a.txt")
+    assert read_rows(plain, "x") == [(1, None, "a dog"), (2, None, ""), (3, None, "a cat")]
+    rows = read_rows(write(tmp_path, ["pos\t a dog ", "", "neg\ta cat"], "a.tsv"), "x")
+    assert rows == [(1, "pos", "a dog"), (2, None, ""), (3, "neg", "a cat")]
+    lines = write(tmp_path, labelled(), "b.txt")
+    assert [row.label for row in read_rows(lines, "x", Form("yes"))] == LABELS
+    assert [row.text for row in read_rows(lines, "x", Form("no"))] == labelled()
+
+
+def test_labels_under_a_plain_name_are_asked_about(tmp_path: Path) -> None:
+    path = write(tmp_path, labelled(), "a.txt")
+    assert (
+        "28 of 28 lines have a tab; give data.labels = yes if they are label, tab, sentence, or "
+        "data.labels = no if these are plain sentences" in refusal(path)
+    )
+    assert "give --labels yes if" in refusal(path, called="--references")
+    one = write(tmp_path, [*SENTENCES, "a\tslip"], "b.txt")
+    assert len(read_rows(one, "x")) == 29  # one tab is a slip of the pen
+
+
+# --- tables ---
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_csv_by_named_fields(delimiter: str, tmp_path: Path) -> None:
+    path = write(tmp_path, as_csv(delimiter), "a.csv")
+    rows = read_rows(path, "x", Form(field="text", label_field="label"))
+    assert [row.text for row in rows] == SENTENCES
+    assert [row.label for row in rows] == LABELS
+    assert [row.line for row in rows] == list(range(2, 30))
+    assert {row.label for row in read_rows(path, "x", Form(field="text"))} == {None}
+    if delimiter == "\t":
+        path.rename(tmp_path / "a.tsv")
+        assert read_rows(tmp_path / "a.tsv", "x", Form(field="text", label_field="label")) == rows
+
+
+def test_quotes_line_breaks_and_empty_texts_of_csv(tmp_path: Path) -> None:
+    content = 'text,n\r\n"a ""big"" dog",1\r\n"two\r\n lines",2\r\n,3\r\n\r\n"tab\there",4\r\n'
+    rows = read_rows(write(tmp_path, content, "a.csv"), "x", Form(field="text"))
+    assert rows == [
+        Row(2, None, 'a "big" dog'),
+        Row(3, None, "two lines"),
+        Row(5, None, ""),
+        Row(7, None, "tab here"),
+    ]
+    long = "text\n" + "word " * 100_000 + "\n"
+    assert (
+        len(read_rows(write(tmp_path, long, "b.csv"), "x", Form(field="text"))[0].text) == 499_999
+    )
+
+
+def test_json_lines_by_named_fields(tmp_path: Path) -> None:
+    lines = [
+        *as_jsonl(),
+        "",
+        json.dumps({"text": "ein\nFuß 日", "label": 3}),
+        '{"text": "", "label": true}',
+    ]
+    rows = read_rows(write(tmp_path, lines, "a.jsonl"), "x", Form("auto", "text", "label"))
+    assert [row.text for row in rows] == [*SENTENCES, "ein Fuß 日", ""]
+    assert [row.label for row in rows] == [*LABELS, "3", None]
+    assert rows[-2].line == 30
+
+
+TEXT = Form(field="text")
+BOTH = Form(field="text", label_field="label")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form", "said"),
+    [
+        ("a.csv", as_csv(), Form(), "has the fields 'id', 'text', 'label'; give data.field = NAME"),
+        ("a.csv", as_csv(), Form(field="texts"), "no field 'texts' .*; it has 'id', 'text', 'lab"),
+        ("a.csv", as_csv(), Form("auto", "text", "y"), "no field 'y' .data.label_field = y.; it "),
+        ("a.csv", as_csv(), Form("yes", "text"), "data.labels = yes needs data.label_field"),
+        ("a.csv", as_csv(), Form("no", "text", "label"), "contradicts data.label_field = label"),
+        ("a.csv", as_csv() + "29,a dog, a cat,pos\n", TEXT, "line 30 has 4 fields and the first"),
+        ("a.csv", as_csv() + '29,"a dog', TEXT, "no CSV: in line 30 unexpected end of data"),
+        ("a.csv", "text,text\na,b\n", TEXT, "its first line names the field 'text' twice"),
+        ("a.csv", "text,label\n", TEXT, "names of fields .'text', 'label'. but no rows"),
+        ("a.csv", "text,label\n,\n", TEXT, "is empty"),
+        ("a.csv", "text,label\na dog,\n", BOTH, "in line 2 the label .'label'. is empty"),
+        ("a.csv", "text\n" + "a,dog\n" * 30, TEXT, "line 2 has 2 fields and the first line 1"),
+        ("a.jsonl", as_jsonl(), Form(), "has the fields 'text', 'label'; give data.field = NAME"),
+        ("a.jsonl", as_jsonl(), Form(field="x"), "there is no field 'x'"),
+        ("a.jsonl", [*as_jsonl(), '{"x": "a"}'], TEXT, "line 29 has no field 'text'"),
+        ("a.jsonl", [*as_jsonl(), "a dog"], TEXT, "line 29 is not a JSON object"),
+        ("a.jsonl", [*as_jsonl(), "[" * 99999], TEXT, "line 29 is not a JSON object"),
+        ("a.jsonl", ['{"text": 3}'], TEXT, "in line 1 the field 'text' is a number, not a text"),
+        ("a.jsonl", ['{"text": ["a"]}'], TEXT, "in line 1 the field 'text' is a list"),
+        ("a.jsonl", ['{"text": "a", "label": 0.5}'], BOTH, "the label .'label'. is a number"),
+        ("a.jsonl", ['{"text": "a", "label": null}'], BOTH, "the label .'label'. is empty"),
+        ("a.jsonl", ['{"text": "a \\ud83d"}'], TEXT, r"has \\ud83d, which is no character"),
+        ("a.jsonl", ['{"text": "a \\u0000"}'], TEXT, r"has \\u0000, which is no character"),
+        ("a.txt", SENTENCES, TEXT, "data.field = text, but plain text has no fields"),
+        ("a.txt", SENTENCES, Form("auto", "text", "", "text"), "data.format = text has no fields"),
+        ("a.tsv", labelled(), TEXT, "data.field = text, but its first line has no such name"),
+        ("a.tsv", ["label\ttext", *labelled()], Form(), "line 1 names fields, 'label', 'text'"),
+        ("a.tsv", ["1\ta dog\tx", *labelled()], Form(), "has 2 tabs.* or data.field = NAME of a"),
+        ("a.tsv", [f'pos\t"{s}"' for s in SENTENCES], Form(), "28 of 28 sentences are in quotes"),
+        # other names
+        ("a.txt", as_jsonl(), Form(), "holds JSON lines; give data.format = jsonl and .*'text', "),
+        ("a.txt", ["stray", *as_jsonl()], Form(), "holds JSON lines"),
+        ("a.txt", [f'"{s}"' for s in SENTENCES], Form(), "JSON lines; take the texts out of them"),
+        ("a.txt", [f'["{s}", 1]' for s in SENTENCES], Form(), "JSON lines; take the texts out"),
+        ("a.json", as_jsonl(), Form(), "holds JSON lines; give data.format = jsonl"),
+        ("a.json", json.dumps(SENTENCES), Form(), "one JSON document; make JSON lines .* jq -c"),
+        ("a.txt", json.dumps([{"text": "a"}], indent=1), Form(), "one JSON document"),
+        ("a.txt", as_csv(), Form(), "commas .*'id', 'text', 'label'; give data.format = csv"),
+        ("a.txt", as_csv(";"), Form(), "table with semicolons between its fields"),
+        ("a.txt", as_csv("\t"), Form(), "table with tabs between its fields"),
+        ("a.txt", as_csv().replace('"', "").replace(", seen", ""), Form("no"), "with commas"),
+        ("a.txt", ["text,label", *["a dog,pos"] * 30], Form(), "'text', 'label'"),
+        ("a.txt", as_csv().split("\n", 1)[1], Form(), "table with commas"),
+    ],
+)  # fmt: skip
+def test_structured_files_are_read_by_a_field_or_refused(
+    name: str, content: Any, form: Form, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=said):
+        read_rows(write(tmp_path, content, name), "data.file", form)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        SENTENCES,  # one comma in every line
+        ["So long, farewell", "Good night, good night", "Sweet sorrow, that I shall say"] * 9,
+        ['"Come here," he said, "and sit."', '"No," she said.', "He left."] * 9,
+        ["[1]", "[2] see there", "{curly}"] * 9,
+        ["1 2 3", "4 5 6", "7 8 9"] * 9,
+        ["label", "text", "sentence"] * 9,
+        ["Q: who?", "A: me.", "12:30; 13:15"] * 9,
+        ["床前明月光，疑是地上霜。", "举头望明月，低头思故乡。"] * 9,
+        ["text,"] * 30,
+        ["a"] * 30,
+    ],
+)
+def test_plain_sentences_are_no_tables(lines: list[str], tmp_path: Path) -> None:
+    rows = read_rows(write(tmp_path, lines, "a.txt"), "data.file")
+    assert [row.text for row in rows] == lines
+
+
+@pytest.mark.parametrize("content", [as_csv(), "\n".join(as_jsonl()), "\n".join(labelled())])
+def test_who_says_that_these_are_plain_sentences_gets_them(content: str, tmp_path: Path) -> None:
+    path = write(tmp_path, content, "a.txt")
+    rows = read_rows(path, "data.file", Form(format="text"))
+    assert [row.text for row in rows] == content.splitlines()
+
+
+# --- the commands agree ---
+
+
+@pytest.fixture
+def train_flags() -> list[str]:
+    tiny = ["schedule.mle_epochs=1", "schedule.rounds=0", "generator.hidden=4", "data.min_count=1"]
+    return [*tiny, "evaluation.samples=10", "evaluation.final_samples=20"]
+
+
+Command = Callable[[Path], list[object]]
+COMMANDS: dict[str, Command] = {
+    "train": lambda path: ["train", "mle", "--data", path],
+    "encode": lambda path: ["encode", "scal", "--data", path, "--out", path.parent / "enc"],
+    "classify": lambda path: ["classify", path],
+    "similarity": lambda path: ["similarity", "none", "--data", path],
+    "evaluate": lambda path: ["evaluate", path, "--references", path],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_gives_one_answer_to_one_file(
+    command: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for content, name, said in (
+        ("\n".join(labelled()), "a.txt", "28 of 28 lines have a tab"),
+        (as_csv(), "a.csv", "has the fields 'id', 'text', 'label'"),
+        ("\n".join(as_jsonl()), "a.jsonl", "has the fields 'text', 'label'"),
+        ("\n".join(as_jsonl()), "b.txt", "holds JSON lines"),
+        (as_csv(), "c.txt", "looks like a table with commas"),
+        ("a\n".encode("utf-16"), "d.txt", "UTF-16"),
+    ):
+        code, out, err = cli(*COMMANDS[command](write(tmp_path, content, name)))
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert said in err
+    assert not (tmp_path / "enc").exists() and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_the_same_options_everywhere(
+    name: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, train_flags: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = as_csv() if name == "a.csv" else "\n".join(as_jsonl())
+    path = write(tmp_path, content, name)
+    options = ["--field", "text", "--label-field", "label"]
+    code, _, err = cli("train", "mle", "--data", path, *options, *train_flags, "--out", "run")
+    assert code == 0, err
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())["data"]
+    assert (facts["field"], facts["label_field"], facts["sentences"]) == ("text", "label", 28)
+    assert set(facts["labels"]) == {"neg", "pos"}
+    code, _, err = cli(
+        "evaluate", path, "--references", path, *options, "--metrics", "length", "--json"
+    )
+    assert code == 0, err
+    # what sample writes of a labelled run, evaluate and train read
+    code, sampled, _ = cli("sample", "run", "-n", "60")
+    assert {line.count("\t") for line in sampled.splitlines()} == {1}
+    texts = write(tmp_path, sampled, "s.tsv")
+    code, out, err = cli(
+        "evaluate", texts, "--references", path, "--field", "text", "--metrics", "length", "--json"
+    )
+    assert code == 0, err
+    words = [len(line.split("\t")[1].split()) for line in sampled.splitlines()]
+    rows = json.loads(out)["rows"]["s.tsv"]
+    assert rows["length"]["value"] == pytest.approx(sum(words) / len(words))
+    code, _, err = cli("train", "mle", "--data", texts, *train_flags, "--out", "again")
+    assert code == 0, err
+    # the texts of one label
+    code, one, _ = cli("sample", "run", "--label", "pos")
+    path = write(tmp_path, one, "one.tsv")
+    code, _, err = cli("evaluate", path, "--references", texts, "--metrics", "length")
+    assert code == 0, err
+
+
+def test_a_field_that_no_file_has_is_refused(tmp_path: Path, cli: Cli) -> None:
+    path = write(tmp_path, SENTENCES, "a.txt")
+    code, _, err = cli("evaluate", path, "--references", path, "--field", "text")
+    assert code == 2 and "--field text: none of the files has fields" in err
+    code, _, err = cli("evaluate", path, "--references", path, "--labels", "maybe")
+    assert code == 2 and "--labels = 'maybe': give auto, yes, no" in err

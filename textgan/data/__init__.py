@@ -1,0 +1,1 @@
+"""Readers of data files: what a file is, and the texts in it."""

@@ -1,0 +1,442 @@
+"""Texts of a file, and their labels: the one way in which every command reads a file.
+
+Plain text has one sentence a line, or `label<TAB>sentence` where the lines have labels. CSV and
+JSON lines are read by named fields. Whatever looks like one of these under another name is refused
+with the setting that says what it is: columns, quotes and labels are no words.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from textgan.errors import UserError
+from textgan.lines import read_text, split_lines
+
+Labels = Literal["auto", "yes", "no"]
+Format = Literal["auto", "text", "csv", "jsonl"]
+
+DELIMITERS = ",;\t|"
+JUDGED = 2000  # lines at the start of a file by which its structure is noticed
+MOSTLY = 0.9  # share of lines of one form that make it the file's form
+HALF = 0.5  # share of lines with tabs from which those are no slips of the pen
+FEWEST = 3  # lines without which a form is chance
+NAMED = 10  # fields that a message lists, at most
+LONGEST_HEAD = 2**16  # bytes of a first line that may name fields
+BREAKS = re.compile(r"\s*[\r\n\t]\s*")  # within one text of a table
+# what columns of texts and labels are usually called
+USUAL_NAMES = {
+    *("answer", "caption", "captions", "category", "class", "comment", "content", "document", "id"),
+    *("idx", "index", "label", "labels", "question", "rating", "review", "score", "sentence"),
+    *("sentences", "sentiment", "stars", "text", "texts", "title", "tweet"),
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a file of texts is read.
+
+    labels: whether lines of plain text begin with a label and a tab; "auto": those of a file whose
+    name ends in .tsv. field, label_field: of CSV and JSON lines, where the texts and the labels
+    are. format: "auto" goes by the end of the name, and refuses what looks like something else.
+    """
+
+    labels: Labels = "auto"
+    field: str = ""
+    label_field: str = ""
+    format: Format = "auto"
+
+    def facts(self) -> dict[str, str]:
+        """What was said of the fields, for a run's facts; empty for plain text."""
+        said = {"field": self.field, "label_field": self.label_field}
+        return {key: value for key, value in said.items() if value}
+
+
+PLAIN = Form()
+
+
+class Row(NamedTuple):
+    """A text, its label if it has one, and the line of the file, from 1, in which it begins.
+
+    Neither begins or ends with white space; a text may be empty.
+    """
+
+    line: int
+    label: str | None
+    text: str
+
+
+def read_rows(path: Path, called: str, form: Form = PLAIN) -> list[Row]:
+    """All texts of a file in its order, of which at least one is not empty.
+
+    called: what asked for the file, for messages: `data.file`, or an option such as `--references`.
+    Raises UserError that names the remedy for a file that is not as `form` says, or that has a
+    structure nobody asked for.
+    """
+    name, ask = f"{called} = {str(path)!r}", _Asking(called)
+    text = read_text(path, called)
+    suffix = path.suffix.lower()
+    table = _table_format(suffix, text, form, name, ask)
+    if table:
+        rows = _read_table(text, table, form, name, ask)
+    else:
+        rows = _read_plain(split_lines(text), suffix, form, name, ask)
+    if not any(row.text for row in rows):
+        raise UserError(f"{name} is empty; give one sentence a line")
+    return rows
+
+
+def has_fields(path: Path, form: Form) -> bool:
+    """Whether a file would be read by fields."""
+    suffix = path.suffix.lower()
+    if form.format != "auto":
+        return form.format != "text"
+    if suffix == ".tsv" and form.field and path.is_file():
+        with path.open("rb") as file:
+            return _names_field(file.readline(LONGEST_HEAD).decode(errors="replace"), form)
+    return suffix in (".csv", ".jsonl", ".ndjson")
+
+
+def _names_field(first: str, form: Form) -> bool:
+    """Whether the first line of a .tsv names the field that is asked for."""
+    return bool(form.field) and form.field in [cell.strip() for cell in _cells(first, "\t")]
+
+
+class _Asking:
+    """How a message spells a setting: `data.field = text`, or `--field text` for an option."""
+
+    def __init__(self, called: str) -> None:
+        self.dotted = called.startswith("data.")
+
+    def __call__(self, key: str, value: str) -> str:
+        if self.dotted:
+            return f"data.{key} = {value}"
+        return f"--{key.replace('_', '-')} {value}"
+
+
+def _table_format(
+    suffix: str, text: str, form: Form, name: str, ask: _Asking
+) -> Literal["csv", "jsonl", ""]:
+    """Whether fields are to be read, and of what; UserError where the file is something else."""
+    if form.format in ("csv", "jsonl"):
+        return form.format
+    if form.format == "text":
+        if form.field or form.label_field:
+            raise UserError(f"{name}: {ask('format', 'text')} has no fields; leave one of them out")
+        return ""
+    if suffix in (".jsonl", ".ndjson"):
+        return "jsonl"
+    if suffix == ".csv" or (suffix == ".tsv" and _names_field(text.partition("\n")[0], form)):
+        return "csv"
+    lines = [line.strip() for line in split_lines(text) if line.strip()]
+    plain = ask("format", "text")
+    if _json_lines(lines):
+        keys = _keys(lines)
+        way = f"give {ask('format', 'jsonl')} and {ask('field', 'NAME')}, one of {_shown(keys)}"
+        raise UserError(
+            f"{name} holds JSON lines; {way if keys else 'take the texts out of them'}, or give "
+            f"{plain} if these are plain sentences"
+        )
+    if suffix == ".json" or _whole_json(text):
+        raise UserError(
+            f"{name} is one JSON document; make JSON lines of it, such as with "
+            f"jq -c '.[]' FILE.json > FILE.jsonl, and give {ask('field', 'NAME')}"
+        )
+    found = "" if suffix == ".tsv" else _delimiter(text)
+    if found and not (found == "\t" and form.labels != "auto"):
+        between = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[found]
+        names = next(csv.reader(io.StringIO(text), delimiter=found))
+        raise UserError(
+            f"{name} looks like a table with {between} between its fields, {_shown(names)}; give "
+            f"{ask('format', 'csv')} and {ask('field', 'NAME')}, or {plain} if these are plain "
+            "sentences"
+        )
+    if form.field or form.label_field:
+        key = "field" if form.field else "label_field"
+        what = "its first line has no such name" if suffix == ".tsv" else "plain text has no fields"
+        raise UserError(
+            f"{name}: {ask(key, getattr(form, key))}, but {what}; give a file that ends in .csv or "
+            f".jsonl, or {ask('format', 'csv')}"
+        )
+    return ""
+
+
+def _read_plain(
+    lines: Sequence[str], suffix: str, form: Form, name: str, ask: _Asking
+) -> list[Row]:
+    if form.labels == "yes" or (form.labels == "auto" and suffix == ".tsv"):
+        rows = [_labelled(number, line, name, ask) for number, line in enumerate(lines, start=1)]
+        if form.format == "auto":
+            _refuse_table_in(rows, name, ask)
+        return rows
+    filled = [line for line in lines if line.strip()]
+    tabs = sum("\t" in line.strip() for line in filled)
+    if form.labels == "auto" and form.format == "auto" and tabs >= max(1, HALF * len(filled)):
+        raise UserError(
+            f"{name}: {tabs} of {len(filled)} lines have a tab; give {ask('labels', 'yes')} if "
+            f"they are label, tab, sentence, or {ask('labels', 'no')} if these are plain sentences"
+        )
+    return [Row(number, None, line.strip()) for number, line in enumerate(lines, start=1)]
+
+
+def _labelled(number: int, line: str, name: str, ask: _Asking) -> Row:
+    """A line of label, tab, sentence; an empty line is an empty text."""
+    if not line.strip():
+        return Row(number, None, "")
+    label, *rest = (part.strip() for part in line.split("\t"))
+    wrong = ""
+    if len(rest) != 1:
+        wrong = f"has {len(rest) or 'no'} tab{'s' if rest else ''}"
+    elif not label or not rest[0]:
+        wrong = f"has no {'sentence' if label else 'label'}"
+    if wrong:
+        table = f", or {ask('field', 'NAME')} of a table whose first line has names"
+        raise UserError(
+            f"{name}: line {number} {wrong}; give label, one tab, sentence in every line, or "
+            f"{ask('labels', 'no')} if these are not labelled sentences"
+            f"{table if len(rest) > 1 else ''}"
+        )
+    return Row(number, label, rest[0])
+
+
+def _refuse_table_in(rows: Sequence[Row], name: str, ask: _Asking) -> None:
+    """UserError for labelled lines of which the first names the columns, or whose sentences are in
+    quotes."""
+    filled = [row for row in rows if row.text]
+    first = filled[0] if filled else Row(1, "", "")
+    if {(first.label or "").lower(), first.text.lower()} <= USUAL_NAMES:
+        raise UserError(
+            f"{name}: line {first.line} names fields, {_shown([first.label or '', first.text])}; "
+            f"give {ask('field', 'NAME')} and {ask('label_field', 'NAME')}"
+        )
+    quoted = sum(len(row.text) > 1 and row.text[0] == row.text[-1] == '"' for row in filled)
+    if len(filled) >= FEWEST and quoted >= HALF * len(filled):
+        raise UserError(
+            f"{name}: {quoted} of {len(filled)} sentences are in quotes, which would be words; "
+            f"take the quotes away, or give {ask('format', 'text')} if they are meant"
+        )
+
+
+# --- tables ---
+
+
+def _read_table(
+    text: str, table: Literal["csv", "jsonl"], form: Form, name: str, ask: _Asking
+) -> list[Row]:
+    records = _csv_records(text, name) if table == "csv" else _json_records(text, name)
+    names = list(dict.fromkeys(key for _, record in records[:JUDGED] for key in record))
+    if not form.field:
+        raise UserError(
+            f"{name} has the fields {_shown(names)}; give {ask('field', 'NAME')} of the texts (and "
+            f"{ask('label_field', 'NAME')} if there are labels)"
+        )
+    for key in ("field", "label_field"):
+        told = getattr(form, key)
+        if told and told not in names:
+            raise UserError(
+                f"{name}: there is no field {told!r} ({ask(key, told)}); it has {_shown(names)}"
+            )
+    if form.labels == "yes" and not form.label_field:
+        raise UserError(
+            f"{name}: {ask('labels', 'yes')} needs {ask('label_field', 'NAME')}, one of "
+            f"{_shown(names)}"
+        )
+    if form.labels == "no" and form.label_field:
+        raise UserError(
+            f"{name}: {ask('labels', 'no')} contradicts {ask('label_field', form.label_field)}; "
+            "leave one of them out"
+        )
+    rows = []
+    for line, record in records:
+        if form.field not in record:
+            raise UserError(f"{name}: line {line} has no field {form.field!r}")
+        words = _text(record[form.field], form.field, line, name)
+        label = None
+        if form.label_field and words:
+            label = _label(record.get(form.label_field), form.label_field, line, name)
+        rows.append(Row(line, label, words))
+    return rows
+
+
+def _csv_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+    """The rows of a CSV table by the names in its first line, and the lines that they begin in."""
+    first = text.lstrip().partition("\n")[0]
+    delimiter = max(DELIMITERS, key=lambda one: len(_cells(first, one)))
+    # the module's limit is one for the whole process, and only 128 KiB
+    before = csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        names: list[str] = []
+        found: list[tuple[int, dict[str, Any]]] = []
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                break
+            if len(cells) < 2 and not "".join(cells).strip():
+                continue  # an empty line
+            if not names:
+                names = [cell.strip() for cell in cells]
+                twice = [one for one in names if names.count(one) > 1]
+                if twice:
+                    raise UserError(f"{name}: its first line names the field {twice[0]!r} twice")
+                continue
+            if len(cells) != len(names):
+                raise UserError(
+                    f"{name}: line {line} has {len(cells)} fields and the first line "
+                    f"{len(names)}; put quotes around texts that hold {delimiter!r} or quotes"
+                )
+            found.append((line, dict(zip(names, cells, strict=True))))
+    except csv.Error as error:
+        raise UserError(f"{name} is no CSV: in line {reader.line_num} {error}") from None
+    finally:
+        csv.field_size_limit(before)
+    if not found:
+        raise UserError(f"{name} has names of fields ({_shown(names)}) but no rows")
+    return found
+
+
+def _json_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+    found = []
+    for number, line in enumerate(split_lines(text), start=1):
+        if not line.strip():
+            continue
+        record = _parsed(line)
+        if not isinstance(record, dict):
+            raise UserError(
+                f"{name}: line {number} is not a JSON object; give one in every line, such as "
+                '{"text": "a sentence"}'
+            )
+        found.append((number, record))
+    return found
+
+
+def _text(value: Any, field: str, line: int, name: str) -> str:
+    """A text on one line; nothing at all is an empty text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UserError(
+            f"{name}: in line {line} the field {field!r} is {_kind(value)}, not a text; give "
+            "another field"
+        )
+    return _line(value, field, line, name)
+
+
+def _line(value: str, field: str, line: int, name: str) -> str:
+    """What a field says, on one line; UserError for what no line of text can hold."""
+    wrong = next((one for one in value if one == "\0" or "\ud800" <= one <= "\udfff"), None)
+    if wrong is not None:
+        raise UserError(
+            f"{name}: in line {line} the field {field!r} has \\u{ord(wrong):04x}, which is no "
+            "character; take it out"
+        )
+    return BREAKS.sub(" ", value.strip())
+
+
+def _label(value: Any, field: str, line: int, name: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | str) and str(value).strip():
+        return _line(str(value), field, line, name)
+    what = "empty" if value is None or isinstance(value, str) else _kind(value)
+    raise UserError(
+        f"{name}: in line {line} the label ({field!r}) is {what}; give a text or a whole number"
+    )
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "true or false", dict: "an object", list: "a list"}
+    return kinds.get(type(value), "a number")
+
+
+# --- what a file looks like ---
+
+
+def _json_lines(lines: Sequence[str]) -> bool:
+    """Whether lines are JSON objects, lists or quoted strings, each by itself, all but a few."""
+    some = lines[:JUDGED]
+    structured = [line for line in some if line[0] in '{["' and line[-1] in '}]"']
+    if len(some) < 2 or len(structured) < MOSTLY * len(some):
+        return False
+    return sum(isinstance(_parsed(line), dict | list | str) for line in structured) >= (
+        MOSTLY * len(some)
+    )
+
+
+def _keys(lines: Iterable[str]) -> list[str]:
+    return list(
+        dict.fromkeys(
+            key
+            for line in list(lines)[:JUDGED]
+            if isinstance(record := _parsed(line), dict)
+            for key in record
+        )
+    )
+
+
+def _whole_json(text: str) -> bool:
+    """Whether a text is one JSON document of several values."""
+    bare = text.strip()
+    if bare[:1] not in ("{", "[") or bare[-1:] not in ("}", "]"):
+        return False
+    found = _parsed(bare)
+    return isinstance(found, dict | list) and len(found) > 0
+
+
+def _parsed(text: str) -> Any:
+    """The JSON value of a text; None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the fields of a table that nobody called one; empty for no table.
+
+    A table has as many fields in nearly every row, and either quotes around texts next to the
+    delimiter, or a first line that names the fields as fields are usually named. Sentences have
+    commas, too, but not these.
+    """
+    start = "".join(f"{line}\n" for line in split_lines(text)[:JUDGED])
+    for delimiter in DELIMITERS:
+        if start.count(delimiter) < FEWEST:
+            continue
+        try:
+            rows = list(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter))
+        except csv.Error:
+            continue
+        rows = [row for row in rows if any(cell.strip() for cell in row)]
+        columns = len(rows[0]) if rows else 0
+        if columns < 2 or len(rows) < FEWEST:
+            continue
+        if sum(len(row) == columns for row in rows) < MOSTLY * len(rows):
+            continue
+        d = re.escape(delimiter)
+        quoted = len(re.findall(rf'(?m)(?:^|{d})"(?:[^"]|"")*"(?={d}|$)', start))
+        heads = [cell.strip().lower() for cell in rows[0]]
+        named = len(set(heads)) == columns and all(re.fullmatch(r"\w[\w .-]*", h) for h in heads)
+        if quoted >= HALF * len(rows) or (named and USUAL_NAMES & set(heads)):
+            return delimiter
+    return ""
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Names of fields, the first few and the start of each."""
+    few = [repr(name if len(name) <= 40 else name[:40] + "...") for name in names[:NAMED]]
+    return ", ".join([*few, "..."] if len(names) > len(few) else few) or "none"

@@ -117,8 +117,8 @@ def test_plain_lines_and_labelled_lines(tmp_path: Path) -> None:
     content = "a dog \n\n  a cat\n"
     plain = write(tmp_path, content, "a.txt")
     assert read_rows(plain, "x") == [(1, None, "a dog"), (2, None, ""), (3, None, "a cat")]
-    rows = read_rows(write(tmp_path, ["pos\t a dog ", "", "neg\ta cat"], "a.tsv"), "x")
-    assert rows == [(1, "pos", "a dog"), (2, None, ""), (3, "neg", "a cat")]
+    rows = read_rows(write(tmp_path, ["pos\t a dog ", "", "neg\ta cat", "pos\t"], "a.tsv"), "x")
+    assert rows == [(1, "pos", "a dog"), (2, None, ""), (3, "neg", "a cat"), (4, "pos", "")]
     lines = write(tmp_path, labelled(), "b.txt")
     assert [row.label for row in read_rows(lines, "x", Form("yes"))] == LABELS
     assert [row.text for row in read_rows(lines, "x", Form("no"))] == labelled()
@@ -325,8 +325,9 @@ def test_the_same_options_everywhere(
     assert {line.count("\t") for line in sampled.splitlines()} == {1}
     texts = write(tmp_path, sampled, "s.tsv")
     code, out, err = cli(
-        "evaluate", texts, "--references", path, "--field", "text", "--metrics", "length", "--json"
-    )
+        "evaluate", texts, "--references", path, "--field", "text", "--metrics", "length",
+        "--tokenizer", "whitespace", "--json",
+    )  # fmt: skip
     assert code == 0, err
     words = [len(line.split("\t")[1].split()) for line in sampled.splitlines()]
     rows = json.loads(out)["rows"]["s.tsv"]

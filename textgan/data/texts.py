@@ -186,15 +186,15 @@ def _read_plain(
 
 
 def _labelled(number: int, line: str, name: str, ask: _Asking) -> Row:
-    """A line of label, tab, sentence; an empty line is an empty text."""
+    """A line of label, tab, sentence, which may be empty: generators write such, too."""
     if not line.strip():
         return Row(number, None, "")
     label, *rest = (part.strip() for part in line.split("\t"))
     wrong = ""
     if len(rest) != 1:
         wrong = f"has {len(rest) or 'no'} tab{'s' if rest else ''}"
-    elif not label or not rest[0]:
-        wrong = f"has no {'sentence' if label else 'label'}"
+    elif not label:
+        wrong = "has no label"
     if wrong:
         table = f", or {ask('field', 'NAME')} of a table whose first line has names"
         raise UserError(

@@ -151,3 +151,29 @@ def test_a_run_keeps_its_settings_when_the_methods_preferences_change(
     assert json.loads(read_config(tmp_path / "run" / CONFIG).to_json()) == written
     assert make_config(str(tmp_path / "run" / CONFIG)) == run.config
     assert make_config("cot", toy) != run.config  # a new run is another one
+
+
+@pytest.mark.parametrize("group", ["objective", "schedule", "generator"])
+def test_a_setting_that_an_old_run_lacks_is_what_was_done_before_there_was_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str
+) -> None:
+    key, before, now = {
+        "objective": ("objective.rollouts", 3, 5),
+        "schedule": ("schedule.d_steps", 4, 2),
+        "generator": ("generator.hidden", 9, 7),
+    }[group]
+    toy = {k: value for k, value in TOY.items() if k.startswith("oracle.")}
+    run = create_run(make_config("seqgan", toy | {key: 6}), tmp_path / "run")
+    path = run.folder / CONFIG
+    written = json.loads(path.read_text())
+    last = key.partition(".")[2]
+    assert written[group].pop(last) == 6
+    path.write_text(json.dumps(written))
+    monkeypatch.setattr(SeqGAN, "legacy", {key: before})
+    monkeypatch.setattr(SeqGAN, "defaults", {key: now})
+    assert value_at(read_config(path), key) == before
+    assert value_at(open_run(run.folder).config, key) == before
+    assert value_at(make_config("seqgan"), key) == now  # a new run
+    written[group][last] = 8
+    path.write_text(json.dumps(written))
+    assert value_at(read_config(path), key) == 8  # what is spelt out holds

@@ -20,6 +20,11 @@ schedules = st.builds(
     fakes=st.integers(0, 30),
     mle_steps=st.integers(0, 2),
     evaluate_every=st.integers(1, 3),
+    pretraining_rounds=st.integers(1, 5),
+    pretraining_first=st.sampled_from(["generator", "discriminator"]),
+    warmup_rounds=st.integers(0, 3),
+    warmup_every=st.integers(0, 3),
+    warmup_d_steps=st.integers(0, 5),
 )
 sizes = st.integers(1, 40)
 
@@ -65,7 +70,13 @@ def test_counts_are_those_of_the_schedule(
 ) -> None:
     batches = max(1, sentences // schedule.batch_size)
     epoch = max(1, 2 * (schedule.fakes or sentences) // schedule.batch_size)
-    turns = schedule.discriminator_turns + schedule.rounds * schedule.d_steps if adversary else 0
+    warm = sum(
+        index < schedule.warmup_rounds
+        or (schedule.warmup_every > 0 and (index + 1) % schedule.warmup_every == 0)
+        for index in range(schedule.rounds)
+    )
+    turns = warm * schedule.warmup_d_steps + (schedule.rounds - warm) * schedule.d_steps
+    turns = turns + schedule.discriminator_turns if adversary else 0
     ticks = schedule.mle_epochs + schedule.rounds
     ticks += schedule.discriminator_turns if adversary else 0
     counts = Counter(step.do for step in plan(schedule, sentences, adversary))
@@ -91,7 +102,65 @@ def test_ticks_are_numbered_without_gaps_and_close_what_they_count(
         numbers = [group[0].number for group in groups if group[0].phase == phase]
         assert numbers == list(range(len(numbers)))
     order = [PHASES.index(step.phase) for step in steps]
-    assert order == sorted(order)
+    if schedule.pretraining_rounds == 1 and schedule.pretraining_first == "generator":
+        assert order == sorted(order)
+    adversarial = [phase == PHASES.index("adversarial") for phase in order]
+    assert adversarial == sorted(adversarial)
+
+
+def letters(schedule: Schedule) -> str:
+    """A letter a tick: Mle epoch, Discriminator turn, or the number of turns of a round."""
+    steps = list(plan(schedule, 8, adversary=True))
+    turns = Counter(step.tick for step in steps if step.do == "fakes")
+    names = {"mle": "m", "discriminator": "d"}
+    return "".join(
+        names.get(step.phase, str(turns[step.tick])) for step in steps if step.do == "tick"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "right"),
+    [
+        ({"mle_epochs": 4, "discriminator_turns": 2}, "mmmmdd"),
+        ({"mle_epochs": 4, "discriminator_turns": 2, "pretraining_rounds": 2}, "mmdmmd"),
+        ({"mle_epochs": 5, "discriminator_turns": 1, "pretraining_rounds": 2}, "mmmmmd"),
+        ({"mle_epochs": 5, "discriminator_turns": 3, "pretraining_rounds": 3}, "mdmmdmmd"),
+        ({"mle_epochs": 2, "discriminator_turns": 1, "pretraining_rounds": 9}, "mmd"),
+        ({"mle_epochs": 2, "discriminator_turns": 0, "pretraining_rounds": 2}, "mm"),
+    ],
+)
+def test_pretraining_in_turn_letter_by_letter(told: dict[str, int], right: str) -> None:
+    usual: dict[str, int] = {"rounds": 0}
+    assert letters(Schedule(**usual | told)) == right
+    other = Schedule(**usual | told, pretraining_first="discriminator")
+    parts = letters(other)
+    assert Counter(parts) == Counter(right)
+    if told["discriminator_turns"] == told.get("pretraining_rounds"):
+        assert parts.startswith("d")
+
+
+def test_leakgans_code_trains_ten_times_five_turns_and_eight_epochs() -> None:
+    schedule = Schedule(
+        mle_epochs=80, discriminator_turns=50, rounds=0,
+        pretraining_rounds=10, pretraining_first="discriminator",
+    )  # fmt: skip
+    assert letters(schedule) == ("d" * 5 + "m" * 8) * 10
+
+
+def test_wgans_code_warms_up_before_the_first_25_and_before_every_500th() -> None:
+    schedule = Schedule(
+        mle_epochs=0, discriminator_turns=100, rounds=1001, d_steps=5, fakes=1,
+        warmup_rounds=24, warmup_every=500,
+    )  # fmt: skip
+    before: list[int] = []  # turns of the discriminator before each update of the generator
+    turns = 0
+    for step in plan(schedule, 8, adversary=True):
+        turns += step.do == "fakes"
+        if step.do == "generator":
+            before.append(turns)
+            turns = 0
+    right = [100 if update < 25 or update % 500 == 0 else 5 for update in range(1001)]
+    assert before == right
 
 
 @given(schedules, sizes)

@@ -192,7 +192,9 @@ def make_config(
 
     target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
     mapping. overrides: `key=value` strings with dotted keys, or a mapping of dotted keys.
-    complete: the target spells everything out, so what a method prefers adds nothing to it.
+    complete: the target spells everything out that the version it was written by had, so what a
+    method prefers adds nothing to it; a later setting is what was done before there was one
+    (the method's `legacy`).
     Raises UserError that names the key, the value and the remedy.
     """
     values = _read_target(target) if isinstance(target, str) else _copied(target)
@@ -207,8 +209,7 @@ def make_config(
     objective = values.setdefault("objective", {"name": ""})
     if isinstance(objective, dict) and not objective.get("name"):
         objective["name"] = "seqgan"
-    if not complete:
-        _put_defaults(values)
+    _put_defaults(values, legacy=complete)
     try:
         config = RunConfig(**values)
     except pydantic.ValidationError as error:
@@ -221,8 +222,11 @@ def read_config(path: Path) -> RunConfig:
     return make_config(str(path), complete=True)
 
 
-def _put_defaults(values: dict[str, Any]) -> None:
-    """Add what a method, or the generator it comes with, prefers to the common defaults."""
+def _put_defaults(values: dict[str, Any], *, legacy: bool = False) -> None:
+    """Add what a method, or the generator it comes with, prefers to the common defaults.
+
+    legacy: add what their absence meant before there were such settings, instead.
+    """
     named: dict[str, Any] = {
         kind: values[kind].get("name") if isinstance(values.get(kind), dict) else None
         for kind in _PARTS
@@ -231,12 +235,13 @@ def _put_defaults(values: dict[str, Any]) -> None:
         return  # an error that the checks to come will explain
     objective = registry.find("objective", named["objective"])
     generator_name = named["generator"] or objective.generator
-    preferred = dict(objective.defaults)
-    if isinstance(generator_name, str):
+    preferred = dict(objective.legacy if legacy else objective.defaults)
+    if isinstance(generator_name, str) and not legacy:
         preferred |= registry.find("generator", generator_name).defaults
     for key, value in preferred.items():
         group, _, last = key.partition(".")
-        usual = getattr(objective, group, None)  # settings of the usual pair fit no other part
+        # settings of the usual pair fit no other part
+        usual = named["objective"] if group == "objective" else getattr(objective, group, None)
         if group in _PARTS and named[group] and named[group] != usual:
             continue
         at = values.setdefault(group, {"name": ""} if group in _PARTS else {})

@@ -1,6 +1,7 @@
 """When what is trained: the whole run as one list of steps, known before it begins.
 
     run          pretraining, then adversarial rounds
+    pretraining  MLE epochs, then discriminator turns; or parts of the two in turn
     round        g_steps generator updates (MLE among them), d_steps discriminator turns
     turn         (of the discriminator) draw fresh fakes, then k epochs over them and real text
     update       one optimiser step on one batch
@@ -47,9 +48,25 @@ class Schedule(BaseModel):
     discriminator_turns: int = Field(
         10, ge=0, description="pretraining turns of the discriminator; paper: 50"
     )
+    pretraining_rounds: int = Field(
+        1,
+        ge=1,
+        le=10**6,
+        description="equal parts of the two, trained in turn; LeakGAN's code: 10",
+    )
+    pretraining_first: Literal["generator", "discriminator"] = Field(
+        "generator", description="whose part comes first; LeakGAN's code: the discriminator's"
+    )
     rounds: int = Field(40, ge=0, description="adversarial rounds; paper: 200")
     g_steps: int = Field(1, ge=0, description="generator updates a round; paper: 1")
     d_steps: int = Field(1, ge=0, description="discriminator turns a round; paper: 5")
+    warmup_rounds: int = Field(
+        0, ge=0, description="first rounds of warmup_d_steps turns; WGAN's code: 24, see wgan"
+    )
+    warmup_every: int = Field(
+        0, ge=0, description="rounds from one more of those to the next; 0: none; WGAN's code: 500"
+    )
+    warmup_d_steps: int = Field(100, ge=0, description="discriminator turns of those rounds")
     k: int = Field(1, ge=1, description="epochs over the fakes of one turn; paper: 3")
     fakes: int = Field(
         2000,
@@ -104,19 +121,38 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
         for _ in range(schedule.k * pairs):
             yield Step("discriminator", phase, tick, number, progress)
 
-    for epoch in range(schedule.mle_epochs):
-        tick += 1
-        for _ in range(batches):
-            yield Step("mle", "mle", tick, epoch)
-        last = epoch + 1 == schedule.mle_epochs
-        yield Step("tick", "mle", tick, epoch, 0.0, last or epoch % schedule.evaluate_every == 0)
+    def epochs(part: range) -> Iterator[Step]:
+        nonlocal tick
+        for epoch in part:
+            tick += 1
+            for _ in range(batches):
+                yield Step("mle", "mle", tick, epoch)
+            yield Step("tick", "mle", tick, epoch, 0.0, evaluated(epoch, schedule.mle_epochs))
 
-    for index in range(schedule.discriminator_turns if adversary else 0):
-        tick += 1
-        yield from turn("discriminator", index, 0.0)
-        last = index + 1 == schedule.discriminator_turns
-        evaluate = last or index % schedule.evaluate_every == 0
-        yield Step("tick", "discriminator", tick, index, 0.0, evaluate)
+    def turns(part: range) -> Iterator[Step]:
+        nonlocal tick
+        for index in part:
+            tick += 1
+            yield from turn("discriminator", index, 0.0)
+            evaluate = evaluated(index, schedule.discriminator_turns)
+            yield Step("tick", "discriminator", tick, index, 0.0, evaluate)
+
+    def evaluated(number: int, of: int) -> bool:
+        return number + 1 == of or number % schedule.evaluate_every == 0
+
+    for part in range(schedule.pretraining_rounds):
+        trained = epochs(_part(schedule.mle_epochs, part, schedule.pretraining_rounds))
+        judged = turns(
+            _part(
+                schedule.discriminator_turns if adversary else 0, part, schedule.pretraining_rounds
+            )
+        )
+        if schedule.pretraining_first == "generator":
+            yield from trained
+            yield from judged
+        else:
+            yield from judged
+            yield from trained
 
     for index in range(schedule.rounds):
         tick += 1
@@ -127,10 +163,21 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
             done = index * schedule.g_steps + update + 1
             if schedule.mle_every and done % schedule.mle_every == 0:
                 yield from mle
-        for _ in range(schedule.d_steps if adversary else 0):
+        for _ in range(_d_steps(schedule, index) if adversary else 0):
             yield from turn("adversarial", index, progress)
         if not schedule.mle_every:
             yield from mle
-        last = index + 1 == schedule.rounds
-        evaluate = last or index % schedule.evaluate_every == 0
+        evaluate = evaluated(index, schedule.rounds)
         yield Step("tick", "adversarial", tick, index, progress, evaluate)
+
+
+def _part(total: int, part: int, parts: int) -> range:
+    """Which of `total` numbers belong to one of so many nearly equal parts."""
+    return range(total * part // parts, total * (part + 1) // parts)
+
+
+def _d_steps(schedule: Schedule, index: int) -> int:
+    """How many discriminator turns round `index` has, from 0."""
+    every = schedule.warmup_every
+    warm = index < schedule.warmup_rounds or (every > 0 and (index + 1) % every == 0)
+    return schedule.warmup_d_steps if warm else schedule.d_steps

@@ -157,6 +157,7 @@ def _loop(run: Run, training: Training, log: Log) -> None:
                 log.phase(PHASE_NAMES[phase], totals[phase], done[phase])
             with memory_errors("a smaller schedule.batch_size, or objective.chunk=1 for rollouts"):
                 figures = training.do(step, log)
+            done[phase] += 1
             log.advance(f"{PHASE_NAMES[phase]} {step.number + 1}", figures)
             stop = group.any(asked())
             if stop or time.monotonic() - saved_at >= every:

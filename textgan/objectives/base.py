@@ -37,6 +37,9 @@ class Objective(ABC):
     discriminator_kind: ClassVar[registry.Kind] = "discriminator"
     # settings of a run that suit the method better than the common ones, by their dotted keys
     defaults: ClassVar[Mapping[str, Any]] = {}
+    # what config.json of a version without a setting means by its absence, by the dotted keys:
+    # needed where the setting's default is not what was done before there was one
+    legacy: ClassVar[Mapping[str, Any]] = {}
     # whether it trains only generators that know the probability of what they write
     needs_likelihood: ClassVar[bool] = True
     # whether the generator's dropout is on in its adversarial updates and while the texts of this

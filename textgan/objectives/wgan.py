@@ -8,14 +8,18 @@ Generator:      L_G = -E_G f(y),  y relaxed texts (B, T, V), through which the g
 f is the score, without a sigmoid (the literature calls f a critic); -L_D, logged as `wasserstein`,
 estimates the distance up to the factor by which f stretches. `progress` anneals nothing.
 
-In the paper's words: n_critic is `schedule.d_steps`, for a turn is one update.
+In the paper's words: n_critic is `schedule.d_steps`, for a turn is one update. The paper's code
+(martinarjovsky/WassersteinGAN, main.py) has 100 updates of the discriminator before each of the
+first 25 of the generator and before every 500th. Here a round begins with the generator, so the
+first 100 are `schedule.discriminator_turns`, the next 24 hundreds `schedule.warmup_rounds`, the
+others `schedule.warmup_every`.
 
 Departs from the paper:
 - texts in place of images. An autoregressive generator is relaxed by Gumbel noise, which keeps its
   likelihood and its pretraining; by plain softmax it would write one and the same relaxed text
   every time. A generator that starts from noise is relaxed by softmax
-- d_steps is the same in all rounds; the paper has 100 updates of the discriminator at first and
-  now and then. `schedule.discriminator_turns` are those before the first round
+- weights are clipped after each update of the discriminator, as printed; the code clips before it
+- the code's epoch of data may end amid the discriminator's updates, which then are fewer
 """
 
 from __future__ import annotations
@@ -46,6 +50,9 @@ class WGAN(Objective, name="wgan"):
         "schedule.fakes": 1,
         "schedule.d_steps": 5,
         "schedule.discriminator_turns": 100,
+        "schedule.warmup_rounds": 24,
+        "schedule.warmup_every": 500,
+        "schedule.warmup_d_steps": 100,
         "schedule.rounds": 1000,
         "schedule.evaluate_every": 20,
         "optimisers.method": "rmsprop",

@@ -33,7 +33,7 @@ from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.intervals import Estimate
 from textgan.log import Log
-from textgan.losses import Loss, Reduction, nll
+from textgan.losses import Loss, Reduction
 from textgan.monitor import accuracy, measure, sample_warnings
 from textgan.parallel import Group
 from textgan.precision import precision, supported
@@ -240,7 +240,8 @@ class Training:
         assert isinstance(generator, AutoregressiveGenerator)  # create_run refuses others
 
         def loss(real: Text) -> Loss:
-            return nll(generator.log_prob(real), real.mask), {}
+            value: Loss = self.objective.mle_loss(generator, real)
+            return value
 
         reals = self._shards(self._real("mle", self._next("mle")))
         losses = [partial(loss, real) for real in reals]

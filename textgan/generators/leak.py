@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -29,7 +29,9 @@ class Trace(NamedTuple):
     """How B finished texts were written, T tokens each."""
 
     features: Tensor  # (B, T + 1, F): what was leaked of the first 0, 1, .., T tokens; constants
-    goals: Tensor  # (B, T, F) of length 1, each set before its token; gradients reach the manager
+    # (B, T, F), each set before its token, of length 1; where goals last for a block, the one in
+    # force at each token, of any length. Gradients reach the manager
+    goals: Tensor
     log_prob: Tensor  # (B, T) of every token; gradients reach the worker, the goals are given
 
 
@@ -41,6 +43,12 @@ class LeakGenerator(LinearGenerator, name="leak"):
     w_t      W (g_t + .. + g_{t-c+1}), goals before the first being zero
     logits   O_t w_t + b, with O_t linear in the worker's state after t tokens
 
+    goals = "block" is the released code's way (CR-Gjx/LeakGAN, Synthetic Data/LeakGANModel.py,
+    `_g_recurrence`): for each block of c tokens one goal, the sum of the g of the block before, the
+    first block's being learned, and w_t scaled to length 1. Its teacher forcing (`preTrain`) sums
+    g_1 .. g_c where its sampling sums g_0 .. g_{c-1}; here both are as it samples. Its first goal
+    is one for each place in a batch, here one for all.
+
     The manager is as wide as what is leaked, so it is made when the generator is connected. A
     discriminator reads words: of relaxed rows it is shown the likeliest.
     """
@@ -48,6 +56,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
     manager: nn.LSTM
     goal: nn.Linear
     direction: nn.Linear
+    first_goal: nn.Parameter  # (F,), only where goals last for a block
     leak: Leak
 
     def __init__(
@@ -66,6 +75,10 @@ class LeakGenerator(LinearGenerator, name="leak"):
         horizon: Annotated[
             int, Field(ge=1, description="c: tokens for which a goal is set; paper: 4")
         ] = 4,
+        goals: Annotated[
+            Literal["every", "block"],
+            Field(description="set at every token (paper), or once in c tokens (released code)"),
+        ] = "every",
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
     ) -> None:
         super().__init__(space)
@@ -76,6 +89,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
             self.classes = nn.Embedding(space.classes, hidden)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
         self.goal_size, self.horizon, self.init = goal_size, horizon, init
+        self.block = goals == "block"
         self.features = 0  # how many are leaked; none before `connect`
         _randomise(self, init)
 
@@ -99,9 +113,15 @@ class LeakGenerator(LinearGenerator, name="leak"):
         self.direction = nn.Linear(features, self.goal_size, bias=False)
         for part in (self.manager, self.goal, self.direction):
             _randomise(part.to(weight), self.init)
+        if self.block:
+            self.first_goal = nn.Parameter(weight.new_empty(features).normal_(std=self.init))
 
     def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
-        """Words written, symbols read, the last c - 1 goals, manager's and worker's memory."""
+        """Words written, symbols read, goals, manager's and worker's memory.
+
+        The goals are the last c - 1 as the worker reads them, (n, c - 1, k); or (n, 2, k): the sum
+        of this block's so far, and the one in force.
+        """
         if not self.features:
             raise UserError(
                 "generator leak writes by what a discriminator leaks and is connected to none; "
@@ -110,6 +130,9 @@ class LeakGenerator(LinearGenerator, name="leak"):
         weight = self.embedding.weight
         written = torch.zeros(n, self.space.length, dtype=torch.long, device=weight.device)
         goals = weight.new_zeros(n, self.horizon - 1, self.goal_size)
+        if self.block:
+            first = self.direction(self.first_goal).expand(n, -1)
+            goals = torch.stack([torch.zeros_like(first), first], 1)
         nothing = weight.new_zeros(n, 2, self.worker.hidden_size)
         if not self.space.classes:
             return written, written[:, 0], goals, nothing, nothing
@@ -126,20 +149,30 @@ class LeakGenerator(LinearGenerator, name="leak"):
         features = self._leaked(Text(written, count)).unsqueeze(1)
         goals, manager = self._manage(features, manager)
         vectors = self.embedding(symbol).unsqueeze(1)
-        hidden, before, worker = self._work(vectors, goals, before, worker)
+        if self.block:
+            w = before[:, 1:]
+            total = before[:, 0] + self.direction(goals.squeeze(1))
+            over = ((count + 1) % self.horizon == 0).unsqueeze(1)  # the block ends with this token
+            after = [torch.where(over, 0.0, total), torch.where(over, total, before[:, 1])]
+            before = torch.stack(after, 1)
+        else:
+            directions = torch.cat([before, self.direction(goals)], 1)
+            w, before = self._last(directions), directions[:, 1:]
+        hidden, worker = self._work(vectors, w, worker)
         return hidden.squeeze(1), (written, count + 1, before, manager, worker)
 
     def hidden(self, text: Text) -> Tensor:
-        _, _, before, manager, worker = self.start(len(text), text.source, text.labels)
+        _, _, _, manager, worker = self.start(len(text), text.source, text.labels)
         goals, _ = self._manage(self._prefixes(text, text.tokens.shape[1]), manager)
-        return self._teach(text, goals, before, worker)
+        return self._teach(text, self._in_force(goals), worker)
 
     def trace(self, text: Text) -> Trace:
         """Features, goals and log-probabilities of finished texts."""
-        _, _, before, manager, worker = self.start(len(text), text.source, text.labels)
+        _, _, _, manager, worker = self.start(len(text), text.source, text.labels)
         features = self._prefixes(text, text.tokens.shape[1] + 1)
         goals, _ = self._manage(features[:, :-1], manager)
-        hidden = self._teach(text, goals.detach(), before, worker)
+        goals = self._in_force(goals)
+        hidden = self._teach(text, goals.detach(), worker)
         return Trace(features, goals, self.log_prob_after(hidden, text))
 
     def _manage(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,22 +180,37 @@ class LeakGenerator(LinearGenerator, name="leak"):
         seen, memory = _run(self.manager, features, memory)
         return F.normalize(self.goal(seen), dim=2), memory
 
-    def _work(
-        self, vectors: Tensor, goals: Tensor, before: Tensor, memory: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What logits are linear in, (B, T, H), after reading vectors (B, T, E) under goals, and
-        what is to be remembered: the last goals and the worker's state."""
-        seen, memory = _run(self.worker, vectors, memory)
-        directions = torch.cat([before, self.direction(goals)], 1)
-        w = directions.unfold(1, self.horizon, 1).sum(3)
-        seen = F.pad(seen, (0, 1), value=1.0)  # O_t has a bias of its own
-        hidden = (w.unsqueeze(3) * seen.unsqueeze(2)).flatten(2)
-        return hidden, directions[:, vectors.shape[1] :], memory
+    def _in_force(self, goals: Tensor) -> Tensor:
+        """The goal (B, T, F) that each token is written under, of the goals (B, T, F) that the
+        manager sets before it: those themselves, or for each block the sum of the last one's."""
+        if not self.block:
+            return goals
+        n, steps, features = goals.shape
+        blocks = -(-steps // self.horizon)
+        whole = F.pad(goals, (0, 0, 0, blocks * self.horizon - steps))
+        sums = whole.view(n, blocks, self.horizon, features).sum(2)
+        kept = torch.cat([self.first_goal.expand(n, 1, -1), sums[:, :-1]], 1)
+        return kept.repeat_interleave(self.horizon, 1)[:, :steps]
 
-    def _teach(self, text: Text, goals: Tensor, before: Tensor, worker: Tensor) -> Tensor:
+    def _last(self, directions: Tensor) -> Tensor:
+        """Sums (B, T, k) of every c neighbours in (B, T + c - 1, k)."""
+        return directions.unfold(1, self.horizon, 1).sum(3)
+
+    def _work(self, vectors: Tensor, w: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """What logits are linear in, (B, T, H), after reading vectors (B, T, E) with w (B, T, k),
+        and the worker's state then."""
+        seen, memory = _run(self.worker, vectors, memory)
+        if self.block:
+            w = F.normalize(w, dim=2)
+        seen = F.pad(seen, (0, 1), value=1.0)  # O_t has a bias of its own
+        return (w.unsqueeze(3) * seen.unsqueeze(2)).flatten(2), memory
+
+    def _teach(self, text: Text, goals: Tensor, worker: Tensor) -> Tensor:
         """What logits are linear in, (B, T, H), before every token under goals (B, T, F)."""
-        vectors = self.embedding(read_before(text))
-        hidden, _, _ = self._work(vectors, goals, before, worker)
+        w = self.direction(goals)
+        if not self.block:
+            w = self._last(F.pad(w, (0, 0, self.horizon - 1, 0)))
+        hidden, _ = self._work(self.embedding(read_before(text)), w, worker)
         return hidden
 
     def _prefixes(self, text: Text, n: int) -> Tensor:

@@ -21,7 +21,7 @@ from textgan import registry
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction
+from textgan.losses import Loss, Reduction, nll
 from textgan.text import Text
 
 
@@ -116,6 +116,10 @@ class Objective(ABC):
     @abstractmethod
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         """One fake in answer to each real text; `progress` goes from 0 to 1 over the rounds."""
+
+    def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
+        """What an MLE update of the generator minimises: the mean over the tokens of real text."""
+        return nll(generator.log_prob(real), real.mask), {}
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         """What the discriminator minimises. Pure: it may be called several times an update.

@@ -13,21 +13,40 @@ f_t is what the discriminator sees in the first t tokens, and g_t the manager's 
 generators/leak.py, which also has c. Q is SeqGAN's value by rollouts. The manager is rewarded for
 having aimed where good texts went, the worker for going where it was told; neither loss reaches
 the other network. `progress` anneals nothing; maximum likelihood among the rounds is the
-schedule's `mle_steps` and `mle_every`.
+schedule's `mle_steps` and `mle_every`, pretraining of the two networks in turn its
+`pretraining_rounds`.
+
+MLE updates:    mle = "separate" is the paper's: the worker's likelihood under given goals, and the
+                manager's goals after the transitions of real text, -mean_{b,t} cos(f_{t+c} - f_t,
+                g_t). "joint" trains both by the likelihood, end to end
+
+With `generator.goals = "block"`, the released code's way, there is a goal G_k for the k-th block of
+c tokens, from place a = kc to b = min(kc + c, size), and
+Manager:        L_M = -sum_{b,k} R(Q(s_b, y_b) of the block's last token) cos(f_b - f_a, G_k)
+Intrinsic:      r_t = cos(f_t - f_a, G_k)  where the token of block k leads to f_t
+Under reduction = "mean_token" L_M is then the mean over blocks, c times the sum over tokens.
+
+The released code (CR-Gjx/LeakGAN 4044de6; both folders' Main.py and Discriminator.py, and
+Synthetic Data/LeakGANModel.py) differs from the paper, and from both settings of this:
+- its ranks are the order of a dictionary (`rescale`); here those of sorted values, as printed. Ties
+  share their mean rank
+- `tf.losses.cosine_distance` returns one number for all, so its intrinsic reward is the same for
+  every token and its manager's reward is a mean times the sum of R: no signal per step. Here the
+  cosines are each token's, or block's
+- unfinished texts are padded with the pad embedding, which the filters read; here features are of
+  the tokens there are
+- texts, but for the manager's and worker's updates, are written at logits times 1.5: those that it
+  evaluates, the discriminator's fakes, and of all texts the first two tokens. Here at 1 throughout;
+  `textgan sample --temperature 0.667` writes as it evaluates
+- Main.py sets a weight of 0.2 for l2 on the discriminator and does not pass it on; the
+  discriminator's own default, 0.0, is in force. So is l2 = 0 here
+- it rewards and judges once in c tokens, and its two networks have an optimiser each
 
 Departs from the paper:
-- ranks are those of sorted values, as printed; the released code's are the order of a dictionary.
-  Ties share their mean rank
 - the last goals of a text aim at its end, which is nearer than c tokens
-- maximum likelihood trains manager and worker together, end to end; the paper pretrains the manager
-  on the transitions of real text
-- the generator is pretrained before the discriminator, whose features then change under it; the
-  released code alternates. Maximum likelihood among the rounds mends that
-- every goal is judged and the last c are summed at every token, as printed; in the released code
-  that is done once in c tokens, with a learned first goal and w_t scaled to length 1
-- logits have a bias of each token. Their temperature is 1 throughout; the released code multiplies
-  them by 1.5 where it evaluates
-- L_M and L_W are sums and one optimiser's, clipped together
+- logits have a bias of each token
+- L_M and L_W are one optimiser's, clipped together
+- with labels, the class is where the worker begins; the manager knows it by what is written
 """
 
 from __future__ import annotations
@@ -41,9 +60,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
+from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.generators.leak import LeakGenerator
-from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient, reduce
+from textgan.losses import Loss, Reduction, leave_one_out, logistic, nll, policy_gradient, reduce
 from textgan.objectives.base import Objective
 from textgan.rollout import rollout_values
 from textgan.text import Text
@@ -55,7 +74,13 @@ class LeakGAN(Objective, name="leakgan"):
 
     paper: ClassVar[str] = "Guo et al. 2018, arXiv 1709.08624"
     generator: ClassVar[str] = "leak"
-    defaults: ClassVar[dict[str, Any]] = {"schedule.mle_steps": 15, "schedule.mle_every": 15}
+    defaults: ClassVar[dict[str, Any]] = {
+        "schedule.pretraining_rounds": 10,
+        "schedule.pretraining_first": "discriminator",
+        "schedule.mle_steps": 15,
+        "schedule.mle_every": 15,
+    }
+    legacy: ClassVar[dict[str, Any]] = {"objective.mle": "joint"}
 
     rollouts: Annotated[int, Field(ge=1, description="completions of each prefix; paper: 4")] = 4
     chunk: Annotated[
@@ -70,8 +95,12 @@ class LeakGAN(Objective, name="leakgan"):
     ] = "none"
     reduction: Annotated[Reduction, Field(description="of both losses over the batch")] = "sum"
     l2: Annotated[
-        float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
-    ] = 0.2
+        float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0")
+    ] = 0.0
+    mle: Annotated[
+        Literal["separate", "joint"],
+        Field(description="separate: the manager by transitions of real text; paper: separate"),
+    ] = "separate"
 
     def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
@@ -84,6 +113,19 @@ class LeakGAN(Objective, name="leakgan"):
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(len(real), source=real.source, labels=real.labels)
+
+    def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
+        if self.mle == "joint":
+            return super().mle_loss(generator, real)
+        assert isinstance(generator, LeakGenerator)  # see prepare
+        features, goals, log_prob = generator.trace(real)
+        worker = nll(log_prob, real.mask)
+        aim, judged = _aims(features, goals, real, generator)
+        manager = _reduced(-aim, judged, real, generator, "mean_token")
+        return worker + manager, {
+            "nll": worker.detach(),
+            "alignment": aim.detach()[judged].mean(),
+        }
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         loss = logistic(*discriminator.judge(real, fake))
@@ -107,10 +149,16 @@ class LeakGAN(Objective, name="leakgan"):
         mask, horizon = fake.mask, generator.horizon
         features, goals, log_prob = generator.trace(fake)
 
-        aim = alignment(features, goals, fake.sizes, horizon)
-        manager = reduce(-rescale(values, mask, self.delta) * aim, mask, self.reduction)
+        aim, judged = _aims(features, goals, fake, generator)
+        if generator.block:  # a block is worth what its last token is
+            ends = _ends(fake.sizes, values.shape[1], horizon)
+            rewards = rescale(values.gather(1, ends - 1), judged, self.delta)
+            obeyed = obedience(features, goals.detach(), horizon)
+        else:
+            rewards = rescale(values, mask, self.delta)
+            obeyed = intrinsic_reward(features, goals.detach(), horizon)
+        manager = _reduced(-rewards * aim, judged, fake, generator, self.reduction)
 
-        obeyed = intrinsic_reward(features, goals.detach(), horizon)
         baseline = leave_one_out(obeyed, mask) if self.baseline == "batch" else 0.0
         worker = policy_gradient(log_prob, obeyed - baseline, mask, self.reduction)
 
@@ -118,9 +166,35 @@ class LeakGAN(Objective, name="leakgan"):
         return manager + worker, {
             "reward": finished.mean(),  # D of the finished sentences
             "value": values[mask].mean(),
-            "alignment": aim.detach()[mask].mean(),
+            "alignment": aim.detach()[judged].mean(),
             "intrinsic": obeyed[mask].mean(),
         }
+
+
+def _ends(sizes: Tensor, steps: int, horizon: int) -> Tensor:
+    """Where a goal set at each of so many places aims: c tokens on, or the end of the text."""
+    places = torch.arange(steps, device=sizes.device)
+    return torch.minimum(places + horizon, sizes.unsqueeze(1))
+
+
+def _aims(
+    features: Tensor, goals: Tensor, text: Text, generator: LeakGenerator
+) -> tuple[Tensor, Tensor]:
+    """The alignment (B, T) of goals, and where one is judged, (B, T): at every token, or at the
+    first of each block."""
+    aim = alignment(features, goals, text.sizes, generator.horizon)
+    if not generator.block:
+        return aim, text.mask
+    places = torch.arange(aim.shape[1], device=aim.device)
+    return aim, text.mask & (places % generator.horizon == 0)
+
+
+def _reduced(
+    values: Tensor, judged: Tensor, text: Text, generator: LeakGenerator, reduction: Reduction
+) -> Tensor:
+    """`reduce` of what stands at judged places; a mean over tokens counts a block as its tokens."""
+    each = generator.horizon if generator.block and reduction == "mean_token" else 1
+    return each * reduce(torch.where(judged, values, 0.0), text.mask, reduction)
 
 
 def rescale(values: Tensor, mask: Tensor, delta: float) -> Tensor:
@@ -141,8 +215,7 @@ def alignment(features: Tensor, goals: Tensor, sizes: Tensor, horizon: int) -> T
 
     features: (B, T + 1, F). goals: (B, T, F). sizes: (B,). At padding it means nothing.
     """
-    positions = torch.arange(goals.shape[1], device=sizes.device)
-    ahead = torch.minimum(positions + horizon, sizes.unsqueeze(1))
+    ahead = _ends(sizes, goals.shape[1], horizon)
     arrived = features.gather(1, ahead.unsqueeze(2).expand_as(goals))
     return F.cosine_similarity(arrived - features[:, :-1], goals, dim=2)
 
@@ -158,3 +231,13 @@ def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
         goal = goals[:, : steps + 1 - i]
         total[:, i - 1 :] += F.cosine_similarity(features[:, i:] - features[:, :-i], goal, dim=2)
     return total / horizon
+
+
+def obedience(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
+    """cos(f_t - f_a, G) for the token that leads to f_t in a block that begins at a, (B, T).
+
+    features: (B, T + 1, F). goals: (B, T, F), the one in force at each token.
+    """
+    places = torch.arange(goals.shape[1], device=goals.device)
+    begun = features[:, places - places % horizon]
+    return F.cosine_similarity(features[:, 1:] - begun, goals, dim=2)

@@ -118,6 +118,8 @@ def test_version(cli: Cli) -> None:
         (["seqgan", "oracle.seed=99999999999999999999999"], ["oracle.seed", "less than or equal"]),
         (["seqgan", "oracle=5"], ["oracle", "5"]),
         (["seqgan", "schedule.batch_size=900000"], ["schedule.batch_size", "900000", "10000"]),
+        (["cot", "schedule.discriminator_batch=1"], ["schedule.discriminator_batch", "2 or more"]),
+        (["cot", "schedule.discriminator_batch=90000"], ["discriminator_batch", "90000", "10000"]),
         (
             [
                 "seqgan",

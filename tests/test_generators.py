@@ -405,3 +405,15 @@ def test_an_embedding_mixes_its_table() -> None:
     assert same(embedding(tokens), embedding.weight[tokens])
     rows = torch.tensor([[0.25, 0.75, 0, 0]], dtype=torch.float64)
     assert same(embedding(rows)[0], 0.25 * embedding.weight[0] + 0.75 * embedding.weight[1])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_dropout_may_spare_the_embeddings(name: str) -> None:
+    generator = small_generator(FIXED, name, dropout=0.5, dropout_input=False)
+    texts = enumerate_texts(FIXED)
+    whole = generator.hidden(texts)
+    generator.dropout.train()
+    thinned = generator.hidden(texts)
+    kept = thinned != 0  # scaled by 2 or dropped, the recurrence itself untouched
+    assert same(thinned[kept], 2 * whole[kept])
+    assert 0.4 < kept.double().mean() < 0.6

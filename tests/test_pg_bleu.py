@@ -1,5 +1,6 @@
 """PG-BLEU's generator against the expected BLEU of what it writes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from worlds import (
     small_generator,
 )
 
+from textgan.bleu import bleu as bleu_of
 from textgan.losses import leave_one_out
 from textgan.objectives import pg_bleu
 from textgan.objectives.pg_bleu import PGBLEU
@@ -25,6 +27,8 @@ from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
+LABELLED_SPACE = TextSpace(3, 3, classes=2)
+METHOD1: Any = SmoothingFunction().method1
 
 
 @pytest.fixture
@@ -39,9 +43,8 @@ def words(text: Text, eos: int | None) -> list[list[int]]:
     ]
 
 
-def bleu(space: TextSpace, train: Text, order: int) -> Tensor:
+def bleu(space: TextSpace, train: Text, order: int, method: Any = METHOD1) -> Tensor:
     """nltk's BLEU of every text of a space, (texts,)."""
-    method: Any = SmoothingFunction().method1
     references, weights = words(train, space.eos), (1 / order,) * order
     scores = [
         sentence_bleu(references, text, weights, smoothing_function=method) if text else 0.0
@@ -78,7 +81,7 @@ def test_it_climbs_the_expected_bleu(space: TextSpace, order: int, exact: None) 
 def test_each_token_is_weighted_by_its_value(space: TextSpace, baseline: Any, exact: None) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     objective, train = connected(space, baseline=baseline)
-    values = exact_rollouts(generator, texts, lambda *_: bleu(space, train, 2), 1)
+    values = exact_rollouts(generator, texts, lambda *_: bleu(space, train, 3), 1)
     weights = values - (leave_one_out(values, texts.mask) if baseline == "batch" else 0)
     loss, figures = objective.generator_loss(generator, None, texts, texts, 0.0)
     assert same(loss, -(generator.log_prob(texts) * weights)[texts.mask].sum())
@@ -91,7 +94,7 @@ def test_sampled_rollouts_climb_too(space: TextSpace) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     fake = objective.sample(generator, texts.repeat(200), 0.0)
     loss, _ = objective.generator_loss(generator, None, fake, fake, 0.0)
-    rewards = bleu(space, train, 2)
+    rewards = bleu(space, train, 3)
     right = gradient((log_probs(generator, texts).exp() * rewards).sum(), generator)
     assert torch.cosine_similarity(-gradient(loss, generator), right, 0) > 0.97
 
@@ -115,3 +118,54 @@ def test_float32_stays_float32() -> None:
     assert loss.dtype == figures["reward"].dtype == torch.float32
     with pytest.raises(TypeError, match="pg_bleu has no discriminator"):
         objective.discriminator_loss(None, texts, texts)
+
+
+@worlds
+@pytest.mark.parametrize("smoothing", ["method1", "none"])
+@pytest.mark.filterwarnings("ignore:")
+def test_smoothing_is_nltks(space: TextSpace, smoothing: Any) -> None:
+    objective, train = connected(space, smoothing=smoothing)
+    found = objective._bleu(enumerate_texts(space), space)
+    wanted = bleu(space, train, 3, METHOD1 if smoothing == "method1" else None)
+    assert same(found, wanted)
+    assert (found == 0).any() or smoothing == "method1"
+
+
+def test_an_order_without_a_match_can_be_dropped_as_old_nltk_did() -> None:
+    matches = torch.tensor([[3, 1, 0], [3, 2, 1], [0, 0, 0]])
+    sizes, closest = torch.tensor([4, 4, 4]), torch.tensor([4.0, 4.0, 4.0]).double()
+    found = bleu_of(matches, sizes, closest, "dropped")[:, -1]
+    third = torch.tensor(1 / 3, dtype=torch.float64)
+    wanted = torch.stack([torch.tensor(3 / 4 / 3).double() ** third, found[1], ZERO])
+    assert same(found, wanted)
+    assert same(found[1], torch.tensor(3 / 4 * 2 / 3 / 2).double() ** third)
+    assert found[0] == found[1]  # no three words in common, and as good as one
+    assert bleu_of(matches, sizes, closest, "none")[0, -1] == 0
+
+
+def test_a_share_of_the_references_is_the_same_at_every_start() -> None:
+    train = enumerate_texts(FIXED)
+    objective = PGBLEU(share=0.4)
+    counts = []
+    for _ in range(2):
+        torch.rand(3)
+        objective.connect(small_generator(FIXED), None, train)
+        (references,) = objective.references
+        assert references is not None
+        counts.append(references.count)
+        hits = objective._bleu(train, FIXED) == 1
+        assert hits.sum() == 11  # ceil of 0.4 * 27
+    assert counts == [11, 11]
+
+
+def test_texts_are_compared_with_those_of_their_own_class() -> None:
+    texts = enumerate_texts(LABELLED_SPACE)
+    train = replace(texts, labels=(torch.arange(len(texts)) < 9).long())
+    objective = PGBLEU(order=3)
+    objective.connect(small_generator(LABELLED_SPACE), None, train)
+    assert same(objective._bleu(train, LABELLED_SPACE), torch.ones(len(train)).double())
+    turned = replace(train, labels=1 - train.labels)
+    assert objective._bleu(turned, LABELLED_SPACE).max() < 0.9
+    # a class that has no training text: nothing is in its favour, and nothing breaks
+    objective.connect(small_generator(LABELLED_SPACE), None, train[:9])
+    assert objective._bleu(train, LABELLED_SPACE)[9:].eq(0).all()

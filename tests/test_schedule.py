@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from textgan.schedule import PHASES, Schedule, Step, plan
+from textgan.schedule import PHASES, Schedule, Step, plan, pool_size
 
 schedules = st.builds(
     Schedule,
@@ -228,3 +228,24 @@ def test_a_corpus_smaller_than_a_batch_is_still_trained_on(fakes: int) -> None:
 def test_schedules_that_cannot_be_are_refused(setting: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match=next(iter(setting))):
         Schedule(**setting)
+
+
+def test_a_discriminators_batch_may_have_a_size_of_its_own() -> None:
+    same = Schedule(batch_size=8, fakes=40)
+    wide = Schedule(batch_size=8, fakes=40, discriminator_batch=16)
+    assert (same.judged, wide.judged) == (8, 16)
+    assert count(same, 40) == {"mle": 5, "discriminator": 10}
+    assert count(wide, 40) == {"mle": 5, "discriminator": 5}
+    assert pool_size(Schedule(batch_size=8, fakes=1, discriminator_batch=16), 40) == 8
+
+
+def count(schedule: Schedule, sentences: int) -> dict[str, int]:
+    """Updates of an epoch, and of a turn."""
+    steps = list(plan(schedule.model_copy(update={"mle_epochs": 1}), sentences, True))
+    return {
+        "mle": sum(step.do == "mle" for step in steps),
+        "discriminator": sum(
+            step.do == "discriminator" and step.phase == "discriminator" and step.number == 0
+            for step in steps
+        ),
+    }

@@ -43,7 +43,7 @@ def mixed(space: TextSpace, seed: int = 0) -> Text:
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_reading_only_real_words_is_mle(space: TextSpace, name: str) -> None:
     generator, real = small_generator(space, name), enumerate_texts(space)
-    objective = ScheduledSampling()
+    objective = ScheduledSampling(final=0.0)
     for told, progress in ((objective, 0.0), (ScheduledSampling(final=1.0), 1.0)):
         fake = told.sample(generator, real, progress)
         assert torch.equal(fake.tokens, real.tokens)
@@ -66,7 +66,7 @@ def test_the_loss_is_that_of_real_words_after_what_was_read(space: TextSpace) ->
             tokens = torch.cat([read[:position], sentence[position:]])
             one = Text(tokens.unsqueeze(0), torch.tensor([space.length]))
             total = total - generator.log_prob(one)[0, position]
-    objective = ScheduledSampling()
+    objective = ScheduledSampling(final=0.0)
     loss, figures = objective.generator_loss(generator, None, real, fake, 0.5)
     assert same(loss, total / real.sizes.sum())
     assert same(gradient(loss, generator), gradient(total / real.sizes.sum(), generator))
@@ -75,7 +75,7 @@ def test_the_loss_is_that_of_real_words_after_what_was_read(space: TextSpace) ->
 
 
 def test_at_the_end_it_reads_its_own_draws_alone() -> None:
-    generator, objective = small_generator(FIXED), ScheduledSampling()
+    generator, objective = small_generator(FIXED), ScheduledSampling(final=0.0)
     for text in (enumerate_texts(FIXED)[:1], enumerate_texts(FIXED)[20:21]):
         fake = objective.sample(generator, text.repeat(20_000), 1.0)
         chances = probabilities(generator, enumerate_texts(FIXED))
@@ -100,7 +100,7 @@ def test_its_own_draws_follow_what_was_read() -> None:
 def test_it_reads_draws_where_real_texts_vary_in_length() -> None:
     generator, texts = small_generator(VARIABLE), enumerate_texts(VARIABLE)
     real = texts[-1:]  # the longest
-    fake = ScheduledSampling().sample(generator, real.repeat(20_000), 1.0)
+    fake = ScheduledSampling(final=0.0).sample(generator, real.repeat(20_000), 1.0)
     assert (fake.tokens > 0).all()  # padding is never drawn, and an end does not stop the rest
     first = torch.bincount(fake.tokens[:, 0], minlength=4)
     start = torch.zeros(1, dtype=torch.long)
@@ -116,7 +116,7 @@ def test_padding_is_left_alone(space: TextSpace, progress: float) -> None:
     generator, real = small_generator(space), enumerate_texts(space).repeat(20)
     labels: Any = torch.arange(len(real))
     real = Text(real.tokens, real.sizes, labels=labels)
-    objective = ScheduledSampling()
+    objective = ScheduledSampling(final=0.0)
     fake = objective.sample(generator, real, progress)
     assert torch.equal(fake.sizes, real.sizes)
     assert not fake.tokens[~real.mask].any()
@@ -138,9 +138,9 @@ def test_padding_is_left_alone(space: TextSpace, progress: float) -> None:
 
 def test_no_gradient_flows_through_what_was_drawn() -> None:
     generator, real = random_generator(FIXED), enumerate_texts(FIXED)
-    fake = ScheduledSampling().sample(generator, real[:1], 1.0)
+    fake = ScheduledSampling(final=0.0).sample(generator, real[:1], 1.0)
     assert not fake.tokens.is_floating_point()
-    loss, _ = ScheduledSampling().generator_loss(generator, None, real[:1], fake, 1.0)
+    loss, _ = ScheduledSampling(final=0.0).generator_loss(generator, None, real[:1], fake, 1.0)
     found = gradient(loss, generator).view(-1, FIXED.vocabulary)
     # only the three prefixes that were read learn anything
     a, b = fake.tokens[0, :2].tolist()

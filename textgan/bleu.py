@@ -18,6 +18,7 @@ n-gram that stands in it. Time and memory are those of sorting all n-grams.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from textgan.ngrams import Grams, grams
 from textgan.sentences import Sentences
 
 SMOOTHING = 0.1  # method1's numerator in place of zero
+Smoothing = Literal["method1", "none", "dropped"]  # of an order without any match; see `bleu`
 
 
 class References:
@@ -42,11 +44,13 @@ class References:
             for part in grams(sentences, order, self._learnt)
         ]
 
-    def score(self, sentences: Sentences, own: Tensor | None = None) -> Tensor:
+    def score(
+        self, sentences: Sentences, own: Tensor | None = None, smoothing: Smoothing = "method1"
+    ) -> Tensor:
         """BLEU of each text, (B, order) in float64: column n - 1 holds BLEU-n.
 
         own: (B,) which of the references each text is, to be compared with the others alone; None
-        where the texts are none of them.
+        where the texts are none of them. smoothing: see `bleu`.
         """
         if own is not None and self.count < 2:
             raise ValueError("there are no other references to compare with")
@@ -55,7 +59,7 @@ class References:
             for part, most in zip(grams(sentences, self.order, self._found), self.most, strict=True)
         ]
         closest = self.lengths.closest(sentences.sizes, own is not None)
-        return bleu(torch.stack(matches, 1), sentences.sizes, closest)
+        return bleu(torch.stack(matches, 1), sentences.sizes, closest, smoothing)
 
     def _learnt(self, n: int, codes: Tensor) -> tuple[Tensor, int]:
         """Numbers for the n-grams of the references, and one to spare for all others."""
@@ -181,15 +185,23 @@ class Lengths:
         return torch.where(sizes - shorter <= longer - sizes, shorter, longer)
 
 
-def bleu(matches: Tensor, sizes: Tensor, closest: Tensor) -> Tensor:
+def bleu(
+    matches: Tensor, sizes: Tensor, closest: Tensor, smoothing: Smoothing = "method1"
+) -> Tensor:
     """BLEU-1 .. BLEU-order of texts, (B, order), from their clipped matches of each order.
 
     matches: (B, order). sizes, closest: (B,), how many words each text and its reference have.
+    smoothing: what an order without a match does: its numerator becomes 0.1 (method1); BLEU is 0
+    (none: nltk without a smoothing function up to 3.1 and from 3.3 on); or it is left out, the
+    weights of the others staying as they are (dropped: nltk 3.2.1, translate/bleu_score.py:177, so
+    that no match may be worth more than a few).
     """
     n = torch.arange(1, matches.shape[1] + 1, device=sizes.device)
     # a text of fewer than n words has no n-gram; it is divided by one, as nltk does
     windows = (sizes.unsqueeze(1) - n + 1).clamp(min=1)
-    hits = torch.where(matches == 0, SMOOTHING, matches.double())
+    numerators = {"method1": torch.full_like(windows, SMOOTHING, dtype=torch.float64)}
+    numerators |= {"none": torch.zeros_like(numerators["method1"]), "dropped": windows.double()}
+    hits = torch.where(matches == 0, numerators[smoothing], matches.double())
     logs = (hits / windows).log().cumsum(1) / n
     brevity = (1 - closest / sizes.clamp(min=1)).clamp(max=0).unsqueeze(1)
     return torch.where(matches[:, :1] == 0, 0.0, (logs + brevity).exp())

@@ -327,17 +327,20 @@ def _check_parts(run: Run) -> None:
     schedule, sentences = run.config.schedule, len(run.corpus.train)
     if next(plan(schedule, sentences, discriminator is not None), None) is None:
         raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")
-    if schedule.batch_size > max(64, sentences):
-        raise UserError(
-            f"schedule.batch_size = {schedule.batch_size} is more than the {sentences} training "
-            "sentences; choose a smaller one"
-        )
-    if schedule.shards > 1 and schedule.batch_size % (2 * schedule.shards):
-        least = 2 * schedule.shards
-        raise UserError(
-            f"schedule.batch_size = {schedule.batch_size} cannot be divided into schedule.shards = "
-            f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
-        )
+    for key in ("batch_size", "discriminator_batch"):
+        size, least = getattr(schedule, key), 2 * schedule.shards
+        if size == 1:
+            raise UserError(f"schedule.{key} = 1: half of a batch is fake; choose 2 or more")
+        if size > max(64, sentences):
+            raise UserError(
+                f"schedule.{key} = {size} is more than the {sentences} training "
+                "sentences; choose a smaller one"
+            )
+        if schedule.shards > 1 and size % least:
+            raise UserError(
+                f"schedule.{key} = {size} cannot be divided into schedule.shards = "
+                f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
+            )
     for key in ("mle_epochs", "mle_steps"):
         value = getattr(schedule, key)
         if value and not isinstance(generator, AutoregressiveGenerator):

@@ -37,6 +37,12 @@ class Schedule(BaseModel):
     batch_size: int = Field(
         64, ge=2, le=10**6, description="sentences a batch; half of them fake for D"
     )
+    discriminator_batch: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="sentences a batch of the discriminator, half of them fake; 0: batch_size",
+    )
     shards: int = Field(
         1,
         ge=1,
@@ -85,6 +91,11 @@ class Schedule(BaseModel):
     )
     evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")
 
+    @property
+    def judged(self) -> int:
+        """How many texts an update of the discriminator reads, half of them fake."""
+        return self.discriminator_batch or self.batch_size
+
 
 class Step(NamedTuple):
     """One thing to do.
@@ -104,7 +115,7 @@ class Step(NamedTuple):
 
 def pool_size(schedule: Schedule, sentences: int) -> int:
     """How many fakes a turn draws over a corpus of that many training sentences."""
-    return max(schedule.fakes or sentences, schedule.batch_size // 2)
+    return max(schedule.fakes or sentences, schedule.judged // 2)
 
 
 def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
@@ -113,7 +124,7 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
     adversary: whether there is a discriminator; without one its steps are left out.
     """
     batches = max(1, sentences // schedule.batch_size)
-    pairs = max(1, 2 * pool_size(schedule, sentences) // schedule.batch_size)
+    pairs = max(1, 2 * pool_size(schedule, sentences) // schedule.judged)
     tick = 0
 
     def turn(phase: Phase, number: int, progress: float) -> Iterator[Step]:

@@ -163,6 +163,15 @@ def concatenate(texts: Sequence[Text]) -> Text:
     )
 
 
+def class_rows(text: Text, classes: int) -> list[Tensor]:
+    """Which texts are of each class, indices in their order; all of them where there are none."""
+    if not classes:
+        return [torch.arange(len(text), device=text.tokens.device)]
+    if text.labels is None:
+        raise ValueError(f"texts of {classes} classes need labels")
+    return [(text.labels == label).nonzero().squeeze(1) for label in range(classes)]
+
+
 def _all_or_none(parts: Sequence[Part | None]) -> list[Part]:
     found = [part for part in parts if part is not None]
     if found and len(found) < len(parts):

@@ -178,12 +178,12 @@ class Training:
         self.alarms: list[str] = []
 
         size, seed, n = config.schedule.batch_size, config.seed, len(run.corpus.train)
-        pool = pool_size(config.schedule, n)
+        pool, half = pool_size(config.schedule, n), config.schedule.judged // 2
         self.batches = {
             "mle": Batches(n, size, seed + 1),
             "generator": Batches(n, size, seed + 2),
-            "real": Batches(n, size // 2, seed + 3),
-            "fake": Batches(pool, size // 2, seed + 4),
+            "real": Batches(n, half, seed + 3),
+            "fake": Batches(pool, half, seed + 4),
             "turn": Batches(n, pool, seed + 5),
         }
 

@@ -201,8 +201,10 @@ class Sides:
     def make(setting: Setting, device: torch.device, name: Precision) -> Sides:
         """Both sides with equal weights."""
         space = TextSpace(setting.vocabulary, setting.length)
-        size = {"embedding": setting.embedding, "hidden": setting.hidden}
-        generator, oracle = (LSTMGenerator(space, **size) for _ in range(2))
+        generator, oracle = (
+            LSTMGenerator(space, embedding=setting.embedding, hidden=setting.hidden)
+            for _ in range(2)
+        )
         discriminator = CNNDiscriminator(
             space, sizes=list(setting.sizes), counts=list(setting.counts)
         )

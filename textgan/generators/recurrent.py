@@ -28,11 +28,17 @@ class RecurrentGenerator(LinearGenerator):
     parts: ClassVar[int]  # how many tensors the state of `rnn` has
 
     def __init__(
-        self, space: TextSpace, embedding: int, hidden: int, layers: int, dropout: float
+        self,
+        space: TextSpace,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        dropout: float,
+        dropout_input: bool,
     ) -> None:
         super().__init__(space)
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.dropout_input = nn.Dropout(dropout), dropout_input
         self.output = nn.Linear(hidden, space.vocabulary)
         if space.classes:  # what the state is before the first token
             self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
@@ -61,7 +67,7 @@ class RecurrentGenerator(LinearGenerator):
     def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:
         layers_first = tuple(part.transpose(0, 1).contiguous() for part in state)
         before: Any = layers_first if self.parts > 1 else layers_first[0]
-        hidden, after = self.rnn(self.dropout(vectors), before)
+        hidden, after = self.rnn(self.dropout(vectors) if self.dropout_input else vectors, before)
         parts: State = after if self.parts > 1 else (after,)
         return self.dropout(hidden), tuple(part.transpose(0, 1) for part in parts)
 
@@ -80,10 +86,13 @@ class LSTMGenerator(RecurrentGenerator, name="lstm"):
         ] = 32,
         hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
         layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="on layers' inputs, outputs")] = 0,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before and after the layers")] = 0,
+        dropout_input: Annotated[
+            bool, Field(description="whether it falls on the embeddings too")
+        ] = True,
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
     ) -> None:
-        super().__init__(space, embedding, hidden, layers, dropout)
+        super().__init__(space, embedding, hidden, layers, dropout, dropout_input)
         self.rnn = nn.LSTM(embedding, hidden, layers, batch_first=True)
         for name, parameter in self.named_parameters():
             nn.init.normal_(parameter, std=init)
@@ -105,10 +114,13 @@ class GRUGenerator(RecurrentGenerator, name="gru"):
         ] = 32,
         hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
         layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="on layers' inputs, outputs")] = 0,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before and after the layers")] = 0,
+        dropout_input: Annotated[
+            bool, Field(description="whether it falls on the embeddings too")
+        ] = True,
         init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
     ) -> None:
-        super().__init__(space, embedding, hidden, layers, dropout)
+        super().__init__(space, embedding, hidden, layers, dropout, dropout_input)
         self.rnn = nn.GRU(embedding, hidden, layers, batch_first=True)
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=init)

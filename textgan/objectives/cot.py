@@ -9,14 +9,21 @@ The optimal mediator is the mixture (p + G) / 2. L_G is then KL(G || M) with the
 vocabulary taken exactly at every prefix that the generator wrote, so nothing needs REINFORCE.
 `progress` anneals nothing.
 
+Settings of the released code (desire2020/CoT 05f3908): one update of each in turn, 200,000 times
+(cot.py:26, 153-194); Adam with betas 0.9 and 0.95, 0.001 for the generator (generator.py:8, 131),
+0.003 for the mediator (cot.py:112, mediator.py:97), no clipping; 64 fakes for the generator, 64
+real and 64 fake texts for the mediator (cot.py:187-190); a mediator twice as wide (cot.py:111)
+whose dropout of 0.5 is before its output layer alone (mediator.py:85: `dropout_input = false`).
+
 The generator's dropout is off in its updates: the divergence is that of the policy which wrote the
 prefixes. In the released code only the mediator is ever thinned (desire2020/CoT, cot.py).
 
 Departs from the paper:
 - the prefixes are constants: as in the released code, L_G has no gradient through which prefix is
   written, so that it is the descent of each step's KL, not of the sequence's
-- the mediator reads half a batch of real and half a batch of fake texts in one update
-- L_G is a mean over sentences
+- L_G is a mean over sentences; the code's is one over tokens, which Adam does not tell apart where
+  all texts are equally long and nothing is clipped
+- the mediator's recurrent weights start as normals; the code's start orthogonal (mediator.py:75)
 """
 
 from __future__ import annotations
@@ -46,12 +53,14 @@ class CoT(Objective, name="cot"):
         "schedule.discriminator_turns": 0,
         "schedule.rounds": 4000,
         "schedule.fakes": 1,  # one update a turn, on fresh fakes
+        "schedule.discriminator_batch": 128,  # 64 real, 64 fake
         "schedule.evaluate_every": 50,
         "discriminator.embedding": 64,
         "discriminator.hidden": 64,
-        "optimisers.generator_lr": 0.003,
+        "optimisers.generator_lr": 0.001,
         "optimisers.discriminator_lr": 0.003,
         "optimisers.beta2": 0.95,
+        "optimisers.clip": 0.0,
     }
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ taken on the generator's own texts. Three variants (section 3 of the paper):
 basic     w_i of a finished sentence, normalised over the batch
 rollouts  w_it = Q(s_it, y_it), the mean of D / (1 - D) over completions of the prefix, normalised
           over the batch at each position t (a finished text keeps its value while others go on)
-full      (mixed MLE-Mali, algorithm 1) the first N tokens of a real text with `samples`
+full      (mixed MLE-Mali) the first N tokens of a real text with `samples`
           continuations, w normalised over the continuations of one prefix, and plain maximum
           likelihood on the prefix:
           L_G = -(1/m) sum_i [ (1/n) sum_j (w_ij - b) log G(x_ij,>N | x_i,<=N) + log G(x_i,<=N) ]
@@ -20,9 +20,11 @@ full      (mixed MLE-Mali, algorithm 1) the first N tokens of a real text with `
 `baseline_start` to `baseline`.
 
 Departs from the paper:
-- b is in units of the weights' mean (b = 1 makes them sum to zero); the printed weights sum to 1
+- b is in units of the weights' mean: b = 1 makes them sum to zero, but where `weight_clip` bites,
+  which leaves a mean below 1 (0.61 was seen at an effective share of 0.064): b is then a little too
+  large, which costs variance and no bias. The printed weights sum to 1
 - weights are a softmax of scores, not a ratio of saturated probabilities; at most `weight_clip`
-- the prefix term of algorithm 1 is the gradient of log p, as derived; p is printed
+- the prefix term of the mixed version is the gradient of log p, as derived; p is printed
 - N falls with the share of the rounds that is done, not by hand
 """
 

@@ -10,27 +10,40 @@ Value:          Q(s_t, y_t) = mean BLEU of N completions of y_1..t against the t
 It shows what a reward without a discriminator does: BLEU asks for precision alone, so diversity is
 what is given up. `progress` anneals nothing.
 
+The paper names neither order nor smoothing; the authors' first code does (LantaoYu/SeqGAN 4152436,
+pg_bleu/): BLEU-3 with equal weights, nltk without smoothing, one completion of each prefix
+(pg_bleu.py:165, rollout.py:89), references drawn once, each training text with probability 0.4
+(pg_bleu.py:101), 200 epochs of maximum likelihood, 800 updates, Adam at 0.001. Those are the
+defaults here but for `smoothing` and `share`, which let a small corpus give a signal; recipes have
+the code's. Without smoothing, nltk 3.1 gives 0 to a text that lacks an order ("none"), while 3.2.1,
+the release of that month, skips the order ("dropped"); the code does not say which it ran with. It
+keeps the round with the best NLL_oracle (pg_bleu.py:177); here the last round counts.
+
+Texts with labels are compared with the training texts of their own class.
+
 Departs from the paper:
-- the paper names neither the order of BLEU nor a smoothing: `order` is 2 here, method1 smooths
+- the `share` of training texts that are references is evenly spaced among them, not drawn
+- a text's end token is no word of BLEU
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.bleu import References
+from textgan.bleu import References, Smoothing
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
 from textgan.objectives.base import Objective
 from textgan.rollout import rollout_values
 from textgan.sentences import Sentences
-from textgan.text import Text
+from textgan.text import Text, TextSpace, class_rows
 
 
 @dataclass(kw_only=True)
@@ -40,8 +53,19 @@ class PGBLEU(Objective, name="pg_bleu"):
     paper: ClassVar[str] = "a baseline of Yu et al. 2017, arXiv 1609.05473"
     discriminator: ClassVar[str | None] = None
 
-    order: Annotated[int, Field(ge=1, le=5, description="longest n-grams of BLEU")] = 2
-    rollouts: Annotated[int, Field(ge=1, description="completions of each prefix; paper: 16")] = 16
+    order: Annotated[
+        int, Field(ge=1, le=5, description="longest n-grams of BLEU; paper's code: 3")
+    ] = 3
+    smoothing: Annotated[
+        Smoothing,
+        Field(description="of an order without a match; paper's code: none (old nltk: dropped)"),
+    ] = "method1"
+    share: Annotated[
+        float, Field(gt=0, le=1, description="of the training texts as references; code: 0.4")
+    ] = 1.0
+    rollouts: Annotated[
+        int, Field(ge=1, description="completions of each prefix; paper's code: 1")
+    ] = 1
     chunk: Annotated[
         int, Field(ge=0, description="completions in memory at once; 0: all of them")
     ] = 0
@@ -52,12 +76,18 @@ class PGBLEU(Objective, name="pg_bleu"):
     reduction: Annotated[
         Reduction, Field(description="of the policy gradient over the batch; paper's code: sum")
     ] = "sum"
-    references: References | None = field(default=None, init=False, repr=False)
+    references: list[References | None] = field(default_factory=list, init=False, repr=False)
 
     def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        self.references = References(Sentences.of(train, generator.space.eos), self.order)
+        space = generator.space
+        self.references = []  # of each class, of the only one where there are none
+        for rows in class_rows(train, space.classes):
+            wanted = ceil(self.share * len(rows))  # evenly spaced: the same at every start
+            some = rows[torch.arange(wanted, device=rows.device) * len(rows) // max(1, wanted)]
+            texts = Sentences.of(train[some], space.eos)
+            self.references.append(References(texts, self.order) if len(texts) else None)
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
@@ -71,12 +101,10 @@ class PGBLEU(Objective, name="pg_bleu"):
         fake: Text,
         progress: float,
     ) -> Loss:
-        references = self.references
-        assert isinstance(generator, AutoregressiveGenerator) and references is not None
+        assert isinstance(generator, AutoregressiveGenerator)  # see connect
 
         def reward(text: Text, origin: Tensor) -> Tensor:
-            scores = references.score(Sentences.of(text, generator.space.eos))
-            return scores[:, -1].to(generator.embedding.weight)
+            return self._bleu(text, generator.space).to(generator.embedding.weight)
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask
@@ -87,3 +115,12 @@ class PGBLEU(Objective, name="pg_bleu"):
             "reward": finished.mean(),  # BLEU of the finished sentences
             "value": values[mask].mean(),
         }
+
+    def _bleu(self, text: Text, space: TextSpace) -> Tensor:
+        """BLEU of each text against the references of its class, (B,); 0 where it has none."""
+        scores = torch.zeros(len(text), dtype=torch.float64, device=text.tokens.device)
+        for rows, references in zip(class_rows(text, space.classes), self.references, strict=True):
+            if references is not None and len(rows):
+                own = Sentences.of(text[rows], space.eos)
+                scores[rows] = references.score(own, smoothing=self.smoothing)[:, -1]
+        return scores

@@ -6,13 +6,25 @@ Discriminator:  none
 Generator:      L_G = -(1 / tokens) sum_t log G(y_t | z_<t),  y real,
                 z_t = y_t with probability e, else drawn from G(. | z_<t)
 
-The generator is told to write the real word after prefixes that are partly its own. `progress`
+The generator is trained to write the real word after prefixes that are partly its own. `progress`
 lets e fall from 1 to `final`: linearly, or by an inverse sigmoid, k / (k + exp(i / k)) over the
-updates i, which over a run's course is a logistic curve around its middle.
+updates i, which over a run's course is a logistic curve around its middle. With a round an epoch,
+`final` = 1 - 0.002 * rounds is the linear decrease of SeqGAN's baseline, 0.002 an epoch (Yu et al.,
+arXiv 1609.05473, section "Synthetic Data Experiments", which begins it after maximum likelihood, as
+its figure 2 shows: `schedule.mle_epochs`).
+
+SeqGAN's first code (LantaoYu/SeqGAN 4152436, schedule_sampling/) begins at once and runs 300
+epochs with Adam at 0.001, e from 1 to 0.4 (schedule_sampling.py:16, 117-119). By reading, not by
+running it: its coin is a constant of the graph (model.py:90, one `random.random()` for all
+positions and updates; 0.397 with the file's seed 88), which e never falls below, so that it feeds
+real words alone and its row is one of maximum likelihood.
 
 Departs from the paper:
-- the curve is one of the rounds, of which the paper's constants are no function: `steepness`
-- the choice is made for each token; gradients do not flow through what was drawn
+- the curve is one of the rounds, of which Bengio et al.'s constants are no function: `steepness`;
+  their exponential decay is not there
+- a coin is thrown for each token of each text, as in Bengio et al.
+- e changes from round to round, not from update to update
+- gradients do not flow through what was drawn
 """
 
 from __future__ import annotations
@@ -51,7 +63,9 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
     }
 
     decay: Annotated[Decay, Field(description="how e falls; paper: all of these")] = "linear"
-    final: Annotated[float, Field(ge=0, le=1, description="e at the end")] = 0.0
+    final: Annotated[
+        float, Field(ge=0, le=1, description="e at the end; SeqGAN's first code: 0.4")
+    ] = 0.4
     steepness: Annotated[
         float, Field(gt=0, description="of the inverse sigmoid over the whole run")
     ] = 10.0

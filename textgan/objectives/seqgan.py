@@ -9,9 +9,20 @@ Value (eq. 4):          Q(s_t, y_t) = mean of D over N completions of y_1..t;  Q
 In the paper's words: g-steps, d-steps and k are `schedule.g_steps`, `schedule.d_steps` and
 `schedule.k`; N is `objective.rollouts`. `progress` anneals nothing.
 
+Two codes were published in LantaoYu/SeqGAN. The first (4152436 of September 2016, when the paper
+appeared: MLE_SeqGAN/sequence_gan.py; experiments/paper/seqgan_2016.toml) has Adam at its default
+0.001 for the generator (line 55), 240 epochs and 800 rounds, and keeps the texts of the round with
+the best NLL_oracle (line 226: `test_loss < best_score`), the very number that is reported. The
+later one (5f2c0a5 of March 2017, sequence_gan.py; experiments/paper/seqgan.toml) has 0.01, 120 and
+200. So the paper's number is, by its code, the best of many rounds on the reported metric; numbers
+here are the last round's.
+
 Departs from the paper:
 - one score where the paper's discriminator has two softmax columns; the penalty on the output layer
-  is halved to be the same function of the score (w = w_1 - w_0 with w_1 = -w_0)
+  is halved to be the same function of the score (w = w_1 - w_0 with w_1 = -w_0). Adam moves w by as
+  much as each column alone, so by half of what it moves their difference by
+- the highway layer's biases start at zero; in the released code as its weights do, by the default
+  of its `get_variable` (discriminator.py:30)
 - a discriminator batch holds as many real as fake sentences, exactly and not on average
 - L_G is a sum, as in the released code; the 1/T that the paper prints would be undone by clipping
 - completions are written by the generator itself, as the paper says; the released code names a lag

@@ -331,10 +331,11 @@ def _check_parts(run: Run) -> None:
         size, least = getattr(schedule, key), 2 * schedule.shards
         if size == 1:
             raise UserError(f"schedule.{key} = 1: half of a batch is fake; choose 2 or more")
-        if size > max(64, sentences):
+        texts = size if key == "batch_size" else size // 2  # real ones
+        if texts > max(64, sentences):
             raise UserError(
-                f"schedule.{key} = {size} is more than the {sentences} training "
-                "sentences; choose a smaller one"
+                f"schedule.{key} = {size} reads {texts} of {sentences} training sentences at once; "
+                "choose a smaller one"
             )
         if schedule.shards > 1 and size % least:
             raise UserError(

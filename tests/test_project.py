@@ -69,7 +69,8 @@ ORDER = [
         "nearest",
     ],
     ["discriminators.*", "oracle", "objectives.base", "reading", "noise", "attacks"],
-    ["objectives.*", "monitor", "log", "templates", "pretrained"],
+    ["objectives.*", "monitor", "log", "templates", "pretrained", "contracts.rules"],
+    ["contracts.dry_run"],
     ["run", "encoder_folder"],
     ["results", "training", "classification"],
     ["trainer", "metrics.base", "contrast.base"],
@@ -112,6 +113,7 @@ def test_imports_go_one_way() -> None:
             level.setdefault(name, level[folder])
     packages = ("textgan", "textgan.objectives", "textgan.generators", "textgan.discriminators")
     packages += ("textgan.metrics", "textgan.perturb", "textgan.contrast", "textgan.data")
+    packages += ("textgan.contracts",)
     for name in MODULES:
         if name in packages:
             continue

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from textgan.losses import Loss, Reduction
+from textgan.losses import Loss, Reduction, as_loss
 from textgan.parallel import Group
 from textgan.sampling import seeded
 from textgan.text import Text
@@ -52,6 +52,11 @@ class Shard(NamedTuple):
     outputs: Outputs | None = None
 
 
+def computed(loss: Callable[[], Loss]) -> Loss:
+    """What a closure computes; UserError, which says what was expected, where it is no loss."""
+    return as_loss(loss(), "the closure of the loss")
+
+
 def plain(
     network: nn.Module,
     loss: Callable[[], Loss],
@@ -59,7 +64,7 @@ def plain(
     scale: float | Tensor = 1.0,
 ) -> Loss:
     """The ordinary gradient: one forward and one backward pass."""
-    value, metrics = loss()
+    value, metrics = computed(loss)
     (value * scale).backward()
     return value.detach(), metrics
 
@@ -97,8 +102,9 @@ def accumulate(
         with seeded(shard.seed, shard.text.tokens.device):
             value, metrics = backward(network, shard.loss, shard.outputs, weight)
         names = list(metrics)
-        figures = [weight, value.detach() * weight, *metrics.values()]
-        seen.append(torch.stack([figure.to(value.device, torch.float64) for figure in figures]))
+        figures = [weight, value.detach() * weight, *map(torch.as_tensor, metrics.values())]
+        each = [figure.detach().to(value.device, torch.float64).reshape(()) for figure in figures]
+        seen.append(torch.stack(each))
     total = torch.stack(seen).sum(0)
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     group.add([*gradients, total])

@@ -283,7 +283,7 @@ def _complete(config: RunConfig) -> RunConfig:
 
 def _read_target(target: str) -> dict[str, Any]:
     if not target.endswith((".toml", ".json")):
-        if ".py:" not in target and target not in registry.names("objective"):
+        if not registry.is_file(target) and target not in registry.names("objective"):
             hint = suggest(target, registry.names("objective"))
             known = ", ".join(registry.names("objective"))
             raise UserError(

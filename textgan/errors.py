@@ -14,3 +14,15 @@ class SaidElsewhere(UserError):
 
 class Interrupted(Exception):
     """The user stopped training; everything is saved."""
+
+
+def described(value: object) -> str:
+    """What a value is, as a message about a wrong one says it: its type, and a tensor's shape."""
+    if value is None or isinstance(value, bool):
+        return str(value)
+    kind = type(value).__name__
+    if isinstance(value, tuple | list):
+        return f"a {kind} of {len(value)}"
+    shape = getattr(value, "shape", None)
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    return f"{article} {kind}" + (f" of shape {tuple(shape)}" if shape is not None else "")

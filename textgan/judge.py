@@ -47,7 +47,7 @@ def choose_metrics(
                 part = registry.find("metric", one)
                 if (aligned or not part.aligned) and (name == "all" or not part.trains):
                     names.append(one)
-        elif name in known or ".py:" in name:
+        elif name in known or registry.is_file(name):
             names.append(name)
         else:
             groups = ("quick", "all")

@@ -14,13 +14,16 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
 import sys
 import tomllib
 import typing
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import ModuleType
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pydantic
 
@@ -37,6 +40,9 @@ _BASES: dict[Kind, str] = {
     "contrast": "textgan.contrast.base:Contrast",
 }
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
+# keys that stand beside a part's settings in a config
+_RESERVED: dict[Kind, tuple[str, ...]] = {"discriminator": ("name", "perturb")}
+_TYPES = "int, float, bool, str, a Literal of words, or a list of these"
 
 
 def register(kind: Kind, name: str, part: type) -> None:
@@ -57,11 +63,9 @@ def find(kind: Kind, name: str, key: str | None = None) -> type[Any]:
     none.
     """
     key = key or f"{kind}.name"
-    if ".py:" in name:
-        part = _from_file(key, name)
-        module, _, base = _BASES[kind].partition(":")
-        if not issubclass(part, getattr(importlib.import_module(module), base)):
-            raise UserError(f"{key} = {name!r}: {part.__name__} does not derive from {base}")
+    if is_file(name):
+        part = _from_file(kind, key, name)
+        refuse_unusable(kind, part)
         return part
     _import_all(kind)
     if name not in _parts[kind]:
@@ -71,6 +75,113 @@ def find(kind: Kind, name: str, key: str | None = None) -> type[Any]:
             f"known: {known}, or path/to/file.py:Class"
         )
     return _parts[kind][name]
+
+
+def is_file(name: str) -> bool:
+    """Whether a part's name is that of a file, `path/to/file.py:Class`, if perhaps no class."""
+    return ".py:" in name or name.endswith(".py")
+
+
+def base_of(kind: Kind) -> type[Any]:
+    """The abstract class that all parts of a kind derive from."""
+    module, _, base = _BASES[kind].partition(":")
+    found: type[Any] = getattr(importlib.import_module(module), base)
+    return found
+
+
+def parts_in(path: str, key: str = "file") -> dict[Kind, dict[str, type[Any]]]:
+    """The parts that a file of one's own defines, by kind and class name; kinds without any are
+    left out. Raises UserError for a file that is not there or does not import."""
+    module = _import_file(key, path, path)
+    classes = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    }
+    found: dict[Kind, dict[str, type[Any]]] = {}
+    for kind in _BASES:
+        base = base_of(kind)
+        own = {name: part for name, part in classes.items() if issubclass(part, base)}
+        if own:
+            found[kind] = own
+    return found
+
+
+def title(part: type) -> str:
+    """How messages call a part: `mine.py:Mine`, or its class alone where textgan defines it."""
+    file = getattr(sys.modules.get(part.__module__), "__file__", None)
+    if part.__module__.partition(".")[0] == "textgan" or file is None:
+        return part.__name__
+    return f"{Path(file).name}:{part.__qualname__}"
+
+
+def refuse_unusable(kind: Kind, part: type[Any]) -> None:
+    """UserError for a class that cannot be a part of its kind, which says what it lacks."""
+    base, who = base_of(kind), title(part)
+    if not issubclass(part, base):
+        raise UserError(f"{who} does not derive from {base.__name__}")
+    if inspect.isabstract(part):
+        missing = " and ".join(sorted(part.__abstractmethods__))
+        raise UserError(
+            f"{who} is abstract: it lacks {missing}; define them, or name another class"
+        )
+    own = vars(part).get("__annotations__", {})
+    if dataclasses.is_dataclass(part):
+        fields = [name for name in own if not _is_class_variable(own[name])]
+        if fields and "__dataclass_fields__" not in vars(part):
+            raise UserError(
+                f"{who} is not a dataclass, so {fields[0]} is not a setting; "
+                "write @dataclass(kw_only=True) above it"
+            )
+        for field in dataclasses.fields(part):
+            if field.init and not field.kw_only:
+                raise UserError(
+                    f"{who}: its settings are positional; write @dataclass(kw_only=True) above it"
+                )
+            inherited = next((vars(one)[field.name] for one in base.__mro__[:-1]
+                              if field.name in vars(one)), None)  # fmt: skip
+            settable = isinstance(inherited, property) or field.name in (
+                known.name for known in dataclasses.fields(base) if known.init
+            )
+            if field.init and not settable and hasattr(base, field.name):
+                raise UserError(
+                    f"{who}.{field.name} is a class variable of {base.__name__} and no setting; "
+                    "leave its annotation out"
+                )
+    for setting in settings(part):
+        if setting.name in _RESERVED.get(kind, ("name",)):
+            raise UserError(
+                f"{who}: a setting cannot be called {setting.name!r}, which a config has beside a "
+                "part's settings; choose another name"
+            )
+
+
+def remarks(part: type[Any]) -> list[str]:
+    """What looks like a setting of a part in a file of one's own, and is none."""
+    who, found = title(part), []
+    if ":" not in who:
+        return []
+    for owner in part.__mro__:
+        if owner.__module__ != part.__module__ or not dataclasses.is_dataclass(owner):
+            continue
+        inherited = {name for base in owner.__mro__[1:] for name in vars(base)}
+        for name, value in vars(owner).items():
+            plain = isinstance(value, bool | int | float | str | list) and not name.startswith("_")
+            annotated = name in vars(owner).get("__annotations__", {})
+            if plain and not annotated and name.islower() and name not in inherited:
+                found.append(
+                    f"{who}.{name} = {value!r} has no annotation, so it is not a setting; "
+                    f"write {name}: {type(value).__name__} = {value!r} to make it one"
+                )
+    if not dataclasses.is_dataclass(part):
+        parameters = inspect.signature(part).parameters.values()
+        found += [
+            f"{who}: its parameter {one.name} is not keyword-only, so it is not a setting; "
+            "put * before it"
+            for one in parameters
+            if one.default is not one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+        ]
+    return found
 
 
 def suggest(word: str, known: typing.Iterable[str]) -> str:
@@ -157,10 +268,27 @@ def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any
     Raises UserError for a name or setting that does not exist or does not fit.
     """
     part = find(kind, name)
+    checked = check(kind, part, values)
+    refuse_call(part, f"the constructor of {title(part)}", *arguments, **checked)
     try:
-        return part(*arguments, **check(kind, part, values))
+        return part(*arguments, **checked)
     except ValueError as error:
         raise UserError(f"{kind} {name}: {error}") from None
+
+
+def refuse_call(function: typing.Callable[..., Any], who: str, *given: Any, **named: Any) -> None:
+    """UserError unless a function's signature takes these arguments."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function in C has none
+        return
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        shown = ", ".join([*(_type_of(one) for one in given), *(f"{name}=" for name in named)])
+        raise UserError(
+            f"{who} takes {signature}, and textgan calls it with ({shown}): {error}"
+        ) from None
 
 
 @functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
@@ -168,7 +296,14 @@ def _model(part: type) -> type[pydantic.BaseModel]:
     # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
     has_fields = dataclasses.is_dataclass(part)
     where = part if has_fields else inspect.unwrap(part).__init__
-    annotations = typing.get_type_hints(where, include_extras=True)
+    who = title(part)
+    try:
+        annotations = typing.get_type_hints(where, include_extras=True)
+    except Exception as error:
+        raise UserError(
+            f"{who}: an annotation does not resolve ({error}); import what it names, or write "
+            f"{_TYPES}"
+        ) from None
     defaults: dict[str, Any] = {
         name: parameter.default
         for name, parameter in inspect.signature(part).parameters.items()
@@ -178,12 +313,55 @@ def _model(part: type) -> type[pydantic.BaseModel]:
         for field in dataclasses.fields(part):
             if field.init and field.default_factory is not dataclasses.MISSING:
                 defaults[field.name] = field.default_factory()
-    fields: dict[str, Any] = {
-        name: (annotations[name], default) for name, default in defaults.items()
-    }
-    return pydantic.create_model(
-        part.__name__, __config__=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False), **fields
-    )
+    fields: dict[str, Any] = {}
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty:
+            raise UserError(f"{who}: the setting {name} has no default; give it one")
+        if name not in annotations:
+            raise UserError(f"{who}: the setting {name} has no annotation; write {_TYPES}")
+        fields[name] = _field(who, name, annotations[name], default)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = pydantic.create_model(part.__name__, __config__=_STRICT, **fields)
+    try:
+        made(**defaults)
+    except pydantic.ValidationError as error:
+        raise UserError(f"{who}, by its default: {explain(error)}") from None
+    return made
+
+
+_STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _field(who: str, name: str, annotation: Any, default: Any) -> tuple[Any, Any]:
+    """A setting as a model has it; UserError where it cannot be one."""
+    field: dict[str, Any] = {name: (annotation, default)}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that only a model's own methods have
+            pydantic.create_model("Model", __config__=_STRICT, **field)
+    except (pydantic.errors.PydanticUserError, NameError, TypeError, ValueError):
+        raise UserError(
+            f"{who}: {name} cannot be a setting with the type {_type_name(annotation)}; a setting "
+            f"is {_TYPES}, and its name no reserved word"
+        ) from None
+    try:
+        json.dumps(default)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{who}: the default of {name}, a {type(default).__name__}, cannot be written to a "
+            f"config; a setting is {_TYPES}"
+        ) from None
+    return annotation, default
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    """Whether an annotation, as written, is a ClassVar."""
+    return "ClassVar" in str(annotation) or typing.get_origin(annotation) is ClassVar
+
+
+def _type_of(value: Any) -> str:
+    return type(value).__name__
 
 
 def _type_name(annotation: Any) -> str:
@@ -207,8 +385,32 @@ def _import_all(kind: Kind) -> None:
             importlib.import_module(f"{package.__name__}.{module.name}")
 
 
-def _from_file(key: str, name: str) -> type[Any]:
+def _from_file(kind: Kind, key: str, name: str) -> type[Any]:
+    """The class of `path/to/file.py:Class`; UserError where the file has none of that name."""
     path, _, class_name = name.rpartition(":")
+    if not path:
+        path, class_name = name, ""
+    module = _import_file(key, name, path)
+    part = getattr(module, class_name, None) if class_name else None
+    base = base_of(kind)
+    if isinstance(part, type) and issubclass(part, base) and part is not base:
+        return part
+    own = parts_in(path, key).get(kind, {})
+    one = ", ".join(f"{path}:{found}" for found in own)
+    remedy = f"name one of {one}" if own else f"it defines none that derives from {base.__name__}"
+    if not class_name:
+        raise UserError(f"{key} = {name!r} names a file and no class; {remedy}")
+    if part is base:
+        raise UserError(f"{key} = {name!r}: {class_name} is the abstract class itself; {remedy}")
+    if isinstance(part, type):
+        raise UserError(
+            f"{key} = {name!r}: {class_name} does not derive from {base.__name__}; {remedy}"
+        )
+    raise UserError(f"{key} = {name!r}: {path} defines no class {class_name}; {remedy}")
+
+
+def _import_file(key: str, name: str, path: str) -> ModuleType:
+    """The module in a file; `name` is what the user wrote, under that key."""
     file = Path(path).resolve()
     if not file.is_file():
         raise UserError(f"{key} = {name!r}: there is no file {path}")
@@ -226,7 +428,4 @@ def _from_file(key: str, name: str) -> type[Any]:
             raise UserError(
                 f"{key} = {name!r}: {path} does not import: {type(error).__name__}: {error}"
             ) from error
-    part = getattr(module, class_name, None)
-    if not isinstance(part, type):
-        raise UserError(f"{key} = {name!r}: {path} defines no class {class_name}")
-    return part
+    return module

@@ -44,6 +44,8 @@ from textgan.checkpoint import (
     write_file,
 )
 from textgan.config import RunConfig, read_config
+from textgan.contracts.dry_run import check_objective, dry_run
+from textgan.contracts.rules import undisturbed
 from textgan.corpus import Corpus, Vocabulary, read_corpus
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
@@ -178,14 +180,15 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
     out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
     Raises UserError.
     """
-    try:
+    with _writing(out):
         if out is not None:
             _refuse_used(out)
-        device = choose_device(config.device)
-        supported(config.precision, device)
-        with memory_errors("a smaller vocabulary, length or network"):
-            corpus, oracle = _make_corpus(config)
-            _check_parts(Run(Path(), config, corpus, oracle, device))
+    device = choose_device(config.device)
+    supported(config.precision, device)
+    with memory_errors("a smaller vocabulary, length or network"):
+        corpus, oracle = _make_corpus(config)
+        _check_parts(Run(Path(), config, corpus, oracle, device))
+    with _writing(out):
         folder = _make_folder(config, corpus) if out is None else out
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -194,9 +197,15 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
             write_file(folder / "run.json", _facts(corpus).encode())
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
+    return open_run(folder)
+
+
+@contextmanager
+def _writing(out: Path | None) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"out = {str(out)!r} cannot be written: {error.strerror}") from None
-    return open_run(folder)
 
 
 def open_run(folder: Path, device: str | None = None) -> Run:
@@ -310,17 +319,21 @@ def _refuse_used(out: Path) -> None:
 
 
 def _check_parts(run: Run) -> None:
-    """Build everything once on the processor, so that what does not fit is refused early."""
-    cpu = Run(run.folder, run.config, run.corpus, run.oracle, torch.device("cpu"))
-    with torch.random.fork_rng(devices=[]):
+    """Build everything once on the processor and do one dry step, so that what does not fit is
+    refused early."""
+    here = torch.device("cpu")
+    cpu = Run(run.folder, run.config, run.corpus.to(here), None, here)
+    with undisturbed():
         generator, discriminator = cpu.build_generator(), cpu.build_discriminator()
     objective = run.build_objective()
+    check_objective(objective)
     try:
-        objective.connect(generator, discriminator, run.corpus.train)
+        objective.connect(generator, discriminator, cpu.corpus.train)
     except ValueError as error:
         raise UserError(f"objective {run.config.objective.name}: {error}") from None
     networks = {"mle": generator, "discriminator": discriminator}
-    for who, perturbation in run.config.perturbations().items():
+    perturbations = run.config.perturbations()
+    for who, perturbation in perturbations.items():
         network = networks[who]
         assert network is not None  # the config refuses to perturb what there is not
         perturbation.check(network)
@@ -349,6 +362,7 @@ def _check_parts(run: Run) -> None:
             raise UserError(
                 f"schedule.{key} = {value}: {name} has no likelihood to maximise; set it to 0"
             )
+    dry_run(objective, generator, discriminator, cpu.corpus.train, schedule, perturbations)
 
 
 def _make_folder(config: RunConfig, corpus: Corpus) -> Path:

@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs
+from textgan.backward import Outputs, computed
 from textgan.losses import Loss
 from textgan.perturb.base import Passes, Perturbation, Place
 
@@ -43,10 +43,10 @@ class OneStep(Perturbation):
     ) -> Loss:
         passes = Passes(network, self)
         with passes.at(None) as here:
-            value, metrics = loss()
+            value, metrics = computed(loss)
             slopes = here.accumulate(value * scale)
         with passes.at([self.shift(passes.place, slope) for slope in slopes]) as here:
-            shifted, _ = loss()
+            shifted, _ = computed(loss)
             here.accumulate(shifted * scale)
         return value.detach(), metrics | {"perturbed_loss": shifted.detach()}
 

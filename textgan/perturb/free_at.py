@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs
+from textgan.backward import Outputs, computed
 from textgan.losses import Loss
 from textgan.perturb.base import Passes, Perturbation
 
@@ -55,7 +55,7 @@ class FreeAT(Perturbation, name="free_at"):
         done = int(memory.get("done", 0))
         at = [memory[f"shift.{number}"] for number in range(len(memory) - 1)] if memory else None
         with passes.at(at) as here:
-            value, metrics = loss()
+            value, metrics = computed(loss)
             slopes = here.accumulate(value * scale)
         if done + 1 < self.replays:
             self.memory = {"done": torch.tensor(done + 1)}

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from textgan.backward import computed
 from textgan.losses import Loss
 from textgan.perturb.averaged import Averaged
 from textgan.perturb.base import Passes, Shifts
@@ -37,7 +38,7 @@ class FreeLB(Averaged, name="freelb"):
     ) -> tuple[Loss, Callable[[], list[Tensor]]]:
         """One full pass, whose gradient in the shift is what the next is found by."""
         with passes.at(at) as here:
-            value, metrics = loss()
+            value, metrics = computed(loss)
             slopes = here.accumulate(value * scale / self.passes)
 
         def following() -> list[Tensor]:

@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs
+from textgan.backward import Outputs, computed
 from textgan.losses import Loss
 from textgan.perturb.base import Passes, Perturbation, Start
 
@@ -54,19 +54,19 @@ class PGD(Perturbation, name="pgd"):
             at = passes.uniform(self.epsilon)
         if self.include_clean:
             with passes.at(None) as here:
-                clean = loss()
+                clean = computed(loss)
                 slopes = here.accumulate(clean[0] * scale)
         for _ in range(self.steps):
             if slopes is None or callable(at):  # else they were taken with the clean loss
                 with passes.at(at) as here:
-                    slopes = here.slopes(loss()[0])
+                    slopes = here.slopes(computed(loss)[0])
             at = [
                 place.climb(shift, slope, self.alpha, self.epsilon)
                 for shift, slope in zip(here.shifts, slopes, strict=True)
             ]
             slopes = None
         with passes.at(at) as here:
-            shifted, metrics = loss()
+            shifted, metrics = computed(loss)
             here.accumulate(shifted * scale)
         value, metrics = clean or (shifted, metrics)
         return value.detach(), metrics | {"perturbed_loss": shifted.detach()}

@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs
+from textgan.backward import Outputs, computed
 from textgan.losses import Loss
 from textgan.perturb.base import Passes, Perturbation, Place, Shifts
 from textgan.perturb.divergences import (
@@ -91,7 +91,7 @@ class SMART(Perturbation, name="smart"):
         figures: dict[str, Tensor] = {}
 
         passes.begin()
-        value, metrics = loss()
+        value, metrics = computed(loss)
         (value * scale).backward()
         if memory:
             passes.begin()

@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs
+from textgan.backward import Outputs, computed
 from textgan.losses import Loss
 from textgan.perturb.base import Passes, Perturbation, Shifts
 from textgan.perturb.divergences import kl, said_of
@@ -54,7 +54,7 @@ class VAT(Perturbation, name="vat"):
         assert random is not None  # for it is not of deviation 0
 
         passes.begin()
-        value, metrics = loss()
+        value, metrics = computed(loss)
         (value * scale).backward()
         passes.begin()
         # with gradients, if only to throw them away: networks may compute otherwise without

@@ -24,6 +24,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.backward import computed
 from textgan.errors import UserError
 from textgan.losses import Loss
 from textgan.perturb.averaged import Averaged
@@ -62,7 +63,7 @@ class YOPO(Averaged, name="yopo"):
         """One full pass; the next shifts come of its p, and of the first layer."""
         first = FirstLayer(network, self.layer, passes) if self.layer else None
         with passes.at(at) as here, first.watched() if first else nullcontext():
-            value, metrics = loss()
+            value, metrics = computed(loss)
             slopes = here.accumulate(value * scale / self.passes)
 
         def following() -> list[Tensor]:

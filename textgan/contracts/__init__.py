@@ -1,0 +1,1 @@
+"""What every part promises, checked: before each run by a dry run, at length by textgan check."""

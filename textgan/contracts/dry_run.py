@@ -1,0 +1,285 @@
+"""A dry run of one step of a run, on a few of its own texts, before anything is trained or written.
+
+The networks are the run's own, untrained; each function that the run will call is called once, as
+`training` calls it, and what comes back is checked. Nothing is learnt, no random number of the run
+is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from textgan.contracts.rules import (
+    called,
+    checked_loss,
+    checked_memory,
+    checked_reduction,
+    checked_tensor,
+    checked_text,
+    name_of,
+    undisturbed,
+)
+from textgan.discriminators.base import Discriminator
+from textgan.errors import UserError, described
+from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.losses import Loss, as_loss
+from textgan.objectives.base import Objective
+from textgan.perturb.base import Perturbation
+from textgan.registry import refuse_call, title
+from textgan.schedule import Schedule
+from textgan.text import Text, TextSpace
+
+FEW = 3  # texts of a dry run
+BEFORE = "in a dry run of {}, before training"
+
+
+def dry_run(
+    objective: Objective,
+    generator: Generator,
+    discriminator: Any,
+    train: Text,
+    schedule: Schedule,
+    perturbations: Mapping[str, Perturbation] | None = None,
+    *,
+    seed: int = 0,
+) -> None:
+    """Call once what a run of this schedule calls, on a few texts of `train`, and check it all.
+
+    The objective is connected; the networks are not needed afterwards, and on the processor, as the
+    texts are. Raises UserError that names the function and what was expected of it; what a part's
+    own code raises is noted to be that.
+    """
+    few = copy(objective)
+    few.memory = dict(objective.memory)
+    if isinstance(getattr(few, "rollouts", None), int):
+        few.rollouts = 1  # type: ignore[attr-defined]
+    try:
+        with undisturbed(seed):
+            _dry_run(few, generator, discriminator, train[:FEW], schedule, perturbations)
+    except Exception:
+        # a method may need more texts than a few; then a batch as the run has it decides
+        whole = train[: schedule.batch_size // schedule.shards]
+        with undisturbed(seed):
+            _dry_run(objective, generator, discriminator, whole, schedule, perturbations)
+
+
+def _dry_run(
+    objective: Objective,
+    generator: Generator,
+    discriminator: Any,
+    real: Text,
+    schedule: Schedule,
+    perturbations: Mapping[str, Perturbation] | None,
+) -> None:
+    rounds, changed = schedule.rounds, perturbations or {}
+    with dropout_off(generator, discriminator):
+        check_generator(generator, real, likelihood=bool(schedule.mle_epochs or schedule.mle_steps))
+        if "mle" in changed:
+            check_perturbation(changed["mle"], generator, *_likelihood(generator, real))
+        if isinstance(discriminator, Generator):
+            check_generator(discriminator, real, likelihood=True)
+        elif discriminator is not None:
+            check_discriminator(discriminator, real)
+        if discriminator is not None and (
+            schedule.discriminator_turns or (rounds and schedule.d_steps)
+        ):
+            fake = discriminator_step(objective, generator, discriminator, real)
+            if "discriminator" in changed:
+                closures = _judging(objective, discriminator, real, fake)
+                check_perturbation(changed["discriminator"], discriminator, *closures)
+        if rounds and schedule.g_steps:
+            generator_step(objective, generator, discriminator, real)
+
+
+@contextmanager
+def dropout_off(*networks: Any) -> Iterator[None]:
+    """Dropout modules as `training` has them outside of updates."""
+    modules = [
+        module
+        for network in networks
+        if isinstance(network, nn.Module)
+        for module in network.modules()
+        if isinstance(module, nn.Dropout)
+    ]
+    before = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, on in zip(modules, before, strict=True):
+            module.train(on)
+
+
+def check_objective(objective: Objective) -> None:
+    """UserError for what a method lacks, or whose signature is another than textgan calls.
+
+    Before it is connected: nothing of it is called.
+    """
+    kind, who = type(objective), title(type(objective))
+    if kind.discriminator is not None and kind.discriminator_loss is Objective.discriminator_loss:
+        raise UserError(
+            f"{who} has no discriminator_loss, but a discriminator ({kind.discriminator}); define "
+            "discriminator_loss(self, discriminator, real, fake), or set discriminator = None"
+        )
+    calls: dict[str, Sequence[str]] = {
+        "sample": ("generator", "real", "progress"),
+        "discriminator_loss": ("discriminator", "real", "fake"),
+        "generator_loss": ("generator", "discriminator", "real", "fake", "progress"),
+        "connect": ("generator", "discriminator", "train"),
+        "prepare": ("generator", "discriminator", "train"),
+        "remember": ("fake",),
+        "constrain": ("discriminator",),
+    }
+    for method, given in calls.items():
+        function = getattr(objective, method)
+        if not callable(function):
+            raise UserError(f"{who}.{method} is {described(function)}; expected a method")
+        refuse_call(function, f"{who}.{method}", *given)
+    checked_reduction(objective.reduction, f"{who}.reduction")
+    group = objective.group
+    if isinstance(group, bool) or not isinstance(group, int) or group < 1:
+        raise UserError(f"{who}.group = {group!r}: expected how many fakes answer a real text")
+    checked_memory(objective.memory, f"{who}.memory")
+
+
+def discriminator_step(
+    objective: Objective, generator: Generator, discriminator: Any, real: Text, progress: float = 0
+) -> Text:
+    """Fakes and an update of the discriminator, without the update; the fakes."""
+    when = BEFORE.format("a discriminator update")
+    with torch.no_grad():
+        fake = called(objective, "sample", generator, real, progress, when=when)
+    fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
+    loss = called(objective, "discriminator_loss", discriminator, real, fake, when=when)
+    who = name_of(objective, "discriminator_loss")
+    checked_loss(loss, who, discriminator, "discriminator")
+    called(objective, "constrain", discriminator, when=when)
+    return fake
+
+
+def generator_step(
+    objective: Objective, generator: Generator, discriminator: Any, real: Text, progress: float = 0
+) -> Loss:
+    """Fakes and an update of the generator, without the update; the loss."""
+    when = BEFORE.format("a generator update")
+    if objective.group > 1:
+        real = real.repeat(objective.group)
+    fake = called(objective, "sample", generator, real, progress, when=when)
+    fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
+    called(objective, "remember", replace(fake, rows=None), when=when)
+    given = (generator, discriminator, real, fake, progress)
+    loss = called(objective, "generator_loss", *given, when=when)
+    who = name_of(objective, "generator_loss")
+    found = checked_loss(loss, who, generator, "generator")
+    checked_memory(objective.memory, f"{title(type(objective))}.memory")
+    return found
+
+
+def check_generator(generator: Generator, real: Text, *, likelihood: bool) -> None:
+    """UserError unless a connected generator writes texts of its space, and its likelihood, which
+    is looked at where it has one, is one number for each token."""
+    when = BEFORE.format("sampling")
+    n, length = real.tokens.shape
+    who = name_of(generator, "sample")
+    with torch.no_grad():
+        text = called(generator, "sample", n, labels=real.labels, when=when)
+    fixed = real if generator.space.classes else replace(real, labels=None)
+    checked_text(text, who, fixed, generator.space)
+    if not likelihood or not isinstance(generator, AutoregressiveGenerator):
+        return
+    when = BEFORE.format("an MLE update")
+    log_prob = called(generator, "log_prob", real, when=when)
+    who = name_of(generator, "log_prob")
+    checked_tensor(log_prob, who, (n, length), "the log-probability of each token")
+    if bool((log_prob[real.mask] > 1e-4).any()):
+        raise UserError(f"{who} returned log-probabilities above 0; expected logarithms of shares")
+    value = -(log_prob * real.mask).sum()
+    checked_loss((value, {}), who, generator, "generator")
+
+
+def check_discriminator(discriminator: Discriminator, real: Text) -> None:
+    """UserError unless a discriminator sees features in texts and scores each of them."""
+    when = BEFORE.format("judging real texts")
+    who, n = name_of(discriminator, "features"), len(real)
+    kind = title(type(discriminator))
+    output = getattr(discriminator, "output", None)
+    if not isinstance(output, nn.Linear):
+        raise UserError(
+            f"{kind}.output is {described(output)}; expected nn.Linear, from features to a score "
+            "for each class"
+        )
+    if not isinstance(getattr(discriminator, "dropout", None), nn.Dropout):
+        raise UserError(f"{kind}.dropout is missing; expected nn.Dropout, before the output layer")
+    space: TextSpace = discriminator.space
+    classes, size = max(1, space.classes), output.in_features
+    with torch.no_grad():
+        features = called(discriminator, "features", real, when=when)
+        views = features.shape[1] if getattr(features, "ndim", 0) == 3 else 0
+        shape = (n, views, size) if views else (n, size)
+        checked_tensor(features, who, shape, "features of each text, (B, F) or (B, S, F)")
+        if output.out_features != classes:
+            raise UserError(
+                f"{kind}.output gives {output.out_features} scores a text; expected "
+                f"max(1, space.classes) = {classes}, one of each class"
+            )
+        score = called(discriminator, "forward", real, when=when)
+        checked_tensor(score, name_of(discriminator, "forward"), (n,), "the score of each text")
+
+
+def check_perturbation(
+    perturbation: Perturbation,
+    network: nn.Module,
+    loss: Callable[[], Loss],
+    outputs: Callable[[], torch.Tensor],
+) -> None:
+    """UserError unless a perturbation leaves a gradient in the network and returns its loss."""
+    when = BEFORE.format("a perturbed update")
+    who = name_of(perturbation, "__call__")
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    network.zero_grad()
+    returned = called(perturbation, "__call__", network, loss, outputs, 1.0, when=when)
+    if (
+        isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], torch.Tensor)
+    ):  # the value is detached, for the gradient is in the network already
+        returned = (returned[0].detach().requires_grad_(), returned[1])
+    as_loss(returned, who)
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    if not gradients:
+        raise UserError(f"{who} left no gradient in the network; expected it to add one (backward)")
+    for name, weight in network.named_parameters():
+        if not torch.equal(weight, before[name]):
+            raise UserError(f"{who} changed the weight {name}; expected only gradients")
+    network.zero_grad()
+    checked_memory(perturbation.memory, f"{title(type(perturbation))}.memory")
+
+
+def _likelihood(generator: Generator, real: Text) -> Any:
+    assert isinstance(generator, AutoregressiveGenerator)  # the config refuses others
+
+    def loss() -> Loss:
+        return -(generator.log_prob(real) * real.mask).sum() / real.mask.sum(), {}
+
+    return loss, lambda: generator(real)[real.mask]
+
+
+def _judging(objective: Objective, discriminator: Any, real: Text, fake: Text) -> Any:
+    def loss() -> Loss:
+        value: Loss = objective.discriminator_loss(discriminator, real, fake)
+        return value
+
+    def outputs() -> torch.Tensor:
+        if isinstance(discriminator, Discriminator):
+            both = [discriminator.logits(text).flatten(0, 1) for text in (real, fake)]
+        else:
+            both = [discriminator(text)[text.mask] for text in (real, fake)]
+        return torch.cat(both)
+
+    return loss, outputs

@@ -1,0 +1,182 @@
+"""What a part's functions must give back, and how a message says that one does not.
+
+`who` is a function as messages call it, such as `mine.py:Reinforce.generator_loss`. Whatever is
+wrong raises UserError in one line; an error inside a part's own code keeps its traceback, with a
+note about who called it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textgan.errors import UserError, described
+from textgan.losses import Loss, Reduction, as_loss
+from textgan.registry import refuse_call, title
+from textgan.sampling import seeded
+from textgan.text import Text, TextSpace
+
+CPU = torch.device("cpu")
+
+
+@contextmanager
+def undisturbed(seed: int = 0) -> Iterator[None]:
+    """Random numbers from a seed inside; outside, no stream of torch, numpy or Python moved."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with seeded(seed, CPU):
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+
+
+@contextmanager
+def calling(who: str, when: str) -> Iterator[None]:
+    """A part's own code runs inside: what it raises is noted to be that, and when it happened."""
+    try:
+        yield
+    except UserError as error:
+        if str(error).startswith(who):
+            raise
+        raise UserError(f"{who}: {error}") from None
+    except Exception as error:
+        error.add_note(f"textgan called {who} {when}; nothing was trained or written yet")
+        raise
+
+
+def called(part: object, method: str, *given: Any, when: str, **named: Any) -> Any:
+    """What a part's method returns for these arguments.
+
+    Raises UserError where its signature does not take them.
+    """
+    who = name_of(part, method)
+    function = getattr(part, method)
+    refuse_call(function, who, *given, **named)
+    with calling(who, when):
+        return function(*given, **named)
+
+
+def name_of(part: object, method: str) -> str:
+    """How messages call a part's method."""
+    return f"{title(type(part))}.{method}"
+
+
+def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> Loss:
+    """A Loss that is a finite number and whose gradient reaches a network, `what` its name."""
+    value, metrics = as_loss(returned, who)
+    if not bool(value.isfinite()):
+        raise UserError(f"{who} returned a loss of {float(value.detach()):g}; expected a number")
+    if not any(slope is not None for slope in slopes(value, network)):
+        raise UserError(
+            f"{who} returned a loss whose gradient does not reach the {what}: it was computed from "
+            f"detached tensors, or not from the {what}"
+        )
+    return value, metrics
+
+
+def slopes(value: Tensor, network: nn.Module) -> list[Tensor | None]:
+    """The gradient of a value in every trained weight, None where it does not depend on it."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    if not weights:
+        return []
+    return list(torch.autograd.grad(value, weights, allow_unused=True, retain_graph=True))
+
+
+def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Text:
+    """One text of a space in answer to each real one, or UserError."""
+    if not isinstance(returned, Text):
+        raise UserError(
+            f"{who} returned {described(returned)}; expected a Text, such as generator.sample gives"
+        )
+    n, length = real.tokens.shape
+    tokens, sizes, rows = returned.tokens, returned.sizes, returned.rows
+    answer = f"expected {n} texts, one in answer to each real one"
+    if tokens.dim() != 2 or len(tokens) != n:
+        raise UserError(f"{who} returned tokens of shape {tuple(tokens.shape)}; {answer}")
+    if tokens.shape[1] != length:
+        raise UserError(
+            f"{who} returned texts of {tokens.shape[1]} positions; expected {length}, as real "
+            "texts have (shorter ones are padded: Text.padded)"
+        )
+    if tokens.dtype != torch.long or sizes.dtype != torch.long or sizes.shape != (n,):
+        raise UserError(
+            f"{who} returned tokens of {tokens.dtype} and sizes of {sizes.dtype} and shape "
+            f"{tuple(sizes.shape)}; expected int64, and {n} sizes"
+        )
+    if bool(((tokens < 0) | (tokens >= space.vocabulary)).any()):
+        raise UserError(
+            f"{who} returned tokens from {int(tokens.min())} to {int(tokens.max())}; expected 0 to "
+            f"{space.vocabulary - 1}, the vocabulary"
+        )
+    if bool(((sizes < 1) | (sizes > length)).any()) or bool((tokens * ~returned.mask).any()):
+        raise UserError(
+            f"{who} returned sizes that do not fit its tokens; expected 1 to {length}, and zeros "
+            "after the end of a text (see Text.ended)"
+        )
+    if rows is None and not torch.equal(sizes, Text.ended(tokens, space).sizes):
+        end = "all positions" if space.eos is None else f"the first end token, {space.eos}"
+        raise UserError(f"{who} returned sizes that are not where texts end; expected {end}")
+    if rows is not None and (
+        rows.shape != (n, length, space.vocabulary) or not rows.is_floating_point()
+    ):
+        raise UserError(
+            f"{who} returned rows of shape {tuple(rows.shape)}; expected "
+            f"{(n, length, space.vocabulary)}, a row over the vocabulary at each position"
+        )
+    if space.classes and (returned.labels is None or not torch.equal(returned.labels, _of(real))):
+        raise UserError(
+            f"{who} did not answer each real text with one of its class; give the generator "
+            "labels=real.labels"
+        )
+    return returned
+
+
+def _of(text: Text) -> Tensor:
+    assert text.labels is not None  # a space with classes has texts with labels
+    return text.labels
+
+
+def checked_tensor(returned: object, who: str, shape: tuple[int, ...], what: str) -> Tensor:
+    """A tensor of floating point and this shape, all numbers; `what` says what it is of."""
+    expected = f"expected {what}, a tensor of shape {shape}"
+    if not isinstance(returned, Tensor):
+        raise UserError(f"{who} returned {described(returned)}; {expected}")
+    if tuple(returned.shape) != shape or not returned.is_floating_point():
+        raise UserError(
+            f"{who} returned {described(returned)} and type {returned.dtype}; {expected}"
+        )
+    if bool(returned.isnan().any()):
+        raise UserError(f"{who} returned what is not a number; {expected}")
+    return returned
+
+
+def checked_memory(memory: object, who: str) -> None:
+    """UserError unless a checkpoint can keep what a part remembers."""
+    if not isinstance(memory, Mapping):
+        raise UserError(f"{who} is {described(memory)}; expected a mapping of names to tensors")
+    for name, value in memory.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(
+                f"{who}[{name!r}] is {described(value)}; expected a tensor, which a checkpoint "
+                "can keep"
+            )
+
+
+def checked_reduction(reduction: object, who: str) -> None:
+    """UserError unless it is one of the known words."""
+    known = get_args(Reduction)
+    if reduction not in known:
+        raise UserError(f"{who} = {reduction!r} is unknown; give {', '.join(known)}")
+
+
+def in_words(names: Iterable[str]) -> str:
+    """As one says a list: a, b and c."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

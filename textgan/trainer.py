@@ -25,6 +25,7 @@ from textgan.log import Log
 from textgan.monitor import ngram_divergences
 from textgan.parallel import Group, joined
 from textgan.precision import without_denormals
+from textgan.registry import remarks
 from textgan.results import Results, finish
 from textgan.rollout import rollout_bytes
 from textgan.run import Run, choose_device, create_run, locked, memory_errors, open_run
@@ -209,6 +210,9 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
             features,
         )
         log.say(f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)")
+    for network in (training.objective, training.generator, training.discriminator):
+        for remark in [] if network is None else remarks(type(network)):
+            log.say(f"note       {remark}")
     products = "" if run.config.precision == "float32" else f", {run.config.precision} products"
     log.say(f"device     {run.device}, {torch.get_num_threads()} threads{products}")
     log.say(f"watch      tensorboard --logdir {run.folder.parent}  then open /#custom_scalars")

@@ -68,6 +68,11 @@ def name_of(part: object, method: str) -> str:
     return f"{title(type(part))}.{method}"
 
 
+def is_own(part: object) -> bool:
+    """Whether a part is there and is none of textgan's."""
+    return part is not None and type(part).__module__.partition(".")[0] != "textgan"
+
+
 def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> Loss:
     """A Loss that is a finite number and whose gradient reaches a network, `what` its name."""
     value, metrics = as_loss(returned, who)

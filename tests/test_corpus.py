@@ -154,7 +154,7 @@ def test_line_ends_and_byte_order_marks_are_no_text(tmp_path: Path, end: str, ma
 def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> None:
     cases: list[tuple[Path, str]] = [
         (tmp_path / "missing.txt", "there is no such file"),
-        (tmp_path, "is not a file; give a text file"),
+        (tmp_path, "is a folder, not a file"),
         (write(tmp_path, "", "empty.txt"), "is empty; give one sentence a line"),
         (write(tmp_path, " \n\t\r\n\n", "blank.txt"), "is empty; give one sentence a line"),
         (write(tmp_path, b"\xef\xbb\xbf", "mark.txt"), "is empty; give one sentence a line"),

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from toys import TOY, small_parts
 from torch import nn
+from toys import TOY, small_parts
 from worlds import enumerate_texts, probabilities
 
 from textgan import registry

@@ -311,8 +311,8 @@ def test_a_file_that_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "oracle.npz", tmp_path):
-        with pytest.raises(UserError, match="there is no such file") as caught:
+    for path, said in {tmp_path / "oracle.npz": "no such file", tmp_path: "is a folder"}.items():
+        with pytest.raises(UserError, match=said) as caught:
             load_oracle(path, 6)
         assert str(path) in str(caught.value)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from textgan.core.files import make_folder, parse_json, require_file, understood
+from textgan.core.files import write_file as write_file
+from textgan.core.memory import is_out_of_memory
 from textgan.errors import UserError
 
+# what the optimisers that are used here keep of every weight they have ever changed
+_STATE: dict[type, set[str]] = {
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.RMSprop: {"step", "square_avg"},
+}
 KEPT = 2  # checkpoints of a run; the one before the last is there if the last is damaged
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part.
-
-    Temporary file, fsync, rename, fsync of the folder.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -56,19 +45,28 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises UserError that names the file when it is missing, truncated or altered.
     """
+    wrong = f"{path} is missing, truncated or not a safetensors file"
     try:
+        require_file(path)  # what is a pipe or a device would be waited for
         with safe_open(path, framework="pt") as file:
             names: list[str] = list(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
-            signed = json.loads((file.metadata() or {}).get("textgan", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is missing, truncated or not a safetensors file: {error}"
-        ) from None
-    header = signed.get("facts", "")
-    if signed.get("digest") != _digest(tensors, header):
-        raise UserError(f"{path} was altered after it was written (its digest does not match)")
-    return tensors, json.loads(header)
+            told = (file.metadata() or {}).get("textgan", "{}")
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, UserError) as error:
+        raise UserError(f"{wrong}: {error}") from None
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(f"{wrong}: {error}") from None
+    with understood(path):
+        signed = parse_json(told, f"the header of {path}")
+        header = signed.get("facts", "")
+        if signed.get("digest") != _digest(tensors, header):
+            raise UserError(f"{path} was altered after it was written (its digest does not match)")
+        facts = parse_json(header, f"the header of {path}")
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no table")
+    return tensors, facts
 
 
 def _digest(tensors: Mapping[str, Tensor], header: str) -> str:
@@ -90,11 +88,12 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of `step`, then remove all but the newest KEPT."""
     place = folder / "checkpoints"
-    place.mkdir(exist_ok=True)
+    make_folder(place)
     path = place / f"{step:012d}.safetensors"
     save_tensors(path, tensors, facts)
     for old in [*checkpoints(folder)[:-KEPT], *place.glob("*.partial")]:
-        old.unlink()  # a partial file is what a kill left: nobody else writes here
+        with suppress(OSError):  # a partial file is what a kill left: nobody else writes here
+            old.unlink()
     return path
 
 
@@ -134,11 +133,22 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `optimiser_tensors` gave."""
+    """Put back what `optimiser_tensors` gave.
+
+    Raises ValueError where the tensors are not those of this optimiser, or some are missing.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         number, key = name.split(".", 1)
         state.setdefault(int(number), {})[key] = tensor
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    wanted = _STATE.get(type(optimiser), set())
+    for i, kept in state.items():
+        if i >= len(weights) or not wanted <= kept.keys():
+            raise ValueError(f"the optimiser's state of parameter {i} is not that of its weights")
+        for key, tensor in kept.items():
+            if key != "step" and tensor.shape != weights[i].shape:
+                raise ValueError(f"{i}.{key} of the optimiser has shape {tuple(tensor.shape)}")
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 

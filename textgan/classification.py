@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
 from tabulate import tabulate
 
-from textgan.checkpoint import write_file
+from textgan.core.files import read_json, understood, write_file
 from textgan.errors import UserError
 from textgan.intervals import Estimate, over_seeds
 from textgan.run import locked
@@ -46,6 +47,9 @@ class Trained:
     epochs: int
     seconds: float
     norm: float
+
+
+_RUNS = pydantic.TypeAdapter(list[Trained])  # checks that each is what it says
 
 
 @dataclass(frozen=True)
@@ -212,13 +216,11 @@ def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Done]:
 
 
 def _read_runs(path: Path, facts: dict[str, Any]) -> Done:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        before, runs = content["facts"], [Trained(**run) for run in content["runs"]]
+    with understood(path, "choose another --out"):
+        content = read_json(path)
+        before, runs = content["facts"], _RUNS.validate_python(content["runs"])
         found = {(run.perturb, run.seed): run for run in runs}
         unlike = _unlike(before, json.loads(json.dumps(facts)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); choose another --out") from None
     if unlike is not None:
         key, there, here = unlike
         raise UserError(

@@ -202,7 +202,7 @@ def sample(
     _temperature(temperature)
     if out is not None and out.exists():
         raise UserError(f"--out = {str(out)!r} exists; choose a new file")
-    from textgan.checkpoint import write_file
+    from textgan.core.files import write_file
     from textgan.results import draw_lines
     from textgan.run import open_run
 

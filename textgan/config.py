@@ -7,7 +7,6 @@ nothing about it.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
+from textgan.core.files import exists, read_json, read_toml
 from textgan.data.settings import TextFile
 from textgan.errors import UserError
 from textgan.perturb.base import Perturbation, perturbation
@@ -200,6 +200,8 @@ def make_config(
     values = _read_target(target) if isinstance(target, str) else _copied(target)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(parse_setting, overrides)
     for key, value in pairs:
+        if key in ("objective", "objective.name") and value == "":
+            raise UserError(f"{key} = '' names no method; give one (see textgan list)")
         _put(values, key, value)
     for kind in _PARTS:
         if isinstance(values.get(kind), str):  # objective = "seqgan" is short for its name
@@ -292,13 +294,9 @@ def _read_target(target: str) -> dict[str, Any]:
             )
         return {"objective": {"name": target}}
     path = Path(target)
-    if not path.is_file():
+    if not exists(path):
         raise UserError(f"there is no file {target}")
-    try:
-        content = path.read_text(encoding="utf-8")
-        loaded = tomllib.loads(content) if path.suffix == ".toml" else json.loads(content)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{target} does not read as {path.suffix[1:].upper()}: {error}") from None
+    loaded = read_toml(path) if path.suffix == ".toml" else read_json(path)
     if not isinstance(loaded, dict):
         raise UserError(f"{target} does not hold a table of settings")
     return loaded

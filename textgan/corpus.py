@@ -5,18 +5,18 @@ What a file may hold, and how its texts are told from their labels, is `textgan.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textgan.core.files import file_digest, parse_json
 from textgan.data.texts import PLAIN, Form, read_rows
 from textgan.datasets import recognise
 from textgan.errors import UserError
@@ -90,9 +90,18 @@ class Vocabulary:
 
     @staticmethod
     def from_json(content: str) -> Vocabulary:
-        """The vocabulary that `to_json` wrote."""
-        known = json.loads(content)
-        return Vocabulary(tuple(known["words"]), known["tokens"], known["separator"])
+        """The vocabulary that `to_json` wrote. Raises KeyError, TypeError or ValueError for any
+        other text."""
+        known = parse_json(content, "the vocabulary")
+        words, tokens, separator = known["words"], known["tokens"], known["separator"]
+        if tokens not in get_args(Tokens) or not isinstance(separator, str):
+            raise ValueError(f"tokens are {tokens!r} and their separator is {separator!r}")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("its words are no list of words")
+        if len(set(words)) < len(words):
+            raise ValueError("a word stands in it twice")
+        "".join(words).encode()  # half a surrogate pair cannot be written again
+        return Vocabulary(tuple(words), tokens, separator)
 
 
 @dataclass(frozen=True)
@@ -275,7 +284,7 @@ def read_corpus(
     encoded = {
         name: known.encode([split[row] for row in rows], length + 1) for name, rows in parts.items()
     }
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = file_digest(path)
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),

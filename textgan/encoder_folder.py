@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from textgan import hf_folder
-from textgan.checkpoint import load_tensors, restore_module, save_tensors, write_file
+from textgan.checkpoint import load_tensors, restore_module, save_tensors
+from textgan.core.files import Malformed, exists, file_digest, read_json, write_file
 from textgan.corpus import Tokens, Vocabulary
 from textgan.discriminators.base import Discriminator
 from textgan.discriminators.transformer import TokenStates
@@ -234,15 +235,15 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
     altered, is missing or is not understood.
     """
     path, model = folder / ABOUT, folder / MODEL
-    if not path.is_file():
+    if not exists(path):
         raise UserError(
             f"encoder = {str(folder)!r}: there is no {path}; give a folder that textgan encode "
             f"wrote, or {HF}FOLDER of a pretrained network"
         )
     tensors, told = load_tensors(folder / WEIGHTS)
     try:
-        same = _canonical(json.loads(path.read_bytes())) == _canonical(told)
-    except (OSError, ValueError):
+        same = _canonical(read_json(path)) == _canonical(told)
+    except Malformed:
         same = False
     if not same:
         raise UserError(f"{path} was altered after it was written")
@@ -324,9 +325,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file in a folder, by its path there."""
     found: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            name = path.relative_to(folder).as_posix()
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.relative_to(folder).as_posix()] = file_digest(path)
     return found
 
 

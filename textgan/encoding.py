@@ -26,8 +26,8 @@ from torch import Tensor, nn
 import textgan
 from textgan import registry
 from textgan.backward import accumulated, plain
-from textgan.checkpoint import write_file
 from textgan.contrast.base import Batch, Contrast
+from textgan.core.files import write_file
 from textgan.corpus import Tokens, separator_of, split_sentence
 from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator

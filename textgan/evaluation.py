@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic
 import torch
 from tabulate import tabulate
 
 import textgan
-from textgan.checkpoint import load_tensors, save_tensors, write_file
-from textgan.errors import UserError
+from textgan.checkpoint import load_tensors, save_tensors
+from textgan.core.files import is_file, read_json, understood, write_file
 from textgan.intervals import Estimate
-from textgan.metrics.base import Score
+from textgan.metrics.base import Better, Score
 
 FILE, REPLICATES = "evaluation.json", "evaluation.safetensors"
 
 Scores = dict[str, Score]
+_NUMBERS: dict[str, Any] = {"value": float, "low": float | None, "high": float | None}
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,13 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     Raises UserError for a damaged file.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not is_file(path):
         return None
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        tensors: dict[str, torch.Tensor] = {}
-        if (folder / REPLICATES).is_file():
-            tensors, _ = load_tensors(folder / REPLICATES)
+    tensors: dict[str, torch.Tensor] = {}
+    if is_file(folder / REPLICATES):
+        tensors, _ = load_tensors(folder / REPLICATES)
+    with understood(path, "delete it and evaluate again"):
+        content = read_json(path)
         rows = {
             row: {
                 name: read_score(score, tensors.get(f"{row}/{name}"))
@@ -145,19 +147,32 @@ def read_evaluation(folder: Path) -> Evaluation | None:
             for row, scores in content["rows"].items()
         }
         return Evaluation(
-            rows, content["real"], content["unavailable"], content["warnings"], content["facts"]
+            rows,
+            _told(content, "real", str | None),
+            _told(content, "unavailable", dict[str, str]),
+            _told(content, "warnings", list[str]),
+            _told(content, "facts", dict[str, Any]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and evaluate again") from None
+
+
+def _told(content: Mapping[str, Any], key: str, kind: Any) -> Any:
+    """What stands under a key, which must be of that kind."""
+    try:
+        return pydantic.TypeAdapter(kind).validate_python(content[key], strict=True)
+    except pydantic.ValidationError as error:
+        raise ValueError(f"{key}: {error.errors()[0]['msg']}") from None
 
 
 def read_score(content: Mapping[str, Any], replicates: torch.Tensor | None = None) -> Score:
-    """The score that `Score.to_dict` wrote, with its replicates where they were kept."""
+    """The score that `Score.to_dict` wrote, with its replicates where they were kept.
+
+    Raises KeyError or ValueError for what it did not write.
+    """
     return Score(
-        content["title"],
-        Estimate(content["value"], content["low"], content["high"]),
-        content["signature"],
-        content["better"],
-        content["unit"],
-        np.empty(0) if replicates is None else replicates.double().numpy(),
+        _told(content, "title", str),
+        Estimate(*(_told(content, key, kind) for key, kind in _NUMBERS.items())),
+        _told(content, "signature", str),
+        _told(content, "better", Better),
+        _told(content, "unit", str),
+        np.empty(0) if replicates is None else replicates.double().flatten().numpy(),
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from textgan.core.files import file_digest, files_in, is_folder, require_file
 from textgan.errors import UserError
 from textgan.sampling import seeded
 
@@ -85,15 +86,16 @@ def digest(folder: Path, kinds: Sequence[str] = READ) -> str:
     sha = hashlib.sha256()
     for path in sorted({path for kind in kinds for path in folder.glob(kind) if path.is_file()}):
         sha.update(f"{path.name}\n".encode())
-        with path.open("rb") as file:
-            sha.update(hashlib.file_digest(file, "sha256").digest())
+        sha.update(bytes.fromhex(file_digest(path)))
     return sha.hexdigest()[:8]
 
 
 def _loaded(folder: Path, called: str, load: Callable[[Any], Any]) -> Any:
     """What `load` gets out of transformers, in silence; UserError for whatever goes wrong."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"{called}: there is no folder {folder}")
+    for path in files_in(folder):
+        require_file(path, f"{called}: {path.name}")  # transformers would wait for a pipe
     try:
         transformers = importlib.import_module("transformers")
     except ImportError:

@@ -20,6 +20,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 import textgan
+from textgan.core.files import file_digest
 from textgan.corpus import FEWEST, Tokens, read_data, separator_of, split_sentence
 from textgan.data.texts import PLAIN, Form
 from textgan.encoder_folder import LineEncoder, Progress, SavedEncoder, open_encoder
@@ -354,7 +355,7 @@ def _copies(
 def _learnt_from(encoder: LineEncoder, path: Path) -> bool:
     """Whether an encoder's folder says that this file is what it was trained on."""
     told = encoder.facts.get("data") if isinstance(encoder, SavedEncoder) else None
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = file_digest(path)
     return isinstance(told, dict) and told.get("sha256") == sha256
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textgan.core.files import read_bytes
 from textgan.data.decoding import decode
 from textgan.errors import UserError
 
@@ -22,15 +23,7 @@ def read_text(path: Path, called: str) -> str:
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
     name = f"{called} = {str(path)!r}"
-    try:
-        if not path.exists():
-            raise UserError(f"{name}: there is no such file")
-        if not path.is_file():
-            raise UserError(f"{name} is not a file; give a text file")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{name} cannot be read: {error.strerror}") from None
-    text = decode(content, path, name)
+    text = decode(read_bytes(path, name), path, name)
     if not text.strip():
         raise UserError(f"{name} is empty; give one sentence a line")
     return text.replace("\r\n", "\n").replace("\r", "\n")

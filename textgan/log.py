@@ -17,7 +17,8 @@ from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
-from textgan.checkpoint import write_file
+from textgan.core.files import append_line, is_file, parse_json, read_bytes, write_file
+from textgan.errors import UserError
 
 Step = TypeVar("Step")
 Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
@@ -140,8 +141,7 @@ class Log:
         """One point of every curve. `where` says which epoch, turn or round it is."""
         for tag, value in figures.items():
             self._writer.add_scalar(tag, value, where["tick"])
-        with self._records.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**where, **figures}) + "\n")
+        append_line(self._records, json.dumps({**where, **figures}))
         now = time.monotonic()
         if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
             self._said = now
@@ -209,12 +209,12 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     """The points of a run's curves, without lines that are none, such as one cut by a kill."""
     path = folder / "metrics.jsonl"
     records = []
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines() if is_file(path) else []
     for line in lines:
         try:
-            record = json.loads(line)
+            record = parse_json(line, str(path))
             if isinstance(record["tick"], int) and isinstance(record["phase"], str):
                 records.append(record)
-        except (ValueError, KeyError, TypeError):
+        except (UserError, KeyError, TypeError):
             continue
     return records

@@ -16,7 +16,6 @@ sides of a comparison:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from textgan.checkpoint import checkpoints
+from textgan.core.files import file_digest
 from textgan.corpus import UNKNOWN, UNKNOWN_WORD
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
 from textgan.datasets import recognise
@@ -425,7 +425,7 @@ def _read(path: Path, called: str, form: Form) -> list[str]:
 
 
 def _about(path: Path, lines: int, empty: int) -> dict[str, Any]:
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = file_digest(path)
     known = recognise(sha256)
     return {"file": path.name, "sha256": sha256, "known_as": known, "lines": lines, "empty": empty}
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textgan.core.files import read_bytes, require_file
 from textgan.corpus import Corpus
 from textgan.errors import UserError
 from textgan.generators.base import draw_texts
@@ -49,8 +50,7 @@ def load_oracle(path: Path, length: int) -> LSTMGenerator:
     Raises UserError for anything else.
     """
     name = f"oracle.parameters = {str(path)!r}"
-    if not path.is_file():
-        raise UserError(f"{name}: there is no such file")
+    require_file(path, name)
     arrays = _read_npz(path, name) if zipfile.is_zipfile(path) else _read_pickle(path, name)
     missing = [key for key in FILE_ORDER if key not in arrays]
     if missing:
@@ -202,7 +202,7 @@ def _latin_bytes(text: Any, encoding: Any) -> bytes:
 def _read_pickle(path: Path, name: str) -> dict[str, Any]:
     try:
         # encoding: what Python 2 called str holds the arrays' bytes
-        content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        content = _ArraysOnly(io.BytesIO(read_bytes(path, name)), encoding="latin1").load()
     except Exception as error:
         # a hostile stream can make the unpickler raise nearly anything
         raise UserError(f"{name} is neither an .npz nor a pickle of arrays: {error}") from None

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from textgan import hf_folder
+from textgan.core.files import file_digest
 from textgan.corpus import (
     EOS,
     FEWEST,
@@ -82,7 +83,7 @@ def split_file(
         )
     rows = {row: line.split() for row, line in enumerate(lines)}
     parts = divide(path, rows, valid=valid, test=test, seed=seed)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = file_digest(path)
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),

@@ -17,7 +17,6 @@ import inspect
 import json
 import pkgutil
 import sys
-import tomllib
 import typing
 import warnings
 from collections.abc import Mapping
@@ -27,9 +26,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import pydantic
 
+from textgan.core.files import LONGEST_KEY, NoSyntax, parse_toml
 from textgan.errors import UserError
 
 Kind = Literal["objective", "generator", "discriminator", "metric", "perturbation", "contrast"]
+
+LONGEST_SHOWN = 160  # letters of a value in a message
 
 _BASES: dict[Kind, str] = {
     "objective": "textgan.objectives.base:Objective",
@@ -227,10 +229,19 @@ def parse_setting(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
+    told = f"{key[:40]} = {text[:40]!r}"
+    if key.count(".") >= LONGEST_KEY:
+        raise UserError(f"{told}: a key has at most {LONGEST_KEY} parts between dots")
     try:
-        return key, tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = parse_toml(f"value = {text}", told)
+    except NoSyntax:
         return key, text  # a bare word is a string
+    if len(table) > 1:
+        raise UserError(
+            f"{override[:80]!r} holds more than one setting; give every key=value as an argument "
+            "of its own"
+        )
+    return key, table["value"]
 
 
 def nested(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,7 +270,16 @@ def explain(
             f"; known here: {', '.join(known)}" if known else ""
         )
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key or 'settings'} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{key or 'settings'} = {shown(first['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def shown(value: object) -> str:
+    """A value as a message has it: on one line, not too long, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
+        return f"a {type(value).__name__} too large to be shown"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any:

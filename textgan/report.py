@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
-from textgan.checkpoint import write_file
+from textgan.core.files import write_file
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
 from textgan.evaluation import Scores, estimates_of, names_of, read_evaluation

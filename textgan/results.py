@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from textgan.checkpoint import load_tensors, write_file
+from textgan.checkpoint import load_tensors
+from textgan.core.files import is_file, read_json, understood, write_file
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.intervals import Estimate
@@ -188,18 +189,18 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
 def read_results(folder: Path) -> Results | None:
     """The results of a finished run; None where it is not finished."""
     path = folder / "results.json"
-    if not path.is_file():
+    if not is_file(path):
         return None
-    try:
-        content = json.loads(path.read_text("utf-8"))
+    with understood(path, "delete it to have it made again"):
+        content = read_json(path)
         rows = {
             name: {key: Estimate(**value) for key, value in row.items()}
             for name, row in content["rows"].items()
         }
         alarms, likelihood = tuple(content.get("alarms", ())), content.get("likelihood", True)
-        return Results(folder, rows, content["warnings"], content["samples"], alarms, likelihood)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it to have it made again") from None
+        found = Results(folder, rows, content["warnings"], content["samples"], alarms, likelihood)
+        str(found)  # whatever is no number, or no text, is noticed here and not later
+        return found
 
 
 def draw_lines(

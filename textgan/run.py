@@ -41,11 +41,20 @@ from textgan.checkpoint import (
     save_tensors,
     under_prefix,
     with_prefix,
-    write_file,
 )
 from textgan.config import RunConfig, read_config
 from textgan.contracts.dry_run import check_objective, dry_run
 from textgan.contracts.rules import undisturbed
+from textgan.core.files import (
+    is_file,
+    is_folder,
+    read_bytes,
+    read_json,
+    read_text,
+    understood,
+    write_file,
+)
+from textgan.core.memory import memory_errors as memory_errors
 from textgan.corpus import Corpus, Vocabulary, read_corpus
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
@@ -77,11 +86,11 @@ class Run:
     def digest(self) -> str:
         """Of all that decides the run's course: its settings and its corpus."""
         # as the file has it, so that settings which later versions add change nothing
-        settings = json.loads((self.folder / CONFIG).read_text("utf-8"))
+        settings = read_json(self.folder / CONFIG)
         for decides_nothing in ("device", "checkpoint_seconds"):
             settings.pop(decides_nothing, None)
         sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        sha.update((self.folder / "data.safetensors").read_bytes())
+        sha.update(read_bytes(self.folder / "data.safetensors"))
         return sha.hexdigest()
 
     @property
@@ -213,16 +222,14 @@ def open_run(folder: Path, device: str | None = None) -> Run:
 
     Raises UserError for a folder that is not a run, or a damaged one.
     """
-    if not (folder / CONFIG).is_file():
-        what = "is not a run (it has no config.json)" if folder.is_dir() else "does not exist"
+    folder = Path(folder)
+    if not is_file(folder / CONFIG):
+        what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
     config = read_config(folder / CONFIG)
     chosen = choose_device(device or config.device)
-    try:
+    with understood(folder):
         return _open(folder, config, chosen)
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise UserError(f"{str(folder)!r} is damaged ({found}); restore it from a copy") from None
 
 
 def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
@@ -236,11 +243,19 @@ def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
         for name in ("train", "valid", "test")
     }
     words = folder / "vocabulary.json"
-    vocabulary = Vocabulary.from_json(words.read_text("utf-8")) if config.data.file else None
+    with understood(words):
+        vocabulary = Vocabulary.from_json(read_text(words)) if config.data.file else None
     space = TextSpace(**facts["space"])
+    names = tuple(facts.get("label_names", ()))
+    if vocabulary is not None and len(vocabulary) != space.vocabulary:
+        raise ValueError(
+            f"{words.name} has {len(vocabulary)} words, data.safetensors {space.vocabulary}"
+        )
+    for name, part in parts.items():
+        _check_texts(name, part, space, len(names))
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], vocabulary,
-        facts["facts"], tuple(facts.get("label_names", ())),
+        facts["facts"], names,
     )  # fmt: skip
     oracle = None
     path = folder / "oracle.safetensors"
@@ -252,16 +267,18 @@ def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
     return Run(folder, config, corpus.to(chosen), oracle, chosen)
 
 
-@contextmanager
-def memory_errors(remedy: str) -> Iterator[None]:
-    """Running out of memory inside becomes a UserError that names the remedy."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        words = str(error).splitlines() or ["MemoryError"]
-        if isinstance(error, RuntimeError) and not any("memory" in word for word in words):
-            raise
-        raise UserError(f"out of memory ({words[0][:100]}); try {remedy}") from None
+def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
+    """ValueError unless these can be texts of this space."""
+    n, shape, sizes = len(text.sizes), tuple(text.tokens.shape), text.sizes
+    fits = n > 0 and sizes.shape == (n,) and shape == (n, space.length)
+    fits = fits and int(text.tokens.min()) >= 0 and int(text.tokens.max()) < space.vocabulary
+    fits = fits and int(sizes.min()) >= 1 and int(sizes.max()) <= space.length
+    if labels:
+        told = text.labels
+        fits = fits and told is not None and told.shape == (n,)
+        fits = fits and told is not None and int(told.min()) >= 0 and int(told.max()) < labels
+    if not fits:
+        raise ValueError(f"the {name} texts of data.safetensors, {shape}, are no texts of {space}")
 
 
 @contextmanager

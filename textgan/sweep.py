@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import textgan
-from textgan.checkpoint import write_file
+from textgan.core.files import is_file, read_json, understood, write_file
 from textgan.curves import PAIRS, Curve, compare_curves, describe, spoken
-from textgan.errors import UserError
 from textgan.evaluating import SUBSETS, evaluate, keep
 from textgan.evaluation import Scores, estimates_of, read_evaluation, read_score, table_of
 from textgan.judge import choose_metrics, judge
@@ -161,10 +160,10 @@ def read_sweep(folder: Path) -> Sweep | None:
     Raises UserError for a damaged file.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not is_file(path):
         return None
-    try:
-        content = json.loads(path.read_text("utf-8"))
+    with understood(path, "delete it and draw it again"):
+        content = read_json(path)
         rows = {
             name: {point["temperature"]: _scores(point["scores"]) for point in points}
             for name, points in content["rows"].items()
@@ -173,8 +172,6 @@ def read_sweep(folder: Path) -> Sweep | None:
         return Sweep(
             rows, real["row"], _scores(real["scores"]), content["findings"], content["facts"]
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and draw it again") from None
 
 
 def complete(folders: Sequence[str | Path], *, quiet: bool = False) -> None:

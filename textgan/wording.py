@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from textgan.core import files
 from textgan.errors import UserError
 from textgan.intervals import Estimate
 
@@ -99,10 +99,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def read_json(path: Path) -> Mapping[str, Any]:
     """The table in a JSON file. Raises UserError where there is none."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it from a copy") from None
+    with files.understood(path):
+        content = files.read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged (it holds no table); restore it from a copy")
     return content

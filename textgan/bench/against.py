@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textgan.bench.report import Report, number, table
 from textgan.bench.setting import Setting
+from textgan.core.files import read_bytes
 from textgan.errors import UserError
 
 LARGEST = 2**24  # bytes of a file that may be a report
@@ -109,13 +110,7 @@ def read_before(path: Path) -> Before:
     Raises UserError, in one line, for what is no report.
     """
     name = f"--against = {str(path)!r}"
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise UserError(f"{name} cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise UserError(f"{name} is too large to be a report of textgan bench --json")
+    content = read_bytes(path, name, LARGEST)
     try:
         return Before.model_validate_json(content)
     except ValidationError as error:

@@ -1,0 +1,135 @@
+"""Memory: how much there is, when it is out, and what networks would take of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from textgan.errors import UserError
+
+MOST_TENSORS = 20_000  # of one network; a transformer of a hundred layers has some two thousand
+# what torch and its libraries say where memory is out; any other error may be about memory, too
+_OUT = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|bad_alloc"
+    r"|Cannot allocate memory|Storage size calculation overflowed|integer multiplication overflow"
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is that of an allocator: Python's, torch's or a library's of the device."""
+    if isinstance(error, MemoryError):
+        return True
+    kinds: tuple[type, ...] = (getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError),)
+    if isinstance(error, kinds):
+        return True
+    return type(error) is RuntimeError and bool(_OUT.search(str(error)))
+
+
+def asked_for(error: BaseException) -> str:
+    """What an allocator could not give, in a few words; nothing where it does not say."""
+    found = re.search(r"[Tt]ried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(error))
+    if not found:
+        return ""
+    if found[2] != "bytes":
+        return f"{found[1]} {found[2]} more were asked for"
+    return f"{in_units(int(float(found[1])))} more were asked for"
+
+
+def in_units(size: int) -> str:
+    """A number of bytes as one reads it."""
+    value, unit = float(size), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit in ("bytes", "KiB", "MiB") else f"{value:.1f} {unit}"
+
+
+@contextmanager
+def memory_errors(remedy: str) -> Iterator[None]:
+    """Running out of memory inside becomes a UserError that names the remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        about = asked_for(error)
+        raise UserError(f"out of memory{f' ({about})' if about else ''}; try {remedy}") from None
+
+
+def memory_of(device: torch.device) -> int | None:
+    """Bytes that a process may have on a device; None where that is not to be learnt.
+
+    The least of the machine's memory, the limits of the process and of its control group.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    found: list[int] = []
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    if sys.platform != "win32":
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit)
+        try:
+            with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123
+                found.append(int(file.read()))
+        except (OSError, ValueError):
+            pass
+    found = [size for size in found if size > 0]
+    return min(found) if found else None
+
+
+class _Counting(TorchDispatchMode):
+    """Adds up the tensors that are made; raises UserError as soon as they are too many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most = most
+        self.tensors = self.elements = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and "empty" in str(func):
+            self.tensors += 1
+            self.elements += made.numel()
+            if self.tensors > MOST_TENSORS:
+                raise UserError(f"it would have more than {MOST_TENSORS:,} tensors of weights")
+            if self.elements > self.most:
+                raise UserError(f"it would have more than {self.most:,} weights")
+        return made
+
+
+def count_weights(build: Callable[[], object], most: int) -> int:
+    """How many weights a network would have, without making them.
+
+    Raises UserError as soon as they are more than `most`, or in more than MOST_TENSORS tensors, or
+    of a size that no tensor can have.
+    """
+    counting = _Counting(most)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), counting:
+            build()
+    except (OverflowError, MemoryError) as error:
+        raise UserError(f"it cannot be made: {' '.join(str(error).split())[:200]}") from None
+    except (RuntimeError, TypeError) as error:
+        if re.search(r"[Oo]verflow|too large|dimension .* too big", str(error)):
+            first = str(error).partition("\n")[0]
+            raise UserError(f"it cannot be made: {first[:200]}") from None
+        raise
+    return counting.elements

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_family import toy
 from test_trainer import everything, stop_at
 from torch import Tensor, nn
 from toys import TOY
@@ -32,11 +33,12 @@ from textgan.config import make_config
 from textgan.discriminators import representations
 from textgan.discriminators.base import Discriminator
 from textgan.discriminators.representations import RepresentationsDiscriminator
-from textgan.errors import Interrupted
+from textgan.errors import Interrupted, UserError
 from textgan.generators.base import draw_texts
 from textgan.generators.relational_memory import RelationalMemoryGenerator
 from textgan.log import read_records
-from textgan.objectives.relgan import RelGAN, lead
+from textgan.losses import shares_of
+from textgan.objectives.relgan import RelGAN
 from textgan.text import START, Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -331,6 +333,100 @@ def test_the_losses_are_those_of_every_pair_of_opinions() -> None:
     assert abs(metrics["beta"].item() - 10) < 1e-6
 
 
+def logit_loss(z: Tensor, real: bool) -> Tensor:
+    """Cross-entropy of logits with the label all ones, or all zeros, as the code has it."""
+    return nn.functional.binary_cross_entropy_with_logits(z, torch.full_like(z, float(real)))
+
+
+@pytest.mark.parametrize(
+    "loss", ["relativistic", "standard", "js", "kl", "hinge", "tv", "wgan_gp", "lsgan"]
+)
+def test_each_loss_is_the_codes(loss: Any) -> None:
+    judge, real, fake = said()
+    x, y = judge.of_real, judge.of_fake
+    objective = RelGAN(loss=loss, penalty=0)
+    objective.connect(remembering(FIXED), judge, real)
+    both = logit_loss(x, True) + logit_loss(y, False)
+    zero = torch.zeros((), dtype=torch.float64)
+    of_judge, of_writer = {
+        "relativistic": (logit_loss(x - y, True), logit_loss(y - x, True)),
+        "standard": (both, logit_loss(y, True)),
+        "js": (both, -logit_loss(y, False)),
+        "kl": (both, (-y).mean()),
+        "hinge": (torch.maximum(zero, 1 - x).mean() + torch.maximum(zero, 1 + y).mean(), -y.mean()),
+        "tv": ((torch.tanh(y) - torch.tanh(x)).mean(), -torch.tanh(y).mean()),
+        "wgan_gp": (y.mean() - x.mean(), -y.mean()),
+        "lsgan": (((x - 1) ** 2).mean() + (y**2).mean(), ((y - 1) ** 2).mean()),
+    }[loss]
+    if loss != "wgan_gp":  # whose penalty asks for more than opinions
+        found, logged = objective.discriminator_loss(judge, real, fake)
+        assert same(found, of_judge)
+        assert same(logged["margin"], (x - y).detach().mean())
+        slopes = torch.autograd.grad(found, [x, y])
+        for part, right in zip(slopes, torch.autograd.grad(of_judge, [x, y]), strict=True):
+            assert part.any()
+            assert same(part, right)
+    found, logged = objective.generator_loss(None, judge, real, fake, 0.5)  # type: ignore[arg-type]
+    assert same(found, of_writer)
+    assert same(logged["margin"], (x - y).detach().mean())
+    (slope,) = torch.autograd.grad(found, [y])
+    assert slope.any()
+    assert same(slope, torch.autograd.grad(of_writer, [y])[0])
+
+
+def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() -> None:
+    generator, judge, real = remembering(FIXED), judging(FIXED), enumerate_texts(FIXED)
+    objective = RelGAN(loss="wgan_gp", penalty=3.0)
+    objective.connect(generator, judge, real)
+    fake = objective.sample(generator, real, 0.3)
+    rows = one_hot(real, FIXED).rows
+    assert fake.rows is not None and rows is not None
+    fake = Text(fake.tokens, fake.sizes, fake.rows.detach())
+    shares = shares_of(rows, int(objective.memory["stream"]))
+    assert 0 < shares.min() < 0.2 < 0.8 < shares.max() < 1
+    points = (rows + shares * (fake.rows - rows)).requires_grad_()
+    opinions = judge.opinions(Text(real.tokens, real.sizes, points))
+    norms = torch.stack(
+        [
+            torch.autograd.grad(each.sum(), points, retain_graph=True)[0][b].norm()
+            for b, each in enumerate(opinions)
+        ]
+    )
+    right = -(judge(one_hot(real, FIXED)) - judge(fake)).mean() + 3 * ((norms - 1) ** 2).mean()
+    found, _ = objective.discriminator_loss(judge, real, fake)
+    assert same(found, right, 1e-10)
+    again, _ = objective.discriminator_loss(judge, real, fake)
+    assert torch.equal(found, again)  # within an update the points stay
+    objective.constrain(judge)
+    other, _ = objective.discriminator_loss(judge, real, fake)
+    assert not same(found, other, 1e-6)
+    # differences in one weight
+    weight = judge.output.weight
+    slope = torch.autograd.grad(other, weight)[0][0, 0]
+    values = []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            weight[0, 0] += step
+        values.append(objective.discriminator_loss(judge, real, fake)[0].item())
+    assert slope.item() == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["standard", "wgan_gp"])
+def test_other_losses_train_and_resume_bit_for_bit(
+    loss: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    told = toy("relgan") | {"objective.loss": loss, "schedule.rounds": 2, "schedule.mle_epochs": 1}
+    textgan.train("relgan", out=tmp_path / "whole", quiet=True, **told)
+    last = int(checkpoints(tmp_path / "whole")[-1].stem)
+    with monkeypatch.context() as patch:
+        stop_at(last - 3, patch)
+        with pytest.raises(Interrupted):
+            textgan.train("relgan", out=tmp_path / "run", quiet=True, **told)
+    textgan.resume(tmp_path / "run", quiet=True)
+    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+
+
 @worlds
 def test_where_nothing_can_be_told_apart_the_losses_add_up_to_two_log_two(
     space: TextSpace,
@@ -379,7 +475,9 @@ def test_a_constant_in_all_scores_changes_nothing(space: TextSpace) -> None:
 def test_real_texts_are_read_as_rows() -> None:
     judge, real = judging(VARIABLE), enumerate_texts(VARIABLE)
     fake = one_hot(real.repeat(1), VARIABLE)
-    assert not lead(judge, real, fake).any()  # padding, too, is the same to both
+    # padding, too, is the same to both
+    _, logged = RelGAN().discriminator_loss(judge, real, fake)
+    assert not logged["margin"].any()
 
 
 @pytest.mark.parametrize(
@@ -388,11 +486,43 @@ def test_real_texts_are_read_as_rows() -> None:
         ("exponential", [1.0, 5.0, 25.0]),
         ("linear", [1.0, 13.0, 25.0]),
         ("constant", [25.0, 25.0, 25.0]),
+        ("log", [1.0, 1 + 24 * math.log(2501) / math.log(5001), 25.0]),
+        ("sigmoid", [1 + 24 / (1 + math.exp(10)), 13.0, 1 + 24 / (1 + math.exp(-10))]),
+        ("quadratic", [1.0, 7.0, 25.0]),
+        ("sqrt", [1.0, 1 + 24 * 0.5**0.5, 25.0]),
     ],
 )
 def test_the_inverse_temperature_reaches_its_end(anneal: Any, betas: list[float]) -> None:
     objective = RelGAN(beta_max=25, anneal=anneal)
     assert [objective.beta(p) for p in (0.0, 0.5, 1.0)] == pytest.approx(betas)
+
+
+@pytest.mark.parametrize(
+    ("anneal", "code"),
+    [
+        ("constant", lambda i, n, top: top),
+        ("linear", lambda i, n, top: 1 + i / (n - 1) * (top - 1)),
+        ("exponential", lambda i, n, top: top ** (i / n)),
+        ("log", lambda i, n, top: 1 + (top - 1) / math.log(n) * math.log(i + 1)),
+        (
+            "sigmoid",
+            lambda i, n, top: (top - 1) * 1 / (1 + math.exp((n / 2 - i) * 20 / n)) + 1,
+        ),
+        ("quadratic", lambda i, n, top: (top - 1) / (n - 1) ** 2 * i**2 + 1),
+        ("sqrt", lambda i, n, top: (top - 1) / math.sqrt(n - 1) * math.sqrt(i) + 1),
+    ],
+)
+def test_within_a_thousandth_the_curves_are_those_of_the_code(anneal: Any, code: Any) -> None:
+    objective = RelGAN(beta_max=100, anneal=anneal, reach=3000 / 5000)
+    for i in range(0, 3000, 250):
+        assert objective.beta(i / 3000) == pytest.approx(code(i, 5000, 100), rel=1e-3)
+
+
+@pytest.mark.parametrize("told", [{"reach": 0.0}, {"reach": 1.1}, {"loss": "best"}])
+def test_a_curve_or_loss_that_there_is_not_is_refused_in_one_line(told: dict[str, Any]) -> None:
+    ((name, value),) = told.items()
+    with pytest.raises(UserError, match=rf"^objective\.{name} = {value!r}: [^\n]*$"):
+        make_config("relgan", {f"objective.{key}": value for key, value in told.items()})
 
 
 @pytest.mark.parametrize(("progress", "beta"), [(0.0, 1.0), (0.5, 3.0), (1.0, 9.0)])

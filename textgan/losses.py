@@ -113,6 +113,16 @@ def logistic(real: Tensor, fake: Tensor) -> Tensor:
     return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
 
 
+def shares_of(rows: Tensor, number: int) -> Tensor:
+    """How far each text of a batch (B, T, V) lies towards its fake, (B, 1, 1), uniform in [0, 1).
+
+    The same number gives the same shares: a loss may be computed several times an update.
+    """
+    stream = torch.Generator(rows.device).manual_seed(number)
+    size = (len(rows), 1, 1)
+    return torch.rand(size, generator=stream, dtype=rows.dtype, device=rows.device)
+
+
 def gradient_penalty(
     score: Callable[[Tensor], Tensor], a: Tensor, b: Tensor, shares: Tensor
 ) -> Tensor:

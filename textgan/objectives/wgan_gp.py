@@ -34,7 +34,7 @@ from torch import Tensor
 
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import Generator
-from textgan.losses import Loss, gradient_penalty
+from textgan.losses import Loss, gradient_penalty, shares_of
 from textgan.objectives.base import Objective
 from textgan.relaxation import relaxed_texts
 from textgan.text import Text
@@ -86,7 +86,8 @@ class WGANGP(Objective, name="wgan_gp"):
             found: Tensor = discriminator(replace(fake, rows=rows))
             return found
 
-        penalty = gradient_penalty(score, real.rows, fake.rows, self._shares(fake.rows))
+        shares = shares_of(fake.rows, int(self.memory["stream"]))
+        penalty = gradient_penalty(score, real.rows, fake.rows, shares)
         return self.penalty * penalty - distance, {
             "wasserstein": distance.detach(),
             "penalty": penalty.detach(),
@@ -104,9 +105,3 @@ class WGANGP(Objective, name="wgan_gp"):
 
     def constrain(self, discriminator: Discriminator) -> None:
         self.memory["stream"] = self.memory["stream"] + 1
-
-    def _shares(self, rows: Tensor) -> Tensor:
-        """How far each text lies towards its fake, (B, 1, 1): the same until the next update."""
-        stream = torch.Generator(rows.device).manual_seed(int(self.memory["stream"]))
-        size = (len(rows), 1, 1)
-        return torch.rand(size, generator=stream, dtype=rows.dtype, device=rows.device)

@@ -1,6 +1,7 @@
 """BGAN against its derivation: importance weights normalised for each source by itself."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,14 @@ from tables import (
     weights_of,
     whole,
 )
+from test_family import left, toy
+from test_trainer import stop_at
 from torch import Tensor, nn
-from toys import TOY
+from toys import TOY, small_parts, toy_text
 from worlds import (
     WORLDS,
+    agree,
+    counts_of,
     enumerate_texts,
     gradient,
     log_probs,
@@ -31,10 +36,13 @@ from worlds import (
 
 import textgan
 from textgan import registry
+from textgan.checkpoint import checkpoints
 from textgan.cli import main
-from textgan.errors import UserError
+from textgan.config import make_config
+from textgan.errors import Interrupted, UserError
 from textgan.generators.base import AutoregressiveGenerator
-from textgan.objectives.bgan import BGAN, ContinuousBGAN
+from textgan.generators.noise import NoiseGenerator
+from textgan.objectives.bgan import BGAN, ContinuousBGAN, divergence_loss
 from textgan.text import Text, TextSpace, concatenate
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -190,7 +198,201 @@ def test_one_sample_of_a_source_is_refused(
     assert "one sample has weight 1 whatever the discriminator says of it" in line
 
 
+# --- the divergences ---
+
+
+def conjugate(divergence: str, t: Tensor) -> Tensor:
+    """f*(t), as it follows from f(u)."""
+    return {
+        "gan": lambda: -(1 - t.exp()).log(),
+        "kl": lambda: (t - 1).exp(),
+        "reverse_kl": lambda: -1 - (-t).log(),
+        "hellinger": lambda: t / (1 - t),
+    }[divergence]()
+
+
+def variational(divergence: str, score: Tensor) -> Tensor:
+    """T = nu(F)."""
+    return {
+        "gan": lambda: score.sigmoid().log(),
+        "kl": lambda: 1 + score,
+        "reverse_kl": lambda: -(-score).exp(),
+        "hellinger": lambda: 1 - (-score / 2).exp(),
+    }[divergence]()
+
+
+def of_ratio(divergence: str, u: Tensor) -> Tensor:
+    """f(u)."""
+    return {
+        "gan": lambda: u * u.log() - (u + 1) * (u + 1).log(),
+        "kl": lambda: u * u.log(),
+        "reverse_kl": lambda: -u.log(),
+        "hellinger": lambda: (u.sqrt() - 1) ** 2,
+    }[divergence]()
+
+
+divergences = pytest.mark.parametrize("divergence", ["gan", "kl", "reverse_kl", "hellinger"])
+
+
+@divergences
+def test_the_discriminators_loss_is_the_variational_bound(divergence: Any) -> None:
+    space = WORLDS[1]
+    judge, texts = small_discriminator(space), enumerate_texts(space)
+    loss, _ = BGAN(divergence=divergence).discriminator_loss(judge, texts[:7], texts[4:12])
+    of_real, of_fake = judge(texts[:7]), judge(texts[4:12])
+    bound = variational(divergence, of_real).mean()
+    bound = bound - conjugate(divergence, variational(divergence, of_fake)).mean()
+    assert same(loss, -bound / 2)
+    assert same(gradient(loss, judge), gradient(-bound / 2, judge))
+
+
+@divergences
+def test_the_bound_is_the_divergence_and_the_weight_the_ratio(divergence: Any) -> None:
+    space = WORLDS[1]
+    texts, random = enumerate_texts(space), torch.Generator().manual_seed(5)
+    p, q = torch.randn(2, len(texts), generator=random, dtype=torch.float64).softmax(1)
+
+    def bound(score: Tensor) -> Tensor:
+        """E_data T - E_G f*(T), by enumeration, from the loss of one text of each."""
+        value = torch.zeros((), dtype=torch.float64)
+        nothing = torch.zeros(1, dtype=torch.float64)
+        constant = divergence_loss(divergence, nothing, nothing)
+        for i in range(len(texts)):
+            real = divergence_loss(divergence, score[i : i + 1], nothing) - constant
+            fake = divergence_loss(divergence, nothing, score[i : i + 1]) - constant
+            value = value - 2 * (p[i] * real + q[i] * fake)
+        return value - 2 * constant
+
+    best = (p / q).log().requires_grad_()
+    right = (q * of_ratio(divergence, p / q)).sum()
+    assert same(bound(best), right, 1e-10)
+    (slope,) = torch.autograd.grad(bound(best), best)
+    assert slope.abs().max() < 1e-12  # nothing is better
+    for seed in range(3):
+        random = torch.Generator().manual_seed(seed)
+        other = best + 0.3 * torch.randn(len(texts), generator=random, dtype=torch.float64)
+        assert bound(other) < right
+    # (f*)'(T), the paper's weight, is exp(F) at any F
+    score = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    t = variational(divergence, score).requires_grad_()
+    (weight,) = torch.autograd.grad(conjugate(divergence, t).sum(), t)
+    assert same(weight, score.exp(), 1e-10)
+
+
+# --- noise for the source ---
+
+
+def noisy(space: TextSpace) -> NoiseGenerator:
+    generator = small_generator(space, "convolutional")
+    assert isinstance(generator, NoiseGenerator)
+    return generator
+
+
+@pytest.mark.parametrize("space", [*WORLDS, *CLASSES])
+def test_texts_of_one_noise_have_the_chances_of_their_symbols(space: TextSpace) -> None:
+    generator = noisy(space)
+    labels = torch.ones(1, dtype=torch.long) if space.classes else None
+    one = Text(torch.zeros(1, space.length, dtype=torch.long), torch.ones(1).long(), labels=labels)
+    fake = BGAN(samples=20_000).sample(generator, one.repeat(20_000), 0.0)
+    assert fake.rows is not None
+    assert (fake.rows == fake.rows[:1]).all()
+    assert fake.labels is None or bool((fake.labels == 1).all())
+    texts = enumerate_texts(space)
+    each = fake.rows[0].detach()[torch.arange(space.length), texts.tokens]
+    chances = torch.where(texts.mask, each, 1.0).prod(1)
+    assert same(chances.sum(), torch.ones((), dtype=torch.float64))
+    assert agree(counts_of(fake, space), chances)
+
+
+@worlds
+def test_the_loss_of_noise_by_hand(space: TextSpace) -> None:
+    generator, real = noisy(space), enumerate_texts(space)[:4].repeat(3)
+    judge = Judge(space, 4 * random_rewards(space))
+    objective = BGAN(samples=3)
+    state = torch.get_rng_state()
+    fake = objective.sample(generator, real, 0.0)
+    loss, figures = objective.generator_loss(generator, judge, real, fake, 0.0)
+    found = gradient(loss, generator)
+    torch.set_rng_state(state)
+    logits = generator(torch.randn(4, generator.noise, dtype=torch.float64))
+    if space.eos is not None:
+        ending = torch.logaddexp(logits[:, :, 0], logits[:, :, space.eos])
+        logits = torch.stack(
+            [torch.full_like(ending, -torch.inf), ending, *logits.unbind(2)[2:]], 2
+        )
+    right = torch.zeros((), dtype=torch.float64)
+    words = Text(fake.tokens, fake.sizes)
+    scores = judge(words).detach().view(4, 3)
+    for z in range(4):
+        weights = scores[z].exp() / scores[z].exp().sum()
+        for m in range(3):
+            b = 3 * z + m
+            for t in range(int(fake.sizes[b])):
+                log_g = logits[z, t].log_softmax(0)[fake.tokens[b, t]]
+                right = right - weights[m] * log_g / 4
+    assert same(loss, right)
+    assert found.abs().max() > 1e-4
+    assert same(found, gradient(right, generator))
+    assert same(figures["reward"], judge(words).sigmoid().mean())
+
+
+@worlds
+def test_fakes_of_a_turn_have_noise_of_their_own_and_are_words(space: TextSpace) -> None:
+    generator, objective = noisy(space), BGAN(samples=4)
+    with torch.no_grad():
+        fake = objective.sample(generator, enumerate_texts(space)[:8], 0.0)
+    assert fake.rows is None
+    judge = small_discriminator(space)
+    real = enumerate_texts(space)[:8]
+    drawn = objective.sample(generator, real, 0.0)
+    loss, _ = objective.discriminator_loss(judge, real, drawn)
+    right, _ = objective.discriminator_loss(judge, real, Text(drawn.tokens, drawn.sizes))
+    assert same(loss, right)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "labelled"])
+def test_noise_trains_and_resumes_bit_for_bit(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    told = {key: value for key, value in toy("bgan").items() if not key.startswith("generator.")}
+    told |= small_parts("bgan", generator="convolutional")
+    told |= {"generator.name": "convolutional", "schedule.mle_epochs": 0, "schedule.shards": 2}
+    if kind == "labelled":
+        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
+        lines = toy_text(tmp_path).read_text("utf-8").splitlines()
+        labelled = "".join(f"{'ab'[i % 2]}\t{line}\n" for i, line in enumerate(lines))
+        (tmp_path / "toy.tsv").write_text(labelled, "utf-8")
+        told["data.file"] = str(tmp_path / "toy.tsv")
+        told["objective.divergence"] = "hellinger"
+    textgan.train("bgan", out=tmp_path / "whole", quiet=True, **told)
+    last = int(checkpoints(tmp_path / "whole")[-1].stem)
+    with monkeypatch.context() as patch:
+        stop_at(last - 5, patch)
+        with pytest.raises(Interrupted):
+            textgan.train("bgan", out=tmp_path / "run", quiet=True, **told)
+    textgan.resume(tmp_path / "run", quiet=True)
+    assert left(tmp_path / "run") == left(tmp_path / "whole")
+
+
+def test_both_recipes_have_the_codes_beta() -> None:
+    for name in ("bgan", "bgan_continuous"):
+        assert make_config(name).optimisers.beta1 == 0.5
+    assert make_config("bgan", {"optimisers.beta1": 0.9}).optimisers.beta1 == 0.9
+
+
 # --- the continuous one ---
+
+
+@worlds
+def test_the_codes_cross_entropy_is_least_at_the_boundary(space: TextSpace) -> None:
+    judge, real = small_discriminator(space), enumerate_texts(space)[:5]
+    loss, _ = ContinuousBGAN(loss="cross_entropy").generator_loss(
+        small_generator(space), judge, real, real, 0.0
+    )
+    share = judge(real).sigmoid()
+    # half the sum of the cross-entropies with real and with fake
+    assert same(loss, (-(share.log() + (1 - share).log()) / 2).mean(), 1e-10)
 
 
 @worlds

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from textgan.generators.base import Generator
-from textgan.sampling import Choose, greedy
+from textgan.sampling import Choose, draw_by_weight, greedy
 from textgan.text import START, Text, TextSpace
 
 WRITTEN_AT_ONCE = 256  # texts in memory while writing without gradients
@@ -53,12 +53,7 @@ class NoiseGenerator(Generator):
         if prefix is not None:
             raise ValueError(f"{type(self).__name__} cannot continue a prefix")
         choose, space = choose or greedy, self.space
-        weight = next(self.parameters())
-        noise = torch.randn(n, self.noise, dtype=weight.dtype, device=weight.device)
-        if space.classes:
-            if labels is None:
-                labels = torch.randint(space.classes, (n,), device=weight.device)
-            noise = noise + self.classes(labels)
+        noise, labels = self._noise(n, labels)
         at_once = n
         if not torch.is_grad_enabled():
             fit = LOGITS_AT_ONCE // (space.length * space.vocabulary)
@@ -72,3 +67,38 @@ class NoiseGenerator(Generator):
             written = written.masked_fill(written == START, space.eos)
         text = Text.ended(written, space)
         return Text(text.tokens, text.sizes, None, source, labels)
+
+    def drawn(self, real: Text, shared: int) -> Text:
+        """One text for each of these, with their classes and sources, each symbol drawn by itself
+        from its chances given z; `shared` neighbours have z in common.
+
+        Its rows (B, T, V) are those chances, with gradients, padding counted as the end. Unlike
+        relaxed text it has the sizes of its words: the product of a text's chances up to its size
+        is P(text | z).
+        """
+        first = real[::shared]
+        noise, labels = self._noise(len(first), first.labels)
+        chances = self(noise).softmax(2)
+        if self.space.eos is not None:
+            ending = torch.zeros_like(chances[0, 0])
+            ending[self.space.eos] = 1
+            padding = chances[:, :, START : START + 1]
+            chances = torch.cat([torch.zeros_like(padding), chances[:, :, START + 1 :]], 2)
+            chances = chances + padding * ending
+        chances = chances.repeat_interleave(shared, 0)[: len(real)]
+        tokens, _ = draw_by_weight(chances.detach().flatten(0, 1))
+        text = Text.ended(tokens.view(len(real), -1), self.space)
+        if labels is not None:
+            labels = labels.repeat_interleave(shared)[: len(real)]
+        return Text(text.tokens, text.sizes, chances, real.source, labels)
+
+    def _noise(self, n: int, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """z (n, Z), shifted by the classes of the texts, and those, which are drawn where there
+        are classes and no labels."""
+        weight = next(self.parameters())
+        noise = torch.randn(n, self.noise, dtype=weight.dtype, device=weight.device)
+        if self.space.classes:
+            if labels is None:
+                labels = torch.randint(self.space.classes, (n,), device=weight.device)
+            noise = noise + self.classes(labels)
+        return noise, labels

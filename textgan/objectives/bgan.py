@@ -2,34 +2,59 @@
 
 arXiv 1702.08431.
 
-Discriminator (both):   L_D = -E_data log D(x) - E_G log(1 - D(x)),  D = sigmoid(F)
+Discriminator:          L_D = (E_G f*(T(y)) - E_data T(x)) / 2,  T = nu(F), F the score
 Generator, discrete:    L_G = -E_z sum_m w_m log g(x_m | z),  x_1..x_M ~ g(. | z)
                         w_m = exp(F(x_m)) / sum_m' exp(F(x_m')), a constant         (eq. 9 and 10)
-Generator, continuous:  L_G = E_z 1/2 F(G(z))^2, least at the boundary D = 1/2      (section 3.3)
+Generator, continuous:  L_G = E_z 1/2 F(G(z))^2, least at the boundary D = 1/2      (section 3.3);
+                        loss = "cross_entropy", an option of the code: log(1 + e^-F) + F / 2
 
-For the divergence of the ordinary GAN the importance weight is D / (1 - D) = exp(F). It is
-normalised over the M samples of one source z, where MaliGAN takes the whole batch. `progress`
-anneals nothing.
+The divergences of `divergence`, f(p / q) averaged over the fakes, and what L_D is of (its mean over
+real x and fakes y); nu is such that the best F is log p / q and the importance weight of the paper,
+(f*)'(T), is exp(F) whatever the divergence:
 
-Departs from the paper:
-- the source z is what a text answers (`source`, `labels`), not noise: an autoregressive generator
-  draws its words, so texts without a source share the empty one
-- the discriminator gives a text one score, not one for each position
+divergence    f(u)                        T = nu(F)          f*(T)            nu is
+gan           u log u - (u+1) log(u+1)    -log(1 + e^-F)     log(1 + e^F)     log D, D = sigmoid(F)
+kl            u log u                     1 + F              e^F              KL(data | G)
+reverse_kl    -log u                      -e^-F              F - 1            KL(G | data)
+hellinger     (u^(1/2) - 1)^2             1 - e^(-F/2)       e^(F/2) - 1
+
+These are derived here from the definitions; that they are the rows of the paper's table is
+believed, not read. Its Jensen-Shannon row differs from "gan" by a constant and trains alike. The
+exponentials of the last three overflow where F does not stay small: a small discriminator_lr helps.
+
+The weights are normalised over the M samples of one source z, where MaliGAN takes the whole batch.
+`progress` anneals nothing.
+
+The source z: a generator that starts from noise (`generator = "convolutional"`, `"noise_lstm"`) has
+its noise for z, as the paper's, and writes each symbol by itself given z, so that log g(x | z) is
+known. Autoregressive generators draw their words instead, and z is what a text answers (`source`,
+`labels`): texts without either share the empty one. The paper's networks are rdevon/BGAN's
+old/BILLION-WORD/bw_rnn.py: Adam of both with beta1 = 0.5, M = 20.
+
+Departs from the paper and its code:
+- an autoregressive generator is the usual one: with noise no text has a likelihood, so that nothing
+  of a run's NLL is measured, and nothing is pretrained. Noise is N(0, 1) in one vector; the code's
+  is uniform, ten numbers a position, before recurrent layers with batch normalisation
+- the discriminator gives a text one score; the code's gives one for each position, whose weights it
+  normalises apart
 - continuous: rows of Gumbel noise on an autoregressive generator, of plain softmax on one that
-  starts from noise
+  starts from noise. Its code squares F without the half, and may subtract a running log Z first
+- the code's third way, REINFORCE with log w as the reward (`IDB`), is not here
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.generators.noise import NoiseGenerator
 from textgan.losses import (
     Loss,
     Reduction,
@@ -40,6 +65,7 @@ from textgan.losses import (
 )
 from textgan.objectives.base import Objective
 from textgan.relaxation import relaxed_texts
+from textgan.sampling import multinomial
 from textgan.text import Text
 
 
@@ -56,6 +82,8 @@ class BGAN(Objective, name="bgan"):
     """Importance weights normalised over several texts of the same source."""
 
     paper: ClassVar[str] = "Hjelm et al. 2018, arXiv 1702.08431"
+    needs_likelihood: ClassVar[bool] = False  # given the noise there is one
+    defaults: ClassVar[dict[str, Any]] = {"optimisers.beta1": 0.5}
 
     samples: Annotated[
         int, AfterValidator(_several), Field(description="M, texts of each source; paper: 20")
@@ -63,17 +91,37 @@ class BGAN(Objective, name="bgan"):
     reduction: Annotated[
         Reduction, Field(description="of the gradient over the batch; paper: mean_sentence")
     ] = "mean_sentence"
+    divergence: Annotated[
+        Literal["gan", "kl", "reverse_kl", "hellinger"],
+        Field(description="that the discriminator estimates; paper, for text: gan"),
+    ] = "gan"
 
     @property
     def group(self) -> int:
         return self.samples
 
-    @torch.no_grad()
+    def prepare(
+        self, generator: Generator, discriminator: Discriminator | None, train: Text
+    ) -> None:
+        if not isinstance(generator, AutoregressiveGenerator | NoiseGenerator):
+            raise ValueError(f"bgan needs a likelihood, which {type(generator).__name__} lacks")
+
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        """One text for each real one, drawn.
+
+        For an update of a generator that starts from noise, which is where gradients are recorded,
+        M texts in a row have the noise in common: see `NoiseGenerator.drawn`.
+        """
+        if isinstance(generator, NoiseGenerator) and torch.is_grad_enabled():
+            return generator.drawn(real, self.samples)
+        with torch.no_grad():
+            return generator.sample(
+                len(real), choose=multinomial, source=real.source, labels=real.labels
+            )
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        return logistic(*discriminator.judge(real, fake)), {}
+        words = replace(fake, rows=None)
+        return divergence_loss(self.divergence, *discriminator.judge(real, words)), {}
 
     def generator_loss(
         self,
@@ -83,15 +131,33 @@ class BGAN(Objective, name="bgan"):
         fake: Text,
         progress: float,
     ) -> Loss:
-        assert isinstance(generator, AutoregressiveGenerator)  # see connect
+        words = replace(fake, rows=None)
         with torch.no_grad():
-            score: Tensor = discriminator(fake)
+            score: Tensor = discriminator(words)
             ratio = importance(score.view(-1, self.samples))
         weights = ratio.view(-1, 1).expand_as(fake.tokens)
-        return policy_gradient(generator.log_prob(fake), weights, fake.mask, self.reduction), {
+        if isinstance(generator, AutoregressiveGenerator):
+            log_prob = generator.log_prob(words)
+        else:
+            assert fake.rows is not None  # see sample
+            chances = fake.rows.gather(2, fake.tokens.unsqueeze(2)).squeeze(2)
+            log_prob = torch.where(fake.mask, chances, 1.0).log()
+        return policy_gradient(log_prob, weights, fake.mask, self.reduction), {
             "reward": score.sigmoid().mean(),
             "ess": effective_share(ratio).mean(),  # as a share of M
         }
+
+
+def divergence_loss(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
+    """(E_G f*(nu(F)) - E_data nu(F)) / 2 of scores F of real and of fake texts; see above."""
+    match divergence:
+        case "kl":
+            return (fake.exp().mean() - (1 + real).mean()) / 2
+        case "reverse_kl":
+            return ((fake - 1).mean() + (-real).exp().mean()) / 2
+        case "hellinger":
+            return ((fake / 2).exp().mean() + (-real / 2).exp().mean() - 2) / 2
+    return logistic(real, fake)
 
 
 @dataclass(kw_only=True)
@@ -107,10 +173,15 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
         "schedule.d_steps": 5,
         "schedule.fakes": 1,  # a turn is one update on fresh fakes
         "schedule.evaluate_every": 20,
+        "optimisers.beta1": 0.5,
     }
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
 
     temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+    loss: Annotated[
+        Literal["square", "cross_entropy"],
+        Field(description="how far a score is from the boundary; paper: square"),
+    ] = "square"
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return relaxed_texts(generator, real, self.temperature)
@@ -128,4 +199,7 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
         progress: float,
     ) -> Loss:
         score: Tensor = discriminator(fake)
-        return score.square().mean() / 2, {"score": score.detach().mean()}
+        loss = score.square().mean() / 2
+        if self.loss == "cross_entropy":
+            loss = (F.softplus(-score) + score / 2).mean()
+        return loss, {"score": score.detach().mean()}

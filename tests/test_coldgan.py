@@ -25,10 +25,10 @@ from worlds import (
 
 import textgan
 from textgan.checkpoint import checkpoints, load_tensors
-from textgan.errors import Interrupted
+from textgan.errors import Interrupted, UserError
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.losses import logistic
-from textgan.objectives.coldgan import ColdGAN, cautious, log_ratio
+from textgan.objectives.coldgan import ColdGAN, cautious, log_ratio, nucleus_of
 from textgan.text import Text, TextSpace, concatenate
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -37,9 +37,17 @@ policies = pytest.mark.parametrize(
 )
 
 
-def mixture(logits: Tensor, temperature: float, epsilon: float) -> Tensor:
+def mixture(logits: Tensor, temperature: float, epsilon: float, nucleus: float = 1.0) -> Tensor:
     """Chances (..., V) of the tokens."""
     cold = (logits / temperature).exp()
+    if nucleus < 1:
+        for row in cold.view(-1, cold.shape[-1]):
+            row /= row.sum()
+            kept = 0.0
+            for token in sorted(range(len(row)), key=lambda token: -float(row[token])):
+                if kept >= nucleus:
+                    row[token] = 0
+                kept += float(row[token])
     warm = logits.exp()
     return (1 - epsilon) * cold / cold.sum(-1, keepdim=True) + epsilon * warm / warm.sum(
         -1, keepdim=True
@@ -87,6 +95,72 @@ def test_a_ratio_is_the_policys_over_the_mixture(temperature: float, epsilon: fl
     assert same(found, right.gather(2, tokens.unsqueeze(2)).squeeze(2))
     if epsilon:
         assert (found <= 1 / epsilon + 1e-12).all()
+
+
+nuclei = pytest.mark.parametrize(
+    ("temperature", "epsilon", "nucleus"),
+    [(0.5, 0.3, 0.9), (0.7, 0.1, 0.6), (1.0, 0.2, 0.7), (0.5, 0.4, 1e-6), (0.3, 1.0, 0.5)],
+)
+
+
+@nuclei
+def test_a_nucleus_is_drawn_and_weighted_as_it_is(
+    temperature: float, epsilon: float, nucleus: float
+) -> None:
+    logits = torch.tensor([[1.0, -0.5, 2.0, -1e9, 0.3]], dtype=torch.float64)
+    drawn = cautious(temperature, epsilon, nucleus)(logits.repeat(20_000, 1))
+    chances = mixture(logits, temperature, epsilon, nucleus)[0]
+    assert agree(drawn.bincount(minlength=5), chances)
+    tokens = torch.tensor([[0, 1, 2, 4]])
+    rows = logits.repeat(4, 1).unsqueeze(0)
+    found = log_ratio(rows, tokens, temperature, epsilon, nucleus).exp()
+    right = logits.softmax(1)[0, tokens] / chances[tokens]
+    assert same(found, right, 1e-10)
+    assert (found <= 1 / epsilon + 1e-12).all()
+    assert same((chances[tokens] * found).sum(), torch.ones((), dtype=torch.float64), 1e-10)
+
+
+def test_a_nucleus_is_as_small_as_it_can_be() -> None:
+    chances = torch.tensor([[0.5, 0.25, 0.125, 0.125], [0.125, 0.125, 0.5, 0.25]]).double()
+
+    def kept(share: float) -> list[list[int]]:
+        return [row.nonzero().flatten().tolist() for row in nucleus_of(chances.log(), share)]
+
+    assert kept(0.4) == kept(0.5) == [[0], [2]]
+    assert kept(0.6) == kept(0.75) == [[0, 1], [2, 3]]
+    assert kept(0.8) == [[0, 1, 2], [0, 2, 3]]  # of equals the first
+    assert kept(0.9) == kept(1.0) == [[0, 1, 2, 3], [0, 1, 2, 3]]
+
+
+@worlds
+@nuclei
+def test_with_a_nucleus_it_climbs_the_same_reward(
+    space: TextSpace, temperature: float, epsilon: float, nucleus: float
+) -> None:
+    generator, judge = small_generator(space), small_discriminator(space)
+    texts = enumerate_texts(space)
+    each = mixture(generator(texts).detach().clamp(min=-700), temperature, epsilon, nucleus)
+    chosen = each.gather(2, texts.tokens.unsqueeze(2)).squeeze(2)
+    chances = torch.where(texts.mask, chosen, 1.0).prod(1)
+    assert same(chances.sum(), torch.ones((), dtype=torch.float64), 1e-9)
+    objective = ColdGAN(
+        temperature=temperature, epsilon=epsilon, nucleus=nucleus, clip=0, baseline="none", replay=0
+    )
+    fake = objective.sample(generator, texts.repeat(400), 0.0)
+    assert agree(counts_of(fake, space), chances)
+    right = climbed(generator, judge)
+    assert right.abs().max() > 1e-3
+    assert same(-gradient(expected(objective, generator, judge, chances), generator), right, 1e-10)
+
+
+def test_a_nucleus_without_epsilon_is_refused_in_one_line(tmp_path: Path) -> None:
+    told = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+    told |= {"objective.nucleus": 0.9, "objective.epsilon": 0.0}
+    with pytest.raises(UserError) as refused:
+        textgan.train("coldgan", out=tmp_path / "run", quiet=True, **told)
+    assert "nucleus = 0.9 needs an epsilon above 0" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
 
 
 # --- the generator ---

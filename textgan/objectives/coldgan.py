@@ -3,7 +3,9 @@
 arXiv 2006.04643. The generator G is explored near its modes: texts are drawn from a colder policy
 H, and importance weights say what they would have been worth under G.
 
-Policy:         H(y_t | y_<t) = (1 - epsilon) softmax(logits / temperature) + epsilon G(y_t | y_<t)
+Policy:         H(y_t | y_<t) = (1 - epsilon) C(y_t | y_<t) + epsilon G(y_t | y_<t), where C is the
+                nucleus (top p) of softmax(logits / temperature): its likeliest tokens, as few as
+                have `nucleus` of its probability together, and that scaled to one
 Discriminator:  L_D = -E_data log D(y) - E_fake log(1 - D(y)),  D = sigmoid(score); the fakes are
                 texts of H, of which a share `replay` was written in earlier updates
 Weight:         w(y) = min(clip, prod_t G(y_t | y_<t) / H(y_t | y_<t))
@@ -12,15 +14,23 @@ Generator:      L_G = -mean_b w_b (D(y_b) - baseline_b) sum_t log G(y_bt | y_b,<
 
 The weight is that of the whole text, since its reward is: without clipping L_G's expected gradient
 is exactly that of the expected reward under G. A token's ratio is at most 1 / epsilon, so epsilon
-also bounds the weights. temperature = 1 or epsilon = 1 is REINFORCE. `progress` anneals nothing.
+also bounds the weights. temperature = 1 with nucleus = 1, or epsilon = 1, is REINFORCE. `progress`
+anneals nothing.
+
+What C never writes, beyond the nucleus, H writes with epsilon G, so no text of G is impossible
+under H and the identity holds for any nucleus. With epsilon = 0 it would not: texts beyond would
+never be drawn, and no weight makes up for that, so a nucleus below 1 asks for an epsilon above 0.
+A token at the nucleus's edge may fall on its two sides when it is written and when it is weighted,
+for the logits of stepping and of teacher forcing round differently; its ratio then is that of the
+other side, still at most 1 / epsilon.
 
 The discriminator's memory holds fakes of earlier generator updates; new ones take the places of
 random ones. Which of them a batch is shown follows from the batch, so the loss stays pure.
 
 Departs from the paper:
-- no nucleus in the cold part of H, and no pretrained T5 or BART underneath
-- the paper's values of temperature, epsilon and clip depend on that, and were not to be had in
-  code; the defaults here suit an LSTM
+- no pretrained T5 or BART underneath, and of its tasks the unconditional one
+- the paper's values of temperature, nucleus, epsilon and clip depend on that; neither they nor code
+  were to be had. The defaults here suit an LSTM, and have no nucleus
 - clipping is plain truncation, nothing is added to undo its bias
 - the mean reward of the batch's other texts as a baseline is ours; baseline = "none" is without
 """
@@ -42,8 +52,22 @@ from textgan.sampling import Choose, draw
 from textgan.text import Text, concatenate
 
 
-def cautious(temperature: float, epsilon: float) -> Choose:
-    """Tokens of the mixture (1 - epsilon) softmax(logits / temperature) + epsilon softmax(logits).
+def nucleus_of(logits: Tensor, share: float) -> Tensor:
+    """Which tokens of logits (..., V) are in the nucleus, (..., V): the likeliest ones, as few as
+    have this share of the probability together, one at least (Holtzman et al. 2020, 1904.09751).
+
+    Of equals the first comes first.
+    """
+    chances, order = torch.sort(logits.softmax(-1), dim=-1, descending=True, stable=True)
+    before = chances.cumsum(-1) - chances  # of the likelier ones
+    inside = before < share
+    inside[..., 0] = True
+    return torch.zeros_like(inside).scatter(-1, order, inside)
+
+
+def cautious(temperature: float, epsilon: float, nucleus: float = 1.0) -> Choose:
+    """Tokens of the mixture (1 - epsilon) C + epsilon softmax(logits), where C is the nucleus of
+    softmax(logits / temperature).
 
     Each token tosses its own coin.
     """
@@ -52,18 +76,26 @@ def cautious(temperature: float, epsilon: float) -> Choose:
         warm = torch.rand(len(logits), 1, dtype=logits.dtype, device=logits.device) < epsilon
         # from the largest down, so that no division overflows
         below = logits - logits.amax(1, keepdim=True)
-        return draw(torch.where(warm, below, below / temperature), spend=True)
+        cold = below / temperature
+        if nucleus < 1:
+            cold = cold.masked_fill(~nucleus_of(cold, nucleus), -torch.inf)
+        return draw(torch.where(warm, below, cold), spend=True)
 
     return choose
 
 
-def log_ratio(logits: Tensor, tokens: Tensor, temperature: float, epsilon: float) -> Tensor:
+def log_ratio(
+    logits: Tensor, tokens: Tensor, temperature: float, epsilon: float, nucleus: float = 1.0
+) -> Tensor:
     """log softmax(logits) - log of `cautious`'s mixture, of each token, (B, T)."""
 
     def log_prob(logits: Tensor) -> Tensor:
         return logits.log_softmax(2).gather(2, tokens.unsqueeze(2)).squeeze(2)
 
-    colder = (log_prob(logits / temperature) - log_prob(logits)).exp()
+    cold = logits / temperature
+    if nucleus < 1:
+        cold = cold.masked_fill(~nucleus_of(cold, nucleus), -torch.inf)
+    colder = (log_prob(cold) - log_prob(logits)).exp()
     return -(epsilon + (1 - epsilon) * colder).log()
 
 
@@ -79,6 +111,12 @@ class ColdGAN(Objective, name="coldgan"):
     epsilon: Annotated[
         float, Field(ge=0, le=1, description="share of tokens drawn at temperature 1")
     ] = 0.1
+    nucleus: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="p: probability kept of the cold part, likeliest first; 1: all"
+        ),
+    ] = 1.0
     clip: Annotated[
         float, Field(ge=0, description="largest importance weight of a text; 0: any")
     ] = 5.0
@@ -98,12 +136,17 @@ class ColdGAN(Objective, name="coldgan"):
     ) -> None:
         if self.replay and train.source is not None:
             raise ValueError("coldgan needs replay = 0 where texts have a source")
+        if self.nucleus < 1 and self.epsilon == 0:
+            raise ValueError(
+                f"nucleus = {self.nucleus:g} needs an epsilon above 0: with 0 no text beyond the "
+                "nucleus is ever written, and no weight makes up for that"
+            )
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return generator.sample(
             len(real),
-            choose=cautious(self.temperature, self.epsilon),
+            choose=cautious(self.temperature, self.epsilon, self.nucleus),
             source=real.source,
             labels=real.labels,
         )
@@ -123,7 +166,7 @@ class ColdGAN(Objective, name="coldgan"):
         mask, logits = fake.mask, generator(fake)
         with torch.no_grad():
             rewards = discriminator(fake).sigmoid().unsqueeze(1)
-            ratios = log_ratio(logits, fake.tokens, self.temperature, self.epsilon)
+            ratios = log_ratio(logits, fake.tokens, self.temperature, self.epsilon, self.nucleus)
             ratio = torch.where(mask, ratios, 0.0).sum(1, keepdim=True).exp()
         weight = ratio.clamp(max=self.clip) if self.clip else ratio
         others = torch.ones_like(rewards, dtype=torch.bool)

@@ -15,6 +15,10 @@ paper has beta 0.99 for the first tenth of a run and 0.999 after, epsilon = sigm
 and mu = 1, for the embeddings of BERT; with those, R is 5e-7 for SeqGAN's CNN before training, and
 about 0.4 with the defaults here.
 
+Departs from the paper:
+- the defaults are other than its, for networks that are not pretrained: see above
+- beta is one number, where the paper's grows after the first tenth
+
 Counted: steps + 3 forward passes (the loss, f(s), one for each step, f(s + r)), all of which go
 backward, and one more forward where mu > 0: 4, and 5 with mu.
 """

@@ -24,6 +24,7 @@ TOY: dict[str, Any] = {
     "schedule.discriminator_turns": 1,
     "schedule.rounds": 2,
     "schedule.d_steps": 1,
+    "schedule.warmup_d_steps": 2,
     "schedule.k": 1,
     "schedule.fakes": 0,
     "evaluation.samples": 20,

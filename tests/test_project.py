@@ -50,7 +50,7 @@ ORDER = [
         "mauve",
         "parallel",
     ],
-    ["data.texts"],
+    ["data.texts", "data.pooling"],
     ["data.settings"],
     ["precision", "hf_folder", "similarity", "contrast.losses"],
     ["output_layer", "sts"],

@@ -30,6 +30,8 @@ from textgan import hf_folder
 from textgan.checkpoint import load_tensors, restore_module, save_tensors
 from textgan.core.files import Malformed, exists, file_digest, read_json, write_file
 from textgan.corpus import Tokens, Vocabulary
+from textgan.data.pooling import READ as POOLING_FILES
+from textgan.data.pooling import read_pooling
 from textgan.discriminators.base import Discriminator
 from textgan.discriminators.transformer import TokenStates
 from textgan.errors import UserError
@@ -141,7 +143,8 @@ class SavedEncoder(LineEncoder):
 
 
 class PretrainedEncoder(LineEncoder):
-    """A pretrained transformer, its last states averaged over a sentence's tokens.
+    """A pretrained transformer, its last states pooled over a sentence's tokens: as the folder's
+    modules.json says (see `textgan.data.pooling`), their mean where it has none.
 
     What sentence encoders are, such as MiniLM; a plain language model works too.
     called: what asked for the folder, for messages. Raises UserError where transformers is missing
@@ -149,20 +152,29 @@ class PretrainedEncoder(LineEncoder):
     """
 
     def __init__(self, folder: Path, called: str, device: torch.device | None = None) -> None:
-        self.tokenizer = hf_folder.load_tokenizer(folder, called)
-        self.network = hf_folder.load_network(folder, called).to(device or "cpu").eval()
-        self.name = f"{folder.resolve().name}-mean-{hf_folder.digest(folder)}"
+        self.pooling = read_pooling(folder, called)
+        place, length = self.pooling.folder, self.pooling.length
+        self.tokenizer = hf_folder.load_tokenizer(place, called)
+        if length:
+            most = self.tokenizer.model_max_length
+            self.tokenizer.model_max_length = min(length, most)
+        self.network = hf_folder.load_network(place, called).to(device or "cpu").eval()
+        digest = hf_folder.digest(folder, [*hf_folder.READ, *POOLING_FILES])
+        self.name = f"{folder.resolve().name}-{self.pooling.name}-{digest}"
 
     @torch.no_grad()
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
         network, padding = self.network, self.tokenizer.pad_token_id or 0
-        found = torch.zeros(len(lines), network.config.hidden_size, dtype=torch.float64)
+        size = network.config.hidden_size * len(self.pooling.modes)
+        found = torch.zeros(len(lines), size, dtype=torch.float64)
         if not lines:
             return found
         # half a surrogate pair is no text to a tokenizer
-        whole = [line.encode(errors="replace").decode() for line in lines]
+        whole = [self.pooling.prompt + line.encode(errors="replace").decode() for line in lines]
+        if self.pooling.lower:
+            whole = [line.lower() for line in whole]
         tokens: list[list[int]] = self.tokenizer(whole, truncation=True)["input_ids"]
         sizes = torch.tensor([len(part) for part in tokens])
         for rows in progress(_alike(sizes), f"encoding with {self.name}"):
@@ -174,8 +186,7 @@ class PretrainedEncoder(LineEncoder):
             ids = pad_sequence(read, batch_first=True, padding_value=padding)
             mask = (torch.arange(ids.shape[1]) < sizes[rows].unsqueeze(1)).to(network.device)
             states = network(ids.to(network.device), attention_mask=mask.long()).last_hidden_state
-            means = (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
-            found[rows] = means.double().cpu()
+            found[rows] = self.pooling(states, mask.sum(1)).double().cpu()
         return found
 
 

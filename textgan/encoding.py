@@ -516,6 +516,8 @@ def _new(
     try:
         reader = open_reader(network, lines, **of_words)
     except UserError as error:
+        if network.startswith(HF):  # which is to blame, not the file
+            raise
         raise UserError(f"data.file = {str(path)!r}: {error}") from None
     settings = dict(told.network)
     return Begun(build_network(network, settings, reader, classes), reader, network, settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,8 @@ def frame(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def digest(folder: Path, kinds: Sequence[str] = READ) -> str:
-    """Eight digits of all files that make the vectors, or the tokens, what they are."""
+    """Eight digits of all files of these kinds: those that make vectors, or tokens, what they
+    are."""
     sha = hashlib.sha256()
     for path in sorted({path for kind in kinds for path in folder.glob(kind) if path.is_file()}):
         sha.update(f"{path.name}\n".encode())
@@ -100,6 +102,7 @@ def _loaded(folder: Path, called: str, load: Callable[[Any], Any]) -> Any:
         transformers = importlib.import_module("transformers")
     except ImportError:
         raise UserError(f"{called} needs transformers: pip install 'textgan[hf]'") from None
+    _refuse_pickles(folder, called)
     with silent():
         try:
             return load(transformers)
@@ -107,6 +110,18 @@ def _loaded(folder: Path, called: str, load: Callable[[Any], Any]) -> Any:
         except Exception as error:
             why = f"{error}".strip().partition("\n")[0] or type(error).__name__
             raise UserError(f"{_wanted(called)}: {why}") from None
+
+
+def _refuse_pickles(folder: Path, called: str) -> None:
+    """UserError for a folder whose weights are only in a pickle, which could run anything."""
+    pickles = sorted([*folder.glob("pytorch_model*.bin"), *folder.glob("*.ckpt")])
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{called}: its weights are only in {pickles[0].name}, a pickle, and those are never "
+            "opened here; if you trust it, convert it: python -c 'import sys, transformers as t; "
+            f"t.AutoModel.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[1])' "
+            f"{shlex.quote(str(folder))}"
+        )
 
 
 def _wanted(called: str) -> str:

@@ -37,6 +37,7 @@ ORDER = [
     ["core.files"],
     ["core.memory"],
     ["data.decoding"],
+    ["data.fit"],
     [
         "text",
         "registry",
@@ -70,6 +71,7 @@ ORDER = [
         "bleu",
         "nearest",
     ],
+    ["data.checks"],
     ["discriminators.*", "oracle", "objectives.base", "reading", "noise", "attacks"],
     ["objectives.*", "monitor", "log", "templates", "pretrained", "contracts.rules"],
     ["contracts.dry_run"],

@@ -178,6 +178,7 @@ class Classification:
                 "would by chance alone"
             )
         notes += [f"{short}: {name}" for name, short in _short(self.names).items() if short != name]
+        notes += [f"warning: {warning}" for warning in self.facts.get("warnings", ())]
         clean = {name: row[CLEAN].value for name, row in self.accuracies().items()}
         notes += [
             f"warning: {name} does no better than the commonest label, so what it withstands means "

@@ -33,6 +33,7 @@ from textgan.attacks import attack, margins, typical_norm
 from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
 from textgan.corpus import Tokens
+from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import load_encoder, save_encoder
@@ -43,7 +44,7 @@ from textgan.noise import Noise, disturb_lines
 from textgan.perturb import Perturbation, perturbation
 from textgan.perturb.base import find_embedding
 from textgan.pretrained import build_network
-from textgan.reading import HF, Part, Reader, Split, open_reader, split_file
+from textgan.reading import HF, Part, Reader, Split, fit_warnings, open_reader, split_file
 from textgan.registry import explain, nested
 from textgan.run import choose_device, memory_errors
 from textgan.sampling import seeded
@@ -76,6 +77,9 @@ class Data(_Settings, TextFile):
     test: float = Field(0.2, gt=0, lt=1, description="share of the sentences for the test")
     split_seed: int = Field(0, ge=0, le=2**31, description="which sentences those are")
     tokens: Tokens = Field("word", description="what a token is")
+    spaced: Spaced = Field(
+        "auto", description="whether spaces separate characters; auto: as most lines have it"
+    )
     vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
     min_count: int = Field(2, ge=1, description="rarer words become <unk>")
     length: int = Field(64, ge=2, le=100_000, description="tokens at which a sentence is cut")
@@ -112,6 +116,17 @@ class Settings(_Settings):
     attack: Attacks = Attacks()
     noise: Noises = Noises()
     network: dict[str, Any] = Field(default_factory=dict, description="its settings, by name")
+
+
+def _said(settings: Settings) -> dict[str, Any]:
+    """All settings, but those of how the file is read that say nothing, so that what later versions
+    add changes nothing about a study that was begun."""
+    usual = {key: getattr(Data(), key) for key in (*TextFile.model_fields, "spaced")}
+    told = settings.model_dump()
+    told["data"] = {
+        key: value for key, value in told["data"].items() if usual.get(key, ...) != value
+    }
+    return told
 
 
 def make_settings(told: Mapping[str, Any]) -> Settings:
@@ -263,7 +278,7 @@ class Study:
                 "lines of label, tab, sentence in a .tsv file, or data.label_field = NAME of a "
                 "table"
             )
-        own = told.model_dump(include={"tokens", "vocabulary", "min_count", "length"})
+        own = told.model_dump(include={"tokens", "spaced", "vocabulary", "min_count", "length"})
         if network.startswith(HF):
             given = told.model_fields_set & (own.keys() - {"length"})
             if given:
@@ -311,15 +326,17 @@ class Study:
         """What decides its numbers."""
         labels = self.test_texts[CLEAN].labels
         assert labels is not None
+        warnings = fit_warnings(self.reader, self.split.train.lines)
         return {
             "textgan": textgan.__version__,
             "network": self.network,
             "reader": self.reader.name,
-            "settings": self.settings.model_dump(),
+            "settings": _said(self.settings),
             "data": self.split.facts,
             "device": self.device.type,
             "commonest": int(labels.bincount().max()) / len(labels),
             "clock": _clock(self.device)[0],
+            **({"warnings": warnings} if warnings else {}),
         }
 
     def build(self) -> Discriminator:

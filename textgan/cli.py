@@ -203,6 +203,8 @@ def sample(
     if out is not None and out.exists():
         raise UserError(f"--out = {str(out)!r} exists; choose a new file")
     from textgan.core.files import write_file
+    from textgan.data.checks import unknown_share
+    from textgan.data.fit import MANY_UNKNOWN
     from textgan.results import draw_lines
     from textgan.run import open_run
 
@@ -212,6 +214,11 @@ def sample(
     lines = draw_lines(
         opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
     )
+    if not allow_unknown and (share := unknown_share(opened.corpus)) >= MANY_UNKNOWN:
+        _say(
+            f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
+            "written, so these texts are shorter and poorer than what it draws (--allow-unknown)"
+        )
     content = "".join(line + "\n" for line in lines)
     if out is None:
         sys.stdout.write(content)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
 from textgan.core.files import exists, read_json, read_toml
+from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
 from textgan.errors import UserError
 from textgan.perturb.base import Perturbation, perturbation
@@ -35,6 +36,9 @@ class Data(TextFile):
 
     file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
     tokens: Literal["word", "char"] = Field("word", description="what a token is")
+    spaced: Spaced = Field(
+        "auto", description="whether spaces separate characters; auto: as most lines have it"
+    )
     vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
     min_count: int = Field(2, ge=1, description="rarer words become <unk>")
     length: int = Field(

@@ -6,8 +6,9 @@ What a file may hold, and how its texts are told from their labels, is `textgan.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from textgan.core.files import file_digest, parse_json
+from textgan.data.fit import Spaced, spacing
 from textgan.data.texts import PLAIN, Form, read_rows
 from textgan.datasets import recognise
 from textgan.errors import UserError
@@ -29,6 +31,8 @@ SPECIAL = 3  # ids below this are padding, end of sentence, unknown word
 UNKNOWN_WORD = "<unk>"
 FEWEST = 20  # sentences without which there is nothing to split
 USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %
+SPACED = re.compile(rf"{UNKNOWN_WORD}|\S")
+PLAIN_CHARACTERS = re.compile(rf"{UNKNOWN_WORD}|.", re.DOTALL)
 MOST_LABELS = 1000  # a file with more has something else before its tabs
 FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of the pen
 
@@ -215,19 +219,28 @@ def check_labels(labelled: Sequence[Labelled], name: str) -> None:
 
 
 def split_sentence(sentence: str, tokens: Tokens, separator: str) -> list[str]:
-    """The words of a sentence, or its characters; separated characters are taken as characters."""
-    if tokens == "word" or separator == " ":
-        return sentence.split()
-    return list(sentence)
+    """The words of a sentence, or its characters, all but white space where a space separates them.
 
-
-def separator_of(sentences: Iterable[str], tokens: Tokens) -> str:
-    """What stands between tokens: a space between words; nothing between characters, unless
-    every line has its characters spaced out, as corpora of Chinese poems do."""
+    The unknown word is one token in either.
+    """
     if tokens == "word":
+        return sentence.split()
+    if separator == " ":
+        return SPACED.findall(sentence)
+    return PLAIN_CHARACTERS.findall(sentence) if UNKNOWN_WORD in sentence else list(sentence)
+
+
+def separator_of(sentences: Sequence[str], tokens: Tokens, spaced: Spaced = "auto") -> str:
+    """What stands between tokens: a space between words; nothing between characters, unless they
+    are spaced out, as corpora of Chinese poems have them.
+
+    spaced: whether they are; "auto": as half of the lines or more have it (see `spacing`).
+    """
+    if tokens == "word" or spaced == "yes":
         return " "
-    spaced = all(len(word) == 1 for sentence in sentences for word in sentence.split())
-    return " " if spaced and any(" " in sentence for sentence in sentences) else ""
+    if spaced == "auto" and spacing(sentences, UNKNOWN_WORD).decided:
+        return " "
+    return ""
 
 
 def read_corpus(
@@ -241,6 +254,7 @@ def read_corpus(
     test: float,
     seed: int,
     form: Form = PLAIN,
+    spaced: Spaced = "auto",
 ) -> Corpus:
     """A corpus from a file of texts.
 
@@ -250,11 +264,13 @@ def read_corpus(
     USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
     sentences, so that no sentence stands on both sides of the split; `seed` decides which. form:
     where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
-    order of the lines decides nothing.
+    order of the lines decides nothing. spaced: of characters, see `separator_of`.
     Raises UserError where the file leaves too little to train on.
     """
     lines, labelled = read_data(path, form)
-    separator = separator_of(lines, tokens)
+    if tokens == "word" and spaced != "auto":
+        raise UserError(f"data.spaced = {spaced}: it is for data.tokens = char; leave it out")
+    separator = separator_of(lines, tokens, spaced)
     split = [split_sentence(line, tokens, separator) for line in lines]
     sizes = np.array([len(words) for words in split])
     if length == 0:
@@ -299,6 +315,7 @@ def read_corpus(
         "length": length + 1,
         "tokens": tokens,
         "spaced_characters": tokens == "char" and separator == " ",
+        **spacing_facts(lines, tokens, spaced),
     }
     names: tuple[str, ...] = ()
     if labelled:
@@ -331,6 +348,14 @@ def read_data(
     if labelled:
         check_labels(labelled, f"{called} = {str(path)!r}")
     return [row.text for row in rows], labelled
+
+
+def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[str, str]:
+    """How a guess about spaces was made, where not all lines agree; otherwise nothing."""
+    if tokens == "word" or spaced != "auto":
+        return {}
+    found = spacing(lines, UNKNOWN_WORD)
+    return {"spacing": str(found)} if 0 < found.spaced < found.lines else {}
 
 
 def divide(

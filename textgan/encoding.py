@@ -28,7 +28,8 @@ from textgan import registry
 from textgan.backward import accumulated, plain
 from textgan.contrast.base import Batch, Contrast
 from textgan.core.files import write_file
-from textgan.corpus import Tokens, separator_of, split_sentence
+from textgan.corpus import Tokens, separator_of, spacing_facts, split_sentence
+from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
@@ -38,7 +39,16 @@ from textgan.noise import disturb_lines
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import without_denormals
 from textgan.pretrained import build_network
-from textgan.reading import HF, MASK_WORD, Reader, Split, WordReader, open_reader, split_file
+from textgan.reading import (
+    HF,
+    MASK_WORD,
+    Reader,
+    Split,
+    WordReader,
+    fit_warnings,
+    open_reader,
+    split_file,
+)
 from textgan.reading import Part as Side
 from textgan.registry import explain, nested
 from textgan.run import choose_device, memory_errors
@@ -66,11 +76,20 @@ class Lines(TextFile):
     split_seed: int = Field(0, ge=0, lt=2**63, description="which lines those are")
     length: int = Field(64, ge=2, le=100_000, description="tokens at which sentences are cut")
     tokens: Tokens = Field("word", description="what a token is")
+    spaced: Spaced = Field(
+        "auto", description="whether spaces separate characters; auto: as most lines have it"
+    )
     vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
     min_count: int = Field(2, ge=1, description="rarer words become <unk>")
 
 
-OF_WORDS = ("length", "tokens", "vocabulary", "min_count")  # decided by what a run starts from
+OF_WORDS = (
+    "length",
+    "tokens",
+    "spaced",
+    "vocabulary",
+    "min_count",
+)  # decided by what a run starts from
 
 
 class Settings(BaseModel):
@@ -228,7 +247,8 @@ class Part:
 class Job:
     """An encoder on its way: what it learns from, and its best state so far.
 
-    settings: the method's. facts: the data's. best: what chose the state, and after which update.
+    settings: the method's. facts: the data's. warnings: of the data. best: what chose
+    the state, and after which update.
     """
 
     name: str
@@ -243,6 +263,7 @@ class Job:
     test: Part
     seed: int
     quiet: bool
+    warnings: tuple[str, ...] = ()
     best: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -369,6 +390,10 @@ class Job:
             f"data       {self.facts['source']}: {len(self.train)} train, {len(self.valid)} valid, "
             f"{len(self.test)} test lines; {words} {self.begun.reader.space.length}"
         )
+        if self.facts.get("spacing"):
+            log.say(f"           {self.facts['spacing']} lines (data.spaced=yes or no)")
+        for warning in self.warnings:
+            log.say(f"warning: {warning}")
         weights = sum(parameter.numel() for parameter in self.begun.network.parameters())
         begun = f", begun by {self.begun.encoder}" if self.begun.encoder else ""
         log.say(f"network    {self.begun.name}{begun}: {weights:,} weights, on {device}")
@@ -401,9 +426,9 @@ class Job:
 
     def _finish(self, folder: Path, before: dict[str, float], log: Log) -> Encoded:
         """The table, in results.json and TensorBoard, too."""
-        warnings: tuple[str, ...] = ()
+        warnings = self.warnings
         if self.best["update"] == 0:
-            warnings = (
+            warnings += (
                 f"training made {self.best['measure']} of held-out lines no better, so the encoder "
                 "is what it began as; try another lr",
             )
@@ -476,16 +501,23 @@ def prepare(
         _read(side, begun.reader, part.labelled, what, quiet)
         for side, what in ((split.train, "train"), (split.valid, "valid"), (split.test, "test"))
     )
+    warnings = tuple(fit_warnings(begun.reader, split.train.lines))
+    remedy = warnings[0] if warnings else "give more text, or a larger data.valid and data.test"
     for what, side in (("train", train), ("valid", valid), ("test", test)):
         if len(side) < 2:
             raise UserError(
                 f"data.file = {str(path)!r} leaves {len(side)} different sentence for {what}, and "
-                "a contrast takes two; give more text, or a larger data.valid and data.test"
+                f"a contrast takes two; {remedy}"
             )
     facts = split.facts | {"different": [len(train), len(valid), len(test)]}
+    if isinstance(begun.reader, WordReader) and start is None:
+        facts |= spacing_facts(split.train.lines, data.tokens, data.spaced)
     valid, test = (_some(side, seed) for side in (valid, test))
     training(method)
-    return Job(name, method, settings, begun, told, changed, facts, train, valid, test, seed, quiet)
+    return Job(
+        name, method, settings, begun, told, changed, facts, train, valid, test, seed, quiet,
+        warnings,
+    )  # fmt: skip
 
 
 def _new(
@@ -503,7 +535,7 @@ def _new(
     if network.startswith(HF):
         _refuse(data, OF_WORDS[1:], f"{network} has a tokenizer of its own")
     if part.templates:
-        separator = separator_of(lines, data.tokens)
+        separator = separator_of(lines, data.tokens, data.spaced)
         texts = [text for told in part.templates for text in pieces_of(told)]
         words = [
             split_sentence(text, data.tokens, separator)

@@ -29,6 +29,8 @@ from tqdm import tqdm
 from textgan.checkpoint import checkpoints
 from textgan.core.files import file_digest
 from textgan.corpus import UNKNOWN, UNKNOWN_WORD
+from textgan.data.checks import corpus_warnings
+from textgan.data.fit import evenly, misfit
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
 from textgan.datasets import recognise
 from textgan.errors import UserError
@@ -176,6 +178,18 @@ def lay_out_files(
             warnings.append(
                 f"{name}: {about['empty']} of {about['lines']} lines are empty; they score 0"
             )
+    everything = {"the references": (known_lines["references"], sides["references"])}
+    everything |= {
+        name: (lines, made) for name, lines, made in zip(facts["texts"], texts, judged, strict=True)
+    }
+    for name, (lines, made) in everything.items():
+        wrong = misfit(evenly(lines), evenly(made.sizes.tolist()))
+        if wrong and split != "char":
+            warnings.append(
+                f"{name}: {wrong}, so n-grams say nothing: --tokenizer char fits text without "
+                "spaces between its words"
+            )
+            break  # once is enough
     held = set(known_lines["references"])
     for name, lines in zip(facts["texts"], texts, strict=True):
         same = sum(line in held for line in lines)
@@ -352,8 +366,8 @@ def lay_out_run(
         "paired": pair,
         "seed": seed,
     }
-    warnings = []
-    if corpus.vocabulary is not None:
+    warnings = corpus_warnings(corpus)
+    if corpus.vocabulary is not None and not warnings:
         share = float((corpus.test.tokens == UNKNOWN).sum()) / float(corpus.test.sizes.sum())
         if share > 0.01:
             warnings.append(

@@ -23,6 +23,7 @@ from textgan.corpus import (
     EOS,
     FEWEST,
     UNKNOWN,
+    UNKNOWN_WORD,
     PartName,
     Tokens,
     Vocabulary,
@@ -33,6 +34,7 @@ from textgan.corpus import (
     separator_of,
     split_sentence,
 )
+from textgan.data.fit import MANY_UNKNOWN, Spaced, evenly, misfit
 from textgan.data.texts import PLAIN, Form
 from textgan.datasets import recognise
 from textgan.errors import UserError
@@ -150,6 +152,7 @@ class WordReader(Reader):
         lines: Sequence[str],
         *,
         tokens: Tokens = "word",
+        spaced: Spaced = "auto",
         vocabulary: int = 0,
         min_count: int = 2,
         length: int = 64,
@@ -157,10 +160,10 @@ class WordReader(Reader):
     ) -> WordReader:
         """A reader of the words of lines.
 
-        vocabulary, min_count: as for `read_corpus`. extra: words that it knows besides. Raises
-        UserError where fewer than two words are seen often enough.
+        spaced, vocabulary, min_count: as for `read_corpus`. extra: words that it knows besides.
+        Raises UserError where fewer than two words are seen often enough.
         """
-        separator = separator_of(lines, tokens)
+        separator = separator_of(lines, tokens, spaced)
         counts = Counter(word for line in lines for word in split_sentence(line, tokens, separator))
         kept = [word for word in frequent(counts, vocabulary, min_count) if word not in extra]
         if len(kept) < 2:
@@ -223,6 +226,27 @@ def open_reader(network: str, lines: Sequence[str], **settings: Any) -> Reader:
         length = settings.get("length", 0)
         return PretrainedReader(Path(network.removeprefix(HF)), length)
     return WordReader.of(lines, **settings)
+
+
+def fit_warnings(reader: Reader, lines: Sequence[str]) -> list[str]:
+    """What is wrong with how a reader splits lines: they are one token each, or mostly unknown."""
+    some = evenly(lines)
+    ids = [reader.ids(line) for line in some]
+    unknown, name, warnings = UNKNOWN, UNKNOWN_WORD, []
+    if isinstance(reader, PretrainedReader):
+        number, name = reader.tokenizer.unk_token_id, str(reader.tokenizer.unk_token)
+        unknown = -1 if number is None else 1 + number
+    elif isinstance(reader, WordReader) and reader.vocabulary.tokens == "word":
+        wrong = misfit(some, [len(one) for one in ids])
+        if wrong:
+            warnings.append(f"{wrong}: data.tokens=char fits text without spaces between its words")
+    share = sum(one.count(unknown) for one in ids) / max(1, sum(map(len, ids)))
+    if share >= MANY_UNKNOWN:
+        remedy = "take a network that was trained on this language"
+        if isinstance(reader, WordReader):
+            remedy = "try a smaller data.min_count or a larger data.vocabulary"
+        warnings.append(f"{share:.0%} of the tokens are {name}, which are all alike; {remedy}")
+    return warnings
 
 
 def _refuse_short(length: int, least: int) -> None:

@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from textgan.checkpoint import load_tensors
 from textgan.core.files import is_file, read_json, understood, write_file
+from textgan.data.checks import corpus_warnings
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.intervals import Estimate
@@ -147,6 +148,7 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
         mle_entropy=mle_entropy,
         oracle_entropy=run.oracle_entropy,
     )
+    found = [*corpus_warnings(run.corpus), *found]
     likelihood = isinstance(generator, AutoregressiveGenerator)
     return Results(run.folder, rows, found, samples, likelihood=likelihood)
 
@@ -164,7 +166,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
     results = final_table(run, samples=limits.final_samples, seed=run.config.seed)
     results = replace(results, alarms=tuple(alarms))
     generator = run.load_generator()
-    lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0, allow_unknown=True)
+    lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0)
     write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
     final = list(results.rows.values())[-1]
     settings = _flat(run.config.model_dump())
@@ -316,12 +318,24 @@ def plot_curves(run: Run) -> bool:
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     config = run.config
-    figure.suptitle(f"{config.objective.name} on {run.corpus.name}, seed {config.seed}")
+    title = f"{config.objective.name} on {run.corpus.name}, seed {config.seed}"
+    figure.suptitle(_drawable(title))
     temporary = run.folder / "curves.partial.png"
     figure.savefig(temporary, dpi=120)
     pyplot.close(figure)
     temporary.replace(run.folder / "curves.png")
     return True
+
+
+def _drawable(text: str) -> str:
+    """The text with `?` for what the picture's font does not have, of which it would complain on
+    the terminal."""
+    from matplotlib import font_manager
+
+    known = font_manager.get_font(
+        font_manager.findfont(font_manager.FontProperties())
+    ).get_charmap()
+    return "".join(one if ord(one) in known else "?" for one in text)
 
 
 def _random_row(run: Run, samples: int, seed: int) -> dict[str, Estimate]:

@@ -56,6 +56,7 @@ from textgan.core.files import (
 )
 from textgan.core.memory import memory_errors as memory_errors
 from textgan.corpus import Corpus, Vocabulary, read_corpus
+from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
@@ -308,6 +309,7 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
             test=data.test,
             seed=data.split_seed,
             form=data.form,
+            spaced=data.spaced,
         )
         return corpus, None
     if told.parameters:
@@ -423,6 +425,11 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
 
 
 def _facts(corpus: Corpus) -> str:
+    about: dict[str, Any] = {}
+    if corpus.vocabulary is not None:
+        about["different_sentences"] = different_sentences(corpus)
+        about["unknown"] = round(unknown_share(corpus), 4)
+        about["warnings"] = corpus_warnings(corpus)
     facts = {
         "textgan": textgan.__version__,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -434,6 +441,6 @@ def _facts(corpus: Corpus) -> str:
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "data": corpus.facts,
+        "data": corpus.facts | about,
     }
     return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"

@@ -17,6 +17,8 @@ import torch
 
 from textgan.checkpoint import checkpoints
 from textgan.config import RunConfig, make_config
+from textgan.corpus import UNKNOWN_WORD
+from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.discriminators.base import Discriminator
 from textgan.errors import Interrupted, SaidElsewhere, UserError
 from textgan.generators.base import AutoregressiveGenerator
@@ -183,6 +185,15 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
         f"{split['test']} test sentences of at most {run.corpus.space.length} tokens, "
         f"vocabulary {run.corpus.space.vocabulary}"
     )
+    if run.corpus.vocabulary is not None:
+        log.say(
+            f"           {different_sentences(run.corpus)} different sentences; "
+            f"{unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}"
+        )
+    if facts.get("spacing"):
+        log.say(f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)")
+    for warning in corpus_warnings(run.corpus):
+        log.say(f"warning: {warning}")
     if facts.get("labels"):
         few = [f"{name} ({count} train)" for name, count in list(facts["labels"].items())[:6]]
         log.say(f"labels     {len(facts['labels'])}: {', '.join(few)}")

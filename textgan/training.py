@@ -27,18 +27,18 @@ from textgan.checkpoint import (
     with_prefix,
 )
 from textgan.config import Optimisers
-from textgan.corpus import Batches
+from textgan.corpus import UNKNOWN, Batches
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
-from textgan.generators.base import AutoregressiveGenerator, Generator
+from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.intervals import Estimate
 from textgan.log import Log
 from textgan.losses import Loss, Reduction
-from textgan.monitor import accuracy, measure, sample_warnings
+from textgan.monitor import accuracy, labels_like, measure, sample_warnings
 from textgan.parallel import Group
 from textgan.precision import precision, supported
 from textgan.run import CONFIG, Run
-from textgan.sampling import seeded
+from textgan.sampling import greedy, multinomial, seeded, without
 from textgan.schedule import PHASE_NAMES, Step, pool_size
 from textgan.text import Text, concatenate
 
@@ -396,7 +396,19 @@ class Training:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         log.tick(where, figures, f"{PHASE_NAMES[step.phase]} {step.number + 1}: {shown}")
         if samples is not None:
-            log.samples(step.tick, self.run.corpus.decode(samples[:10]))
+            log.samples(step.tick, self.run.corpus.decode(self._readable(samples[:10], step.tick)))
+
+    def _readable(self, samples: Text, tick: int) -> Text:
+        """These samples, or as many others without the unknown word, as `textgan sample` writes
+        them."""
+        corpus = self.run.corpus
+        if corpus.vocabulary is None or not bool((samples.tokens == UNKNOWN).any()):
+            return samples
+        likely = isinstance(self.generator, AutoregressiveGenerator)
+        with seeded(self.run.config.seed * 1_000_003 + tick, corpus.train.tokens.device):
+            labels = labels_like(corpus.train, len(samples))
+            choose = without(UNKNOWN, multinomial if likely else greedy)
+            return draw_texts(self.generator, len(samples), choose, labels)
 
     def _measure(self, tick: int) -> tuple[dict[str, Estimate], Text]:
         run = self.run

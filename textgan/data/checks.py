@@ -1,0 +1,47 @@
+"""What a reader of a run's numbers should know of its text."""
+
+from __future__ import annotations
+
+import torch
+
+from textgan.corpus import EOS, UNKNOWN, UNKNOWN_WORD, Corpus
+from textgan.data.fit import MANY_UNKNOWN, evenly, misfit
+
+
+def unknown_share(corpus: Corpus) -> float:
+    """The share of `<unk>` among all words of a corpus, ends of sentences not counted."""
+    if corpus.vocabulary is None:
+        return 0.0
+    parts = (corpus.train, corpus.valid, corpus.test)
+    unknown = sum(int((text.tokens == UNKNOWN).sum()) for text in parts)
+    words = sum(int(((text.tokens != 0) & (text.tokens != EOS)).sum()) for text in parts)
+    return unknown / max(1, words)
+
+
+def different_sentences(corpus: Corpus) -> int:
+    """How many of all sentences are different, as token ids; no part has a sentence of another
+    whose words are different, but unknown words are all alike."""
+    tokens = torch.cat([text.tokens for text in (corpus.train, corpus.valid, corpus.test)])
+    return len(torch.unique(tokens, dim=0))
+
+
+def corpus_warnings(corpus: Corpus) -> list[str]:
+    """What is odd about a corpus: too many unknown words, tokens that are no words."""
+    known = corpus.vocabulary
+    if known is None:
+        return []
+    warnings = []
+    share = unknown_share(corpus)
+    if share >= MANY_UNKNOWN:
+        warnings.append(
+            f"{share:.0%} of the words are {UNKNOWN_WORD}, all one symbol and easy to guess: these "
+            "numbers look better than they are and compare with no other vocabulary's; try a "
+            "smaller data.min_count, a larger data.vocabulary"
+            f"{', data.tokens=char' if known.tokens == 'word' else ''} or more text"
+        )
+    if known.tokens == "word":
+        lines = evenly(known.decode(corpus.train))
+        wrong = misfit(lines, [len(line.split()) for line in lines])
+        if wrong:
+            warnings.append(f"{wrong}: data.tokens=char fits text without spaces between its words")
+    return warnings

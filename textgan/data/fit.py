@@ -1,0 +1,80 @@
+"""Whether a way to split lines into tokens fits the text: guesses by share, never by one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeVar
+
+Value = TypeVar("Value")
+Spaced = Literal["auto", "yes", "no"]
+
+JUDGED = 5000  # lines, evenly spread over a file, by which it is judged
+# Standard corpora are below: 5 % of the words of the Penn Treebank with its 10,000 words are
+# unknown. From here on a sentence of ten words has a hole on average.
+MANY_UNKNOWN = 0.1
+HALF = 0.5  # share of the lines from which they decide
+LONG = 4  # characters; a token that is alone in its line and shorter may be meant
+# scripts written without spaces, and characters to a token above which it is no word of theirs:
+# Chinese and Japanese words have two on average, Thai, Lao, Khmer and Burmese ones four
+SCRIPTS = (
+    (
+        re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"),
+        3.5,
+    ),
+    (re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"), 8.0),
+)
+
+
+class Spacing(NamedTuple):
+    """What a file's lines say of the spaces between its characters.
+
+    lines: those of two characters or more, which alone can tell. spaced: those of them in which
+    spaces stand between all characters, as corpora of Chinese poems have it.
+    """
+
+    spaced: int
+    lines: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether spaces are separators here: in half of the lines or more."""
+        return self.spaced > 0 and self.spaced >= HALF * self.lines
+
+    def __str__(self) -> str:
+        what = "separate characters" if self.decided else "are characters"
+        return f"spaces {what}: they stand between all of them in {self.spaced} of {self.lines}"
+
+
+def spacing(lines: Sequence[str], unknown: str) -> Spacing:
+    """How many lines have their characters spaced out; `unknown` counts as one character."""
+    telling = [words for words in map(str.split, lines) if len("".join(words)) > 1]
+    spaced = sum(all(len(word) == 1 or word == unknown for word in words) for words in telling)
+    return Spacing(spaced, len(telling))
+
+
+def evenly(lines: Sequence[Value]) -> Sequence[Value]:
+    """At most JUDGED of the lines, spread over all of them."""
+    return lines[:: -(-len(lines) // JUDGED)] if len(lines) > JUDGED else lines
+
+
+def misfit(lines: Sequence[str], sizes: Sequence[int]) -> str:
+    """What is wrong with a split of lines into so many tokens each; empty where nothing is.
+
+    Lines of one token each have no n-grams, so that every score of them is 0: the split is that of
+    another script.
+    """
+    letters = ["".join(line.split()) for line in lines]
+    filled = [(text, size) for text, size in zip(letters, sizes, strict=True) if text and size]
+    alone = sum(size == 1 and len(text) >= LONG for text, size in filled)
+    if filled and alone >= HALF * len(filled):
+        return f"{alone} of {len(filled)} lines are one token each"
+    text, tokens = "".join(text for text, _ in filled), sum(size for _, size in filled)
+    for script, longest in SCRIPTS:
+        of_script = len(script.findall(text))
+        if of_script >= HALF * max(1, len(text)) and len(text) > longest * tokens:
+            return (
+                f"{of_script / len(text):.0%} of the characters are of a script without spaces, "
+                f"and tokens have {len(text) / tokens:.1f} of them"
+            )
+    return ""

@@ -14,7 +14,7 @@ from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
 from textgan.intervals import Estimate, bootstrap
 from textgan.likelihoods import nll_per_token, uniform_nll
-from textgan.monitor import accuracy, measure, sample_warnings, unique_share
+from textgan.monitor import accuracy, adversary_warnings, measure, sample_warnings, unique_share
 from textgan.oracle import make_oracle, oracle_corpus
 from textgan.sampling import seeded
 from textgan.text import Text, TextSpace
@@ -85,7 +85,7 @@ def test_measure_leaves_random_numbers_and_the_generator_alone() -> None:
     assert first == second
     assert torch.equal(text.tokens, again.tokens)
     # the oracle as a generator: its NLL under itself is its entropy, on the same samples
-    assert first["nll_oracle"] == first["entropy"]
+    assert first["nll_oracle"].value == first["entropy"].value
 
 
 def test_a_temperature_leaves_out_what_would_mix_two_distributions() -> None:
@@ -116,18 +116,50 @@ def test_alarms_name_collapse_and_numbers_too_good() -> None:
             {
                 "unique": Estimate(unique),
                 "entropy": Estimate(entropy),
-                "nll_oracle": Estimate(oracle),
+                "nll_oracle": Estimate(oracle, oracle - 0.05, oracle + 0.05),
             },
             unique_alarm=0.5,
             entropy_alarm=0.5,
             mle_entropy=4.0,
-            oracle_entropy=3.0,
+            oracle=Estimate(3.0, 2.96, 3.04),
         )
 
     assert found(0.9, 3.0, 3.5) == []
     assert "30%" in found(0.3, 3.0, 3.5)[0]
     assert "1.90" in found(0.9, 1.9, 3.5)[0]
     assert "below the oracle's own entropy" in found(0.9, 3.0, 2.9)[0]
+    assert found(0.9, 3.0, 2.92) == []  # the intervals overlap: it may be chance
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"discriminator/accuracy_held_out": 1.0, "generator/reward": 0.2}, ["discriminator"]),
+        ({"discriminator/accuracy_held_out": 0.985}, []),  # of 200 texts, as low as 0.957
+        ({"discriminator/accuracy": 1.0, "discriminator/accuracy_held_out": 0.6}, []),
+        ({"generator/reward": 0.0003}, ["reward"]),
+        ({"generator/reward": 1.0}, ["reward"]),
+        ({"generator/reward": 0.01}, []),
+        ({"generator/reward": -7.0}, []),  # a logarithm
+        ({"generator/reward": 0.4, "generator/reward_deviation": 0.002}, ["reward"]),
+        ({"generator/reward": 0.0003, "generator/reward_deviation": 0.02}, []),
+        (
+            {
+                "discriminator/accuracy_held_out": 1.0,
+                "generator/reward": 0.0,
+                "generator/reward_deviation": 0.0,
+            },
+            ["discriminator", "reward"],
+        ),
+        ({}, []),
+    ],
+)
+def test_alarms_name_a_game_that_is_over(figures: dict[str, float], said: list[str]) -> None:
+    found = adversary_warnings(figures, 200)
+    assert [message.split()[0] for message in found] == said
+    # Wilson's interval by hand: 1 - z^2 / (n + z^2) for a share of 1
+    assert adversary_warnings({"discriminator/accuracy_held_out": 1.0}, 188) == []
+    assert len(adversary_warnings({"discriminator/accuracy_held_out": 1.0}, 189)) == 1
 
 
 def test_a_collapsing_run_raises_the_alarm(

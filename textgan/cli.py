@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+import typer.core
 
 from textgan.errors import Interrupted, SaidElsewhere, UserError
 from textgan.parallel import first
@@ -21,7 +22,29 @@ if TYPE_CHECKING:
 # click's UsageError, wherever this version of typer keeps its click
 _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; an option that takes one value is refused where it is given twice, for the
+    first value would be dropped without a word."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not hasattr(command, "commands"):
+            inner = type(ctx)(command, info_name=name, parent=ctx)
+            with inner:
+                *_, order = command.make_parser(inner).parse_args(args=list(rest))
+            for option in order:
+                one = not (option.multiple or getattr(option, "is_flag", False))
+                if one and option.param_type_name == "option" and order.count(option) > 1:
+                    raise UserError(
+                        f"{option.opts[0]} is given {order.count(option)} times, and takes one "
+                        "value; give it once"
+                    )
+        return name, command, rest
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="textgan",
     help="Adversarial text generation: SeqGAN and its family, with honest measures.",
     no_args_is_help=True,

@@ -214,7 +214,7 @@ def check_labels(labelled: Sequence[Labelled], name: str) -> None:
     if labels == 1:
         raise UserError(
             f"{name}: every sentence has the label {_shown(labelled[0].label)}; give at least two "
-            "labels, or the sentences without them"
+            "labels"
         )
 
 

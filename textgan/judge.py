@@ -13,6 +13,7 @@ from tqdm import tqdm
 from textgan import registry
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores
+from textgan.intervals import Estimate
 from textgan.materials import Layout
 from textgan.metrics.base import Material, Metric, Score, Unavailable, finite
 from textgan.nearest import nearest
@@ -138,7 +139,8 @@ def warnings_of(found: Evaluation) -> list[str]:
     """What the numbers say of collapse, of memorising, and of being too good to be better."""
     real = found.rows.get(found.real or "", {})
     apart = []
-    if "d_accuracy" in real and _low(real["d_accuracy"]) > APART:
+    level = Score("", Estimate(APART, APART, APART), "", "lower")
+    if "d_accuracy" in real and _above(real["d_accuracy"], level):
         apart = [
             f"{found.real}: a discriminator tells it from the references with accuracy "
             f"{real['d_accuracy'].estimate.value:.3f}, so they are not one language, and every "
@@ -148,16 +150,18 @@ def warnings_of(found: Evaluation) -> list[str]:
         f"{name}: {warning}"
         for name, scores in found.rows.items()
         if name != found.real
-        for warning in _warnings_of_row(scores, real)
+        for warning in _warnings_of_row(scores, real, bool(found.facts.get("aligned")))
     ]
 
 
-def _warnings_of_row(scores: Scores, real: Scores) -> list[str]:
+def _warnings_of_row(scores: Scores, real: Scores, conditional: bool) -> list[str]:
+    """conditional: each text answers an input of its own, so it is near to real text by right."""
+
     def beyond(name: str, margin: float = 0.0) -> bool:
-        """Whether a number is above that of real text by more than the intervals and a margin."""
+        """Whether a number is above that of real text, see `_above`."""
         if name not in scores or name not in real:
             return False
-        return _low(scores[name]) > _high(real[name]) + margin
+        return _above(scores[name], real[name], margin)
 
     def against(name: str) -> str:
         level, of_real = scores[name].estimate.value, real[name].estimate.value
@@ -170,29 +174,29 @@ def _warnings_of_row(scores: Scores, real: Scores) -> list[str]:
     elif beyond("self_bleu4", margin=0.1):
         warnings.append(f"collapse: the texts repeat each other, {against('self_bleu4')}")
     if "novelty" in scores:
-        floor = _low(real["novelty"]) if "novelty" in real else 0.5
-        if _high(scores["novelty"]) < floor:
+        # without real text beside it, half of the texts
+        floor = real.get("novelty", Score("", Estimate(0.5, 0.5, 0.5), "", "higher"))
+        if _above(floor, scores["novelty"]):
             share = 1 - scores["novelty"].estimate.value
             level = f", {1 - real['novelty'].estimate.value:.1%} of real text" if real else ""
             warnings.append(
                 f"memorised: {share:.1%} of the texts stand in the training text{level}"
             )
     exceeded = [name for name in ("bleu2", "bleu3", "bleu4", "bleu5") if beyond(name)]
-    if exceeded:
+    if exceeded and not conditional:
         shown = "; ".join(map(against, exceeded))
         warnings.append(f"above real text, so rather concentrated than better: {shown}")
     both = "nll_oracle" in scores and "nll_oracle" in real
-    if both and _high(scores["nll_oracle"]) < _low(real["nll_oracle"]):
+    if both and _above(real["nll_oracle"], scores["nll_oracle"]):
         warnings.append(f"{against('nll_oracle')}: it repeats the oracle's likeliest texts")
     return warnings
 
 
-def _low(score: Score) -> float:
-    return score.estimate.value if score.estimate.low is None else score.estimate.low
-
-
-def _high(score: Score) -> float:
-    return score.estimate.value if score.estimate.high is None else score.estimate.high
+def _above(score: Score, other: Score, margin: float = 0.0) -> bool:
+    """Whether a number is above another by more than a margin, their intervals apart. What has no
+    interval may be chance, so it is above nothing."""
+    low, high = score.estimate.low, other.estimate.high
+    return low is not None and high is not None and low > high + margin
 
 
 def peak_memory() -> float:

@@ -170,6 +170,7 @@ def lay_out_files(
             for file, lines in zip(files, texts, strict=True)
         },
         **told_of,
+        **({"aligned": [file.name for file in aligned]} if aligned else {}),
         **layout.facts,
     }
     warnings = []
@@ -178,6 +179,14 @@ def lay_out_files(
             warnings.append(
                 f"{name}: {about['empty']} of {about['lines']} lines are empty; they score 0"
             )
+    counts = {name: len(lines) for name, lines in zip(facts["texts"], texts, strict=True)}
+    counts["the references"] = len(known_lines["references"])
+    smallest = min(counts, key=counts.__getitem__)
+    if not told.size and layout.facts["paired"] < max(map(len, texts)):
+        warnings.append(
+            f"sets of texts are compared on {layout.facts['paired']} texts of each, for "
+            f"{smallest} has {counts[smallest]}; numbers of other sizes do not compare"
+        )
     everything = {"the references": (known_lines["references"], sides["references"])}
     everything |= {
         name: (lines, made) for name, lines, made in zip(facts["texts"], texts, judged, strict=True)

@@ -6,16 +6,27 @@ Cheap enough for every epoch and round; `textgan evaluate` measures everything e
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from textgan.corpus import Corpus
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
-from textgan.intervals import Estimate
+from textgan.intervals import NORMAL_95, Estimate
 from textgan.likelihoods import nll_per_token
 from textgan.ngrams import ngram_jsds
 from textgan.sampling import Categorical, seeded
 from textgan.text import Text
+
+# Of new texts, half of them real, that a discriminator tells; where its whole interval is above,
+# fewer than one text in fifty is of use to the generator, and the sigmoid of a score is 0 or 1
+WINS = 0.98
+# Standard deviation, within a batch, of rewards that could be anything from 0 to 1; below, two
+# thirds of the texts differ by less than a hundredth of that, and a policy gradient is as small
+FLAT = 0.01
+BELOW = 200  # resamplings of NLL_oracle, so that it is called below the oracle's by no chance
 
 
 def unique_share(text: Text) -> float:
@@ -68,7 +79,7 @@ def measure(
         text = draw_texts(generator, samples, choose, labels_like(corpus.train, samples))
     found: dict[str, Estimate] = {}
     if oracle is not None:
-        found["nll_oracle"] = nll_per_token(oracle, text, resamplings, seed)
+        found["nll_oracle"] = nll_per_token(oracle, text, resamplings or BELOW, seed)
     if isinstance(generator, AutoregressiveGenerator) and temperature == 1.0:
         found["nll_test"] = nll_per_token(generator, corpus.test, resamplings, seed)
         found["nll_valid"] = nll_per_token(generator, corpus.valid, resamplings, seed)
@@ -89,9 +100,12 @@ def sample_warnings(
     unique_alarm: float,
     entropy_alarm: float,
     mle_entropy: float | None,
-    oracle_entropy: float | None,
+    oracle: Estimate | None,
 ) -> list[str]:
-    """What a reader of these measures should be warned of: collapse, or a number too good."""
+    """What a reader of these measures should be warned of: collapse, or a number too good.
+
+    oracle: the entropy of the oracle, where there is one.
+    """
     warnings = []
     unique = found["unique"].value
     if unique < unique_alarm:
@@ -102,9 +116,47 @@ def sample_warnings(
             f"collapse: entropy {entropy:.2f} nats per token, {entropy / mle_entropy:.0%} of "
             f"MLE's {mle_entropy:.2f}"
         )
-    if oracle_entropy is not None and found["nll_oracle"].value < oracle_entropy:
+    if oracle is not None:
+        nll = found["nll_oracle"]
+        if nll.high is not None and nll.high < (oracle.value if oracle.low is None else oracle.low):
+            warnings.append(
+                f"NLL_oracle {nll.value:.3f} is below the oracle's own entropy "
+                f"{oracle.value:.3f}: the generator repeats the oracle's likeliest texts"
+            )
+    return warnings
+
+
+def adversary_warnings(figures: Mapping[str, float], judged: int) -> list[str]:
+    """What the figures of a round say of a game that is over: the discriminator wins, or its
+    reward is the same for all texts, so that it teaches nothing.
+
+    figures: by their tags in the log. judged: texts that its accuracy on new text is counted on.
+    """
+    warnings = []
+    accuracy = figures.get("discriminator/accuracy_held_out")
+    if accuracy is not None and _wilson_low(accuracy, judged) > WINS:
         warnings.append(
-            f"NLL_oracle {found['nll_oracle'].value:.3f} is below the oracle's own entropy "
-            f"{oracle_entropy:.3f}: the generator repeats the oracle's likeliest texts"
+            f"discriminator wins: it tells {accuracy:.1%} of new texts from generated ones, so its "
+            "scores hardly rank texts; train it less (schedule.d_steps, schedule.k, "
+            "optimisers.discriminator_lr) or the generator longer by MLE first"
+        )
+    reward, deviation = (figures.get(f"generator/reward{end}") for end in ("", "_deviation"))
+    ends = reward is not None and (0 <= reward < FLAT / 10 or 1 - FLAT / 10 < reward <= 1)
+    if (deviation is not None and deviation < FLAT) or (deviation is None and ends):
+        shown = f"{reward:.3f}" if reward is not None else "constant"
+        spread = "" if deviation is None else f", deviation {deviation:.4f}"
+        warnings.append(
+            f"reward is flat: {shown} for nearly every text{spread}, so the generator learns "
+            "nothing from it; see what the discriminator's accuracy is, and train it less if that "
+            "is near 1"
         )
     return warnings
+
+
+def _wilson_low(share: float, n: int) -> float:
+    """The lower end of Wilson's 95 % interval for a share of n."""
+    if n < 1:
+        return 0.0
+    z2 = NORMAL_95**2 / n
+    middle, half = share + z2 / 2, math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
+    return (middle - half) / (1 + z2)

@@ -200,12 +200,20 @@ def _latin_bytes(text: Any, encoding: Any) -> bytes:
 
 
 def _read_pickle(path: Path, name: str) -> dict[str, Any]:
+    raw = read_bytes(path, name)
     try:
         # encoding: what Python 2 called str holds the arrays' bytes
-        content = _ArraysOnly(io.BytesIO(read_bytes(path, name)), encoding="latin1").load()
+        content = _ArraysOnly(io.BytesIO(raw), encoding="latin1").load()
     except Exception as error:
         # a hostile stream can make the unpickler raise nearly anything
-        raise UserError(f"{name} is neither an .npz nor a pickle of arrays: {error}") from None
+        if (ends := raw.count(b"\n")) and ends == raw.count(b"\r\n"):
+            raise UserError(
+                f"{name} is damaged: all its line feeds have a carriage return before them, as in "
+                "a file that was copied as text or checked out with git's autocrlf; get it again "
+                "as a binary file (in .gitattributes: *.pkl binary)"
+            ) from None
+        why = "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(error))
+        raise UserError(f"{name} is neither an .npz nor a pickle of arrays: {why}") from None
     made = content if isinstance(content, list) else []
     arrays = [part.array if isinstance(part, _Array) else None for part in made]
     if len(arrays) != len(FILE_ORDER) or not all(type(a) is np.ndarray for a in arrays):

@@ -146,7 +146,7 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
         unique_alarm=limits.unique_alarm,
         entropy_alarm=limits.entropy_alarm,
         mle_entropy=mle_entropy,
-        oracle_entropy=run.oracle_entropy,
+        oracle=run.oracle_level,
     )
     found = [*corpus_warnings(run.corpus), *found]
     likelihood = isinstance(generator, AutoregressiveGenerator)

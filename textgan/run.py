@@ -61,6 +61,7 @@ from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator
 from textgan.generators.recurrent import LSTMGenerator
+from textgan.intervals import Estimate
 from textgan.likelihoods import nll_per_token
 from textgan.objectives.base import Objective
 from textgan.oracle import load_oracle, make_oracle, oracle_corpus
@@ -110,6 +111,15 @@ class Run:
     def oracle_entropy(self) -> float | None:
         """Nats per token that the oracle's own texts cost it: the floor of NLL_oracle."""
         return None if self.oracle is None else float(self.corpus.facts["oracle_entropy"])
+
+    @property
+    def oracle_level(self) -> Estimate | None:
+        """`oracle_entropy` with its interval."""
+        entropy = self.oracle_entropy
+        if entropy is None:
+            return None
+        low, high = self.corpus.facts.get("oracle_entropy_interval", (None, None))
+        return Estimate(entropy, low, high)
 
     def build_generator(self) -> Generator:
         """The run's generator as the seed makes it, untrained."""

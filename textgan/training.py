@@ -34,7 +34,7 @@ from textgan.generators.base import AutoregressiveGenerator, Generator, draw_tex
 from textgan.intervals import Estimate
 from textgan.log import Log
 from textgan.losses import Loss, Reduction
-from textgan.monitor import accuracy, labels_like, measure, sample_warnings
+from textgan.monitor import accuracy, adversary_warnings, labels_like, measure, sample_warnings
 from textgan.parallel import Group
 from textgan.precision import precision, supported
 from textgan.run import CONFIG, Run
@@ -392,6 +392,10 @@ class Training:
             self._watch(step, found, log)
         if step.evaluate and step.phase != "mle" and self.objective.score_is_logit:
             figures |= self._accuracy(samples, step)
+        if step.phase == "adversarial":
+            judged = 2 * min(JUDGED, len(self.run.corpus.valid))
+            for message in adversary_warnings(figures, judged):
+                self._alarm(message, step, log)
         where = {"phase": step.phase, "number": step.number, "tick": step.tick, "step": self.done}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         log.tick(where, figures, f"{PHASE_NAMES[step.phase]} {step.number + 1}: {shown}")
@@ -439,12 +443,16 @@ class Training:
             unique_alarm=limits.unique_alarm,
             entropy_alarm=limits.entropy_alarm,
             mle_entropy=self.mle_entropy,
-            oracle_entropy=self.run.oracle_entropy,
+            oracle=self.run.oracle_level,
         ):
-            kind = message.split()[0]
-            if not any(kind in alarm for alarm in self.alarms):  # once a kind is enough
-                self.alarms.append(f"round {step.number + 1}: {message}")
-                log.alarm(step.tick, self.alarms[-1])
+            self._alarm(message, step, log)
+
+    def _alarm(self, message: str, step: Step, log: Log) -> None:
+        """Say what a reader of the curves should know, once a kind, which is its first word."""
+        kind = message.split()[0]
+        if not any(kind in alarm for alarm in self.alarms):
+            self.alarms.append(f"round {step.number + 1}: {message}")
+            log.alarm(step.tick, self.alarms[-1])
 
     @torch.no_grad()
     def _accuracy(self, samples: Text | None, step: Step) -> dict[str, float]:

@@ -15,6 +15,7 @@ from textgan.discriminators.convolution import (
     SENTENCES_AT_ONCE,
     pool_by_table,
     pool_windows,
+    shorter,
     tables_fit,
 )
 from textgan.generators.base import TokenEmbedding
@@ -133,7 +134,8 @@ def _filters(
     if longest > space.length:
         raise ValueError(
             f"a filter of size {longest} does not fit texts of {space.length} tokens; "
-            'use preset = "auto" or smaller sizes'
+            'use preset = "auto", or smaller ones and as many counts, such as '
+            f"{shorter([size for size, _ in table], [n for _, n in table], space.length)}"
         )
     return table
 

@@ -161,3 +161,11 @@ def _is_full(text: Text) -> bool:
     if text.rows is not None:
         return True
     return not accelerator.waits(text.sizes) and bool((text.sizes == text.tokens.shape[1]).all())
+
+
+def shorter(sizes: Sequence[int], counts: Sequence[int], longest: int) -> str:
+    """Settings of filters that fit texts of `longest` tokens: those of these that do, or one."""
+    table = [(size, n) for size, n in zip(sizes, counts, strict=True) if size <= longest]
+    table = table or [(longest, counts[0])]
+    first, second = (",".join(map(str, column)) for column in zip(*table, strict=True))
+    return f"discriminator.sizes=[{first}] discriminator.counts=[{second}]"

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.discriminators.base import Discriminator, Highway, widened
+from textgan.discriminators.convolution import shorter
 from textgan.generators.base import TokenEmbedding
 from textgan.text import Text, TextSpace
 
@@ -49,8 +50,8 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
             )
         if max(sizes) > space.length:
             raise ValueError(
-                f"a filter of size {max(sizes)} does not fit texts of {space.length} tokens; "
-                "use smaller sizes"
+                f"a filter of size {max(sizes)} does not fit texts of {space.length} tokens; give "
+                f"smaller ones and as many counts, such as {shorter(sizes, counts, space.length)}"
             )
         self.representations = representations
         self.embedding = TokenEmbedding(space.vocabulary, representations * embedding)

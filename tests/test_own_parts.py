@@ -89,6 +89,14 @@ CASES = {
         "    return discriminator(fake).mean(), {}",
         ["generator_loss", "gradient does not reach the generator"],
     ),
+    "a loss of MLE for each token": (
+        "def mle_loss(self, generator, real): return -generator.log_prob(real), {}",
+        ["mine.py:Mine.mle_loss returned a Tensor of shape", "scalar"],
+    ),
+    "a loss of MLE of other arguments": (
+        "def mle_loss(self, real): return real, {}",
+        ["mine.py:Mine.mle_loss takes (real)"],
+    ),
     "no number": (
         "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
         "    return generator.log_prob(fake).sum() * float('nan'), {}",

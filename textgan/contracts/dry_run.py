@@ -86,8 +86,10 @@ def _dry_run(
             check_generator(
                 generator, real, likelihood=bool(schedule.mle_epochs or schedule.mle_steps)
             )
+        if schedule.mle_epochs or (rounds and schedule.mle_steps):
+            mle_step(objective, generator, real)
         if "mle" in changed:
-            check_perturbation(changed["mle"], generator, *_likelihood(generator, real))
+            check_perturbation(changed["mle"], generator, *_likelihood(objective, generator, real))
         if is_own(discriminator) and isinstance(discriminator, Generator):
             check_generator(discriminator, real, likelihood=True)
         elif is_own(discriminator):
@@ -136,6 +138,7 @@ def check_objective(objective: Objective) -> None:
         )
     calls: dict[str, Sequence[str]] = {
         "sample": ("generator", "real", "progress"),
+        "mle_loss": ("generator", "real"),
         "discriminator_loss": ("discriminator", "real", "fake"),
         "generator_loss": ("generator", "discriminator", "real", "fake", "progress"),
         "connect": ("generator", "discriminator", "train"),
@@ -186,6 +189,15 @@ def generator_step(
     found = checked_loss(loss, who, generator, "generator")
     checked_memory(objective.memory, f"{title(type(objective))}.memory")
     return found
+
+
+def mle_step(objective: Objective, generator: Generator, real: Text) -> None:
+    """An MLE update, without the update, of a method that has a loss of its own for it."""
+    if type(objective).mle_loss is Objective.mle_loss:
+        return
+    when = BEFORE.format("an MLE update")
+    loss = called(objective, "mle_loss", generator, real, when=when)
+    checked_loss(loss, name_of(objective, "mle_loss"), generator, "generator")
 
 
 def check_generator(generator: Generator, real: Text, *, likelihood: bool) -> None:
@@ -266,11 +278,11 @@ def check_perturbation(
     checked_memory(perturbation.memory, f"{title(type(perturbation))}.memory")
 
 
-def _likelihood(generator: Generator, real: Text) -> Any:
+def _likelihood(objective: Objective, generator: Generator, real: Text) -> Any:
     assert isinstance(generator, AutoregressiveGenerator)  # the config refuses others
 
     def loss() -> Loss:
-        return -(generator.log_prob(real) * real.mask).sum() / real.mask.sum(), {}
+        return objective.mle_loss(generator, real)
 
     return loss, lambda: generator(real)[real.mask]
 

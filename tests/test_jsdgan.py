@@ -174,7 +174,7 @@ def test_real_texts_are_all_that_it_reads() -> None:
     texts, generator = enumerate_texts(FIXED), Uniform(FIXED)
     objective = JSDGAN()
     objective.connect(generator, None, texts)
-    assert objective.memory["texts"] == len(texts)
+    assert objective.texts == len(texts)
     assert objective.sample(generator, texts, 0.3) is texts
     with pytest.raises(TypeError, match="jsdgan has no discriminator"):
         objective.discriminator_loss(None, texts, texts)

@@ -20,7 +20,8 @@ from worlds import (
 
 from textgan.losses import leave_one_out
 from textgan.objectives import rankgan
-from textgan.objectives.rankgan import RankGAN, directions, log_rank
+from textgan.objectives.rankgan import RankGAN, Seen
+from textgan.objectives.rankgan import log_rank as log_rank_of
 from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -35,6 +36,11 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 def random_features(n: int, size: int = 4, seed: int = 3) -> Tensor:
     random = torch.Generator().manual_seed(seed)
     return torch.randn(n, size, generator=random, dtype=torch.float64)
+
+
+def log_rank(texts: Tensor, references: Tensor, others: Tensor, gamma: float) -> Tensor:
+    """Of unit vectors, all of one class."""
+    return log_rank_of(*(Seen(part, None) for part in (texts, references, others)), gamma)
 
 
 def seer(space: TextSpace) -> Seer:
@@ -115,7 +121,7 @@ def test_the_scale_of_features_is_no_matter(space: TextSpace, exact: None) -> No
     left, _ = objective.generator_loss(generator, plain, real, fake, 0.0)
     right, _ = objective.generator_loss(generator, scaled, real, fake, 0.0)
     assert same(left, right)
-    assert same(directions(plain, texts).norm(dim=1), torch.ones(len(texts)).double())
+    assert same(Seen.of(plain, texts).directions.norm(dim=1), torch.ones(len(texts)).double())
 
 
 @worlds
@@ -145,9 +151,16 @@ def test_the_discriminators_loss_by_hand(space: TextSpace) -> None:
 @pytest.mark.parametrize("n", [2, 5, 6])
 def test_no_text_is_compared_with_itself(space: TextSpace, n: int) -> None:
     judge, texts = seer(space), enumerate_texts(space)
-    references, others = rankgan._halves(judge.features(texts[:n]))
+    references, others = (half.directions for half in rankgan._halves(Seen.of(judge, texts[:n])))
     assert len(references) == len(others) == n // 2
     assert not any(torch.equal(one, other) for one in references for other in others)
+
+
+@worlds
+def test_a_single_real_text_is_refused(space: TextSpace) -> None:
+    judge, texts = seer(space), enumerate_texts(space)
+    with pytest.raises(ValueError, match="give two or more"):
+        RankGAN().discriminator_loss(judge, texts[:1], texts[1:2])
 
 
 @worlds

@@ -226,8 +226,8 @@ def test_the_discriminator_minimises_cross_entropy_of_tokens(space: TextSpace) -
     real, fake = texts[:4], texts[4:12]
     loss, metrics = ScratchGAN(l2=0).discriminator_loss(judge, real, fake)
     d_real, d_fake = (1 + rewards_by_hand(judge, real)) / 2, (1 + rewards_by_hand(judge, fake)) / 2
-    right = -d_real[real.mask].log().mean() - (1 - d_fake)[fake.mask].log().mean()
-    assert same(loss, right / 2)
+    of_real, of_fake = -d_real[real.mask].log().sum() / 4, -(1 - d_fake)[fake.mask].log().sum() / 8
+    assert same(loss, (of_real + of_fake) / 2 / space.length)
     assert metrics == {}
     penalised, _ = ScratchGAN(l2=0.1).discriminator_loss(judge, real, fake)
     squares = sum(weight.square().sum() for weight in judge.parameters())

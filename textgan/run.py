@@ -384,6 +384,14 @@ def _check_parts(run: Run) -> None:
                 f"schedule.{key} = {size} cannot be divided into schedule.shards = "
                 f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
             )
+    fewest = min(schedule.judged // 2, schedule.batch_size) // schedule.shards
+    if discriminator is not None and fewest < objective.least:
+        key = "discriminator_batch" if schedule.discriminator_batch else "batch_size"
+        raise UserError(
+            f"schedule.{key} = {schedule.judged}: {run.config.objective.name} compares "
+            f"{objective.least} real texts or more in every shard; "
+            f"choose {2 * objective.least * schedule.shards} or more"
+        )
     for key in ("mle_epochs", "mle_steps"):
         value = getattr(schedule, key)
         if value and not isinstance(generator, AutoregressiveGenerator):

@@ -40,7 +40,7 @@ from textgan.precision import precision, supported
 from textgan.run import CONFIG, Run
 from textgan.sampling import greedy, multinomial, seeded, without
 from textgan.schedule import PHASE_NAMES, Step, pool_size
-from textgan.text import Text, concatenate
+from textgan.text import Text, class_rows, concatenate
 
 DRAWN_AT_ONCE = 4096  # fakes of one turn that are written together
 Trained = Literal["mle", "generator", "discriminator"]
@@ -186,6 +186,12 @@ class Training:
             "fake": Batches(pool, half, seed + 4),
             "turn": Batches(n, pool, seed + 5),
         }
+        # the texts of each class, and an endless order of them
+        real = self.batches["real"]
+        self.classes = [
+            (rows, Batches(len(rows), half, real.seed))
+            for rows in class_rows(run.corpus.train, self.generator.space.classes)
+        ]
 
     @property
     def adversary(self) -> bool:
@@ -230,6 +236,21 @@ class Training:
         train = self.run.corpus.train
         return train[self.batches[kind][number].to(train.tokens.device)]
 
+    def _opposite(self, number: int, fake: Text) -> Text:
+        """The real texts of the discriminator's update of that number, of the fakes' classes.
+
+        Methods compare the two text by text. Place i of the update is, for its class, the same
+        place of an endless shuffled stream of the class's own texts.
+        """
+        if fake.labels is None:
+            return self._real("real", number)
+        chosen = torch.zeros_like(fake.labels)
+        for label, (rows, batches) in enumerate(self.classes):
+            own = fake.labels == label
+            if own.any():  # then there are texts of that class: the fakes answer some
+                chosen[own] = rows[batches[number].to(rows.device)[own]]
+        return self.run.corpus.train[chosen]
+
     def _next(self, kind: str) -> int:
         number = self.batches_done[kind]
         self.batches_done[kind] += 1
@@ -260,8 +281,8 @@ class Training:
         discriminator, fakes = self.discriminator, self.fakes
         assert discriminator is not None and fakes is not None  # the plan draws fakes first
         number = self._next("discriminator")
-        reals = self._shards(self._real("real", number))
         fake = fakes[self.batches["fake"][number].to(fakes.tokens.device)]
+        reals = self._shards(self._opposite(number, fake))
 
         def loss(real: Text, fake: Text) -> Loss:
             value: Loss = self.objective.discriminator_loss(discriminator, real, fake)

@@ -40,6 +40,8 @@ class Objective(ABC):
     # what config.json of a version without a setting means by its absence, by the dotted keys:
     # needed where the setting's default is not what was done before there was one
     legacy: ClassVar[Mapping[str, Any]] = {}
+    # the fewest real texts, and fakes, that an update can compare
+    least: ClassVar[int] = 1
     # whether it trains only generators that know the probability of what they write
     needs_likelihood: ClassVar[bool] = True
     # whether the generator's dropout is on in its adversarial updates and while the texts of this

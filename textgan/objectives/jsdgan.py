@@ -9,6 +9,10 @@ L_G is 2 JSD(p, G) - 2 log 2, texts outside of the training set included (their 
 By the envelope theorem dL_G = sum_x G(x) log(G(x) / (p + G(x))) d log G(x): a likelihood step
 whose weight on text x is G log(1 + p / G).
 
+With labels the two distributions are those of a text and its class: G(x, c) = p(c) G(x | c), p(c)
+the class's share of the training texts. That is the sum over classes of p(c) times the divergence
+of the class's own texts, each of which has p(x | c) = 1 / n_c.
+
 The weights span hundreds of orders of magnitude, for a sentence of 20 words may have probability
 1e-30. They are therefore computed from logarithms and divided by their sum over the batch, which
 changes the length of the gradient of that batch and not its direction; the log of that sum is
@@ -22,7 +26,7 @@ Departs from the paper:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from typing import Annotated, ClassVar
 
@@ -49,10 +53,16 @@ class JSDGAN(Objective, name="jsdgan"):
         float, Field(ge=0, le=1, description="power of G in the weights; paper: 1")
     ] = 1.0
 
+    texts: int = field(default=1, init=False, repr=False)
+    log_shares: Tensor | None = field(default=None, init=False, repr=False)  # log p(c), (C,)
+
     def prepare(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        self.memory["texts"] = torch.tensor(len(train), device=train.tokens.device)
+        self.texts = len(train)
+        if train.labels is not None:
+            counts = train.labels.bincount(minlength=generator.space.classes)
+            self.log_shares = (counts.double() / len(train)).log()
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return real
@@ -68,9 +78,10 @@ class JSDGAN(Objective, name="jsdgan"):
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         log_prob = generator.log_prob(real)
         mask = real.mask
-        logs = jsd_log_weights(
-            torch.where(mask, log_prob, 0.0).sum(1), -log(int(self.memory["texts"])), self.flatten
-        ).detach()
+        log_g = torch.where(mask, log_prob, 0.0).sum(1).detach()
+        if self.log_shares is not None:
+            log_g = log_g + self.log_shares.to(log_g)[real.labels]
+        logs = jsd_log_weights(log_g, -log(self.texts), self.flatten)
         weights = (logs - logs.logsumexp(0)).exp()
         # the log weight of the whole batch would vanish in most floats; its direction is all
         loss = policy_gradient(log_prob, weights.unsqueeze(1), mask, "sum")

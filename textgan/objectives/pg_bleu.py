@@ -14,10 +14,10 @@ The paper names neither order nor smoothing; the authors' first code does (Lanta
 pg_bleu/): BLEU-3 with equal weights, nltk without smoothing, one completion of each prefix
 (pg_bleu.py:165, rollout.py:89), references drawn once, each training text with probability 0.4
 (pg_bleu.py:101), 200 epochs of maximum likelihood, 800 updates, Adam at 0.001. Those are the
-defaults here but for `smoothing` and `share`, which let a small corpus give a signal; recipes have
-the code's. Without smoothing, nltk 3.1 gives 0 to a text that lacks an order ("none"), while 3.2.1,
-the release of that month, skips the order ("dropped"); the code does not say which it ran with. It
-keeps the round with the best NLL_oracle (pg_bleu.py:177); here the last round counts.
+defaults here and the paper's recipe. Without smoothing, nltk 3.1 gives 0 to a text that lacks an
+order ("none"), while 3.2.1, the release of that year, skips the order ("dropped"); the code does
+not say which it ran with. It keeps the round with the best NLL_oracle (pg_bleu.py:177); here the
+last round counts.
 
 Texts with labels are compared with the training texts of their own class.
 
@@ -28,9 +28,10 @@ Departs from the paper:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -52,6 +53,7 @@ class PGBLEU(Objective, name="pg_bleu"):
 
     paper: ClassVar[str] = "a baseline of Yu et al. 2017, arXiv 1609.05473"
     discriminator: ClassVar[str | None] = None
+    legacy: ClassVar[Mapping[str, Any]] = {"objective.smoothing": "method1", "objective.share": 1.0}
 
     order: Annotated[
         int, Field(ge=1, le=5, description="longest n-grams of BLEU; paper's code: 3")
@@ -59,10 +61,10 @@ class PGBLEU(Objective, name="pg_bleu"):
     smoothing: Annotated[
         Smoothing,
         Field(description="of an order without a match; paper's code: none (old nltk: dropped)"),
-    ] = "method1"
+    ] = "none"
     share: Annotated[
         float, Field(gt=0, le=1, description="of the training texts as references; code: 0.4")
-    ] = 1.0
+    ] = 0.4
     rollouts: Annotated[
         int, Field(ge=1, description="completions of each prefix; paper's code: 1")
     ] = 1

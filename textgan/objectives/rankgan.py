@@ -8,19 +8,22 @@ Rank:           P(s | u, C) = exp(gamma a(s | u)) / sum_{s' in C and s} exp(gamm
 Discriminator:  L_D = -E_data log R(s | U, fakes) - E_G log(1 - R(s | U, reals))
 Generator:      L_G = -sum_t Q(s_t, y_t) log G(y_t | s_t),  Q the mean of log R over completions
 
-U holds real texts, and so do the texts that a fake is ranked against. `progress` anneals nothing.
+U holds real texts, and so do the texts that a fake is ranked against. Texts of different classes
+have relevance 0, as if each class had features of its own: where there are labels a text ranks by
+its likeness to real ones of its own class. `progress` anneals nothing.
 
 Departs from the paper:
 - U is half of the batch's real texts and the other half is ranked (or ranked against), so that no
   text is compared with itself
-- the discriminator's output layer is not used
+- the discriminator's output layer is not used, and no dropout falls on the features, as it does in
+  Texygen (models/rankgan/RankganDiscriminator.py)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -34,6 +37,7 @@ from textgan.objectives.base import Objective
 from textgan.rollout import rollout_values
 from textgan.text import Text
 
+LEAST = 2  # real texts: one to compare with, one to rank
 SMALLEST = 1e-6  # of 1 - R, which is 0 where features leave no doubt
 
 
@@ -43,6 +47,7 @@ class RankGAN(Objective, name="rankgan"):
 
     paper: ClassVar[str] = "Lin et al. 2017, arXiv 1705.11001"
     score_is_logit: ClassVar[bool] = False  # texts are ranked; the score is not used
+    least: ClassVar[int] = LEAST
 
     gamma: Annotated[float, Field(gt=0, description="sharpness of ranks; Texygen: 1")] = 1.0
     rollouts: Annotated[int, Field(ge=1, description="completions of each prefix")] = 16
@@ -62,8 +67,8 @@ class RankGAN(Objective, name="rankgan"):
         return generator.sample(len(real), source=real.source, labels=real.labels)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        references, others = _halves(directions(discriminator, real))
-        fakes = directions(discriminator, fake)
+        references, others = _halves(Seen.of(discriminator, real))
+        fakes = Seen.of(discriminator, fake)
         of_real = log_rank(others, references, fakes, self.gamma)
         of_fake = log_rank(fakes, references, others, self.gamma)
         loss = -of_real.mean() - (1 - of_fake.exp()).clamp(min=SMALLEST).log().mean()
@@ -82,10 +87,10 @@ class RankGAN(Objective, name="rankgan"):
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         with torch.no_grad():
-            references, others = _halves(directions(discriminator, real))
+            references, others = _halves(Seen.of(discriminator, real))
 
         def reward(text: Text, origin: Tensor) -> Tensor:
-            return log_rank(directions(discriminator, text), references, others, self.gamma)
+            return log_rank(Seen.of(discriminator, text), references, others, self.gamma)
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask
@@ -98,19 +103,40 @@ class RankGAN(Objective, name="rankgan"):
         }
 
 
-def directions(discriminator: Discriminator, text: Text) -> Tensor:
-    """The discriminator's features scaled to length 1, (B, F): products of them are cosines."""
-    return F.normalize(discriminator.features(text).flatten(1))
+class Seen(NamedTuple):
+    """What is compared of B texts: unit vectors (B, F), and their classes (B,), None for one."""
+
+    directions: Tensor
+    labels: Tensor | None
+
+    @staticmethod
+    def of(discriminator: Discriminator, text: Text) -> Seen:
+        """The discriminator's features scaled to length 1: products of them are cosines."""
+        return Seen(F.normalize(discriminator.features(text).flatten(1)), text.labels)
 
 
-def log_rank(texts: Tensor, references: Tensor, others: Tensor, gamma: float) -> Tensor:
-    """log R(s | U, C), (B,), of texts (B, F) for references U (U, F) among others C (C, F)."""
-    own = gamma * texts @ references.t()
-    rest = (gamma * others @ references.t()).logsumexp(0)
+def relevance(texts: Seen, references: Seen, gamma: float) -> Tensor:
+    """gamma a(s | u), (S, U): a is the cosine of features, 0 between classes."""
+    cosines = gamma * texts.directions @ references.directions.t()
+    if texts.labels is None or references.labels is None:
+        return cosines
+    return cosines * (texts.labels.unsqueeze(1) == references.labels)
+
+
+def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tensor:
+    """log R(s | U, C), (B,), of B texts for references U among others C."""
+    own = relevance(texts, references, gamma)
+    rest = relevance(others, references, gamma).logsumexp(0)
     ranks = own - torch.logaddexp(own, rest)
-    return ranks.logsumexp(1) - log(len(references))
+    return ranks.logsumexp(1) - log(len(references.directions))
 
 
-def _halves(features: Tensor) -> tuple[Tensor, Tensor]:
-    half = max(1, len(features) // 2)
-    return features[:half], features[-half:]
+def _halves(seen: Seen) -> tuple[Seen, Seen]:
+    n = len(seen.directions)
+    if n < LEAST:
+        raise ValueError("rankgan ranks real texts by their likeness to others: give two or more")
+
+    def part(rows: slice) -> Seen:
+        return Seen(seen.directions[rows], None if seen.labels is None else seen.labels[rows])
+
+    return part(slice(n // 2)), part(slice(n - n // 2, n))

@@ -3,9 +3,9 @@
 arXiv 1905.09922. The discriminator scores every token from those up to it, so that every token has
 a reward of its own, and no pretraining is needed.
 
-Discriminator:  L_D = -1/2 mean_{b,t} log D(y_bt | y_b,<t)  of real tokens
-                      -1/2 mean_{b,t} log(1 - D(y_bt | y_b,<t))  of fake ones
-                      + l2/2 |weights|^2,  D = sigmoid(score)
+Discriminator:  L_D = -1/2 (1 / BL) sum_{b,t} log D(y_bt | y_b,<t)  of real tokens
+                      -1/2 (1 / BL) sum_{b,t} log(1 - D(y_bt | y_b,<t))  of fake ones
+                      + l2/2 |weights|^2,  D = sigmoid(score),  L the longest a text may be
 Reward:         r_t = 2 D_t - 1,  R_t = sum_{s >= t} gamma^(s - t) r_s
 Generator:      L_G = -mean_{b,t} (R_bt - baseline) log G(y_bt | y_b,<t),  R and baseline constants
 Baseline:       baseline <- decay * baseline + (1 - decay) * mean_{b,t} R_bt  after each update
@@ -17,7 +17,9 @@ Departs from the paper and its code:
 - no GloVe vectors beside the trained embeddings; no tied input and output embeddings; no layer
   normalisation inside the discriminator's LSTM, no signal of the position in its input, and its
   dropout is before the output layer instead of on the embedding
-- means run over real tokens; the code's run over padding too, where its scores are zero
+- padding adds nothing to L_D; in the code, whose mean is also one over all B * L places (losses.py,
+  sequential_cross_entropy_loss of deepmind-research/scratchgan), its scores are zero, so it adds a
+  constant. The generator's means run over real tokens alone
 - a batch is subtracted the baseline from before it, a constant, which keeps the gradient
   unbiased; the code asks for the update first
 - `schedule.batch_size` counts real and fake together for the discriminator, the paper each
@@ -99,10 +101,11 @@ class ScratchGAN(Objective, name="scratchgan"):
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert isinstance(discriminator, StepwiseDiscriminator)  # see connect
         scores = discriminator.steps(concatenate([real, fake]))
-        of_real = reduce(F.softplus(-scores[: len(real)]), real.mask, "mean_token")
-        of_fake = reduce(F.softplus(scores[len(real) :]), fake.mask, "mean_token")
+        of_real = reduce(F.softplus(-scores[: len(real)]), real.mask, "sum") / len(real)
+        of_fake = reduce(F.softplus(scores[len(real) :]), fake.mask, "sum") / len(fake)
         norms = torch.stack([weight.square().sum() for weight in discriminator.parameters()])
-        return (of_real + of_fake) / 2 + self.l2 * norms.sum() / 2, {}
+        length = discriminator.space.length
+        return (of_real + of_fake) / (2 * length) + self.l2 * norms.sum() / 2, {}
 
     def generator_loss(
         self,

@@ -6,15 +6,17 @@ Discriminator:  L_D = -1/2 (E_data log D(x) + E_G log(1 - D(x))) - lambda MMD^2(
 Generator:      L_G = MMD^2(f(real), f(fake)),  f the discriminator's features of relaxed texts
 
 MMD^2 is the squared maximum mean discrepancy with a sum of Gaussian kernels; the discriminator
-seeks features in which the texts differ, the generator matches their distribution. `progress`
-anneals nothing.
+seeks features in which the texts differ, the generator matches their distribution. With labels the
+kernel is zero between texts of different classes, so that what is matched is the distribution of
+features and class together. `progress` anneals nothing.
 
 Departs from the paper:
 - texts are relaxed by Gumbel noise (by softmax where a generator starts from noise), in place of a
   soft argmax of a generator that starts from z; so the term that reconstructs z is left out
 - the kernels' widths are multiples of the batch's mean squared distance, so that they fit features
   of any scale; the paper names no rule
-- MMD^2 is the unbiased estimate, which is zero on average where the texts are alike
+- MMD^2 is the unbiased estimate, which is zero on average where the texts are alike; it needs two
+  texts of each kind
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from textgan.objectives.base import Objective
 from textgan.relaxation import relaxed_texts
 from textgan.text import Text
 
+LEAST = 2  # texts of each kind: pairs within a kind are compared
 SMALLEST = 1e-12  # mean squared distance; features all alike have no scale, and no gradient
 
 
@@ -44,6 +47,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
     needs_likelihood: ClassVar[bool] = False
     generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
     score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
+    least: ClassVar[int] = LEAST
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.discriminator_turns": 0,
         "schedule.rounds": 1000,
@@ -85,23 +89,42 @@ class TextGANMMD(Objective, name="textgan_mmd"):
 
     def _distance(self, discriminator: Discriminator, real: Text, fake: Text) -> Tensor:
         features = discriminator.features(real).flatten(1), discriminator.features(fake).flatten(1)
-        return squared_mmd(*features, self.widths)
+        classes = (
+            None
+            if real.labels is None or fake.labels is None
+            else torch.cat([real.labels, fake.labels])
+        )
+        return squared_mmd(*features, self.widths, classes=classes)
 
 
-def squared_mmd(a: Tensor, b: Tensor, widths: list[float], unbiased: bool = True) -> Tensor:
+def squared_mmd(
+    a: Tensor,
+    b: Tensor,
+    widths: list[float],
+    unbiased: bool = True,
+    classes: Tensor | None = None,
+) -> Tensor:
     """MMD^2 between the distributions behind samples (A, F) and (B, F).
 
     The kernel is the sum of exp(-|x - y|^2 / (w m)) over widths w, m the mean squared distance of
     all pairs. unbiased: leave out pairs of a point with itself, so that the mean is zero for equal
     distributions (Gretton et al. 2012, eq. 3); else the value for a sample and itself is zero.
+    classes: (A + B,), of each sample; the kernel is 0 between two of them, and m of pairs within.
+    Raises ValueError where a side has fewer than two samples for the unbiased estimate.
     """
+    if unbiased and min(len(a), len(b)) < LEAST:
+        raise ValueError("textgan_mmd compares texts in pairs: give two or more of each kind")
     together = torch.cat([a, b])
     # differences and not |x|^2 + |y|^2 - 2 xy, which is noise where features are nearly alike
     distances = torch.cdist(
         together, together, compute_mode="donot_use_mm_for_euclid_dist"
     ).square()
-    scale = distances.mean().clamp(min=SMALLEST)
+    alike = None if classes is None else classes.unsqueeze(1) == classes
+    compared = distances if alike is None else distances[alike]
+    scale = compared.mean().clamp(min=SMALLEST)
     kernel = torch.stack([(-distances / (width * scale)).exp() for width in widths]).sum(0)
+    if alike is not None:
+        kernel = kernel * alike
     within_a, within_b = kernel[: len(a), : len(a)], kernel[len(a) :, len(a) :]
     across = kernel[: len(a), len(a) :].mean()
     if not unbiased:

@@ -1,0 +1,361 @@
+"""What every method makes of a batch: of its shards, of its classes, of one or two texts."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from tables import exact_rollouts
+from torch import Tensor, nn
+from toys import TOY_TEXT, small_parts
+from worlds import VARIABLE, enumerate_texts, small_discriminator, small_generator
+
+from textgan import registry
+from textgan.backward import Shard, accumulate
+from textgan.config import make_config
+from textgan.errors import UserError
+from textgan.losses import Loss, Reduction
+from textgan.objectives.base import Objective
+from textgan.parallel import Group
+from textgan.run import create_run
+from textgan.text import Text, TextSpace
+from textgan.training import Training
+
+METHODS = [
+    name
+    for name in registry.names("objective")
+    if registry.find("objective", name).__module__.startswith("textgan.")
+]
+ADVERSARIAL = [name for name in METHODS if registry.find("objective", name).discriminator]
+CLASSES = TextSpace(4, 3, eos=1, classes=2)
+# whose losses compare the texts of a batch with each other, so that a shard is a batch of its own:
+# as README says. Of the generator: weights relative to the batch's, or features matched
+COMPARE_JUDGED = {"rankgan", "textgan_mmd"}
+COMPARE_WRITTEN = {"rankgan", "textgan_mmd", "maligan", "jsdgan", "leakgan"}
+BASELINE = {"reinforce", "coldgan"}  # the others' mean, by default
+DRAWS = {"random_reward"}  # its loss is another one every time
+
+
+class World(NamedTuple):
+    objective: Objective
+    generator: Any
+    judge: Any
+    real: Text
+    fake: Text
+
+
+def world(name: str, space: TextSpace, **settings: Any) -> World:
+    """A method and its usual pair, with twelve texts and the fakes that answer them."""
+    part = registry.find("objective", name)
+    generator = small_generator(space, part.generator)
+    judge: Any = None
+    if part.discriminator is not None:
+        made = (
+            small_discriminator if part.discriminator_kind == "discriminator" else small_generator
+        )
+        judge = made(space, part.discriminator, seed=1)
+    objective: Objective = part(**settings)
+    real = enumerate_texts(replace(space, classes=0))[:12]
+    if space.classes:
+        real = replace(real, labels=torch.arange(12) % 2)
+    objective.connect(generator, judge, real)
+    torch.manual_seed(3)
+    answered = real.repeat(objective.group)
+    with torch.no_grad():
+        fake = objective.sample(generator, answered, 0.5)
+    if hasattr(objective, "penalty"):  # at places that are drawn
+        objective.penalty = 0.0
+    return World(objective, generator, judge, real, fake)
+
+
+def gradient(network: nn.Module, shards: list[Shard], reduction: Reduction) -> Tensor:
+    network.zero_grad()
+    accumulate(network, shards, reduction, Group())
+    found = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+    return torch.cat(found)
+
+
+def judged(here: World, parts: list[slice]) -> Tensor:
+    """The gradient of the discriminator's loss by the shards of a batch of pairs."""
+
+    def loss(part: slice) -> Loss:
+        return here.objective.discriminator_loss(here.judge, here.real[part], here.fake[part])
+
+    shards = [Shard(lambda p=p: loss(p), here.real[p], i) for i, p in enumerate(parts)]  # type: ignore[misc]
+    return gradient(here.judge, shards, "mean_sentence")
+
+
+def written(here: World, parts: list[slice]) -> Tensor:
+    """The same of the generator's loss; each text is answered `group` times."""
+    n = here.objective.group
+    answered, memory = here.real.repeat(n), dict(here.objective.memory)
+    here.objective.remember(replace(here.fake, rows=None))
+
+    def fakes(part: slice) -> slice:
+        return slice(part.start * n, part.stop * n)
+
+    def loss(part: slice) -> Loss:
+        here.objective.memory = dict(memory)
+        at = fakes(part)
+        fake = here.fake[at]
+        if here.fake.rows is not None:  # the path goes through the drawing
+            torch.manual_seed(7)
+            whole = here.objective.sample(here.generator, answered, 0.5)
+            fake = whole[at]
+        return here.objective.generator_loss(here.generator, here.judge, answered[at], fake, 0.5)
+
+    shards = [Shard(lambda p=p: loss(p), here.fake[fakes(p)], i) for i, p in enumerate(parts)]  # type: ignore[misc]
+    found = gradient(here.generator, shards, here.objective.reduction)
+    here.objective.memory = memory
+    return found
+
+
+WHOLE, SHARDS = [slice(0, 12)], [slice(0, 6), slice(6, 12)]
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in METHODS:
+        module = sys.modules[registry.find("objective", name).__module__]
+        if hasattr(module, "rollout_values"):
+            monkeypatch.setattr(module, "rollout_values", exact_rollouts)
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_the_discriminators_shards_are_its_batch_where_texts_are_not_compared(name: str) -> None:
+    here = world(name, VARIABLE)
+    assert here.real.sizes[:6].sum() != here.real.sizes[6:].sum()
+    whole, shards = judged(here, WHOLE), judged(here, SHARDS)
+    alike = torch.allclose(whole, shards, rtol=1e-10, atol=1e-13)
+    assert alike == (name not in COMPARE_JUDGED)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in DRAWS])
+def test_the_generators_shards_are_its_batch_where_texts_are_not_compared(
+    name: str, exact: None
+) -> None:
+    here = world(name, VARIABLE, **({"baseline": "none"} if name in BASELINE else {}))
+    whole, shards = written(here, WHOLE), written(here, SHARDS)
+    alike = torch.allclose(whole, shards, rtol=1e-10, atol=1e-13)
+    assert alike == (name not in COMPARE_WRITTEN)
+
+
+# --- classes ---
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in DRAWS | {"mle"}])
+def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
+    """The labels of the texts that are judged or written, turned round."""
+    here = world(name, CLASSES)
+    assert here.real.labels is not None
+    turned = replace(here.fake, labels=1 - here.real.repeat(here.objective.group).labels)
+    if here.judge is not None:
+        pairs = [(here.real, here.fake[:12]), (here.real, turned[:12])]
+        if name == "sentigan":  # to whose discriminator fakes are a class of their own
+            pairs[1] = replace(here.real, labels=1 - here.real.labels), here.fake[:12]
+        losses = [here.objective.discriminator_loss(here.judge, *pair)[0] for pair in pairs]
+        assert not torch.isclose(*losses, rtol=1e-4)
+    losses = []
+    for fake in (here.fake, turned):
+        real = fake if fake.rows is None else here.real  # what jsdgan reads
+        here.objective.remember(replace(here.fake, rows=None))
+        torch.manual_seed(5)
+        losses.append(here.objective.generator_loss(here.generator, here.judge, real, fake, 0.5)[0])
+    assert not torch.isclose(*losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["rankgan", "textgan_mmd"])
+def test_texts_are_compared_within_their_class(name: str, exact: None) -> None:
+    """Without labels, swapped classes cannot be told; a discriminator that knows no label can."""
+    here = world(name, CLASSES)
+    plain = replace(here.real, labels=None), replace(here.fake, labels=None)
+    one = here.objective.discriminator_loss
+    if name == "rankgan":  # whose loss sees labels nowhere else
+        same = one(here.judge, *plain)[0]
+        assert not torch.isclose(one(here.judge, here.real, here.fake)[0], same)
+    # the names of the classes are no matter, only which texts share one
+    both = here.objective.generator_loss
+    if name == "textgan_mmd":
+        renamed = (
+            replace(text, labels=1 - text.labels)
+            for text in (here.real, here.fake)
+            if text.labels is not None
+        )
+        assert torch.isclose(
+            both(here.generator, here.judge, here.real, here.fake, 0.5)[0],
+            both(here.generator, here.judge, *renamed, 0.5)[0],
+            rtol=1e-12,
+        )
+
+
+def labelled(folder: Path, counts: dict[str, int]) -> Path:
+    path = folder / "moods.tsv"
+    lines = [f"{label}\t{label[0]} {i % 7} {i}" for label, n in counts.items() for i in range(n)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def toy(name: str, **settings: Any) -> dict[str, Any]:
+    groups = ("seed", "schedule.", "evaluation.")
+    told = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
+    told |= small_parts(name) | {"schedule.fakes": 8, "data.min_count": 1} | settings
+    if registry.find("objective", name).defaults.get("schedule.mle_epochs") == 0:
+        told["schedule.mle_epochs"] = 0
+    return told
+
+
+def training(name: str, folder: Path, **settings: Any) -> Training:
+    told = toy(name, **settings)
+    if not registry.find("objective", name).needs_likelihood:
+        told["schedule.mle_epochs"] = 0
+    run = create_run(make_config(name, told), folder)
+    torch.manual_seed(run.config.seed)
+    return Training(run)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("name", ["seqgan", "wgan_gp"])
+def test_the_discriminator_compares_texts_of_one_class(
+    name: str, shards: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 30, "rare": 12}))}
+    settings = data | {"schedule.shards": shards, "schedule.fakes": 60}
+    here = training(name, tmp_path / "run", **settings)
+    seen: list[tuple[Text, Text]] = []
+    really = here.objective.discriminator_loss
+
+    def look(judge: Any, real: Text, fake: Text) -> Loss:
+        seen.append((real, fake))
+        return really(judge, real, fake)
+
+    monkeypatch.setattr(here.objective, "discriminator_loss", look)
+    here.fakes = here._draw_fakes(0.0)
+    for _ in range(30):
+        here._discriminator()
+    assert len(seen) == 30 * shards
+    for real, fake in seen:
+        assert real.labels is not None
+        assert fake.labels is not None
+        assert torch.equal(real.labels, fake.labels)
+    assert {int(label) for real, _ in seen for label in real.labels} == {0, 1, 2}  # type: ignore[union-attr]
+    # which texts these are is a function of the update's number and its fakes' classes
+    real = here._opposite(17, here.fakes[here.batches["fake"][17]])
+    again = torch.cat([r.tokens for r, _ in seen[17 * shards : 18 * shards]])
+    assert torch.equal(real.tokens, again)
+
+
+def test_all_texts_of_a_class_are_compared_with_its_fakes(tmp_path: Path) -> None:
+    data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 12}))}
+    here = training("seqgan", tmp_path / "run", **data)
+    train = here.run.corpus.train
+    fake = replace(train[:4], labels=torch.tensor([0, 1, 1, 0]))
+    seen = {tuple(row) for n in range(60) for row in here._opposite(n, fake).tokens.tolist()}
+    assert seen == {tuple(row) for row in train.tokens.tolist()}
+
+
+def test_texts_without_labels_are_those_of_the_stream(tmp_path: Path) -> None:
+    path = tmp_path / "plain.txt"
+    path.write_text("".join(f"a {i % 7} {i}\n" for i in range(60)))
+    here = training("seqgan", tmp_path / "run", **{"data.file": str(path)})
+    real = here._opposite(3, here.run.corpus.train[:4])
+    assert torch.equal(real.tokens, here.run.corpus.train[here.batches["real"][3]].tokens)
+
+
+@pytest.mark.parametrize("space", [CLASSES, TextSpace(3, 3, classes=2)], ids=["ended", "fixed"])
+def test_jsdgan_descends_the_divergence_of_text_and_class(space: TextSpace) -> None:
+    """Against the sum over classes of p(c) KL terms, all texts of both classes enumerated."""
+    generator = small_generator(space)
+    plain = enumerate_texts(replace(space, classes=0))
+    texts = replace(plain.repeat(2), labels=torch.arange(2).repeat(len(plain)))
+    rows = torch.tensor([0, 2, 4, 6, 8, 10, 1, 3])  # six of class 0, two of class 1
+    train = texts[rows]
+    assert train.labels is not None
+    counts = train.labels.bincount()
+    log_g = torch.where(train.mask, generator.log_prob(train), 0.0).sum(1)
+    share, p = (counts.double() / 8)[train.labels], 1 / counts.double()[train.labels]
+    g = log_g.exp()
+    each = share * (p * (p / (p + g)).log() + g * (g / (p + g)).log())
+    generator.zero_grad()
+    each.sum().backward()
+    right = torch.cat([w.grad.flatten() for w in generator.parameters() if w.grad is not None])
+    objective = registry.find("objective", "jsdgan")()
+    objective.connect(generator, None, train)
+    generator.zero_grad()
+    objective.generator_loss(generator, None, train, train, 0.0)[0].backward()
+    found = torch.cat([w.grad.flatten() for w in generator.parameters() if w.grad is not None])
+    assert torch.cosine_similarity(found, right, 0) > 1 - 1e-10
+
+
+@pytest.mark.parametrize("name", ["rankgan", "textgan_mmd", "pg_bleu", "seqgan"])
+def test_swapped_classes_are_put_right(name: str) -> None:
+    """All texts of class 0 begin with 2, of class 1 with 3; the generator has it the other way."""
+    space = TextSpace(4, 2, classes=2)
+    generator = small_generator(space, hidden=6)
+    judge: Any = small_discriminator(space, sizes=[1, 2], counts=[6, 6], dropout=0.0)
+    real = Text.full(torch.tensor([[2, 0], [2, 1], [3, 0], [3, 1]]))
+    real = replace(real, labels=torch.tensor([0, 0, 1, 1])).repeat(6)
+    settings: dict[str, Any] = {"textgan_mmd": {"temperature": 0.5}, "pg_bleu": {"order": 2}}
+    settings |= {"rankgan": {"gamma": 5.0, "baseline": "batch", "rollouts": 2}}
+    part = registry.find("objective", name)
+    objective: Objective = part(**settings.get(name, {"baseline": "batch", "rollouts": 2}))
+    objective.connect(generator, judge if part.discriminator else None, real)
+    torch.manual_seed(0)
+    wrong = replace(real, labels=1 - real.labels)  # type: ignore[operator]
+    trained = [part for part in generator.parameters() if part.requires_grad]
+    taught, of_judge = torch.optim.Adam(trained, 0.03), torch.optim.Adam(judge.parameters(), 0.02)
+    for _ in range(8):
+        taught.zero_grad()
+        (-generator.log_prob(wrong)).mean().backward()
+        taught.step()
+
+    def right() -> float:
+        with torch.no_grad():
+            return float(generator.log_prob(real)[:, 0].exp().mean())
+
+    assert right() < 0.35
+    for _ in range(150):
+        for _ in range(2 if part.discriminator else 0):
+            with torch.no_grad():
+                fake = objective.sample(generator, real, 0.0)
+            of_judge.zero_grad()
+            objective.discriminator_loss(judge, real, fake)[0].backward()
+            of_judge.step()
+        taught.zero_grad()
+        fake = objective.sample(generator, real, 0.0)
+        objective.generator_loss(generator, judge, real, fake, 0.0)[0].backward()
+        taught.step()
+    assert right() > 0.8
+
+
+# --- one text, and two ---
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_batch_of_one_or_two_texts_teaches_or_is_refused(
+    name: str, size: int, tmp_path: Path
+) -> None:
+    least = registry.find("objective", name).least
+    settings = {"schedule.batch_size": size, "schedule.discriminator_batch": size}
+    if size // 2 < least:
+        with pytest.raises(
+            UserError, match=rf"^schedule.*: {name} compares {least} .* {2 * least} "
+        ):
+            training(name, tmp_path / "run", **settings)
+        return
+    here = training(name, tmp_path / "run", **settings)
+    if here.adversary:
+        here.fakes = here._draw_fakes(0.0)
+        figures = [here._discriminator() for _ in range(3)]
+        assert max(float(f["discriminator/gradient_norm"]) for f in figures) > 1e-9
+    figures = [here._generator(0.0) for _ in range(6)]
+    assert max(float(f["generator/gradient_norm"]) for f in figures) > 1e-9
+
+
+@pytest.mark.parametrize("name", ["rankgan", "textgan_mmd"])
+def test_shards_count_when_the_least_is_asked_for(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="in every shard; choose 8 or more"):
+        training(name, tmp_path / "no", **{"schedule.batch_size": 4, "schedule.shards": 2})
+    training(name, tmp_path / "yes", **{"schedule.batch_size": 8, "schedule.shards": 2})

@@ -156,14 +156,14 @@ def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
         if name == "sentigan":  # to whose discriminator fakes are a class of their own
             pairs[1] = replace(here.real, labels=1 - here.real.labels), here.fake[:12]
         losses = [here.objective.discriminator_loss(here.judge, *pair)[0] for pair in pairs]
-        assert not torch.isclose(*losses, rtol=1e-4)
+        assert not torch.isclose(*losses, rtol=1e-6)
     losses = []
     for fake in (here.fake, turned):
         real = fake if fake.rows is None else here.real  # what jsdgan reads
         here.objective.remember(replace(here.fake, rows=None))
         torch.manual_seed(5)
         losses.append(here.objective.generator_loss(here.generator, here.judge, real, fake, 0.5)[0])
-    assert not torch.isclose(*losses, rtol=1e-4)
+    assert not torch.isclose(*losses, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["rankgan", "textgan_mmd"])
@@ -297,7 +297,6 @@ def test_swapped_classes_are_put_right(name: str) -> None:
     real = Text.full(torch.tensor([[2, 0], [2, 1], [3, 0], [3, 1]]))
     real = replace(real, labels=torch.tensor([0, 0, 1, 1])).repeat(6)
     settings: dict[str, Any] = {"textgan_mmd": {"temperature": 0.5}, "pg_bleu": {"order": 2}}
-    settings |= {"rankgan": {"gamma": 5.0, "baseline": "batch", "rollouts": 2}}
     part = registry.find("objective", name)
     objective: Objective = part(**settings.get(name, {"baseline": "batch", "rollouts": 2}))
     objective.connect(generator, judge if part.discriminator else None, real)
@@ -305,7 +304,7 @@ def test_swapped_classes_are_put_right(name: str) -> None:
     wrong = replace(real, labels=1 - real.labels)  # type: ignore[operator]
     trained = [part for part in generator.parameters() if part.requires_grad]
     taught, of_judge = torch.optim.Adam(trained, 0.03), torch.optim.Adam(judge.parameters(), 0.02)
-    for _ in range(8):
+    for _ in range(12):
         taught.zero_grad()
         (-generator.log_prob(wrong)).mean().backward()
         taught.step()
@@ -314,8 +313,8 @@ def test_swapped_classes_are_put_right(name: str) -> None:
         with torch.no_grad():
             return float(generator.log_prob(real)[:, 0].exp().mean())
 
-    assert right() < 0.35
-    for _ in range(150):
+    assert right() < 0.3
+    for _ in range(120):
         for _ in range(2 if part.discriminator else 0):
             with torch.no_grad():
                 fake = objective.sample(generator, real, 0.0)

@@ -13,8 +13,8 @@ have relevance 0, as if each class had features of its own: where there are labe
 its likeness to real ones of its own class. `progress` anneals nothing.
 
 Departs from the paper:
-- U is half of the batch's real texts and the other half is ranked (or ranked against), so that no
-  text is compared with itself
+- U is half of the batch's real texts (of each class's) and the other half is ranked (or ranked
+  against), so that no text is compared with itself
 - the discriminator's output layer is not used, and no dropout falls on the features, as it does in
   Texygen (models/rankgan/RankganDiscriminator.py)
 """
@@ -132,11 +132,13 @@ def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tenso
 
 
 def _halves(seen: Seen) -> tuple[Seen, Seen]:
-    n = len(seen.directions)
+    """Two parts of as many texts, each of every class of which there are two."""
+    directions, labels = seen
+    n = len(directions)
     if n < LEAST:
         raise ValueError("rankgan ranks real texts by their likeness to others: give two or more")
-
-    def part(rows: slice) -> Seen:
-        return Seen(seen.directions[rows], None if seen.labels is None else seen.labels[rows])
-
-    return part(slice(n // 2)), part(slice(n - n // 2, n))
+    if labels is None:
+        return Seen(directions[: n // 2], None), Seen(directions[n - n // 2 :], None)
+    order = labels.argsort(stable=True)
+    first, second = order[: 2 * (n // 2)].view(-1, 2).unbind(1)
+    return Seen(directions[first], labels[first]), Seen(directions[second], labels[second])

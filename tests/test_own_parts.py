@@ -11,6 +11,7 @@ from toys import TOY, Cli, refused, toy_text
 
 import textgan
 from textgan import registry
+from textgan.core.own_code import Typed
 from textgan.errors import UserError
 from textgan.perturb import FGM, PGD, VAT, FreeLB
 
@@ -434,7 +435,7 @@ def test_what_looks_like_a_setting_and_is_none_is_said(write, cli: Cli) -> None:
 
 def test_a_generator_whose_settings_are_positional_is_said(write) -> None:  # type: ignore[no-untyped-def]
     write("", NETWORKS.replace("space, *, hidden", "space, hidden"))
-    (said,) = registry.remarks(registry.find("generator", "mine.py:Window"))
+    (said,) = registry.remarks(registry.find("generator", "mine.py:Window", code=Typed()))
     assert "mine.py:Window: its parameter hidden is not keyword-only" in said
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from test_trainer import everything, stop_at
 from torch import Tensor, nn
-from toys import TOY, Cli, refused
+from toys import TOY, Cli, in_0_1s_way, refused
 from worlds import (
     FIXED,
     VARIABLE,
@@ -195,6 +195,7 @@ def test_the_number_of_shards_is_part_of_a_run_and_was_one(tmp_path: Path) -> No
     assert one.digest != two.digest
     kept = (tmp_path / "two/config.json").read_text()
     (tmp_path / "two/config.json").write_text(kept.replace('"shards": 2,', ""))
+    in_0_1s_way(tmp_path / "two")
     assert open_run(tmp_path / "two").config == one.config  # of a run older than shards
 
 

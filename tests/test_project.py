@@ -38,6 +38,8 @@ ORDER = [
     ["core.memory"],
     ["data.decoding"],
     ["data.fit"],
+    ["core.own_code"],
+    ["core.identity"],
     [
         "text",
         "registry",

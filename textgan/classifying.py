@@ -32,6 +32,7 @@ import textgan
 from textgan.attacks import attack, margins, typical_norm
 from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
+from textgan.core.own_code import Typed
 from textgan.corpus import Tokens
 from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
@@ -347,7 +348,7 @@ class Study:
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what cannot be trained before anything is. Raises UserError."""
-        made = [perturbation(name) for name in names]
+        made = [perturbation(name, code=Typed()) for name in names]
         with seeded(0, self.device), memory_errors("a smaller network"):
             network = self.build()
         for one in made:
@@ -360,7 +361,7 @@ class Study:
 
     def steps(self, name: str) -> int:
         """How much work a run is, as a bar counts it."""
-        one = perturbation(name)
+        one = perturbation(name, code=Typed())
         replays = one.replays if one else 1
         updates = math.ceil(len(self.train_text) / self.settings.batch) * replays
         return updates * self.epochs(replays) + len(self.settings.attack.epsilon) * self._pieces
@@ -378,7 +379,7 @@ class Study:
         with seeded(seed, self.device), memory_errors(remedy):
             network = self.build()
             try:
-                fitted = self._fit(network, perturbation(name), seed, advance)
+                fitted = self._fit(network, perturbation(name, code=Typed()), seed, advance)
             except NotFinite as error:
                 raise UserError(f"{name}, seed {seed}: {error}; try a smaller lr") from None
             accuracy, norm = self._judge(network, seed, advance)

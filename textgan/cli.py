@@ -57,6 +57,14 @@ app.add_typer(data_app, name="data")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run the code in files of its maker's own (FILE.py:CLASS) that it names; read them "
+        "first, for code may do anything that you may.",
+    ),
+]
 Metrics = Annotated[
     str,
     typer.Option(
@@ -160,13 +168,14 @@ def train(
             "--report", help="Then evaluate it and write a page about it: textgan report."
         ),
     ] = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Train a generator and print how good it became."""
     from textgan.config import RunConfig, make_config
     from textgan.trainer import train_new
 
     def configure() -> RunConfig:
-        config = make_config(target, overrides or [])
+        config = make_config(target, overrides or [], trust_code=trust_code)
         flags = {"data.file": data, "data.tokens": tokens, "seed": seed, "device": device}
         flags |= _of_file(field, label_field, labels, file_format)
         given = {key: value for key, value in flags.items() if value is not None}
@@ -177,7 +186,7 @@ def train(
         return
     typer.echo(f"\n{results}")
     if with_report:
-        report([results.folder], None, True)
+        report([results.folder], None, True, True)
 
 
 @app.command()
@@ -187,11 +196,12 @@ def resume(
         str | None,
         typer.Option(help="Another device than the run began on."),
     ] = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped."""
     import textgan.trainer
 
-    results = textgan.trainer.resume(run, device=device)
+    results = textgan.trainer.resume(run, device=device, trust_code=trust_code)
     if first():
         typer.echo(f"\n{results}")
 
@@ -218,6 +228,7 @@ def sample(
         str | None,
         typer.Option(help="Only texts of this label; all labels if not given."),
     ] = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write texts with a trained generator, after their label and a tab where they have one."""
     if weights not in ("final", "mle"):
@@ -231,7 +242,7 @@ def sample(
     from textgan.results import draw_lines
     from textgan.run import open_run
 
-    opened = open_run(run)
+    opened = open_run(run, trust_code=trust_code)
     only = None if label is None else opened.corpus.label(label)
     generator = opened.load_generator("mle" if weights == "mle" else "final")
     lines = draw_lines(
@@ -315,6 +326,7 @@ def evaluate(
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge texts by every metric, with intervals and a row of real text.
@@ -340,6 +352,7 @@ def evaluate(
         resamplings=resamplings,
         seed=seed,
         device=device,
+        trust_code=trust_code,
         **_metric_settings(settings, encoder, metrics),
     )
     if targets[0].is_dir() and temperature == 1.0:
@@ -358,6 +371,7 @@ def compare(
         ),
     ],
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which differences stand: between two runs, two experiments over seeds, a run and its MLE.
@@ -367,7 +381,7 @@ def compare(
     """
     from textgan.evaluating import compare_runs
 
-    made = compare_runs(runs, device=device)
+    made = compare_runs(runs, device=device, trust_code=trust_code)
     typer.echo(json.dumps(made.to_dict(), indent=2) if as_json else str(made))
 
 
@@ -388,6 +402,7 @@ def curve(
     settings: MetricSettings = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw texts at a grid of temperatures and measure all of them, MLE's beside them.
@@ -404,6 +419,7 @@ def curve(
         samples=samples or 0,
         seed=seed,
         device=device,
+        trust_code=trust_code,
         **_metric_settings(settings, encoder, metrics),
     )
     if as_json:
@@ -428,13 +444,14 @@ def report(
             "by the metrics that train no network."
         ),
     ] = True,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write one HTML page about one or more runs: tables, curves, samples, warnings."""
     from textgan.report import write_report
     from textgan.sweep import complete
 
     if measure:
-        complete(runs)
+        complete(runs, trust_code=trust_code)
     path = out or runs[0] / "report.html"
     write_report(runs, path)
     typer.echo(f"report     {path}")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
 from textgan.core.files import exists, read_json, read_toml
+from textgan.core.own_code import Code, Typed, own_file
 from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
 from textgan.errors import UserError
@@ -161,17 +162,26 @@ class RunConfig(BaseModel):
     optimisers: Optimisers = Optimisers()
     evaluation: Evaluation = Evaluation()
 
-    def perturbations(self) -> dict[str, Perturbation]:
+    @property
+    def part_names(self) -> dict[str, str]:
+        """Every name of a part, by its key."""
+        return {
+            **{f"{kind}.name": getattr(self, kind).name for kind in _PARTS},
+            "mle.perturb": self.mle.perturb,
+            "discriminator.perturb": self.discriminator.perturb,
+        }
+
+    def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
         """What embeddings are shifted by in the updates of "mle" and "discriminator", new ones.
 
-        Raises UserError that names the key for what cannot be.
+        code: which files may be imported. Raises UserError that names the key for what cannot be.
         """
         found = {}
         for who, told in {
             "mle": self.mle.perturb,
             "discriminator": self.discriminator.perturb,
         }.items():
-            made = perturbation(told, f"{who}.perturb")
+            made = perturbation(told, f"{who}.perturb", code)
             if made is not None and made.keeps and self.schedule.shards > 1:
                 raise UserError(
                     f"{who}.perturb = {told!r} remembers what it did to a batch, and shards would "
@@ -190,23 +200,36 @@ def make_config(
     target: str | Mapping[str, Any],
     overrides: Iterable[str] | Mapping[str, Any] = (),
     *,
-    complete: bool = False,
+    trust_code: bool = False,
 ) -> RunConfig:
     """The config of a run, all defaults filled in.
 
     target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
     mapping. overrides: `key=value` strings with dotted keys, or a mapping of dotted keys.
-    complete: the target spells everything out that the version it was written by had, so what a
-    method prefers adds nothing to it; a later setting is what was done before there was one
-    (the method's `legacy`).
+    trust_code: also import the files of code that a TOML or JSON file names; it may be somebody
+    else's, and the user has not read it by naming it.
     Raises UserError that names the key, the value and the remedy.
     """
     values = _read_target(target) if isinstance(target, str) else _copied(target)
-    pairs = overrides.items() if isinstance(overrides, Mapping) else map(parse_setting, overrides)
+    pairs = list(
+        overrides.items() if isinstance(overrides, Mapping) else map(parse_setting, overrides)
+    )
+    from_file = isinstance(target, str) and target.endswith((".toml", ".json"))
+    code = Typed.among(value for _, value in pairs) if from_file and not trust_code else Typed()
     for key, value in pairs:
         if key in ("objective", "objective.name") and value == "":
             raise UserError(f"{key} = '' names no method; give one (see textgan list)")
         _put(values, key, value)
+    return _config_of(values, code)
+
+
+def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
+    """The config that these values describe.
+
+    code: the files that may be imported; None for those of a run, which spell everything out that
+    the version it was written by had: what a method prefers adds nothing to them, and parts of
+    one's own were checked when it was made.
+    """
     for kind in _PARTS:
         if isinstance(values.get(kind), str):  # objective = "seqgan" is short for its name
             values[kind] = {"name": values[kind]}
@@ -215,23 +238,24 @@ def make_config(
     objective = values.setdefault("objective", {"name": ""})
     if isinstance(objective, dict) and not objective.get("name"):
         objective["name"] = "seqgan"
-    _put_defaults(values, legacy=complete)
+    _put_defaults(values, code)
     try:
         config = RunConfig(**values)
     except pydantic.ValidationError as error:
         raise UserError(explain(error, known=_known_at(error))) from None
-    return _complete(config)
+    return _complete(config, code)
 
 
 def read_config(path: Path) -> RunConfig:
-    """The config that a run's folder holds."""
-    return make_config(str(path), complete=True)
+    """The config that a run's folder holds. No code is imported that it names."""
+    return _config_of(_read_target(str(path)), None)
 
 
-def _put_defaults(values: dict[str, Any], *, legacy: bool = False) -> None:
+def _put_defaults(values: dict[str, Any], code: Code | None) -> None:
     """Add what a method, or the generator it comes with, prefers to the common defaults.
 
-    legacy: add what their absence meant before there were such settings, instead.
+    code: None for a run's settings, as in `_config_of`: to these is added what their absence meant
+    before there were such settings (the method's `legacy`), instead.
     """
     named: dict[str, Any] = {
         kind: values[kind].get("name") if isinstance(values.get(kind), dict) else None
@@ -239,11 +263,13 @@ def _put_defaults(values: dict[str, Any], *, legacy: bool = False) -> None:
     }
     if not isinstance(named["objective"], str):
         return  # an error that the checks to come will explain
-    objective = registry.find("objective", named["objective"])
+    if code is None and own_file(named["objective"]) is not None:
+        return
+    objective = registry.find("objective", named["objective"], code=code)
     generator_name = named["generator"] or objective.generator
-    preferred = dict(objective.legacy if legacy else objective.defaults)
-    if isinstance(generator_name, str) and not legacy:
-        preferred |= registry.find("generator", generator_name).defaults
+    preferred = dict(objective.legacy if code is None else objective.defaults)
+    if isinstance(generator_name, str) and code is not None:
+        preferred |= registry.find("generator", generator_name, code=code).defaults
     for key, value in preferred.items():
         group, _, last = key.partition(".")
         # settings of the usual pair fit no other part
@@ -255,9 +281,17 @@ def _put_defaults(values: dict[str, Any], *, legacy: bool = False) -> None:
             at.setdefault(last, value)
 
 
-def _complete(config: RunConfig) -> RunConfig:
-    """The config with every part named and all its settings spelt out and checked."""
-    objective = registry.find("objective", config.objective.name)
+def _complete(config: RunConfig, code: Code | None) -> RunConfig:
+    """The config with every part named and all its settings spelt out and checked.
+
+    code: None leaves what is not this package's as it is.
+    """
+    names = config.part_names
+    if code is None and own_file(config.objective.name) is not None:
+        if not config.generator.name:
+            raise UserError("generator.name is missing, which a run's config always has")
+        return config
+    objective = registry.find("objective", config.objective.name, code=code)
     usual: dict[str, tuple[Kind, str | None]] = {
         "objective": ("objective", config.objective.name),
         "generator": ("generator", objective.generator),
@@ -278,12 +312,15 @@ def _complete(config: RunConfig) -> RunConfig:
             parts[part] = type(given)(name="")
             continue
         name = given.name or default
+        if code is None and own_file(name) is not None:
+            continue
         settings = registry.check(
-            kind, registry.find(kind, name, f"{part}.name"), given.settings, part
+            kind, registry.find(kind, name, f"{part}.name", code), given.settings, part
         )
         parts[part] = type(given)(name=name, **own, **settings)
     made = config.model_copy(update=parts)
-    made.perturbations()  # raises for what they cannot be
+    if code is not None or all(own_file(name) is None for name in names.values()):
+        made.perturbations(code)  # raises for what they cannot be
     return made
 
 

@@ -28,6 +28,7 @@ from textgan import registry
 from textgan.backward import accumulated, plain
 from textgan.contrast.base import Batch, Contrast
 from textgan.core.files import write_file
+from textgan.core.own_code import Typed
 from textgan.corpus import Tokens, separator_of, spacing_facts, split_sentence
 from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
@@ -466,9 +467,9 @@ def prepare(
     quiet: bool,
 ) -> Job:
     """Everything that training takes, checked; the arguments are those of `encode`."""
-    part = registry.find("contrast", name, "method")
+    part = registry.find("contrast", name, "method", Typed())
     settings = registry.check("contrast", part, told.contrast)
-    changed = perturbation(told.perturb)
+    changed = perturbation(told.perturb, code=Typed())
     if changed is not None and part.attacks:
         raise UserError(
             f"perturb = {told.perturb!r}: {name} shifts embeddings itself; leave it out"

@@ -38,12 +38,14 @@ def evaluate(
     device: str | None = None,
     quiet: bool = False,
     memory: dict[Hashable, Any] | None = None,
+    trust_code: bool = False,
     **settings: Any,
 ) -> Evaluation:
     """Evaluate as `textgan evaluate` does: one run's folder, or one or more files of texts.
 
     form: how files are read. memory: shared by evaluations on one corpus, so that what is trained
-    on it is trained once. settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
+    on it is trained once. trust_code: run the code in files of its maker's own that a run's folder
+    keeps. settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
     """
     paths = [Path(target) for target in targets]
     if not paths:
@@ -92,7 +94,7 @@ def evaluate(
         raise UserError("how files are read (--field, --labels, --format) is for files of texts")
     if aligned:
         raise UserError("--aligned is for files of texts; a run has its own held-out text")
-    run = open_run(folders[0], device)
+    run = open_run(folders[0], device, trust_code=trust_code)
     n = samples or run.config.evaluation.final_samples
     layout = lay_out_run(
         run, told, samples=n, temperature=temperature, split=tokenizer, memory=memory
@@ -101,7 +103,11 @@ def evaluate(
 
 
 def compare_runs(
-    folders: Sequence[str | Path], *, device: str | None = None, quiet: bool = False
+    folders: Sequence[str | Path],
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
 ) -> Comparison:
     """Compare runs as `textgan compare` does.
 
@@ -109,7 +115,7 @@ def compare_runs(
     seed are one system, and there must be two systems on one corpus. What has not been evaluated
     yet is, and kept. Raises UserError.
     """
-    runs = [open_run(Path(folder), device) for folder in folders]
+    runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
         seeds = groups.setdefault(run.recipe, {})
@@ -129,7 +135,10 @@ def compare_runs(
     memory: dict[Hashable, Any] = {}
     found = {
         run.folder: read_evaluation(run.folder)
-        or keep(run.folder, evaluate(run.folder, device=device, quiet=quiet, memory=memory))
+        or keep(
+            run.folder,
+            evaluate(run.folder, device=device, quiet=quiet, memory=memory, trust_code=trust_code),
+        )
         for run in runs
     }
     first = found[runs[0].folder]

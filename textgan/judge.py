@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from textgan import registry
+from textgan.core.own_code import Typed
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores
 from textgan.intervals import Estimate
@@ -70,7 +71,7 @@ def choose_metrics(
         told.setdefault(metric, {})[setting] = value
     built = []
     for name in names:
-        part = registry.find("metric", name)
+        part = registry.find("metric", name, code=Typed())
         built.append(part(**registry.check("metric", part, told.get(name, {}), name)))
     return built
 

@@ -12,7 +12,6 @@ import dataclasses
 import difflib
 import functools
 import importlib
-import importlib.util
 import inspect
 import json
 import pkgutil
@@ -27,6 +26,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import pydantic
 
 from textgan.core.files import LONGEST_KEY, NoSyntax, parse_toml
+from textgan.core.own_code import Code, own_file
 from textgan.errors import UserError
 
 Kind = Literal["objective", "generator", "discriminator", "metric", "perturbation", "contrast"]
@@ -58,15 +58,15 @@ def names(kind: Kind) -> list[str]:
     return sorted(_parts[kind])
 
 
-def find(kind: Kind, name: str, key: str | None = None) -> type[Any]:
+def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None) -> type[Any]:
     """The class behind a name, or behind `path/to/file.py:Class`.
 
-    key: where the name stands in a config, if not at its kind's. Raises UserError when there is
-    none.
+    key: where the name stands in a config, if not at its kind's. code: which files may be imported;
+    None: no file. Raises UserError when there is no such class, or it may not be imported.
     """
     key = key or f"{kind}.name"
     if is_file(name):
-        part = _from_file(kind, key, name)
+        part = _from_file(kind, key, name, code)
         refuse_unusable(kind, part)
         return part
     _import_all(kind)
@@ -81,7 +81,7 @@ def find(kind: Kind, name: str, key: str | None = None) -> type[Any]:
 
 def is_file(name: str) -> bool:
     """Whether a part's name is that of a file, `path/to/file.py:Class`, if perhaps no class."""
-    return ".py:" in name or name.endswith(".py")
+    return own_file(name) is not None
 
 
 def base_of(kind: Kind) -> type[Any]:
@@ -91,10 +91,13 @@ def base_of(kind: Kind) -> type[Any]:
     return found
 
 
-def parts_in(path: str, key: str = "file") -> dict[Kind, dict[str, type[Any]]]:
+def parts_in(
+    path: str, key: str = "file", code: Code | None = None
+) -> dict[Kind, dict[str, type[Any]]]:
     """The parts that a file of one's own defines, by kind and class name; kinds without any are
-    left out. Raises UserError for a file that is not there or does not import."""
-    module = _import_file(key, path, path)
+    left out. code: as for `find`. Raises UserError for a file that is not there or does not
+    import."""
+    module = _import_file(key, path, path, code)
     classes = {
         name: value
         for name, value in vars(module).items()
@@ -143,7 +146,9 @@ def refuse_unusable(kind: Kind, part: type[Any]) -> None:
             inherited = next((vars(one)[field.name] for one in base.__mro__[:-1]
                               if field.name in vars(one)), None)  # fmt: skip
             settable = isinstance(inherited, property) or field.name in (
-                known.name for known in dataclasses.fields(base) if known.init
+                known.name
+                for known in (dataclasses.fields(base) if dataclasses.is_dataclass(base) else ())
+                if known.init
             )
             if field.init and not settable and hasattr(base, field.name):
                 raise UserError(
@@ -282,12 +287,14 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
-def build(kind: Kind, name: str, values: dict[str, Any], *arguments: Any) -> Any:
+def build(
+    kind: Kind, name: str, values: dict[str, Any], *arguments: Any, code: Code | None = None
+) -> Any:
     """The part called `name` with these settings; `arguments` come before them.
 
-    Raises UserError for a name or setting that does not exist or does not fit.
+    code: as for `find`. Raises UserError for a name or setting that does not exist or does not fit.
     """
-    part = find(kind, name)
+    part = find(kind, name, code=code)
     checked = check(kind, part, values)
     refuse_call(part, f"the constructor of {title(part)}", *arguments, **checked)
     try:
@@ -405,17 +412,16 @@ def _import_all(kind: Kind) -> None:
             importlib.import_module(f"{package.__name__}.{module.name}")
 
 
-def _from_file(kind: Kind, key: str, name: str) -> type[Any]:
+def _from_file(kind: Kind, key: str, name: str, code: Code | None) -> type[Any]:
     """The class of `path/to/file.py:Class`; UserError where the file has none of that name."""
-    path, _, class_name = name.rpartition(":")
-    if not path:
-        path, class_name = name, ""
-    module = _import_file(key, name, path)
+    path = own_file(name) or name
+    class_name = name.removeprefix(path).removeprefix(":")
+    module = _import_file(key, name, path, code)
     part = getattr(module, class_name, None) if class_name else None
     base = base_of(kind)
     if isinstance(part, type) and issubclass(part, base) and part is not base:
         return part
-    own = parts_in(path, key).get(kind, {})
+    own = parts_in(path, key, code).get(kind, {})
     one = ", ".join(f"{path}:{found}" for found in own)
     remedy = f"name one of {one}" if own else f"it defines none that derives from {base.__name__}"
     if not class_name:
@@ -429,23 +435,14 @@ def _from_file(kind: Kind, key: str, name: str) -> type[Any]:
     raise UserError(f"{key} = {name!r}: {path} defines no class {class_name}; {remedy}")
 
 
-def _import_file(key: str, name: str, path: str) -> ModuleType:
+def _import_file(key: str, name: str, path: str, code: Code | None) -> ModuleType:
     """The module in a file; `name` is what the user wrote, under that key."""
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise UserError(f"{key} = {name!r}: there is no file {path}")
-    module_name = f"textgan_file_{file.stem}_{abs(hash(str(file)))}"
-    module = sys.modules.get(module_name)
-    if module is None:
-        spec = importlib.util.spec_from_file_location(module_name, file)
-        assert spec is not None and spec.loader is not None  # a path that ends in .py has both
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module  # dataclasses look their module up while being made
-        try:
-            spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
-            del sys.modules[module_name]
-            raise UserError(
-                f"{key} = {name!r}: {path} does not import: {type(error).__name__}: {error}"
-            ) from error
-    return module
+    if code is None:
+        raise UserError(f"{key} = {name!r}: no file may be imported here (code is None)")
+    source = code.read(path, f"{key} = {name!r}")
+    try:
+        return source.load()
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{key} = {name!r}: {path} does not import: {type(error).__name__}: {error}"
+        ) from error

@@ -1,10 +1,11 @@
 """A run's folder: everything that is needed to resume, sample, evaluate and share it.
 
 config.json           every setting, defaults included
-run.json              versions, machine, command, facts about the data
+run.json              versions, machine, command, facts about the data, hashes of these files
 data.safetensors      the corpus as token ids, split
 vocabulary.json       the words, where there are words
 oracle.safetensors    the oracle's parameters, where there is an oracle
+code/                 copies of the user's own parts, which run only where that is allowed
 checkpoints/          the last two states of training
 mle.safetensors       the generator at its best MLE epoch
 metrics.jsonl         one line a tick; beside it TensorBoard's event files
@@ -14,7 +15,6 @@ evaluation.json, evaluation.safetensors, curve.json, report.html      what was m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,15 +46,16 @@ from textgan.config import RunConfig, read_config
 from textgan.contracts.dry_run import check_objective, dry_run
 from textgan.contracts.rules import undisturbed
 from textgan.core.files import (
+    file_digest,
     is_file,
     is_folder,
-    read_bytes,
-    read_json,
     read_text,
     understood,
     write_file,
 )
+from textgan.core.identity import CONFIG, DATA, FACTS, Identity, digest_of, identify, sealed
 from textgan.core.memory import memory_errors as memory_errors
+from textgan.core.own_code import Code, Typed, copies_of, own_file
 from textgan.corpus import Corpus, Vocabulary, read_corpus
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.discriminators.base import Discriminator
@@ -65,35 +66,41 @@ from textgan.intervals import Estimate
 from textgan.likelihoods import nll_per_token
 from textgan.objectives.base import Objective
 from textgan.oracle import load_oracle, make_oracle, oracle_corpus
+from textgan.perturb.base import Perturbation
 from textgan.precision import supported
 from textgan.schedule import plan
 from textgan.text import Text, TextSpace
 
-CONFIG = "config.json"
+WORDS, ORACLE = "vocabulary.json", "oracle.safetensors"
 LOCK = "run.lock"
 Weights = Literal["final", "mle"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, opened: what does not change while it trains."""
+    """A run's folder, opened: what does not change while it trains.
+
+    code: which files of code may be imported for it.
+    """
 
     folder: Path
     config: RunConfig
     corpus: Corpus
     oracle: LSTMGenerator | None
     device: torch.device
+    identity: Identity
+    code: Code
 
     @property
     def digest(self) -> str:
-        """Of all that decides the run's course: its settings and its corpus."""
-        # as the file has it, so that settings which later versions add change nothing
-        settings = read_json(self.folder / CONFIG)
-        for decides_nothing in ("device", "checkpoint_seconds"):
-            settings.pop(decides_nothing, None)
-        sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        sha.update(read_bytes(self.folder / "data.safetensors"))
-        return sha.hexdigest()
+        """Of all that decides the run's course: its settings and what it was made with."""
+        return self.identity.digest
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with it."""
+        own = any(own_file(name) is not None for name in self.config.part_names.values())
+        return f"textgan resume {self.folder}" + (" --trust-code" if own else "")
 
     @property
     def method(self) -> str:
@@ -124,7 +131,9 @@ class Run:
     def build_generator(self) -> Generator:
         """The run's generator as the seed makes it, untrained."""
         part = self.config.generator
-        built = registry.build("generator", part.name, part.settings, self.corpus.space)
+        built = registry.build(
+            "generator", part.name, part.settings, self.corpus.space, code=self.code
+        )
         assert isinstance(built, Generator)
         return built.to(self.device)
 
@@ -134,39 +143,49 @@ class Run:
         part = self.config.discriminator
         if not part.name:
             return None
-        kind = registry.find("objective", self.config.objective.name).discriminator_kind
-        built = registry.build(kind, part.name, part.settings, self.corpus.space)
+        objective = registry.find("objective", self.config.objective.name, code=self.code)
+        kind = objective.discriminator_kind
+        built = registry.build(kind, part.name, part.settings, self.corpus.space, code=self.code)
         assert isinstance(built, Discriminator | AutoregressiveGenerator)
         return built.to(self.device)
 
     def build_objective(self) -> Objective:
         """The run's method, not yet connected."""
         part = self.config.objective
-        built = registry.build("objective", part.name, part.settings)
+        built = registry.build("objective", part.name, part.settings, code=self.code)
         assert isinstance(built, Objective)
         return built
+
+    def perturbations(self) -> dict[str, Perturbation]:
+        """What embeddings are shifted by, as in its config."""
+        return self.config.perturbations(self.code)
 
     def load_generator(self, weights: Weights = "final") -> Generator:
         """The trained generator: as the last checkpoint has it, or at its best MLE epoch.
 
+        The method and the discriminator are built only where the generator reads of them, so that
+        a run whose method is in a file of its own can be sampled without importing that.
         Raises UserError when the run has not come so far.
         """
+        generator, discriminator = self.build_generator(), None
+        if generator.reads_discriminator or own_file(self.config.generator.name) is not None:
+            discriminator = self.build_discriminator()
+            # first of all: a generator that reads what its discriminator leaks is as wide as that
+            self.build_objective().connect(generator, discriminator, self.corpus.train)
         if weights == "mle":
             path = self.folder / "mle.safetensors"
             if not path.is_file():
                 raise UserError(f"{self.folder} has no MLE weights (yet): {path.name} is missing")
-            tensors, _ = load_tensors(path)
+            tensors, facts = load_tensors(path)
+            remedy = "restore this run's own, or remove it to do without MLE"
         else:
             saved = checkpoints(self.folder)
             if not saved:
-                raise UserError(
-                    f"{self.folder} has no checkpoint yet: textgan resume {self.folder}"
-                )
+                raise UserError(f"{self.folder} has no checkpoint yet: {self.resume_command}")
             path = saved[-1]
-            tensors, _ = load_checkpoint(path)
-        generator, discriminator = self.build_generator(), self.build_discriminator()
-        # first of all: a generator that reads what its discriminator leaks is as wide as that
-        self.build_objective().connect(generator, discriminator, self.corpus.train)
+            tensors, facts = load_checkpoint(path)
+            remedy = "restore this run's own"
+        self.identity.check(path, facts, remedy)
         restore_module(generator, under_prefix("generator", tensors), path)
         if discriminator is not None:
             restore_module(discriminator, under_prefix("discriminator", tensors), path)
@@ -205,19 +224,28 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
             _refuse_used(out)
     device = choose_device(config.device)
     supported(config.precision, device)
+    copies, contents = copies_of(config.part_names.values())
     with memory_errors("a smaller vocabulary, length or network"):
         corpus, oracle = _make_corpus(config)
-        _check_parts(Run(Path(), config, corpus, oracle, device))
+        unnamed = Identity(Path(), "")
+        _check_parts(Run(Path(), config, corpus, oracle, device, unnamed, Typed()))
     with _writing(out):
         folder = _make_folder(config, corpus) if out is None else out
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             _refuse_used(folder)  # somebody may have been faster
-            _write_corpus(folder, corpus, oracle)
-            write_file(folder / "run.json", _facts(corpus).encode())
+            names = _write_corpus(folder, corpus, oracle)
+            for name, content in contents.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                write_file(folder / name, content)
+            files = {name: file_digest(folder / name) for name in [*names, *contents]}
+            digest = digest_of(json.loads(config.to_json()), files, copies)
+            facts = _facts(corpus) | {"files": files, "code": copies}
+            told = json.dumps(sealed(facts, digest), indent=2, ensure_ascii=False) + "\n"
+            write_file(folder / FACTS, told.encode())
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
-    return open_run(folder)
+    return open_run(folder, trust_code=True)  # the user named it a moment ago
 
 
 @contextmanager
@@ -228,9 +256,11 @@ def _writing(out: Path | None) -> Iterator[None]:
         raise UserError(f"out = {str(out)!r} cannot be written: {error.strerror}") from None
 
 
-def open_run(folder: Path, device: str | None = None) -> Run:
+def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool = False) -> Run:
     """The run in a folder; `device` overrides the one it was made for.
 
+    trust_code: whether parts in files of its maker's own may be imported, which is to run their
+    code; where they are needed, and it is not given, a UserError names the file.
     Raises UserError for a folder that is not a run, or a damaged one.
     """
     folder = Path(folder)
@@ -240,11 +270,15 @@ def open_run(folder: Path, device: str | None = None) -> Run:
     config = read_config(folder / CONFIG)
     chosen = choose_device(device or config.device)
     with understood(folder):
-        return _open(folder, config, chosen)
+        return _open(identify(folder), config, chosen, trust_code)
 
 
-def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
-    tensors, facts = load_tensors(folder / "data.safetensors")
+def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_code: bool) -> Run:
+    folder = identity.folder
+    tensors, facts = load_tensors(folder / DATA)
+    identity.check_file(DATA)
+    if facts.get("listed") and identity.files is None:
+        raise UserError(f"{folder / FACTS} lacks its list of files; restore it from a copy")
     parts = {
         name: Text(
             tensors[f"{name}.tokens"].long(),
@@ -253,9 +287,11 @@ def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
         )
         for name in ("train", "valid", "test")
     }
-    words = folder / "vocabulary.json"
-    with understood(words):
-        vocabulary = Vocabulary.from_json(read_text(words)) if config.data.file else None
+    vocabulary, words = None, folder / WORDS
+    if config.data.file:
+        identity.check_file(WORDS)
+        with understood(words):
+            vocabulary = Vocabulary.from_json(read_text(words))
     space = TextSpace(**facts["space"])
     names = tuple(facts.get("label_names", ()))
     if vocabulary is not None and len(vocabulary) != space.vocabulary:
@@ -269,13 +305,16 @@ def _open(folder: Path, config: RunConfig, chosen: torch.device) -> Run:
         facts["facts"], names,
     )  # fmt: skip
     oracle = None
-    path = folder / "oracle.safetensors"
+    path = folder / ORACLE
     if not config.data.file:
+        identity.check_file(ORACLE)
         weights, shape = load_tensors(path)
         oracle = LSTMGenerator(space, **shape)
         restore_module(oracle, weights, path)
         oracle = oracle.requires_grad_(False).to(chosen)
-    return Run(folder, config, corpus.to(chosen), oracle, chosen)
+    return Run(
+        folder, config, corpus.to(chosen), oracle, chosen, identity, identity.code(trust_code)
+    )
 
 
 def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
@@ -351,7 +390,7 @@ def _check_parts(run: Run) -> None:
     """Build everything once on the processor and do one dry step, so that what does not fit is
     refused early."""
     here = torch.device("cpu")
-    cpu = Run(run.folder, run.config, run.corpus.to(here), None, here)
+    cpu = replace(run, corpus=run.corpus.to(here), oracle=None, device=here)
     with undisturbed():
         generator, discriminator = cpu.build_generator(), cpu.build_discriminator()
     objective = run.build_objective()
@@ -361,7 +400,7 @@ def _check_parts(run: Run) -> None:
     except ValueError as error:
         raise UserError(f"objective {run.config.objective.name}: {error}") from None
     networks = {"mle": generator, "discriminator": discriminator}
-    perturbations = run.config.perturbations()
+    perturbations = run.perturbations()
     for who, perturbation in perturbations.items():
         network = networks[who]
         assert network is not None  # the config refuses to perturb what there is not
@@ -417,7 +456,9 @@ def _make_folder(config: RunConfig, corpus: Corpus) -> Path:
             return folder
 
 
-def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) -> None:
+def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) -> list[str]:
+    """Write data, and words or oracle; the names of the files."""
+    names = [DATA]
     parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
     tensors: dict[str, Tensor] = {}
     for name, text in parts.items():
@@ -430,25 +471,29 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
         "space": asdict(corpus.space),
         "facts": corpus.facts,
         "label_names": corpus.label_names,
+        "listed": True,  # in run.json, with its hash
     }
-    save_tensors(folder / "data.safetensors", tensors, facts)
+    save_tensors(folder / DATA, tensors, facts)
     if corpus.vocabulary is not None:
-        write_file(folder / "vocabulary.json", corpus.vocabulary.to_json().encode())
+        write_file(folder / WORDS, corpus.vocabulary.to_json().encode())
+        names.append(WORDS)
     if oracle is not None:
         shape = {
             "embedding": oracle.embedding.embedding_dim,
             "hidden": oracle.rnn.hidden_size,
         }
-        save_tensors(folder / "oracle.safetensors", oracle.state_dict(), shape)
+        save_tensors(folder / ORACLE, oracle.state_dict(), shape)
+        names.append(ORACLE)
+    return names
 
 
-def _facts(corpus: Corpus) -> str:
+def _facts(corpus: Corpus) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if corpus.vocabulary is not None:
         about["different_sentences"] = different_sentences(corpus)
         about["unknown"] = round(unknown_share(corpus), 4)
         about["warnings"] = corpus_warnings(corpus)
-    facts = {
+    return {
         "textgan": textgan.__version__,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -461,4 +506,3 @@ def _facts(corpus: Corpus) -> str:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "data": corpus.facts | about,
     }
-    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"

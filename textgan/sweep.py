@@ -80,6 +80,7 @@ def sweep(
     seed: int = 0,
     device: str | None = None,
     quiet: bool = False,
+    trust_code: bool = False,
     **settings: Any,
 ) -> list[Sweep]:
     """Measure runs along a grid of temperatures, as `textgan curve` does, and keep the curves.
@@ -87,7 +88,7 @@ def sweep(
     Raises UserError.
     """
     chosen = choose_metrics(metrics, settings)
-    runs = [open_run(Path(folder), device) for folder in folders]
+    runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     for run in runs:
         writers(run)  # a run that has none yet is refused before the others are measured
     memories: dict[str, dict[Hashable, Any]] = {}
@@ -174,7 +175,9 @@ def read_sweep(folder: Path) -> Sweep | None:
         )
 
 
-def complete(folders: Sequence[str | Path], *, quiet: bool = False) -> None:
+def complete(
+    folders: Sequence[str | Path], *, quiet: bool = False, trust_code: bool = False
+) -> None:
     """Measure what finished runs lack for a report: all metrics, and curves by the quick ones."""
     for folder in map(Path, folders):
         open_run(folder)  # before anything is measured, all of them must be runs
@@ -185,10 +188,10 @@ def complete(folders: Sequence[str | Path], *, quiet: bool = False) -> None:
         if read_evaluation(folder) is None:
             facts = json.dumps(open_run(folder).corpus.facts, sort_keys=True)
             memory = memories.setdefault(facts, {})
-            keep(folder, evaluate(folder, quiet=quiet, memory=memory))
+            keep(folder, evaluate(folder, quiet=quiet, memory=memory, trust_code=trust_code))
         if read_sweep(folder) is None:
             samples = min(ENOUGH, open_run(folder).config.evaluation.final_samples)
-            sweep([folder], metrics=["quick"], samples=samples, quiet=quiet)
+            sweep([folder], metrics=["quick"], samples=samples, quiet=quiet, trust_code=trust_code)
 
 
 def _untitled(scores: Scores) -> Scores:

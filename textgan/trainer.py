@@ -41,11 +41,13 @@ def train(
     data: str | Path | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
+    trust_code: bool = False,
     **settings: Any,
 ) -> Results:
     """Train as `textgan train` does and return the final table.
 
     objective: a name, `path/to/file.py:Class`, a TOML file, or a mapping of all settings.
+    trust_code: also run the code in files that a TOML file names (a name given here is trusted).
     settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
     `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
     """
@@ -62,7 +64,7 @@ def train(
         else:
             flat[key] = value
     target, place = objective, None if out is None else Path(out)
-    return train_new(lambda: make_config(target, flat), place, quiet=quiet)
+    return train_new(lambda: make_config(target, flat, trust_code=trust_code), place, quiet=quiet)
 
 
 def train_new(
@@ -76,23 +78,37 @@ def train_new(
             group.refuse(config.schedule.shards, choose_device(config.device))
             return create_run(config, out)
 
-        return train_run(make, group, quiet=quiet)
+        return train_run(make, group, quiet=quiet, trust_code=True)  # what it named was allowed
 
 
-def resume(folder: str | Path, *, device: str | None = None, quiet: bool = False) -> Results:
-    """Continue the run in a folder from its last checkpoint, or return the results it has."""
+def resume(
+    folder: str | Path,
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+) -> Results:
+    """Continue the run in a folder from its last checkpoint, or return the results it has.
+
+    trust_code: run the code in files of its maker's own, of which the folder keeps copies.
+    """
     with without_denormals(), joined() as group:
 
         def make() -> Run:
-            run = open_run(Path(folder), device)
+            run = open_run(folder, device, trust_code=trust_code)
             group.refuse(run.config.schedule.shards, run.device)
             return run
 
-        return train_run(make, group, device=device, quiet=quiet)
+        return train_run(make, group, device=device, quiet=quiet, trust_code=trust_code)
 
 
 def train_run(
-    make: Callable[[], Run], group: Group, *, device: str | None = None, quiet: bool = False
+    make: Callable[[], Run],
+    group: Group,
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
 ) -> Results:
     """Train a run from wherever it is to its end.
 
@@ -101,7 +117,11 @@ def train_run(
     written, NotFinite when a gradient is not finite, UserError for a checkpoint that cannot be
     trusted.
     """
-    run = group.lead(make, tell=lambda run: run.folder, follow=lambda at: open_run(at, device))
+    run = group.lead(
+        make,
+        tell=lambda run: run.folder,
+        follow=lambda at: open_run(at, device, trust_code=trust_code),
+    )
     with ExitStack() as stack:
         group.lead(lambda: stack.enter_context(locked(run.folder)))
         training = group.lead(
@@ -169,7 +189,7 @@ def _loop(run: Run, training: Training, log: Log) -> None:
                 log.end_phase()
                 raise Interrupted(
                     f"stopped in {PHASE_NAMES[phase]} {step.number + 1}; everything is saved. "
-                    f"Go on with: textgan resume {run.folder}"
+                    f"Go on with: {run.resume_command}"
                 )
     save()
     log.end_phase()
@@ -227,6 +247,8 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
     products = "" if run.config.precision == "float32" else f", {run.config.precision} products"
     log.say(f"device     {run.device}, {torch.get_num_threads()} threads{products}")
     log.say(f"watch      tensorboard --logdir {run.folder.parent}  then open /#custom_scalars")
+    for news in run.code.news():
+        log.say(f"code       {news}")
     if training.done:
         log.say(f"resumed    after step {training.done}")
 

@@ -27,6 +27,7 @@ from textgan.checkpoint import (
     with_prefix,
 )
 from textgan.config import Optimisers
+from textgan.core.identity import RUN
 from textgan.corpus import UNKNOWN, Batches
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
@@ -37,7 +38,7 @@ from textgan.losses import Loss, Reduction
 from textgan.monitor import accuracy, adversary_warnings, labels_like, measure, sample_warnings
 from textgan.parallel import Group
 from textgan.precision import precision, supported
-from textgan.run import CONFIG, Run
+from textgan.run import Run
 from textgan.sampling import greedy, multinomial, seeded, without
 from textgan.schedule import PHASE_NAMES, Step, pool_size
 from textgan.text import Text, class_rows, concatenate
@@ -166,7 +167,7 @@ class Training:
                 if isinstance(module, nn.Dropout):
                     module.eval()
 
-        self.perturbations = config.perturbations()
+        self.perturbations = run.perturbations()
 
         self.done = 0  # steps of the plan
         self.ticks_done = 0
@@ -455,7 +456,7 @@ class Training:
             score = found["nll_oracle" if self.run.oracle is not None else "nll_valid"].value
             if self.best_mle is None or score < self.best_mle:
                 self.best_mle = score
-                facts = {"epoch": step.number + 1, "score": score}
+                facts = {RUN: self.run.digest, "epoch": step.number + 1, "score": score}
                 save_tensors(self.run.folder / "mle.safetensors", self._networks(), facts)
             return
         limits = self.run.config.evaluation
@@ -517,7 +518,7 @@ class Training:
             if self.fakes.rows is not None:
                 tensors["fakes.rows"] = self.fakes.rows
         facts = {
-            "run": self.run.digest,
+            RUN: self.run.digest,
             "done": self.done,
             "ticks_done": self.ticks_done,
             "batches_done": self.batches_done,
@@ -532,11 +533,7 @@ class Training:
     def restore(self, path: Path) -> None:
         """Become what `save` wrote."""
         tensors, facts = load_checkpoint(path)
-        if facts.get("run") != self.run.digest:
-            raise UserError(
-                f"checkpoint {path} belongs to another run, or {CONFIG} was changed since; "
-                "restore what was there, or train anew"
-            )
+        self.run.identity.check(path, facts, "restore what was there, or train anew")
         device = self.run.device
         restore_module(self.generator, under_prefix("generator", tensors), path)
         if self.discriminator is not None:

@@ -53,6 +53,8 @@ class LeakGenerator(LinearGenerator, name="leak"):
     discriminator reads words: of relaxed rows it is shown the likeliest.
     """
 
+    reads_discriminator = True
+
     manager: nn.LSTM
     goal: nn.Linear
     direction: nn.Linear

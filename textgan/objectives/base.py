@@ -113,7 +113,8 @@ class Objective(ABC):
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
         """Keep what is needed of the pair and of the training text; refuse with a ValueError
-        what does not fit."""
+        what does not fit. A generator that it changes must say so (`reads_discriminator`), for
+        others are loaded without it."""
 
     @abstractmethod
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:

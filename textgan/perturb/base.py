@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from textgan import registry
 from textgan.backward import Outputs
+from textgan.core.own_code import Code
 from textgan.errors import UserError
 from textgan.losses import Loss
 from textgan.registry import parse_setting, register
@@ -430,11 +431,12 @@ def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Ten
     return words
 
 
-def perturbation(told: str, key: str = "perturb") -> Perturbation | None:
+def perturbation(told: str, key: str = "perturb", code: Code | None = None) -> Perturbation | None:
     """What `fgm`, `fgm(epsilon=0.5, placement=matrix)` or `path/to/file.py:Class` names; None for
     an empty text or `none`.
 
-    Raises UserError, which names the key, for what it cannot be.
+    code: which files may be imported, None for none. Raises UserError, which names the key, for
+    what it cannot be.
     """
     if told in ("", "none"):
         return None
@@ -451,7 +453,7 @@ def perturbation(told: str, key: str = "perturb") -> Perturbation | None:
                 f"{key} = {told!r}: {pair!r} {wrong}; write each once, such as epsilon=1.0"
             )
         settings |= [parse_setting(f"{setting}={value}")]
-    part = registry.find("perturbation", name, key)
+    part = registry.find("perturbation", name, key, code)
     try:
         made: Perturbation = part(**registry.check("perturbation", part, settings, key))
     except ValueError as error:

@@ -1,0 +1,151 @@
+"""Which run a file belongs to.
+
+A run's digest is of all that decides its course: its settings, and the files it was made with
+(data, vocabulary, oracle, parts of its user's own), whose SHA-256 run.json lists. Every file that
+comes later (checkpoints, the best MLE epoch, results, evaluations, curves) carries the digest of
+its run and of its own content. So a file of another run, or one that was changed, is noticed,
+whoever opens the folder. None of it is a signature: it keeps from mistakes, not from forgers.
+
+Runs of version 0.1 have no such list; what can be compared in them still is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textgan.core.files import exists, file_digest, read_bytes, read_json, understood
+from textgan.core.own_code import Kept
+from textgan.errors import UserError
+
+CONFIG, FACTS, DATA = "config.json", "run.json", "data.safetensors"
+RUN, DIGEST = "run", "digest"  # keys: of the run that a file belongs to, and of its content
+NO_COURSE = ("device", "checkpoint_seconds")  # settings that decide nothing of a run's course
+_RESTORE = "restore it from a copy"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run's folder says that it is.
+
+    files: the SHA-256 of what the run was made with, by its place in the folder; None where version
+    0.1 made it. copies: where the run keeps parts of its user's own, by their names in the config.
+    """
+
+    folder: Path
+    digest: str
+    files: Mapping[str, str] | None = None
+    copies: Mapping[str, str] = field(default_factory=dict)
+
+    def code(self, trusted: bool) -> Kept:
+        """Which files of code the run may have imported."""
+        if self.files is None:
+            return Kept(self.folder, trusted)
+        return Kept(self.folder, trusted, self.copies, self.files)
+
+    def check_file(self, name: str) -> None:
+        """Raises UserError unless a file is the one that the run was made with."""
+        if self.files is None:
+            return
+        if file_digest(self.folder / name) != self.files.get(name):
+            raise UserError(
+                f"{self.folder / name} is not the one that this run was made with; {_RESTORE}"
+            )
+
+    def check(self, path: Path, facts: Mapping[str, Any], remedy: str) -> None:
+        """Raises UserError, with the remedy, unless a file's facts say that it is of this run."""
+        said = facts.get(RUN)
+        if said == self.digest or (said is None and self.files is None):
+            return
+        what = "does not say which run it is of" if said is None else "belongs to another run"
+        raise UserError(f"{path} {what}; {remedy}")
+
+
+def identify(folder: Path) -> Identity:
+    """What a run's folder is, from its files alone; nothing in it is built or imported.
+
+    Raises UserError where they are damaged, or do not belong together.
+    """
+    settings = _table(folder / CONFIG)
+    facts = _table(folder / FACTS) if exists(folder / FACTS) else {}
+    files = facts.get("files")
+    if files is None:
+        return Identity(folder, _old_digest(folder, settings))
+    copies = facts.get("code", {})
+    if not _is_sealed(facts) or not _all_text(files) or not _all_text(copies):
+        raise UserError(f"{folder / FACTS} was altered after it was written; {_RESTORE}")
+    digest = digest_of(settings, files, copies)
+    if facts.get(RUN) != digest:
+        raise UserError(
+            f"{folder / CONFIG} was changed since the run was made, or {folder / FACTS} is "
+            "another run's; restore what was there, or train anew"
+        )
+    return Identity(folder, digest, files, copies)
+
+
+def digest_of(
+    settings: Mapping[str, Any], files: Mapping[str, str], copies: Mapping[str, str]
+) -> str:
+    """The digest of a run with these settings, made with these files."""
+    course = {key: value for key, value in settings.items() if key not in NO_COURSE}
+    return _digest([course, files, copies])
+
+
+def sealed(content: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """The content of a JSON file with the digest of its run, and its own."""
+    told = dict(content) | {RUN: run}
+    return told | {DIGEST: _digest(told)}
+
+
+def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str, Any]:
+    """What `sealed` made. identity: of the run that the file must be of; None where it is of none.
+
+    Raises UserError, with the remedy, for a file that is damaged, altered or of another run.
+    """
+    try:
+        content = _table(path)
+    except UserError as error:
+        raise UserError(f"{str(error).removesuffix(f'; {_RESTORE}')}; {remedy}") from None
+    if DIGEST in content and not _is_sealed(content):
+        raise UserError(f"{path} was altered after it was written; {remedy}")
+    if identity is not None:
+        if DIGEST not in content and identity.files is not None:
+            raise UserError(f"{path} does not say which run it is of; {remedy}")
+        identity.check(path, content, remedy)
+    return content
+
+
+def _table(path: Path) -> dict[str, Any]:
+    with understood(path):
+        content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (it holds no table); {_RESTORE}")
+    return content
+
+
+def _is_sealed(content: Mapping[str, Any]) -> bool:
+    told = {key: value for key, value in content.items() if key != DIGEST}
+    return content.get(DIGEST) == _digest(told)
+
+
+def _digest(value: Any) -> str:
+    """Of JSON-able content as a reader finds it, whatever its layout and the order of its keys."""
+    as_read = json.loads(json.dumps(value))
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def _old_digest(folder: Path, settings: Mapping[str, Any]) -> str:
+    """As version 0.1 made it: of the settings and the data."""
+    course = {key: value for key, value in settings.items() if key not in NO_COURSE}
+    sha = hashlib.sha256(json.dumps(course, sort_keys=True).encode())
+    if exists(folder / DATA):  # a report can do without
+        sha.update(read_bytes(folder / DATA))
+    return sha.hexdigest()
+
+
+def _all_text(values: Any) -> bool:
+    return isinstance(values, dict) and all(isinstance(value, str) for value in values.values())

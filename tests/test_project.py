@@ -34,7 +34,7 @@ RECIPES = sorted((ROOT / "experiments").rglob("*.toml"))
 # what may import what: a room knows only the rooms before it
 ORDER = [
     ["errors", "accelerator"],
-    ["core.files"],
+    ["core.files", "core.terminal"],
     ["core.memory"],
     ["data.decoding"],
     ["data.fit"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 import typer.core
 
+from textgan.core.files import system_errors
+from textgan.core.terminal import ReaderLeft, standard_streams, stop_signals, visible
 from textgan.errors import Interrupted, SaidElsewhere, UserError
 from textgan.parallel import first
 from textgan.tokenizers import Tokenizer
@@ -470,7 +471,7 @@ def list_parts(as_json: AsJson = False) -> None:
         content = {
             kind: {
                 name: {
-                    "doc": (part.__doc__ or "").splitlines()[0],
+                    "doc": _summary(part),
                     "paper": getattr(part, "paper", ""),
                     "prefers": _prefers(part),
                     "settings": [setting._asdict() for setting in registry.settings(part)],
@@ -485,7 +486,7 @@ def list_parts(as_json: AsJson = False) -> None:
         typer.echo(f"{kind}s")
         for name, part in parts.items():
             paper = getattr(part, "paper", "")
-            typer.echo(f"  {name}: {(part.__doc__ or '').splitlines()[0]}")
+            typer.echo(f"  {name}: {_summary(part)}")
             if paper:
                 typer.echo(f"    paper: {paper}")
             if kind == "objective":
@@ -498,6 +499,11 @@ def list_parts(as_json: AsJson = False) -> None:
                 at = {"metric": f"{name}.", "perturbation": ""}.get(kind, f"{kind}.")
                 typer.echo(f"    {at}{setting.name} = {default}   ({setting.type}) {setting.doc}")
         typer.echo("")
+
+
+def _summary(part: type) -> str:
+    """The first line of what a part says of itself; nothing where Python was told to drop that."""
+    return next(iter((part.__doc__ or "").splitlines()), "")
 
 
 def _prefers(part: type) -> dict[str, object]:
@@ -835,35 +841,45 @@ def _metric_settings(told: list[str] | None, encoder: str | None, metrics: str) 
 
 def main() -> None:
     """Run the command line: 0 done, 2 for what the user must mend, 130 when stopped by the user."""
+    with standard_streams(), stop_signals():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """What a command ends with."""
     try:
-        code = app(standalone_mode=False) or 0
+        with system_errors():
+            code = app(standalone_mode=False) or 0
+            sys.stdout.flush()
         if code == 130:  # typer's way to say that Ctrl-C came
             raise KeyboardInterrupt
-        sys.exit(code)
+        return int(code)
     except SaidElsewhere:
         time.sleep(1)  # whoever ends first is ended upon by torchrun, and the other is to speak
-        sys.exit(2)
+        return 2
     except UserError as error:
         _say(str(error))
-        sys.exit(2)
+        return 2
+    except MemoryError:
+        _say("out of memory; what was saved before stands; try a smaller network or fewer texts")
+        return 2
     except _UsageError as error:
         if len(sys.argv) < 3 and "Usage:" in str(error.format_message()):  # type: ignore[attr-defined]
             typer.echo(error.format_message())  # type: ignore[attr-defined]
-            sys.exit(2)  # no command was given; what one can do is the answer
+            return 2  # no command was given; what one can do is the answer
         _say(f"{error.format_message()} (see textgan --help)")  # type: ignore[attr-defined]
-        sys.exit(2)
+        return 2
     except Interrupted as stopped:
         if first():  # all processes stop alike
             _say(str(stopped))
-        sys.exit(130)
+        return 130
     except (KeyboardInterrupt, typer.Abort):
         _say("stopped at once; what was saved before stands")
-        sys.exit(130)
-    except BrokenPipeError:
-        # whoever read the output has seen enough; keep Python from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 130
+    except ReaderLeft:
+        return 0
 
 
 def _say(message: str) -> None:
-    typer.echo("textgan: " + " ".join(message.split()), err=True)
+    typer.echo("textgan: " + visible(" ".join(message.split())), err=True)

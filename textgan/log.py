@@ -18,6 +18,7 @@ from typing import Any, TextIO, TypeVar
 from tqdm import tqdm
 
 from textgan.core.files import append_line, is_file, parse_json, read_bytes, write_file
+from textgan.core.terminal import visible
 from textgan.errors import UserError
 
 Step = TypeVar("Step")
@@ -175,7 +176,7 @@ class Log:
         """One line on the terminal, above the bar."""
         if not self.quiet:
             stream: TextIO = sys.stderr
-            tqdm.write(line, file=stream)
+            tqdm.write(visible(line), file=stream)
             stream.flush()
 
     def flush(self) -> None:

@@ -143,7 +143,10 @@ def stop_signals() -> Iterator[None]:
 
     def unraisable(error: Any) -> None:
         if issubclass(error.exc_type, KeyboardInterrupt):
-            _thread.interrupt_main()  # once more, where it can be raised
+            # once more, a moment later: raised in here, it would be swallowed, too
+            later = threading.Timer(0.01, _thread.interrupt_main)
+            later.daemon = True
+            later.start()
         else:
             hook(error)
 

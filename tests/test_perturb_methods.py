@@ -284,6 +284,41 @@ def test_free_at_moves_its_shift_once_a_call_and_forgets_it() -> None:
         assert made.memory == {}
 
 
+def test_free_at_of_the_paper_keeps_its_shift_and_steps_by_signs() -> None:
+    network = Net()
+    made = FreeAT(replays=2, alpha=0.3, epsilon=0.3, norm="inf", keep=True)
+    shift = torch.zeros(3, 4, 3, dtype=torch.float64)
+    for _ in range(5):  # two batches and a half
+        slope, wanted = at(network, shift, cross_entropy)
+        close(apply(made, network), wanted)
+        shift = (shift + 0.3 * slope.sign()).clamp(-0.3, 0.3)
+        with torch.no_grad():
+            for weight, gradient in zip(network.parameters(), wanted, strict=True):
+                weight -= 0.1 * gradient
+    assert shift.abs().max() == 0.3
+
+
+def test_free_at_that_keeps_its_shift_fits_it_to_other_texts() -> None:
+    network = Net()
+    for rows in (2, 3):
+        made = FreeAT(replays=1, keep=True)
+        apply(made, network)
+        kept = made.memory["shift.0"].clone()
+        ids = IDS[:rows, :3]
+        with watching(network, ids) as shifts:
+            made(network, network.loss(ids, LABELS[:rows]))
+        network.zero_grad()
+        words = (ids != 0).unsqueeze(2)
+        close(shifts[:1], [torch.where(words, kept[:rows, :3], 0.0)])
+        assert made.memory["shift.0"].shape == (rows, 3, 3)
+        with watching(network) as shifts:  # and back: what was cut begins at zero
+            made(network, network.loss(IDS, LABELS))
+        network.zero_grad()
+        assert not shifts[0][rows:].any()
+        assert not shifts[0][:, 3:].any()
+        assert shifts[0].any()
+
+
 def test_free_at_goes_on_from_its_memory() -> None:
     network = Net()
     one, other = FreeAT(), FreeAT()

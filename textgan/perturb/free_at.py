@@ -3,15 +3,24 @@
 A batch is for `replays` updates. Each is one forward and backward pass (counted), in which
 both the gradient of the weights at delta and the ascent of delta are found:
 delta <- project(delta + alpha * g / |g|, epsilon), from zero. So delta is always one update of the
-weights old. After the last replay it is forgotten. A run trains each batch `replays` times, so
-give it as many times fewer of them to compare. Each replay has a draw of dropout of its own.
+weights old. A run trains each batch `replays` times, so give it as many times fewer of them to
+compare. Each replay has a draw of dropout of its own.
+
+The authors' code, for images, is `norm = "inf"`, `keep = true`, `alpha = epsilon`: a step of epsilon
+along the sign of g, each entry clipped at epsilon, and delta goes on from one batch to the next
+(ashafahi/free_adv_train bea8692, free_train.py, "Compute new image"). What a batch of other lengths leaves is cut, or goes on with zeros, place by place.
+
+Departs from the paper unless told otherwise:
+- the ball is the Euclidean one of a sentence and the step shorter, as in all perturbations here and
+  in the comparison of FreeLB's paper, so that one epsilon means one thing
+- delta is forgotten after the last replay: places of texts, unlike those of images, share nothing
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,7 +28,7 @@ from torch import Tensor, nn
 
 from textgan.backward import Outputs, computed
 from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation
+from textgan.perturb.base import Passes, Perturbation, Place, Shifts, Start
 
 
 @dataclass(kw_only=True)
@@ -36,6 +45,13 @@ class FreeAT(Perturbation, name="free_at"):
     epsilon: Annotated[float, Field(ge=0, description="radius of the ball")] = 1.0
     alpha: Annotated[float, Field(ge=0, description="length of a step")] = 0.5
     replays: Annotated[int, Field(ge=1, description="updates in a row that a batch is for")] = 3
+    norm: Annotated[
+        Literal["l2", "inf"],
+        Field(description="Euclidean ball and step, or largest entry and signs; paper: inf"),
+    ] = "l2"
+    keep: Annotated[
+        bool, Field(description="whether the shift goes on to the next batch; paper: true")
+    ] = False
 
     @property
     def keeps(self) -> bool:
@@ -50,16 +66,43 @@ class FreeAT(Perturbation, name="free_at"):
         /,
     ) -> Loss:
         passes = Passes(network, self)
-        place = passes.place
         memory, self.memory = self.memory, {}
         done = int(memory.get("done", 0))
-        at = [memory[f"shift.{number}"] for number in range(len(memory) - 1)] if memory else None
+        kept = [memory[f"shift.{number}"] for number in range(len(memory) - 1)]
+        at: Shifts = None
+        if kept:
+            at = kept if done else going_on(kept)
         with passes.at(at) as here:
             value, metrics = computed(loss)
             slopes = here.accumulate(value * scale)
-        if done + 1 < self.replays:
-            self.memory = {"done": torch.tensor(done + 1)}
+        done = (done + 1) % self.replays
+        if done or self.keep:
+            self.memory = {"done": torch.tensor(done)}
             for number, (shift, slope) in enumerate(zip(here.shifts, slopes, strict=True)):
-                climbed = place.climb(shift, slope, self.alpha, self.epsilon)
-                self.memory[f"shift.{number}"] = climbed
+                self.memory[f"shift.{number}"] = self._climb(passes.place, shift, slope)
         return value.detach(), metrics
+
+    def _climb(self, place: Place, shift: Tensor, slope: Tensor) -> Tensor:
+        if self.norm == "l2":
+            return place.climb(shift, slope, self.alpha, self.epsilon)
+        step = self.alpha * place.finite(slope).sign()
+        return (shift + step).clamp(-self.epsilon, self.epsilon)
+
+
+def going_on(kept: Sequence[Tensor]) -> Start:
+    """The shifts of another batch as starts of this one, one reading of the embedding after the
+    other: where this one has more places, they start at zero."""
+    left = list(kept)
+
+    def start(zeros: Tensor, count: Tensor) -> Tensor:
+        if not left:
+            return zeros
+        before = left.pop(0)
+        if before.dim() != zeros.dim():
+            return zeros
+        common = tuple(slice(min(sizes)) for sizes in zip(before.shape, zeros.shape, strict=True))
+        started = zeros.clone()
+        started[common] = before[common].to(zeros)
+        return started
+
+    return start

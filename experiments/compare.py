@@ -124,6 +124,7 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
     NLL_oracle of texts drawn at a temperature, and NLL_test under that same colder distribution:
     the line that a method has to be below to have learnt more than to be careful.
     """
+    from textgan.core.streams import Purpose, stream
     from textgan.generators.base import draw_texts
     from textgan.likelihoods import nll_per_token
     from textgan.run import open_run
@@ -136,7 +137,7 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
         run = open_run(folder / f"mle-{seed}", "cpu")
         generator, test = run.load_generator(), run.corpus.test
         for temperature in TEMPERATURES:
-            with seeded(seed, run.device):
+            with seeded(stream(Purpose.COOLED, seed), run.device):
                 texts = draw_texts(generator, 10_000, Categorical(temperature))
             points.append(
                 {

@@ -89,6 +89,7 @@ def work(told: argparse.Namespace) -> None:
     import torch
 
     from textgan.config import make_config
+    from textgan.core.streams import Purpose, stream
     from textgan.log import Log
     from textgan.parallel import joined
     from textgan.run import create_run, open_run
@@ -108,7 +109,7 @@ def work(told: argparse.Namespace) -> None:
             tell=lambda run: run.folder,
             follow=open_run,
         )
-        torch.manual_seed(0)
+        torch.manual_seed(stream(Purpose.TRAINING, 0))
         training = Training(run, group)
         log = Log(told.work / f"log-{group.rank}", 0, quiet=True)
         times: dict[str, list[float]] = {}

@@ -207,13 +207,13 @@ def test_the_split_is_a_function_of_the_seed_and_not_of_the_order(tmp_path: Path
 def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
     lines = [*COMMON, COMMON[0], "a " * 9]
     path = write(tmp_path, "\n".join(lines), "toy.txt")
-    corpus = read(path, length=8, seed=3)
+    corpus = read(path, length=8, seed=5)
     assert corpus.facts == {
         "source": "toy.txt",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "sentences": 62,
         "too_long": 1,
-        "split_seed": 3,
+        "split_seed": 5,
         "split": {"train": 48, "valid": 6, "test": 7},  # the repeated sentence is in the test
         "vocabulary": 12 + SPECIAL,
         "unknown_in_train": 0.0,
@@ -232,7 +232,7 @@ def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
 def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> None:
     lines = [f"the {a} {b}" for a in "pqrst" for b in "uvwxy"] + ["the rare p", "the seldom p"] * 2
     path = write(tmp_path, "\n".join(lines))
-    corpus = read(path, min_count=3)
+    corpus = read(path, min_count=3, seed=1)
     counts = Counter(word for line in corpus.decode(corpus.train) for word in line.split())
     assert corpus.vocabulary is not None
     assert corpus.vocabulary.words[0] == "the"
@@ -243,7 +243,7 @@ def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> 
     assert counts["<unk>"] > 0
     assert corpus.facts["unknown_in_train"] == round(counts["<unk>"] / counts.total(), 4)
 
-    few = read(path, vocabulary=4)
+    few = read(path, vocabulary=4, seed=1)
     assert few.vocabulary is not None
     assert few.vocabulary.words == corpus.vocabulary.words[:4]
     assert few.space.vocabulary == 4 + SPECIAL

@@ -22,6 +22,7 @@ from worlds import (
 
 import textgan
 from textgan import registry
+from textgan.core.streams import Purpose, stream
 from textgan.generators.base import AutoregressiveGenerator, draw_texts
 from textgan.likelihoods import log_probs, nll_per_token
 from textgan.metrics.base import Material, Models, Unavailable
@@ -198,7 +199,7 @@ def test_intervals_are_bootstraps_over_sentences() -> None:
     models = models_of(generator, oracle, 300)
     found = Likelihood().measure(material_of(models, resamplings=200, seed=5))
     costs, sizes = -by_hand(generator, models.test).numpy(), models.test.sizes.numpy()
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(stream(Purpose.BOOTSTRAP, 5, 0))
     means = []
     for _ in range(200):
         chosen = random.integers(len(costs), size=len(costs))

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textgan.core.streams import Purpose, stream
 from textgan.metrics.base import Material, Metric, Unavailable
 from textgan.metrics.ngrams import Distinct, JensenShannon, MSJaccard
 from textgan.sentences import Sentences, Words
@@ -119,7 +120,8 @@ def test_what_is_left_of_a_set_is_as_if_counted_anew(judged: Lines, real: Lines,
         if len(lines) < 4 or not windows(real, 2):
             continue
         score = list(metric.measure(material(judged, real, **told)).values())[-1]
-        generator, kept = np.random.default_rng(seed), len(lines) - 1
+        generator = np.random.default_rng(stream(Purpose.SUBSETS, seed))
+        kept = len(lines) - 1
         anew = []
         for _ in range(3):
             chosen = generator.permutation(len(lines))[:kept]

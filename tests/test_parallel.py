@@ -36,7 +36,7 @@ from textgan.objectives.seqgan import SeqGAN
 from textgan.parallel import Group, Lost, first, joined
 from textgan.run import create_run, open_run
 from textgan.text import Text, TextSpace
-from textgan.training import Training, shard_seed
+from textgan.training import Training
 
 README = Path(__file__).parent.parent / "README.md"
 SHARDED = TOY | {"schedule.shards": 2}
@@ -139,19 +139,6 @@ def test_logged_scalars_are_means_and_dropout_is_each_shards_own() -> None:
     _, metrics = accumulate(network, shards[:1], "sum", Group())  # one is the batch, and draws
     assert not torch.equal(torch.get_rng_state(), before)
     assert metrics["drawn"].item() not in (drawn[0], drawn[1])
-
-
-def test_seeds_of_shards_are_all_different_and_always_the_same() -> None:
-    every = {
-        shard_seed(seed, step, shard, use)  # type: ignore[arg-type]
-        for seed in (0, 1)
-        for step in range(20)
-        for shard in range(4)
-        for use in ("texts", "loss")
-    }
-    assert len(every) == 2 * 20 * 4 * 2
-    assert shard_seed(3, 2, 1, "texts") == shard_seed(3, 2, 1, "texts")
-    assert torch.Generator().manual_seed(max(every))  # as large as a seed may be
 
 
 def test_memories_are_averaged_where_they_are_real_numbers() -> None:

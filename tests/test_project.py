@@ -33,7 +33,7 @@ RECIPES = sorted((ROOT / "experiments").rglob("*.toml"))
 
 # what may import what: a room knows only the rooms before it
 ORDER = [
-    ["errors", "accelerator"],
+    ["errors", "accelerator", "core.streams"],
     ["core.files", "core.terminal"],
     ["core.memory"],
     ["data.decoding"],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import textgan.similarity
+from textgan.core.streams import Purpose, stream
 from textgan.similarity import (
     alignment,
     average_ranks,
@@ -221,7 +222,7 @@ def test_resampled_correlations_are_those_of_the_resampled_pairs() -> None:
     x = generator.integers(0, 4, 30).astype(float)
     y = x + generator.normal(size=30)
     found = resampled_spearman(x, y, 20, seed=3)
-    again = np.random.default_rng(3)
+    again = np.random.default_rng(stream(Purpose.BOOTSTRAP, 3, 0))
     for one in found:
         some = again.integers(30, size=30)
         assert one == pytest.approx(by_definition(x[some].tolist(), y[some].tolist()))

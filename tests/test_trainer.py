@@ -339,4 +339,4 @@ def test_the_python_interface_takes_groups_and_dotted_keys(tmp_path: Path) -> No
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["schedule"]["rounds"] == 0
     assert config["schedule"]["batch_size"] == TOY["schedule.batch_size"]
-    assert set(results.rows) == {"oracle", "random tokens", "MLE, best epoch (1 of 2)", "mle, last"}
+    assert set(results.rows) == {"oracle", "random tokens", "MLE, best epoch (2 of 2)", "mle, last"}

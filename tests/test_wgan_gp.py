@@ -17,6 +17,7 @@ from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, gradient, one_hot, 
 import textgan
 from textgan.checkpoint import checkpoints, load_tensors
 from textgan.config import make_config
+from textgan.core.streams import Purpose, stream
 from textgan.discriminators.base import Discriminator
 from textgan.errors import Interrupted
 from textgan.generators.convolutional import ConvolutionalGenerator
@@ -310,7 +311,7 @@ def test_the_character_model_trains_resumes_samples_and_is_measured(
     # samples are read as the likeliest characters, which the seed alone decides
     generator = run.load_generator()
     lines = draw_lines(run, generator, 5, 1, 1.0, allow_unknown=True)
-    torch.manual_seed(1)
+    torch.manual_seed(stream(Purpose.SAMPLE, 1, run.config.seed))
     assert lines == run.corpus.decode(generator.sample(5))
     assert lines != draw_lines(run, generator, 5, 1, 2.0, allow_unknown=True)
     assert len(final_table(run, samples=30, seed=2).rows) == 3
@@ -326,4 +327,4 @@ def test_the_character_model_trains_resumes_samples_and_is_measured(
         counts.append(int(tensors["objective.stream"]))
         textgan.resume(folder, quiet=True)
         assert left(folder) == left(whole)
-    assert counts == sorted(set(counts))
+    assert len(set(counts)) == len(counts)

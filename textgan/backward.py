@@ -42,13 +42,13 @@ class Backward(Protocol):
 class Shard(NamedTuple):
     """One of the equal parts of a batch.
 
-    loss, outputs: the closures of a `Backward`. text: whose tokens the loss is about. seed: of what
-    the loss draws, such as dropout.
+    loss, outputs: the closures of a `Backward`. text: whose tokens the loss is about. stream: the
+    seed of what the loss draws, such as dropout.
     """
 
     loss: Callable[[], Loss]
     text: Text
-    seed: int
+    stream: int
     outputs: Outputs | None = None
 
 
@@ -99,7 +99,7 @@ def accumulate(
     names: list[str] = []
     for shard in shards:
         weight = shard.text.sizes.sum() if reduction == "mean_token" else torch.tensor(1)
-        with seeded(shard.seed, shard.text.tokens.device):
+        with seeded(shard.stream, shard.text.tokens.device):
             value, metrics = backward(network, shard.loss, shard.outputs, weight)
         names = list(metrics)
         figures = [weight, value.detach() * weight, *map(torch.as_tensor, metrics.values())]

@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import numpy as np
 import pydantic
 import torch
 from pydantic import BaseModel, BeforeValidator, Field
@@ -33,6 +32,7 @@ from textgan.attacks import attack, margins, typical_norm
 from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
 from textgan.core.own_code import Typed
+from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.corpus import Tokens
 from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
@@ -330,6 +330,7 @@ class Study:
         warnings = fit_warnings(self.reader, self.split.train.lines)
         return {
             "textgan": textgan.__version__,
+            "streams": SCHEME,
             "network": self.network,
             "reader": self.reader.name,
             "settings": _said(self.settings),
@@ -349,7 +350,7 @@ class Study:
     def check(self, names: Sequence[str]) -> None:
         """Refuse what cannot be trained before anything is. Raises UserError."""
         made = [perturbation(name, code=Typed()) for name in names]
-        with seeded(0, self.device), memory_errors("a smaller network"):
+        with seeded(stream(Purpose.DISCARDED, 0), self.device), memory_errors("a smaller network"):
             network = self.build()
         for one in made:
             if one is not None:
@@ -376,7 +377,7 @@ class Study:
         Raises UserError where the weights stop being numbers.
         """
         remedy = "a smaller batch, data.length or network"
-        with seeded(seed, self.device), memory_errors(remedy):
+        with seeded(stream(Purpose.CLASSIFIER, seed), self.device), memory_errors(remedy):
             network = self.build()
             try:
                 fitted = self._fit(network, perturbation(name, code=Typed()), seed, advance)
@@ -397,8 +398,7 @@ class Study:
         seconds, best, best_epoch = 0.0, -1.0, 0
         kept: dict[str, Tensor] = {}
         for epoch in range(1, epochs + 1):
-            mixed = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
-            with seeded(int(mixed[0]), self.device):
+            with seeded(stream(Purpose.CLASSIFIER_BATCHES, seed, epoch), self.device):
                 order = batches(text.sizes, told.batch)
             began = clock()
             for rows in order:
@@ -445,7 +445,7 @@ class Study:
         norm = typical_norm(network, [part for _, part in _pieces(text, self.device)])
         told_right = text[clean.nonzero().squeeze(1)]  # what is wrong already stays wrong
         for epsilon in told.epsilon:
-            random = torch.Generator(self.device).manual_seed(seed)
+            random = torch.Generator(self.device).manual_seed(stream(Purpose.ATTACK, seed))
             left = 0
             for _, part in _pieces(told_right, self.device, ATTACKED_AT_ONCE):
                 worst = attack(

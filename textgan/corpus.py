@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from textgan.core.files import file_digest, parse_json
+from textgan.core.streams import Purpose, stream
 from textgan.data.fit import Spaced, spacing
 from textgan.data.texts import PLAIN, Form, read_rows
 from textgan.datasets import recognise
@@ -367,7 +368,7 @@ def divide(
     nothing is left to train on.
     """
     different = sorted({tuple(words) for words in rows.values()})
-    order = np.random.default_rng(seed).permutation(len(different))
+    order = np.random.default_rng(stream(Purpose.SPLIT, seed)).permutation(len(different))
     n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
     if n_valid + n_test >= len(different):
         raise UserError(

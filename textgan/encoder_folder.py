@@ -29,6 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 from textgan import hf_folder
 from textgan.checkpoint import load_tensors, restore_module, save_tensors
 from textgan.core.files import Malformed, exists, file_digest, read_json, write_file
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import Tokens, Vocabulary
 from textgan.data.pooling import READ as POOLING_FILES
 from textgan.data.pooling import read_pooling
@@ -273,7 +274,7 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
                     tensors, partial(build_network, name, about.settings, reader, about.classes)
                 )
         # the weights that are drawn here, and then loaded, are none of the caller's random numbers
-        with seeded(0, torch.device("cpu")):
+        with seeded(stream(Purpose.DISCARDED, 0), torch.device("cpu")):
             network = build_network(name, about.settings, reader, about.classes)
         if tensors.keys() != _own_tensors(network).keys():
             raise UserError(f"{WEIGHTS} does not hold the weights of {about.network}")

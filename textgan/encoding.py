@@ -29,6 +29,7 @@ from textgan.backward import accumulated, plain
 from textgan.contrast.base import Batch, Contrast
 from textgan.core.files import write_file
 from textgan.core.own_code import Typed
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import Tokens, separator_of, spacing_facts, split_sentence
 from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
@@ -53,7 +54,7 @@ from textgan.reading import (
 from textgan.reading import Part as Side
 from textgan.registry import explain, nested
 from textgan.run import choose_device, memory_errors
-from textgan.sampling import OTHER, seeded
+from textgan.sampling import seeded
 from textgan.similarity import alignment, retrieval, uniformity
 from textgan.templates import MASK, SENTENCE, pieces_of
 from textgan.training import NotFinite, build_optimiser, dropout, update
@@ -179,7 +180,7 @@ def encode(
     folder, chosen = Path(out), choose_device(device)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"out = {str(folder)!r} is in use; choose another --out")
-    with without_denormals(), seeded(seed, chosen):
+    with without_denormals(), seeded(stream(Purpose.ENCODER, seed), chosen):
         with memory_errors("a smaller data.vocabulary or network"):
             job = prepare(method, Path(data), network, start, told, seed, chosen, quiet)
         with memory_errors("a smaller batch or data.length"):
@@ -356,7 +357,7 @@ class Job:
         """The method's measure of a part, the same for the same weights."""
         device = self.begun.network.output.weight.device
         total = 0.0
-        with seeded(OTHER + self.seed, device):
+        with seeded(stream(Purpose.ENCODER_HELD_OUT, self.seed), device):
             for rows in pieces(len(part), self.told.batch):
                 total += float(self.method.held_out(part[rows])) * len(rows)
         return total / len(part)
@@ -594,5 +595,6 @@ def _read(side: Side, reader: Reader, labelled: bool, what: str, quiet: bool) ->
 
 def _some(part: Part, seed: int) -> Part:
     """At most MEASURED lines of a part, in a random order, for it may be sorted by label."""
-    order = np.random.default_rng(seed).permutation(len(part))[:MEASURED]
+    random = np.random.default_rng(stream(Purpose.ENCODER_LINES, seed))
+    order = random.permutation(len(part))[:MEASURED]
     return Part([part.lines[row] for row in order], part[torch.from_numpy(order)])

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from textgan.core.files import file_digest, files_in, is_folder, require_file
+from textgan.core.streams import Purpose, stream
 from textgan.errors import UserError
 from textgan.sampling import seeded
 
@@ -56,7 +57,7 @@ def load_network(folder: Path, called: str, **told: Any) -> Any:
 
     # weights that a folder lacks are drawn at random: from numbers of their own, then refused
     def load(transformers: Any) -> Any:
-        with seeded(0, torch.device("cpu")):
+        with seeded(stream(Purpose.DISCARDED, 0), torch.device("cpu")):
             return transformers.AutoModel.from_pretrained(
                 folder, use_safetensors=True, output_loading_info=True, **LOCAL, **told
             )

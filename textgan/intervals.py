@@ -27,6 +27,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textgan.core.streams import Purpose, stream
+
 Floats = NDArray[np.float64]
 UNBOUNDED = (-math.inf, math.inf)
 SHARE = (0.0, 1.0)  # what a share can be
@@ -74,14 +76,21 @@ def percentiles(value: float, replicates: Floats) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def resamples(n: int, resamplings: int, seed: int = 0) -> Iterator[NDArray[np.int64]]:
-    """The indices of n sentences drawn out of n with replacement, for each of the resamplings."""
-    generator = np.random.default_rng(seed)
+def resamples(
+    n: int, resamplings: int, seed: int = 0, side: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """The indices of n sentences drawn out of n with replacement, for each of the resamplings.
+
+    side: another number for sentences that are resampled apart from the first ones.
+    """
+    generator = np.random.default_rng(stream(Purpose.BOOTSTRAP, seed, side))
     for _ in range(resamplings):
         yield generator.integers(n, size=n)
 
 
-def resampled_ratio(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -> Floats:
+def resampled_ratio(
+    totals: Floats, counts: Floats, resamplings: int, seed: int = 0, side: int = 0
+) -> Floats:
     """sum(totals) / sum(counts) in each of the resamplings of the sentences (N,).
 
     Sentences that count 0, with a total of 0, change no sum and are left out: a resampling of
@@ -89,13 +98,13 @@ def resampled_ratio(totals: Floats, counts: Floats, resamplings: int, seed: int 
     """
     counted = counts > 0
     totals, counts = totals[counted], counts[counted]
-    drawn = resamples(len(totals), resamplings, seed)
+    drawn = resamples(len(totals), resamplings, seed, side)
     return np.array([totals[chosen].sum() / counts[chosen].sum() for chosen in drawn])
 
 
 def subsets(n: int, repeats: int, seed: int = 0) -> list[Tensor]:
     """The indices, in order, of random subsets of n texts, a tenth and at least one left out."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(stream(Purpose.SUBSETS, seed))
     kept = n - max(1, n // 10)
     return [torch.from_numpy(np.sort(generator.permutation(n)[:kept])) for _ in range(repeats)]
 

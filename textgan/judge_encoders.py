@@ -21,6 +21,7 @@ from torch import Tensor
 
 import textgan
 from textgan.core.files import file_digest
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import FEWEST, Tokens, read_data, separator_of, split_sentence
 from textgan.data.texts import PLAIN, Form
 from textgan.encoder_folder import LineEncoder, Progress, SavedEncoder, open_encoder
@@ -330,7 +331,8 @@ def _lines(path: Path, form: Form, limit: int, seed: int) -> list[str]:
         )
     if len(found) <= limit:
         return found
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(found))[:limit])
+    random = np.random.default_rng(stream(Purpose.SIMILARITY_LINES, seed))
+    chosen = np.sort(random.permutation(len(found))[:limit])
     return [found[row] for row in chosen]
 
 

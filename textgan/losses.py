@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan.core.streams import OldSeed, Purpose, stream
 from textgan.errors import UserError, described
 
 Loss = tuple[Tensor, dict[str, Tensor]]  # a scalar to minimise, detached scalars to log
@@ -113,14 +114,20 @@ def logistic(real: Tensor, fake: Tensor) -> Tensor:
     return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
 
 
-def shares_of(rows: Tensor, number: int) -> Tensor:
+def shares_of(rows: Tensor, seed: Tensor) -> Tensor:
     """How far each text of a batch (B, T, V) lies towards its fake, (B, 1, 1), uniform in [0, 1).
 
-    The same number gives the same shares: a loss may be computed several times an update.
+    The same seed, a scalar, gives the same shares: a loss may be computed several times an update.
     """
-    stream = torch.Generator(rows.device).manual_seed(number)
+    generator = torch.Generator(rows.device).manual_seed(int(seed))
     size = (len(rows), 1, 1)
-    return torch.rand(size, generator=stream, dtype=rows.dtype, device=rows.device)
+    return torch.rand(size, generator=generator, dtype=rows.dtype, device=rows.device)
+
+
+def next_shares(seed: Tensor, old: bool = False) -> Tensor:
+    """The seed, a scalar, of the next update's shares. old: of a run of the first version."""
+    before = OldSeed(seed) if old else int(seed)
+    return torch.tensor(stream(Purpose.PENALTY_LINES, before), device=seed.device)
 
 
 def gradient_penalty(

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from textgan.checkpoint import checkpoints
 from textgan.core.files import file_digest
+from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.corpus import UNKNOWN, UNKNOWN_WORD
 from textgan.data.checks import corpus_warnings
 from textgan.data.fit import evenly, misfit
@@ -38,7 +39,7 @@ from textgan.generators.base import AutoregressiveGenerator, Generator, draw_tex
 from textgan.metrics.base import Material, Models
 from textgan.monitor import labels_like
 from textgan.run import Run, choose_device
-from textgan.sampling import OTHER, Categorical, Choose, greedy, seeded, without
+from textgan.sampling import Categorical, Choose, greedy, seeded, without
 from textgan.sentences import Sentences, Words
 from textgan.text import Text
 from textgan.tokenizers import Tokenizer, tokenizer
@@ -226,11 +227,11 @@ def _arrange(
     origin = "other text"
     if other is None and train is not None and len(train) >= 2:
         # the networks must not have read the row of real text
-        some, left = _parted(len(train), min(fewest, len(train) // 2), told.seed)
+        some, left = _parted(len(train), min(fewest, len(train) // 2), Purpose.REAL_ROW, told.seed)
         other, rest = train[some], train[left]
         origin = "training text"
     elif other is None and train is None and len(references) >= 4:
-        own, left = _parted(len(references), len(references) // 2, told.seed)
+        own, left = _parted(len(references), len(references) // 2, Purpose.REAL_ROW, told.seed)
         other, opposite = references[own], references[left]
         origin = "half of the references"
     pair = min(fewest, len(opposite), len(other) if other is not None else len(opposite))
@@ -239,7 +240,7 @@ def _arrange(
     single = min(fewest, len(alone)) if alone is not None else fewest
     if told.size:
         pair, single = min(pair, told.size), min(single, told.size)
-    facing = _some(opposite, pair, told.seed)
+    facing = _some(opposite, pair, Purpose.CHOSEN_REAL, told.seed)
     rows: dict[str, Material] = {}
     real = None
     if other is not None and alone is not None and pair:
@@ -249,8 +250,8 @@ def _arrange(
             hypotheses=other,
             lines=[" ".join(words) for words in common.words.decode(other)],
             references=references,
-            alone=_some(alone, single, told.seed),
-            paired=_some(other, pair, told.seed + 1),
+            alone=_some(alone, single, Purpose.CHOSEN_ALONE, told.seed),
+            paired=_some(other, pair, Purpose.CHOSEN_PAIRED, told.seed),
             real=facing,
             train=rest,
             known=rest if "real" not in sides else train,
@@ -263,13 +264,14 @@ def _arrange(
             hypotheses=hypotheses,
             lines=lines[name],
             references=references,
-            alone=_some(hypotheses, single, told.seed),
-            paired=_some(hypotheses, pair, told.seed),
+            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, told.seed),
+            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, told.seed),
             real=facing,
             train=rest,
             known=train,
         )
     facts = {"alone": single, "paired": pair, "seed": told.seed, "samples": fewest}
+    facts["streams"] = SCHEME
     return Layout(rows, real, facts)
 
 
@@ -312,8 +314,7 @@ def lay_out_run(
     known = Lines(run, split)
     test, train = known.sentences(corpus.test), known.sentences(corpus.train)
     if run.oracle is not None:
-        # the training text is the oracle's too: with its seed, it would be drawn once more
-        with seeded(OTHER + seed, run.device):
+        with seeded(stream(Purpose.EVALUATION_ORACLE, seed), run.device):
             fresh = draw_texts(run.oracle, samples)
     else:
         fresh = corpus.valid
@@ -322,15 +323,15 @@ def lay_out_run(
     single = min(samples, len(other))
     if told.size:
         pair, single = min(pair, told.size), min(single, told.size)
-    facing = _some(test, pair, seed)
+    facing = _some(test, pair, Purpose.CHOSEN_REAL, seed)
     common = Material(
         words=known.words,
         tokenizer=known.name,
         hypotheses=other,
         lines=known.lines(fresh),
         references=test,
-        alone=_some(other, single, seed),
-        paired=_some(other, pair, seed + 1),
+        alone=_some(other, single, Purpose.CHOSEN_ALONE, seed),
+        paired=_some(other, pair, Purpose.CHOSEN_PAIRED, seed),
         real=facing,
         train=train,
         known=train,
@@ -359,8 +360,8 @@ def lay_out_run(
             common,
             hypotheses=hypotheses,
             lines=known.lines(text),
-            alone=_some(hypotheses, single, seed),
-            paired=_some(hypotheses, pair, seed),
+            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, seed),
+            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, seed),
             models=models,
         )
     facts = {
@@ -374,6 +375,7 @@ def lay_out_run(
         "alone": single,
         "paired": pair,
         "seed": seed,
+        "streams": SCHEME,
     }
     warnings = corpus_warnings(corpus)
     if corpus.vocabulary is not None and not warnings:
@@ -423,12 +425,12 @@ def _write(
     choose: Choose = Categorical(temperature)
     if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
         choose = greedy  # its usual way
-    with seeded(seed, run.device):
+    with seeded(stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed), run.device):
         labels = labels_like(run.corpus.train, n)
         drawn = draw_texts(generator, n, choose, labels)
     if run.corpus.vocabulary is None or not bool((drawn.tokens == UNKNOWN).any()):
         return drawn, drawn
-    with seeded(seed, run.device):
+    with seeded(stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed), run.device):
         labels = labels_like(run.corpus.train, n)
         return draw_texts(generator, n, without(UNKNOWN, choose), labels), drawn
 
@@ -458,15 +460,15 @@ def _name(file: Path, files: Sequence[Path]) -> str:
     return file.name if sum(file.name == other.name for other in files) == 1 else str(file)
 
 
-def _parted(n: int, first: int, seed: int) -> tuple[Tensor, Tensor]:
+def _parted(n: int, first: int, purpose: Purpose, seed: int) -> tuple[Tensor, Tensor]:
     """A random `first` of n indices and the others, both in order."""
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.random.default_rng(stream(purpose, seed)).permutation(n)
     some, others = (torch.from_numpy(np.sort(part)) for part in (order[:first], order[first:]))
     return some, others
 
 
-def _some(sentences: Sentences, n: int, seed: int) -> Sentences:
+def _some(sentences: Sentences, n: int, purpose: Purpose, seed: int) -> Sentences:
     """n of the sentences, drawn at random unless those are all, in their order."""
     if n >= len(sentences):
         return sentences
-    return sentences[_parted(len(sentences), n, seed)[0]]
+    return sentences[_parted(len(sentences), n, purpose, seed)[0]]

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan.core.streams import Purpose, stream
+
 SCALE = 5.0  # c of the paper
 POINTS = 25  # values of λ, as in the authors' implementation
 LEAST = 1e-6  # the first λ there; at 0 whatever only P has would cost infinitely much
@@ -60,9 +62,14 @@ def prepared(vectors: Tensor, variance: float) -> Tensor:
     return (vectors @ main).float()
 
 
-def kmeans(vectors: Tensor, buckets: int, seed: int = 0, restarts: int = 1) -> Tensor:
-    """The bucket of each of B vectors (B, D), (B,): the best of some k-means clusterings."""
-    generator = torch.Generator().manual_seed(seed)
+def kmeans(
+    vectors: Tensor, buckets: int, seed: int = 0, restarts: int = 1, number: int = 0
+) -> Tensor:
+    """The bucket of each of B vectors (B, D), (B,): the best of some k-means clusterings.
+
+    number: which of several such clusterings with one seed.
+    """
+    generator = torch.Generator().manual_seed(stream(Purpose.CLUSTERING, seed, number))
     starts = (spread_out(vectors, buckets, generator) for _ in range(restarts))
     return min((settled(vectors, centres) for centres in starts), key=lambda found: found[1])[0]
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import Corpus
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.intervals import NORMAL_95, Estimate
@@ -75,7 +76,7 @@ def measure(
     """
     device = corpus.train.tokens.device
     choose = None if temperature == 1.0 else Categorical(temperature)
-    with seeded(seed, device):
+    with seeded(stream(Purpose.MEASURED, seed), device):
         text = draw_texts(generator, samples, choose, labels_like(corpus.train, samples))
     found: dict[str, Estimate] = {}
     if oracle is not None:

@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import Tokens, separator_of, split_sentence
 
 Noise = Literal["drop", "swap", "replace", "repeat", "typo"]
@@ -70,7 +71,7 @@ def disturb_lines(
 
     Words are what stands between white space, and are joined by one space again.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(stream(Purpose.NOISE, seed))
     separator = separator_of(lines, tokens)
     split = (split_sentence(line, tokens, separator) for line in lines)
     return [separator.join(disturb(words, rate, kind, vocabulary, random)) for words in split]

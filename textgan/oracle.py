@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 
 from textgan.core.files import read_bytes, require_file
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import Corpus
 from textgan.errors import UserError
 from textgan.generators.base import draw_texts
 from textgan.generators.recurrent import LSTMGenerator
-from textgan.text import TextSpace
+from textgan.sampling import seeded
+from textgan.text import Text, TextSpace
 
 GATES = "ifco"  # torch's order of an LSTM's gates; the files name the candidate c
 FILE_ORDER = ["embedding"] + [f"{kind}_{gate}" for gate in "ifoc" for kind in "WUb"]
@@ -33,7 +35,10 @@ FILE_ORDER += ["W_out", "b_out"]
 def make_oracle(
     vocabulary: int, length: int, embedding: int, hidden: int, seed: int
 ) -> LSTMGenerator:
-    """An LSTM whose parameters are all N(0, 1), the same for the same seed, frozen."""
+    """An LSTM whose parameters are all N(0, 1), the same for the same seed, frozen.
+
+    The seed is taken as it is: it names the oracle, whose entropy is known by it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         oracle = LSTMGenerator(
@@ -89,16 +94,21 @@ def load_oracle(path: Path, length: int) -> LSTMGenerator:
 def oracle_corpus(
     oracle: LSTMGenerator, positives: int, held_out: int, seed: int, facts: dict[str, Any]
 ) -> Corpus:
-    """`positives` training texts and as many held-out ones (valid, test) drawn from the oracle."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        drawn = draw_texts(oracle, positives + 2 * held_out)
+    """`positives` training texts and so many held-out ones (valid, test) drawn from the oracle.
+
+    Each part has a stream of its own, so that the test is the same whatever there is to train on.
+    """
+
+    def drawn(purpose: Purpose, n: int) -> Text:
+        with seeded(stream(purpose, seed), torch.device("cpu")):
+            return draw_texts(oracle, n)
+
     return Corpus(
         "oracle",
         oracle.space,
-        drawn[:positives],
-        drawn[positives : positives + held_out],
-        drawn[positives + held_out :],
+        drawn(Purpose.ORACLE_TRAIN, positives),
+        drawn(Purpose.ORACLE_VALID, held_out),
+        drawn(Purpose.ORACLE_TEST, held_out),
         None,
         facts | {"split": {"train": positives, "valid": held_out, "test": held_out}},
     )

@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from textgan.checkpoint import load_tensors
 from textgan.core.files import is_file, read_json, understood, write_file
+from textgan.core.streams import Purpose, stream
 from textgan.data.checks import corpus_warnings
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
@@ -27,7 +28,7 @@ from textgan.likelihoods import nll_per_token, uniform_nll
 from textgan.log import Log, read_records
 from textgan.monitor import labels_like, measure, ngram_divergences, sample_warnings
 from textgan.run import Run
-from textgan.sampling import OTHER, Categorical, Choose, greedy, seeded, without
+from textgan.sampling import Categorical, Choose, greedy, seeded, without
 from textgan.text import Text
 
 COLUMNS = {
@@ -103,7 +104,7 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
             run.corpus,
             run.oracle,
             samples=samples,
-            seed=OTHER + seed,  # with the corpus's seed it would be the training text
+            seed=stream(Purpose.FINAL_ORACLE, seed),
             resamplings=limits.bootstrap,
             ngrams=limits.ngrams,
         )
@@ -122,7 +123,7 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
             run.corpus,
             run.oracle,
             samples=samples,
-            seed=seed,
+            seed=stream(Purpose.FINAL_TEXTS, seed),
             resamplings=limits.bootstrap,
             temperature=temperature,
             ngrams=limits.ngrams,
@@ -163,10 +164,11 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
         log.say("finished before; nothing is left to do")
         return done
     limits = run.config.evaluation
-    results = final_table(run, samples=limits.final_samples, seed=run.config.seed)
+    results = final_table(run, samples=limits.final_samples, seed=run.seed)
     results = replace(results, alarms=tuple(alarms))
     generator = run.load_generator()
-    lines = draw_lines(run, generator, SAMPLES_WRITTEN, run.config.seed, 1.0)
+    seed = stream(Purpose.FINAL_LINES, run.seed)
+    lines = draw_lines(run, generator, SAMPLES_WRITTEN, seed, 1.0)
     write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
     final = list(results.rows.values())[-1]
     settings = _flat(run.config.model_dump())
@@ -227,7 +229,7 @@ def draw_lines(
         from textgan.corpus import UNKNOWN
 
         choose = without(UNKNOWN, choose)
-    with seeded(seed, run.device):
+    with seeded(stream(Purpose.SAMPLE, seed, run.seed), run.device):
         labels = labels_like(run.corpus.train, n)
         if label is not None:
             labels = torch.full((n,), label, device=run.device)
@@ -342,9 +344,10 @@ def _random_row(run: Run, samples: int, seed: int) -> dict[str, Estimate]:
     """Tokens drawn uniformly: what knowing nothing scores."""
     space = run.corpus.space
     limits = run.config.evaluation
+    seed = stream(Purpose.FINAL_RANDOM, seed)
     level = Estimate(uniform_nll(space))
     row = {"nll_test": level, "nll_valid": level, "entropy": level}
-    with seeded(seed, run.device):
+    with seeded(stream(Purpose.MEASURED, seed), run.device):
         lowest, size = int(space.eos is not None), (samples, space.length)
         tokens = torch.randint(lowest, space.vocabulary, size, device=run.device)
     text = Text.ended(tokens, space)

@@ -56,6 +56,7 @@ from textgan.core.files import (
 from textgan.core.identity import CONFIG, DATA, FACTS, Identity, digest_of, identify, sealed
 from textgan.core.memory import memory_errors as memory_errors
 from textgan.core.own_code import Code, Typed, copies_of, own_file
+from textgan.core.streams import SCHEME, OldSeed
 from textgan.corpus import Corpus, Vocabulary, read_corpus
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.discriminators.base import Discriminator
@@ -90,6 +91,12 @@ class Run:
     device: torch.device
     identity: Identity
     code: Code
+    old: bool = False  # it began with the first version, and goes on to draw as that did
+
+    @property
+    def seed(self) -> int:
+        """What the streams of the run are made from, see `textgan.core.streams`."""
+        return OldSeed(self.config.seed) if self.old else self.config.seed
 
     @property
     def digest(self) -> str:
@@ -154,6 +161,7 @@ class Run:
         part = self.config.objective
         built = registry.build("objective", part.name, part.settings, code=self.code)
         assert isinstance(built, Objective)
+        built.old = self.old
         return built
 
     def perturbations(self) -> dict[str, Perturbation]:
@@ -312,9 +320,9 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         oracle = LSTMGenerator(space, **shape)
         restore_module(oracle, weights, path)
         oracle = oracle.requires_grad_(False).to(chosen)
-    return Run(
-        folder, config, corpus.to(chosen), oracle, chosen, identity, identity.code(trust_code)
-    )
+    old = facts.get("streams", 1) < SCHEME
+    code = identity.code(trust_code)
+    return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old)
 
 
 def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
@@ -369,8 +377,8 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
         source = f"LSTM with N(0, 1) parameters, seed {told.seed}"
     facts: dict[str, Any] = {"source": source, "vocabulary": oracle.space.vocabulary}
     facts["length"] = told.length
-    corpus = oracle_corpus(oracle, told.positives, told.held_out, told.seed + 1, facts)
-    entropy = nll_per_token(oracle, corpus.test, resamplings=1000)
+    corpus = oracle_corpus(oracle, told.positives, told.held_out, told.seed, facts)
+    entropy = nll_per_token(oracle, corpus.test, resamplings=1000, seed=told.seed)
     corpus.facts["oracle_entropy"] = entropy.value
     corpus.facts["oracle_entropy_interval"] = [entropy.low, entropy.high]
     return corpus, oracle
@@ -472,6 +480,7 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
         "facts": corpus.facts,
         "label_names": corpus.label_names,
         "listed": True,  # in run.json, with its hash
+        "streams": SCHEME,
     }
     save_tensors(folder / DATA, tensors, facts)
     if corpus.vocabulary is not None:

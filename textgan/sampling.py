@@ -32,7 +32,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-OTHER = 2**40  # added to a seed that others may share: what is drawn then is none of theirs
+def draw_seed() -> int:
+    """A seed from the stream of random numbers as it stands."""
+    return int(torch.randint(2**62, ()))
 
 
 def greedy(logits: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 
 from textgan.checkpoint import checkpoints
 from textgan.config import RunConfig, make_config
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import UNKNOWN_WORD
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.discriminators.base import Discriminator
@@ -143,7 +144,7 @@ def train_run(
 
 def _begin(run: Run, group: Group) -> Training:
     """Where the run stands, the same in every process."""
-    torch.manual_seed(run.config.seed)
+    torch.manual_seed(stream(Purpose.TRAINING, run.seed))
     training = Training(run, group)
     saved = checkpoints(run.folder)
     if saved:

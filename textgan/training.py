@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from textgan.checkpoint import (
 )
 from textgan.config import Optimisers
 from textgan.core.identity import RUN
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import UNKNOWN, Batches
 from textgan.discriminators.base import Discriminator
 from textgan.errors import UserError
@@ -132,12 +132,6 @@ def outputs_of(network: nn.Module, texts: Sequence[Text]) -> Tensor:
     return torch.cat([network(text)[text.mask] for text in texts])
 
 
-def shard_seed(seed: int, step: int, shard: int, use: Literal["texts", "loss"]) -> int:
-    """What a shard draws its texts, or its loss, with: of a run's seed and a step of its plan."""
-    mixed = np.random.SeedSequence([seed, step, shard, ("texts", "loss").index(use)])
-    return int(mixed.generate_state(1, np.uint64)[0])
-
-
 class Training:
     """Everything that changes while a run trains, and how each kind of step changes it.
 
@@ -149,8 +143,10 @@ class Training:
         supported(config.precision, run.device)
         self.run = run
         self.group = group or Group()
-        self.generator: Generator = run.build_generator()
-        self.discriminator = run.build_discriminator()
+        with self._weights(Purpose.GENERATOR_WEIGHTS):
+            self.generator: Generator = run.build_generator()
+        with self._weights(Purpose.DISCRIMINATOR_WEIGHTS):
+            self.discriminator = run.build_discriminator()
         self.objective = run.build_objective()
         self.objective.connect(self.generator, self.discriminator, run.corpus.train)
         rates = config.optimisers
@@ -178,14 +174,14 @@ class Training:
         self.mle_entropy: float | None = None
         self.alarms: list[str] = []
 
-        size, seed, n = config.schedule.batch_size, config.seed, len(run.corpus.train)
+        size, seed, n = config.schedule.batch_size, run.seed, len(run.corpus.train)
         pool, half = pool_size(config.schedule, n), config.schedule.judged // 2
         self.batches = {
-            "mle": Batches(n, size, seed + 1),
-            "generator": Batches(n, size, seed + 2),
-            "real": Batches(n, half, seed + 3),
-            "fake": Batches(pool, half, seed + 4),
-            "turn": Batches(n, pool, seed + 5),
+            "mle": Batches(n, size, stream(Purpose.MLE_BATCHES, seed)),
+            "generator": Batches(n, size, stream(Purpose.GENERATOR_BATCHES, seed)),
+            "real": Batches(n, half, stream(Purpose.REAL_BATCHES, seed)),
+            "fake": Batches(pool, half, stream(Purpose.FAKE_BATCHES, seed)),
+            "turn": Batches(n, pool, stream(Purpose.TURN_BATCHES, seed)),
         }
         # the texts of each class, and an endless order of them
         real = self.batches["real"]
@@ -193,6 +189,12 @@ class Training:
             (rows, Batches(len(rows), half, real.seed))
             for rows in class_rows(run.corpus.train, self.generator.space.classes)
         ]
+
+    def _weights(self, purpose: Purpose) -> AbstractContextManager[None]:
+        """Random numbers for a network's first weights; an old run goes on in its one stream."""
+        if self.run.old:
+            return nullcontext()
+        return seeded(stream(purpose, self.run.seed), self.run.device)
 
     @property
     def adversary(self) -> bool:
@@ -332,15 +334,17 @@ class Training:
         judged: all texts that each loss reads, if not these.
         """
         judged = judged or [[text] for text in texts]
-        seeds = [self._seed(shard, "loss") for shard in self._mine]
+        seed, step = self.run.seed, self.done
+        streams = [stream(Purpose.SHARD_LOSS, seed, step, shard) for shard in self._mine]
         said = [partial(outputs_of, network, text) for text in judged]
-        shards = [Shard(*parts) for parts in zip(losses, texts, seeds, said, strict=True)]
+        shards = [Shard(*parts) for parts in zip(losses, texts, streams, said, strict=True)]
         perturbation = self.perturbations.get(who)
         backward: Backward = perturbation or plain
         loss = partial(accumulate, network, shards, reduction, self.group, backward)
         rates = self.run.config.optimisers
         clip = rates.discriminator_clip if who == "discriminator" else rates.clip
-        thinned = who != "generator" or self.objective.generator_dropout
+        # the first version had it on in all updates of a generator, and never in its drawing
+        thinned = who != "generator" or self.objective.generator_dropout or self.run.old
         for _ in range(perturbation.replays if perturbation else 1):
             figures = update(
                 network, self.optimisers[who], loss, accumulated, clip, thinned=thinned
@@ -379,7 +383,7 @@ class Training:
     def _answers(self, real: Text, progress: float, at_once: int) -> list[Text]:
         """The generator's texts in answer to this process's shards, drawn so many at once."""
         found = []
-        thinned = self.objective.generator_dropout
+        thinned = self.objective.generator_dropout and not self.run.old
         for shard, part in zip(self._mine, self._shards(real), strict=True):
             with self._random(shard), dropout(self.generator) if thinned else nullcontext():
                 pieces = [
@@ -393,10 +397,7 @@ class Training:
         """Random numbers for a shard's texts: its own, or where it is the only one the run's."""
         if self.run.config.schedule.shards == 1:
             return nullcontext()
-        return seeded(self._seed(shard, "texts"), self.run.device)
-
-    def _seed(self, shard: int, use: Literal["texts", "loss"]) -> int:
-        return shard_seed(self.run.config.seed, self.done, shard, use)
+        return seeded(stream(Purpose.SHARD_TEXTS, self.run.seed, self.done, shard), self.run.device)
 
     def _tick(self, step: Step, means: Mapping[str, float], log: Log) -> None:
         """Log the means of what was trained, and measure the generator where the plan says so."""
@@ -438,14 +439,13 @@ class Training:
 
     def _measure(self, tick: int) -> tuple[dict[str, Estimate], Text]:
         run = self.run
-        seed = run.config.seed * 1_000_003 + tick  # other texts at every tick
         told = run.config.evaluation
         return measure(
             self.generator,
             run.corpus,
             run.oracle,
             samples=told.samples,
-            seed=seed,
+            seed=stream(Purpose.MONITOR, run.seed, tick),  # other texts at every tick
             ngrams=told.ngrams,
         )
 
@@ -486,7 +486,7 @@ class Training:
         corpus, n = self.run.corpus, JUDGED
         if samples is None:
             device = corpus.train.tokens.device
-            with seeded(self.run.config.seed * 1_000_003 + step.tick, device):
+            with seeded(stream(Purpose.ACCURACY, self.run.seed, step.tick), device):
                 real = corpus.valid[:n]
                 samples = self.objective.sample(self.generator, real, step.progress)
         fake = discriminator(samples[:n])

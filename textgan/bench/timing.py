@@ -18,6 +18,7 @@ from textgan.bench.profiling import BATCHES, Hot, open_folder, trace_parts
 from textgan.bench.report import Part, Report
 from textgan.bench.scaling import Growth, measure_growth, measurements
 from textgan.bench.setting import PAPER, Axes, Setting
+from textgan.core.streams import Purpose, stream
 from textgan.errors import UserError
 from textgan.precision import Precision, supported
 from textgan.run import choose_device
@@ -56,7 +57,7 @@ def run_bench(
     folder = None if traces is None else open_folder(traces)
     sentences = max(setting.batch, round(setting.sentences * scale))
     rollouts = max(1, round(setting.rollouts * scale))
-    with seeded(0, device):
+    with seeded(stream(Purpose.BENCH, 0), device):
         machine = describe(device, name)
         counts = count_parts(device, name, chosen)
         measured: list[Part] = []

@@ -130,8 +130,3 @@ def place_of(network: Discriminator) -> OutputPlace:
     """What the network's embedding reads out, where sentences are shifted."""
     module = find_embedding(network)
     return OutputPlace(module, words_of(network, module))
-
-
-def draw_seed() -> int:
-    """A seed for passes that are to have the same dropout, drawn from the stream as it stands."""
-    return int(torch.randint(2**62, ()))

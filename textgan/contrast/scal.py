@@ -26,7 +26,6 @@ from textgan.contrast.base import (
     Temperature,
     WithHead,
     build_head,
-    draw_seed,
     place_of,
     vectors,
 )
@@ -34,7 +33,7 @@ from textgan.contrast.losses import info_nce
 from textgan.discriminators.base import Discriminator
 from textgan.losses import Loss
 from textgan.reading import Reader
-from textgan.sampling import seeded
+from textgan.sampling import draw_seed, seeded
 from textgan.text import Text
 
 

@@ -25,14 +25,13 @@ from textgan.contrast.base import (
     Temperature,
     TwoLooks,
     WithHead,
-    draw_seed,
     place_of,
 )
 from textgan.contrast.losses import info_nce
 from textgan.discriminators.base import Discriminator
 from textgan.losses import Loss
 from textgan.reading import Reader
-from textgan.sampling import seeded
+from textgan.sampling import draw_seed, seeded
 
 
 class USCAL(TwoLooks, name="uscal"):

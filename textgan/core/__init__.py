@@ -1,1 +1,1 @@
-"""What everything else stands on: files and text output."""
+"""What everything else stands on: random streams, files and text output."""

@@ -143,17 +143,20 @@ class Material:
         told = [f"{key}:{value}" if value is not None else key for key, value in facts.items()]
         return "|".join([name, *told, f"v:{textgan.__version__}"])
 
-    def mean(self, values: Tensor) -> tuple[Estimate, Floats]:
+    def mean(self, values: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
         """The mean over texts (B,) with its bootstrap."""
-        return self.ratio(values, torch.ones_like(values))
+        return self.ratio(values, torch.ones_like(values), side)
 
-    def ratio(self, totals: Tensor, counts: Tensor) -> tuple[Estimate, Floats]:
-        """sum(totals) / sum(counts) over texts (B,) with its bootstrap."""
+    def ratio(self, totals: Tensor, counts: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
+        """sum(totals) / sum(counts) over texts (B,) with its bootstrap.
+
+        side: another number for texts that are resampled apart from the first ones.
+        """
         above, below = (part.double().cpu().numpy() for part in (totals, counts))
         value = float(above.sum() / below.sum())
         if not self.resamplings or len(above) < 2:
             return Estimate(value), np.empty(0)
-        replicates = resampled_ratio(above, below, self.resamplings, self.seed)
+        replicates = resampled_ratio(above, below, self.resamplings, self.seed, side)
         return percentiles(value, replicates), replicates
 
     def of_set(

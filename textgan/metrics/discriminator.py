@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan.core.streams import Purpose, stream
 from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.metrics.base import Material, Metric, Score, Unavailable
 from textgan.metrics.networks import Known, by_size, fit
@@ -23,7 +24,7 @@ FEWEST = 100  # texts of each kind: 20 of them are judged
 
 def shuffled(sentences: Sentences, seed: int) -> Sentences:
     """The same sentences, the words of each in a random order."""
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(stream(Purpose.SHUFFLED_WORDS, seed))
     keys = sentences.rows + torch.rand(len(sentences.words), generator=random, dtype=torch.double)
     return Sentences(sentences.words[keys.argsort()], sentences.sizes)
 
@@ -34,7 +35,7 @@ def parts(sentences: Sentences, n: int, seed: int) -> list[Sentences]:
     Of two sets of the same size the same places are taken, so that a sentence and its shuffled
     words, or its copy, stand in the same part: none of them is judged by memory of the other.
     """
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(stream(Purpose.JUDGE_PARTS, seed))
     order = torch.randperm(len(sentences), generator=random)[:n]
     bounds = [0, n * 6 // 10, n * 8 // 10, n]
     return [sentences[order[a:b]] for a, b in pairwise(bounds)]
@@ -129,7 +130,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
         device = material.device
         learnt, seen, new = (self.text(known, part, device) for part in (taught, stopping, judged))
         is_real = halves(learnt)
-        with seeded(material.seed, device):
+        with seeded(stream(Purpose.JUDGE, material.seed), device):
             network = CNNDiscriminator(
                 known.space,
                 embedding=self.embedding,

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from textgan.core.streams import Purpose, stream
 from textgan.encoders import Encoder, encoded, find_encoder
 from textgan.frechet import Moments, frechet_distance
 from textgan.intervals import POSITIVE, SHARE, Floats, spread
@@ -143,7 +144,7 @@ class Mauve(Metric, name="mauve"):
         vectors = prepared(torch.cat([judged, real]), VARIANCE)
         sizes = [len(judged), len(real)]
         clusterings = [
-            kmeans(vectors, buckets, material.seed + number, self.restarts).split(sizes)
+            kmeans(vectors, buckets, material.seed, self.restarts, number).split(sizes)
             for number in material.progress(range(self.seeds), "clustering for MAUVE")
         ]
         facts = {
@@ -163,9 +164,8 @@ class Mauve(Metric, name="mauve"):
             )
             if len(replicates):
                 # other texts would also have been clustered from other random numbers
-                drawn = np.random.default_rng(material.seed).integers(
-                    self.seeds, size=(len(replicates), self.seeds)
-                )
+                random = np.random.default_rng(stream(Purpose.CLUSTERINGS_DRAWN, material.seed))
+                drawn = random.integers(self.seeds, size=(len(replicates), self.seeds))
                 replicates = replicates + areas[drawn].mean(1) - value
                 estimate = spread(value, replicates, SHARE)
             signature = material.sign(name, **facts, **more)

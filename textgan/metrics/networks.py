@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.backward import plain
+from textgan.core.streams import Purpose, stream
 from textgan.corpus import EOS, SPECIAL, UNKNOWN
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.generators.recurrent import LSTMGenerator
@@ -198,7 +199,7 @@ def train_language_model(
             f"needs at least {FEWEST} texts to train a language model on; there are "
             f"{len(sentences)}"
         )
-    with seeded(seed, device):
+    with seeded(stream(Purpose.LANGUAGE_MODEL, seed), device):
         text = known.text(sentences[torch.randperm(len(sentences))[: told.sentences]])
         held_out, taught = text[: len(text) // 10], text[len(text) // 10 :]
         network = LSTMGenerator(

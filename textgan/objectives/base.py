@@ -58,6 +58,9 @@ class Objective(ABC):
     # leave are averaged; whatever else is in it, they must leave alone
     memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
+    # of a run that goes on to draw as the first version did, see `textgan.core.streams`
+    old: bool = field(default=False, init=False, repr=False)
+
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.name = name or cls.__name__

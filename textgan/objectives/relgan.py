@@ -62,7 +62,7 @@ from torch.nn import functional as F
 
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import Generator
-from textgan.losses import Loss, gradient_penalty, shares_of
+from textgan.losses import Loss, gradient_penalty, next_shares, shares_of
 from textgan.objectives.base import Objective
 from textgan.relaxation import relaxed_texts
 from textgan.text import Text
@@ -194,7 +194,7 @@ class RelGAN(Objective, name="relgan"):
 
     def constrain(self, discriminator: Discriminator) -> None:
         if self.loss == "wgan_gp":
-            self.memory["stream"] = self.memory["stream"] + 1
+            self.memory["stream"] = next_shares(self.memory["stream"], self.old)
 
     def _penalty(self, discriminator: Discriminator, real: Text, fake: Text) -> Tensor:
         assert real.rows is not None and fake.rows is not None
@@ -202,5 +202,5 @@ class RelGAN(Objective, name="relgan"):
         def score(rows: Tensor) -> Tensor:
             return discriminator.opinions(replace(fake, rows=rows)).sum(1)
 
-        shares = shares_of(fake.rows, int(self.memory["stream"]))
+        shares = shares_of(fake.rows, self.memory["stream"])
         return gradient_penalty(score, real.rows, fake.rows, shares)

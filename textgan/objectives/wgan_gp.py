@@ -14,7 +14,7 @@ In the paper's words: n_critic is `schedule.d_steps`, for a turn is one update. 
 `generator.channels` and `discriminator.channels`.
 
 `discriminator_loss` must be the same however often it is called in one update, so a is drawn from a
-stream of its own, numbered by the updates done; `constrain`, which follows each, counts them.
+stream of its own, the next of which `constrain` makes after each update.
 
 Departs from the paper:
 - a batch is half real, half fake: `schedule.batch_size = 128` has the paper's 64 of each
@@ -34,7 +34,7 @@ from torch import Tensor
 
 from textgan.discriminators.base import Discriminator
 from textgan.generators.base import Generator
-from textgan.losses import Loss, gradient_penalty, shares_of
+from textgan.losses import Loss, gradient_penalty, next_shares, shares_of
 from textgan.objectives.base import Objective
 from textgan.relaxation import relaxed_texts
 from textgan.text import Text
@@ -86,7 +86,7 @@ class WGANGP(Objective, name="wgan_gp"):
             found: Tensor = discriminator(replace(fake, rows=rows))
             return found
 
-        shares = shares_of(fake.rows, int(self.memory["stream"]))
+        shares = shares_of(fake.rows, self.memory["stream"])
         penalty = gradient_penalty(score, real.rows, fake.rows, shares)
         return self.penalty * penalty - distance, {
             "wasserstein": distance.detach(),
@@ -104,4 +104,4 @@ class WGANGP(Objective, name="wgan_gp"):
         return -discriminator(fake).mean(), {}
 
     def constrain(self, discriminator: Discriminator) -> None:
-        self.memory["stream"] = self.memory["stream"] + 1
+        self.memory["stream"] = next_shares(self.memory["stream"], self.old)

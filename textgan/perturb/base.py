@@ -26,6 +26,7 @@ from textgan.core.own_code import Code
 from textgan.errors import UserError
 from textgan.losses import Loss
 from textgan.registry import parse_setting, register
+from textgan.sampling import draw_seed
 from textgan.text import START
 
 Placement = Literal["output", "matrix"]
@@ -346,7 +347,7 @@ class Passes:
         return self._starting(start) if deviation > 0 else None
 
     def _starting(self, start: Start) -> Start:
-        self.noise.manual_seed(int(torch.randint(2**62, ())))
+        self.noise.manual_seed(draw_seed())
         return start
 
     def _random(self, like: Tensor) -> Tensor:

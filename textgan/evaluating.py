@@ -168,8 +168,8 @@ def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
     """
     before = read_evaluation(folder)
     told = [text for text in evaluation.warnings if text not in warnings_of(evaluation)]
-    ways = ("samples", "alone", "paired", "seed", "streams")
-    ways += ("tokenizer", "temperature", "checkpoint")
+    ways = ["samples", "alone", "paired", "seed", "streams"]
+    ways += ["tokenizer", "temperature", "checkpoint"]
     if before is not None and all(
         before.facts.get(key) == evaluation.facts.get(key) for key in ways
     ):

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textgan.core.streams import Purpose, stream
 from textgan.errors import UserError, described
 from textgan.losses import Loss, Reduction, as_loss
 from textgan.registry import refuse_call, title
@@ -30,7 +31,7 @@ def undisturbed(seed: int = 0) -> Iterator[None]:
     """Random numbers from a seed inside; outside, no stream of torch, numpy or Python moved."""
     of_python, of_numpy = random.getstate(), np.random.get_state()
     try:
-        with seeded(seed, CPU):
+        with seeded(stream(Purpose.DRY_RUN, seed), CPU):
             yield
     finally:
         random.setstate(of_python)

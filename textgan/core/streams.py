@@ -83,6 +83,7 @@ class Purpose(Enum):
     CLASSIFIER_BATCHES = auto()
     ATTACK = auto()
 
+    DRY_RUN = auto()  # a toy step before a run begins
     DISCARDED = auto()  # weights that are looked at, or overwritten, and never used
     BENCH = auto()
 

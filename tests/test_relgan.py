@@ -382,7 +382,7 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
     rows = one_hot(real, FIXED).rows
     assert fake.rows is not None and rows is not None
     fake = Text(fake.tokens, fake.sizes, fake.rows.detach())
-    shares = shares_of(rows, int(objective.memory["stream"]))
+    shares = shares_of(rows, objective.memory["stream"])
     assert 0 < shares.min() < 0.2 < 0.8 < shares.max() < 1
     points = (rows + shares * (fake.rows - rows)).requires_grad_()
     opinions = judge.opinions(Text(real.tokens, real.sizes, points))

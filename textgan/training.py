@@ -432,7 +432,8 @@ class Training:
         if corpus.vocabulary is None or not bool((samples.tokens == UNKNOWN).any()):
             return samples
         likely = isinstance(self.generator, AutoregressiveGenerator)
-        with seeded(self.run.config.seed * 1_000_003 + tick, corpus.train.tokens.device):
+        seed = self.run.seed
+        with seeded(stream(Purpose.MONITOR_LINES, seed, tick), corpus.train.tokens.device):
             labels = labels_like(corpus.train, len(samples))
             choose = without(UNKNOWN, multinomial if likely else greedy)
             return draw_texts(self.generator, len(samples), choose, labels)

@@ -44,6 +44,7 @@ class Purpose(Enum):
 
     # a run's own measures
     MONITOR = auto()  # at a tick
+    MONITOR_LINES = auto()  # those of TensorBoard
     ACCURACY = auto()
     MEASURED = auto()  # texts of `measure`
     FINAL_TEXTS = auto()
@@ -121,7 +122,7 @@ def _by_addition(purpose: Purpose, seed: int, *steps: int) -> int:
             use = int(purpose is Purpose.SHARD_LOSS)
             mixed = np.random.SeedSequence([seed, *steps, use])
             return int(mixed.generate_state(1, np.uint64)[0])
-        case Purpose.MONITOR | Purpose.ACCURACY:
+        case Purpose.MONITOR | Purpose.MONITOR_LINES | Purpose.ACCURACY:
             return seed * 1_000_003 + steps[0]
         case Purpose.PENALTY_LINES:
             return seed + 1

@@ -163,9 +163,10 @@ class ColdGAN(Objective, name="coldgan"):
         progress: float,
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
-        mask, logits = fake.mask, generator(fake)
+        mask = fake.mask
         with torch.no_grad():
             rewards = discriminator(fake).sigmoid().unsqueeze(1)
+            logits = generator(fake)
             ratios = log_ratio(logits, fake.tokens, self.temperature, self.epsilon, self.nucleus)
             ratio = torch.where(mask, ratios, 0.0).sum(1, keepdim=True).exp()
         weight = ratio.clamp(max=self.clip) if self.clip else ratio

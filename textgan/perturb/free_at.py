@@ -6,9 +6,10 @@ delta <- project(delta + alpha * g / |g|, epsilon), from zero. So delta is alway
 weights old. A run trains each batch `replays` times, so give it as many times fewer of them to
 compare. Each replay has a draw of dropout of its own.
 
-The authors' code, for images, is `norm = "inf"`, `keep = true`, `alpha = epsilon`: a step of epsilon
-along the sign of g, each entry clipped at epsilon, and delta goes on from one batch to the next
-(ashafahi/free_adv_train bea8692, free_train.py, "Compute new image"). What a batch of other lengths leaves is cut, or goes on with zeros, place by place.
+The authors' code, for images, is `norm = "inf"`, `keep = true`, `alpha = epsilon`: a step of
+epsilon along the sign of g, each entry clipped at epsilon, and delta goes on from one batch to the
+next (ashafahi/free_adv_train bea8692, free_train.py, "Compute new image"). What a batch of other
+lengths leaves is cut, or goes on with zeros, place by place.
 
 Departs from the paper unless told otherwise:
 - the ball is the Euclidean one of a sentence and the step shorter, as in all perturbations here and

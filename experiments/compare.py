@@ -5,8 +5,10 @@
 Trains each recipe of experiments/small with each seed, `--jobs` runs at a time on one thread each,
 and writes table.md, table.json and methods.png into the folder. Runs that are finished are not done
 again and interrupted ones go on, so the command may be stopped and repeated. Further KEY=VALUE
-settings go to every run. The table's time is that of the processor: a run has one thread, so on an
-idle core it is the wall's too, and other work on the machine does not change it.
+settings go to every run. `--keep table.json --mark COMMIT` adds the rows that an earlier table has of
+methods which were not run now, under that mark and against the MLE of their own table. The table's
+time is that of the processor: a run has one thread, so on an idle core it is the wall's too, and
+other work on the machine does not change it.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--only", nargs="+", default=[], help="recipes, by name")
     parser.add_argument("--table", action="store_true", help="only write the table of what is done")
+    parser.add_argument("--keep", type=Path, help="an earlier table.json, for methods not run now")
+    parser.add_argument("--mark", default="kept", help="what its rows are called by: a commit")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     told = parser.parse_intermixed_args()
     recipes = [
@@ -60,6 +64,8 @@ def main() -> None:
     rows = collect(told.folder, [path.stem for path in recipes], told.seeds)
     if not rows:
         sys.exit("no run has finished")
+    if told.keep:
+        rows += kept(json.loads(told.keep.read_text())["methods"], rows, told.mark)
     write(told.folder, rows, cooled(told.folder, told.seeds))
 
 
@@ -116,6 +122,19 @@ def collect(folder: Path, names: list[str], seeds: list[int]) -> list[dict[str, 
         if found:
             rows.append({"method": name, "seeds": found})
     return rows
+
+
+def kept(
+    earlier: list[dict[str, Any]], rows: list[dict[str, Any]], mark: str
+) -> list[dict[str, Any]]:
+    """The rows of an earlier table whose methods have none now, and its MLE, marked."""
+    run = {row["method"] for row in rows} - {"mle"}
+    return [row | {"mark": mark} for row in earlier if row["method"] not in run]
+
+
+def named(row: dict[str, Any]) -> str:
+    """What a row is called: by its method, and where it comes from if not from these runs."""
+    return f"{row['method']} ({row['mark']})" if "mark" in row else str(row["method"])
 
 
 def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
@@ -182,8 +201,9 @@ def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) 
     """table.md, table.json and methods.png; the table is printed too."""
     rows = sorted(rows, key=lambda row: mean(values_of(row, "nll_oracle")))
     body: list[list[Any]] = []
-    mle = next((row for row in rows if row["method"] == "mle"), None)
+    bases = {row.get("mark"): row for row in rows if row["method"] == "mle"}
     for row in rows:
+        mle = bases.get(row.get("mark"))  # that of the same runs: seeds are other numbers in others
         seeds = row["seeds"]
         entropy = values_of(row, "entropy")
         alarms = {alarm.split(": ")[1].split()[0] for s in seeds for alarm in s["alarms"]}
@@ -191,7 +211,7 @@ def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) 
         clocks = [s["seconds"]["cpu"] for s in seeds if s["seconds"]]
         body.append(
             [
-                row["method"],
+                named(row),
                 summary(values_of(row, "nll_oracle")),
                 summary(values_of(row, "nll_test")),
                 against(row, mle, "nll_oracle"),
@@ -236,7 +256,7 @@ def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> 
                 values_of(row, "nll_test"),
                 markers[i % len(markers)],
                 color=colours(i % 20),
-                label=row["method"],
+                label=named(row),
                 markersize=7,
             )
         for i, seed in enumerate(sorted({point["seed"] for point in cold})):

@@ -102,6 +102,14 @@ def test_version(cli: Cli) -> None:
         (["seqgan", "schedule=3"], ["schedule", "3"]),
         (["seqgan", "seed.x=3"], ["seed", "integer"]),
         (["seqgan", "rounds"], ["'rounds'", "key=value"]),
+        (["seqgan", "epochs=5"], ["epochs is not a setting", "schedule.mle_epochs?"]),
+        (["seqgan", "lr=0.001"], ["optimisers.mle_lr, optimisers.generator_lr or optimisers.disc"]),
+        (["seqgan", "rollouts=3"], ["do you mean objective.rollouts?"]),
+        (["seqgan", "hidden=3"], ["oracle.hidden or generator.hidden"]),
+        (["seqgan", "generator=gru", "layers=3"], ["do you mean generator.layers?"]),
+        (["seqgan", "epoch=5"], ["schedule.mle_epochs?"]),
+        (["seqgan", "batchsize=5"], ["schedule.batch_size?"]),
+        (["seqgan", "nothing=5"], ["known here: seed"]),
         (["seqgan", "generator=gruu"], ["generator.name", "'gruu'", "did you mean 'gru'"]),
         (["seqgan", "generator.hidden=-1"], ["generator.hidden", "-1"]),
         (["seqgan", "discriminator.sizes=[1,2]"], ["sizes has 2 entries and counts 0"]),
@@ -284,7 +292,8 @@ def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
     rollouts = {s["name"]: s for s in found["objective"]["seqgan"]["settings"]}["rollouts"]
     assert rollouts["default"] == 16
     assert rollouts["type"] == "int"
-    shown = cli("list")[1]
+    listed = cli("list")[1]
+    shown = " ".join(listed.split())  # lines are wrapped
     for kind, parts in found.items():
         for name, part in parts.items():
             assert f"{name}: {part['doc']}" in shown
@@ -292,8 +301,55 @@ def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
             assert all(f"{key}={value}" in shown for key, value in part["prefers"].items())
             for setting in part["settings"]:
                 at = {"metric": f"{name}.", "perturbation": " "}.get(kind, f"{kind}.")
-                assert f"{at}{setting['name']} = {json.dumps(setting['default'])}" in shown
+                default = json.dumps(setting["default"])
+                assert f"{at}{setting['name']} = {default} ({setting['values']})" in shown
                 assert setting["doc"] or name.startswith("my_"), (name, setting)
+    assert "Annotated" not in listed
+    assert "(whole number) completions of each prefix; paper: 16" in shown
+    assert "(list of numbers) of kernels, times the mean squared distance" in shown
+    assert "(true/false)" in shown
+
+
+def test_list_takes_names_kinds_and_files_and_fits_the_terminal(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for width in (80, 50):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert max(map(len, cli("list")[1].splitlines())) <= width
+    code, out, _ = cli("list", "seqgan", "cnn")
+    assert code == 0
+    assert out.startswith("objectives\n  seqgan: Policy gradient")
+    assert "discriminators\n  cnn: " in out
+    assert "maligan" not in out
+    assert set(json.loads(cli("list", "metrics", "--json")[1])) == {"metric"}
+    assert list(json.loads(cli("list", "perturbation", "--json")[1])) == ["perturbation"]
+    Path("mine.py").write_text(
+        """
+from dataclasses import dataclass
+from textgan.metrics.base import Metric
+from textgan.objectives.cot import CoT
+
+@dataclass(kw_only=True)
+class Mine(CoT):
+    "A method of mine."
+    scale: float | None = 1.0
+    other = 2.0
+
+class Dots(Metric):
+    def measure(self, material): return {}
+"""
+    )
+    code, out, _ = cli("list", "mine.py")
+    assert code == 0
+    assert "mine.py:Mine: A method of mine." in out
+    assert "objective.scale = 1.0\n        (number or none)" in out
+    assert "note: mine.py:Mine.other = 2.0 has no annotation" in " ".join(out.split())
+    assert "metrics\n  mine.py:Dots\n" in out
+    assert "Dots" not in cli("list", "mine.py:Mine")[1]
+    assert "did you mean 'seqgan'" in refused(cli, "list", "seqgn")
+    assert "its parts: Mine, Dots" in refused(cli, "list", "mine.py:Other")
+    assert "no file none.py" in refused(cli, "list", "none.py")
 
 
 def test_data_list(cli: Cli) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textgan.classifying import classify, load_classifier
+    from textgan.contracts.checking import check
     from textgan.encoder_folder import open_encoder
     from textgan.encoding import encode
     from textgan.errors import Interrupted, UserError
@@ -24,6 +25,7 @@ __all__ = [
     "Interrupted",
     "Results",
     "UserError",
+    "check",
     "classify",
     "encode",
     "evaluate",
@@ -39,6 +41,7 @@ _homes = {
     "Interrupted": "errors",
     "UserError": "errors",
     "Results": "results",
+    "check": "contracts.checking",
     "classify": "classifying",
     "encode": "encoding",
     "evaluate": "evaluating",

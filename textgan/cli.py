@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -459,56 +460,30 @@ def report(
 
 
 @app.command("list")
-def list_parts(as_json: AsJson = False) -> None:
-    """List all parts (objectives, networks, perturbations, metrics) with what each can be told."""
-    from textgan import registry
+def list_parts(
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|KIND|FILE]...",
+            help="Parts by name, all of a kind (such as metrics), or path/to/file.py with or "
+            "without :Class; all of textgan's if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List parts (objectives, networks, perturbations, metrics) with what each can be told."""
+    from textgan import listing
 
-    kinds: tuple[registry.Kind, ...] = get_args(registry.Kind)
-    found = {
-        kind: {name: registry.find(kind, name) for name in registry.names(kind)} for kind in kinds
-    }
+    found = listing.find_parts(wanted or [])
     if as_json:
         content = {
-            kind: {
-                name: {
-                    "doc": _summary(part),
-                    "paper": getattr(part, "paper", ""),
-                    "prefers": _prefers(part),
-                    "settings": [setting._asdict() for setting in registry.settings(part)],
-                }
-                for name, part in parts.items()
-            }
+            kind: {name: listing.facts(part) for name, part in parts.items()}
             for kind, parts in found.items()
         }
         typer.echo(json.dumps(content, indent=2))
         return
-    for kind, parts in found.items():
-        typer.echo(f"{kind}s")
-        for name, part in parts.items():
-            paper = getattr(part, "paper", "")
-            typer.echo(f"  {name}: {_summary(part)}")
-            if paper:
-                typer.echo(f"    paper: {paper}")
-            if kind == "objective":
-                typer.echo(f"    usual pair: {part.generator}, {part.discriminator or 'none'}")
-            if part_defaults := _prefers(part):
-                shown = ", ".join(f"{key}={value}" for key, value in part_defaults.items())
-                typer.echo(f"    prefers: {shown}")
-            for setting in registry.settings(part):
-                default = json.dumps(setting.default)
-                at = {"metric": f"{name}.", "perturbation": ""}.get(kind, f"{kind}.")
-                typer.echo(f"    {at}{setting.name} = {default}   ({setting.type}) {setting.doc}")
-        typer.echo("")
-
-
-def _summary(part: type) -> str:
-    """The first line of what a part says of itself; nothing where Python was told to drop that."""
-    return next(iter((part.__doc__ or "").splitlines()), "")
-
-
-def _prefers(part: type) -> dict[str, object]:
-    """The settings of a run that a method or a generator likes better than the common ones."""
-    return dict(getattr(part, "defaults", {}))
+    typer.echo(listing.describe(found, shutil.get_terminal_size().columns))
 
 
 @data_app.command("list")
@@ -702,6 +677,32 @@ def encode(
         method, data=data, out=out, network=network, start=start, seed=seed, device=device, **told
     )
     typer.echo(f"\n{made}")
+
+
+@app.command()
+def check(
+    part: Annotated[
+        str,
+        typer.Argument(
+            help="path/to/file.py:Class, or a name of textgan list: an objective, a network, a "
+            "metric, a perturbation or a way to train an encoder.",
+            show_default=False,
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the part.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try a part on tiny worlds: does it keep its contract? Exit code 1: a check failed."""
+    from textgan.contracts.checking import check
+    from textgan.registry import parse_setting
+
+    report = check(part, dict(map(parse_setting, overrides or [])), strict=False)
+    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else str(report))
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ nothing about it.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ from textgan.schedule import Schedule
 
 _strict = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _LARGEST_SEED = 2**63 - 1
-_PARTS = ("objective", "generator", "discriminator")
+_PARTS: tuple[Kind, ...] = ("objective", "generator", "discriminator")
 
 
 class Data(TextFile):
@@ -242,7 +243,7 @@ def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
     try:
         config = RunConfig(**values)
     except pydantic.ValidationError as error:
-        raise UserError(explain(error, known=_known_at(error))) from None
+        raise UserError(_meant(error, values) or explain(error, known=_known_at(error))) from None
     return _complete(config, code)
 
 
@@ -364,6 +365,45 @@ def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
         key: _copied(value) if isinstance(value, Mapping) else value
         for key, value in values.items()
     }
+
+
+def _meant(error: pydantic.ValidationError, values: Mapping[str, Any]) -> str:
+    """What a run has settings for by the last word of a key that is none; empty if for nothing.
+
+    Only of a key that stands outside of all groups: inside of one, the group's own are listed.
+    """
+    first = error.errors()[0]
+    if first["type"] != "extra_forbidden" or len(first["loc"]) > 1:
+        return ""
+    word = str(first["loc"][0])
+    if suggest(word, RunConfig.model_fields):
+        return ""  # a group or key that is misspelt
+    known: list[str] = []
+    for group, field in RunConfig.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known += [f"{group}.{name}" for name in field.annotation.model_fields]
+    for kind in _PARTS:
+        told = values.get(kind)
+        name = told.get("name") if isinstance(told, Mapping) else None
+        if isinstance(name, str) and name in registry.names(kind):
+            part = registry.find(kind, name)
+            known += [f"{kind}.{setting.name}" for setting in registry.settings(part)]
+            for other in _PARTS[1:] if kind == "objective" else ():
+                usual = getattr(part, other)
+                if usual in registry.names(other) and not values.get(other):
+                    of = registry.settings(registry.find(other, usual))
+                    known += [f"{other}.{setting.name}" for setting in of]
+    last = {key: key.partition(".")[2] for key in known}
+    found = [key for key, name in last.items() if name == word]
+    found += [key for key, name in last.items() if word in name.split("_") and key not in found]
+    if not found:
+        close = difflib.get_close_matches(word, list(last.values()), n=1, cutoff=0.75)
+        found = [key for key, name in last.items() if name in close]
+    if not found:
+        return ""
+    *others, end = found[:5]
+    listed = f"{', '.join(others)} or {end}" if others else end
+    return f"{word} is not a setting; do you mean {listed}?"
 
 
 def _known_at(error: pydantic.ValidationError) -> list[str]:

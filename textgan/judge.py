@@ -11,12 +11,13 @@ from typing import Any
 from tqdm import tqdm
 
 from textgan import registry
+from textgan.contracts.metrics import checked_scores
 from textgan.core.own_code import Typed
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores
 from textgan.intervals import Estimate
 from textgan.materials import Layout
-from textgan.metrics.base import Material, Metric, Score, Unavailable, finite
+from textgan.metrics.base import Material, Metric, Score, Unavailable
 from textgan.nearest import nearest
 
 ORDER = (  # of a table's metrics; others, such as one's own, follow by name
@@ -95,7 +96,7 @@ def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> 
         bar.set_description(f"{label} of {name}")
         started = time.monotonic()
         try:
-            rows[name] |= finite(metric.measure(layout.rows[name]))
+            rows[name] |= checked_scores(metric, layout.rows[name])
         except Unavailable as lack:
             lacking.setdefault(label, {})[name] = str(lack)
         now = time.monotonic()

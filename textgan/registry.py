@@ -18,9 +18,9 @@ import pkgutil
 import sys
 import typing
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import pydantic
@@ -92,16 +92,20 @@ def base_of(kind: Kind) -> type[Any]:
 
 
 def parts_in(
-    path: str, key: str = "file", code: Code | None = None
+    path: str, key: str = "file", code: Code | None = None, *, abstract: bool = False
 ) -> dict[Kind, dict[str, type[Any]]]:
-    """The parts that a file of one's own defines, by kind and class name; kinds without any are
-    left out. code: as for `find`. Raises UserError for a file that is not there or does not
-    import."""
+    """The parts that a file of one's own defines, by kind and class name.
+
+    code: as for `find`. Kinds without any are left out, and abstract classes unless asked for.
+    Raises UserError for a file that is not there or does not import.
+    """
     module = _import_file(key, path, path, code)
     classes = {
         name: value
         for name, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and (abstract or not inspect.isabstract(value))
     }
     found: dict[Kind, dict[str, type[Any]]] = {}
     for kind in _BASES:
@@ -198,18 +202,25 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
 
 
 class Setting(NamedTuple):
-    """One thing that a part can be told."""
+    """One thing that a part can be told; `values` says in words what its type is."""
 
     name: str
     type: str
     default: Any
     doc: str
+    values: str = ""
 
 
 def settings(part: type) -> list[Setting]:
     """What a part can be told: name, type, default and meaning of each setting."""
     return [
-        Setting(name, _type_name(field.annotation), field.default, field.description or "")
+        Setting(
+            name,
+            _type_name(field.annotation),
+            field.default,
+            field.description or "",
+            type_in_words(field.annotation),
+        )
         for name, field in _model(part).model_fields.items()
     ]
 
@@ -389,6 +400,30 @@ def _is_class_variable(annotation: Any) -> bool:
 
 def _type_of(value: Any) -> str:
     return type(value).__name__
+
+
+def type_in_words(annotation: Any) -> str:
+    """What may stand there: `number`, `true/false`, choices, lists of these."""
+    simple = {int: "whole number", float: "number", bool: "true/false", str: "text"}
+    if annotation in simple:
+        return simple[annotation]
+    if annotation in (None, type(None)):
+        return "none"
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in inner)
+    if origin is typing.Annotated:
+        return type_in_words(inner[0])
+    if origin in (list, tuple, set, frozenset, Sequence):
+        told = [type_in_words(one) for one in inner if one is not ...] or ["anything"]
+        several = [one if one.endswith(("text", "e")) or " | " in one else f"{one}s"
+                   for one in dict.fromkeys(told)]  # fmt: skip
+        return f"list of {' and '.join(several)}"
+    if origin in (typing.Union, UnionType):
+        return " or ".join(type_in_words(one) for one in inner)
+    if origin is dict:
+        return "group of settings"
+    return _type_name(annotation)
 
 
 def _type_name(annotation: Any) -> str:

@@ -1,0 +1,107 @@
+"""textgan check: one part, tried on tiny worlds in seconds; importable as a contract test."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from textgan import registry
+from textgan.contracts.of_networks import checks_of_discriminator, checks_of_generator
+from textgan.contracts.of_objective import checks_of_objective
+from textgan.contracts.of_others import checks_of_contrast, checks_of_metric, checks_of_perturbation
+from textgan.contracts.outcome import Check, CheckFailed, Report, run_checks
+from textgan.contracts.worlds import Trial
+from textgan.core.own_code import Typed
+from textgan.errors import UserError
+from textgan.generators.base import AutoregressiveGenerator
+from textgan.registry import Kind
+
+
+def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool = True) -> Report:
+    """Whether a part keeps its contract, as `textgan check` says it.
+
+    part: `path/to/file.py:Class`, or the name of one of textgan's. settings: the part's own, by
+    name, or by dotted key as a run has them. Raises UserError where there is no such part or
+    setting; where `strict` and a check failed CheckFailed, an AssertionError whose message is the
+    table, so that one line is a test: `textgan.check("mine.py:Mine")`.
+    """
+    kind, found = find_part(part)
+    with tempfile.TemporaryDirectory(prefix="textgan-check-") as folder:
+        checks = _checks(kind, part, found, dict(settings or {}), Path(folder))
+        report = run_checks(part, kind, checks)
+    if strict and not report.passed:
+        raise CheckFailed(str(report))
+    return report
+
+
+def find_part(name: str) -> tuple[Kind, type[Any]]:
+    """The kind and the class of a part that a file or textgan defines.
+
+    Raises UserError where there is none.
+    """
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    if registry.is_file(name):
+        path, _, class_name = name.rpartition(":")
+        own = registry.parts_in(path or name, "part", Typed(), abstract=True)
+        found = [kind for kind, parts in own.items() if class_name in parts]
+        if not found:
+            known = ", ".join(f"{path or name}:{one}" for parts in own.values() for one in parts)
+            raise UserError(
+                f"{name!r} names no part; "
+                + (f"give one of {known}" if known else "the file defines none")
+            )
+        return found[0], registry.find(found[0], name, "part", Typed())
+    every = {one: kind for kind in kinds for one in registry.names(kind)}
+    if name not in every:
+        raise UserError(
+            f"there is no part called {name!r}{registry.suggest(name, every)}; "
+            "see textgan list, or give path/to/file.py:Class"
+        )
+    return every[name], registry.find(every[name], name)
+
+
+def _checks(
+    kind: Kind, name: str, part: type[Any], told: dict[str, Any], folder: Path
+) -> list[tuple[str, Check]]:
+    own = {key.removeprefix(f"{kind}."): value for key, value in told.items()}
+    dotted = {key if "." in key else f"{kind}.{key}": value for key, value in told.items()}
+    if kind == "objective":
+        trial = Trial(folder, {"objective": name}, dotted)
+        trial.config()  # raises for a setting that is none
+        return checks_of_objective(part, trial)
+    if kind == "generator":
+        method = _method_with("generator", name)
+        likely = issubclass(part, AutoregressiveGenerator)
+        method = method or ("reinforce" if likely else "wgan_gp")
+        trial = Trial(folder, {"objective": method, "generator": name}, dotted)
+        trial.config()
+        return checks_of_generator(part, trial)
+    if kind == "discriminator":
+        method = _method_with("discriminator", name) or "reinforce"
+        trial = Trial(folder, {"objective": method, "discriminator": name}, dotted)
+        trial.config()
+        return checks_of_discriminator(part, trial)
+    if kind == "metric":
+        return checks_of_metric(part, Trial(folder, {"objective": "mle"}), own)
+    if kind == "perturbation":
+        registry.check("perturbation", part, own)
+        shown = ", ".join(f"{key}={value}" for key, value in own.items())
+        whole = f"{name}({shown})" if shown else name
+        perturbed = {"discriminator.perturb": whole, "mle.perturb": whole}
+        return checks_of_perturbation(part, Trial(folder, {"objective": "reinforce"}, perturbed))
+    registry.check("contrast", part, own)
+    return checks_of_contrast(part, name, Trial(folder, {"objective": "mle"}), own)
+
+
+def _method_with(group: str, name: str) -> str | None:
+    """The method whose usual network this is, if it is that of no common one."""
+    common = {"generator": "lstm", "discriminator": "cnn"}[group]
+    if name == common:
+        return None
+    for one in registry.names("objective"):
+        part = registry.find("objective", one)
+        if getattr(part, group) == name and part.discriminator_kind == "discriminator":
+            return one
+    return None

@@ -1,0 +1,205 @@
+"""What an objective promises beyond a dry run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textgan.contracts.dry_run import discriminator_step, dropout_off, generator_step
+from textgan.contracts.outcome import Broken, Check, LeftOut, may_refuse
+from textgan.contracts.rules import undisturbed
+from textgan.contracts.worlds import Trial, World, begin, resumes_exactly, train
+from textgan.core.own_code import Typed
+from textgan.generators.base import Generator
+from textgan.losses import Loss
+from textgan.objectives.base import Objective
+from textgan.registry import remarks, settings, title
+from textgan.schedule import Step
+from textgan.text import Text
+
+
+def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, Check]]:
+    """The promises of a method and how each is checked."""
+    who = title(part)
+    found: list[tuple[str, Check]] = [
+        ("a step on texts of one length", partial(_step, trial, "fixed", who)),
+        ("a step on texts of several lengths", partial(_step, trial, "variable", who)),
+        ("a step on labelled texts", partial(_step, trial, "labelled", who)),
+        ("settings", partial(_remarks, part)),
+        ("a step late in training", partial(_late, trial)),
+        ("the generator's loss is pure", partial(_pure, trial, "generator")),
+    ]
+    if part.discriminator is not None:
+        found.append(("the discriminator's loss is pure", partial(_pure, trial, "discriminator")))
+    return [
+        *found,
+        ("figures are constants", partial(_figures, trial)),
+        ("a batch of two", partial(_batch_of_two, trial)),
+        ("a batch in two shards", partial(_shards, trial)),
+        ("killed and resumed, the same bits", partial(resumes_exactly, trial)),
+        ("the generator's dropout", partial(_dropout, part, trial)),
+    ]
+
+
+def _step(trial: Trial, world: World, who: str) -> None:
+    with may_refuse(who):
+        trial.run(world)
+
+
+def _remarks(part: type[Objective]) -> str:
+    return "; ".join(remarks(part))
+
+
+@dataclass
+class Scene:
+    """A connected method with its networks, and texts for one update of each."""
+
+    objective: Objective
+    generator: Generator
+    discriminator: Any
+    real: Text
+    fake: Text
+
+    def loss(self, who: str) -> Loss:
+        """The loss of one of the networks."""
+        if who == "generator":
+            return self.objective.generator_loss(
+                self.generator, self.discriminator, self.real, self.fake, 0.0
+            )
+        return self.objective.discriminator_loss(self.discriminator, self.real, self.fake)
+
+
+def scene(trial: Trial, who: str = "generator") -> Scene:
+    """A scene for an update of the generator, or of the discriminator."""
+    training = begin(trial.one)
+    objective, real = training.objective, training.run.corpus.train[:8]
+    if who == "generator":
+        real = real.repeat(objective.group)
+        fake = objective.sample(training.generator, real, 0.0)
+        objective.remember(replace(fake, rows=None))
+    else:
+        with torch.no_grad():
+            fake = objective.sample(training.generator, real, 0.0)
+    return Scene(objective, training.generator, training.discriminator, real, fake)
+
+
+def _late(trial: Trial) -> None:
+    at = scene(trial)
+    with dropout_off(at.generator, at.discriminator):
+        if type(at.objective).discriminator is not None:
+            discriminator_step(at.objective, at.generator, at.discriminator, at.real, 0.9)
+        generator_step(at.objective, at.generator, at.discriminator, at.real, 0.9)
+
+
+def _pure(trial: Trial, who: str) -> None:
+    """Twice the same from the same memory and seed, and no weight is changed by it."""
+    at = scene(trial, who)
+    memory = dict(at.objective.memory)
+    before = _weights(at)
+    found = []
+    for _ in range(2):
+        at.objective.memory = dict(memory)
+        with undisturbed(3):
+            loss, metrics = at.loss(who)
+        figures = {name: float(torch.as_tensor(figure)) for name, figure in metrics.items()}
+        left = {name: tensor.clone() for name, tensor in at.objective.memory.items()}
+        found.append((float(loss.detach()), figures, left))
+    function = f"{who}_loss"
+    for name, weight in _weights(at).items():
+        if not torch.equal(weight, before[name]):
+            raise Broken(f"{function} changes the weight {name}; only optimisers may")
+    (value, figures, left), (again, others, other) = found
+    if value != again:
+        raise Broken(
+            f"{function} gives {value:g}, then {again:g} of the same texts, state and random "
+            "numbers; a loss may not change what it is computed from, nor draw from other streams "
+            "than torch's"
+        )
+    if figures != others:
+        raise Broken(f"{function} gives other metrics when it is called again")
+    if left.keys() != other.keys() or not all(torch.equal(left[key], other[key]) for key in left):
+        raise Broken(f"{function} leaves another memory when it is called again")
+
+
+def _weights(at: Scene) -> dict[str, Tensor]:
+    networks = {"generator": at.generator, "discriminator": at.discriminator}
+    return {
+        f"{who}.{name}": tensor.detach().clone()
+        for who, network in networks.items()
+        if isinstance(network, nn.Module)
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _figures(trial: Trial) -> None:
+    for who in ("generator", "discriminator"):
+        at = scene(trial, who)
+        if who == "discriminator" and type(at.objective).discriminator is None:
+            continue
+        for name, figure in at.loss(who)[1].items():
+            if isinstance(figure, Tensor) and figure.requires_grad:
+                raise Broken(f"{who}_loss does not detach its metric {name!r} (write .detach())")
+
+
+def _batch_of_two(trial: Trial) -> None:
+    train(trial.run(schedule__batch_size=2, schedule__fakes=2, schedule__mle_epochs=0))
+
+
+def _shards(trial: Trial) -> str:
+    with may_refuse("schedule.shards"):
+        run = trial.run(schedule__shards=2)
+    train(run)
+    at = scene(trial)
+    if at.real.rows is not None or at.fake.rows is not None:
+        return ""
+    memory = dict(at.objective.memory)
+
+    def loss(real: Text, fake: Text, seed: int = 0) -> float:
+        at.objective.memory = dict(memory)
+        part = replace(at, real=real, fake=fake)
+        with undisturbed(seed):
+            value, _ = part.loss("generator")
+        return float(value.detach())
+
+    whole = loss(at.real, at.fake)
+    if loss(at.real, at.fake, 1) != whole:
+        return "its loss draws, so halves and whole do not compare"
+    half = len(at.real) // 2
+    parts = [loss(at.real[some], at.fake[some]) for some in (slice(half), slice(half, None))]
+    together = sum(parts) if at.objective.reduction == "sum" else sum(parts) / 2
+    if abs(together - whole) <= 1e-4 * max(1, abs(whole)):
+        return "the losses of two halves make that of the whole"
+    return "it compares the texts of a batch, so each shard is a batch of its own"
+
+
+def _dropout(part: type[Objective], trial: Trial) -> str:
+    """Off where a loss takes what the generator says for the law of the text."""
+    config = trial.config()
+    network = registry_settings(config.generator.name)
+    if "dropout" not in network:
+        raise LeftOut("its generator has none")
+    if part.generator_dropout:
+        return "on in its updates, as it declares (generator_dropout)"
+    found = []
+    for share in (0.0, 0.5):
+        run = trial.run(generator__dropout=share)
+        training = begin(run)
+        figures = training._train(Step("generator", "adversarial", 1, 0))
+        found.append(float(figures["generator/loss"]))
+    if found[0] != found[1]:
+        raise Broken(
+            "generator_loss switches the generator's dropout on: what it then says of a text is "
+            "not the law that wrote it; leave modes alone, or set generator_dropout = True"
+        )
+    return "off in its updates"
+
+
+def registry_settings(name: str) -> set[str]:
+    """The names of a generator's settings."""
+    from textgan.registry import find
+
+    return {setting.name for setting in settings(find("generator", name, code=Typed()))}

@@ -1,0 +1,179 @@
+"""What metrics, perturbations and ways to train an encoder promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import torch
+
+from textgan import registry
+from textgan.contracts.metrics import checked_scores
+from textgan.contracts.outcome import Broken, Check, LeftOut, Refused, may_refuse
+from textgan.contracts.rules import checked_loss, name_of, undisturbed
+from textgan.contracts.worlds import Trial, resumes_exactly, sentences, train
+from textgan.contrast.base import Contrast
+from textgan.encoding import encode, make_settings, prepare
+from textgan.materials import Told, lay_out_run
+from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.perturb.base import Perturbation
+from textgan.registry import remarks
+
+Rows = Callable[[], dict[str, Material]]
+TEXTS = 260  # of each side that a metric is tried on; some take at least 256
+
+
+def checks_of_metric(
+    part: type[Metric], trial: Trial, settings: Mapping[str, Any]
+) -> list[tuple[str, Check]]:
+    """The promises of a metric and how each is checked."""
+    metric = part(**registry.check("metric", part, dict(settings)))
+    rows = cache(partial(_rows, trial))  # laid out by the first check, inside its time
+    return [
+        ("numbers of texts and of real text", partial(_measured, metric, rows)),
+        ("the same texts, the same numbers", partial(_again, metric, rows)),
+        ("its numbers say how they were taken", partial(_signed, metric, rows)),
+    ]
+
+
+def _rows(trial: Trial) -> dict[str, Material]:
+    sizes: dict[str, Any] = {"oracle__positives": TEXTS, "oracle__held_out": TEXTS}
+    run = trial.run(schedule__mle_epochs=1, schedule__rounds=0, **sizes)
+    train(run)
+    return lay_out_run(run, Told(resamplings=20, subsets=4), samples=TEXTS).rows
+
+
+def _scores(metric: Metric, rows: Rows) -> dict[str, dict[str, Score]]:
+    found = {}
+    for name, material in rows().items():
+        try:
+            # what metrics keep for each other is kept for nobody here
+            found[name] = checked_scores(metric, replace(material, memory={}))
+        except Unavailable as lack:
+            why = str(lack)
+    if not found:
+        raise Refused(why)
+    return found
+
+
+def _measured(metric: Metric, rows: Rows) -> str:
+    first = next(iter(_scores(metric, rows).values()))
+    return ", ".join(f"{name} {score.estimate}" for name, score in first.items())
+
+
+def _again(metric: Metric, rows: Rows) -> None:
+    """Twice the same, whatever was drawn before."""
+    rows()
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(_scores(metric, rows))
+    for row, scores in found[0].items():
+        for name, score in scores.items():
+            other = found[1][row][name].estimate
+            if score.estimate.value != other.value:
+                raise Broken(
+                    f"{name} of the same texts is {score.estimate.value:g}, then {other.value:g}; "
+                    "draw from material.seed alone"
+                )
+
+
+def _signed(metric: Metric, rows: Rows) -> str:
+    signatures = {
+        score.signature for scores in _scores(metric, rows).values() for score in scores.values()
+    }
+    if not all(signatures):
+        raise Broken("a score has no signature: say all that would change it (material.sign)")
+    return sorted(signatures)[0]
+
+
+def checks_of_perturbation(part: type[Perturbation], trial: Trial) -> list[tuple[str, Check]]:
+    """The promises of a perturbation and how each is checked; its runs perturb both networks."""
+    return [
+        ("a gradient, a loss, no other change", partial(_perturbed, part, trial)),
+        ("a batch in two shards", partial(_sharded, trial)),
+        ("killed and resumed, the same bits", partial(resumes_exactly, trial)),
+    ]
+
+
+def _perturbed(part: type[Perturbation], trial: Trial) -> str:
+    trial.run()
+    trial.run("variable")
+    return "; ".join(remarks(part))
+
+
+def _sharded(trial: Trial) -> None:
+    with may_refuse("mine"):
+        run = trial.run(schedule__shards=2)
+    train(run)
+
+
+def checks_of_contrast(
+    part: type[Contrast], name: str, trial: Trial, settings: Mapping[str, Any]
+) -> list[tuple[str, Check]]:
+    """The promises of a way to train an encoder and how each is checked."""
+    told = {f"contrast.{key}": value for key, value in settings.items()}
+    return [
+        ("a gradient, a loss, a measure", partial(_contrasted, part, name, trial, told)),
+        ("trained twice, the same bits", partial(_encoded, part, name, trial, told)),
+    ]
+
+
+SMALL = {"network.embedding": 8, "network.heads": 2, "network.layers": 1}
+
+
+def _told(part: type[Contrast], trial: Trial, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Data, and the encoder to begin with where it needs one."""
+    path = trial.folder / ("lines.tsv" if part.labelled else "lines.txt")
+    lines = sentences(80, part.labelled)
+    path.write_text("\n".join(f"{line} {i}" for i, line in enumerate(lines)) + "\n", "utf-8")
+    given: dict[str, Any] = {"data": path, "start": None}
+    settings = {"epochs": 1, "batch": 16, "data.min_count": 1, **told}
+    if not part.prompted:
+        return given | settings | SMALL
+    given["start"] = trial.folder / "start"
+    if not given["start"].exists():
+        plain: dict[str, Any] = {"epochs": 1, "batch": 16, "data.min_count": 1} | SMALL
+        encode("mlm", data=path, out=given["start"], device="cpu", quiet=True, **plain)
+    return given | settings | {"data.min_count": None}
+
+
+def _contrasted(part: type[Contrast], name: str, trial: Trial, told: Mapping[str, Any]) -> None:
+    given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
+    path, start = given.pop("data"), given.pop("start", None)
+    job = prepare(name, path, None, start, make_settings(given), 0, torch.device("cpu"), True)
+    method, batch = job.method, job.train[torch.arange(8)]
+    method.zero_grad()
+    returned = method.accumulate(batch)
+    who = name_of(method, "accumulate")
+    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], torch.Tensor):
+        sum_of = sum(weight.sum() * 0 for weight in method.parameters())
+        returned = (returned[0].detach() + sum_of, returned[1])
+    checked_loss(returned, who, method, "network")
+    if all(weight.grad is None for weight in job.begun.network.parameters()):
+        raise Broken(f"{who} left no gradient in the network; expected it to add one (backward)")
+    who = name_of(method, "held_out")
+    values = []
+    for _ in range(2):
+        with undisturbed(1):
+            value = method.held_out(batch)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1 or value.requires_grad:
+            raise Broken(f"{who} returned {value!r}; expected a scalar tensor without a gradient")
+        values.append(float(value))
+    if values[0] != values[1]:
+        raise Broken(f"{who} is {values[0]:g}, then {values[1]:g} of the same sentences and state")
+
+
+def _encoded(part: type[Contrast], name: str, trial: Trial, told: Mapping[str, Any]) -> None:
+    given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
+    kept = []
+    for number in (1, 2):
+        out = trial.folder / f"encoder-{number}"
+        encode(name, out=out, device="cpu", quiet=True, **given)
+        kept.append({path.name: path.read_bytes() for path in out.glob("*.safetensors")})
+    if not kept[0]:
+        raise LeftOut("it keeps no weights")
+    if kept[0] != kept[1]:
+        raise Broken("the same command trains other weights; draw from torch's random numbers")

@@ -1,0 +1,159 @@
+"""Tiny worlds in which a part is tried: an oracle, sentences of several lengths, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from textgan import registry
+from textgan.config import RunConfig, make_config
+from textgan.contracts.outcome import Broken
+from textgan.core.own_code import Typed
+from textgan.run import Run, create_run
+from textgan.schedule import Step, plan
+from textgan.training import Training
+
+World = Literal["fixed", "variable", "labelled"]
+
+TINY: dict[str, Any] = {
+    "seed": 1,
+    "device": "cpu",
+    "schedule.batch_size": 8,
+    "schedule.mle_epochs": 1,
+    "schedule.discriminator_turns": 1,
+    "schedule.rounds": 2,
+    "schedule.warmup_d_steps": 1,
+    "schedule.g_steps": 1,
+    "schedule.d_steps": 1,
+    "schedule.k": 1,
+    "schedule.fakes": 8,
+    "evaluation.samples": 10,
+    "evaluation.final_samples": 10,
+}
+ORACLE: dict[str, Any] = {
+    "oracle.vocabulary": 12,
+    "oracle.length": 6,
+    "oracle.embedding": 4,
+    "oracle.hidden": 4,
+    "oracle.positives": 40,
+    "oracle.held_out": 20,
+}
+# settings that decide how much work textgan's own parts are
+SMALL: dict[str, Any] = {
+    "embedding": 4, "hidden": 6, "sizes": [1, 2, 3], "counts": [3, 3, 3], "rollouts": 2,
+    "samples": 2, "channels": 6, "noise": 5, "blocks": 2, "head_size": 4, "goal_size": 3,
+    "representations": 3,
+}  # fmt: skip
+WORDS = ("a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house")
+
+
+def sentences(n: int = 60, labelled: bool = False) -> list[str]:
+    """n lines of one to six words, after a label and a tab if asked for."""
+    lines = [" ".join(WORDS[(i * j) % 10] for j in range(1, 2 + i % 6)) for i in range(n)]
+    return [f"{'good' if i % 2 else 'bad'}\t{line}" for i, line in enumerate(lines)] if (
+        labelled
+    ) else lines  # fmt: skip
+
+
+@dataclass
+class Trial:
+    """Runs of a second with one part in its place, in a folder of their own.
+
+    parts: names by the group of a config. settings: by dotted key, the user's.
+    """
+
+    folder: Path
+    parts: Mapping[registry.Kind, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Any = field(default_factory=count)
+
+    def config(self, world: World = "fixed", **changes: Any) -> RunConfig:
+        """The config of a tiny run; changes have `__` for a dot."""
+        objective = registry.find("objective", self.parts["objective"], code=Typed())
+        data = {"data.file": str(self._data(world))} if world != "fixed" else ORACLE
+        told: dict[str, Any] = {**TINY, **data}
+        preferred = dict(objective.defaults)
+        generator = self.parts.get("generator") or objective.generator
+        preferred |= registry.find("generator", generator, code=Typed()).defaults
+        likely = objective.needs_likelihood and preferred.get("schedule.mle_epochs") != 0
+        if not likely:
+            told["schedule.mle_epochs"] = 0
+        groups: dict[str, tuple[registry.Kind, str | None]] = {
+            "objective": ("objective", self.parts["objective"]),
+            "generator": ("generator", generator),
+            "discriminator": (
+                objective.discriminator_kind,
+                self.parts.get("discriminator") or objective.discriminator,
+            ),
+        }
+        for group, (kind, name) in groups.items():
+            if name and not registry.is_file(name):
+                known = registry.settings(registry.find(kind, name))
+                told |= {f"{group}.{one.name}": SMALL[one.name] for one in known
+                         if one.name in SMALL}  # fmt: skip
+        told.update({group: name for group, name in self.parts.items() if name})
+        told.update(self.settings)
+        told |= {key.replace("__", "."): value for key, value in changes.items()}
+        return make_config({"objective": self.parts["objective"]}, told)
+
+    def run(self, world: World = "fixed", **changes: Any) -> Run:
+        """A new run, which was tried by a dry run."""
+        return create_run(self.config(world, **changes), self.folder / f"run-{next(self.numbers)}")
+
+    @cached_property
+    def one(self) -> Run:
+        """A run with texts of one length that nobody trains."""
+        return self.run()
+
+    def _data(self, world: World) -> Path:
+        path = self.folder / ("labelled.tsv" if world == "labelled" else "sentences.txt")
+        if not path.exists():
+            path.write_text("\n".join(sentences(labelled=world == "labelled")) + "\n", "utf-8")
+        return path
+
+
+def begin(run: Run) -> Training:
+    """A run at its beginning, as the trainer makes it."""
+    torch.manual_seed(run.config.seed)
+    return Training(run)
+
+
+def steps_of(run: Run, training: Training) -> list[Step]:
+    """What is trained in a run, without its measures."""
+    steps = plan(run.config.schedule, len(run.corpus.train), training.adversary)
+    return [step for step in steps if step.do != "tick"]
+
+
+def train(run: Run, stops: Sequence[int] = ()) -> Path:
+    """Train a run; at each of the steps in `stops` it is saved and goes on from what was saved.
+
+    Returns its last checkpoint.
+    """
+    training = begin(run)
+    for number, step in enumerate(steps_of(run, training)):
+        if number in stops:
+            saved = training.save()
+            torch.manual_seed(10**6 + number)  # whatever a new process begins with
+            training = Training(run)
+            training.restore(saved)
+        training.do(step, None)  # type: ignore[arg-type]  # only ticks log
+    return training.save()
+
+
+def resumes_exactly(trial: Trial, world: World = "fixed", **changes: Any) -> str:
+    """A run that was killed after every step ends in the same bytes as one that was not."""
+    whole, killed = trial.run(world, **changes), trial.run(world, **changes)
+    at = range(1, len(steps_of(killed, begin(killed))))
+    expected, found = train(whole), train(killed, list(at))
+    if expected.read_bytes() != found.read_bytes():
+        raise Broken(
+            "a run that was killed and resumed ends in other weights: what is drawn must come from "
+            "torch's random numbers, and what is remembered must be in memory"
+        )
+    return f"after each of {len(at)} steps"

@@ -489,3 +489,62 @@ def test_a_perturbation_of_ones_own_is_tried(write, cli: Cli) -> None:  # type: 
             assert code == 0, err
         else:
             assert expected.replace("mine.py", name) in refused(cli, *arguments)
+
+
+def test_an_error_in_a_constructor_is_noted_to_be_its_own(write) -> None:  # type: ignore[no-untyped-def]
+    write("", NETWORKS + "\nclass Bag(Bag):\n    def __init__(self, space): self.x = nn.Linear(1, 1)")
+    with pytest.raises(AttributeError) as found:
+        textgan.train("reinforce", out="run", quiet=True, discriminator="mine.py:Bag",
+                      **{key: value for key, value in SHORT.items()
+                         if not key.startswith("discriminator.")})  # fmt: skip
+    assert "the constructor of the discriminator mine.py:Bag" in found.value.__notes__[0]
+
+
+def test_a_metric_that_returns_no_scores_is_refused_before_others_are_measured(
+    write, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    text = toy_text(tmp_path)
+    monkeypatch.setattr("textgan.metrics.surface.Length.measure", lambda *_: pytest.fail("late"))
+    head = "\nclass Mine(Metric):\n    def measure(self, material):\n        "
+    for number, (body, expected) in enumerate(
+        [
+            ("return 1.0", ".measure returned a float; expected a dict"),
+            ("return {'a': 1.0}", ".measure returned a float as 'a'"),
+            ("return None", ".measure returned None"),
+        ]
+    ):
+        write("", head + body, name=f"metric{number}.py")
+        wanted = f"length,metric{number}.py:Mine"
+        line = refused(cli, "evaluate", text, "--references", text, "--metrics", wanted)
+        assert f"metric{number}.py:Mine{expected}" in line
+    write("", "\nclass Mine(Metric): pass", name="abstract.py")
+    told = ["evaluate", text, "--references", text, "--metrics"]
+    assert "abstract.py:Mine is abstract: it lacks measure" in refused(
+        cli, *told, "abstract.py:Mine"
+    )
+    assert "names a file and no class; name one of metric0.py:Mine" in refused(
+        cli, *told, "metric0.py"
+    )
+    write("", head.replace("measure(self, material)", "measure(self)") + "pass", name="other.py")
+    assert "other.py:Mine.measure takes ()" in refused(cli, *told, "other.py:Mine")
+
+
+def test_other_commands_try_own_parts_first(write, cli: Cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    lines = toy_text(tmp_path, 80).read_text().splitlines()
+    labelled = [f"{'good' if i % 2 else 'bad'}\t{line} {i}" for i, line in enumerate(lines)]
+    Path("toy.tsv").write_text("\n".join(labelled) + "\n")
+    head = (
+        "\n@dataclass(kw_only=True)\nclass Mine(Perturbation):\n"
+        "    def __call__(self, network, loss, outputs=None, scale=1.0, /): return loss()\n"
+        "from textgan.contrast.base import Contrast\n"
+        "class Small(Contrast):\n"
+        "    def accumulate(self, batch, backward=None): return self.read(batch)\n"
+        "    def held_out(self, batch): return torch.zeros(())\n"
+    )
+    write("", head)
+    line = refused(cli, "classify", "toy.tsv", "--perturb", "mine.py:Mine", "data.min_count=1")
+    assert "mine.py:Mine.__call__ left no gradient in the network" in line
+    told = ["--data", "toy.tsv", "--out", "encoder", "data.min_count=1"]
+    line = refused(cli, "encode", "mine.py:Small", *told)
+    assert "mine.py:Small.accumulate returned a Text" in line
+    assert not Path("encoder").exists()

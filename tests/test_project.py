@@ -80,7 +80,7 @@ ORDER = [
     ["run", "encoder_folder"],
     ["results", "training", "classification"],
     ["trainer", "metrics.base", "contrast.base"],
-    ["contrast.*"],
+    ["contrast.*", "contracts.contrasts"],
     ["metrics.networks", "metrics.likelihood", "evaluation", "comparison", "materials"],
     ["encoders", "judge_encoders", "classifying", "encoding"],
     ["metrics.*", "contracts.metrics"],

@@ -31,6 +31,8 @@ import textgan
 from textgan.attacks import attack, margins, typical_norm
 from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
+from textgan.contracts.dry_run import FEW, check_perturbation
+from textgan.contracts.rules import is_own
 from textgan.core.own_code import Typed
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.corpus import Tokens
@@ -50,7 +52,7 @@ from textgan.registry import explain, nested
 from textgan.run import choose_device, memory_errors
 from textgan.sampling import seeded
 from textgan.text import Text
-from textgan.training import NotFinite, build_optimiser, update
+from textgan.training import NotFinite, build_optimiser, dropout, update
 
 MODELS = "models"  # the folder of those that were kept
 ATTACKED_AT_ONCE = 128  # texts
@@ -355,6 +357,11 @@ class Study:
         for one in made:
             if one is not None:
                 find_embedding(network, one.embedding)
+            if is_own(one):
+                text = self.train_text[:FEW].narrowed().to(self.device)
+                losses = partial(_loss, network, text), partial(network.classify, text)
+                with seeded(0, self.device), dropout(network):
+                    check_perturbation(one, network, *losses)
 
     def epochs(self, replays: int) -> int:
         """Passes over the sentences, where each batch is for so many updates in a row."""

@@ -397,8 +397,11 @@ def _meant(error: pydantic.ValidationError, values: Mapping[str, Any]) -> str:
     found = [key for key, name in last.items() if name == word]
     found += [key for key, name in last.items() if word in name.split("_") and key not in found]
     if not found:
-        close = difflib.get_close_matches(word, list(last.values()), n=1, cutoff=0.75)
-        found = [key for key, name in last.items() if name in close]
+        found = [
+            key
+            for key, name in last.items()
+            if difflib.get_close_matches(word, [name, *name.split("_")], cutoff=0.8)
+        ]
     if not found:
         return ""
     *others, end = found[:5]

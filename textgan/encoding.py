@@ -26,6 +26,9 @@ from torch import Tensor, nn
 import textgan
 from textgan import registry
 from textgan.backward import accumulated, plain
+from textgan.contracts.contrasts import check_contrast
+from textgan.contracts.dry_run import FEW
+from textgan.contracts.rules import is_own
 from textgan.contrast.base import Batch, Contrast
 from textgan.core.files import write_file
 from textgan.core.own_code import Typed
@@ -516,6 +519,10 @@ def prepare(
         facts |= spacing_facts(split.train.lines, data.tokens, data.spaced)
     valid, test = (_some(side, seed) for side in (valid, test))
     training(method)
+    if is_own(method):
+        few = torch.arange(min(len(train), told.batch, FEW))
+        check_contrast(method, train[few])
+        training(method)
     return Job(
         name, method, settings, begun, told, changed, facts, train, valid, test, seed, quiet,
         warnings,

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from textgan import registry
 from textgan.contracts.metrics import checked_scores
+from textgan.contracts.rules import is_own
 from textgan.core.own_code import Typed
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores
@@ -85,24 +86,29 @@ def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> 
     began = time.monotonic()
     rows: dict[str, Scores] = {name: {} for name in layout.rows}
     lacking: dict[str, dict[str, str]] = {}
-    work = [(metric, name) for metric in metrics for name in layout.rows]
+    # those of one's own first: what is wrong with them is said before others take their minutes
+    order = sorted(enumerate(metrics), key=lambda numbered: not is_own(numbered[1]))
+    work = [(number, metric, name) for number, metric in order for name in layout.rows]
+    measured: dict[tuple[int, str], Scores] = {}
     bar = tqdm(
         work, disable=True if quiet else None, delay=2, dynamic_ncols=True, leave=False,
         unit="number", file=sys.stderr,
     )  # fmt: skip
     said = began
-    for metric, name in bar:
+    for number, metric, name in bar:
         label = metric.name or type(metric).__name__
         bar.set_description(f"{label} of {name}")
         started = time.monotonic()
         try:
-            rows[name] |= checked_scores(metric, layout.rows[name])
+            measured[number, name] = checked_scores(metric, layout.rows[name])
         except Unavailable as lack:
             lacking.setdefault(label, {})[name] = str(lack)
         now = time.monotonic()
         if bar.disable and not quiet and (now - started > 2 or now - said > 10):
             said = now
             print(f"{label} of {name}: {now - started:.1f} s", file=sys.stderr, flush=True)
+    for number, name in sorted(measured, key=lambda at: at[0]):
+        rows[name] |= measured[number, name]
     # what real text alone lacks, such as a generator, is no news
     unavailable = {
         label: next(why for name, why in of_rows.items() if name != layout.real)

@@ -117,7 +117,7 @@ def describe(found: Parts, width: int) -> str:
             for setting in registry.settings(part):
                 at = {"metric": f"{name}.", "perturbation": ""}.get(kind, f"{kind}.")
                 default = json.dumps(setting.default)
-                lines.append(f"    {at}{setting.name} = {default}")
+                add(f"{at}{setting.name} = {default}", 4, 4)
                 add(f"({setting.values}) {setting.doc}", 8, 0)
             for remark in registry.remarks(part):
                 add(f"note: {remark}", 4, 2)

@@ -44,7 +44,7 @@ from textgan.checkpoint import (
 )
 from textgan.config import RunConfig, read_config
 from textgan.contracts.dry_run import check_objective, dry_run
-from textgan.contracts.rules import undisturbed
+from textgan.contracts.rules import making, undisturbed
 from textgan.core.files import (
     file_digest,
     is_file,
@@ -400,8 +400,12 @@ def _check_parts(run: Run) -> None:
     here = torch.device("cpu")
     cpu = replace(run, corpus=run.corpus.to(here), oracle=None, device=here)
     with undisturbed():
-        generator, discriminator = cpu.build_generator(), cpu.build_discriminator()
-    objective = run.build_objective()
+        with making(f"the generator {run.config.generator.name}"):
+            generator = cpu.build_generator()
+        with making(f"the discriminator {run.config.discriminator.name}"):
+            discriminator = cpu.build_discriminator()
+    with making(f"the objective {run.config.objective.name}"):
+        objective = run.build_objective()
     check_objective(objective)
     try:
         objective.connect(generator, discriminator, cpu.corpus.train)

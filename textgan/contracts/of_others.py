@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from textgan import registry
+from textgan.contracts.contrasts import check_contrast
 from textgan.contracts.metrics import checked_scores
 from textgan.contracts.outcome import Broken, Check, LeftOut, Refused, may_refuse
-from textgan.contracts.rules import checked_loss, name_of, undisturbed
 from textgan.contracts.worlds import Trial, resumes_exactly, sentences, train
 from textgan.contrast.base import Contrast
 from textgan.encoding import encode, make_settings, prepare
@@ -144,26 +144,7 @@ def _contrasted(part: type[Contrast], name: str, trial: Trial, told: Mapping[str
     given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
     path, start = given.pop("data"), given.pop("start", None)
     job = prepare(name, path, None, start, make_settings(given), 0, torch.device("cpu"), True)
-    method, batch = job.method, job.train[torch.arange(8)]
-    method.zero_grad()
-    returned = method.accumulate(batch)
-    who = name_of(method, "accumulate")
-    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], torch.Tensor):
-        sum_of = sum(weight.sum() * 0 for weight in method.parameters())
-        returned = (returned[0].detach() + sum_of, returned[1])
-    checked_loss(returned, who, method, "network")
-    if all(weight.grad is None for weight in job.begun.network.parameters()):
-        raise Broken(f"{who} left no gradient in the network; expected it to add one (backward)")
-    who = name_of(method, "held_out")
-    values = []
-    for _ in range(2):
-        with undisturbed(1):
-            value = method.held_out(batch)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1 or value.requires_grad:
-            raise Broken(f"{who} returned {value!r}; expected a scalar tensor without a gradient")
-        values.append(float(value))
-    if values[0] != values[1]:
-        raise Broken(f"{who} is {values[0]:g}, then {values[1]:g} of the same sentences and state")
+    check_contrast(job.method, job.train[torch.arange(8)])
 
 
 def _encoded(part: type[Contrast], name: str, trial: Trial, told: Mapping[str, Any]) -> None:

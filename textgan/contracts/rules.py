@@ -48,7 +48,24 @@ def calling(who: str, when: str) -> Iterator[None]:
             raise
         raise UserError(f"{who}: {error}") from None
     except Exception as error:
-        error.add_note(f"textgan called {who} {when}; nothing was trained or written yet")
+        note(error, who, when)
+        raise
+
+
+def note(error: Exception, who: str, when: str) -> None:
+    """Say of an error in a part's own code who called it, and that nothing is lost."""
+    error.add_note(f"textgan called {who} {when}; nothing was trained or written yet")
+
+
+@contextmanager
+def making(what: str) -> Iterator[None]:
+    """A part's constructor runs inside: other errors than the user's are noted to be its own."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        note(error, f"the constructor of {what}", "before training")
         raise
 
 

@@ -492,7 +492,9 @@ def test_a_perturbation_of_ones_own_is_tried(write, cli: Cli) -> None:  # type: 
 
 
 def test_an_error_in_a_constructor_is_noted_to_be_its_own(write) -> None:  # type: ignore[no-untyped-def]
-    write("", NETWORKS + "\nclass Bag(Bag):\n    def __init__(self, space): self.x = nn.Linear(1, 1)")
+    write(
+        "", NETWORKS + "\nclass Bag(Bag):\n    def __init__(self, space): self.x = nn.Linear(1, 1)"
+    )
     with pytest.raises(AttributeError) as found:
         textgan.train("reinforce", out="run", quiet=True, discriminator="mine.py:Bag",
                       **{key: value for key, value in SHORT.items()

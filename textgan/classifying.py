@@ -355,8 +355,9 @@ class Study:
         with seeded(stream(Purpose.DISCARDED, 0), self.device), memory_errors("a smaller network"):
             network = self.build()
         for one in made:
-            if one is not None:
-                find_embedding(network, one.embedding)
+            if one is None:
+                continue
+            find_embedding(network, one.embedding)
             if is_own(one):
                 text = self.train_text[:FEW].narrowed().to(self.device)
                 losses = partial(_loss, network, text), partial(network.classify, text)

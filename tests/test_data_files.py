@@ -127,8 +127,8 @@ def test_plain_lines_and_labelled_lines(tmp_path: Path) -> None:
 def test_labels_under_a_plain_name_are_asked_about(tmp_path: Path) -> None:
     path = write(tmp_path, labelled(), "a.txt")
     assert (
-        "28 of 28 lines have a tab; give data.labels = yes if they are label, tab, sentence, or "
-        "data.labels = no if these are plain sentences" in refusal(path)
+        "28 of 28 lines have a tab; give data.labels=yes if they are label, tab, sentence, or "
+        "data.labels=no if these are plain sentences" in refusal(path)
     )
     assert "give --labels yes if" in refusal(path, called="--references")
     one = write(tmp_path, [*SENTENCES, "a\tslip"], "b.txt")
@@ -186,11 +186,11 @@ BOTH = Form(field="text", label_field="label")
 @pytest.mark.parametrize(
     ("name", "content", "form", "said"),
     [
-        ("a.csv", as_csv(), Form(), "has the fields 'id', 'text', 'label'; give data.field = NAME"),
+        ("a.csv", as_csv(), Form(), "has the fields 'id', 'text', 'label'; give data.field=NAME"),
         ("a.csv", as_csv(), Form(field="texts"), "no field 'texts' .*; it has 'id', 'text', 'lab"),
-        ("a.csv", as_csv(), Form("auto", "text", "y"), "no field 'y' .data.label_field = y.; it "),
-        ("a.csv", as_csv(), Form("yes", "text"), "data.labels = yes needs data.label_field"),
-        ("a.csv", as_csv(), Form("no", "text", "label"), "contradicts data.label_field = label"),
+        ("a.csv", as_csv(), Form("auto", "text", "y"), "no field 'y' .data.label_field=y.; it "),
+        ("a.csv", as_csv(), Form("yes", "text"), "data.labels=yes needs data.label_field"),
+        ("a.csv", as_csv(), Form("no", "text", "label"), "contradicts data.label_field=label"),
         ("a.csv", as_csv() + "29,a dog, a cat,pos\n", TEXT, "line 30 has 4 fields and the first"),
         ("a.csv", as_csv() + '29,"a dog', TEXT, "no CSV: in line 30 unexpected end of data"),
         ("a.csv", "text,text\na,b\n", TEXT, "its first line names the field 'text' twice"),
@@ -198,7 +198,7 @@ BOTH = Form(field="text", label_field="label")
         ("a.csv", "text,label\n,\n", TEXT, "is empty"),
         ("a.csv", "text,label\na dog,\n", BOTH, "in line 2 the label .'label'. is empty"),
         ("a.csv", "text\n" + "a,dog\n" * 30, TEXT, "line 2 has 2 fields and the first line 1"),
-        ("a.jsonl", as_jsonl(), Form(), "has the fields 'text', 'label'; give data.field = NAME"),
+        ("a.jsonl", as_jsonl(), Form(), "has the fields 'text', 'label'; give data.field=NAME"),
         ("a.jsonl", as_jsonl(), Form(field="x"), "there is no field 'x'"),
         ("a.jsonl", [*as_jsonl(), '{"x": "a"}'], TEXT, "line 29 has no field 'text'"),
         ("a.jsonl", [*as_jsonl(), "a dog"], TEXT, "line 29 is not a JSON object"),
@@ -209,21 +209,21 @@ BOTH = Form(field="text", label_field="label")
         ("a.jsonl", ['{"text": "a", "label": null}'], BOTH, "the label .'label'. is empty"),
         ("a.jsonl", ['{"text": "a \\ud83d"}'], TEXT, r"has \\ud83d, which is no character"),
         ("a.jsonl", ['{"text": "a \\u0000"}'], TEXT, r"has \\u0000, which is no character"),
-        ("a.txt", SENTENCES, TEXT, "data.field = text, but plain text has no fields"),
-        ("a.txt", SENTENCES, Form("auto", "text", "", "text"), "data.format = text has no fields"),
-        ("a.tsv", labelled(), TEXT, "data.field = text, but its first line has no such name"),
+        ("a.txt", SENTENCES, TEXT, "data.field=text, but plain text has no fields"),
+        ("a.txt", SENTENCES, Form("auto", "text", "", "text"), "data.format=text has no fields"),
+        ("a.tsv", labelled(), TEXT, "data.field=text, but its first line has no such name"),
         ("a.tsv", ["label\ttext", *labelled()], Form(), "line 1 names fields, 'label', 'text'"),
-        ("a.tsv", ["1\ta dog\tx", *labelled()], Form(), "has 2 tabs.* or data.field = NAME of a"),
+        ("a.tsv", ["1\ta dog\tx", *labelled()], Form(), "has 2 tabs.* or data.field=NAME of a"),
         ("a.tsv", [f'pos\t"{s}"' for s in SENTENCES], Form(), "28 of 28 sentences are in quotes"),
         # other names
-        ("a.txt", as_jsonl(), Form(), "holds JSON lines; give data.format = jsonl and .*'text', "),
+        ("a.txt", as_jsonl(), Form(), "holds JSON lines; give data.format=jsonl and .*'text', "),
         ("a.txt", ["stray", *as_jsonl()], Form(), "holds JSON lines"),
         ("a.txt", [f'"{s}"' for s in SENTENCES], Form(), "JSON lines; take the texts out of them"),
         ("a.txt", [f'["{s}", 1]' for s in SENTENCES], Form(), "JSON lines; take the texts out"),
-        ("a.json", as_jsonl(), Form(), "holds JSON lines; give data.format = jsonl"),
+        ("a.json", as_jsonl(), Form(), "holds JSON lines; give data.format=jsonl"),
         ("a.json", json.dumps(SENTENCES), Form(), "one JSON document; make JSON lines .* jq -c"),
         ("a.txt", json.dumps([{"text": "a"}], indent=1), Form(), "one JSON document"),
-        ("a.txt", as_csv(), Form(), "commas .*'id', 'text', 'label'; give data.format = csv"),
+        ("a.txt", as_csv(), Form(), "commas .*'id', 'text', 'label'; give data.format=csv"),
         ("a.txt", as_csv(";"), Form(), "table with semicolons between its fields"),
         ("a.txt", as_csv("\t"), Form(), "table with tabs between its fields"),
         ("a.txt", as_csv().replace('"', "").replace(", seen", ""), Form("no"), "with commas"),

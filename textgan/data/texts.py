@@ -109,14 +109,14 @@ def _names_field(first: str, form: Form) -> bool:
 
 
 class _Asking:
-    """How a message spells a setting: `data.field = text`, or `--field text` for an option."""
+    """How a message spells a setting, to be pasted: `data.field=text`, or `--field text`."""
 
     def __init__(self, called: str) -> None:
         self.dotted = called.startswith("data.")
 
     def __call__(self, key: str, value: str) -> str:
         if self.dotted:
-            return f"data.{key} = {value}"
+            return f"data.{key}={value}"
         return f"--{key.replace('_', '-')} {value}"
 
 

@@ -1,8 +1,11 @@
 """Files of texts: what is read by which commands, and what is refused with which remedy."""
 
+import contextlib
+import csv
 import gzip
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -186,7 +189,7 @@ BOTH = Form(field="text", label_field="label")
 @pytest.mark.parametrize(
     ("name", "content", "form", "said"),
     [
-        ("a.csv", as_csv(), Form(), "has the fields 'id', 'text', 'label'; give data.field=NAME"),
+        ("a.csv", as_csv(), Form(), "'id', 'text', 'label' in its first line; give data.field"),
         ("a.csv", as_csv(), Form(field="texts"), "no field 'texts' .*; it has 'id', 'text', 'lab"),
         ("a.csv", as_csv(), Form("auto", "text", "y"), "no field 'y' .data.label_field=y.; it "),
         ("a.csv", as_csv(), Form("yes", "text"), "data.labels=yes needs data.label_field"),
@@ -211,7 +214,7 @@ BOTH = Form(field="text", label_field="label")
         ("a.jsonl", ['{"text": "a \\u0000"}'], TEXT, r"has \\u0000, which is no character"),
         ("a.txt", SENTENCES, TEXT, "data.field=text, but plain text has no fields"),
         ("a.txt", SENTENCES, Form("auto", "text", "", "text"), "data.format=text has no fields"),
-        ("a.tsv", labelled(), TEXT, "data.field=text, but its first line has no such name"),
+        ("a.tsv", labelled(), TEXT, "data.field=text, but its first line has 'neg', 'a dog, s"),
         ("a.tsv", ["label\ttext", *labelled()], Form(), "line 1 names fields, 'label', 'text'"),
         ("a.tsv", ["1\ta dog\tx", *labelled()], Form(), "has 2 tabs.* or data.field=NAME of a"),
         ("a.tsv", [f'pos\t"{s}"' for s in SENTENCES], Form(), "28 of 28 sentences are in quotes"),
@@ -229,6 +232,12 @@ BOTH = Form(field="text", label_field="label")
         ("a.txt", as_csv().replace('"', "").replace(", seen", ""), Form("no"), "with commas"),
         ("a.txt", ["text,label", *["a dog,pos"] * 30], Form(), "'text', 'label'"),
         ("a.txt", as_csv().split("\n", 1)[1], Form(), "table with commas"),
+        ("a.txt", [f"a {w},pos" for w in "abcde"] + ["a dog,neg"] * 5, Form(), "with commas"),
+        ("a.txt", [f"neg | {s}" for s in SENTENCES] + ["pos | a"] * 9, Form(), "with bars"),
+        ("a.txt", [f"__label__pos {s}" for s in SENTENCES], Form(), "fastText's form; .* sed 's/"),
+        ("a.txt", [f"{{'text': '{s}'}}" for s in SENTENCES], Form(), "dictionaries that are no JS"),
+        ("a.txt", ["<html>", *SENTENCES], Form(), "HTML or XML; take the text out"),
+        ("a.tsv", ["sentence\tid", *labelled()], TEXT, "its first line has 'sentence', 'id'"),
     ],
 )  # fmt: skip
 def test_structured_files_are_read_by_a_field_or_refused(
@@ -250,6 +259,9 @@ def test_structured_files_are_read_by_a_field_or_refused(
         ["Q: who?", "A: me.", "12:30; 13:15"] * 9,
         ["床前明月光，疑是地上霜。", "举头望明月，低头思故乡。"] * 9,
         ["text,"] * 30,
+        ["I came, I saw", "You came, I saw", "We came, you saw"] * 9,
+        ["yes,no", "no,yes,no", "maybe"] * 9,
+        ["{so} be {it}", "{a} b"] * 9,
         ["a"] * 30,
     ],
 )
@@ -263,6 +275,59 @@ def test_who_says_that_these_are_plain_sentences_gets_them(content: str, tmp_pat
     path = write(tmp_path, content, "a.txt")
     rows = read_rows(path, "data.file", Form(format="text"))
     assert [row.text for row in rows] == content.splitlines()
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1), st.sampled_from([",", ";", "\t", "|"]))
+def test_tables_come_back_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]], delimiter: str
+) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    pairs = [*pairs, ("a text", "a label")]
+    with io.StringIO(newline="") as table:
+        writer = csv.writer(table, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+        writer.writerows([("text", "other"), *pairs])
+        written = table.getvalue()
+    lines = [json.dumps({"text": text, "other": other}) for text, other in pairs]
+    for path in (write(folder, written, "a.csv"), write(folder, lines, "a.jsonl")):
+        for number, field in enumerate(("text", "other")):
+            rows = read_rows(path, "x", Form(field=field))
+            assert not any("\t" in row.text or "\n" in row.text for row in rows)
+            assert [row.text.split() for row in rows] == [pair[number].split() for pair in pairs]
+
+
+@given(st.binary(max_size=60), st.sampled_from(["txt", "tsv", "csv", "jsonl", "json", "gz"]))
+def test_any_bytes_are_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
+) -> None:
+    folder = tmp_path_factory.mktemp("bytes")
+    for head in (b"", b"text,label\n", b'{"text": "', b"\xff\xfe", b"a\tb\n"):
+        path = write(folder, head + content, f"a.{suffix}")
+        for form in (Form(), Form("yes"), Form("no"), TEXT, Form(field="text", format="csv")):
+            refused: list[UserError] = []
+            try:
+                rows = read_rows(path, "x", form)
+            except UserError as error:
+                refused.append(error)
+                rows = []
+            assert any(row.text for row in rows) or refused
+            assert not any("\n" in row.text for row in rows)
+            assert not any("\n" in str(one) or len(str(one)) > 900 for one in refused)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['"' * 300_000, ',"""' * 90_000, "{" * 300_000, "[" * 300_000, " " * 300_000, "a," * 90_000],
+)
+def test_hostile_lines_take_no_time(content: str, tmp_path: Path) -> None:
+    began = time.process_time()
+    for name, form in (("a.txt", Form()), ("a.csv", TEXT), ("a.jsonl", TEXT)):
+        head = "text\n" if name == "a.csv" else ""
+        with contextlib.suppress(UserError):
+            read_rows(write(tmp_path, f"{head}{content}\n" * 3, name), "x", form)
+    assert time.process_time() - began < 5
 
 
 # --- the commands agree ---
@@ -339,6 +404,14 @@ def test_the_same_options_everywhere(
     path = write(tmp_path, one, "one.tsv")
     code, _, err = cli("evaluate", path, "--references", texts, "--metrics", "length")
     assert code == 0, err
+
+
+def test_labels_and_sentences_in_the_other_order_are_noticed(tmp_path: Path, cli: Cli) -> None:
+    turned = ["\t".join(line.split("\t")[::-1]) for line in labelled()]
+    path = write(tmp_path, turned, "a.tsv")
+    for command in (["evaluate", path, "--references", path], ["train", "mle", "--data", path]):
+        code, _, err = cli(*command)
+        assert code == 2 and "has 28 different labels in 28 lines" in err
 
 
 def test_a_field_that_no_file_has_is_refused(tmp_path: Path, cli: Cli) -> None:

@@ -202,20 +202,19 @@ class Labelled(NamedTuple):
     sentence: str
 
 
-def check_labels(labelled: Sequence[Labelled], name: str) -> None:
-    """UserError for one label alone, and for more than MOST_LABELS or than one for every two
-    texts; `name` is the file's in messages."""
-    labels = len({one.label for one in labelled})
-    most = min(MOST_LABELS, len(labelled) // 2) if len(labelled) >= FEWEST else MOST_LABELS
-    if labels > most:
+def check_labels(labels: Sequence[str], name: str, least: int = 2) -> None:
+    """UserError for fewer different labels of texts than `least`, and for more than MOST_LABELS or
+    than one for every two texts; `name` is the file's in messages."""
+    different = len(set(labels))
+    most = min(MOST_LABELS, len(labels) // 2) if len(labels) >= FEWEST else MOST_LABELS
+    if different > most:
         raise UserError(
-            f"{name} has {labels} different labels in {len(labelled)} lines, at most {most} are "
+            f"{name} has {different} different labels in {len(labels)} lines, at most {most} are "
             "taken; is the label before the tab (or in data.label_field) and the sentence after it?"
         )
-    if labels == 1:
+    if different < least:
         raise UserError(
-            f"{name}: every sentence has the label {_shown(labelled[0].label)}; give at least two "
-            "labels"
+            f"{name}: every sentence has the label {_shown(labels[0])}; give at least two labels"
         )
 
 
@@ -347,7 +346,7 @@ def read_data(
     rows = [row for row in read_rows(path, called, form) if row.text]
     labelled = [Labelled(row.line, row.label, row.text) for row in rows if row.label is not None]
     if labelled:
-        check_labels(labelled, f"{called} = {str(path)!r}")
+        check_labels([one.label for one in labelled], f"{called} = {str(path)!r}")
     return [row.text for row in rows], labelled
 
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from textgan.checkpoint import checkpoints
 from textgan.core.files import file_digest
 from textgan.core.streams import SCHEME, Purpose, stream
-from textgan.corpus import UNKNOWN, UNKNOWN_WORD
+from textgan.corpus import UNKNOWN, UNKNOWN_WORD, check_labels
 from textgan.data.checks import corpus_warnings
 from textgan.data.fit import evenly, misfit
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
@@ -446,6 +446,9 @@ def _read(path: Path, called: str, form: Form) -> list[str]:
                 f"{called} = {str(path)!r}: line {row.line} has {len(row.text):,} characters, at "
                 f"most {MOST_CHARACTERS:,} are taken; give one sentence a line"
             )
+    # texts of one label are as good as any here, but labels must be labels
+    labels = [row.label for row in rows if row.label is not None]
+    check_labels(labels, f"{called} = {str(path)!r}", least=0)
     return [row.text for row in rows]
 
 

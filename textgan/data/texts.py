@@ -26,10 +26,14 @@ DELIMITERS = ",;\t|"
 JUDGED = 2000  # lines at the start of a file by which its structure is noticed
 MOSTLY = 0.9  # share of lines of one form that make it the file's form
 HALF = 0.5  # share of lines with tabs from which those are no slips of the pen
+SELDOM = 5  # rows to a label, at least, where one guesses that these are labels
+FASTTEXT = "__label__"
 FEWEST = 3  # lines without which a form is chance
 NAMED = 10  # fields that a message lists, at most
+TAB = "\t"
+LONGEST_START = 2**20  # characters by which structure is noticed
 LONGEST_HEAD = 2**16  # bytes of a first line that may name fields
-BREAKS = re.compile(r"\s*[\r\n\t]\s*")  # within one text of a table
+BREAKS = re.compile(r"[\r\n\t]+")  # within one text of a table
 # what columns of texts and labels are usually called
 USUAL_NAMES = {
     *("answer", "caption", "captions", "category", "class", "comment", "content", "document", "id"),
@@ -143,6 +147,10 @@ def _table_format(
             f"{name} holds JSON lines; {way if keys else 'take the texts out of them'}, or give "
             f"{plain} if these are plain sentences"
         )
+    for kind, remedy in _markup(lines):
+        raise UserError(
+            f"{name} holds {kind}; {remedy}, or give {plain} if these are plain sentences"
+        )
     if suffix == ".json" or _whole_json(text):
         raise UserError(
             f"{name} is one JSON document; make JSON lines of it, such as with "
@@ -159,7 +167,9 @@ def _table_format(
         )
     if form.field or form.label_field:
         key = "field" if form.field else "label_field"
-        what = "its first line has no such name" if suffix == ".tsv" else "plain text has no fields"
+        what = "plain text has no fields"
+        if suffix == ".tsv":
+            what = f"its first line has {_shown(_cells(split_lines(text)[0], TAB))}"
         raise UserError(
             f"{name}: {ask(key, getattr(form, key))}, but {what}; give a file that ends in .csv or "
             f".jsonl, or {ask('format', 'csv')}"
@@ -233,8 +243,9 @@ def _read_table(
     names = list(dict.fromkeys(key for _, record in records[:JUDGED] for key in record))
     if not form.field:
         raise UserError(
-            f"{name} has the fields {_shown(names)}; give {ask('field', 'NAME')} of the texts (and "
-            f"{ask('label_field', 'NAME')} if there are labels)"
+            f"{name} has the fields {_shown(names)}{' in its first line' * (table == 'csv')}; give "
+            f"{ask('field', 'NAME')} of the texts (and {ask('label_field', 'NAME')} if there are "
+            "labels)"
         )
     for key in ("field", "label_field"):
         told = getattr(form, key)
@@ -338,7 +349,7 @@ def _line(value: str, field: str, line: int, name: str) -> str:
             f"{name}: in line {line} the field {field!r} has \\u{ord(wrong):04x}, which is no "
             "character; take it out"
         )
-    return BREAKS.sub(" ", value.strip())
+    return " ".join(part for piece in BREAKS.split(value) if (part := piece.strip()))
 
 
 def _label(value: Any, field: str, line: int, name: str) -> str:
@@ -369,6 +380,26 @@ def _json_lines(lines: Sequence[str]) -> bool:
     return sum(isinstance(_parsed(line), dict | list | str) for line in structured) >= (
         MOSTLY * len(some)
     )
+
+
+def _markup(lines: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Other forms that lines have, all but a few, and what makes plain text of them."""
+    some = lines[:JUDGED]
+    most = MOSTLY * max(FEWEST, len(some))
+    if sum(line.startswith(FASTTEXT) for line in some) >= most:
+        into = r"sed 's/^__label__\([^ ]*\) */\1\t/' FILE.txt > FILE.tsv"
+        yield "labels in fastText's form", f"make label, tab, sentence of it: {into}"
+    if sum(line[0] == "{" and line[-1] == "}" for line in some) >= most:
+        yield "dictionaries that are no JSON", "write them as JSON lines (.jsonl)"
+    if lines[0].lower().startswith(("<?xml", "<!doctype", "<html")):
+        yield "HTML or XML", "take the text out of it, one sentence a line"
+
+
+def _like_labels(column: Sequence[str]) -> bool:
+    """Whether a column says one of a few words, again and again."""
+    words = {cell.strip() for cell in column}
+    few = 2 <= len(words) <= len(column) / SELDOM
+    return few and all(word and not re.search(r"\s", word) for word in words)
 
 
 def _keys(lines: Iterable[str]) -> list[str]:
@@ -403,10 +434,10 @@ def _delimiter(text: str) -> str:
     """What stands between the fields of a table that nobody called one; empty for no table.
 
     A table has as many fields in nearly every row, and either quotes around texts next to the
-    delimiter, or a first line that names the fields as fields are usually named. Sentences have
-    commas, too, but not these.
+    delimiter, or a first line that names the fields as fields are usually named, or labels at one
+    end. Sentences have commas, too, but not these.
     """
-    start = "".join(f"{line}\n" for line in split_lines(text)[:JUDGED])
+    start = "".join(f"{line}\n" for line in split_lines(text[:LONGEST_START])[:JUDGED])
     for delimiter in DELIMITERS:
         if start.count(delimiter) < FEWEST:
             continue
@@ -421,10 +452,16 @@ def _delimiter(text: str) -> str:
         if sum(len(row) == columns for row in rows) < MOSTLY * len(rows):
             continue
         d = re.escape(delimiter)
-        quoted = len(re.findall(rf'(?m)(?:^|{d})"(?:[^"]|"")*"(?={d}|$)', start))
+        quoted = len(re.findall(rf'(?m)(?:^|{d})"(?:[^"]|"")*+"(?={d}|$)', start))
         heads = [cell.strip().lower() for cell in rows[0]]
         named = len(set(heads)) == columns and all(re.fullmatch(r"\w[\w .-]*", h) for h in heads)
         if quoted >= HALF * len(rows) or (named and USUAL_NAMES & set(heads)):
+            return delimiter
+        # commas of sentences have a space behind them; of tabs it is asked whether they are labels
+        whole = [row for row in rows if len(row) == columns]
+        spaced = delimiter == "," and any(cell[:1] == " " for row in whole for cell in row[1:])
+        ends = ([row[place] for row in whole] for place in (0, -1))
+        if delimiter != TAB and not spaced and any(map(_like_labels, ends)):
             return delimiter
     return ""
 

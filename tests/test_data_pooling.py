@@ -197,3 +197,21 @@ def test_a_network_that_cannot_be_trained_is_to_blame(tmp_path: Path, cli: Cli) 
     assert err.startswith(
         f"textgan: network = 'hf:{folder}': its tokenizer does not end a sentence"
     )
+
+
+def test_training_says_what_pooling_it_leaves_out(tmp_path: Path, cli: Cli) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"{a} {b} {c}\n" for a in WORDS for b in WORDS for c in WORDS[:3]))
+    for name, pooling, more, said in (
+        ("mean", {}, [], ""),
+        ("cls", CLS, ["Normalize"], "pools by cls+norm; this encoder takes the mean of its states"),
+        ("dense", CLS, ["Dense"], "has Dense, which is not supported"),
+    ):
+        folder = modules(tiny(tmp_path / name), pooling, *more)
+        out = tmp_path / f"{name}-out"
+        code, shown, err = cli(
+            "encode", "simcse", "epochs=1", "batch=64", "--data", text, "--network", f"hf:{folder}",
+            "--out", out,
+        )  # fmt: skip
+        assert code == 0, err
+        assert (said in err and said in shown) if said else "pools by" not in err

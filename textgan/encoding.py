@@ -35,6 +35,7 @@ from textgan.core.own_code import Typed
 from textgan.core.streams import Purpose, stream
 from textgan.corpus import Tokens, separator_of, spacing_facts, split_sentence
 from textgan.data.fit import Spaced
+from textgan.data.pooling import MODULES, read_pooling
 from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
@@ -506,7 +507,7 @@ def prepare(
         _read(side, begun.reader, part.labelled, what, quiet)
         for side, what in ((split.train, "train"), (split.valid, "valid"), (split.test, "test"))
     )
-    warnings = tuple(fit_warnings(begun.reader, split.train.lines))
+    warnings = (*fit_warnings(begun.reader, split.train.lines), *_left_out(begun.name, method))
     remedy = warnings[0] if warnings else "give more text, or a larger data.valid and data.test"
     for what, side in (("train", train), ("valid", valid), ("test", test)):
         if len(side) < 2:
@@ -579,6 +580,22 @@ def _begun(folder: Path, network: str | None, told: Settings, classes: int) -> B
         found.network.space = replace(found.network.space, classes=classes)
         found.network.output = nn.Linear(features, max(1, classes))
     return Begun(found.network, found.reader, name, found.settings, found.name)
+
+
+def _left_out(network: str, method: Contrast) -> list[str]:
+    """What a pretrained folder says of its pooling, where training goes on with another."""
+    folder = Path(network.removeprefix(HF))
+    if not network.startswith(HF) or not (folder / MODULES).is_file():
+        return []
+    own = method.pooling.get("pooling", "features")
+    called = "the mean" if own == "features" else f"the state at {MASK}"
+    try:
+        said = read_pooling(folder, network).name
+    except UserError as error:
+        return [f"{error}; this encoder takes {called} of the transformer's states"]
+    if said == "mean" and own == "features":
+        return []
+    return [f"{network} pools by {said}; this encoder takes {called} of its states"]
 
 
 def _refuse(data: Lines, keys: Sequence[str], why: str) -> None:

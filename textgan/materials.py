@@ -171,6 +171,7 @@ def lay_out_files(
             for file, lines in zip(files, texts, strict=True)
         },
         **told_of,
+        **form.facts(),
         **({"aligned": [file.name for file in aligned]} if aligned else {}),
         **layout.facts,
     }

@@ -69,7 +69,7 @@ def test_the_size_of_sets_is_said(tmp_path: Path, cli: Cli) -> None:
     code, out, err = cli("evaluate", a, b, *told)
     assert code == 0, err
     said = [one for one in json.loads(out)["warnings"] if "sets of texts" in one]
-    assert len(said) == 1 and "on 15 texts of each, for b.txt has 15" in said[0]
+    assert len(said) == 1 and "on 15 texts of every row, which is what b.txt has" in said[0]
     code, out, err = cli("evaluate", a, b, *told, "--size", "10")
     assert not any("sets of texts" in one for one in json.loads(out)["warnings"])
 

@@ -275,6 +275,8 @@ def test_readme_commands_run(
     moods = "good", "bad"
     lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
     Path("reviews.tsv").write_text("".join(lines))
+    rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
+    Path("reviews.csv").write_text("".join(rows))
     really = textgan.judge.choose_metrics
 
     def quick(wanted: list[str], *told: object) -> object:

@@ -182,12 +182,11 @@ def lay_out_files(
                 f"{name}: {about['empty']} of {about['lines']} lines are empty; they score 0"
             )
     counts = {name: len(lines) for name, lines in zip(facts["texts"], texts, strict=True)}
-    counts["the references"] = len(known_lines["references"])
     smallest = min(counts, key=counts.__getitem__)
-    if not told.size and layout.facts["paired"] < max(map(len, texts)):
+    if not told.size and layout.facts["paired"] == counts[smallest] < max(counts.values()):
         warnings.append(
-            f"sets of texts are compared on {layout.facts['paired']} texts of each, for "
-            f"{smallest} has {counts[smallest]}; numbers of other sizes do not compare"
+            f"sets of texts are compared on {counts[smallest]} texts of every row, which is what "
+            f"{smallest} has; numbers of other sizes do not compare"
         )
     everything = {"the references": (known_lines["references"], sides["references"])}
     everything |= {
@@ -379,7 +378,7 @@ def lay_out_run(
         "streams": SCHEME,
     }
     warnings = corpus_warnings(corpus)
-    if corpus.vocabulary is not None and not warnings:
+    if corpus.vocabulary is not None:
         share = float((corpus.test.tokens == UNKNOWN).sum()) / float(corpus.test.sizes.sum())
         if share > 0.01:
             warnings.append(

@@ -35,7 +35,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     """Write tensors and JSON-able facts atomically, with a digest of both."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = json.dumps(facts, sort_keys=True)
-    signed = json.dumps({"digest": _digest(ready, header), "facts": header})
+    signed = json.dumps({"digest": digest(ready, header), "facts": header})
     # one key, for safetensors writes several in no particular order: equal states, equal bytes
     write_file(path, save(ready, {"textgan": signed}))
 
@@ -61,7 +61,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with understood(path):
         signed = parse_json(told, f"the header of {path}")
         header = signed.get("facts", "")
-        if signed.get("digest") != _digest(tensors, header):
+        if signed.get("digest") != digest(tensors, header):
             raise UserError(f"{path} was altered after it was written (its digest does not match)")
         facts = parse_json(header, f"the header of {path}")
         if not isinstance(facts, dict):
@@ -69,7 +69,26 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def _digest(tensors: Mapping[str, Tensor], header: str) -> str:
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts alone of such a file, which is not read as a whole and so not checked.
+
+    Raises UserError for a file that has none.
+    """
+    try:
+        require_file(path)
+        with safe_open(path, framework="pt") as file:
+            told = (file.metadata() or {}).get("textgan", "{}")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a safetensors file: {error}") from None
+    with understood(path):
+        facts = parse_json(parse_json(told, str(path))["facts"], str(path))
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no table")
+    return facts
+
+
+def digest(tensors: Mapping[str, Tensor], header: str = "") -> str:
+    """The SHA-256 of tensors, with their names, types and shapes, and of a text."""
     sha = hashlib.sha256(header.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -249,7 +249,11 @@ def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
 
 def read_config(path: Path) -> RunConfig:
     """The config that a run's folder holds. No code is imported that it names."""
-    return _config_of(_read_target(str(path)), None)
+    values = _read_target(str(path))
+    try:
+        return _config_of(values, None)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _put_defaults(values: dict[str, Any], code: Code | None) -> None:

@@ -15,7 +15,7 @@ from textgan.evaluation import Evaluation, read_evaluation, write_evaluation
 from textgan.judge import choose_metrics, judge, warnings_of
 from textgan.log import show_numbers
 from textgan.materials import MLE, Told, lay_out_files, lay_out_run
-from textgan.run import Run, open_run
+from textgan.run import Run, keeping, open_run
 from textgan.tokenizers import Tokenizer
 
 SUBSETS = 40  # random subsets behind the interval of a number of a set
@@ -95,6 +95,7 @@ def evaluate(
     if aligned:
         raise UserError("--aligned is for files of texts; a run has its own held-out text")
     run = open_run(folders[0], device, trust_code=trust_code)
+    read_evaluation(run.folder)  # one that cannot be added to is refused before hours of work
     n = samples or run.config.evaluation.final_samples
     layout = lay_out_run(
         run, told, samples=n, temperature=temperature, split=tokenizer, memory=memory
@@ -166,7 +167,16 @@ def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
 
     Numbers that an earlier one took in the same way stay beside the new ones.
     """
-    before = read_evaluation(folder)
+    with keeping(folder):
+        evaluation = _merged(read_evaluation(folder), evaluation)
+        write_evaluation(folder, evaluation)
+    final = list(evaluation.rows.values())[-1]
+    show_numbers(folder, {f"eval/{name}": score.estimate.value for name, score in final.items()})
+    return evaluation
+
+
+def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
+    """An evaluation with the numbers that one before it took in the same way."""
     told = [text for text in evaluation.warnings if text not in warnings_of(evaluation)]
     ways = ["samples", "alone", "paired", "seed", "streams"]
     ways += ["tokenizer", "temperature", "checkpoint"]
@@ -183,7 +193,4 @@ def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
         facts = evaluation.facts | {"metrics": list(metrics)}
         evaluation = replace(evaluation, rows=rows, unavailable=lacking, warnings=[], facts=facts)
         evaluation = replace(evaluation, warnings=[*told, *warnings_of(evaluation)])
-    write_evaluation(folder, evaluation)
-    final = list(evaluation.rows.values())[-1]
-    show_numbers(folder, {f"eval/{name}": score.estimate.value for name, score in final.items()})
     return evaluation

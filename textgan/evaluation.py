@@ -1,13 +1,16 @@
 """An evaluation: rows of texts, each judged by every metric, and what a reader must know of them.
 
-evaluation.json in a run's folder holds it, evaluation.safetensors the replicates behind its
-intervals, which comparisons need.
+evaluation.json in a run's folder holds it, and names the file of the replicates behind its
+intervals, which comparisons need: evaluation-<their digest>.safetensors. So whoever reads the one
+finds what belongs to it, wherever the writing of another evaluation was cut.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +21,17 @@ import torch
 from tabulate import tabulate
 
 import textgan
-from textgan.checkpoint import load_tensors, save_tensors
-from textgan.core.files import is_file, read_json, understood, write_file
+from textgan.checkpoint import digest, load_tensors, save_tensors
+from textgan.core.files import is_file, understood, write_file
+from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.errors import UserError
 from textgan.intervals import Estimate
 from textgan.metrics.base import Better, Score
 
-FILE, REPLICATES = "evaluation.json", "evaluation.safetensors"
+FILE, OLD_REPLICATES = "evaluation.json", "evaluation.safetensors"
+_REPLICATES = re.compile(r"evaluation(-[0-9a-f]{16})?\.safetensors")
+_REMEDY = "delete evaluation.json and evaluate again"
+_TRIES = 5
 
 Scores = dict[str, Score]
 _NUMBERS: dict[str, Any] = {"value": float, "low": float | None, "high": float | None}
@@ -114,31 +122,45 @@ def table_of(rows: Mapping[str, Mapping[str, Score]], intervals: bool = True) ->
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """evaluation.json and the replicates beside it."""
+    """evaluation.json and the replicates beside it; those of the evaluation before are removed."""
     replicates = {
-        f"{row}/{name}": torch.from_numpy(score.replicates)
+        f"{row}/{name}": torch.from_numpy(np.ascontiguousarray(score.replicates))
         for row, scores in evaluation.rows.items()
         for name, score in scores.items()
         if len(score.replicates)
     }
-    save_tensors(folder / REPLICATES, replicates, {})
-    content = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    identity = identity_in(folder)
+    name = f"evaluation-{digest(replicates)[:16]}.safetensors"
+    save_tensors(folder / name, replicates, {})
+    told = sealed(evaluation.to_dict() | {"replicates": name}, identity.digest if identity else "")
+    content = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
     write_file(folder / FILE, content.encode())
+    for other in folder.glob("evaluation*.safetensors"):
+        if _REPLICATES.fullmatch(other.name) and other.name != name:
+            with suppress(OSError):
+                other.unlink()
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
     """What `write_evaluation` left in a run's folder; None where there is nothing.
 
-    Raises UserError for a damaged file.
+    Raises UserError for a damaged file, one of another run, and replicates of another evaluation.
     """
     path = folder / FILE
-    if not is_file(path):
-        return None
-    tensors: dict[str, torch.Tensor] = {}
-    if is_file(folder / REPLICATES):
-        tensors, _ = load_tensors(folder / REPLICATES)
-    with understood(path, "delete it and evaluate again"):
-        content = read_json(path)
+    for _ in range(_TRIES):  # somebody may write another evaluation between our two readings
+        if not is_file(path):
+            return None
+        content = read_sealed(path, identity_in(folder), _REMEDY)
+        try:
+            tensors = _replicates(folder, content)
+        except UserError:
+            if read_sealed(path, identity_in(folder), _REMEDY) == content:
+                raise
+            continue
+        break
+    else:
+        raise UserError(f"{path} is written again and again by somebody else; try again later")
+    with understood(path, _REMEDY):
         rows = {
             row: {
                 name: read_score(score, tensors.get(f"{row}/{name}"))
@@ -153,6 +175,20 @@ def read_evaluation(folder: Path) -> Evaluation | None:
             _told(content, "warnings", list[str]),
             _told(content, "facts", dict[str, Any]),
         )
+
+
+def _replicates(folder: Path, content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The replicates of an evaluation; UserError where they are not its own."""
+    name = content.get("replicates", OLD_REPLICATES)
+    path = folder / str(name)
+    if name == OLD_REPLICATES and not is_file(path):
+        return {}  # version 0.1's
+    if not isinstance(name, str) or not _REPLICATES.fullmatch(name) or not is_file(path):
+        raise UserError(f"{path} is missing, which {folder / FILE} belongs to; {_REMEDY}")
+    tensors, _ = load_tensors(path)
+    if name not in (OLD_REPLICATES, f"evaluation-{digest(tensors)[:16]}.safetensors"):
+        raise UserError(f"{path} is of another evaluation than {folder / FILE}; {_REMEDY}")
+    return tensors
 
 
 def _told(content: Mapping[str, Any], key: str, kind: Any) -> Any:

@@ -8,16 +8,27 @@ horizontal axis is the tick: MLE epochs, then turns of the discriminator, then r
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
-from textgan.core.files import append_line, is_file, parse_json, read_bytes, write_file
+from textgan.core.files import (
+    append_line,
+    is_file,
+    parse_json,
+    read_bytes,
+    sync_folder,
+    write_file,
+    writing,
+)
 from textgan.core.terminal import visible
 from textgan.errors import UserError
 
@@ -90,13 +101,21 @@ class Log:
     """Writes what it is told to the run's folder and to the terminal; decides nothing."""
 
     def __init__(
-        self, folder: Path, ticks_done: int, quiet: bool, layout: Layout | None = None
+        self,
+        folder: Path,
+        ticks_done: int,
+        quiet: bool,
+        layout: Layout | None = None,
+        digest: str | None = None,
     ) -> None:
+        """digest: that `flush` gave at the checkpoint after `ticks_done`, if it is known."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
         self.quiet = quiet
         self._records = folder / "metrics.jsonl"
+        self.fault = _fault(folder, ticks_done, digest)  # what is wrong with the points so far
+        self._sha = hashlib.sha256()
         self._forget_after(ticks_done)
         again = any(folder.glob("events.out.tfevents.*"))
         self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
@@ -142,7 +161,9 @@ class Log:
         """One point of every curve. `where` says which epoch, turn or round it is."""
         for tag, value in figures.items():
             self._writer.add_scalar(tag, value, where["tick"])
-        append_line(self._records, json.dumps({**where, **figures}))
+        line_of_file = json.dumps({**where, **figures})
+        append_line(self._records, line_of_file)
+        self._sha.update(line_of_file.encode() + b"\n")
         now = time.monotonic()
         if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
             self._said = now
@@ -179,9 +200,20 @@ class Log:
             tqdm.write(visible(line), file=stream)
             stream.flush()
 
-    def flush(self) -> None:
-        """Put on disk what was logged; called with every checkpoint, so that they agree."""
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all points so far."""
+        return self._sha.hexdigest()
+
+    def flush(self) -> str:
+        """Put on disk what was logged, and say its digest; called before every checkpoint, so that
+        no checkpoint knows of a point that a power cut can take."""
         self._writer.flush()
+        if is_file(self._records):
+            with writing(self._records), self._records.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(self.folder)
+        return self.digest
 
     def close(self) -> None:
         """Flush and close everything."""
@@ -194,6 +226,7 @@ class Log:
             kept = [r for r in read_records(self.folder) if r["tick"] <= tick]
             lines = "".join(json.dumps(record) + "\n" for record in kept)
             write_file(self._records, lines.encode())
+            self._sha.update(lines.encode())
 
 
 def show_numbers(folder: Path, figures: Mapping[str, float]) -> None:
@@ -204,6 +237,38 @@ def show_numbers(folder: Path, figures: Mapping[str, float]) -> None:
     with SummaryWriter(str(folder)) as writer:
         for tag, value in figures.items():
             writer.add_scalar(tag, value, tick)
+
+
+def _fault(folder: Path, ticks: int, digest: str | None) -> str:
+    """What is wrong with the points up to a tick, in one sentence; nothing where all is well.
+
+    digest: that they should have, if that is known.
+    """
+    if not ticks:
+        return ""
+    kept = [record for record in read_records(folder) if record["tick"] <= ticks]
+    there = Counter(record["tick"] for record in kept)
+    missing = [tick for tick in range(1, ticks + 1) if tick not in there]
+    if missing:
+        first = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        return (
+            f"metrics.jsonl lacks {len(missing)} of the run's first {ticks} points (ticks {first}),"
+            " so its curves have gaps"
+        )
+    lines = "".join(json.dumps(record) + "\n" for record in kept)
+    changed = digest is not None and hashlib.sha256(lines.encode()).hexdigest() != digest
+    if changed or max(there.values()) > 1:
+        return (
+            f"metrics.jsonl is not what this run wrote up to tick {ticks} (it was changed, or is "
+            "another run's), so its curves are not to be trusted"
+        )
+    return ""
+
+
+def records_digest(folder: Path) -> str:
+    """The SHA-256 of a run's points, as `Log.digest` has it."""
+    lines = "".join(json.dumps(record) + "\n" for record in read_records(folder))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:

@@ -286,6 +286,7 @@ class Writer:
 def writers(run: Run) -> list[Writer]:
     """The generators that a run's table has rows for: the best MLE epoch, and the last state."""
     found = []
+    run.mle_lack()  # raises where there is one that is not this run's
     if (run.folder / "mle.safetensors").is_file():
         found.append(Writer(MLE, run.load_generator("mle")))
     return [*found, Writer(f"{run.method}, last", run.load_generator())]
@@ -385,6 +386,8 @@ def lay_out_run(
                 f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "
                 "are; a smaller data.min_count or a larger data.vocabulary has fewer"
             )
+    if lack := run.mle_lack():
+        warnings.append(lack)
     return Layout(rows, real if with_real else None, facts, warnings)
 
 

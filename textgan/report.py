@@ -22,11 +22,12 @@ from markupsafe import Markup
 import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
 from textgan.core.files import write_file
+from textgan.core.identity import identify, read_sealed
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
 from textgan.evaluation import Scores, estimates_of, names_of, read_evaluation
 from textgan.intervals import Estimate, over_seeds
-from textgan.log import read_records
+from textgan.log import read_records, records_digest
 from textgan.metrics.base import Better, Score
 from textgan.nearest import longest_common
 from textgan.results import read_results
@@ -185,14 +186,22 @@ def read_folder(folder: Path, name: str) -> Told:
         what = "is not a run (it has no config.json)" if folder.is_dir() else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
     facts, curve = folder / "run.json", folder / "curve.json"
+    identity = identify(folder)  # raises where the files of the run do not belong together
+    results = read_results(folder)
+    if results is not None and results.records not in (None, records_digest(folder)):
+        note = (
+            "metrics.jsonl is not what this run wrote (it was changed, or is another run's), so "
+            "its curves are not to be trusted"
+        )
+        results = replace(results, warnings=[*results.warnings, note])
     told = Told(
         name,
         read_json(config),
         read_json(facts) if facts.is_file() else {},
-        read_results(folder),
+        results,
         [record for record in read_records(folder) if record["phase"] != "discriminator"],
         read_evaluation(folder),
-        read_json(curve) if curve.is_file() else None,
+        read_sealed(curve, identity, "delete it and draw it again") if curve.is_file() else None,
     )
     looks: dict[str, Callable[[], object]] = {
         "config.json": lambda: (told.method, told.seed, told.mle_recipe),

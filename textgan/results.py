@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from textgan.checkpoint import load_tensors
-from textgan.core.files import is_file, read_json, understood, write_file
+from textgan.core.files import is_file, understood, write_file
+from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.streams import Purpose, stream
 from textgan.data.checks import corpus_warnings
 from textgan.errors import UserError
@@ -27,7 +27,7 @@ from textgan.intervals import Estimate
 from textgan.likelihoods import nll_per_token, uniform_nll
 from textgan.log import Log, read_records
 from textgan.monitor import labels_like, measure, ngram_divergences, sample_warnings
-from textgan.run import Run
+from textgan.run import MLE, Run
 from textgan.sampling import Categorical, Choose, greedy, seeded, without
 from textgan.text import Text
 
@@ -51,6 +51,7 @@ class Results:
     samples: int
     alarms: tuple[str, ...] = ()  # that rang while the run trained
     likelihood: bool = True  # whether the trained generator has one
+    records: str | None = None  # the digest that metrics.jsonl had at the end
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -131,10 +132,9 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
         return found
 
     mle_entropy = None
-    if (run.folder / "mle.safetensors").is_file():
-        _, facts = load_tensors(run.folder / "mle.safetensors")
-        if "epoch" not in facts:
-            raise UserError(f"{run.folder / 'mle.safetensors'} does not hold an MLE epoch")
+    lack = run.mle_lack()
+    if is_file(run.folder / MLE):
+        _, facts = run.load_mle()
         name = f"MLE, best epoch ({facts['epoch']} of {run.config.schedule.mle_epochs})"
         rows[name] = row(run.load_generator("mle"))
         mle_entropy = rows[name]["entropy"].value if "entropy" in rows[name] else None
@@ -149,7 +149,7 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
         mle_entropy=mle_entropy,
         oracle=run.oracle_level,
     )
-    found = [*corpus_warnings(run.corpus), *found]
+    found = [*([lack] if lack else []), *corpus_warnings(run.corpus), *found]
     likelihood = isinstance(generator, AutoregressiveGenerator)
     return Results(run.folder, rows, found, samples, likelihood=likelihood)
 
@@ -180,7 +180,8 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
     )
     plotted = plot_curves(run)
     # last, for its presence says that the run is finished
-    content = json.dumps(results.to_dict(), indent=2) + "\n"
+    told = sealed(results.to_dict() | {"records": log.digest}, run.digest)
+    content = json.dumps(told, indent=2) + "\n"
     write_file(run.folder / "results.json", content.encode())
     if plotted:
         log.say(f"picture    {run.folder / 'curves.png'}")
@@ -195,14 +196,18 @@ def read_results(folder: Path) -> Results | None:
     path = folder / "results.json"
     if not is_file(path):
         return None
-    with understood(path, "delete it to have it made again"):
-        content = read_json(path)
+    remedy = "delete it to have it made again"
+    content = read_sealed(path, identity_in(folder), remedy)
+    with understood(path, remedy):
         rows = {
             name: {key: Estimate(**value) for key, value in row.items()}
             for name, row in content["rows"].items()
         }
         alarms, likelihood = tuple(content.get("alarms", ())), content.get("likelihood", True)
-        found = Results(folder, rows, content["warnings"], content["samples"], alarms, likelihood)
+        found = Results(
+            folder, rows, content["warnings"], content["samples"], alarms, likelihood,
+            content.get("records"),
+        )  # fmt: skip
         str(found)  # whatever is no number, or no text, is noticed here and not later
         return found
 

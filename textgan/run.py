@@ -10,7 +10,7 @@ checkpoints/          the last two states of training
 mle.safetensors       the generator at its best MLE epoch
 metrics.jsonl         one line a tick; beside it TensorBoard's event files
 results.json, curves.png, samples.txt      the end
-evaluation.json, evaluation.safetensors, curve.json, report.html      what was measured afterwards
+evaluation.json, evaluation-*.safetensors, curve.json, report.html    what was measured afterwards
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from textgan.checkpoint import (
     checkpoints,
     load_checkpoint,
     load_tensors,
+    read_facts,
     restore_module,
     save_tensors,
     under_prefix,
@@ -52,8 +53,9 @@ from textgan.core.files import (
     read_text,
     understood,
     write_file,
+    writing,
 )
-from textgan.core.identity import CONFIG, DATA, FACTS, Identity, digest_of, identify, sealed
+from textgan.core.identity import CONFIG, DATA, FACTS, RUN, Identity, digest_of, identify, sealed
 from textgan.core.memory import memory_errors as memory_errors
 from textgan.core.own_code import Code, Typed, copies_of, own_file
 from textgan.core.streams import SCHEME, OldSeed
@@ -73,8 +75,11 @@ from textgan.schedule import plan
 from textgan.text import Text, TextSpace
 
 WORDS, ORACLE = "vocabulary.json", "oracle.safetensors"
-LOCK = "run.lock"
+LOCK, KEEPING_LOCK = "run.lock", "evaluation.lock"
+KEEPING = 60.0  # seconds; writing numbers takes some hundredths of one
+MLE = "mle.safetensors"
 Weights = Literal["final", "mle"]
+_WITHOUT_MLE = "restore this run's own, or remove it to do without MLE"
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,40 @@ class Run:
         """What embeddings are shifted by, as in its config."""
         return self.config.perturbations(self.code)
 
+    def mle_lack(self) -> str:
+        """Why the run has no row of its best MLE epoch, though it should have; else nothing.
+
+        Raises UserError where its file is not the one that the last checkpoint knows of.
+        """
+        path, saved = self.folder / MLE, checkpoints(self.folder)
+        facts = read_facts(saved[-1]) if saved else {}
+        best = facts.get("best_mle")
+        if best is None or facts.get(RUN) != self.digest:  # who loads it says the latter
+            return ""
+        if not is_file(path):
+            return f"no MLE row: {MLE} is missing, which this run once had; restore it from a copy"
+        score = read_facts(path).get("score", best)
+        # it is written before the checkpoint, so it may be better where a run was killed
+        finished = is_file(self.folder / "results.json")
+        if not isinstance(score, float) or score > best or (finished and score < best):
+            raise UserError(
+                f"{path} is not of this run's best MLE epoch (it scored {score}, not {best}); "
+                f"{_WITHOUT_MLE}"
+            )
+        return ""
+
+    def load_mle(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and facts of the best MLE epoch. Raises UserError unless they are this run's."""
+        path = self.folder / MLE
+        try:
+            tensors, facts = load_tensors(path)
+        except UserError as error:
+            raise UserError(f"{error}; {_WITHOUT_MLE}") from None
+        self.identity.check(path, facts, _WITHOUT_MLE)
+        if not isinstance(facts.get("epoch"), int):
+            raise UserError(f"{path} does not hold an MLE epoch; {_WITHOUT_MLE}")
+        return tensors, facts
+
     def load_generator(self, weights: Weights = "final") -> Generator:
         """The trained generator: as the last checkpoint has it, or at its best MLE epoch.
 
@@ -181,11 +220,11 @@ class Run:
             # first of all: a generator that reads what its discriminator leaks is as wide as that
             self.build_objective().connect(generator, discriminator, self.corpus.train)
         if weights == "mle":
-            path = self.folder / "mle.safetensors"
+            path = self.folder / MLE
             if not path.is_file():
                 raise UserError(f"{self.folder} has no MLE weights (yet): {path.name} is missing")
-            tensors, facts = load_tensors(path)
-            remedy = "restore this run's own, or remove it to do without MLE"
+            tensors, facts = self.load_mle()
+            remedy = _WITHOUT_MLE
         else:
             saved = checkpoints(self.folder)
             if not saved:
@@ -275,10 +314,10 @@ def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool 
     if not is_file(folder / CONFIG):
         what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
-    config = read_config(folder / CONFIG)
+    identity, config = identify(folder), read_config(folder / CONFIG)
     chosen = choose_device(device or config.device)
     with understood(folder):
-        return _open(identify(folder), config, chosen, trust_code)
+        return _open(identity, config, chosen, trust_code)
 
 
 def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_code: bool) -> Run:
@@ -347,6 +386,29 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise UserError(f"{folder} is being trained by another process; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[None]:
+    """Nobody else puts numbers into a run's folder meanwhile: reading what is there, adding to it
+    and writing it is done by one at a time.
+
+    Raises UserError where somebody else has been at it for KEEPING seconds, or nothing can be
+    written.
+    """
+    lock = filelock.FileLock(folder / KEEPING_LOCK)
+    with writing(folder / KEEPING_LOCK):
+        try:
+            lock.acquire(timeout=KEEPING)
+        except filelock.Timeout:
+            raise UserError(
+                f"{folder}: another command has been writing its numbers for {KEEPING:g} seconds; "
+                "end it, or try again later"
+            ) from None
     try:
         yield
     finally:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import textgan
-from textgan.core.files import is_file, read_json, understood, write_file
+from textgan.core.files import is_file, understood, write_file
+from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.curves import PAIRS, Curve, compare_curves, describe, spoken
 from textgan.evaluating import SUBSETS, evaluate, keep
 from textgan.evaluation import Scores, estimates_of, read_evaluation, read_score, table_of
 from textgan.judge import choose_metrics, judge
 from textgan.materials import Told, lay_out_run, writers
-from textgan.run import Run, open_run
+from textgan.run import Run, keeping, open_run
 
 FILE = "curve.json"
 ENOUGH = 5000  # texts at each temperature of curves that nobody asked for more closely
@@ -91,6 +92,7 @@ def sweep(
     runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     for run in runs:
         writers(run)  # a run that has none yet is refused before the others are measured
+        read_sweep(run.folder)  # and so are curves that cannot be added to
     memories: dict[str, dict[Hashable, Any]] = {}
     made = []
     for run in runs:
@@ -98,10 +100,32 @@ def sweep(
         memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
         n = samples or run.config.evaluation.final_samples
         found = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
-        content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n"
-        write_file(run.folder / FILE, content.encode())
-        made.append(found)
+        made.append(_keep(run, found))
     return made
+
+
+def _keep(run: Run, found: Sweep) -> Sweep:
+    """Store curves in a run's folder, beside what earlier ones took in the same way; all of it."""
+    with keeping(run.folder):
+        before = read_sweep(run.folder)
+        ways = ("samples", "seed", "tokenizer", "checkpoint")
+        if before is not None and all(before.facts.get(w) == found.facts.get(w) for w in ways):
+            rows = {
+                name: {
+                    t: before.rows.get(name, {}).get(t, {}) | found.rows.get(name, {}).get(t, {})
+                    for t in {**before.rows.get(name, {}), **found.rows.get(name, {})}
+                }
+                for name in {**before.rows, **found.rows}
+            }
+            had = set().union(*(scores for row in found.rows.values() for scores in row.values()))
+            lacking = before.facts.get("unavailable", {})
+            lacking = {name: why for name, why in lacking.items() if name not in had}
+            facts = found.facts | {"unavailable": lacking | found.facts["unavailable"]}
+            real = before.real_scores | found.real_scores
+            found = Sweep(rows, found.real, real, findings(rows), facts)
+        content = json.dumps(sealed(found.to_dict(), run.digest), indent=1, ensure_ascii=False)
+        write_file(run.folder / FILE, content.encode() + b"\n")
+    return found
 
 
 def _sweep_run(
@@ -136,7 +160,8 @@ def _sweep_run(
         found = judge(layout, metrics, quiet=quiet)
         if found.real is not None:
             real, real_scores = found.real, found.rows[found.real]
-            facts = {key: found.facts[key] for key in ("run", "samples", "seed", "tokenizer")}
+            ways = ("run", "samples", "seed", "tokenizer", "checkpoint")
+            facts = {key: found.facts[key] for key in ways}
             facts |= {"unavailable": found.unavailable}
         for name, scores in found.rows.items():
             if name != found.real:
@@ -163,8 +188,9 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / FILE
     if not is_file(path):
         return None
-    with understood(path, "delete it and draw it again"):
-        content = read_json(path)
+    remedy = "delete it and draw it again"
+    content = read_sealed(path, identity_in(folder), remedy)
+    with understood(path, remedy):
         rows = {
             name: {point["temperature"]: _scores(point["scores"]) for point in points}
             for name, points in content["rows"].items()

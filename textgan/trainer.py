@@ -130,7 +130,10 @@ def train_run(
         )
         # the others keep a log that nobody reads
         folder = run.folder if group.first else Path(stack.enter_context(TemporaryDirectory()))
-        log = Log(folder, training.ticks_done, quiet or not group.first)
+        silent = quiet or not group.first
+        log = Log(folder, training.ticks_done, silent, digest=training.records)
+        if group.first and log.fault and log.fault not in training.alarms:
+            training.alarms.append(log.fault)  # the final table and the report say it, too
         stack.callback(log.close)
         group.lead(lambda: _introduce(run, training, log))
         try:
@@ -149,6 +152,8 @@ def _begin(run: Run, group: Group) -> Training:
     saved = checkpoints(run.folder)
     if saved:
         training.restore(saved[-1])
+        if not run.mle_lack() and training.best_mle is not None:
+            run.load_mle()  # raises now, not at the end of training
     return training
 
 
@@ -168,7 +173,7 @@ def _loop(run: Run, training: Training, log: Log) -> None:
         nonlocal saved_at
         if not group.first:
             return
-        log.flush()
+        training.records = log.flush()
         training.save()
         saved_at = time.monotonic()
 
@@ -250,6 +255,9 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
     log.say(f"watch      tensorboard --logdir {run.folder.parent}  then open /#custom_scalars")
     for news in run.code.news():
         log.say(f"code       {news}")
+    for warning in (run.mle_lack(), log.fault):
+        if warning:
+            log.say(f"warning: {warning}")
     if training.done:
         log.say(f"resumed    after step {training.done}")
 

@@ -173,6 +173,7 @@ class Training:
         self.best_mle: float | None = None
         self.mle_entropy: float | None = None
         self.alarms: list[str] = []
+        self.records: str | None = None  # the digest of what was logged so far
 
         size, seed, n = config.schedule.batch_size, run.seed, len(run.corpus.train)
         pool, half = pool_size(config.schedule, n), config.schedule.judged // 2
@@ -527,6 +528,7 @@ class Training:
             "best_mle": self.best_mle,
             "mle_entropy": self.mle_entropy,
             "alarms": self.alarms,
+            "records": self.records,
             "given": 0 if self.fakes is None else self.fakes.given,
         }
         return save_checkpoint(self.run.folder, self.done, tensors, facts)
@@ -566,3 +568,4 @@ class Training:
         self.best_mle = facts["best_mle"]
         self.mle_entropy = facts["mle_entropy"]
         self.alarms = facts["alarms"]
+        self.records = facts.get("records")

@@ -87,6 +87,11 @@ def identify(folder: Path) -> Identity:
     return Identity(folder, digest, files, copies)
 
 
+def identity_in(folder: Path) -> Identity | None:
+    """The same; None for a folder that is no run's."""
+    return identify(folder) if exists(folder / CONFIG) else None
+
+
 def digest_of(
     settings: Mapping[str, Any], files: Mapping[str, str], copies: Mapping[str, str]
 ) -> str:

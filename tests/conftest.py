@@ -15,8 +15,9 @@ settings.load_profile("textgan")
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
+def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
+    monkeypatch.setenv("COLUMNS", "160")  # tables in their wide form, wherever the tests run
 
 
 @pytest.fixture

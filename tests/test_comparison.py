@@ -348,7 +348,7 @@ def test_the_table_and_its_sentences() -> None:
     )
     assert "REFS: do not compare: signatures differ in refs." in said
     assert "KL: no interval, so nothing says what is chance." in said
-    table = str(made)
+    table = " ".join(str(made).split())
     assert "over texts]: of these two generators as they are" in table
     assert "mle" in table and "seqgan" in table and "<0.001" in table
     for sentence in said:

@@ -20,6 +20,7 @@ from textgan.intervals import Estimate
 from textgan.judge import choose_metrics, warnings_of
 from textgan.log import SORTED_BY
 from textgan.metrics.base import Better, Score
+from textgan.run import Run
 
 QUICK = ["bleu", "self_bleu", "unique", "likelihood"]
 SHORT = TOY | {"schedule.rounds": 1, "evaluation.final_samples": 60}
@@ -156,7 +157,12 @@ def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"references": "x.txt"}, "--references is for files"),
+        ({"references": "x.txt"}, "--references = 'x.txt': there is no such file"),
+        ({"temperature": 0}, "temperature = 0: give a number from 0.0001 to 10000"),
+        ({"temperature": math.nan}, "temperature = nan: give a number"),
+        ({"samples": -3}, "samples = -3: give a number from 0"),
+        ({"seed": -1}, "seed = -1: give a number from 0"),
+        ({"resamplings": 10**7}, "resamplings = 10000000: give a number from 0 to 1e+06"),
         ({"train": "x.txt"}, "--train is for files"),
         ({"aligned": ["x.txt"]}, "--aligned is for files"),
         ({"metrics": ["blue"]}, "there is no metric called 'blue'; did you mean 'bleu'"),
@@ -176,8 +182,10 @@ def test_what_does_not_fit_files_is_refused(files: dict[str, str], runs: Path) -
     for told in ({"samples": 10}, {"temperature": 0.5}):
         with pytest.raises(UserError, match="are for a run's folder"):
             evaluate(files["samples"], references=files["test"], **told)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="one run at a time"):
-        evaluate(runs / "mle", files["samples"])
+    with pytest.raises(UserError, match=r"item 1 is int 3; give a file, or a list of strings"):
+        evaluate(["a cat", 3], references=files["test"])  # type: ignore[list-item]
+    with pytest.raises(UserError, match="texts is empty; give at least one text"):
+        evaluate([], references=files["test"])
     with pytest.raises(UserError, match="give a run's folder, or files"):
         evaluate()
 
@@ -213,9 +221,9 @@ def test_runs_are_compared_with_each_other_and_with_their_mle(runs: Path) -> Non
 def test_a_comparison_measures_what_is_missing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def measured(folder: Path, **told: object) -> Evaluation:
-        asked.append(folder)
-        return evaluate(folder, metrics=["unique"], quiet=True)
+    def measured(run: Run, **told: object) -> Evaluation:
+        asked.append(run.folder)
+        return evaluate(run, metrics=["unique"], quiet=True)
 
     monkeypatch.setattr("textgan.evaluating.evaluate", measured)
     compare_runs([runs / "mle", runs / "seqgan-1"])

@@ -180,8 +180,8 @@ def test_scores_say_what_they_are() -> None:
     assert {name: score.signature.rpartition("|")[0] for name, score in found.items()} == {
         "unique": "unique|hyps:5|tok:whitespace",
         "novelty": "novelty|train:3|hyps:5|tok:whitespace",
-        "seq_rep4": "seq_rep|n:4|hyps:2|tok:whitespace",  # those that have any
-        "repeated_words": "repeated_words|hyps:3|tok:whitespace",
+        "seq_rep4": "seq_rep|n:4|hyps:5|tok:whitespace",  # of all texts
+        "repeated_words": "repeated_words|hyps:5|tok:whitespace",
         "length": "length|hyps:5|tok:whitespace",
         "length_distance": "length_distance|refs:2|hyps:5|tok:whitespace",
         "empty": "empty|hyps:5|tok:whitespace",

@@ -20,7 +20,7 @@ from textgan.errors import UserError
 from textgan.evaluating import compare_runs
 from textgan.judge import choose_metrics
 from textgan.perturb import perturbation
-from textgan.report import write_report
+from textgan.reporting import write_report
 from textgan.run import create_run, open_run
 from textgan.sweep import complete, sweep
 

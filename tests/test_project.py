@@ -33,8 +33,8 @@ RECIPES = sorted((ROOT / "experiments").rglob("*.toml"))
 
 # what may import what: a room knows only the rooms before it
 ORDER = [
-    ["errors", "accelerator", "core.streams"],
-    ["core.files", "core.terminal"],
+    ["errors", "accelerator", "core.streams", "core.tables", "core.progress"],
+    ["core.files", "core.terminal", "core.checks"],
     ["core.memory"],
     ["data.decoding"],
     ["data.fit"],
@@ -88,7 +88,7 @@ ORDER = [
     ["evaluating"],
     ["sweep"],
     ["subjects"],
-    ["report"],
+    ["reporting"],
     ["contracts.outcome"],
     ["contracts.worlds"],
     ["contracts.of_objective", "contracts.of_networks", "contracts.of_others"],
@@ -142,7 +142,7 @@ def test_nothing_happens_at_import() -> None:
         "import sys, random, numpy, torch\n"
         "before = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
         "import textgan, textgan.trainer, textgan.cli, textgan.bench, textgan.results\n"
-        "import textgan.sweep, textgan.report\n"
+        "import textgan.sweep, textgan.reporting\n"
         "textgan.registry.names('metric')\n"
         "after = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
         "assert torch.equal(before[0], after[0]) and before[1:] == after[1:]\n"

@@ -18,7 +18,7 @@ from textgan.curves import PAIRS, Curve, compare_curves, describe, mean_curve
 from textgan.errors import UserError
 from textgan.intervals import Estimate, over_seeds
 from textgan.metrics.base import Better, Score
-from textgan.report import Cell, Line, make_page, marked, write_report
+from textgan.reporting import Cell, Line, make_page, marked, write_report
 from textgan.subjects import Subject
 from textgan.wording import bare, interval, number
 

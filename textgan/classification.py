@@ -6,7 +6,6 @@ classify.json in the folder of a study holds every classifier as soon as it is t
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from tabulate import tabulate
 
 from textgan.core.files import read_json, understood, write_file
+from textgan.core.tables import Shown, Table
 from textgan.errors import UserError
 from textgan.intervals import Estimate, over_seeds
 from textgan.run import locked
@@ -25,7 +24,6 @@ FILE = "classify.json"
 NONE = "none"  # the name of no perturbation
 CLEAN = "clean"  # the name of what no one touched
 LEARNT = 0.02  # accuracy above the commonest label's share that shows that anything was learnt
-WIDTH = 100  # of what is said below the table
 
 Done = dict[tuple[str, int], "Trained"]  # by perturbation and seed
 
@@ -52,8 +50,8 @@ class Trained:
 _RUNS = pydantic.TypeAdapter(list[Trained])  # checks that each is what it says
 
 
-@dataclass(frozen=True)
-class Classification:
+@dataclass(frozen=True, repr=False)
+class Classification(Shown):
     """All classifiers of a study. facts: what was done, and on what."""
 
     facts: dict[str, Any]
@@ -129,14 +127,14 @@ class Classification:
             "times": {name: found.to_dict() for name, found in self.times().items()},
         }
 
-    def __str__(self) -> str:
+    def shown(self) -> list[Table | str]:
         times, headers = self.times(), [_stacked(measure) for measure in self.measures]
         short = _short(self.names)
         rows = [
             [short[name], *map(_percent, row.values()), _shown(times[name])]
             for name, row in self.accuracies().items()
         ]
-        parts = [tabulate(rows, headers=["accuracy", *headers, "time"], disable_numparse=True)]
+        parts: list[Table | str] = [Table(["accuracy", *headers, "time"], rows), ""]
         differences = self.differences()
         if differences:
             rows = [
@@ -147,9 +145,8 @@ class Classification:
                 for name, row in differences.items()
             ]
             headers = [f"less {NONE}'s", *headers]
-            parts.append(tabulate(rows, headers=headers, disable_numparse=True))
-        notes = (textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in self._notes())
-        return "\n\n".join([*parts, "\n".join(notes)])
+            parts += [Table(headers, rows), ""]
+        return [*parts, *self._notes()]
 
     def _notes(self) -> list[str]:
         told, split = self.facts["settings"], self.facts["data"]["split"]

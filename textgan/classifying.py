@@ -53,6 +53,7 @@ from textgan.run import choose_device, memory_errors
 from textgan.sampling import seeded
 from textgan.text import Text
 from textgan.training import NotFinite, build_optimiser, dropout, update
+from textgan.wording import listed
 
 MODELS = "models"  # the folder of those that were kept
 ATTACKED_AT_ONCE = 128  # texts
@@ -147,7 +148,7 @@ def make_settings(told: Mapping[str, Any]) -> Settings:
         raise UserError(explain(error, known=known)) from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classifier:
     """A trained network that tells lines of text apart.
 
@@ -157,6 +158,9 @@ class Classifier:
     network: Discriminator
     reader: Reader
     names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Classifier({listed(self.names, 6)}; {type(self.network).__name__})"
 
     @torch.no_grad()
     def __call__(self, lines: Sequence[str]) -> Tensor:
@@ -168,12 +172,12 @@ class Classifier:
         return found
 
 
-def load_classifier(folder: Path, device: str = "auto") -> Classifier:
+def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
     """A classifier that `textgan classify --keep` left in one of the folders of a study's models.
 
     Raises UserError where there is none, or a damaged one.
     """
-    saved = load_encoder(folder, choose_device(device))
+    saved = load_encoder(Path(folder), choose_device(device))
     if "labels" not in saved.facts:
         raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
     return Classifier(saved.network, saved.reader, tuple(saved.facts["labels"]))

@@ -6,6 +6,8 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -173,8 +175,9 @@ def train(
     trust_code: TrustCode = False,
 ) -> None:
     """Train a generator and print how good it became."""
-    from textgan.config import RunConfig, make_config
-    from textgan.trainer import train_new
+    with _starting():
+        from textgan.config import RunConfig, make_config
+        from textgan.trainer import train_new
 
     def configure() -> RunConfig:
         config = make_config(target, overrides or [], trust_code=trust_code)
@@ -201,7 +204,8 @@ def resume(
     trust_code: TrustCode = False,
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped."""
-    import textgan.trainer
+    with _starting():
+        import textgan.trainer
 
     results = textgan.trainer.resume(run, device=device, trust_code=trust_code)
     if first():
@@ -238,23 +242,31 @@ def sample(
     _temperature(temperature)
     if out is not None and out.exists():
         raise UserError(f"--out = {str(out)!r} exists; choose a new file")
-    from textgan.core.files import write_file
-    from textgan.data.checks import unknown_share
-    from textgan.data.fit import MANY_UNKNOWN
-    from textgan.results import draw_lines
-    from textgan.run import open_run
+    with _starting():
+        import textgan.results
+        from textgan.core.files import write_file
+        from textgan.data.checks import unknown_share
+        from textgan.data.fit import MANY_UNKNOWN
+        from textgan.run import open_run
 
     opened = open_run(run, trust_code=trust_code)
-    only = None if label is None else opened.corpus.label(label)
-    generator = opened.load_generator("mle" if weights == "mle" else "final")
-    lines = draw_lines(
-        opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
+    lines = textgan.results.sample(
+        opened,
+        n,
+        temperature=temperature,
+        seed=seed,
+        weights="mle" if weights == "mle" else "final",
+        allow_unknown=allow_unknown,
+        label=label,
     )
     if not allow_unknown and (share := unknown_share(opened.corpus)) >= MANY_UNKNOWN:
         _say(
             f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
             "written, so these texts are shorter and poorer than what it draws (--allow-unknown)"
         )
+    stopped = textgan.results.stopped_at(opened) if weights == "final" else None
+    if stopped:
+        _say(f"{run} is not finished: it stopped {stopped}. Go on with: textgan resume {run}")
     content = "".join(line + "\n" for line in lines)
     if out is None:
         sys.stdout.write(content)
@@ -273,13 +285,16 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="RUN|FILE...",
-            help="A run's folder, or files of one text a line.",
+            help="Runs' folders, files of one text a line, or both.",
             show_default=False,
         ),
     ],
     references: Annotated[
         Path | None,
-        typer.Option(help="For files: held-out real text, one sentence a line."),
+        typer.Option(
+            help="Held-out real text, one sentence a line; for files alone it is needed, runs "
+            "have their own."
+        ),
     ] = None,
     train: Annotated[
         Path | None,
@@ -287,7 +302,10 @@ def evaluate(
     ] = None,
     real: Annotated[
         Path | None,
-        typer.Option(help="For files: other real text for the real-data row."),
+        typer.Option(
+            help="For files: other real text, for the row of real text and, without --train, for "
+            "networks to learn from; else parts of the references serve."
+        ),
     ] = None,
     aligned: Annotated[
         list[Path] | None,
@@ -333,10 +351,11 @@ def evaluate(
 ) -> None:
     """Judge texts by every metric, with intervals and a row of real text.
 
-    A run's numbers are kept in its folder and shown in TensorBoard, unless they were taken at
-    another temperature than 1.
+    Several runs and files stand in one table. One run's numbers are kept in its folder and shown in
+    TensorBoard, unless they were taken at another temperature than 1 or with --references.
     """
-    from textgan.evaluating import evaluate, keep
+    with _starting():
+        from textgan.evaluating import evaluate, keep
 
     _temperature(temperature)
     found = evaluate(
@@ -357,33 +376,80 @@ def evaluate(
         trust_code=trust_code,
         **_metric_settings(settings, encoder, metrics),
     )
-    if targets[0].is_dir() and temperature == 1.0:
+    alone = len(targets) == 1 and references is None
+    if alone and targets[0].is_dir() and temperature == 1.0:
         keep(targets[0], found)
     typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
 
 
 @app.command()
 def compare(
-    runs: Annotated[
+    targets: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...",
-            help="One run, two, or the seeds of two experiments.",
+            metavar="RUN|FILE...",
+            help="One run; or two and more runs, files, or seeds of experiments: each is compared "
+            "with the first.",
             show_default=False,
         ),
     ],
+    references: Annotated[
+        Path | None,
+        typer.Option(help="For files: held-out real text, one sentence a line."),
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="For files: as of textgan evaluate.")] = None,
+    real: Annotated[Path | None, typer.Option(help="For files: as of textgan evaluate.")] = None,
+    aligned: Annotated[
+        list[Path] | None,
+        typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
+    ] = None,
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="As of textgan evaluate; what was measured of runs before (all, where nothing "
+            "was) if not given."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="For files: nltk (Treebank), whitespace or char.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31, help="For files: of all that is drawn.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which differences stand: between two runs, two experiments over seeds, a run and its MLE.
+    """Say which differences stand: of runs, of experiments over seeds, of files, of a run and its
+    MLE.
 
-    Numbers are taken from the runs' folders; what is not there yet is measured first, as textgan
-    evaluate does it.
+    Runs' numbers are taken from their folders; what is not there yet is measured first, as textgan
+    evaluate does it. Files are measured, and runs beside them, on the same references.
     """
-    from textgan.evaluating import compare_runs
+    with _starting():
+        from textgan.evaluating import compare
 
-    made = compare_runs(runs, device=device, trust_code=trust_code)
+    given: dict[str, Any] = {
+        "references": references,
+        "train": train,
+        "real": real,
+        "aligned": aligned,
+        "tokenizer": _tokenizer(tokenizer),
+        "seed": seed,
+    }
+    if any((field, label_field, labels, file_format)):
+        given["form"] = _form(field, label_field, labels, file_format)
+    made = compare(
+        *targets,
+        metrics=None if metrics is None else _words(metrics),
+        device=device,
+        trust_code=trust_code,
+        **{name: value for name, value in given.items() if value is not None},
+    )
     typer.echo(json.dumps(made.to_dict(), indent=2) if as_json else str(made))
 
 
@@ -411,7 +477,8 @@ def curve(
 
     The curves are kept in the runs' folders; the output says where one is better than the other.
     """
-    from textgan.sweep import sweep
+    with _starting():
+        from textgan.sweep import sweep
 
     grid = _grid(temperatures)
     found = sweep(
@@ -449,13 +516,10 @@ def report(
     trust_code: TrustCode = False,
 ) -> None:
     """Write one HTML page about one or more runs: tables, curves, samples, warnings."""
-    from textgan.report import write_report
-    from textgan.sweep import complete
+    with _starting():
+        import textgan.reporting
 
-    if measure:
-        complete(runs, trust_code=trust_code)
-    path = out or runs[0] / "report.html"
-    write_report(runs, path)
+    path = textgan.reporting.report(*runs, out=out, measure=measure, trust_code=trust_code)
     typer.echo(f"report     {path}")
 
 
@@ -545,7 +609,8 @@ def classify(
     as_json: AsJson = False,
 ) -> None:
     """Train text classifiers with perturbations, and attack them: what does each gain, and lose?"""
-    import textgan.classifying
+    with _starting():
+        import textgan.classifying
     from textgan.registry import parse_setting
 
     told = dict(map(parse_setting, overrides or []))
@@ -612,7 +677,8 @@ def similarity(
 
     Beside them stand the words of a sentence, only counted: what no training gives.
     """
-    from textgan.judge_encoders import judge_encoders
+    with _starting():
+        from textgan.judge_encoders import judge_encoders
 
     found = judge_encoders(
         encoders,
@@ -666,7 +732,8 @@ def encode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train an encoder of sentences, for textgan evaluate --encoder FOLDER."""
-    from textgan.encoding import encode
+    with _starting():
+        from textgan.encoding import encode
     from textgan.registry import parse_setting
 
     told = dict(map(parse_setting, overrides or []))
@@ -747,7 +814,8 @@ def bench(
     ] = 0.25,
 ) -> None:
     """Time the paper's setting beside a textbook implementation, in one run, interleaved."""
-    from textgan.bench import PAPER_AXES, compare, read_before, run_bench
+    with _starting():
+        from textgan.bench import PAPER_AXES, compare, read_before, run_bench
 
     if not 0 <= tolerance < 1:
         raise UserError(f"--tolerance = {tolerance}: give a share from 0 to less than 1")
@@ -770,6 +838,15 @@ def bench(
         typer.echo(f"{report}\n\n{compared}" if compared else str(report))
     if compared and compared.worse:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """On a terminal, a word for as long as torch and the like are imported."""
+    from textgan.core.progress import status
+
+    with status("starting", quiet=not first()):
+        yield
 
 
 def _words(told: str, option: str = "--metrics", where: str = "list") -> list[str]:

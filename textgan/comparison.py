@@ -18,14 +18,16 @@ from statistics import mean, variance
 from typing import Any, Literal
 
 import numpy as np
-from tabulate import tabulate
 
-from textgan.intervals import Estimate, over_seeds, spread, student_95
+from textgan.core.tables import Shown, Table
+from textgan.intervals import Estimate, decimals, over_seeds, spread, student_95
 from textgan.metrics.base import Score
 
 Side = Literal["a", "b"]
+Over = Literal["texts", "seeds", "files"]
 Scores = Mapping[str, Score]
 LEVEL = 0.05  # of p, below which a difference stands
+LONG_NAME = 14  # characters above which a narrow table calls a system A or B
 EQUAL = 1e-9  # numbers that differ by less than this share of themselves differ by rounding
 
 
@@ -59,6 +61,11 @@ class Difference:
         """Whether it stands among all metrics that were compared."""
         return self.corrected is not None and self.corrected < LEVEL
 
+    @property
+    def winner(self) -> Side | None:
+        """The better side, only where the difference stands among all that were compared."""
+        return self.better if self.stands_corrected else None
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -71,21 +78,26 @@ class Difference:
             "stands": self.stands,
             "stands_corrected": self.stands_corrected,
             "better": self.better,
+            "winner": self.winner,
             "note": self.note,
         }
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """Two systems, metric by metric.
 
     over: what was resampled. Texts speak of two trained generators; of methods only seeds do.
+    among: how many differences p-values are corrected for; 0: those of this table alone.
+    warnings: of the texts.
     """
 
     a: str
     b: str
     differences: tuple[Difference, ...]
-    over: Literal["texts", "seeds"] = "texts"
+    over: Over = "texts"
+    among: int = 0
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -95,13 +107,15 @@ class Comparison:
             "over": self.over,
             "differences": {found.name: found.to_dict() for found in self.differences},
             "said": self.sentences(),
+            "warnings": list(self.warnings),
         }
 
     def sentences(self) -> list[str]:
         """What stands, what does not, and what was not compared."""
         tested = [found for found in self.differences if found.p is not None]
+        many = f"{self.among} comparisons" if self.among else f"{len(tested)} metrics"
         groups = {
-            f"These differences stand, also among {len(tested)} metrics (Holm)": [
+            f"These differences stand, also among {many} (Holm)": [
                 found for found in tested if found.stands_corrected
             ],
             "These stand alone, but not among so many": [
@@ -118,13 +132,13 @@ class Comparison:
         return said or ["There is no metric that both have."]
 
     def _named(self, found: Difference) -> str:
-        if not found.stands:
+        if not found.stands_corrected:
             return found.title
         if found.better is None:
             return f"{found.title} (which is nearer to real text is open)"
         return f"{found.title} ({self.a if found.better == 'a' else self.b} is better)"
 
-    def __str__(self) -> str:
+    def shown(self) -> list[Table | str]:
         names = {"a": self.a, "b": self.b, None: ""}
         body = [
             [
@@ -134,16 +148,88 @@ class Comparison:
                 "" if found.estimate is None else str(found.estimate),
                 _shown(found.p),
                 _shown(found.corrected),
-                names[found.better] if found.stands else "",
+                names[found.winner],
             ]
             for found in self.differences
         ]
         headers = ["", self.a, self.b, "difference", "p", "p (Holm)", "better"]
-        table = tabulate(body, headers=headers, disable_numparse=True)
-        note = f"[95 % interval over {self.over}]"
-        if self.over == "texts":
-            note += ": of these two generators as they are; of methods only several seeds can tell"
-        return "\n".join([table, note, *self.sentences()])
+        table = Table(headers, body, narrow=self._narrow())
+        of = {
+            "texts": "over texts]: of these two generators as they are; of methods only several "
+            "seeds can tell",
+            "seeds": "over seeds]",
+            "files": "over texts]: of these texts as they are; of what wrote them only more of it "
+            "can tell",
+        }
+        warned = [f"warning: {text}" for text in self.warnings]
+        return [table, f"[95 % interval {of[self.over]}", *self.sentences(), *warned]
+
+    def _narrow(self) -> Table:
+        """Of each system the number alone, for what counts is the interval of the difference."""
+        long = max(len(self.a), len(self.b)) > LONG_NAME
+        a, b = ("A", "B") if long else (self.a, self.b)
+        names = {"a": a, "b": b, None: ""}
+        body = [
+            [
+                found.title,
+                decimals(found.a.value),
+                decimals(found.b.value),
+                "" if found.estimate is None else str(found.estimate),
+                _shown(found.corrected),
+                names[found.winner],
+            ]
+            for found in self.differences
+        ]
+        title = f"A: {self.a}; B: {self.b}" if long else ""
+        return Table(["", a, b, "difference", "p (Holm)", "better"], body, title=title)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparisons(Shown):
+    """Several systems, each compared with the first; p-values are corrected over all tables."""
+
+    comparisons: tuple[Comparison, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "baseline": self.comparisons[0].a,
+            "comparisons": [made.to_dict() for made in self.comparisons],
+            "warnings": list(self.warnings),
+        }
+
+    def shown(self) -> list[Table | str]:
+        shown: list[Table | str] = []
+        for made in self.comparisons:
+            shown += [f"{made.b} against {made.a}", *made.shown(), ""]
+        return [*shown[:-1], *(f"warning: {text}" for text in self.warnings)]
+
+
+def among_all(made: Sequence[Comparison]) -> Comparison | Comparisons:
+    """Comparisons with one baseline as one result: Holm over all of their differences.
+
+    Raises ValueError for none.
+    """
+    if not made:
+        raise ValueError("there is nothing to compare")
+    if len(made) == 1:
+        return made[0]
+    tested = [found.p for one in made for found in one.differences if found.p is not None]
+    corrected = iter(holm(tested))
+    return Comparisons(
+        tuple(
+            replace(
+                one,
+                among=len(tested),
+                differences=tuple(
+                    found if found.p is None else replace(found, corrected=next(corrected))
+                    for found in one.differences
+                ),
+            )
+            for one in made
+        )
+    )
 
 
 def compare(

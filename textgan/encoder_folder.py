@@ -91,6 +91,9 @@ class LineEncoder(ABC):
 
     name: str
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
     @abstractmethod
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
@@ -98,7 +101,7 @@ class LineEncoder(ABC):
         """One vector for each line, (N, F) float64, whatever stands beside it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SavedEncoder(LineEncoder):
     """An encoder that was trained here, dropout off.
 
@@ -191,11 +194,12 @@ class PretrainedEncoder(LineEncoder):
         return found
 
 
-def open_encoder(told: str, device: torch.device | None = None) -> LineEncoder:
+def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEncoder:
     """The encoder `hf:FOLDER`, or that in a folder which `textgan encode` wrote.
 
     Raises UserError for a folder that has none.
     """
+    told = str(told)
     if told.startswith(HF):
         return PretrainedEncoder(Path(told.removeprefix(HF)), f"encoder = {told!r}", device)
     return load_encoder(Path(told), device)

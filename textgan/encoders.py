@@ -45,7 +45,7 @@ class LanguageModelEncoder(Encoder):
         for words in material.words.decode(material.train):  # their numbers may differ elsewhere
             sha.update(f"{' '.join(words)}\n".encode(errors="surrogatepass"))
         size = self.model.network.output.in_features
-        self.name = f"lstm{size}-mean@train:{facts['learnt']}-{sha.hexdigest()[:8]}"
+        self.name = f"lstm{size}-mean@{material.learnt}:{facts['learnt']}-{sha.hexdigest()[:8]}"
 
     def encode(self, sentences: Sentences) -> Tensor:
         return encode(self.model, sentences)

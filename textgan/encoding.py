@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tabulate import tabulate
 from torch import Tensor, nn
 
 import textgan
@@ -32,7 +31,9 @@ from textgan.contracts.rules import is_own
 from textgan.contrast.base import Batch, Contrast
 from textgan.core.files import write_file
 from textgan.core.own_code import Typed
+from textgan.core.progress import bar
 from textgan.core.streams import Purpose, stream
+from textgan.core.tables import Shown, Table
 from textgan.corpus import Tokens, separator_of, spacing_facts, split_sentence
 from textgan.data.fit import Spaced
 from textgan.data.pooling import MODULES, read_pooling
@@ -40,7 +41,7 @@ from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
 from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
-from textgan.log import OF_ENCODERS, Log, bar
+from textgan.log import OF_ENCODERS, Log
 from textgan.noise import disturb_lines
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.precision import without_denormals
@@ -118,8 +119,8 @@ class Settings(BaseModel):
     network: dict[str, Any] = Field({}, description="the network's settings, by name")
 
 
-@dataclass(frozen=True)
-class Encoded:
+@dataclass(frozen=True, repr=False)
+class Encoded(Shown):
     """A trained encoder's folder and its table.
 
     rows: measures of held-out lines, before training and at its best. best: what chose the state,
@@ -142,19 +143,17 @@ class Encoded:
             "warnings": list(self.warnings),
         }
 
-    def __str__(self) -> str:
+    def shown(self) -> list[Table | str]:
         titles = list(next(iter(self.rows.values())))
         body = [[name, *(f"{row[key]:.3f}" for key in titles)] for name, row in self.rows.items()]
         arrows = {"alignment": " ↓", "uniformity": " ↓", "found first": " ↑"}
         heads = [title + arrows.get(title, "") for title in titles]
-        return "\n".join(
-            [
-                tabulate(body, headers=["", *heads], disable_numparse=True),
-                f"on {self.lines} held-out lines and copies that lack {NOISE:.0%} of the words",
-                *(f"warning: {text}" for text in self.warnings),
-                f"next       textgan evaluate TEXTS --references FILE --encoder {self.folder}",
-            ]
-        )
+        return [
+            Table(["", *heads], body),
+            f"on {self.lines} held-out lines and copies that lack {NOISE:.0%} of the words",
+            *(f"warning: {text}" for text in self.warnings),
+            f"next       textgan evaluate TEXTS --references FILE --encoder {self.folder}",
+        ]
 
 
 def encode(
@@ -313,6 +312,7 @@ class Job:
         told, method, updates = self.told, self.method, self.updates
         lr = told.lr or USUAL_LR[self.begun.name.startswith(HF)]
         optimiser = build_optimiser(method, lr)
+        log.plan({None: updates})
         log.phase(self.name, updates, 0)
         sums: Counter[str] = Counter()
         since = ticks = 0

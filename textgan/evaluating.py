@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textgan.comparison import Comparison, compare, compare_seeds
+from textgan.comparison import Comparison, Comparisons, among_all, compare_seeds
+from textgan.comparison import compare as compare_scores
+from textgan.core.checks import TEMPERATURES, number_from
+from textgan.core.progress import say, status
 from textgan.data.texts import PLAIN, Form
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, read_evaluation, write_evaluation
-from textgan.judge import choose_metrics, judge, warnings_of
+from textgan.judge import choose_metrics, judge, label_of, warnings_of
 from textgan.log import show_numbers
-from textgan.materials import MLE, Told, lay_out_files, lay_out_run
+from textgan.materials import (
+    MLE,
+    Source,
+    Texts,
+    Told,
+    lay_out_files,
+    lay_out_run,
+    texts_of_run,
+)
 from textgan.run import Run, keeping, open_run
 from textgan.tokenizers import Tokenizer
 
@@ -22,14 +33,14 @@ SUBSETS = 40  # random subsets behind the interval of a number of a set
 
 
 def evaluate(
-    *targets: str | Path,
-    references: str | Path | None = None,
-    train: str | Path | None = None,
-    real: str | Path | None = None,
-    aligned: Sequence[str | Path] = (),
+    *targets: Target,
+    references: Source | None = None,
+    train: Source | None = None,
+    real: Source | None = None,
+    aligned: Sequence[Source] = (),
     tokenizer: Tokenizer | None = None,
     form: Form = PLAIN,
-    metrics: Sequence[str] = ("all",),
+    metrics: str | Sequence[str] = ("all",),
     samples: int = 0,
     temperature: float = 1.0,
     size: int = 0,
@@ -39,82 +50,196 @@ def evaluate(
     quiet: bool = False,
     memory: dict[Hashable, Any] | None = None,
     trust_code: bool = False,
+    equal: bool = False,
     **settings: Any,
 ) -> Evaluation:
-    """Evaluate as `textgan evaluate` does: one run's folder, or one or more files of texts.
+    """Evaluate runs, files of texts and lists of strings as `textgan evaluate` does, in one table.
 
-    form: how files are read. memory: shared by evaluations on one corpus, so that what is trained
-    on it is trained once. trust_code: run the code in files of its maker's own that a run's folder
-    keeps. settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
+    targets: a run's folder (or an open run), a file of one text a line, or the texts themselves.
+    references, train, real, aligned: files or lists of strings. Without references, runs are judged
+    by the held-out text of the first, which they must share, and files beside them by the same.
+    form: how files are read. equal: of every file as many texts as the smallest has.
+    memory: shared by evaluations on one corpus, so that what is trained on it is trained once.
+    trust_code: run the code in files of its maker's own that a run's folder keeps.
+    settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
     """
-    paths = [Path(target) for target in targets]
-    if not paths:
+    number_from("temperature", temperature, TEMPERATURES)
+    number_from("samples", samples, (0, 1e8))
+    number_from("size", size, (0, 1e8))
+    number_from("resamplings", resamplings, (0, 1e6))
+    number_from("seed", seed, (0, 2**31))
+    given = [_target(target) for target in targets]
+    if not given:
         raise UserError("give a run's folder, or files of texts")
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
-    chosen = choose_metrics(metrics, settings, bool(aligned))
+    chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned))
     told = Told(
         seed=seed,
         size=size,
         resamplings=resamplings,
         subsets=SUBSETS if resamplings else 0,
         quiet=quiet,
+        equal=equal,
     )
-    folders = [path for path in paths if path.is_dir()]
-    if not folders:
-        if references is not None:
-            references = Path(references)
-        if samples or temperature != 1.0:
+    runs = [target for target in given if isinstance(target, _Folder)]
+    if not runs and (samples or temperature != 1.0):
+        raise UserError(
+            "--samples and --temperature are for a run's folder; a file's texts are what they "
+            "are (--size takes fewer of them)"
+        )
+    if runs and references is None:
+        told_of = {"train": train is not None, "real": real is not None, "aligned": bool(aligned)}
+        for flag, is_given in told_of.items():
+            if is_given:
+                raise UserError(
+                    f"--{flag} is for files of texts; a run has its own held-out text, unless "
+                    "--references are given"
+                )
+        if form != PLAIN and len(runs) == len(given):
             raise UserError(
-                "--samples and --temperature are for a run's folder; a file's texts are what they "
-                "are (--size takes fewer of them)"
+                "how files are read (--field, --labels, --format) is for files of texts"
             )
+        opened = [target.open(device, trust_code) for target in runs]
+        if len(given) == 1:
+            read_evaluation(runs[0].folder)  # one that cannot be added to is refused at once
+        first = next(i for i, target in enumerate(given) if isinstance(target, _Folder))
+        others = [
+            target.open(device, trust_code) if isinstance(target, _Folder) else target
+            for i, target in enumerate(given)
+            if i != first
+        ]
+        with status("drawing texts", quiet):
+            layout = lay_out_run(
+                opened[0],
+                told,
+                samples=samples or opened[0].config.evaluation.final_samples,
+                temperature=temperature,
+                split=tokenizer,
+                memory=memory,
+                others=others,
+                form=form,
+            )
+        return judge(layout, chosen, quiet=quiet)
+    texts: list[Source | Texts] = []
+    for target in given:
+        if isinstance(target, _Folder):
+            with status(f"drawing texts of {target.folder}", quiet):
+                texts.append(
+                    texts_of_run(target.open(device, trust_code), samples, seed, temperature)
+                )
+        else:
+            texts.append(target)
+    with status("reading texts", quiet):
         layout = lay_out_files(
-            paths,
+            texts,
             references,
             told,
-            train=None if train is None else Path(train),
-            real=None if real is None else Path(real),
-            aligned=[Path(path) for path in aligned],
+            train=train,
+            real=real,
+            aligned=aligned,
             split=tokenizer or "nltk",
             form=form,
             device=device or "auto",
         )
-        return judge(layout, chosen, quiet=quiet)
-    if len(paths) > 1:
-        raise UserError(
-            f"{str(folders[0])!r} is a folder; give one run at a time, or files of texts "
-            "(textgan compare sets two runs side by side)"
-        )
-    for flag, value in (("references", references), ("train", train), ("real", real)):
-        if value is not None:
-            raise UserError(f"--{flag} is for files of texts; a run has its own held-out text")
-    if form != PLAIN:
-        raise UserError("how files are read (--field, --labels, --format) is for files of texts")
-    if aligned:
-        raise UserError("--aligned is for files of texts; a run has its own held-out text")
-    run = open_run(folders[0], device, trust_code=trust_code)
-    read_evaluation(run.folder)  # one that cannot be added to is refused before hours of work
-    n = samples or run.config.evaluation.final_samples
-    layout = lay_out_run(
-        run, told, samples=n, temperature=temperature, split=tokenizer, memory=memory
-    )
     return judge(layout, chosen, quiet=quiet)
+
+
+Target = str | Path | Run | Sequence[str]
+"""A run's folder, an open run, a file of texts, or the texts themselves."""
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A run that is given by its folder, or open."""
+
+    folder: Path
+    run: Run | None = None
+
+    def open(self, device: str | None, trust_code: bool) -> Run:
+        return self.run or open_run(self.folder, device, trust_code=trust_code)
+
+
+def _target(target: Target) -> _Folder | Source:
+    if isinstance(target, Run):
+        return _Folder(target.folder, target)
+    if not isinstance(target, (str, Path)):
+        return target
+    path = Path(target)
+    if not path.exists():
+        raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
+    return _Folder(path) if path.is_dir() else path
+
+
+def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
+    """Names of metrics, told one by one or separated by commas."""
+    if isinstance(metrics, str):
+        return [name.strip() for name in metrics.split(",") if name.strip()]
+    return list(metrics)
+
+
+def compare(
+    *targets: Target,
+    references: Source | None = None,
+    metrics: str | Sequence[str] | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+    **told: Any,
+) -> Comparison | Comparisons:
+    """Say which differences stand, as `textgan compare` does: between runs, or files and lists of
+    texts, or both.
+
+    More than two systems are each compared with the first, as with a baseline: all pairs would ask
+    so many questions that no answer stands. Holm's correction is over all of them.
+    metrics: None takes those that runs were evaluated by, and all for files. told: as of
+    `evaluate`, for files. Raises UserError.
+    """
+    given = [_target(target) for target in targets]
+    runs = [target for target in given if isinstance(target, _Folder)]
+    if runs and len(runs) == len(given) and references is None and not told:
+        folders = [target.folder for target in runs]
+        return compare_runs(
+            folders, metrics=metrics, device=device, quiet=quiet, trust_code=trust_code
+        )
+    if len(given) < 2:
+        raise UserError("give at least two files or runs to compare, or one run")
+    found = evaluate(
+        *targets,
+        references=references,
+        metrics="all" if metrics is None else metrics,
+        device=device,
+        quiet=quiet,
+        trust_code=trust_code,
+        equal=True,
+        **told,
+    )
+    systems = {name: row for name, row in found.rows.items() if name not in (found.real, MLE)}
+    (baseline, first), *others = systems.items()
+    real = found.rows.get(found.real or "", {})
+    made = [
+        replace(
+            compare_scores(first, other, names=(baseline, name), real=real),
+            over="texts" if len(runs) == len(given) else "files",
+        )
+        for name, other in others
+    ]
+    notes = tuple(text for text in found.warnings if text not in warnings_of(found))
+    return replace(among_all(made), warnings=notes)
 
 
 def compare_runs(
     folders: Sequence[str | Path],
     *,
+    metrics: str | Sequence[str] | None = None,
     device: str | None = None,
     quiet: bool = False,
     trust_code: bool = False,
-) -> Comparison:
+) -> Comparison | Comparisons:
     """Compare runs as `textgan compare` does.
 
     One run: its last state with its best MLE epoch. More: those that share all settings but the
-    seed are one system, and there must be two systems on one corpus. What has not been evaluated
-    yet is, and kept. Raises UserError.
+    seed are one system, and all systems must be on one corpus. What has not been evaluated yet is,
+    and kept. metrics: only by these; None: by those that were measured, all where none were.
+    Raises UserError.
     """
     runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     groups: dict[str, dict[int, Run]] = {}
@@ -126,7 +251,7 @@ def compare_runs(
                 "seed; give one of them"
             )
         seeds[run.config.seed] = run
-    if len(runs) > 1 and len(groups) != 2:
+    if len(runs) > 1 and len(groups) < 2:
         raise UserError(
             f"these runs are {len(groups)} different experiments; give the seeds of two, or one "
             "run to compare with its MLE"
@@ -134,32 +259,63 @@ def compare_runs(
     if len({json.dumps(run.corpus.facts, sort_keys=True) for run in runs}) > 1:
         raise UserError("these runs have different data, so their numbers do not compare")
     memory: dict[Hashable, Any] = {}
-    found = {
-        run.folder: read_evaluation(run.folder)
-        or keep(
-            run.folder,
-            evaluate(run.folder, device=device, quiet=quiet, memory=memory, trust_code=trust_code),
-        )
-        for run in runs
-    }
+    wanted = None if metrics is None else names_of_metrics(metrics)
+    found = {run.folder: _measured(run, wanted, quiet, memory, len(runs)) for run in runs}
     first = found[runs[0].folder]
     real = first.rows.get(first.real or "", {})
     if len(runs) == 1:
         if MLE not in first.rows:
             raise UserError(f"{runs[0].folder} has no MLE to compare with; give a second run")
         last = list(first.rows)[-1]
-        return compare(first.rows[MLE], first.rows[last], names=(MLE, last), real=real)
-    a, b = (
+        return compare_scores(first.rows[MLE], first.rows[last], names=(MLE, last), real=real)
+    systems = [
         {seed: list(found[run.folder].rows.values())[-1] for seed, run in seeds.items()}
         for seeds in groups.values()
-    )
-    names = [next(iter(seeds.values())).method for seeds in groups.values()]
-    if names[0] == names[1]:  # told apart by something other than the method
-        names = [str(next(iter(seeds.values())).folder) for seeds in groups.values()]
-    if len(a) == len(b) == 1:
-        [one], [other] = a.values(), b.values()
-        return compare(one, other, names=(names[0], names[1]), real=real)
-    return compare_seeds(a, b, names=(names[0], names[1]), real=real)
+    ]
+    firsts = [next(iter(seeds.values())) for seeds in groups.values()]
+    names = [run.method for run in firsts]
+    if len(set(names)) < len(names):  # told apart by something other than the method
+        names = [str(run.folder) for run in firsts]
+    a, *others = systems
+    made = []
+    for name, b in zip(names[1:], others, strict=True):
+        pair = (names[0], name)
+        if len(a) == len(b) == 1:
+            [one], [other] = a.values(), b.values()
+            made.append(compare_scores(one, other, names=pair, real=real))
+        else:
+            made.append(compare_seeds(a, b, names=pair, real=real))
+    return among_all(made)
+
+
+def _measured(
+    run: Run,
+    metrics: Sequence[str] | None,
+    quiet: bool,
+    memory: dict[Hashable, Any],
+    runs: int,
+) -> Evaluation:
+    """What was measured of a run, kept or new; of `metrics` alone, if any are asked for."""
+    kept = read_evaluation(run.folder)
+
+    def measure(names: Sequence[str]) -> Evaluation:
+        if not quiet and runs > 1:
+            say(f"evaluating {run.folder}")
+        return keep(run.folder, evaluate(run, metrics=names, quiet=quiet, memory=memory))
+
+    if metrics is None:
+        return kept or measure(["all"])
+    wanted = [label_of(metric) for metric in choose_metrics(metrics, {}, False)]
+    numbers = kept.facts.get("numbers", {}) if kept else {}
+    if kept is None or any(name not in numbers and name not in kept.unavailable for name in wanted):
+        kept = measure(metrics)
+        numbers = kept.facts["numbers"]
+    chosen = {number for name in wanted for number in numbers.get(name, ())}
+    rows = {
+        name: {number: score for number, score in row.items() if number in chosen}
+        for name, row in kept.rows.items()
+    }
+    return replace(kept, rows=rows)
 
 
 def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
@@ -190,7 +346,8 @@ def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
             if name not in evaluation.facts["metrics"]
         } | evaluation.unavailable
         metrics = dict.fromkeys([*before.facts["metrics"], *evaluation.facts["metrics"]])
-        facts = evaluation.facts | {"metrics": list(metrics)}
+        numbers = before.facts.get("numbers", {}) | evaluation.facts["numbers"]
+        facts = evaluation.facts | {"metrics": list(metrics), "numbers": numbers}
         evaluation = replace(evaluation, rows=rows, unavailable=lacking, warnings=[], facts=facts)
         evaluation = replace(evaluation, warnings=[*told, *warnings_of(evaluation)])
     return evaluation

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pydantic
 import torch
-from tabulate import tabulate
 
 import textgan
 from textgan.checkpoint import digest, load_tensors, save_tensors
 from textgan.core.files import is_file, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.core.tables import ARROWS, LEGEND, Shown, Table
 from textgan.errors import UserError
-from textgan.intervals import Estimate
+from textgan.intervals import Estimate, decimals
 from textgan.metrics.base import Better, Score
 
 FILE, OLD_REPLICATES = "evaluation.json", "evaluation.safetensors"
@@ -35,10 +35,12 @@ _TRIES = 5
 
 Scores = dict[str, Score]
 _NUMBERS: dict[str, Any] = {"value": float, "low": float | None, "high": float | None}
+# what networks learn from where it is not what the generator was trained on
+LEARNT = {"references": "a third of the references", "real": "half of the other real text"}
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown):
     """What was measured of several sets of texts.
 
     rows: by the row's name its scores by theirs; every row was judged against the same texts.
@@ -67,8 +69,8 @@ class Evaluation:
             "facts": self.facts,
         }
 
-    def __str__(self) -> str:
-        return "\n".join([table_of(self.rows), *self._notes()])
+    def shown(self) -> list[Table | str]:
+        return [table_of(self.rows), *self._notes()]
 
     def _notes(self) -> list[str]:
         told = self.facts
@@ -79,8 +81,16 @@ class Evaluation:
             notes.append("[95 % interval]: bootstrap over sentences, or random subsets of a set")
         if self.real is None:
             notes.append("no row of real text: nothing says how well real text would do")
+        elif told.get("alike"):
+            notes.append(f"'{self.real}' is no level to reach: see the warnings")
         else:
             notes.append(f"'{self.real}' is the level to reach, not to exceed")
+        learnt = told.get("networks", {}).get("of")
+        if learnt in LEARNT:
+            notes.append(
+                f"networks are trained on {told['networks']['texts']} texts, {LEARNT[learnt]}, "
+                "which nothing is judged by"
+            )
         notes += [f"not measured: {name}: {why}" for name, why in self.unavailable.items()]
         if "seconds" in told:
             notes.append(
@@ -104,21 +114,24 @@ def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
     return list(dict.fromkeys(name for row in fullest for name in row))
 
 
-def table_of(rows: Mapping[str, Mapping[str, Score]], intervals: bool = True) -> str:
+def table_of(
+    rows: Mapping[str, Mapping[str, Score]], intervals: bool = True, title: str = ""
+) -> Table:
     """Metrics downwards, rows of texts across, and which way is better."""
 
     def cell(score: Score) -> str:
-        return str(score.estimate) if intervals else f"{score.estimate.value:.3f}"
+        return str(score.estimate) if intervals else decimals(score.estimate.value)
 
-    body = []
+    body, narrow = [], []
     for name in names_of(list(rows.values())):
         # the last row's: real text, the first, is not at the temperature that a title may name
         score = next(rows[row][name] for row in reversed(list(rows)) if name in rows[row])
         cells = [cell(scores[name]) if name in scores else "" for scores in rows.values()]
         body.append([score.title, score.better, *cells, score.unit])
-    headers = ["", "better", *rows, ""]
-    made: str = tabulate(body, headers=headers, disable_numparse=True)
-    return made
+        unit = f"\n  {score.unit}" if score.unit else ""
+        narrow.append([f"{score.title} {ARROWS[score.better]}{unit}", *cells])
+    slim = Table(["", *rows], narrow, footnote=LEGEND)
+    return Table(["", "better", *rows, ""], body, title=title, narrow=slim)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:

@@ -53,8 +53,14 @@ class Estimate:
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+            return decimals(self.value)
+        return f"{decimals(self.value)} [{decimals(self.low)}, {decimals(self.high)}]"
+
+
+def decimals(value: float, digits: int = 3) -> str:
+    """The number with so many decimals; what rounds to zero has no sign."""
+    told = f"{value:.{digits}f}"
+    return told.removeprefix("-") if not told.strip("-0.") else told
 
 
 def bootstrap(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -> Estimate:

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
 from textgan import registry
 from textgan.contracts.metrics import checked_scores
 from textgan.contracts.rules import is_own
 from textgan.core.own_code import Typed
+from textgan.core.progress import WorkBar, say
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores
 from textgan.intervals import Estimate
@@ -81,51 +80,93 @@ def choose_metrics(
 def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> Evaluation:
     """Judge every row by every metric.
 
-    Raises UserError where not a single number can be had.
+    What cannot be measured is said at once, before anything is. Raises UserError where not a single
+    number can be had.
     """
     began = time.monotonic()
     rows: dict[str, Scores] = {name: {} for name in layout.rows}
     lacking: dict[str, dict[str, str]] = {}
+    work: list[tuple[Metric, str]] = []
     # those of one's own first: what is wrong with them is said before others take their minutes
-    order = sorted(enumerate(metrics), key=lambda numbered: not is_own(numbered[1]))
-    work = [(number, metric, name) for number, metric in order for name in layout.rows]
+    for metric in sorted(metrics, key=lambda one: not is_own(one)):
+        for name, row in layout.rows.items():
+            try:
+                metric.check(row)
+                work.append((metric, name))
+            except Unavailable as lack:
+                lacking.setdefault(label_of(metric), {})[name] = str(lack)
+    unavailable = _unavailable(lacking, layout)
+    if not any(name in layout.judged for _, name in work):
+        raise UserError(f"nothing can be measured: {_listed(unavailable)}")
+    if not quiet:
+        for label, why in unavailable.items():
+            say(f"not measured: {label}: {why}")
     measured: dict[tuple[int, str], Scores] = {}
-    bar = tqdm(
-        work, disable=True if quiet else None, delay=2, dynamic_ncols=True, leave=False,
-        unit="number", file=sys.stderr,
-    )  # fmt: skip
-    said = began
-    for number, metric, name in bar:
-        label = metric.name or type(metric).__name__
-        bar.set_description(f"{label} of {name}")
-        started = time.monotonic()
+    bar = WorkBar(expected_seconds(work, layout), quiet)
+    for metric, name in work:
+        label = label_of(metric)
+        bar.begin(f"{label} of {name}")
         try:
-            measured[number, name] = checked_scores(metric, layout.rows[name])
+            measured[id(metric), name] = checked_scores(metric, layout.rows[name])
         except Unavailable as lack:
             lacking.setdefault(label, {})[name] = str(lack)
-        now = time.monotonic()
-        if bar.disable and not quiet and (now - started > 2 or now - said > 10):
-            said = now
-            print(f"{label} of {name}: {now - started:.1f} s", file=sys.stderr, flush=True)
-    for number, name in sorted(measured, key=lambda at: at[0]):
-        rows[name] |= measured[number, name]
-    # what real text alone lacks, such as a generator, is no news
-    unavailable = {
-        label: next(why for name, why in of_rows.items() if name != layout.real)
-        for label, of_rows in lacking.items()
-        if any(name != layout.real for name in of_rows)
-    }
+        bar.end()
+    bar.close()
+    numbers: dict[str, list[str]] = {}
+    for metric in metrics:  # in the order of a table
+        for name in layout.rows:
+            scores = measured.get((id(metric), name), {})
+            rows[name] |= scores
+            numbers[label_of(metric)] = [
+                *dict.fromkeys([*numbers.get(label_of(metric), ()), *scores])
+            ]
+    unavailable = _unavailable(lacking, layout)
     if not any(rows.values()):
-        name, why = next(iter(unavailable.items()))
-        raise UserError(f"nothing can be measured: {name} {why}")
+        raise UserError(f"nothing can be measured: {_listed(unavailable)}")
     facts = layout.facts | {
-        "metrics": [metric.name or type(metric).__name__ for metric in metrics],
+        "metrics": [label_of(metric) for metric in metrics],
+        "numbers": numbers,
         "seconds": time.monotonic() - began,
         "peak_memory_mib": peak_memory(),
         "examples": {name: examples(row) for name, row in layout.judged.items()},
     }
     found = Evaluation(rows, layout.real, unavailable, list(layout.warnings), facts)
     return replace(found, warnings=[*found.warnings, *warnings_of(found)])
+
+
+def expected_seconds(work: Sequence[tuple[Metric, str]], layout: Layout) -> list[float]:
+    """About how long each metric takes on each row; what rows share is counted where it is done
+    first, and not at all where an earlier evaluation with the same memory did it."""
+    expected = []
+    for metric, name in work:
+        row = layout.rows[name]
+        done: set[str] = row.remember("expected to be done", set)
+        costs = metric.cost(row)
+        expected.append(sum(cost for what, cost in costs.items() if what not in done))
+        done |= costs.keys() - {""}
+    return expected
+
+
+def label_of(metric: Metric) -> str:
+    """What a metric is called."""
+    return metric.name or type(metric).__name__
+
+
+def _unavailable(lacking: Mapping[str, Mapping[str, str]], layout: Layout) -> dict[str, str]:
+    """What each metric lacks; what real text alone lacks, such as a generator, is no news."""
+    return {
+        label: next(why for name, why in of_rows.items() if name != layout.real)
+        for label, of_rows in lacking.items()
+        if any(name != layout.real for name in of_rows)
+    }
+
+
+def _listed(unavailable: Mapping[str, str]) -> str:
+    """All that is missing, metrics with one reason together."""
+    metrics: dict[str, list[str]] = {}
+    for label, why in unavailable.items():
+        metrics.setdefault(why, []).append(label)
+    return "; ".join(f"{', '.join(labels)} {why}" for why, labels in metrics.items())
 
 
 def examples(material: Material) -> list[dict[str, Any]]:

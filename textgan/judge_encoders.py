@@ -16,19 +16,19 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
-from tabulate import tabulate
 from torch import Tensor
 
 import textgan
 from textgan.core.files import file_digest
+from textgan.core.progress import bar
 from textgan.core.streams import Purpose, stream
+from textgan.core.tables import Shown, Table
 from textgan.corpus import FEWEST, Tokens, read_data, separator_of, split_sentence
 from textgan.data.texts import PLAIN, Form
 from textgan.encoder_folder import LineEncoder, Progress, SavedEncoder, open_encoder
 from textgan.errors import Interrupted, UserError
 from textgan.evaluation import Scores
 from textgan.intervals import UNBOUNDED, Estimate, bootstrap, over_subsets, spread, subsets
-from textgan.log import bar
 from textgan.metrics.base import Better, Score
 from textgan.noise import Noise, disturb_lines
 from textgan.registry import suggest
@@ -87,8 +87,8 @@ class BagOfWords(LineEncoder):
         return self.columns.get(word, rest)
 
 
-@dataclass(frozen=True)
-class EncoderReport:
+@dataclass(frozen=True, repr=False)
+class EncoderReport(Shown):
     """What was measured of several encoders.
 
     rows: by the encoder's name its scores by theirs, the baseline first. facts: what was measured
@@ -111,13 +111,14 @@ class EncoderReport:
             "notes": self.notes,
         }
 
-    def __str__(self) -> str:
+    def shown(self) -> list[Table | str]:
         """One table for each family of numbers, an encoder a row."""
-        notes = "\n".join([*self.notes, "--json has every signature"])
-        return "\n\n".join([*filter(None, map(self._table, FAMILIES)), notes])
+        tables = [table for table in map(self._table, FAMILIES) if table.headers[1:]]
+        shown = [part for table in tables for part in (table, "")]
+        return [*shown, *self.notes, "--json has every signature"]
 
-    def _table(self, family: str) -> str:
-        """Empty where there are no such numbers."""
+    def _table(self, family: str) -> Table:
+        """Without columns where there are no such numbers."""
         names = dict.fromkeys(
             name
             for scores in self.rows.values()
@@ -131,8 +132,7 @@ class EncoderReport:
             for row, scores in self.rows.items()
         ]
         heads = [head, *(name.partition("/")[2] for name in names)]
-        made: str = tabulate(body, headers=heads, disable_numparse=True)
-        return made if names else ""
+        return Table(heads, body)
 
 
 def judge_encoders(

@@ -11,14 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
-
-from tqdm import tqdm
+from typing import Any
 
 from textgan.core.files import (
     append_line,
@@ -29,10 +26,10 @@ from textgan.core.files import (
     write_file,
     writing,
 )
+from textgan.core.progress import LINE_SECONDS, Bar, Durations, clock, say_below
 from textgan.core.terminal import visible
 from textgan.errors import UserError
 
-Step = TypeVar("Step")
 Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
 
 OF_RUNS: Layout = {
@@ -86,15 +83,15 @@ SORTED_BY = [
         "novelty", "kl_generator", "kl_oracle", "js",
     )
 ]  # fmt: skip
-LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
-
-
-def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterable[Step]:
-    """The same steps with a bar, once they have taken two seconds, on a terminal."""
-    shown: Iterable[Step] = tqdm(
-        steps, desc=what, delay=2, leave=False, dynamic_ncols=True, disable=True if quiet else None
-    )
-    return shown
+# the one figure that a bar has room for, the first of these that there is, and what it is called
+IN_A_BAR = {
+    "generator/reward": "reward",
+    "generator/loss": "loss",
+    "mle/loss": "loss",
+    "encode/loss": "loss",
+    "loss": "loss",
+    "discriminator/loss": "D loss",
+}
 
 
 class Log:
@@ -121,41 +118,81 @@ class Log:
         self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
         if not again:
             self._writer.add_custom_scalars(layout or OF_RUNS)
-        self._bar: tqdm[Any] | None = None
-        self._drawn = 0.0
-        self._said = time.monotonic()
+        self._bar: Bar | None = None
+        self._durations = Durations({})
+        self._figures: dict[str, Any] = {}
+        self._phase: tuple[int, int] = (0, 0)  # steps of it that are done, and in all
+        self._begun = self._drawn = 0.0
+        self._said = self._stepped = time.monotonic()
+
+    def plan(self, left: Mapping[Hashable, int]) -> None:
+        """How many steps of each kind are to be done: what the time left is estimated from. Kinds
+        are tuples that begin with the phase."""
+        self._durations = Durations(left)
+        self._stepped = time.monotonic()
 
     def phase(self, name: str, steps: int, done: int) -> None:
         """Begin a phase of that many steps, some of them done before."""
         self.end_phase()
-        self._bar = tqdm(
-            total=steps,
-            initial=done,
-            desc=name,
-            disable=True if self.quiet else None,  # None: only on a terminal
-            dynamic_ncols=True,
-            unit="step",
-            file=sys.stderr,
-            smoothing=0.05,
-        )
+        self._figures, self._phase = {}, (done, steps)
+        self._bar = Bar(steps, name, self.quiet, leave=True)
+        self._begun = time.monotonic()
+        if done:
+            self._bar.show(done, "")
 
     def end_phase(self) -> None:
         """End the bar of the current phase, if there is one."""
         if self._bar is not None:
+            done, steps = self._phase
+            if not self._bar.disable and done:
+                took = f"{clock(time.monotonic() - self._begun)} in all" if done == steps else ""
+                self._bar.show(done, ", ".join(filter(None, [*self._figure(), took])))
             self._bar.close()
             self._bar = None
 
-    def advance(self, name: str, figures: Mapping[str, Any]) -> None:
-        """One step of the current phase is done; its figures are shown a few times a second."""
-        if self._bar is None or self._bar.disable:
-            return
-        self._bar.update()
+    def advance(self, name: str, figures: Mapping[str, Any], kind: Hashable = None) -> None:
+        """One step of the current phase is done; a figure and the time left are shown a few times a
+        second, or in a line every ten seconds where there is no terminal."""
         now = time.monotonic()
+        self._durations.did(kind, now - self._stepped)
+        self._stepped = now
+        self._figures |= figures
+        done, steps = self._phase = (self._phase[0] + 1, self._phase[1])
+        if self._bar is None or self.quiet:
+            return
+        if self._bar.disable:
+            if now - self._said > LINE_SECONDS:
+                self._said = now
+                self.say(f"{name}, step {done:,} of {steps:,}: {self._state(kind)}")
+            return
         if now - self._drawn > 0.2:
             self._drawn = now
-            shown = {key: f"{float(value):.3f}" for key, value in list(figures.items())[:4]}
-            self._bar.set_description(name, refresh=False)
-            self._bar.set_postfix(shown)
+            self._bar.show(done, self._state(kind), name)
+
+    def _state(self, kind: Hashable) -> str:
+        """The most telling figure, and about how long the phase and the run still take."""
+        return ", ".join([*self._figure(), *self._left(kind)])
+
+    def _figure(self) -> list[str]:
+        """The most telling figure of the phase so far, if there is any."""
+        return [
+            f"{called} {float(self._figures[name]):.3f}"
+            for name, called in IN_A_BAR.items()
+            if name in self._figures
+        ][:1]
+
+    def _left(self, kind: Hashable = None) -> list[str]:
+        """About how long it still takes: the phase of a kind of step, and all that is left. A kind
+        that was never timed makes it the least ("over") that it can be."""
+        whole, all_known = self._durations.seconds()
+        if not isinstance(kind, tuple):
+            return [f"~{clock(whole)} left"] if whole else []
+        own = [one for one in self._durations.left if isinstance(one, tuple) and one[0] == kind[0]]
+        phase, known = self._durations.seconds(own)
+        told = [f"{'~' if known else 'over '}{clock(phase)} left"]
+        if any(count and one not in own for one, count in self._durations.left.items()):
+            told.append(f"run {'~' if all_known else 'over '}{clock(whole)}")
+        return told
 
     def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
         """One point of every curve. `where` says which epoch, turn or round it is."""
@@ -167,7 +204,8 @@ class Log:
         now = time.monotonic()
         if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
             self._said = now
-            self.say(line)
+            left = [f"run {part}" for part in self._left()]
+            self.say("; ".join([line, *left]))
 
     def samples(self, tick: int, lines: Sequence[str]) -> None:
         """Texts, as one reads them."""
@@ -196,9 +234,7 @@ class Log:
     def say(self, line: str) -> None:
         """One line on the terminal, above the bar."""
         if not self.quiet:
-            stream: TextIO = sys.stderr
-            tqdm.write(visible(line), file=stream)
-            stream.flush()
+            say_below(visible(line))
 
     @property
     def digest(self) -> str:

@@ -11,15 +11,19 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from tabulate import tabulate
 
+from textgan.checkpoint import checkpoints, load_checkpoint
+from textgan.core.checks import SEEDS, TEMPERATURES, number_from
 from textgan.core.files import is_file, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.core.progress import status
 from textgan.core.streams import Purpose, stream
+from textgan.core.tables import Shown, Table
 from textgan.data.checks import corpus_warnings
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
@@ -27,8 +31,9 @@ from textgan.intervals import Estimate
 from textgan.likelihoods import nll_per_token, uniform_nll
 from textgan.log import Log, read_records
 from textgan.monitor import labels_like, measure, ngram_divergences, sample_warnings
-from textgan.run import MLE, Run
+from textgan.run import MLE, Run, Weights, open_run
 from textgan.sampling import Categorical, Choose, greedy, seeded, without
+from textgan.schedule import PHASE_NAMES, plan
 from textgan.text import Text
 
 COLUMNS = {
@@ -41,8 +46,8 @@ COLUMNS = {
 SAMPLES_WRITTEN = 100
 
 
-@dataclass(frozen=True)
-class Results:
+@dataclass(frozen=True, repr=False)
+class Results(Shown):
     """The final table: for each row its measures, and what a reader should be warned of."""
 
     folder: Path
@@ -67,7 +72,7 @@ class Results:
             "unit": "nats per token; entropy too. unique: share of different samples. jsd: bits",
         }
 
-    def __str__(self) -> str:
+    def shown(self) -> list[Table | str]:
         columns = {
             key: title
             for key, title in COLUMNS.items()
@@ -77,7 +82,12 @@ class Results:
             [name, *(str(row[key]) if key in row else "" for key in columns)]
             for name, row in self.rows.items()
         ]
-        table = tabulate(body, headers=["", *columns.values()], disable_numparse=True)
+        upright = [
+            [title, *(str(row[key]) if key in row else "" for row in self.rows.values())]
+            for key, title in columns.items()
+        ]
+        narrow = Table(["", *self.rows], upright)
+        table = Table(["", *columns.values()], body, narrow=narrow)
         note = f"on {self.samples} samples"
         if any(key.startswith("nll") for key in columns):
             note = (
@@ -88,7 +98,7 @@ class Results:
             note += "; NLL_test and entropy need a likelihood, which this generator does not have"
         if "jsd1" in columns:
             note += "; JSD-n: bits between their n-grams and the training text's"
-        return "\n".join([table, note, *(f"warning: {text}" for text in self.warnings)])
+        return [table, note, *(f"warning: {text}" for text in self.warnings)]
 
 
 def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) -> Results:
@@ -164,7 +174,8 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
         log.say("finished before; nothing is left to do")
         return done
     limits = run.config.evaluation
-    results = final_table(run, samples=limits.final_samples, seed=run.seed)
+    with status(f"final measures, on {limits.final_samples} samples", log.quiet):
+        results = final_table(run, samples=limits.final_samples, seed=run.seed)
     results = replace(results, alarms=tuple(alarms))
     generator = run.load_generator()
     seed = stream(Purpose.FINAL_LINES, run.seed)
@@ -178,7 +189,8 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
         {key: value for key, value in settings.items() if not key.startswith(dull)},
         {f"result/{name}": estimate.value for name, estimate in final.items()},
     )
-    plotted = plot_curves(run)
+    with status("drawing curves.png", log.quiet):
+        plotted = plot_curves(run)
     # last, for its presence says that the run is finished
     told = sealed(results.to_dict() | {"records": log.digest}, run.digest)
     content = json.dumps(told, indent=2) + "\n"
@@ -210,6 +222,55 @@ def read_results(folder: Path) -> Results | None:
         )  # fmt: skip
         str(found)  # whatever is no number, or no text, is noticed here and not later
         return found
+
+
+def stopped_at(run: Run) -> str | None:
+    """Where a run stands that has not come to its end; None for a finished one."""
+    saved = checkpoints(run.folder)
+    if (run.folder / "results.json").is_file() or not saved:
+        return None
+    _, facts = load_checkpoint(saved[-1])
+    schedule, adversary = run.config.schedule, bool(run.config.discriminator.name)
+    steps = plan(schedule, len(run.corpus.train), adversary)
+    step = next(islice(steps, int(facts["done"]), None), None)
+    if step is None:
+        return "before its final measures"
+    turns = {
+        "mle": schedule.mle_epochs,
+        "discriminator": schedule.discriminator_turns,
+        "adversarial": schedule.rounds,
+    }
+    return f"in {PHASE_NAMES[step.phase]} {step.number + 1} of {turns[step.phase]}"
+
+
+def sample(
+    run: Run | str | Path,
+    n: int = 10,
+    *,
+    temperature: float = 1.0,
+    seed: int = 0,
+    weights: Weights = "final",
+    allow_unknown: bool = False,
+    label: str | None = None,
+    device: str | None = None,
+    trust_code: bool = False,
+) -> list[str]:
+    """Texts of a run's generator, as `textgan sample` writes them.
+
+    weights: "final", or "mle" for the best MLE epoch. label: only texts of it. trust_code: run the
+    code in files of its maker's own that a run's folder keeps. Raises UserError.
+    """
+    number_from("n", n, (1, 10**8))
+    number_from("temperature", temperature, TEMPERATURES)
+    number_from("seed", seed, SEEDS)
+    if weights not in get_args(Weights):
+        raise UserError(f"weights = {weights!r}: give final or mle")
+    opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
+    only = None if label is None else opened.corpus.label(label)
+    generator = opened.load_generator(weights)
+    return draw_lines(
+        opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
+    )
 
 
 def draw_lines(

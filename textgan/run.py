@@ -103,6 +103,10 @@ class Run:
         """What the streams of the run are made from, see `textgan.core.streams`."""
         return OldSeed(self.config.seed) if self.old else self.config.seed
 
+    def __repr__(self) -> str:
+        told = self.config
+        return f"Run({str(self.folder)!r}: {told.objective.name} on {self.corpus.name})"
+
     @property
     def digest(self) -> str:
         """Of all that decides the run's course: its settings and what it was made with."""

@@ -8,7 +8,6 @@ beside every other. curve.json in a run's folder holds them.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import textgan
+from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
+from textgan.core.checks import number_from
 from textgan.core.files import is_file, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.core.progress import say, status
+from textgan.core.tables import Shown, Table
 from textgan.curves import PAIRS, Curve, compare_curves, describe, spoken
-from textgan.evaluating import SUBSETS, evaluate, keep
+from textgan.evaluating import SUBSETS, evaluate, keep, names_of_metrics
 from textgan.evaluation import Scores, estimates_of, read_evaluation, read_score, table_of
 from textgan.judge import choose_metrics, judge
 from textgan.materials import Told, lay_out_run, writers
@@ -32,8 +35,8 @@ ENOUGH = 5000  # texts at each temperature of curves that nobody asked for more 
 TEMPERATURES = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Shown):
     """Scores of each row of a run at each temperature, and of real text.
 
     rows: by name, then temperature. findings: where one curve is better than another.
@@ -62,21 +65,21 @@ class Sweep:
             "facts": self.facts,
         }
 
-    def __str__(self) -> str:
-        parts = []
+    def shown(self) -> list[Table | str]:
+        shown: list[Table | str] = []
         for name, row in self.rows.items():
             at = {f"T = {t:g}": _untitled(row[t]) for t in sorted(row, reverse=True)}
             if self.real is not None:
                 at = {self.real: self.real_scores, **at}
-            parts.append(f"{name}\n{table_of(at, intervals=False)}")
-        return "\n\n".join([*parts, "\n".join(self.findings)])
+            shown += [table_of(at, intervals=False, title=name), ""]
+        return [*shown, *self.findings]
 
 
 def sweep(
     folders: Sequence[str | Path],
     temperatures: Sequence[float] = TEMPERATURES,
     *,
-    metrics: Sequence[str] = ("all",),
+    metrics: str | Sequence[str] = ("all",),
     samples: int = 0,
     seed: int = 0,
     device: str | None = None,
@@ -88,7 +91,11 @@ def sweep(
 
     Raises UserError.
     """
-    chosen = choose_metrics(metrics, settings)
+    for temperature in temperatures:
+        number_from("temperatures", temperature, TEMPERATURE_LIMITS)
+    number_from("samples", samples, (0, 1e8))
+    number_from("seed", seed, (0, 2**31))
+    chosen = choose_metrics(names_of_metrics(metrics), settings)
     runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     for run in runs:
         writers(run)  # a run that has none yet is refused before the others are measured
@@ -128,6 +135,17 @@ def _keep(run: Run, found: Sweep) -> Sweep:
     return found
 
 
+def curve(
+    *runs: str | Path, temperatures: Sequence[float] = TEMPERATURES, **told: Any
+) -> list[Sweep]:
+    """The curves of runs over temperature, one for each, as `textgan curve` measures them.
+
+    told: as of `sweep`: metrics, samples, seed, device, quiet, and metrics' settings by dotted key.
+    Raises UserError.
+    """
+    return sweep(runs, sorted(set(temperatures), reverse=True), **told)
+
+
 def _sweep_run(
     run: Run,
     temperatures: Sequence[float],
@@ -143,20 +161,18 @@ def _sweep_run(
     facts: dict[str, Any] = {}
     began = time.monotonic()
     for number, temperature in enumerate(temperatures):
+        where = f"{run.folder}: temperature {temperature:g} ({number + 1} of {len(temperatures)})"
         if not quiet:
-            print(
-                f"{run.folder}: temperature {temperature:g} ({number + 1} of {len(temperatures)})",
-                file=sys.stderr,
-                flush=True,
+            say(where)
+        with status("drawing texts", quiet):
+            layout = lay_out_run(
+                run,
+                told,
+                samples=samples,
+                temperature=temperature,
+                memory=memory,
+                with_real=number == 0,
             )
-        layout = lay_out_run(
-            run,
-            told,
-            samples=samples,
-            temperature=temperature,
-            memory=memory,
-            with_real=number == 0,
-        )
         found = judge(layout, metrics, quiet=quiet)
         if found.real is not None:
             real, real_scores = found.real, found.rows[found.real]

@@ -17,6 +17,7 @@ import torch
 
 from textgan.checkpoint import checkpoints
 from textgan.config import RunConfig, make_config
+from textgan.core.progress import status
 from textgan.core.streams import Purpose, stream
 from textgan.corpus import UNKNOWN_WORD
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
@@ -118,20 +119,23 @@ def train_run(
     written, NotFinite when a gradient is not finite, UserError for a checkpoint that cannot be
     trusted.
     """
-    run = group.lead(
-        make,
-        tell=lambda run: run.folder,
-        follow=lambda at: open_run(at, device, trust_code=trust_code),
-    )
+    silent = quiet or not group.first
+    with status("preparing the run", silent):
+        run = group.lead(
+            make,
+            tell=lambda run: run.folder,
+            follow=lambda at: open_run(at, device, trust_code=trust_code),
+        )
     with ExitStack() as stack:
         group.lead(lambda: stack.enter_context(locked(run.folder)))
-        training = group.lead(
-            lambda: _begin(run, group), tell=lambda _: None, follow=lambda _: _begin(run, group)
-        )
+        with status("building networks", silent):
+            training = group.lead(
+                lambda: _begin(run, group), tell=lambda _: None, follow=lambda _: _begin(run, group)
+            )
         # the others keep a log that nobody reads
         folder = run.folder if group.first else Path(stack.enter_context(TemporaryDirectory()))
-        silent = quiet or not group.first
-        log = Log(folder, training.ticks_done, silent, digest=training.records)
+        with status("starting the log", silent):
+            log = Log(folder, training.ticks_done, silent, digest=training.records)
         if group.first and log.fault and log.fault not in training.alarms:
             training.alarms.append(log.fault)  # the final table and the report say it, too
         stack.callback(log.close)
@@ -164,7 +168,9 @@ def _loop(run: Run, training: Training, log: Log) -> None:
         return plan(run.config.schedule, len(run.corpus.train), training.adversary)
 
     totals = Counter(step.phase for step in steps())
+    ticks = Counter(step.phase for step in steps() if step.do == "tick")
     done = Counter(step.phase for step in islice(steps(), training.done))
+    log.plan(Counter(map(_kind, islice(steps(), training.done, None))))
     every, group = run.config.checkpoint_seconds, training.group
     phase: Phase | None = None
     saved_at = time.monotonic()
@@ -187,7 +193,8 @@ def _loop(run: Run, training: Training, log: Log) -> None:
             with memory_errors("a smaller schedule.batch_size, or objective.chunk=1 for rollouts"):
                 figures = training.do(step, log)
             done[phase] += 1
-            log.advance(f"{PHASE_NAMES[phase]} {step.number + 1}", figures)
+            where = f"{PHASE_NAMES[phase]} {step.number + 1}/{ticks[phase]}"
+            log.advance(where, figures, _kind(step))
             stop = group.any(asked())
             if stop or time.monotonic() - saved_at >= every:
                 save()
@@ -199,6 +206,11 @@ def _loop(run: Run, training: Training, log: Log) -> None:
                 )
     save()
     log.end_phase()
+
+
+def _kind(step: Step) -> tuple[str, str, bool]:
+    """Steps of one kind take about as long."""
+    return step.phase, step.do, step.evaluate
 
 
 def _introduce(run: Run, training: Training, log: Log) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textgan.bench.report import Report, number, table
+from textgan.bench.report import Report, number
 from textgan.bench.setting import Setting
 from textgan.core.files import read_bytes
+from textgan.core.tables import Shown, Table
 from textgan.errors import UserError
 
 LARGEST = 2**24  # bytes of a file that may be a report
@@ -60,8 +61,8 @@ class Change:
     worse: bool
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """All changes, and what makes them less comparable."""
 
     changes: list[Change]
@@ -77,7 +78,7 @@ class Comparison:
         """For JSON."""
         return asdict(self) | {"worse": self.worse}
 
-    def __str__(self) -> str:
+    def shown(self) -> list[Table | str]:
         times = [change for change in self.changes if change.figure == "ratio"]
         counts = [change for change in self.changes if change.figure != "ratio"]
         moved = [change for change in counts if change.before != change.now]
@@ -92,16 +93,16 @@ class Comparison:
             )
             for change in times + moved
         ]
-        lines = list(self.remarks)
+        lines: list[Table | str] = [*self.remarks]
         if rows:
             headers = ["part", "figure", "before", "now", "change", ""]
-            lines.append(table(rows, headers, 2))
+            lines.append(Table(headers, rows, texts=2))
         if counts:
             same = len(counts) - len(moved)
             lines.append(f"{same} of {len(counts)} counts (operators, FLOP, bytes) are the same")
         verdict = "something is" if self.worse else "nothing is"
         lines.append(f"{verdict} worse by more than {self.tolerance:.0%}")
-        return "\n".join(lines)
+        return lines
 
 
 def read_before(path: Path) -> Before:

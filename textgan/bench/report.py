@@ -1,4 +1,4 @@
-"""What came of a benchmark: for a reader at 100 columns, and for JSON."""
+"""What came of a benchmark: for a reader, and for JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from textgan.bench.profiling import Hot
 from textgan.bench.projection import Projection, project
 from textgan.bench.scaling import Growth
 from textgan.bench.setting import PAPER_SCHEDULE, Setting
+from textgan.core.tables import Shown, Table
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Part:
         return asdict(self) | derived | {"share_of_peak": share}
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """All parts (medians over the repeats), the machine they ran on and how much was asked for.
 
     What was not asked for is empty. counts: always there, and the same on every run.
@@ -93,8 +94,8 @@ class Report:
             "projections": {"ours": asdict(ours), "textbook": asdict(textbook)},
         }
 
-    def __str__(self) -> str:
-        lines = _machine(self.machine, self.precision)
+    def shown(self) -> list[Table | str]:
+        lines: list[Table | str] = [*_machine(self.machine, self.precision)]
         if self.parts:
             lines += [f"setting    {_told(self.setting)}", self._measured(), "", self._table()]
             lines += [*self._notes(), *self._projected()]
@@ -104,7 +105,7 @@ class Report:
             lines += ["", *_hottest(self.hottest)]
         if not self.parts and self.counts:
             lines += ["", *_counts(self.counts)]
-        return "\n".join(lines)
+        return lines
 
     def _measured(self) -> str:
         load = self.machine["load"]
@@ -114,7 +115,7 @@ class Report:
             + (f"; at scale {self.scale:g}: only for a quick look" if self.scale < 1 else "")
         )
 
-    def _table(self) -> str:
+    def _table(self) -> Table:
         peak = self.machine["gflops"]
         rows = [
             (
@@ -131,12 +132,12 @@ class Report:
             for part in self.parts
         ]
         headers = ["part", "work", "seconds", "textbook", "faster", "per s", "GFLOP/s", "peak"]
-        return table(rows, [*headers, "MB"], 2)
+        return Table([*headers, "MB"], rows, texts=2)
 
     def _notes(self) -> list[str]:
         notes = [
             "faster: textbook seconds / seconds, the number to keep. MB: the most our side takes.",
-            "GFLOP/s: of the plain matrix products, however they are done; peak: as a share of the",
+            "GFLOP/s: of the plain matrix products, however they are done; peak: as a share of the "
             "fastest. Tables and shared prefixes do less, so that a share may exceed 100 %.",
         ]
         notes += [
@@ -203,9 +204,9 @@ def _machine(machine: dict[str, Any], precision: str) -> list[str]:
     ]
 
 
-def _growths(growths: Sequence[Growth]) -> list[str]:
+def _growths(growths: Sequence[Growth]) -> list[Table | str]:
     """A table for each axis: of each part time and memory, a line each."""
-    lines = []
+    lines: list[Table | str] = []
     for axis, group in groupby(growths, lambda growth: growth.axis):
         rows, several = [], list(group)
         for growth in several:
@@ -217,7 +218,7 @@ def _growths(growths: Sequence[Growth]) -> list[str]:
             rows.append(("", "MB", *sizes, *map(_exponent, exponents)))
         values = [f"{value:,}" for value in several[0].values]
         headers = [axis, "", *values, "exponent", "arithmetic", "at most"]
-        lines += [table(rows, headers, 2), ""]
+        lines += [Table(headers, rows, keys=2, texts=2), ""]
         for growth in several:
             lines.append(f"{growth.part}: {growth.why}")
         lines += [
@@ -231,7 +232,7 @@ def _exponent(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _hottest(hottest: Sequence[Hot]) -> list[str]:
+def _hottest(hottest: Sequence[Hot]) -> list[Table | str]:
     rows = []
     for part, group in groupby(hottest, lambda hot: hot.part):
         for i, hot in enumerate(group):
@@ -239,32 +240,16 @@ def _hottest(hottest: Sequence[Hot]) -> list[str]:
             seconds, share = f"{hot.seconds:.4f}", f"{hot.share:.0%}"
             rows.append((part if i == 0 else "", name, seconds, share, f"{hot.calls:,}"))
     headers = ["part", "operator", "own seconds", "share", "calls"]
-    return [table(rows, headers, 2)]
+    return [Table(headers, rows, texts=2)]
 
 
-def _counts(counts: Sequence[Count]) -> list[str]:
+def _counts(counts: Sequence[Count]) -> list[Table | str]:
     rows = [
         (count.name, f"{count.operators:,}", f"{count.flop:,}", f"{count.bytes:,}")
         for count in counts
     ]
     return [
-        table(rows, ["part", "operators", "FLOP", "bytes made"], 1),
+        Table(["part", "operators", "FLOP", "bytes made"], rows, texts=1),
         f"counted once at {_told(COUNTED)};",
         "the same on every run with this version of torch on this kind of device",
     ]
-
-
-def table(rows: Sequence[Sequence[str]], headers: Sequence[str], texts: int) -> str:
-    """Rows under headers, the first `texts` columns to the left and the others to the right.
-
-    As narrow as it can be, so that ten columns fit into 100 characters.
-    """
-    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
-    lines = [headers, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i < texts else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

@@ -18,6 +18,14 @@ AT_ONCE = 500  # texts between two steps of the progress bar
 LOWERCASE = "whether upper and lower case are the same"
 
 
+def aligned_or_none(material: Material) -> None:
+    """Unavailable where the texts have no references of their own."""
+    if not material.aligned:
+        raise Unavailable(
+            "needs aligned references: give --aligned FILE, one reference for each text"
+        )
+
+
 def judged(judge: Judge, material: Material, title: str) -> Score:
     """A corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
 
@@ -25,11 +33,8 @@ def judged(judge: Judge, material: Material, title: str) -> Score:
     sacrebleu's own bootstrap, which does the same, keeps its replicates to itself. Hence the two
     methods that have no public name.
     """
+    aligned_or_none(material)
     lines, aligned = material.lines, material.aligned
-    if not aligned:
-        raise Unavailable(
-            "needs aligned references: give --aligned FILE, one reference for each text"
-        )
     if not lines:
         raise Unavailable("needs at least one text; there is none")
     for side in aligned:
@@ -78,6 +83,9 @@ class SacreBLEU(Metric, name="sacrebleu"):
     ] = "13a"
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
 
+    def check(self, material: Material) -> None:
+        aligned_or_none(material)
+
     def measure(self, material: Material) -> dict[str, Score]:
         from sacrebleu.metrics.bleu import BLEU
 
@@ -102,6 +110,9 @@ class ChrF(Metric, name="chrf"):
 
     words: Annotated[int, Field(ge=0, le=2, description="words of the longest word n-grams")] = 0
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
+
+    def check(self, material: Material) -> None:
+        aligned_or_none(material)
 
     def measure(self, material: Material) -> dict[str, Score]:
         from sacrebleu.metrics.chrf import CHRF

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 import textgan
+from textgan.core.progress import bar
 from textgan.generators.base import AutoregressiveGenerator
 from textgan.intervals import (
     UNBOUNDED,
@@ -29,7 +30,6 @@ from textgan.intervals import (
     resampled_ratio,
     spread,
 )
-from textgan.log import bar
 from textgan.registry import register
 from textgan.sentences import Sentences, Words
 from textgan.text import Text
@@ -54,7 +54,7 @@ class Score:
     signature: str
     better: Better
     unit: str = ""
-    replicates: Floats = field(default_factory=lambda: np.empty(0))
+    replicates: Floats = field(default_factory=lambda: np.empty(0), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the replicates."""
@@ -101,6 +101,8 @@ class Material:
     judged texts.
     train: other real texts, on which networks may be trained, disjoint from `real` and from the
     hypotheses of every row of real text; None where there are none.
+    learnt: what `train` is a part of: "train", what the generator was trained on, or "real" or
+    "references", for signatures.
     known: what the generator was trained on, None where that is not known.
     models: None where there is only text.
     resamplings: of a bootstrap; subsets: of a set, see `intervals`; 0 for no intervals.
@@ -116,6 +118,7 @@ class Material:
     paired: Sentences
     real: Sentences
     train: Sentences | None = None
+    learnt: str = "train"
     known: Sentences | None = None
     own: Tensor | None = None
     aligned: list[list[str]] = field(default_factory=list)
@@ -206,6 +209,21 @@ class Metric(ABC):
         if name:
             cls.name = name
             register("metric", name, cls)
+
+    def check(self, material: Material) -> None:  # noqa: B027 - most metrics take any material
+        """Raise Unavailable for what can be seen, without any work, to be lacking.
+
+        Of all metrics and rows this is asked before anything is measured.
+        """
+
+    def cost(self, material: Material) -> dict[str, float]:
+        """About how many seconds `measure` takes on one core, for estimates of the time left; right
+        within a factor of a few.
+
+        By what is done: "" for this row alone, other names for what is done once for all metrics
+        and rows that name it.
+        """
+        return {"": 2e-6 * len(material.hypotheses.words)}
 
     @abstractmethod
     def measure(self, material: Material) -> dict[str, Score]:

@@ -66,12 +66,13 @@ class BLEU(Metric, name="bleu"):
 class SelfBLEU(Metric, name="self_bleu"):
     """Self-BLEU-n: BLEU-n of each text against all the others, how much they repeat each other.
 
-    From 0 (no word in common) to 1 (every text stands in another), lower is more diverse. Each text
-    is left out of its own references, its duplicates are not. The interval comes of random subsets,
-    in which each text is compared with the others of its subset.
+    From 0 (no word in common) to 1 (every text stands in another); lower is more diverse, and good
+    texts are as diverse as real ones. Each text is left out of its own references, its duplicates
+    are not. The interval comes of random subsets, in which each text is compared with the others of
+    its subset.
 
-    Pitfalls: random words score best, so it means something only beside a measure of quality, and
-    below the row of real text lower is no longer better. It grows with the number of texts
+    Pitfalls: random words have the lowest, so it means something only beside a measure of quality,
+    and below the row of real text lower is no longer better. It grows with the number of texts
     (Self-BLEU-4 of real COCO captions, split at white space: 0.286 of 500, 0.572 of 10,000), so
     only equal signatures compare. Texygen's and RelGAN's code compares a text with itself too,
     which gives 1, or with texts of an earlier epoch.
@@ -81,10 +82,16 @@ class SelfBLEU(Metric, name="self_bleu"):
 
     largest: Largest = 5
 
+    def check(self, material: Material) -> None:
+        if len(material.alone) < 2:
+            raise Unavailable(f"needs at least 2 texts; there are {len(material.alone)}")
+
+    def cost(self, material: Material) -> dict[str, float]:
+        return {"": 1e-6 * len(material.alone.words) * (4 + material.subsets)}
+
     def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         texts = material.alone
-        if len(texts) < 2:
-            raise Unavailable(f"needs at least 2 texts; there are {len(texts)}")
         counted = LeaveOneOut(texts, self.largest)
         estimates = material.of_sets(
             counted.score().mean(0)[1:].tolist(),
@@ -99,6 +106,6 @@ class SelfBLEU(Metric, name="self_bleu"):
                 smooth="m1",
             )  # fmt: skip
             scores[f"self_bleu{n}"] = Score(
-                f"Self-BLEU-{n}", estimate, signature, "lower", replicates=replicates
+                f"Self-BLEU-{n}", estimate, signature, "like real text", replicates=replicates
             )
         return scores

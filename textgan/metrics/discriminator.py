@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from textgan.core.streams import Purpose, stream
 from textgan.discriminators.cnn import CNNDiscriminator
 from textgan.metrics.base import Material, Metric, Score, Unavailable
-from textgan.metrics.networks import Known, by_size, fit
+from textgan.metrics.networks import USUAL_EPOCHS, Known, by_size, fit, mean_size
 from textgan.sampling import seeded
 from textgan.sentences import Sentences, joined
 from textgan.text import Text
 
 FEWEST = 100  # texts of each kind: 20 of them are judged
+DISCRIMINATOR_SECONDS = 3e-5  # of a word that it reads while it trains, on one core
 
 
 def shuffled(sentences: Sentences, seed: int) -> Sentences:
@@ -71,14 +72,25 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     vocabulary: Annotated[int, Field(ge=1, description="words it knows, at most")] = 10_000
     longest: Annotated[int, Field(ge=9, description="tokens at which texts are cut")] = 64
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def check(self, material: Material) -> None:
         texts, real = material.paired, material.real
-        n = min(len(texts), len(real), self.texts)
-        if n < FEWEST:
+        if min(len(texts), len(real), self.texts) < FEWEST:
             raise Unavailable(
                 f"needs at least {FEWEST} texts on each side; there are {len(texts)} and "
                 f"{len(real)} real ones"
             )
+
+    def cost(self, material: Material) -> dict[str, float]:
+        learnt = 1.2 * min(len(material.paired), len(material.real), self.texts)
+        epochs = min(USUAL_EPOCHS, self.reads / learnt)
+        size = min(self.longest, mean_size(material.real))
+        trained = epochs * learnt * size * DISCRIMINATOR_SECONDS
+        return {"": trained, "discriminator of shuffled words": trained}
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
+        texts, real = material.paired, material.real
+        n = min(len(texts), len(real), self.texts)
         hits = self.hits(material, texts, real, n)
         # the same number in every row of a table
         sharpness = material.remember(

@@ -116,16 +116,21 @@ class Divergence(Metric, name="divergence"):
 
     paper: ClassVar[str] = "Lin 1991, Divergence measures based on the Shannon entropy"
 
+    def check(self, material: Material) -> None:
+        models = known_models(material)
+        if models.oracle is None:
+            raise Unavailable(f"needs {WANTED['oracle']}")
+        if models.generator is None:
+            raise Unavailable(f"needs {WANTED['generator']}")
+        if models.generator.space != models.oracle.space:
+            raise Unavailable("needs a generator and an oracle that write the same kind of text")
+
     def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         models = known_models(material)
         generator, oracle = models.generator, models.oracle
-        if oracle is None:
-            raise Unavailable(f"needs {WANTED['oracle']}")
-        if generator is None:
-            raise Unavailable(f"needs {WANTED['generator']}")
+        assert generator is not None and oracle is not None  # it was checked
         space = oracle.space
-        if generator.space != space:
-            raise Unavailable("needs a generator and an oracle that write the same kind of text")
         texts: dict[str, object]
         if space.classes or how_many(space) > ENUMERABLE:
             texts = {"drawn": len(models.drawn), "test": len(models.test)}

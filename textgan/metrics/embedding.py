@@ -17,6 +17,13 @@ from textgan.frechet import Moments, frechet_distance
 from textgan.intervals import POSITIVE, SHARE, Floats, spread
 from textgan.mauve import POINTS, SCALE, histogram, kmeans, overlap, prepared
 from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.metrics.networks import (
+    REAL_MODEL,
+    LanguageModelSettings,
+    reading_seconds,
+    text_to_train_on,
+    training_seconds,
+)
 
 FEWEST = 100  # texts on each side; fewer say nothing about a distribution
 MOST_BUCKETS = 500  # more take long and change little
@@ -33,11 +40,28 @@ Encoding = Annotated[
 ]
 
 
-def compared(told: str, material: Material) -> tuple[Encoder, Tensor, Tensor]:
-    """The encoder, and the vectors of the judged and of the real texts, (B, F) each."""
+def comparable(told: str, material: Material) -> None:
+    """Unavailable for too few texts, or none to train the encoder on."""
     fewest = min(len(material.paired), len(material.real))
     if fewest < FEWEST:
         raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")
+    if told == "lm":
+        text_to_train_on(material)
+
+
+def embedding_cost(told: str, material: Material) -> dict[str, float]:
+    """About how long the vectors take, on one core: most of it is the training of the encoder."""
+    usual = LanguageModelSettings()
+    times = 1 if told == "lm" else 30  # what a pretrained network takes longer
+    cost = {
+        f"vectors of {side.digest()} by {told}": times * reading_seconds(side, usual)
+        for side in (material.paired, material.real)
+    }
+    return cost | ({REAL_MODEL: training_seconds(material.train, usual)} if told == "lm" else {})
+
+
+def compared(told: str, material: Material) -> tuple[Encoder, Tensor, Tensor]:
+    """The encoder, and the vectors of the judged and of the real texts, (B, F) each."""
     encoder = find_encoder(told, material)
     return (
         encoder,
@@ -68,7 +92,20 @@ class Frechet(Metric, name="frechet"):
 
     encoder: Encoding = "lm"
 
+    def check(self, material: Material) -> None:
+        comparable(self.encoder, material)
+        fewest, size = min(len(material.paired), len(material.real)), LanguageModelSettings().hidden
+        if self.encoder == "lm" and fewest < 2 * size:
+            raise Unavailable(
+                f"needs at least {2 * size} texts on each side, twice the dimensions of the "
+                f"encoder; there are {fewest}"
+            )
+
+    def cost(self, material: Material) -> dict[str, float]:
+        return {"": 0.03 * material.subsets} | embedding_cost(self.encoder, material)
+
     def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         encoder, judged, real = compared(self.encoder, material)
         size, fewest = judged.shape[1], min(len(judged), len(real))
         if fewest < 2 * size:
@@ -135,10 +172,23 @@ class Mauve(Metric, name="mauve"):
     # the mean of five best of five is that of five, at five times the cost
     restarts: Annotated[int, Field(ge=1, description="tries of a clustering, the best taken")] = 1
 
+    def check(self, material: Material) -> None:
+        comparable(self.encoder, material)
+
+    def cost(self, material: Material) -> dict[str, float]:
+        texts = len(material.paired) + len(material.real)
+        clustered = self.seeds * self.restarts * texts * self.buckets_of(texts // 2) * 2e-6
+        return {"": clustered} | embedding_cost(self.encoder, material)
+
+    def buckets_of(self, fewest: int) -> int:
+        """Into how many so many texts of one side are sorted."""
+        return self.buckets or min(MOST_BUCKETS, fewest // 10)
+
     def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         encoder, judged, real = compared(self.encoder, material)
         fewest = min(len(judged), len(real))
-        buckets = self.buckets or min(MOST_BUCKETS, fewest // 10)
+        buckets = self.buckets_of(fewest)
         if buckets < 2 or buckets > fewest:
             raise Unavailable(f"needs 2 to {fewest} buckets for {fewest} texts; told {buckets}")
         vectors = prepared(torch.cat([judged, real]), VARIANCE)

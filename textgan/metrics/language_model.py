@@ -11,14 +11,19 @@ from torch import Tensor
 from textgan.corpus import UNKNOWN
 from textgan.metrics.base import Material, Metric, Score, Unavailable
 from textgan.metrics.networks import (
+    REAL_MODEL,
     LanguageModel,
     LanguageModelSettings,
     Progress,
     costs,
+    enough_to_train_on,
     known_words,
+    reading_seconds,
     real_language_model,
     silent,
+    text_to_train_on,
     train_language_model,
+    training_seconds,
 )
 from textgan.sentences import Sentences
 
@@ -66,9 +71,17 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
     trains: ClassVar[bool] = True
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def check(self, material: Material) -> None:
         if not len(material.hypotheses):
             raise Unavailable("needs at least one text; there is none")
+        text_to_train_on(material)
+
+    def cost(self, material: Material) -> dict[str, float]:
+        trained = training_seconds(material.train, self)
+        return {"": reading_seconds(material.hypotheses, self), REAL_MODEL: trained}
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         model = real_language_model(material, self)
         found = read(model, material.hypotheses, material.progress)
         facts = {"hyps": len(material.hypotheses), "tok": material.tokenizer, **model.facts}
@@ -110,9 +123,16 @@ class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
     trains: ClassVar[bool] = True
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def check(self, material: Material) -> None:
         if not len(material.real):
             raise Unavailable("needs at least one real text; there is none")
+        enough_to_train_on(material.paired)
+
+    def cost(self, material: Material) -> dict[str, float]:
+        return {"": training_seconds(material.paired, self)}
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         model = train_language_model(
             material.paired,
             known_words(material, self),

@@ -63,7 +63,13 @@ class Likelihood(Metric, name="likelihood"):
 
     paper: ClassVar[str] = "Yu et al. 2017, arXiv 1609.05473; Zhu et al. 2018, arXiv 1802.01886"
 
+    def check(self, material: Material) -> None:
+        models = known_models(material)
+        if models.generator is None and models.oracle is None:
+            raise Unavailable("needs a generator with a likelihood or an oracle; there is neither")
+
     def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
         models = known_models(material)
         scores: dict[str, Score] = {}
         if models.oracle is not None:
@@ -78,8 +84,6 @@ class Likelihood(Metric, name="likelihood"):
             )
             if max(of_test.estimate.value, of_test.estimate.high or 0.0) < LARGEST_EXPONENT:
                 scores["perplexity"] = perplexity(of_test)
-        if not scores:
-            raise Unavailable("needs a generator with a likelihood or an oracle; there is neither")
         return scores
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 
 import torch
@@ -32,6 +32,9 @@ TEXTS_AT_ONCE = 1024  # that are read together
 POOL = 32  # batches that are made of sentences sorted together
 PATIENCE = 3  # epochs that are no better than the best before training stops
 CLIP = 5.0  # norm of a gradient
+USUAL_EPOCHS = 20  # before it overfits, where it may read its texts more often
+SECONDS_A_WORD = 6e-5  # that a language model reads while it trains, on one core
+REAL_MODEL = "language model of real text"  # what metrics share, for estimates of time
 
 Step = TypeVar("Step")
 
@@ -179,6 +182,47 @@ class LanguageModel:
     facts: dict[str, object]
 
 
+def enough_to_train_on(sentences: Sentences) -> None:
+    """Unavailable for fewer texts than a language model learns anything from."""
+    if len(sentences) < FEWEST:
+        raise Unavailable(
+            f"needs at least {FEWEST} texts to train a language model on; there are "
+            f"{len(sentences)}"
+        )
+
+
+def text_to_train_on(material: Material) -> Sentences:
+    """The real text that networks learn from; Unavailable where there is none or little of it."""
+    train = material.train
+    if train is None or len(train) < FEWEST:
+        there = "is none" if train is None else f"are {len(train)}"
+        raise Unavailable(
+            f"needs at least {FEWEST} real texts to train on, apart from those it judges by; there "
+            f"{there}: give more --references ({3 * FEWEST} or more), or --real FILE, or --train "
+            "FILE, the text the generator was trained on"
+        )
+    return train
+
+
+def mean_size(sentences: Sentences) -> float:
+    """How many words a text has, with its end."""
+    return 1 + len(sentences.words) / max(1, len(sentences))
+
+
+def training_seconds(sentences: Sentences | None, told: LanguageModelSettings) -> float:
+    """About how long a language model takes to learn from texts, on one core."""
+    if sentences is None or not len(sentences):
+        return 0.0
+    learnt = min(len(sentences), told.sentences)
+    epochs = min(USUAL_EPOCHS, told.reads / learnt)
+    return epochs * learnt * min(told.longest, mean_size(sentences)) * SECONDS_A_WORD
+
+
+def reading_seconds(sentences: Sentences, told: LanguageModelSettings) -> float:
+    """About how long a language model takes to read texts once, on one core."""
+    return len(sentences) * min(told.longest, mean_size(sentences)) * SECONDS_A_WORD / 3
+
+
 def train_language_model(
     sentences: Sentences,
     known: Known,
@@ -194,11 +238,7 @@ def train_language_model(
     Raises Unavailable for too few sentences, or where the weights stop being numbers.
     """
     device = device or torch.device("cpu")
-    if len(sentences) < FEWEST:
-        raise Unavailable(
-            f"needs at least {FEWEST} texts to train a language model on; there are "
-            f"{len(sentences)}"
-        )
+    enough_to_train_on(sentences)
     with seeded(stream(Purpose.LANGUAGE_MODEL, seed), device):
         text = known.text(sentences[torch.randperm(len(sentences))[: told.sentences]])
         held_out, taught = text[: len(text) // 10], text[len(text) // 10 :]
@@ -264,22 +304,22 @@ def real_language_model(
     Raises Unavailable where there is no train or little of it.
     """
     told = told or LanguageModelSettings()
-    train = material.train
-    if train is None or len(train) < FEWEST:
-        raise Unavailable(
-            "needs real text to train on: give --train, the text the generator was trained on"
-        )
-    return material.remember(
-        ("language model", astuple(told), train.digest()),
-        lambda: train_language_model(
+    train = text_to_train_on(material)
+
+    def trained() -> LanguageModel:
+        made = train_language_model(
             train,
             known_words(material, told),
             told,
             seed=material.seed,
             device=material.device,
             progress=material.progress,
-        ),
-    )
+        )
+        if material.learnt == "train":
+            return made
+        return replace(made, facts=made.facts | {"on": material.learnt})
+
+    return material.remember(("language model", astuple(told), train.digest()), trained)
 
 
 @torch.no_grad()

@@ -61,7 +61,9 @@ def averaged(
     if not len(values):
         raise Unavailable("needs at least one text; there is none")
     estimate, replicates = material.mean(values)
-    signature = material.sign(name, **facts, hyps=len(values), tok=material.tokenizer)
+    # not len(values): how many texts are long enough for a number is a finding, no condition
+    hyps = len(material.hypotheses)
+    signature = material.sign(name, **facts, hyps=hyps, tok=material.tokenizer)
     return Score(title, estimate, signature, better, unit, replicates)
 
 
@@ -102,12 +104,16 @@ class Novelty(Metric, name="novelty"):
     training sentences of the samples too. Random words and empty texts are new.
     """
 
-    def measure(self, material: Material) -> dict[str, Score]:
-        texts, known = material.hypotheses, material.known
-        if known is None:
+    def check(self, material: Material) -> None:
+        if material.known is None:
             raise Unavailable(
                 "needs the training text: give --train, the text the generator was trained on"
             )
+
+    def measure(self, material: Material) -> dict[str, Score]:
+        self.check(material)
+        texts, known = material.hypotheses, material.known
+        assert known is not None  # it was checked
         new = places(texts, known) < 0
         return {"novelty": averaged(material, "novelty", "Novelty", new, train=len(known))}
 

@@ -23,6 +23,7 @@ import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
 from textgan.core.files import write_file
 from textgan.core.identity import identify, read_sealed
+from textgan.core.progress import status
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
 from textgan.errors import UserError
 from textgan.evaluation import Scores, estimates_of, names_of, read_evaluation
@@ -44,6 +45,7 @@ from textgan.subjects import (
     scores_of,
     subjects_of,
 )
+from textgan.sweep import complete
 from textgan.wording import (
     bare,
     different,
@@ -136,6 +138,30 @@ class Line:
     def comparable(self) -> bool:
         """Whether all models' numbers carry one signature."""
         return len({one for cell in _models(self.cells) for one in cell.signatures}) <= 1
+
+
+def report(
+    *runs: str | Path,
+    out: str | Path | None = None,
+    measure: bool = True,
+    quiet: bool = False,
+    trust_code: bool = False,
+) -> Path:
+    """Write one page about runs, as `textgan report` does, and return where it is.
+
+    out: the page; report.html in the first run's folder if not given. measure: whether to measure
+    first what the runs lack. trust_code: run the code in files of their makers' own that runs'
+    folders keep. Raises UserError.
+    """
+    folders = [Path(run) for run in runs]
+    if not folders:
+        raise UserError("give the folder of at least one run")
+    if measure:
+        complete(folders, quiet=quiet, trust_code=trust_code)
+    path = folders[0] / "report.html" if out is None else Path(out)
+    with status("writing the page", quiet):
+        write_report(folders, path)
+    return path
 
 
 def write_report(folders: Sequence[Path], out: Path) -> None:

@@ -1,0 +1,324 @@
+"""Runs, files and lists of texts in one table, and which of their differences stand."""
+
+import json
+import math
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import TOY, TOY_TEXT, Cli, refused, toy_text
+
+import textgan
+from textgan.comparison import Comparison, Comparisons, holm
+from textgan.errors import UserError
+from textgan.evaluating import compare, evaluate
+from textgan.evaluation import read_evaluation
+from textgan.judge import choose_metrics
+from textgan.materials import FEWEST_TO_TRAIN, Told, alike, lay_out_files
+from textgan.metrics.base import Unavailable
+from textgan.metrics.networks import real_language_model
+
+WORDS = ["the", "a", "cat", "dog", "sees", "likes", "red", "old", "tree", "house", "sun", "sea"]
+
+
+def sentences(n: int, seed: int, size: int = 6) -> list[str]:
+    dice = random.Random(seed)
+    return [" ".join(dice.choices(WORDS, k=size)) + f" {i % 9}" for i in range(n)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs on one file of words."""
+    home = tmp_path_factory.mktemp("runs")
+    data = toy_text(home, 80)
+    short = TOY_TEXT | {"schedule.rounds": 1, "evaluation.final_samples": 40, "data.min_count": 1}
+    plain = {k: v for k, v in short.items() if not k.startswith(("discriminator", "objective"))}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        textgan.train("seqgan", data=data, out=home / "gan", quiet=True, **short)
+        for name, rate in (("mle", 0.01), ("third", 0.1)):
+            told = plain | {"optimisers.mle_lr": rate}
+            textgan.train("mle", data=data, out=home / name, quiet=True, **told)
+    return home
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "runs"))
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(line + "\n" for line in lines), "utf-8")
+    return path
+
+
+def test_lists_are_judged_as_files_are(tmp_path: Path) -> None:
+    texts, references = sentences(40, 0), sentences(50, 1)
+    told = {"metrics": ["bleu", "unique", "length"], "quiet": True}
+    of_lists = evaluate(texts, references=references, **told)
+    of_files = evaluate(
+        write(tmp_path / "a.txt", texts), references=write(tmp_path / "b.txt", references), **told
+    )
+    assert list(of_lists.rows) == ["real (half of the references)", "texts"]
+    ours, theirs = of_lists.rows["texts"], of_files.rows["a.txt"]
+    assert [s.to_dict() for s in ours.values()] == [s.to_dict() for s in theirs.values()]
+    facts = of_lists.facts["texts"]["texts"]
+    assert facts["sha256"] == of_files.facts["texts"]["a.txt"]["sha256"]
+    assert facts["file"] is None and facts["lines"] == 40
+    both = evaluate(texts, sentences(40, 2), references=references, **told)
+    assert list(both.rows)[1:] == ["texts 1", "texts 2"]
+
+
+def test_runs_and_files_stand_in_one_table(runs: Path, tmp_path: Path) -> None:
+    samples = write(tmp_path / "samples.txt", sentences(30, 0))
+    told = {"metrics": ["bleu", "likelihood", "novelty"], "quiet": True}
+    by_run = evaluate(runs / "gan", samples, sentences(25, 3), **told)
+    assert list(by_run.rows) == [
+        "real, held out", "MLE, best epoch", "seqgan, last", "samples.txt", "texts",
+    ]  # fmt: skip
+    assert {"nll_test", "bleu4"} <= by_run.rows["seqgan, last"].keys()
+    assert "nll_test" not in by_run.rows["samples.txt"]
+    assert "novelty" in by_run.rows["samples.txt"]
+    two = evaluate(runs / "gan", runs / "mle", **told)
+    assert list(two.rows) == ["real, held out", "gan", "mle"]
+    assert two.rows["gan"]["nll_test"].estimate != two.rows["mle"]["nll_test"].estimate
+    alone = evaluate(runs / "mle", **told)
+    assert two.rows["mle"]["bleu4"].to_dict() == alone.rows["mle, last"]["bleu4"].to_dict()
+    other = evaluate(runs / "gan", samples, references=sentences(40, 5), **told)
+    assert list(other.rows)[1:] == ["gan", "samples.txt"]
+    assert other.facts["texts"]["gan"]["lines"] == 40
+    opened = evaluate(textgan.open_run(str(runs / "gan")), samples, **told)
+    assert list(opened.rows) == [*by_run.rows][:4]
+    with pytest.raises(UserError, match="--train is for files of texts"):
+        evaluate(runs / "gan", samples, train=samples, quiet=True)
+
+
+def test_runs_on_other_data_need_references(runs: Path, tmp_path: Path) -> None:
+    plain = {k: v for k, v in TOY.items() if not k.startswith(("discriminator", "objective"))}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        textgan.train("mle", out=tmp_path / "oracle", quiet=True, **plain | {"schedule.rounds": 1})
+    with pytest.raises(UserError, match=r"have different data; give --references FILE"):
+        evaluate(runs / "gan", tmp_path / "oracle", quiet=True)
+
+
+def test_files_are_compared_in_pairs_with_the_first(tmp_path: Path) -> None:
+    """Copies of one text with more and more words replaced, line by line: paired."""
+    base = sentences(120, 0)
+
+    def spoilt(share: float) -> list[str]:
+        dice = random.Random(7)
+        return [" ".join(w if dice.random() > share else "zzz" for w in s.split()) for s in base]
+
+    files = [write(tmp_path / f"{name}.txt", spoilt(share))
+             for name, share in (("clean", 0.0), ("same", 0.0), ("bad", 0.4))]  # fmt: skip
+    references = write(tmp_path / "test.txt", sentences(150, 1))
+    made = compare(*files, references=references, metrics="bleu,length", quiet=True)
+    assert isinstance(made, Comparisons)
+    assert [(one.a, one.b) for one in made.comparisons] == [
+        ("clean.txt", "same.txt"), ("clean.txt", "bad.txt"),
+    ]  # fmt: skip
+    same, bad = made.comparisons
+    assert all(found.p == 1 and found.winner is None for found in same.differences)
+    found = {one.name: one for one in bad.differences}
+    assert found["bleu2"].winner == "a" and found["bleu2"].estimate is not None
+    tested = [one for part in made.comparisons for one in part.differences if one.p is not None]
+    assert [one.corrected for one in tested] == holm([one.p for one in tested if one.p is not None])
+    two = compare(files[0], files[2], references=references, metrics="bleu,length", quiet=True)
+    assert isinstance(two, Comparison) and two.over == "files"
+    assert "-0.000" not in str(made)
+    table = evaluate(files[0], files[2], references=references, metrics=["bleu"], quiet=True)
+    difference = (
+        table.rows["bad.txt"]["bleu2"].replicates - table.rows["clean.txt"]["bleu2"].replicates
+    )
+    low, high = found["bleu2"].estimate.low, found["bleu2"].estimate.high
+    assert low is not None and high is not None
+    assert (high - low) / 2 == pytest.approx(1.959964 * difference.std(ddof=1), rel=1e-9)
+
+
+def test_files_of_different_sizes_compare(tmp_path: Path) -> None:
+    made = compare(
+        sentences(40, 0), sentences(60, 2), references=sentences(50, 1),
+        metrics=["bleu", "repetition", "length"], quiet=True,
+    )  # fmt: skip
+    assert isinstance(made, Comparison)
+    assert {found.name for found in made.differences} >= {"bleu2", "length", "repeated_words"}
+    assert not [found.note for found in made.differences if "do not compare" in found.note]
+    assert any("40 each are judged" in text for text in made.warnings)
+    assert json.loads(json.dumps(made.to_dict()))["warnings"] == list(made.warnings)
+
+
+def test_repetition_compares_whatever_is_long_enough() -> None:
+    texts = [["a b c d e f"] * 30 + ["a"] * 10, ["a b c d e f"] * 20 + ["a b"] * 20]
+    made = compare(*texts, references=sentences(50, 1), metrics=["repetition"], quiet=True)
+    assert isinstance(made, Comparison)
+    assert [found.note for found in made.differences if "do not compare" in found.note] == []
+
+
+def test_runs_are_compared_by_the_metrics_asked_for(runs: Path) -> None:
+    made = compare(runs / "mle", runs / "gan", metrics="unique,length", quiet=True)
+    assert isinstance(made, Comparison) and (made.a, made.b) == ("mle", "seqgan")
+    names = {found.name for found in made.differences}
+    assert names == {"unique", "length", "length_distance", "empty"}
+    kept = read_evaluation(runs / "gan")
+    assert kept is not None and kept.facts["metrics"] == ["unique", "length"]
+    # what is there is not measured again, what is not is, and both are kept
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("textgan.evaluating.judge", None)
+        again = compare(runs / "mle", runs / "gan", metrics=["unique"], quiet=True)
+        assert [found.name for found in again.differences] == ["unique"]  # type: ignore[union-attr]
+        usual = compare(runs / "mle", runs / "gan", quiet=True)
+        assert {found.name for found in usual.differences} == names  # type: ignore[union-attr]
+    more = compare(runs / "mle", runs / "gan", metrics="bleu", quiet=True)
+    assert {found.name for found in more.differences} == {  # type: ignore[union-attr]
+        "bleu2", "bleu3", "bleu4", "bleu5",
+    }  # fmt: skip
+    kept = read_evaluation(runs / "gan")
+    assert kept is not None and {"unique", "bleu4"} <= kept.rows["seqgan, last"].keys()
+    # an evaluation of an older version does not say which numbers are whose: measured again
+    content = json.loads((runs / "gan/evaluation.json").read_text())
+    del content["facts"]["numbers"]
+    (runs / "gan/evaluation.json").write_text(json.dumps(content))
+    old = compare(runs / "gan", metrics="unique", quiet=True)
+    assert [found.name for found in old.differences] == ["unique"]  # type: ignore[union-attr]
+
+
+def test_a_run_and_a_file_are_compared(runs: Path, tmp_path: Path) -> None:
+    made = compare(runs / "gan", sentences(30, 3), metrics="bleu", quiet=True)
+    assert isinstance(made, Comparison) and (made.a, made.b) == ("seqgan, last", "texts")
+    assert made.differences and not any(found.note for found in made.differences)
+
+
+def test_three_experiments_are_compared_with_the_first(runs: Path) -> None:
+    names = ("mle", "gan", "third")
+    made = compare(*(runs / name for name in names), metrics="unique,length", quiet=True)
+    assert isinstance(made, Comparisons) and len(made.comparisons) == 2
+    assert {one.a for one in made.comparisons} == {str(runs / "mle")}
+    assert [one.b for one in made.comparisons] == [str(runs / name) for name in names[1:]]
+
+
+def test_what_is_missing_is_said_at_once_and_all_of_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = sentences(30, 0)
+    with pytest.raises(UserError) as refusal:
+        evaluate(few, references=few[:20], metrics=["mauve", "frechet", "lm_score"], quiet=True)
+    for name in ("mauve", "frechet", "lm_score"):
+        assert name in str(refusal.value)
+    assert "needs at least 100 texts on each side" in str(refusal.value)
+    order: list[str] = []
+    bleu = choose_metrics(["bleu"])[0]
+    really = type(bleu).measure
+
+    def measure(self: object, material: object) -> object:
+        order.append(capsys.readouterr().err)
+        return really(self, material)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(bleu), "measure", measure)
+    evaluate(few, references=sentences(40, 1), metrics=["bleu", "novelty", "mauve"])
+    assert "not measured: novelty: needs the training text: give --train" in order[0]
+    assert "not measured: mauve: needs" in order[0]
+
+
+def test_references_alone_serve_to_train_networks() -> None:
+    """Three parts without a common sentence; the signature and the notes say what was learnt."""
+    references = sentences(3 * FEWEST_TO_TRAIN + 10, 1)
+    references = [f"{text} {i}" for i, text in enumerate(references)]
+    layout = lay_out_files([sentences(60, 0)], references, Told())
+    assert layout.real == "real (a third of the references)"
+    real, judged = layout.rows.values()
+    assert real.train is not None and judged.train is not None
+
+    def of(part: object) -> set[str]:
+        return {" ".join(words) for words in real.words.decode(part)}  # type: ignore[arg-type]
+
+    sides = [of(real.hypotheses), of(real.real), of(real.train)]
+    assert min(map(len, sides)) >= FEWEST_TO_TRAIN
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert not sides[a] & sides[b]
+    assert sum(map(len, sides)) <= len(references)
+    assert of(judged.real) == sides[1] and of(judged.train) == sides[2]
+    assert real.known is None and judged.known is None  # nobody says what it was trained on
+    model = real_language_model(judged)
+    assert model.facts["on"] == "references"
+    assert layout.facts["networks"] == {"of": "references", "texts": len(judged.train)}
+
+
+def test_other_real_text_serves_to_train_networks() -> None:
+    other = [f"{text} {i}" for i, text in enumerate(sentences(2 * FEWEST_TO_TRAIN, 2))]
+    layout = lay_out_files([sentences(60, 0)], sentences(40, 1), Told(), real=other)
+    assert layout.real == "real (half of the other text)"
+    real = layout.rows[layout.real]
+    assert real.train is not None and real.learnt == "real"
+    assert len(real.hypotheses) == len(real.train) == FEWEST_TO_TRAIN
+    given = lay_out_files(
+        [sentences(60, 0)], sentences(40, 1), Told(), real=other, train=sentences(80, 3)
+    )
+    assert "on" not in real_language_model(given.rows["texts"]).facts
+
+
+def test_few_references_leave_networks_without_text() -> None:
+    layout = lay_out_files([sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), Told())
+    assert layout.real == "real (half of the references)"
+    with pytest.raises(Unavailable, match=r"give more --references \(150 or more\)"):
+        real_language_model(layout.rows["texts"])
+
+
+def test_texts_that_are_one_are_warned_of() -> None:
+    a, b = sentences(60, 1), sentences(60, 2)
+    assert alike({"references": a, "train": b}) == []
+    assert "train and references are one text: 60 of 60" in alike({"references": a, "train": a})[0]
+    spaced = [f"  {line.replace(' ', '   ')}" for line in reversed(a)]
+    assert len(alike({"references": a, "real": spaced})) == 1  # by content, not by bytes or order
+    most = alike({"references": a, "train": [*a[:40], *b]})
+    assert most == [
+        "train and references are nearly one text: 40 of 60 different lines stand in both"
+    ]
+    assert alike({"references": a, "train": [*a[:30], *b]}) == []
+    found = evaluate(sentences(50, 3), references=a, train=a, metrics=["bleu"], quiet=True)
+    assert any("train and references are one text" in text for text in found.warnings)
+    assert "is no level to reach" in str(found) and "is the level to reach" not in str(found)
+    assert any("one text" in text for text in found.to_dict()["warnings"])
+    usual = evaluate(sentences(50, 3), references=a, train=b, metrics=["bleu"], quiet=True)
+    assert "is the level to reach" in str(usual) and not usual.facts.get("alike")
+    for role in ("train", "real"):
+        told = {role: b}
+        same = evaluate(b, references=a, metrics=["bleu"], quiet=True, **told)  # type: ignore[arg-type]
+        assert any("these are the" in text for text in same.warnings)
+
+
+def test_text_of_another_length_is_warned_of() -> None:
+    long, short = sentences(60, 1, size=40), sentences(60, 2)
+    found = evaluate(long, references=long[:30] + sentences(30, 3, size=40), train=short,
+                     metrics=["bleu"], quiet=True)  # fmt: skip
+    assert any("train has 7 tokens a text, the references 41" in text for text in found.warnings)
+
+
+def test_compare_is_a_command(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    a, b = (write(tmp_path / f"{name}.txt", sentences(40, i)) for i, name in enumerate("ab"))
+    references = write(tmp_path / "test.txt", sentences(60, 5))
+    code, out, err = cli("compare", a, b, "--references", references, "--metrics", "bleu,unique")
+    assert code == 0, err
+    assert "a.txt" in out and "p (Holm)" in out and "-0.000" not in out
+    code, out, _ = cli("compare", runs / "gan", a, b, "--metrics", "bleu", "--json")
+    assert code == 0
+    assert json.loads(out)["baseline"] == "seqgan, last"
+    code, out, _ = cli("evaluate", runs / "gan", runs / "mle", "--metrics", "bleu")
+    assert code == 0 and not (runs / "gan/evaluation.json").exists()
+    said = refused(cli, "compare", a, "--references", references)
+    assert "give at least two files or runs" in said
+    assert "give --references FILE" in refused(cli, "compare", a, b)
+    assert "give a number" in refused(cli, "evaluate", runs / "gan", "--temperature", "0")
+
+
+def test_numbers_are_of_the_right_texts(tmp_path: Path) -> None:
+    """Two files that differ in length by one word: the difference is 1, and stands."""
+    a, b = [f"x y {i}" for i in range(30)], [f"x y z {i}" for i in range(30)]
+    made = compare(a, b, references=a, metrics=["length"], tokenizer="whitespace", quiet=True)
+    assert isinstance(made, Comparison)
+    length = {found.name: found for found in made.differences}["length"]
+    assert (length.a.value, length.b.value) == (3, 4)
+    assert length.estimate is not None and length.estimate.value == 1
+    assert length.p == 0 and math.isfinite(np.float64(length.corrected or 0))

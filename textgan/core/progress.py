@@ -1,0 +1,234 @@
+"""Progress on standard error: bars of work on a terminal, a line now and then where there is none.
+
+Time left is of work, not of counts: each kind of work is as long as it was measured to be, or was
+expected to be as long as nothing of it is measured. It is an estimate and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Step = TypeVar("Step")
+
+LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
+BAR_SECONDS = 2.0  # that something may take without a bar
+NEWEST = 0.1  # weight of the newest of many durations of one kind of work
+
+
+class Bar:
+    """A bar as narrow as the terminal, with a few words before it.
+
+    leave: whether it stays on the screen when it is closed.
+    """
+
+    def __init__(
+        self, total: float | None, what: str = "", quiet: bool = False, leave: bool = False
+    ) -> None:
+        self.what = what
+        self._bar = tqdm(
+            total=total,
+            desc=what,
+            leave=leave,
+            bar_format="{desc} {percentage:3.0f}%|{bar}|" if total else "{desc} {n}",
+            ncols=bar_width(),
+            file=sys.stderr,
+            disable=True if quiet else None,  # None: only on a terminal
+        )
+        self.disable: bool = self._bar.disable
+
+    def show(self, done: float, told: str, what: str = "") -> None:
+        """Draw it anew: how much is done, what it is, if that is another thing now, and a few words
+        about it."""
+        self.what = what or self.what
+        self._bar.n, self._bar.ncols = done, bar_width()
+        self._bar.set_description_str(f"{self.what}: {told}" if told else self.what)
+
+    def close(self) -> None:
+        """Clear it."""
+        self._bar.close()
+
+
+def say(line: str) -> None:
+    """One line on standard error, above whatever bars are drawn there."""
+    tqdm.write(line, file=sys.stderr)
+    sys.stderr.flush()
+
+
+def say_below(line: str) -> None:
+    """A line whose first eleven characters are its heading; on a terminal it is broken so that what
+    it says stands below itself."""
+    if sys.stderr.isatty():
+        line = textwrap.fill(
+            line,
+            bar_width(),
+            subsequent_indent=" " * 11,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    say(line)
+
+
+def bar_width() -> int:
+    """How many characters a bar may have: $COLUMNS, else those of the terminal, else 80."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told) > 0:
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return 80
+
+
+def clock(seconds: float) -> str:
+    """As a clock shows it: 0:07, 12:05, 3:00:00."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def status(what: str, quiet: bool = False) -> Iterator[None]:
+    """On a terminal, a line that says what is going on for as long as it goes on."""
+    line = tqdm(
+        desc=f"{what} ...", bar_format="{desc}", leave=False, ncols=bar_width(), file=sys.stderr,
+        disable=True if quiet else None,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        line.close()
+
+
+def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
+    """The same steps; once they have taken two seconds with a bar, where there is no terminal with
+    a line every ten seconds."""
+    began = said = time.monotonic()
+    total = len(steps) if isinstance(steps, Sized) else None
+    drawn = 0.0
+    shown: Bar | None = None
+    silent = quiet or not sys.stderr.isatty()
+    try:
+        for done, step in enumerate(steps):
+            now = time.monotonic()
+            left = ""
+            if total and done:
+                left = f" about {clock((now - began) / done * (total - done))} left"
+            if not silent and shown is None and now - began > BAR_SECONDS:
+                shown = Bar(total, what)
+            if shown is not None:
+                if now - drawn > 0.1:
+                    drawn = now
+                    shown.show(done, left.strip())
+            elif silent and not quiet and now - said > LINE_SECONDS:
+                said = now
+                of = f" of {total}" if total else ""
+                say(f"{what}: {done}{of}{',' if left else ''}{left}")
+            yield step
+    finally:
+        if shown is not None:
+            shown.close()
+
+
+class Durations:
+    """How long steps of several kinds take, and so how long those that are left will.
+
+    left: how many steps of each kind are still to do.
+    """
+
+    def __init__(self, left: Mapping[Hashable, int]) -> None:
+        self.left = dict(left)
+        self._mean: dict[Hashable, float] = {}
+        self._times: dict[Hashable, int] = {}
+
+    def did(self, kind: Hashable, seconds: float) -> None:
+        """One step of a kind is done and took that long."""
+        times = self._times[kind] = self._times.get(kind, 0) + 1
+        mean = self._mean.get(kind, 0.0)
+        self._mean[kind] = mean + max(1 / times, NEWEST) * (seconds - mean)
+        self.left[kind] = max(0, self.left.get(kind, 0) - 1)
+
+    def of(self, kind: Hashable) -> float | None:
+        """Seconds of a step of a kind: as measured, else as a step with the same last part of its
+        name; None where nothing like it was measured."""
+        if kind in self._mean:
+            return self._mean[kind]
+        if isinstance(kind, tuple):
+            for other, mean in self._mean.items():
+                if isinstance(other, tuple) and other[1:] == kind[1:]:
+                    return mean
+        return None
+
+    def seconds(self, kinds: Iterable[Hashable] | None = None) -> tuple[float, bool]:
+        """How long the steps left (of these kinds, if not of all) take, and whether that is all:
+        False where some kind was never measured, so that it is the least."""
+        total, known = 0.0, True
+        for kind in self.left if kinds is None else kinds:
+            if not self.left.get(kind):
+                continue
+            each = self.of(kind)
+            if each is None:
+                known = False
+            else:
+                total += self.left[kind] * each
+        return total, known
+
+
+class WorkBar:
+    """A bar over pieces of work of which each has an expected duration.
+
+    expected: seconds of each piece, in the order in which they are done. Their sum is corrected by
+    how long the pieces done so far took.
+    """
+
+    def __init__(self, expected: Sequence[float], quiet: bool) -> None:
+        self.expected = list(expected)
+        self.done = 0
+        self.took = 0.0
+        self.quiet = quiet
+        self._began = self._said = time.monotonic()
+        self._started = self._began
+        self._bar: Bar | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds that the pieces not yet done take, about."""
+        before = sum(self.expected[: self.done])
+        # ten seconds on both sides: short pieces say little about how fast this machine is
+        pace = (10.0 + self.took) / (10.0 + before)
+        return pace * sum(self.expected[self.done :])
+
+    def begin(self, what: str) -> None:
+        """The next piece begins."""
+        self._started = time.monotonic()
+        if self.quiet:
+            return
+        left = f"about {clock(self.left)} left"
+        if not sys.stderr.isatty():
+            soon = self._started - self._said > LINE_SECONDS
+            if soon or (self.expected[self.done] > LINE_SECONDS and self.left > LINE_SECONDS):
+                self._said = self._started
+                say(f"{what}; {left}")
+            return
+        if self._bar is None:
+            self._bar = Bar(max(sum(self.expected), 1e-9), what)
+        self._bar.show(sum(self.expected[: self.done]), left, what)
+
+    def end(self) -> None:
+        """The piece that began is done."""
+        self.took += time.monotonic() - self._started
+        self.done += 1
+
+    def close(self) -> None:
+        """Clear the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -4,7 +4,9 @@ import json
 import math
 import random
 import shutil
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,6 +222,18 @@ def test_what_is_missing_is_said_at_once_and_all_of_it(
     evaluate(few, references=sentences(40, 1), metrics=["bleu", "novelty", "mauve"])
     assert "not measured: novelty: needs the training text: give --train" in order[0]
     assert "not measured: mauve: needs" in order[0]
+
+
+def test_what_is_missing_is_said_once_to_evaluations_that_share_a_memory(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared: dict[Hashable, Any] = {}
+    said = []
+    for _ in range(2):  # as a curve's temperatures do
+        evaluate(runs / "gan", metrics=["divergence", "unique"], memory=shared)
+        said.append(capsys.readouterr().err)
+    assert "not measured: divergence: needs an oracle" in said[0]
+    assert "divergence" not in said[1]
 
 
 def test_references_alone_serve_to_train_networks() -> None:

@@ -558,11 +558,13 @@ def list_data(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([entry._asdict() for entry in KNOWN], indent=2))
         return
+    from textgan.core.tables import filled
+
     for entry in KNOWN:
-        typer.echo(f"{entry.name}: {entry.what}")
-        typer.echo(f"    from    {entry.source}")
-        typer.echo(f"    licence {entry.licence}")
-        typer.echo(f"    use     {entry.use}")
+        typer.echo(filled(f"{entry.name}: {entry.what}"))
+        told = {"from": entry.source, "licence": entry.licence, "use": entry.use}
+        for key, value in told.items():
+            typer.echo(filled(f"    {key:<8}{value}", indent=12))
         if entry.sha256:
             typer.echo(f"    sha256  {entry.sha256}")
 

@@ -12,7 +12,7 @@ from textgan import registry
 from textgan.contracts.metrics import checked_scores
 from textgan.contracts.rules import is_own
 from textgan.core.own_code import Typed
-from textgan.core.progress import WorkBar, say
+from textgan.core.progress import WorkBar, say_filled
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, Scores
 from textgan.intervals import Estimate
@@ -98,9 +98,12 @@ def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> 
     unavailable = _unavailable(lacking, layout)
     if not any(name in layout.judged for _, name in work):
         raise UserError(f"nothing can be measured: {_listed(unavailable)}")
-    if not quiet:
-        for label, why in unavailable.items():
-            say(f"not measured: {label}: {why}")
+    # once, however many evaluations share a memory: a curve's temperatures, compared runs
+    said: set[str] = next(iter(layout.rows.values())).remember("said to be lacking", set)
+    for label, why in unavailable.items():
+        if not quiet and label not in said:
+            say_filled(f"not measured: {label}: {why}")
+            said.add(label)
     measured: dict[tuple[int, str], Scores] = {}
     bar = WorkBar(expected_seconds(work, layout), quiet)
     for metric, name in work:

@@ -26,7 +26,7 @@ from textgan.core.files import (
     write_file,
     writing,
 )
-from textgan.core.progress import LINE_SECONDS, Bar, Durations, clock, say_below
+from textgan.core.progress import LINE_SECONDS, Bar, Durations, clock, say_filled
 from textgan.core.terminal import visible
 from textgan.errors import UserError
 
@@ -83,6 +83,7 @@ SORTED_BY = [
         "novelty", "kl_generator", "kl_oracle", "js",
     )
 ]  # fmt: skip
+HEADING = 11  # characters before what a line says
 # the one figure that a bar has room for, the first of these that there is, and what it is called
 IN_A_BAR = {
     "generator/reward": "reward",
@@ -234,7 +235,7 @@ class Log:
     def say(self, line: str) -> None:
         """One line on the terminal, above the bar."""
         if not self.quiet:
-            say_below(visible(line))
+            say_filled(visible(line), HEADING)
 
     @property
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from textgan.bench.profiling import BATCHES, Hot, open_folder, trace_parts
 from textgan.bench.report import Part, Report
 from textgan.bench.scaling import Growth, measure_growth, measurements
 from textgan.bench.setting import PAPER, Axes, Setting
+from textgan.core.progress import status
 from textgan.core.streams import Purpose, stream
 from textgan.errors import UserError
 from textgan.precision import Precision, supported
@@ -59,15 +60,17 @@ def run_bench(
     rollouts = max(1, round(setting.rollouts * scale))
     with seeded(stream(Purpose.BENCH, 0), device):
         machine = describe(device, name)
-        counts = count_parts(device, name, chosen)
+        with status("counting operators"):
+            counts = count_parts(device, name, chosen)
         measured: list[Part] = []
         hottest: list[Hot] = []
         growths: list[Growth] = []
         if timed:
             sides = Sides.make(setting, device, name)
-            for work in sides.work(setting.batch, 1, chosen):  # the first time is never fair
-                work.ours()
-                work.textbook()
+            with status("warming up"):
+                for work in sides.work(setting.batch, 1, chosen):  # the first time is never fair
+                    work.ours()
+                    work.textbook()
             works = sides.work(sentences, rollouts, chosen)
             whole = sides.amounts(setting.sentences, setting.rollouts)
             measured = time_parts(works, whole, repeats, device)

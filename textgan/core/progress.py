@@ -62,14 +62,14 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def say_below(line: str) -> None:
-    """A line whose first eleven characters are its heading; on a terminal it is broken so that what
-    it says stands below itself."""
+def say_filled(line: str, indent: int = 2) -> None:
+    """A line that a terminal breaks at its width, what follows the break indented; elsewhere it
+    stays one."""
     if sys.stderr.isatty():
         line = textwrap.fill(
             line,
             bar_width(),
-            subsequent_indent=" " * 11,
+            subsequent_indent=" " * indent,
             break_long_words=False,
             break_on_hyphens=False,
         )

@@ -149,13 +149,13 @@ class Shown(ABC):
         )
 
 
-def filled(text: str, width: int | None = None) -> str:
+def filled(text: str, width: int | None = None, indent: int = 2) -> str:
     """A sentence in lines of at most `width` characters, the later ones indented; a word that is
     longer (a path) is not broken."""
     return textwrap.fill(
         text,
         width or terminal_width(),
-        subsequent_indent="  ",
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )

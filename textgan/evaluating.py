@@ -346,7 +346,7 @@ def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
             if name not in evaluation.facts["metrics"]
         } | evaluation.unavailable
         metrics = dict.fromkeys([*before.facts["metrics"], *evaluation.facts["metrics"]])
-        numbers = before.facts.get("numbers", {}) | evaluation.facts["numbers"]
+        numbers = before.facts.get("numbers", {}) | evaluation.facts.get("numbers", {})
         facts = evaluation.facts | {"metrics": list(metrics), "numbers": numbers}
         evaluation = replace(evaluation, rows=rows, unavailable=lacking, warnings=[], facts=facts)
         evaluation = replace(evaluation, warnings=[*told, *warnings_of(evaluation)])

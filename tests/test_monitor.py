@@ -176,7 +176,7 @@ def test_a_collapsing_run_raises_the_alarm(
 def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
     results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
     content = json.loads((tmp_path / "run/results.json").read_text())
-    assert content == json.loads(json.dumps(results.to_dict()))
+    assert json.loads(json.dumps(results.to_dict())).items() <= content.items()
     shown = str(results)
     for row in results.rows.values():
         for key in ("nll_oracle", "nll_test"):

@@ -179,7 +179,8 @@ def test_training_leaves_no_trace_in_the_global_generator_it_need_not(tmp_path: 
     before = everything(tmp_path / "run")
     again = textgan.resume(tmp_path / "run", quiet=True)
     assert everything(tmp_path / "run") == before
-    assert again.to_dict() == json.loads((tmp_path / "run" / "results.json").read_text())
+    written = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert again.to_dict().items() <= written.items()
 
 
 def _without_adversary() -> dict[str, object]:

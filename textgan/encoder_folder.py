@@ -158,10 +158,7 @@ class PretrainedEncoder(LineEncoder):
     def __init__(self, folder: Path, called: str, device: torch.device | None = None) -> None:
         self.pooling = read_pooling(folder, called)
         place, length = self.pooling.folder, self.pooling.length
-        self.tokenizer = hf_folder.load_tokenizer(place, called)
-        if length:
-            most = self.tokenizer.model_max_length
-            self.tokenizer.model_max_length = min(length, most)
+        self.tokenizer = hf_folder.load_tokenizer(place, called, length or hf_folder.MOST_TOKENS)
         self.network = hf_folder.load_network(place, called).to(device or "cpu").eval()
         digest = hf_folder.digest(folder, [*hf_folder.READ, *POOLING_FILES])
         self.name = f"{folder.resolve().name}-{self.pooling.name}-{digest}"

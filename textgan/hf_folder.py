@@ -27,8 +27,9 @@ READ = ("config.json", "*.safetensors", *TOKENIZER)
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
-def load_tokenizer(folder: Path, called: str) -> Any:
-    """The tokenizer in a folder; its `model_max_length` is what the network there can read.
+def load_tokenizer(folder: Path, called: str, most: int = MOST_TOKENS) -> Any:
+    """The tokenizer in a folder; its `model_max_length` is what the network there can read, at most
+    `most` tokens.
 
     called: what asked for the folder, for messages. Raises UserError where transformers is missing
     or the folder has no such thing.
@@ -45,7 +46,7 @@ def load_tokenizer(folder: Path, called: str) -> Any:
     places = config.to_dict().get("max_position_embeddings") or MOST_TOKENS
     # the RoBERTa family numbers places from behind that of the padding
     places -= 1 + config.pad_token_id if config.pad_token_id else 0
-    tokenizer.model_max_length = min(tokenizer.model_max_length, places, MOST_TOKENS)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, places, most)
     return tokenizer
 
 

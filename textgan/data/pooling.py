@@ -2,8 +2,8 @@
 
 `modules.json` names the parts, each with a folder of settings: a transformer, a pooling, perhaps a
 normalisation. They are read here, without that library, and what is not known is refused: a vector
-pooled in another way than the folder says is another vector. The settings and what they mean are
-those of sentence_transformers/models/Pooling.py and Transformer.py (version 3).
+pooled in another way than the folder says is another vector. What the poolings are was read in
+UKPLab/sentence-transformers, sentence_transformers/models/Pooling.py, commit 01d5ae3.
 """
 
 from __future__ import annotations

@@ -309,6 +309,12 @@ def test_what_cannot_be_checked_is_refused(
         textgan.check(arguments[0], dict(pair.split("=") for pair in arguments[1:]))
 
 
+def test_what_a_part_says_it_does_not_do_is_no_failure() -> None:
+    found = {one.promise: one for one in textgan.check("rankgan").outcomes}
+    assert found["a batch of two"].result == "refused"
+    assert "compares 2 real texts or more" in found["a batch of two"].why
+
+
 def test_a_report_is_words_and_a_table() -> None:
     report = Report("x", "metric", ())
     assert report.passed

@@ -38,8 +38,8 @@ def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, 
     return [
         *found,
         ("figures are constants", partial(_figures, trial)),
-        ("a batch of two", partial(_batch_of_two, trial)),
-        ("a batch in two shards", partial(_shards, trial)),
+        ("a batch of two", partial(_batch_of_two, trial, who)),
+        ("a batch in two shards", partial(_shards, trial, who)),
         ("killed and resumed, the same bits", partial(resumes_exactly, trial)),
         ("the generator's dropout", partial(_dropout, part, trial)),
     ]
@@ -145,12 +145,14 @@ def _figures(trial: Trial) -> None:
                 raise Broken(f"{who}_loss does not detach its metric {name!r} (write .detach())")
 
 
-def _batch_of_two(trial: Trial) -> None:
-    train(trial.run(schedule__batch_size=2, schedule__fakes=2, schedule__mle_epochs=0))
+def _batch_of_two(trial: Trial, who: str) -> None:
+    with may_refuse(who):
+        run = trial.run(schedule__batch_size=2, schedule__fakes=2, schedule__mle_epochs=0)
+    train(run)
 
 
-def _shards(trial: Trial) -> str:
-    with may_refuse("schedule.shards"):
+def _shards(trial: Trial, who: str) -> str:
+    with may_refuse(who):
         run = trial.run(schedule__shards=2)
     train(run)
     at = scene(trial)

@@ -5,10 +5,10 @@
 Trains each recipe of experiments/small with each seed, `--jobs` runs at a time on one thread each,
 and writes table.md, table.json and methods.png into the folder. Runs that are finished are not done
 again and interrupted ones go on, so the command may be stopped and repeated. Further KEY=VALUE
-settings go to every run. `--keep table.json --mark COMMIT` adds the rows that an earlier table has of
-methods which were not run now, under that mark and against the MLE of their own table. The table's
-time is that of the processor: a run has one thread, so on an idle core it is the wall's too, and
-other work on the machine does not change it.
+settings go to every run. `--keep table.json --mark COMMIT` adds the rows that an earlier table has
+of methods which were not run now, under that mark and against the MLE of their own table. The
+table's time is that of the processor: a run has one thread, so on an idle core it is the wall's
+too, and other work on the machine does not change it.
 """
 
 from __future__ import annotations

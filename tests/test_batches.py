@@ -263,6 +263,14 @@ def test_texts_without_labels_are_those_of_the_stream(tmp_path: Path) -> None:
     assert torch.equal(real.tokens, here.run.corpus.train[here.batches["real"][3]].tokens)
 
 
+def test_old_runs_go_on_with_the_pairs_they_began_with(tmp_path: Path) -> None:
+    data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 12}))}
+    here = training("seqgan", tmp_path / "run", **data)
+    here.run = replace(here.run, old=True)
+    real = here._opposite(3, here.run.corpus.train[:4])
+    assert torch.equal(real.tokens, here.run.corpus.train[here.batches["real"][3]].tokens)
+
+
 @pytest.mark.parametrize("space", [CLASSES, TextSpace(3, 3, classes=2)], ids=["ended", "fixed"])
 def test_jsdgan_descends_the_divergence_of_text_and_class(space: TextSpace) -> None:
     """Against the sum over classes of p(c) KL terms, all texts of both classes enumerated."""

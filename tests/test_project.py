@@ -244,6 +244,31 @@ def test_the_papers_recipe_is_the_papers() -> None:
     assert rates.clip == 5.0
 
 
+def test_recipes_of_the_papers_are_their_codes() -> None:
+    """LantaoYu/SeqGAN 4152436 and desire2020/CoT 05f3908; files and lines are in the recipes."""
+
+    def told(name: str) -> tuple[Any, ...]:
+        config = make_config(str(ROOT / f"experiments/paper/{name}.toml"))
+        rates, schedule = config.optimisers, config.schedule
+        return config, (schedule.mle_epochs, schedule.rounds), (rates.mle_lr, rates.generator_lr)
+
+    seqgan, lengths, rates = told("seqgan_2016")
+    assert (lengths, rates) == ((240, 800), (0.001, 0.001))
+    assert seqgan.objective == told("seqgan")[0].objective
+    sampling, lengths, rates = told("scheduled_sampling")
+    assert (lengths, rates[1], sampling.schedule.g_steps) == ((0, 300), 0.001, 10_000 // 64)
+    assert 1 - sampling.objective.settings["final"] == pytest.approx(0.002 * 300)
+    bleu, lengths, rates = told("pg_bleu")
+    assert (lengths, rates) == ((200, 800), (0.001, 0.001))
+    wanted = {"order": 3, "smoothing": "none", "share": 0.4, "rollouts": 1, "baseline": "none"}
+    assert wanted.items() <= bleu.objective.settings.items()
+    cot, lengths, rates = told("cot")
+    assert (lengths, rates[1]) == ((0, 200_000), 0.001)
+    assert (cot.optimisers.discriminator_lr, cot.optimisers.clip) == (0.003, 0.0)
+    assert (cot.schedule.batch_size, cot.schedule.judged) == (64, 128)
+    assert not cot.discriminator.settings["dropout_input"]
+
+
 def test_defaults_are_the_same_however_they_are_written() -> None:
     named = make_config("seqgan")
     assert make_config({"objective": "seqgan"}) == named

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from toys import TOY, Cli, small_parts
 import textgan
 from textgan.config import make_config
 from textgan.core.streams import OldSeed, Purpose, stream
+from textgan.errors import UserError
+from textgan.evaluating import _drawn_alike
 from textgan.log import read_records
 from textgan.oracle import make_oracle
 from textgan.results import read_results
@@ -278,3 +281,26 @@ def read_results_of(path: Path) -> dict[str, dict[str, dict[str, float]]]:
 def test_a_new_run_says_how_it_draws(tmp_path: Path) -> None:
     create_run(make_config("seqgan", TOY), tmp_path / "run")
     assert not open_run(tmp_path / "run").old
+
+
+def test_a_run_of_a_later_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_run(make_config("seqgan", TOY), tmp_path / "run")
+    monkeypatch.setattr("textgan.run.SCHEME", 1)
+    with pytest.raises(UserError, match="was made by a later version of textgan"):
+        open_run(tmp_path / "run")
+
+
+def test_what_is_compared_was_resampled_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
+    found = textgan.evaluate(tmp_path / "run", metrics=["likelihood"], quiet=True)
+    assert found.facts["streams"] == 2
+    facts = {key: value for key, value in found.facts.items() if key != "streams"}
+    for kept, again in ((found, False), (replace(found, facts=facts), True)):
+        monkeypatch.setattr("textgan.evaluating.read_evaluation", lambda folder, kept=kept: kept)
+        made = _drawn_alike(tmp_path / "run")
+        assert (made is None) == again

@@ -12,6 +12,7 @@ from textgan.comparison import Comparison, Comparisons, among_all, compare_seeds
 from textgan.comparison import compare as compare_scores
 from textgan.core.checks import TEMPERATURES, number_from
 from textgan.core.progress import say, status
+from textgan.core.streams import SCHEME
 from textgan.data.texts import PLAIN, Form
 from textgan.errors import UserError
 from textgan.evaluation import Evaluation, read_evaluation, write_evaluation
@@ -296,7 +297,7 @@ def _measured(
     runs: int,
 ) -> Evaluation:
     """What was measured of a run, kept or new; of `metrics` alone, if any are asked for."""
-    kept = read_evaluation(run.folder)
+    kept = _drawn_alike(run.folder)
 
     def measure(names: Sequence[str]) -> Evaluation:
         if not quiet and runs > 1:
@@ -316,6 +317,13 @@ def _measured(
         for name, row in kept.rows.items()
     }
     return replace(kept, rows=rows)
+
+
+def _drawn_alike(folder: Path) -> Evaluation | None:
+    """What is kept of a run's evaluation; None where its resamplings were those of the first
+    version, for the differences of replicates would be of unlike texts."""
+    found = read_evaluation(folder)
+    return found if found is not None and found.facts.get("streams") == SCHEME else None
 
 
 def keep(folder: Path, evaluation: Evaluation) -> Evaluation:

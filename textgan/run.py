@@ -363,7 +363,10 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         oracle = LSTMGenerator(space, **shape)
         restore_module(oracle, weights, path)
         oracle = oracle.requires_grad_(False).to(chosen)
-    old = facts.get("streams", 1) < SCHEME
+    scheme = facts.get("streams", 1)
+    if scheme > SCHEME:
+        raise UserError(f"{str(folder)!r} was made by a later version of textgan; install that one")
+    old = scheme < SCHEME
     code = identity.code(trust_code)
     return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old)
 

@@ -6,8 +6,9 @@ however near they are, and none depends on what else was drawn. What must be dra
 resamplings behind a paired difference) has the same purpose and the same seed.
 
 The first version made seeds by addition: the corpus of the oracle had the seed `oracle.seed + 1`,
-with which run 1 then drew its samples, and run 0 began with the weights of oracle 0. What a run
-that began so still needs of that is in `_by_addition`, and nowhere else.
+with which run 1 then drew its samples, and the generator of run 0 began with the weights of oracle
+0, scaled, where it had their shape. What a run that began so still needs of that is in
+`_by_addition`, and nowhere else.
 """
 
 from __future__ import annotations

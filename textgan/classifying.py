@@ -365,7 +365,8 @@ class Study:
             if is_own(one):
                 text = self.train_text[:FEW].narrowed().to(self.device)
                 losses = partial(_loss, network, text), partial(network.classify, text)
-                with seeded(0, self.device), dropout(network):
+                once = stream(Purpose.DRY_RUN, 0)
+                with seeded(once, self.device), dropout(network):
                     check_perturbation(one, network, *losses)
 
     def epochs(self, replays: int) -> int:

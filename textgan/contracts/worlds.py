@@ -15,6 +15,7 @@ from textgan import registry
 from textgan.config import RunConfig, make_config
 from textgan.contracts.outcome import Broken
 from textgan.core.own_code import Typed
+from textgan.core.streams import Purpose, stream
 from textgan.run import Run, create_run
 from textgan.schedule import Step, plan
 from textgan.training import Training
@@ -120,7 +121,7 @@ class Trial:
 
 def begin(run: Run) -> Training:
     """A run at its beginning, as the trainer makes it."""
-    torch.manual_seed(run.config.seed)
+    torch.manual_seed(stream(Purpose.TRAINING, run.seed))
     return Training(run)
 
 
@@ -139,7 +140,7 @@ def train(run: Run, stops: Sequence[int] = ()) -> Path:
     for number, step in enumerate(steps_of(run, training)):
         if number in stops:
             saved = training.save()
-            torch.manual_seed(10**6 + number)  # whatever a new process begins with
+            torch.manual_seed(stream(Purpose.DRY_RUN, number))  # whatever a new process begins with
             training = Training(run)
             training.restore(saved)
         training.do(step, None)  # type: ignore[arg-type]  # only ticks log

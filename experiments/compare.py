@@ -30,7 +30,7 @@ from tqdm import tqdm
 RECIPES = Path(__file__).parent / "small"
 NEEDS_DATA = ("chars",)  # recipes whose name holds one of these read a file of the user's
 TEMPERATURES = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6]
-ENTROPY = 2.439  # of the small oracle, seed 0, which every run prints
+ENTROPY = 2.428  # of the small oracle, seed 0, which every run prints
 
 
 def main() -> None:

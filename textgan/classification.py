@@ -14,7 +14,16 @@ from typing import Any
 
 import pydantic
 
-from textgan.core.files import read_json, understood, write_file
+from textgan.core.files import (
+    exists,
+    is_file,
+    is_folder,
+    is_partial,
+    make_folder,
+    read_json,
+    understood,
+    write_file,
+)
 from textgan.core.tables import Shown, Table
 from textgan.errors import UserError
 from textgan.intervals import Estimate, over_seeds
@@ -199,18 +208,18 @@ def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Done]:
     Raises UserError for a folder that holds something else.
     """
     path = folder / FILE
-    try:
-        if (
-            folder.exists()
-            and not path.is_file()
-            and (not folder.is_dir() or any(other.suffix != ".lock" for other in folder.iterdir()))
-        ):
+    if not is_file(path) and exists(folder):
+        used = not is_folder(folder) or any(
+            other.suffix != ".lock" and not is_partial(other) for other in folder.iterdir()
+        )
+        if used:
             raise UserError(f"out = {str(folder)!r} is in use; choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"out = {str(folder)!r} cannot be written: {error.strerror}") from None
+    make_folder(folder, f"out = {str(folder)!r}")
     with locked(folder):
-        yield _read_runs(path, facts) if path.is_file() else {}
+        done = _read_runs(path, facts) if is_file(path) else {}
+        if not done:  # from now on the folder is this study's, whenever it is killed
+            write(folder, {"facts": facts, "runs": []})
+        yield done
 
 
 def _read_runs(path: Path, facts: dict[str, Any]) -> Done:

@@ -35,6 +35,7 @@ from textgan.contracts.dry_run import FEW, check_perturbation
 from textgan.contracts.rules import is_own
 from textgan.core.own_code import Typed
 from textgan.core.streams import SCHEME, Purpose, stream
+from textgan.core.terminal import stop_signals
 from textgan.corpus import Tokens
 from textgan.data.fit import Spaced
 from textgan.data.settings import TextFile
@@ -221,6 +222,7 @@ def classify(
     folder = None if out is None else Path(out)
     facts = study.facts | {"perturb": names, "seeds": seeds, "keep": keep}
     with ExitStack() as stack:
+        stack.enter_context(stop_signals())
         done: Done = {} if folder is None else stack.enter_context(opened(folder, facts))
         there = len(done)
         steps = {name: study.steps(name) for name in names}

@@ -6,17 +6,24 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 import typer.core
 
-from textgan.core.files import system_errors
+from textgan.core.files import (
+    exists,
+    is_file,
+    make_folder,
+    system_errors,
+    write_file,
+)
 from textgan.core.terminal import ReaderLeft, standard_streams, stop_signals, visible
-from textgan.errors import Interrupted, SaidElsewhere, UserError
+from textgan.errors import Interrupted, NotKept, SaidElsewhere, UserError
 from textgan.parallel import first
 from textgan.tokenizers import Tokenizer
 
@@ -58,6 +65,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Known corpora.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+
+Made = TypeVar("Made")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -240,11 +249,10 @@ def sample(
     if weights not in ("final", "mle"):
         raise UserError(f"--weights = {weights!r}: give final or mle")
     _temperature(temperature)
-    if out is not None and out.exists():
+    if out is not None and exists(out):
         raise UserError(f"--out = {str(out)!r} exists; choose a new file")
     with _starting():
         import textgan.results
-        from textgan.core.files import write_file
         from textgan.data.checks import unknown_share
         from textgan.data.fit import MANY_UNKNOWN
         from textgan.run import open_run
@@ -271,11 +279,8 @@ def sample(
     if out is None:
         sys.stdout.write(content)
         return
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_file(out, content.encode())
-    except OSError as error:
-        raise UserError(f"--out = {str(out)!r} cannot be written: {error.strerror}") from None
+    make_folder(out.parent, f"--out = {str(out)!r}")
+    write_file(out, content.encode())
     typer.echo(f"{n} texts in {out}", err=True)
 
 
@@ -355,9 +360,13 @@ def evaluate(
     TensorBoard, unless they were taken at another temperature than 1 or with --references.
     """
     with _starting():
-        from textgan.evaluating import evaluate, keep
+        from textgan.evaluating import evaluate, keep, warn_unkept
 
     _temperature(temperature)
+    kept = len(targets) == 1 and references is None and temperature == 1.0
+    kept = kept and is_file(targets[0] / "config.json")
+    if kept:
+        warn_unkept(targets[0])
     found = evaluate(
         *targets,
         references=references,
@@ -376,10 +385,10 @@ def evaluate(
         trust_code=trust_code,
         **_metric_settings(settings, encoder, metrics),
     )
-    alone = len(targets) == 1 and references is None
-    if alone and targets[0].is_dir() and temperature == 1.0:
-        keep(targets[0], found)
-    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+    with _measured() as shown:
+        if kept:
+            shown(lambda: keep(targets[0], found))
+        typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
 
 
 @app.command()
@@ -443,14 +452,17 @@ def compare(
     }
     if any((field, label_field, labels, file_format)):
         given["form"] = _form(field, label_field, labels, file_format)
-    made = compare(
+    measure = partial(
+        compare,
         *targets,
         metrics=None if metrics is None else _words(metrics),
         device=device,
         trust_code=trust_code,
         **{name: value for name, value in given.items() if value is not None},
     )
-    typer.echo(json.dumps(made.to_dict(), indent=2) if as_json else str(made))
+    with _measured() as shown:
+        made = shown(measure)
+        typer.echo(json.dumps(made.to_dict(), indent=2) if as_json else str(made))
 
 
 @app.command()
@@ -481,7 +493,8 @@ def curve(
         from textgan.sweep import sweep
 
     grid = _grid(temperatures)
-    found = sweep(
+    draw = partial(
+        sweep,
         runs,
         grid,
         metrics=_words(metrics),
@@ -491,10 +504,12 @@ def curve(
         trust_code=trust_code,
         **_metric_settings(settings, encoder, metrics),
     )
-    if as_json:
-        typer.echo(json.dumps([made.to_dict() for made in found], indent=2))
-    else:
-        typer.echo("\n\n".join(str(made) for made in found))
+    with _measured() as shown:
+        found = shown(draw)
+        if as_json:
+            typer.echo(json.dumps([made.to_dict() for made in found], indent=2))
+        else:
+            typer.echo("\n\n".join(str(made) for made in found))
 
 
 @app.command()
@@ -917,6 +932,24 @@ def _metric_settings(told: list[str] | None, encoder: str | None, metrics: str) 
         named = {"frechet", "mauve"} & set(_words(metrics))
         found |= {f"{name}.encoder": encoder for name in named or ("frechet", "mauve")}
     return found
+
+
+@contextmanager
+def _measured() -> Iterator[Callable[[Callable[[], Made]], Made]]:
+    """Measures, lets the numbers be shown, and says then what could not be kept."""
+    unkept: list[NotKept] = []
+
+    def shown(measure: Callable[[], Made]) -> Made:
+        try:
+            return measure()
+        except NotKept as error:
+            unkept.append(error)
+            made: Made = error.made
+            return made
+
+    yield shown
+    if unkept:
+        raise unkept[0]
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import pydantic
 import torch
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -237,8 +238,9 @@ def save_encoder(
         content = json.dumps(about, ensure_ascii=False, indent=1, sort_keys=True)
         # last of all: a folder without it is none of an encoder
         write_file(folder / ABOUT, content.encode(errors="surrogatepass"))
-    except OSError as error:
-        raise UserError(f"an encoder cannot be saved in {folder}: {error.strerror}") from None
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"an encoder cannot be saved in {folder}: {why}") from None
 
 
 def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncoder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,17 +30,26 @@ from textgan.contracts.contrasts import check_contrast
 from textgan.contracts.dry_run import FEW
 from textgan.contracts.rules import is_own
 from textgan.contrast.base import Batch, Contrast
-from textgan.core.files import write_file
+from textgan.core.files import (
+    exists,
+    is_file,
+    is_folder,
+    is_partial,
+    make_folder,
+    read_json,
+    write_file,
+)
 from textgan.core.own_code import Typed
 from textgan.core.progress import bar
 from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Shown, Table
+from textgan.core.terminal import stop_signals
 from textgan.corpus import Tokens, separator_of, spacing_facts, split_sentence
 from textgan.data.fit import Spaced
 from textgan.data.pooling import MODULES, read_pooling
 from textgan.data.settings import TextFile
 from textgan.discriminators.base import Discriminator
-from textgan.encoder_folder import SavedEncoder, load_encoder, save_encoder
+from textgan.encoder_folder import ABOUT, MODEL, WEIGHTS, SavedEncoder, load_encoder, save_encoder
 from textgan.errors import Interrupted, UserError
 from textgan.log import OF_ENCODERS, Log
 from textgan.noise import disturb_lines
@@ -58,7 +68,7 @@ from textgan.reading import (
 )
 from textgan.reading import Part as Side
 from textgan.registry import explain, nested
-from textgan.run import choose_device, memory_errors
+from textgan.run import choose_device, locked, memory_errors
 from textgan.sampling import seeded
 from textgan.similarity import alignment, retrieval, uniformity
 from textgan.templates import MASK, SENTENCE, pieces_of
@@ -69,6 +79,7 @@ USUAL_LR = {True: 3e-5, False: 1e-3}  # of pretrained networks, of those from sc
 MEASURED = 2000  # held-out lines that a measure is taken on, at most
 NOISE = 0.2  # share of the words that a copy of a line lacks, for the table
 
+UNFINISHED = "unfinished.json"  # in a folder whose encoder is still to come
 Step = TypeVar("Step")
 _strict = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -181,13 +192,36 @@ def encode(
     if not 0 <= seed < 2**62:
         raise UserError(f"seed = {seed}: give a whole number from 0 to 2**62 - 1")
     folder, chosen = Path(out), choose_device(device)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"out = {str(folder)!r} is in use; choose another --out")
+    command = {
+        "method": method,
+        "data": str(data),
+        "network": network,
+        "start": None if start is None else str(start),
+        "seed": seed,
+        "settings": told.model_dump(mode="json"),
+    }
+    _refuse_used(folder, command)
     with without_denormals(), seeded(stream(Purpose.ENCODER, seed), chosen):
         with memory_errors("a smaller data.vocabulary or network"):
             job = prepare(method, Path(data), network, start, told, seed, chosen, quiet)
         with memory_errors("a smaller batch or data.length"):
-            return job.run(folder)
+            return job.run(folder, command)
+
+
+def _refuse_used(folder: Path, command: Mapping[str, Any]) -> None:
+    """UserError for a folder that holds anything but what the same command, killed, left there."""
+    if not exists(folder):
+        return
+    path = folder / UNFINISHED
+    if is_folder(folder):
+        if is_file(path) and read_json(path) == json.loads(json.dumps(command)):
+            return
+        if all(other.suffix == ".lock" or is_partial(other) for other in folder.iterdir()):
+            return
+    remedy = "choose another --out"
+    if is_file(path):
+        remedy = f"another command did not finish there ({path.name} has it); " + remedy
+    raise UserError(f"out = {str(folder)!r} is in use; {remedy}")
 
 
 def make_settings(told: Mapping[str, Any]) -> Settings:
@@ -278,18 +312,27 @@ class Job:
         each = len(pieces(len(self.train), self.told.batch))
         return self.told.epochs * each
 
-    def run(self, folder: Path) -> Encoded:
-        """Train, and write the folder; see `encode`."""
+    def run(self, folder: Path, command: Mapping[str, Any]) -> Encoded:
+        """Train, and write the folder; see `encode`. command: what was asked for, which the folder
+        says until everything is in it, so that the same command may begin again."""
         before = self._measure()
         # before anything is written: whenever training stops, there is a best state
         try:
             self._keep(0)
         except NotFinite as error:
             raise NotFinite(f"{error} before training; try other contrast.* settings") from None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"out = {str(folder)!r} cannot be made: {error.strerror}") from None
+        make_folder(folder, f"out = {str(folder)!r}")
+        with locked(folder), stop_signals():
+            _refuse_used(folder, command)  # somebody may have been faster
+            made = self._run(folder, command, before)
+            (folder / UNFINISHED).unlink()
+        return made
+
+    def _run(self, folder: Path, command: Mapping[str, Any], before: dict[str, float]) -> Encoded:
+        content = json.dumps(command, indent=1, ensure_ascii=False) + "\n"
+        write_file(folder / UNFINISHED, content.encode("utf-8", "surrogatepass"))
+        for old in [folder / "metrics.jsonl", *folder.glob("events.out.tfevents.*")]:
+            old.unlink(missing_ok=True)
         stopped: Exception | None = None
         with closing(Log(folder, 0, self.quiet, OF_ENCODERS)) as log:
             try:
@@ -418,6 +461,9 @@ class Job:
             "textgan": textgan.__version__,
         }
         begun = self.begun
+        for old in (folder / ABOUT, folder / WEIGHTS):  # of a start that was stopped or killed
+            old.unlink(missing_ok=True)
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
         save_encoder(folder, begun.name, begun.settings, begun.network, begun.reader, facts)
 
     def _training(self) -> dict[str, Any]:

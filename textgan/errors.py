@@ -1,11 +1,21 @@
 """The exceptions that a user is meant to read."""
 
+from typing import Any
+
 
 class UserError(Exception):
     """One line that names what is wrong, the value, and the remedy.
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class NotKept(UserError):
+    """Everything was measured and something could not be kept; `made` is what was measured."""
+
+    def __init__(self, message: str, made: Any) -> None:
+        super().__init__(message)
+        self.made = made
 
 
 class SaidElsewhere(UserError):

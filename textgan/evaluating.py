@@ -11,11 +11,12 @@ from typing import Any
 from textgan.comparison import Comparison, Comparisons, among_all, compare_seeds
 from textgan.comparison import compare as compare_scores
 from textgan.core.checks import TEMPERATURES, number_from
+from textgan.core.files import require_writable
 from textgan.core.progress import say, status
 from textgan.core.streams import SCHEME
 from textgan.data.texts import PLAIN, Form
-from textgan.errors import UserError
-from textgan.evaluation import Evaluation, read_evaluation, write_evaluation
+from textgan.errors import NotKept, UserError
+from textgan.evaluation import FILE, Evaluation, read_evaluation, write_evaluation
 from textgan.judge import choose_metrics, judge, label_of, warnings_of
 from textgan.log import show_numbers
 from textgan.materials import (
@@ -240,8 +241,23 @@ def compare_runs(
     One run: its last state with its best MLE epoch. More: those that share all settings but the
     seed are one system, and all systems must be on one corpus. What has not been evaluated yet is,
     and kept. metrics: only by these; None: by those that were measured, all where none were.
-    Raises UserError.
+    Raises UserError; NotKept, which has the comparison, where a folder cannot be written.
     """
+    unkept: list[NotKept] = []
+    made = _compare_runs(folders, metrics, device, quiet, trust_code, unkept)
+    if unkept:
+        raise NotKept(str(unkept[0]), made)
+    return made
+
+
+def _compare_runs(
+    folders: Sequence[str | Path],
+    metrics: str | Sequence[str] | None,
+    device: str | None,
+    quiet: bool,
+    trust_code: bool,
+    unkept: list[NotKept],
+) -> Comparison | Comparisons:
     runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
@@ -261,7 +277,7 @@ def compare_runs(
         raise UserError("these runs have different data, so their numbers do not compare")
     memory: dict[Hashable, Any] = {}
     wanted = None if metrics is None else names_of_metrics(metrics)
-    found = {run.folder: _measured(run, wanted, quiet, memory, len(runs)) for run in runs}
+    found = {run.folder: _measured(run, wanted, quiet, memory, len(runs), unkept) for run in runs}
     first = found[runs[0].folder]
     real = first.rows.get(first.real or "", {})
     if len(runs) == 1:
@@ -295,14 +311,22 @@ def _measured(
     quiet: bool,
     memory: dict[Hashable, Any],
     runs: int,
+    unkept: list[NotKept],
 ) -> Evaluation:
-    """What was measured of a run, kept or new; of `metrics` alone, if any are asked for."""
+    """What was measured of a run, kept or new; of `metrics` alone, if any are asked for. What could
+    not be kept is added to `unkept`."""
     kept = _drawn_alike(run.folder)
 
     def measure(names: Sequence[str]) -> Evaluation:
         if not quiet and runs > 1:
             say(f"evaluating {run.folder}")
-        return keep(run.folder, evaluate(run, metrics=names, quiet=quiet, memory=memory))
+        warn_unkept(run.folder)
+        found = evaluate(run, metrics=names, quiet=quiet, memory=memory)
+        try:
+            return keep(run.folder, found)
+        except NotKept as error:
+            unkept.append(error)
+            return found
 
     if metrics is None:
         return kept or measure(["all"])
@@ -329,14 +353,31 @@ def _drawn_alike(folder: Path) -> Evaluation | None:
 def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
     """Store an evaluation in its run's folder and in TensorBoard, and return what is stored.
 
-    Numbers that an earlier one took in the same way stay beside the new ones.
+    Numbers that an earlier one took in the same way stay beside the new ones. Raises NotKept,
+    which has the evaluation, where the folder cannot be written.
     """
-    with keeping(folder):
-        evaluation = _merged(read_evaluation(folder), evaluation)
-        write_evaluation(folder, evaluation)
-    final = list(evaluation.rows.values())[-1]
-    show_numbers(folder, {f"eval/{name}": score.estimate.value for name, score in final.items()})
+    try:
+        with keeping(folder):
+            evaluation = _merged(read_evaluation(folder), evaluation)
+            write_evaluation(folder, evaluation)
+        final = list(evaluation.rows.values())[-1]
+        figures = {f"eval/{name}": score.estimate.value for name, score in final.items()}
+        show_numbers(folder, figures)
+    except UserError as error:
+        raise NotKept(f"{error}; the numbers are not kept", evaluation) from None
     return evaluation
+
+
+def warn_unkept(folder: Path) -> None:
+    """Say, before hours of measuring, that a run's folder will not keep it.
+
+    Raises UserError for an earlier evaluation that is damaged.
+    """
+    read_evaluation(folder)
+    try:
+        require_writable(folder / FILE)
+    except UserError as error:
+        say(f"warning: {error}; numbers will be shown, and not kept")
 
 
 def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +118,10 @@ class Log:
         self._sha = hashlib.sha256()
         self._forget_after(ticks_done)
         again = any(folder.glob("events.out.tfevents.*"))
-        self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
-        if not again:
-            self._writer.add_custom_scalars(layout or OF_RUNS)
+        with _to_tensorboard(folder):
+            self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
+            if not again:
+                self._writer.add_custom_scalars(layout or OF_RUNS)
         self._bar: Bar | None = None
         self._durations = Durations({})
         self._figures: dict[str, Any] = {}
@@ -197,9 +200,12 @@ class Log:
 
     def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
         """One point of every curve. `where` says which epoch, turn or round it is."""
-        for tag, value in figures.items():
-            self._writer.add_scalar(tag, value, where["tick"])
-        line_of_file = json.dumps({**where, **figures})
+        with _to_tensorboard(self.folder):
+            for tag, value in figures.items():
+                self._writer.add_scalar(tag, value, where["tick"])
+        # JSON has no word for what is not a number
+        known = {tag: value for tag, value in figures.items() if math.isfinite(value)}
+        line_of_file = json.dumps({**where, **known}, allow_nan=False)
         append_line(self._records, line_of_file)
         self._sha.update(line_of_file.encode() + b"\n")
         now = time.monotonic()
@@ -211,12 +217,14 @@ class Log:
     def samples(self, tick: int, lines: Sequence[str]) -> None:
         """Texts, as one reads them."""
         quoted = "\n\n".join(line or "(empty)" for line in lines)
-        self._writer.add_text("samples", quoted, tick)
+        with _to_tensorboard(self.folder):
+            self._writer.add_text("samples", quoted, tick)
 
     def alarm(self, tick: int, message: str) -> None:
         """A warning, on the terminal and in TensorBoard."""
         self.say(f"warning: {message}")
-        self._writer.add_text("alarms", message, tick)
+        with _to_tensorboard(self.folder):
+            self._writer.add_text("alarms", message, tick)
 
     def hyperparameters(self, settings: Mapping[str, Any], results: Mapping[str, float]) -> None:
         """The run's settings and its final numbers, in the run's own folder."""
@@ -227,10 +235,11 @@ class Log:
         from torch.utils.tensorboard.summary import hparams
 
         announced = dict(results) | dict.fromkeys(SORTED_BY, 0.0)
-        for summary in hparams(flat, announced):
-            self._writer._get_file_writer().add_summary(summary)
-        for tag, value in results.items():
-            self._writer.add_scalar(tag, value, 0)
+        with _to_tensorboard(self.folder):
+            for summary in hparams(flat, announced):
+                self._writer._get_file_writer().add_summary(summary)
+            for tag, value in results.items():
+                self._writer.add_scalar(tag, value, 0)
 
     def say(self, line: str) -> None:
         """One line on the terminal, above the bar."""
@@ -245,7 +254,8 @@ class Log:
     def flush(self) -> str:
         """Put on disk what was logged, and say its digest; called before every checkpoint, so that
         no checkpoint knows of a point that a power cut can take."""
-        self._writer.flush()
+        with _to_tensorboard(self.folder):
+            self._writer.flush()
         if is_file(self._records):
             with writing(self._records), self._records.open("rb") as file:
                 os.fsync(file.fileno())
@@ -255,11 +265,12 @@ class Log:
     def close(self) -> None:
         """Flush and close everything."""
         self.end_phase()
-        self._writer.close()
+        with suppress(OSError):  # who closes has flushed, or met something worse
+            self._writer.close()
 
     def _forget_after(self, tick: int) -> None:
         """Drop the points of ticks that the resumed run will do again."""
-        if self._records.is_file():
+        if is_file(self._records):
             kept = [r for r in read_records(self.folder) if r["tick"] <= tick]
             lines = "".join(json.dumps(record) + "\n" for record in kept)
             write_file(self._records, lines.encode())
@@ -271,7 +282,7 @@ def show_numbers(folder: Path, figures: Mapping[str, float]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     tick = max((record["tick"] for record in read_records(folder)), default=0)
-    with SummaryWriter(str(folder)) as writer:
+    with _to_tensorboard(folder), SummaryWriter(str(folder)) as writer:
         for tag, value in figures.items():
             writer.add_scalar(tag, value, tick)
 
@@ -306,6 +317,13 @@ def records_digest(folder: Path) -> str:
     """The SHA-256 of a run's points, as `Log.digest` has it."""
     lines = "".join(json.dumps(record) + "\n" for record in read_records(folder))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@contextmanager
+def _to_tensorboard(folder: Path) -> Iterator[None]:
+    """UserError for what its writer cannot write."""
+    with writing(folder, f"TensorBoard's file in {folder}"):
+        yield
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:

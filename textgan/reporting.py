@@ -8,6 +8,7 @@ page is meant to be given away.
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from markupsafe import Markup
 
 import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
-from textgan.core.files import write_file
+from textgan.core.files import is_file, is_folder, make_folder, require_writable, write_file
 from textgan.core.identity import identify, read_sealed
 from textgan.core.progress import status
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
@@ -45,7 +46,7 @@ from textgan.subjects import (
     scores_of,
     subjects_of,
 )
-from textgan.sweep import complete
+from textgan.sweep import Unkept, complete
 from textgan.wording import (
     bare,
     different,
@@ -156,29 +157,31 @@ def report(
     folders = [Path(run) for run in runs]
     if not folders:
         raise UserError("give the folder of at least one run")
-    if measure:
-        complete(folders, quiet=quiet, trust_code=trust_code)
     path = folders[0] / "report.html" if out is None else Path(out)
+    if out is not None:
+        make_folder(path.parent, f"out = {str(out)!r}")
+    if is_folder(path.parent):
+        require_writable(path)  # asked before hours of measuring
+    unkept = complete(folders, quiet=quiet, trust_code=trust_code) if measure else {}
     with status("writing the page", quiet):
-        write_report(folders, path)
+        write_report(folders, path, unkept)
     return path
 
 
-def write_report(folders: Sequence[Path], out: Path) -> None:
+def write_report(
+    folders: Sequence[Path], out: Path, unkept: Mapping[Path, Unkept] | None = None
+) -> None:
     """Write the page about some runs, finished or not, as one file.
 
-    Raises UserError for a folder that is not a run, a damaged file, or an `out` that cannot be
-    written.
+    unkept: what `sweep.complete` measured and the runs' folders could not keep. Raises UserError
+    for a folder that is not a run, a damaged file, or an `out` that cannot be written.
     """
-    page = make_page(folders)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_file(out, page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise UserError(f"out = {str(out)!r} cannot be written: {error.strerror}") from None
+    page = make_page(folders, unkept)
+    make_folder(out.parent, f"out = {str(out)!r}")
+    write_file(out, page.encode("utf-8", "replace"))
 
 
-def make_page(folders: Sequence[Path]) -> str:
+def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = None) -> str:
     """The page as HTML. Raises UserError for a folder that is not a run or is damaged."""
     found = list(dict.fromkeys(folder.resolve() for folder in folders))
     if not found:
@@ -186,7 +189,7 @@ def make_page(folders: Sequence[Path]) -> str:
     names = different([folder.name for folder in found])
     chapters: dict[str, list[Told]] = {}
     for folder, name in zip(found, names, strict=True):
-        run = read_folder(folder, name)
+        run = read_folder(folder, name, (unkept or {}).get(folder, Unkept()))
         chapters.setdefault(run.language, []).append(run)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -205,11 +208,11 @@ def make_page(folders: Sequence[Path]) -> str:
     )
 
 
-def read_folder(folder: Path, name: str) -> Told:
-    """What a run's folder holds. Raises UserError."""
+def read_folder(folder: Path, name: str, unkept: Unkept = Unkept()) -> Told:  # noqa: B008
+    """What a run's folder holds, and what it could not keep. Raises UserError."""
     config = folder / "config.json"
-    if not config.is_file():
-        what = "is not a run (it has no config.json)" if folder.is_dir() else "does not exist"
+    if not is_file(config):
+        what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
     facts, curve = folder / "run.json", folder / "curve.json"
     identity = identify(folder)  # raises where the files of the run do not belong together
@@ -220,14 +223,19 @@ def read_folder(folder: Path, name: str) -> Told:
             "its curves are not to be trusted"
         )
         results = replace(results, warnings=[*results.warnings, note])
+    drawn: Mapping[str, Any] | None = None
+    if unkept.curve is not None:
+        drawn = json.loads(json.dumps(unkept.curve.to_dict()))
+    elif is_file(curve):
+        drawn = read_sealed(curve, identity, "delete it and draw it again")
     told = Told(
         name,
         read_json(config),
-        read_json(facts) if facts.is_file() else {},
+        read_json(facts) if is_file(facts) else {},
         results,
         [record for record in read_records(folder) if record["phase"] != "discriminator"],
-        read_evaluation(folder),
-        read_sealed(curve, identity, "delete it and draw it again") if curve.is_file() else None,
+        unkept.evaluation or read_evaluation(folder),
+        drawn,
     )
     looks: dict[str, Callable[[], object]] = {
         "config.json": lambda: (told.method, told.seed, told.mle_recipe),

@@ -18,11 +18,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,16 +49,21 @@ from textgan.config import RunConfig, read_config
 from textgan.contracts.dry_run import check_objective, dry_run
 from textgan.contracts.rules import making, undisturbed
 from textgan.core.files import (
+    exists,
     file_digest,
     is_file,
     is_folder,
+    is_partial,
     read_text,
     understood,
+    unwritable,
     write_file,
     writing,
 )
 from textgan.core.identity import CONFIG, DATA, FACTS, RUN, Identity, digest_of, identify, sealed
+from textgan.core.memory import TooLarge, count_weights, in_units, memory_of
 from textgan.core.memory import memory_errors as memory_errors
+from textgan.core.own_code import FOLDER as COPIES
 from textgan.core.own_code import Code, Typed, copies_of, own_file
 from textgan.core.streams import SCHEME, OldSeed
 from textgan.corpus import Corpus, Vocabulary, read_corpus
@@ -279,12 +286,14 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
     with memory_errors("a smaller vocabulary, length or network"):
         corpus, oracle = _make_corpus(config)
         unnamed = Identity(Path(), "")
+        _check_sizes(config, corpus.space, device)
         _check_parts(Run(Path(), config, corpus, oracle, device, unnamed, Typed()))
     with _writing(out):
         folder = _make_folder(config, corpus) if out is None else out
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             _refuse_used(folder)  # somebody may have been faster
+            _forget_begun(folder)
             names = _write_corpus(folder, corpus, oracle)
             for name, content in contents.items():
                 (folder / name).parent.mkdir(exist_ok=True)
@@ -304,7 +313,7 @@ def _writing(out: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"out = {str(out)!r} cannot be written: {error.strerror}") from None
+        raise UserError(unwritable(f"out = {str(out)!r}", error)) from None
 
 
 def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool = False) -> Run:
@@ -393,6 +402,8 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise UserError(f"{folder} is being trained by another process; wait for it") from None
+    except OSError as error:
+        raise UserError(unwritable(str(folder / LOCK), error)) from None
     try:
         yield
     finally:
@@ -442,6 +453,8 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
         oracle = load_oracle(Path(told.parameters), told.length)
         source = Path(told.parameters).name
     else:
+        sizes = (told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
+        _check_size("oracle", lambda: make_oracle(*sizes), torch.device("cpu"), copies=1)
         oracle = make_oracle(told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
         source = f"LSTM with N(0, 1) parameters, seed {told.seed}"
     facts: dict[str, Any] = {"source": source, "vocabulary": oracle.space.vocabulary}
@@ -453,14 +466,61 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
     return corpus, oracle
 
 
+def _check_sizes(config: RunConfig, space: TextSpace, device: torch.device) -> None:
+    """UserError for networks that cannot fit into memory, before any of them is made."""
+    objective = registry.find("objective", config.objective.name, code=Typed())
+    for kind, part in {
+        "generator": config.generator,
+        objective.discriminator_kind: config.discriminator,
+    }.items():
+        # a part of one's own may not know how to be made without memory
+        if part.name and own_file(part.name) is None:
+            _check_size(
+                f"{kind} {part.name}",
+                partial(registry.build, kind, part.name, part.settings, space),
+                device,
+            )
+
+
+def _check_size(
+    called: str, build: Callable[[], object], device: torch.device, copies: int = 4
+) -> None:
+    """UserError for a network of more weights than fit into memory, each in so many copies: with
+    its gradient and Adam's two averages."""
+    memory = memory_of(device) or 2**50
+    try:
+        count_weights(build, memory // (4 * copies))
+    except TooLarge as error:
+        held = ", a gradient and two averages of each" if copies > 1 else ""
+        raise UserError(
+            f"{called}: {error}; there are {in_units(memory)} of memory for the weights{held}; "
+            "choose smaller sizes or fewer layers"
+        ) from None
+
+
 def _refuse_used(out: Path) -> None:
-    """UserError for a folder with anything in it (but a lock), or for a file."""
-    if not out.exists() or (out.is_dir() and all(p.name == LOCK for p in out.iterdir())):
+    """UserError for a folder with anything in it but what a killed start left, or for a file."""
+    if not exists(out) or (is_folder(out) and (not any(out.iterdir()) or _begun(out))):
         return
     remedy = "choose another --out"
     if (out / CONFIG).is_file():
         remedy = f"go on with it (textgan resume {out}) or {remedy}"
     raise UserError(f"out = {str(out)!r} is in use; {remedy}")
+
+
+def _begun(out: Path) -> bool:
+    """Whether a folder holds nothing but what `create_run` writes before a folder is a run."""
+    names = {path.name for path in out.iterdir() if not is_partial(path)}
+    return LOCK in names and names <= {LOCK, DATA, WORDS, ORACLE, FACTS, COPIES}
+
+
+def _forget_begun(out: Path) -> None:
+    """Remove what a killed start left; another command may want other files."""
+    for path in out.iterdir():
+        if path.name == COPIES:
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _check_parts(run: Run) -> None:

@@ -18,13 +18,21 @@ from typing import Any
 import textgan
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
 from textgan.core.checks import number_from
-from textgan.core.files import is_file, understood, write_file
+from textgan.core.files import is_file, require_writable, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.progress import say, status
 from textgan.core.tables import Shown, Table
 from textgan.curves import PAIRS, Curve, compare_curves, describe, spoken
-from textgan.evaluating import SUBSETS, evaluate, keep, names_of_metrics
-from textgan.evaluation import Scores, estimates_of, read_evaluation, read_score, table_of
+from textgan.errors import NotKept, UserError
+from textgan.evaluating import SUBSETS, evaluate, keep, names_of_metrics, warn_unkept
+from textgan.evaluation import (
+    Evaluation,
+    Scores,
+    estimates_of,
+    read_evaluation,
+    read_score,
+    table_of,
+)
 from textgan.judge import choose_metrics, judge
 from textgan.materials import Told, lay_out_run, writers
 from textgan.run import Run, keeping, open_run
@@ -100,14 +108,25 @@ def sweep(
     for run in runs:
         writers(run)  # a run that has none yet is refused before the others are measured
         read_sweep(run.folder)  # and so are curves that cannot be added to
+        try:
+            require_writable(run.folder / FILE)
+        except UserError as error:
+            say(f"warning: {error}; curves will be shown, and not kept")
     memories: dict[str, dict[Hashable, Any]] = {}
-    made = []
+    made: list[Sweep] = []
+    unkept: list[str] = []
     for run in runs:
         # what is trained on a corpus serves all runs on it
         memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
         n = samples or run.config.evaluation.final_samples
         found = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
-        made.append(_keep(run, found))
+        try:
+            made.append(_keep(run, found))
+        except UserError as error:
+            made.append(found)
+            unkept.append(str(error))
+    if unkept:
+        raise NotKept(f"{unkept[0]}; the curves are not kept", made)
     return made
 
 
@@ -217,23 +236,50 @@ def read_sweep(folder: Path) -> Sweep | None:
         )
 
 
+@dataclass(frozen=True)
+class Unkept:
+    """What was measured of a run whose folder could not keep it; None: the folder has it."""
+
+    evaluation: Evaluation | None = None
+    curve: Sweep | None = None
+
+
 def complete(
     folders: Sequence[str | Path], *, quiet: bool = False, trust_code: bool = False
-) -> None:
-    """Measure what finished runs lack for a report: all metrics, and curves by the quick ones."""
+) -> dict[Path, Unkept]:
+    """Measure what finished runs lack for a report: all metrics, and curves by the quick ones.
+
+    Returns what could not be kept, by the run's folder.
+    """
     for folder in map(Path, folders):
         open_run(folder)  # before anything is measured, all of them must be runs
     memories: dict[str, dict[Hashable, Any]] = {}
+    unkept: dict[Path, Unkept] = {}
     for folder in map(Path, folders):
-        if not (folder / "results.json").is_file():
+        if not is_file(folder / "results.json"):
             continue
+        evaluation: Evaluation | None = None
+        curve: Sweep | None = None
         if read_evaluation(folder) is None:
+            warn_unkept(folder)
             facts = json.dumps(open_run(folder).corpus.facts, sort_keys=True)
             memory = memories.setdefault(facts, {})
-            keep(folder, evaluate(folder, quiet=quiet, memory=memory, trust_code=trust_code))
+            made = evaluate(folder, quiet=quiet, memory=memory, trust_code=trust_code)
+            try:
+                keep(folder, made)
+            except NotKept as error:
+                evaluation = error.made
         if read_sweep(folder) is None:
             samples = min(ENOUGH, open_run(folder).config.evaluation.final_samples)
-            sweep([folder], metrics=["quick"], samples=samples, quiet=quiet, trust_code=trust_code)
+            try:
+                sweep(
+                    [folder], metrics=["quick"], samples=samples, quiet=quiet, trust_code=trust_code
+                )
+            except NotKept as error:
+                [curve] = error.made
+        if evaluation or curve:
+            unkept[folder.resolve()] = Unkept(evaluation, curve)
+    return unkept
 
 
 def _untitled(scores: Scores) -> Scores:

@@ -17,6 +17,9 @@ import torch
 
 from textgan.checkpoint import checkpoints
 from textgan.config import RunConfig, make_config
+from textgan.core.files import is_file, require_writable
+from textgan.core.identity import CONFIG
+from textgan.core.memory import in_units, memory_of
 from textgan.core.progress import status
 from textgan.core.streams import Purpose, stream
 from textgan.corpus import UNKNOWN_WORD
@@ -30,9 +33,17 @@ from textgan.monitor import ngram_divergences
 from textgan.parallel import Group, joined
 from textgan.precision import without_denormals
 from textgan.registry import remarks
-from textgan.results import Results, finish
+from textgan.results import Results, finish, read_results
 from textgan.rollout import rollout_bytes
-from textgan.run import Run, choose_device, create_run, locked, memory_errors, open_run
+from textgan.run import (
+    LOCK,
+    Run,
+    choose_device,
+    create_run,
+    locked,
+    memory_errors,
+    open_run,
+)
 from textgan.schedule import PHASE_NAMES, Phase, Step, plan
 from textgan.training import NotFinite, Training
 
@@ -101,7 +112,25 @@ def resume(
             group.refuse(run.config.schedule.shards, run.device)
             return run
 
+        if group.size == 1:
+            done = _read_only_results(Path(folder))
+            if done is not None:
+                return done
+
         return train_run(make, group, device=device, quiet=quiet, trust_code=trust_code)
+
+
+def _read_only_results(folder: Path) -> Results | None:
+    """The results of a finished run in a folder that cannot be written; else None."""
+    if not is_file(folder / CONFIG):
+        return None
+    done = read_results(folder)
+    if done is not None:
+        try:
+            require_writable(folder / LOCK)
+        except UserError:
+            return done
+    return None
 
 
 def train_run(
@@ -259,6 +288,12 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
             features,
         )
         log.say(f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)")
+        have = memory_of(run.device)
+        if have is not None and size > 0.8 * have:  # the rest of a run wants some, too
+            log.say(
+                f"warning: rollouts may take {in_units(size)} of the {in_units(have)} that there "
+                "are; bound them with objective.chunk, or make schedule.batch_size smaller"
+            )
     for network in (training.objective, training.generator, training.discriminator):
         for remark in [] if network is None else remarks(type(network)):
             log.say(f"note       {remark}")

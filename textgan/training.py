@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,9 @@ from textgan.checkpoint import (
     with_prefix,
 )
 from textgan.config import Optimisers
+from textgan.core.files import understood
 from textgan.core.identity import RUN
+from textgan.core.memory import is_out_of_memory
 from textgan.core.streams import Purpose, stream
 from textgan.corpus import UNKNOWN, Batches
 from textgan.discriminators.base import Discriminator
@@ -416,6 +418,9 @@ class Training:
             self._watch(step, found, log)
         if step.evaluate and step.phase != "mle" and self.objective.score_is_logit:
             figures |= self._accuracy(samples, step)
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                self._alarm(f"{name} is not a number but {value}", step, log)
         if step.phase == "adversarial":
             judged = 2 * min(JUDGED, len(self.run.corpus.valid))
             for message in adversary_warnings(figures, judged):
@@ -534,9 +539,18 @@ class Training:
         return save_checkpoint(self.run.folder, self.done, tensors, facts)
 
     def restore(self, path: Path) -> None:
-        """Become what `save` wrote."""
+        """Become what `save` wrote. Raises UserError for a checkpoint that is not of this run."""
         tensors, facts = load_checkpoint(path)
         self.run.identity.check(path, facts, "restore what was there, or train anew")
+        with understood(path, "delete it to go on from the one before, or train anew"):
+            try:
+                self._become(tensors, facts, path)
+            except RuntimeError as error:  # of torch, for a tensor of another shape or kind
+                if is_out_of_memory(error):
+                    raise
+                raise ValueError(str(error).partition("\n")[0]) from None
+
+    def _become(self, tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:
         device = self.run.device
         restore_module(self.generator, under_prefix("generator", tensors), path)
         if self.discriminator is not None:

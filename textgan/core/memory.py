@@ -22,6 +22,10 @@ _OUT = re.compile(
 )
 
 
+class TooLarge(UserError):
+    """A network that is too large to be made."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is that of an allocator: Python's, torch's or a library's of the device."""
     if isinstance(error, MemoryError):
@@ -90,7 +94,7 @@ def memory_of(device: torch.device) -> int | None:
 
 
 class _Counting(TorchDispatchMode):
-    """Adds up the tensors that are made; raises UserError as soon as they are too many."""
+    """Adds up the tensors that are made; raises TooLarge as soon as they are too many."""
 
     def __init__(self, most: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -109,16 +113,16 @@ class _Counting(TorchDispatchMode):
             self.tensors += 1
             self.elements += made.numel()
             if self.tensors > MOST_TENSORS:
-                raise UserError(f"it would have more than {MOST_TENSORS:,} tensors of weights")
+                raise TooLarge(f"it would have more than {MOST_TENSORS:,} tensors of weights")
             if self.elements > self.most:
-                raise UserError(f"it would have more than {self.most:,} weights")
+                raise TooLarge(f"it would have more than {self.most:,} weights")
         return made
 
 
 def count_weights(build: Callable[[], object], most: int) -> int:
     """How many weights a network would have, without making them.
 
-    Raises UserError as soon as they are more than `most`, or in more than MOST_TENSORS tensors, or
+    Raises TooLarge as soon as they are more than `most`, or in more than MOST_TENSORS tensors, or
     of a size that no tensor can have.
     """
     counting = _Counting(most)
@@ -126,10 +130,10 @@ def count_weights(build: Callable[[], object], most: int) -> int:
         with torch.random.fork_rng(devices=[]), torch.device("meta"), counting:
             build()
     except (OverflowError, MemoryError) as error:
-        raise UserError(f"it cannot be made: {' '.join(str(error).split())[:200]}") from None
+        raise TooLarge(f"it cannot be made: {' '.join(str(error).split())[:200]}") from None
     except (RuntimeError, TypeError) as error:
         if re.search(r"[Oo]verflow|too large|dimension .* too big", str(error)):
             first = str(error).partition("\n")[0]
-            raise UserError(f"it cannot be made: {first[:200]}") from None
+            raise TooLarge(f"it cannot be made: {first[:200]}") from None
         raise
     return counting.elements

@@ -238,7 +238,13 @@ def read_folder(folder: Path, name: str, unkept: Unkept = Unkept()) -> Told:  # 
         drawn,
     )
     looks: dict[str, Callable[[], object]] = {
-        "config.json": lambda: (told.method, told.seed, told.mle_recipe),
+        "config.json": lambda: (
+            told.method,
+            told.seed,
+            told.mle_recipe,
+            told.recipe,
+            _language(told),
+        ),
         "curve.json": lambda: (curve_rows(told), curve_real(told)),
         "evaluation.json": lambda: [
             _example(one) for few in examples_of(told)[0].values() for one in few

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from textgan.errors import UserError
 
-MOST_TENSORS = 20_000  # of one network; a transformer of a hundred layers has some two thousand
+MOST_TENSORS = 5_000  # of one network; a transformer of a hundred layers has less than two thousand
 # what torch and its libraries say where memory is out; any other error may be about memory, too
 _OUT = re.compile(
     r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|bad_alloc"

@@ -1,0 +1,685 @@
+"""No traceback where one line was promised: what strangers and a crowbar found, row by row."""
+
+import errno
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toys import TOY, TOY_TEXT, Cli, refused, toy_text
+
+import textgan
+from textgan.checkpoint import checkpoints, load_checkpoint, load_tensors, save_tensors
+from textgan.core import files
+from textgan.core.memory import asked_for, count_weights, memory_errors
+from textgan.errors import NotKept, UserError
+from textgan.evaluating import keep
+from textgan.oracle import FILE_ORDER, load_oracle
+
+
+def keys(settings: dict[str, object]) -> list[str]:
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faults")
+    textgan.train("seqgan", data=str(toy_text(folder)), out=folder / "run", quiet=True, **TOY_TEXT)
+    return folder / "run"
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """From then on nothing can be written in a folder, as on a full disk or one that is
+    read-only (tests may be run by root, who may write everywhere)."""
+
+    def fill(folder: Path) -> None:
+        really, real_open = Path.open, io.open
+
+        def refuse(path: Any, mode: str) -> None:
+            place = os.path.abspath(os.fspath(path)) if isinstance(path, (str, Path)) else ""
+            inside = place.startswith(str(folder.resolve()) + os.sep)
+            if inside and set(mode) & set("wax+"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+
+        def opened(self: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+            refuse(self, mode)
+            return really(self, mode, *rest, **more)
+
+        def anywhere(file: Any, mode: str = "r", *rest: Any, **more: Any) -> Any:
+            refuse(file, mode)
+            return real_open(file, mode, *rest, **more)
+
+        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr("builtins.open", anywhere)
+
+    return fill
+
+
+# --- disk full, read-only -------------------------------------------------------------------------
+
+QUICK = ("--metrics", "distinct", "--samples", 20, "--resamplings", 0)
+
+
+def test_evaluate_shows_what_it_cannot_keep(
+    cli: Cli, run: Path, full: Callable[[Path], None]
+) -> None:
+    full(run)
+    code, out, err = cli("evaluate", run, *QUICK)
+    assert code == 2 and "Distinct-2" in out
+    first, *_, last = err.splitlines()
+    assert first.startswith("warning: ") and "No space left" in first and "not kept" in first
+    assert last.startswith("textgan: ") and "evaluation" in last and "not kept" in last
+    assert not (run / "evaluation.json").exists()
+
+
+def test_curve_shows_what_it_cannot_keep(cli: Cli, run: Path, full: Callable[[Path], None]) -> None:
+    full(run)
+    code, out, err = cli(
+        "curve", run, "--metrics", "distinct", "--samples", 20, "--temperatures", "1,0.5"
+    )
+    assert code == 2 and "T = 0.5" in out
+    assert "curve.json" in err.splitlines()[0] and "not kept" in err.splitlines()[-1]
+
+
+def test_compare_and_report_show_what_they_cannot_keep(
+    cli: Cli, run: Path, tmp_path: Path, full: Callable[[Path], None], monkeypatch: Any
+) -> None:
+    for module in ("evaluating", "sweep"):
+        really = __import__(f"textgan.{module}", fromlist="x").choose_metrics
+        monkeypatch.setattr(
+            f"textgan.{module}.choose_metrics",
+            lambda names, *told, really=really: really(["distinct"], *told),
+        )
+    monkeypatch.setattr("textgan.sweep.TEMPERATURES", (1.0, 0.5))
+    full(run)
+    code, out, err = cli("compare", run)
+    assert code == 2 and "Distinct-2" in out and "not kept" in err.splitlines()[-1]
+    said = refused(cli, "report", run)
+    assert "report.html" in said and "No space left" in said
+    code, out, _ = cli("report", run, "--out", tmp_path / "elsewhere" / "page.html")
+    assert code == 0 and "page.html" in out
+    page = (tmp_path / "elsewhere" / "page.html").read_text()
+    assert "Distinct-2" in page and "not been evaluated" not in page
+    assert not (run / "evaluation.json").exists() and not (run / "curve.json").exists()
+
+
+def test_from_python_what_was_measured_is_in_the_error(
+    run: Path, full: Callable[[Path], None]
+) -> None:
+    found = textgan.evaluate(run, metrics=["distinct"], samples=20, resamplings=0, quiet=True)
+    full(run)
+    with pytest.raises(NotKept) as error:
+        keep(run, found)
+    assert error.value.made is found and isinstance(error.value, UserError)
+
+
+def test_a_finished_run_that_cannot_be_written_is_shown_and_sampled(
+    cli: Cli, run: Path, full: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(run)
+    monkeypatch.setattr(
+        "filelock.FileLock.acquire",
+        lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")),
+    )
+    code, out, _ = cli("resume", run)
+    assert code == 0 and "seqgan, last" in out
+    assert cli("sample", run, "-n", 3)[0] == 0
+    (run / "results.json").unlink()
+    said = refused(cli, "resume", run)
+    assert "run.lock cannot be written: Read-only file system" in said
+
+
+def test_a_disk_that_fills_while_training_is_one_line_and_loses_nothing(
+    cli: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any of the writes; afterwards the run goes on to the same end."""
+    data, fails = toy_text(tmp_path), {"left": 0}
+    really = os.fsync
+
+    def fsync(handle: int) -> None:
+        fails["left"] -= 1
+        if fails["left"] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        really(handle)
+
+    out = tmp_path / "run"
+    fails["left"] = 14
+    monkeypatch.setattr(os, "fsync", fsync)
+    code, _, err = cli("train", "seqgan", "--data", data, "--out", out, *keys(TOY_TEXT))
+    said = err.splitlines()[-1]
+    assert code == 2 and "cannot be written: No space left" in said and str(out) in said
+    assert "Traceback" not in err and not list(out.rglob("*.partial"))
+    fails["left"] = 10**9
+    assert cli("resume", out)[0] == 0
+    assert (out / "samples.txt").read_bytes() == (made / "samples.txt").read_bytes()
+
+
+def test_tensorboard_that_cannot_write_is_one_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SummaryWriter, "add_scalar", fail)
+    code, _, err = cli("train", "seqgan", "--out", tmp_path / "run", *keys(TOY))
+    said = err.splitlines()[-1]
+    assert code == 2 and "TensorBoard's file in" in said and "No space left" in said
+
+
+def test_a_system_error_that_nobody_met_is_one_line(
+    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
+
+    monkeypatch.setattr("textgan.results.draw_lines", fail)
+    assert refused(cli, "sample", run) == "textgan: /somewhere/else: Permission denied"
+
+
+# --- files of a run -------------------------------------------------------------------------------
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    "name", ["vocabulary.json", "config.json", "data.safetensors", "mle.safetensors"]
+)
+def test_a_pipe_in_place_of_a_file_is_waited_for_by_nobody(cli: Cli, run: Path, name: str) -> None:
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    code, _, err = cli("sample", run, "--weights", "mle")
+    assert code == 2 and len(err.splitlines()) == 1 and name in err
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, "9" * 5000])
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "results.json", "curve.json"])
+def test_absurd_json_in_a_run_is_one_line(cli: Cli, run: Path, name: str, content: str) -> None:
+    (run / name).write_text(content)
+    code, _, err = cli("report", run, "--no-measure")
+    if name != "vocabulary.json":  # the page does not need the words
+        assert code == 2 and len(err.splitlines()) == 1 and name in err
+    code, _, err = cli("sample", run)
+    if name in ("config.json", "vocabulary.json"):
+        assert code == 2 and len(err.splitlines()) == 1 and name in err
+    (run / name).unlink()
+
+
+def test_absurd_lines_of_metrics_are_left_out(run: Path) -> None:
+    from textgan.log import read_records
+
+    before = read_records(run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("[" * 100_000 + "\n" + '{"tick": 1}\n[1]\n"x"\n' + "9" * 5000 + "\n")
+    assert read_records(run) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"warnings": True},
+        {"unavailable": []},
+        {"facts": 3},
+        {"real": 3},
+        {"rows": []},
+        {"rows": {"a": {"bleu2": {"better": "best"}}}},
+    ],
+)
+def test_bad_values_of_an_evaluation_are_one_line(
+    cli: Cli, run: Path, wrong: dict[str, Any]
+) -> None:
+    cli("evaluate", run, *QUICK)
+    change(run / "evaluation.json", **wrong)
+    for command in (["report", run, "--no-measure"], ["compare", run]):
+        said = refused(cli, *command)
+        assert "evaluation.json is damaged" in said and "evaluate again" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("better", "best"), ("value", "0.5"), ("title", 3), ("low", []), ("unit", 1)]
+)
+def test_bad_scores_of_an_evaluation_are_one_line(
+    cli: Cli, run: Path, key: str, value: Any
+) -> None:
+    cli("evaluate", run, *QUICK)
+    content = json.loads((run / "evaluation.json").read_text())
+    next(iter(next(iter(content["rows"].values())).values()))[key] = value
+    (run / "evaluation.json").write_text(json.dumps(content))
+    assert "evaluation.json is damaged" in refused(cli, "report", run, "--no-measure")
+
+
+def test_bad_settings_of_a_run_are_one_line(cli: Cli, run: Path) -> None:
+    change(run / "config.json", data=3)
+    for command in (["resume", run], ["sample", run]):
+        assert "data = 3" in refused(cli, *command)
+    assert "config.json is damaged" in refused(cli, "report", run, "--no-measure")
+
+
+@pytest.mark.parametrize(
+    "change_words",
+    [
+        lambda told: told | {"words": told["words"][:2]},
+        lambda told: told | {"words": [*told["words"][:-1], told["words"][0]]},
+        lambda told: told | {"separator": 3},
+        lambda told: told | {"tokens": "syllable"},
+        lambda told: told | {"words": [*told["words"][:-1], "\ud800"]},
+        lambda told: told | {"words": dict.fromkeys(told["words"], 1)},
+    ],
+)
+def test_a_vocabulary_of_another_text_is_refused_when_a_run_is_opened(
+    run: Path, change_words: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    from textgan.corpus import Vocabulary
+
+    told = change_words(json.loads((run / "vocabulary.json").read_text()))
+    (run / "vocabulary.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"vocabulary\.json"):
+        textgan.open_run(run)
+    if len(told["words"]) != 2 and told["tokens"] == "word":
+        with pytest.raises((TypeError, ValueError)):
+            Vocabulary.from_json(json.dumps(told))
+
+
+def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> None:
+    from textgan.run import _check_texts
+
+    opened = textgan.open_run(run)
+    good, space = opened.corpus.train, opened.corpus.space
+    _check_texts("train", good, space, 0)
+    from dataclasses import replace
+
+    for bad in (
+        replace(good, tokens=good.tokens[:, :-1]),
+        replace(good, tokens=good.tokens[:-1]),
+        replace(good, tokens=good.tokens + space.vocabulary),
+        replace(good, tokens=-good.tokens),
+        replace(good, sizes=good.sizes + space.length),
+        replace(good, sizes=good.sizes * 0),
+    ):
+        with pytest.raises(ValueError, match="are no texts of"):
+            _check_texts("train", bad, space, 0)
+    with pytest.raises(ValueError, match="are no texts of"):
+        _check_texts("train", good, space, 2)
+
+
+def drop(tensors: dict[str, Any], facts: dict[str, Any], what: str) -> None:
+    found = [name for name in tensors if what in name]
+    if found:
+        del tensors[found[0]]
+    else:
+        del facts[what]
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["exp_avg_sq", ".step", "exp_avg", "random.cpu", "batches_done", "sums", "done", "generator."],
+)
+def test_a_checkpoint_that_lacks_something_with_a_right_digest_is_one_line(
+    cli: Cli, run: Path, what: str
+) -> None:
+    (run / "results.json").unlink()
+    path = checkpoints(run)[-1]
+    tensors, facts = load_checkpoint(path)
+    drop(tensors, facts, what)
+    save_tensors(path, tensors, facts)
+    said = refused(cli, "resume", run)
+    assert str(path) in said
+
+
+@pytest.mark.parametrize("name", ["random.cpu", "exp_avg_sq"])
+def test_a_checkpoint_of_other_shapes_with_a_right_digest_is_one_line(
+    cli: Cli, run: Path, name: str
+) -> None:
+    (run / "results.json").unlink()
+    path = checkpoints(run)[-1]
+    tensors, facts = load_checkpoint(path)
+    key = next(key for key in tensors if name in key)
+    tensors[key] = torch.zeros(3)
+    save_tensors(path, tensors, facts)
+    said = refused(cli, "resume", run)
+    assert f"{path} is damaged" in said and "delete it" in said
+
+
+def test_damaged_mle_weights_are_noticed_when_a_run_is_resumed(cli: Cli, run: Path) -> None:
+    (run / "results.json").unlink()
+    path = run / "mle.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    said = refused(cli, "resume", run)
+    assert "mle.safetensors" in said and "restore it from a copy, or remove it" in said
+
+
+def test_a_folder_in_place_of_curve_json_is_said_before_measuring(cli: Cli, run: Path) -> None:
+    (run / "curve.json").mkdir()
+    code, out, err = cli(
+        "curve", run, "--metrics", "distinct", "--samples", 20, "--temperatures", "1"
+    )
+    assert code == 2 and "T = 1" in out
+    assert "curve.json cannot be written: it is a folder" in err.splitlines()[0]
+
+
+def test_headers_of_safetensors_that_are_no_table_are_one_line(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "x.safetensors"
+    for told in ("[]", "3", "[" * 100_000, '{"facts": 3}', '{"digest": [], "facts": "[]"}'):
+        save_file({"a": torch.zeros(1)}, path, {"textgan": told})
+        with pytest.raises(UserError, match=r"x\.safetensors"):
+            load_tensors(path)
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("seed=[[[[", "seed"),
+        ("seed=" + "[" * 900, "seed"),
+        ("seed=" + "9" * 5000, "seed"),
+        ("seed=0x" + "f" * 5000, "seed"),
+        ("a." * 100_000 + "b=1", "parts"),
+        ("seed=1\nschedule.rounds=2", "more than one setting"),
+        ("objective.name=", "names no method"),
+        ("objective=", "names no method"),
+        ("generator.layers=10000000", "generator lstm: it would have more than"),
+        ("discriminator.embedding=9223372036854775808", "discriminator cnn: it cannot be made"),
+        ("discriminator.embedding=1000000000000", "discriminator cnn: it would have more than"),
+    ],
+)
+def test_absurd_settings_are_one_line(cli: Cli, tmp_path: Path, told: str, said: str) -> None:
+    target = "mle" if told.startswith("objective") else "seqgan"
+    told_others = [] if target == "mle" else keys(TOY)
+    found = refused(cli, "train", target, "--out", tmp_path / "run", *told_others, told)
+    assert said in found and len(found) < 700
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 900 + "]" * 900, "a." * 100_000 + "b = 1"])
+def test_absurd_toml_files_are_one_line(cli: Cli, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    assert "x.toml" in refused(cli, "train", path)
+
+
+def test_a_network_is_counted_without_being_made() -> None:
+    made = count_weights(lambda: torch.nn.Linear(1000, 1000), 10**9)
+    assert made == 1_001_000
+    with pytest.raises(UserError, match="more than 1,000 weights"):
+        count_weights(lambda: torch.nn.Linear(1000, 1000), 1000)
+    with pytest.raises(UserError, match="tensors of weights"):
+        count_weights(lambda: [torch.nn.Linear(1, 1) for _ in range(10**4)], 10**9)
+
+
+# --- memory and numbers ---------------------------------------------------------------------------
+
+
+def test_only_what_is_out_of_memory_is_called_so() -> None:
+    with pytest.raises(RuntimeError, match="shared memory"), memory_errors("less"):
+        raise RuntimeError("my shared memory is in a wrong state")
+    real = (
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+        "you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
+    )
+    said = r"^out of memory \(3.6 TiB more were asked for\); try less$"
+    with pytest.raises(UserError, match=said), memory_errors("less"):
+        raise RuntimeError(real)
+    with pytest.raises(UserError, match="out of memory; try less"), memory_errors("less"):
+        raise MemoryError
+    with pytest.raises(UserError, match="more were asked for"), memory_errors("less"):
+        torch.empty(2**60, dtype=torch.uint8)
+    assert asked_for(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0")) == (
+        "20.00 GiB more were asked for"
+    )
+
+
+def test_figures_that_are_no_numbers_are_warned_of_and_metrics_stay_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textgan.objectives.seqgan import SeqGAN
+
+    really = SeqGAN.generator_loss
+
+    def loss(*told: Any) -> Any:
+        value, figures = really(*told)
+        return value, {**figures, "reward": torch.tensor(float("nan"))}
+
+    monkeypatch.setattr(SeqGAN, "generator_loss", loss)
+    monkeypatch.setattr("textgan.run.dry_run", lambda *_: None)
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
+    assert any("generator/reward is not a number but nan" in alarm for alarm in results.alarms)
+    text = (tmp_path / "run/metrics.jsonl").read_text()
+    assert "NaN" not in text and "generator/loss" in text
+
+
+def test_a_prediction_of_more_memory_than_there_is_is_warned_of(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgan.trainer.memory_of", lambda _: 1000)
+    code, _, err = cli("train", "seqgan", "--out", tmp_path / "run", *keys(TOY))
+    assert code == 0 and "warning: rollouts may take" in err and "1000 bytes" in err
+
+
+# --- archives -------------------------------------------------------------------------------------
+
+
+def arrays() -> dict[str, Any]:
+    found: dict[str, Any] = {"embedding": np.ones((4, 2), np.float32)}
+    for gate in "ifoc":
+        found |= {
+            f"W_{gate}": np.ones((2, 3)),
+            f"U_{gate}": np.ones((3, 3)),
+            f"b_{gate}": np.ones(3),
+        }
+    return found | {"W_out": np.asfortranarray(np.ones((3, 4))), "b_out": np.ones(4)}
+
+
+def test_every_way_in_which_numpy_saves_arrays_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    told = arrays()
+    told["W_out"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    for save in (np.savez, np.savez_compressed):
+        save(path, **told)
+        oracle = load_oracle(path, 5)
+        assert oracle.output.weight.tolist() == told["W_out"].T.tolist()
+
+
+def npy(header: str, content: bytes = b"") -> bytes:
+    raw = header.encode("latin1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw + content
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "(((", "'''", "{", "  x\n y", "[" * 9000, "",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (True, 3), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1" + "0" * 100 + ",), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<f3', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }",
+    ],
+)  # fmt: skip
+def test_hostile_headers_of_arrays_are_one_line(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        for key in FILE_ORDER:
+            file.writestr(f"{key}.npy", npy(header, b"\0" * 16))
+    with pytest.raises(UserError, match=r"x\.npz' is not a readable \.npz of plain arrays: .+"):
+        load_oracle(path, 5)
+
+
+def test_hostile_archives_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, **arrays())
+    whole = path.read_bytes()
+    at = [i for i in range(len(whole)) if whole.startswith(b"PK\x01\x02", i)]
+    changes = {8: (0x01, 0x20, 0x40), 10: (1, 6, 9, 12, 14, 93, 97, 98, 99)}
+    for offset, values in changes.items():  # flags: encrypted, patched; kinds of compression
+        for value in values:
+            content = bytearray(whole)
+            for i in at:
+                content[i + offset] = value
+            path.write_bytes(content)
+            with pytest.raises(UserError, match=r"x\.npz"):
+                load_oracle(path, 5)
+    for kind in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", kind) as file:
+            for key, array in arrays().items():
+                buffer = io.BytesIO()
+                np.save(buffer, array)
+                file.writestr(f"{key}.npy", buffer.getvalue())
+        with pytest.raises(UserError, match="another way"):
+            load_oracle(path, 5)
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        content = bytearray(whole)
+        for i in random.integers(0, len(content), 3):
+            content[i] = int(random.integers(0, 256))
+        path.write_bytes(content)
+        with suppress(UserError):  # and nothing else
+            load_oracle(path, 5)
+
+
+def test_a_bomb_is_refused_before_it_is_inflated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.npz"
+    monkeypatch.setattr("textgan.oracle.LARGEST", 2**20)
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000,), }"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for key in FILE_ORDER:
+            file.writestr(f"{key}.npy", npy(header, bytes(4_000_000)))
+    with pytest.raises(UserError, match="its arrays take more than 1,048,576 bytes"):
+        load_oracle(path, 5)
+    lying = bytearray(path.read_bytes())
+    for i in [i for i in range(len(lying)) if lying.startswith(b"PK\x01\x02", i)]:
+        lying[i + 24 : i + 28] = (100).to_bytes(4, "little")  # what it claims to be large
+    path.write_bytes(lying)
+    with pytest.raises(UserError, match=r"x\.npz"):
+        load_oracle(path, 5)
+
+
+# --- killed starts --------------------------------------------------------------------------------
+
+
+def killed_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """The process ends, as by a kill, in the midst of a write: nothing is tidied up."""
+    really, count = files.write_file, {"left": writes}
+
+    def write(path: Path, content: bytes) -> None:
+        count["left"] -= 1
+        if count["left"] < 0:
+            path.with_name(f"{path.name}.999999999.partial").write_bytes(content[:10])
+            raise SystemError("killed")
+        really(path, content)
+
+    for module in ("run", "checkpoint", "classification", "encoding", "encoder_folder", "log"):
+        monkeypatch.setattr(f"textgan.{module}.write_file", write, raising=False)
+
+
+def test_train_killed_before_its_folder_is_a_run_begins_again(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, data = tmp_path / "run", toy_text(tmp_path)
+    short = keys(TOY | {"schedule.rounds": 0, "schedule.mle_epochs": 1})
+    short_text = [one for one in short if not one.startswith("oracle.")]
+    for writes in range(4):
+        with monkeypatch.context() as changed:
+            killed_after(changed, writes)
+            with pytest.raises(SystemError):
+                cli("train", "seqgan", "--data", data, "--out", out, *short_text)
+    assert "is not a run" in refused(cli, "resume", out)
+    assert cli("train", "seqgan", "--out", out, *short)[0] == 0  # even of another language
+    assert not (out / "vocabulary.json").exists() and not list(out.glob("*.partial"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/data.safetensors").write_bytes(b"mine")
+    assert "in use" in refused(cli, "train", "seqgan", "--out", tmp_path / "mine", *short)
+    assert (tmp_path / "mine/data.safetensors").read_bytes() == b"mine"
+
+
+def reviews(folder: Path) -> Path:
+    path = folder / "reviews.tsv"
+    moods = "good", "bad"
+    lines = [
+        f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {moods[i % 2]} {i % 9}\n" for i in range(80)
+    ]
+    path.write_text("".join(lines))
+    return path
+
+
+def test_classify_killed_before_its_first_file_begins_again(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, data = tmp_path / "study", reviews(tmp_path)
+    told = ["classify", data, "--out", out, "--keep", "--seeds", 1, "--perturb", "none", "epochs=1"]
+    told += ["network.embedding=4", "network.hidden=4", "data.min_count=1", "attack.steps=1"]
+    for writes in range(5):
+        with monkeypatch.context() as changed:
+            killed_after(changed, writes)
+            with pytest.raises(SystemError):
+                cli(*told)
+            if not list(out.glob("*.json")):
+                assert [path.suffix for path in out.iterdir()].count(".partial") == 1
+        if (out / "classify.json").is_file() and writes >= 3:
+            break
+    code, _, err = cli(*told)
+    assert code == 0, err
+    assert json.loads((out / "classify.json").read_text())["runs"]
+    assert "another study" in refused(cli, *told, "lr=0.5")
+
+
+def test_encode_killed_or_stopped_begins_again(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    from textgan.encoding import Job
+
+    out, data = tmp_path / "encoder", toy_text(tmp_path)
+    told = ["encode", "simcse", "--data", data, "--out", out, "epochs=1", "data.min_count=1"]
+    told += ["network.embedding=8", "network.heads=2", "network.layers=1", "batch=16"]
+    for writes in range(4):
+        with monkeypatch.context() as changed:
+            killed_after(changed, writes)
+            with pytest.raises(SystemError):
+                cli(*told)
+    assert "another command" in refused(cli, *told, "epochs=2")
+    really = Job._keep
+
+    def terminated(self: Job, done: int) -> float:
+        found = really(self, done)
+        if done:
+            signal.raise_signal(signal.SIGTERM)
+        return found
+
+    with monkeypatch.context() as changed:
+        changed.setattr(Job, "_keep", terminated)
+        code, _, err = cli(*told)
+    assert code == 130 and "the best state so far" in err
+    textgan.open_encoder(str(out))
+    code, shown, err = cli(*told)
+    assert code == 0 and "before training" in shown, err
+    textgan.open_encoder(str(out))
+    assert not (out / "unfinished.json").exists() and not list(out.glob("*.partial"))
+    assert "in use" in refused(cli, *told)

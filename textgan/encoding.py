@@ -12,7 +12,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ from textgan.reading import (
 )
 from textgan.reading import Part as Side
 from textgan.registry import explain, nested
-from textgan.run import choose_device, locked, memory_errors
+from textgan.run import LOCK, choose_device, locked, memory_errors
 from textgan.sampling import seeded
 from textgan.similarity import alignment, retrieval, uniformity
 from textgan.templates import MASK, SENTENCE, pieces_of
@@ -326,6 +326,8 @@ class Job:
             _refuse_used(folder, command)  # somebody may have been faster
             made = self._run(folder, command, before)
             (folder / UNFINISHED).unlink()
+        with suppress(OSError):  # the folder is an encoder's now, and in use for all others
+            (folder / LOCK).unlink()
         return made
 
     def _run(self, folder: Path, command: Mapping[str, Any], before: dict[str, float]) -> Encoded:

@@ -351,16 +351,16 @@ def test_what_stands() -> None:
 def test_the_table() -> None:
     runs = [run("none", seed, 0.7 + seed / 100) for seed in range(3)]
     runs += [run("fgm", seed, 0.75 + seed / 100, 2.0) for seed in range(3)]
-    lines = str(Classification(FACTS, tuple(runs))).splitlines()
+    lines = Classification(FACTS, tuple(runs)).text(100).splitlines()
     assert lines[:5] == [
-        "accuracy    clean      drop       time",
-        "                       0.1",
-        "----------  ---------  ---------  ----------",
-        "none        71.0 ±2.5  35.5 ±1.2  1.00 ±0.00",
-        "fgm         76.0 ±2.5  38.0 ±1.2  2.00 ±0.00",
+        "accuracy  clean      drop       time",
+        "                     0.1",
+        "--------  ---------  ---------  ----------",
+        "none      71.0 ±2.5  35.5 ±1.2  1.00 ±0.00",
+        "fgm       76.0 ±2.5  38.0 ±1.2  2.00 ±0.00",
     ]
-    assert lines[6].startswith("less none's    clean")
-    assert lines[9].startswith("fgm            +5.0 ±0.0*")
+    assert lines[6].startswith("less none's  clean")
+    assert lines[9].startswith("fgm          +5.0 ±0.0*")
     assert "of 2 differences, 0.1 would by chance alone" in lines[-1]
     assert max(map(len, lines)) <= 100
     single = str(Classification(FACTS | {"seeds": 1}, (runs[0], runs[3])))

@@ -45,8 +45,13 @@ def comparable(told: str, material: Material) -> None:
     fewest = min(len(material.paired), len(material.real))
     if fewest < FEWEST:
         raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")
-    if told == "lm":
+    if trained_here(told, material):
         text_to_train_on(material)
+
+
+def trained_here(told: str, material: Material) -> bool:
+    """Whether the encoder is a language model that is still to be trained."""
+    return told == "lm" and ("encoder", told) not in material.memory
 
 
 def embedding_cost(told: str, material: Material) -> dict[str, float]:
@@ -95,7 +100,7 @@ class Frechet(Metric, name="frechet"):
     def check(self, material: Material) -> None:
         comparable(self.encoder, material)
         fewest, size = min(len(material.paired), len(material.real)), LanguageModelSettings().hidden
-        if self.encoder == "lm" and fewest < 2 * size:
+        if trained_here(self.encoder, material) and fewest < 2 * size:
             raise Unavailable(
                 f"needs at least {2 * size} texts on each side, twice the dimensions of the "
                 f"encoder; there are {fewest}"

@@ -193,6 +193,20 @@ def test_a_system_error_that_nobody_met_is_one_line(
     assert refused(cli, "sample", run) == "textgan: /somewhere/else: Permission denied"
 
 
+def test_from_python_a_system_error_that_nobody_met_is_a_user_error(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
+
+    monkeypatch.setattr("textgan.run.read_config", fail)
+    for call in (textgan.open_run, textgan.resume, textgan.evaluate):
+        if call is textgan.resume:
+            (run / "results.json").unlink()
+        with pytest.raises(UserError, match="/somewhere/else: Permission denied"):
+            call(run)
+
+
 # --- files of a run -------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
 from textgan.contracts.dry_run import FEW, check_perturbation
 from textgan.contracts.rules import is_own
+from textgan.core.files import system_errors
 from textgan.core.own_code import Typed
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.core.terminal import stop_signals
@@ -190,6 +191,7 @@ def split_names(told: str) -> list[str]:
     return list(dict.fromkeys([NONE, *filter(None, names)]))
 
 
+@system_errors()
 def classify(
     file: str | Path,
     *,

@@ -37,6 +37,7 @@ from textgan.core.files import (
     is_partial,
     make_folder,
     read_json,
+    system_errors,
     write_file,
 )
 from textgan.core.own_code import Typed
@@ -167,6 +168,7 @@ class Encoded(Shown):
         ]
 
 
+@system_errors()
 def encode(
     method: str = "simcse",
     *,

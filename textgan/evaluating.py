@@ -11,7 +11,7 @@ from typing import Any
 from textgan.comparison import Comparison, Comparisons, among_all, compare_seeds
 from textgan.comparison import compare as compare_scores
 from textgan.core.checks import TEMPERATURES, number_from
-from textgan.core.files import require_writable
+from textgan.core.files import require_writable, system_errors
 from textgan.core.progress import say, status
 from textgan.core.streams import SCHEME
 from textgan.data.texts import PLAIN, Form
@@ -34,6 +34,7 @@ from textgan.tokenizers import Tokenizer
 SUBSETS = 40  # random subsets behind the interval of a number of a set
 
 
+@system_errors()
 def evaluate(
     *targets: Target,
     references: Source | None = None,
@@ -178,6 +179,7 @@ def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
     return list(metrics)
 
 
+@system_errors()
 def compare(
     *targets: Target,
     references: Source | None = None,

@@ -22,7 +22,14 @@ from markupsafe import Markup
 
 import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
-from textgan.core.files import is_file, is_folder, make_folder, require_writable, write_file
+from textgan.core.files import (
+    is_file,
+    is_folder,
+    make_folder,
+    require_writable,
+    system_errors,
+    write_file,
+)
 from textgan.core.identity import identify, read_sealed
 from textgan.core.progress import status
 from textgan.curves import PAIRS, Axis, Curve, Pair, compare_curves, describe, mean_curve, spoken
@@ -141,6 +148,7 @@ class Line:
         return len({one for cell in _models(self.cells) for one in cell.signatures}) <= 1
 
 
+@system_errors()
 def report(
     *runs: str | Path,
     out: str | Path | None = None,

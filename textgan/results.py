@@ -6,6 +6,7 @@ random tokens, and the best MLE epoch.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import warnings
@@ -388,10 +389,10 @@ def plot_curves(run: Run) -> bool:
     config = run.config
     title = f"{config.objective.name} on {run.corpus.name}, seed {config.seed}"
     figure.suptitle(_drawable(title))
-    temporary = run.folder / "curves.partial.png"
-    figure.savefig(temporary, dpi=120)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120, format="png")
     pyplot.close(figure)
-    temporary.replace(run.folder / "curves.png")
+    write_file(run.folder / "curves.png", drawn.getvalue())
     return True
 
 

@@ -55,6 +55,7 @@ from textgan.core.files import (
     is_folder,
     is_partial,
     read_text,
+    system_errors,
     understood,
     unwritable,
     write_file,
@@ -316,6 +317,7 @@ def _writing(out: Path | None) -> Iterator[None]:
         raise UserError(unwritable(f"out = {str(out)!r}", error)) from None
 
 
+@system_errors()
 def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool = False) -> Run:
     """The run in a folder; `device` overrides the one it was made for.
 

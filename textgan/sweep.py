@@ -18,7 +18,7 @@ from typing import Any
 import textgan
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
 from textgan.core.checks import number_from
-from textgan.core.files import is_file, require_writable, understood, write_file
+from textgan.core.files import is_file, require_writable, system_errors, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.progress import say, status
 from textgan.core.tables import Shown, Table
@@ -83,6 +83,7 @@ class Sweep(Shown):
         return [*shown, *self.findings]
 
 
+@system_errors()
 def sweep(
     folders: Sequence[str | Path],
     temperatures: Sequence[float] = TEMPERATURES,

@@ -17,7 +17,7 @@ import torch
 
 from textgan.checkpoint import checkpoints
 from textgan.config import RunConfig, make_config
-from textgan.core.files import is_file, require_writable
+from textgan.core.files import is_file, require_writable, system_errors
 from textgan.core.identity import CONFIG
 from textgan.core.memory import in_units, memory_of
 from textgan.core.progress import status
@@ -48,6 +48,7 @@ from textgan.schedule import PHASE_NAMES, Phase, Step, plan
 from textgan.training import NotFinite, Training
 
 
+@system_errors()
 def train(
     objective: str | Path | Mapping[str, Any] = "seqgan",
     *,
@@ -94,6 +95,7 @@ def train_new(
         return train_run(make, group, quiet=quiet, trust_code=True)  # what it named was allowed
 
 
+@system_errors()
 def resume(
     folder: str | Path,
     *,

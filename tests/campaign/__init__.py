@@ -1,0 +1,1 @@
+"""Hostile cases against the commands: kills, damage, fuzz. `python -m tests.campaign --help`."""

@@ -212,12 +212,15 @@ class Configs(Kind):
         evil(folder)
         pairs = []
         for _ in range(random.choice((1, 1, 1, 2, 4))):
-            key = random.choice(self._keys)
-            if random.random() < 0.1:
+            key, usual = random.choice(self._settings)
+            value = random.choice(self.VALUES)
+            if random.random() < 0.7:
+                value = plausible(random, usual)
+            elif random.random() < 0.2:
                 key = random.choice(
                     (key + ".x", key.upper(), key[:-1], "." * 5, "", key + "." * 9999)
                 )
-            pairs.append(f"{key}={random.choice(self.VALUES)}")
+            pairs.append(f"{key}={value}")
         arguments: list[object] = [*TINY_ORACLE, *TINY]
         what = "train seqgan " + " ".join(pair[:60] for pair in pairs)
         if random.random() < 0.4:
@@ -234,12 +237,14 @@ class Configs(Kind):
         return Result(what, outcome, f"{ended.code} {ended.seconds:.1f} s {ended.err[-2500:]}")
 
     @cached_property
-    def _keys(self) -> list[str]:
+    def _settings(self) -> list[tuple[str, Any]]:
+        """Every setting of a run by dotted key, with the value that it usually has."""
         config = json.loads((self.runs.done("oracle") / "config.json").read_text("utf-8"))
-        keys = []
-        for group, value in config.items():
-            keys += [f"{group}.{key}" for key in value] if isinstance(value, dict) else [group]
-        return keys
+        return [
+            (f"{group}.{key}" if key else group, setting)
+            for group, value in config.items()
+            for key, setting in (value.items() if isinstance(value, dict) else (("", value),))
+        ]
 
     def _file(self, random: Random, suffix: str, pairs: list[str]) -> bytes:
         way = random.randrange(6)
@@ -269,6 +274,19 @@ class Configs(Kind):
                 harmed[random.randrange(len(harmed))] = random.randrange(256)
             return bytes(harmed)
         return text
+
+
+def plausible(random: Random, usual: Any) -> str:
+    """A value of the usual one's type and size, as it is written in TOML."""
+    if isinstance(usual, bool):
+        return random.choice(("true", "false"))
+    if isinstance(usual, int):
+        return str(max(0, random.choice((0, 1, 2, 3, usual - 1, usual + 1, 2 * usual))))
+    if isinstance(usual, float):
+        return repr(float(random.choice((0.0, 0.1, 0.5, 1.0, usual / 3, usual * 3))))
+    if isinstance(usual, list):
+        return random.choice(("[]", "[1]", "[1, 2]", "[2, 2, 2]"))
+    return json.dumps(usual)
 
 
 class Oracles(Kind):

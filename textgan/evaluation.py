@@ -21,7 +21,7 @@ import torch
 
 import textgan
 from textgan.checkpoint import digest, load_tensors, save_tensors
-from textgan.core.files import is_file, understood, write_file
+from textgan.core.files import exists, is_file, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.tables import ARROWS, LEGEND, Shown, Table
 from textgan.errors import UserError
@@ -161,7 +161,7 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     """
     path = folder / FILE
     for _ in range(_TRIES):  # somebody may write another evaluation between our two readings
-        if not is_file(path):
+        if not exists(path):
             return None
         content = read_sealed(path, identity_in(folder), _REMEDY)
         try:

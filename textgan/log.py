@@ -21,6 +21,7 @@ from typing import Any
 
 from textgan.core.files import (
     append_line,
+    exists,
     is_file,
     parse_json,
     read_bytes,
@@ -330,7 +331,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     """The points of a run's curves, without lines that are none, such as one cut by a kill."""
     path = folder / "metrics.jsonl"
     records = []
-    lines = read_bytes(path).decode("utf-8", "replace").splitlines() if is_file(path) else []
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines() if exists(path) else []
     for line in lines:
         try:
             record = parse_json(line, str(path))

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from textgan.checkpoint import checkpoints
-from textgan.core.files import file_digest
+from textgan.core.files import exists, file_digest
 from textgan.core.progress import bar
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.corpus import UNKNOWN, UNKNOWN_WORD, check_labels
@@ -446,7 +446,7 @@ def writers(run: Run) -> list[Writer]:
     """The generators that a run's table has rows for: the best MLE epoch, and the last state."""
     found = []
     run.mle_lack()  # raises where there is one that is not this run's
-    if (run.folder / "mle.safetensors").is_file():
+    if exists(run.folder / "mle.safetensors"):
         found.append(Writer(MLE, run.load_generator("mle")))
     return [*found, Writer(f"{run.method}, last", run.load_generator())]
 

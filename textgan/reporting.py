@@ -23,6 +23,7 @@ from markupsafe import Markup
 import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
 from textgan.core.files import (
+    exists,
     is_file,
     is_folder,
     make_folder,
@@ -234,12 +235,12 @@ def read_folder(folder: Path, name: str, unkept: Unkept = Unkept()) -> Told:  # 
     drawn: Mapping[str, Any] | None = None
     if unkept.curve is not None:
         drawn = json.loads(json.dumps(unkept.curve.to_dict()))
-    elif is_file(curve):
+    elif exists(curve):
         drawn = read_sealed(curve, identity, "delete it and draw it again")
     told = Told(
         name,
         read_json(config),
-        read_json(facts) if is_file(facts) else {},
+        read_json(facts) if exists(facts) else {},
         results,
         [record for record in read_records(folder) if record["phase"] != "discriminator"],
         unkept.evaluation or read_evaluation(folder),

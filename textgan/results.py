@@ -20,7 +20,7 @@ import torch
 
 from textgan.checkpoint import checkpoints, load_checkpoint
 from textgan.core.checks import SEEDS, TEMPERATURES, number_from
-from textgan.core.files import is_file, understood, write_file
+from textgan.core.files import exists, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.progress import status
 from textgan.core.streams import Purpose, stream
@@ -144,7 +144,7 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
 
     mle_entropy = None
     lack = run.mle_lack()
-    if is_file(run.folder / MLE):
+    if exists(run.folder / MLE):
         _, facts = run.load_mle()
         name = f"MLE, best epoch ({facts['epoch']} of {run.config.schedule.mle_epochs})"
         rows[name] = row(run.load_generator("mle"))
@@ -207,7 +207,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
 def read_results(folder: Path) -> Results | None:
     """The results of a finished run; None where it is not finished."""
     path = folder / "results.json"
-    if not is_file(path):
+    if not exists(path):
         return None
     remedy = "delete it to have it made again"
     content = read_sealed(path, identity_in(folder), remedy)

@@ -195,7 +195,7 @@ class Run:
         best = facts.get("best_mle")
         if best is None or facts.get(RUN) != self.digest:  # who loads it says the latter
             return ""
-        if not is_file(path):
+        if not exists(path):
             return f"no MLE row: {MLE} is missing, which this run once had; restore it from a copy"
         score = read_facts(path).get("score", best)
         # it is written before the checkpoint, so it may be better where a run was killed
@@ -233,7 +233,7 @@ class Run:
             self.build_objective().connect(generator, discriminator, self.corpus.train)
         if weights == "mle":
             path = self.folder / MLE
-            if not path.is_file():
+            if not path.exists():
                 raise UserError(f"{self.folder} has no MLE weights (yet): {path.name} is missing")
             tensors, facts = self.load_mle()
             remedy = _WITHOUT_MLE

@@ -18,7 +18,14 @@ from typing import Any
 import textgan
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
 from textgan.core.checks import number_from
-from textgan.core.files import is_file, require_writable, system_errors, understood, write_file
+from textgan.core.files import (
+    exists,
+    is_file,
+    require_writable,
+    system_errors,
+    understood,
+    write_file,
+)
 from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.progress import say, status
 from textgan.core.tables import Shown, Table
@@ -222,7 +229,7 @@ def read_sweep(folder: Path) -> Sweep | None:
     Raises UserError for a damaged file.
     """
     path = folder / FILE
-    if not is_file(path):
+    if not exists(path):
         return None
     remedy = "delete it and draw it again"
     content = read_sealed(path, identity_in(folder), remedy)

@@ -19,6 +19,7 @@ from .process import Finished, run_command
 
 # what these hold is shown as it is; nothing else follows from them
 SHOWN = {"metrics.jsonl", "samples.txt", "curves.png", "report.html"}
+MEASURED = ("evaluation", "curve.json", "results.json")
 COMMANDS: dict[str, tuple[object, ...]] = {
     "sample": ("-n", 20, "--seed", 3),
     "evaluate": ("--metrics", "bleu,distinct,likelihood"),
@@ -81,6 +82,8 @@ class Damage(Kind):
                 outcome = Outcome.FORGED if forged else Outcome.SILENT
         if outcome is Outcome.SILENT and Path(name).name in SHOWN:
             outcome = Outcome.SHOWN
+        if outcome is Outcome.SILENT and how == "gone" and name.startswith(MEASURED):
+            outcome = Outcome.SHOWN  # as before it was ever measured
         return Result(what, outcome, f"{ended.code}\n{ended.out[-1500:]}\n{ended.err[-2500:]}")
 
     def _reference(self, command: str, source: Path) -> tuple[Finished, str]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEMORY = 8 * 2**30  # bytes of address space that a command may have
-_USED = ("trainer", "evaluating", "sweep", "report", "classifying", "encoding", "cli")
+_USED = ("trainer", "evaluating", "sweep", "reporting", "classifying", "encoding", "cli")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory):
     return {kind.name: kind(runs) for kind in whole.KINDS}
 
 
-@pytest.mark.parametrize("label", whole.labels(whole.KINDS, 24))
+@pytest.mark.parametrize("label", whole.labels(whole.KINDS, 20))
 def test_a_small_campaign_has_no_failure(label: str, kinds) -> None:
     result = whole.run_case(kinds[label.partition(":")[0]], label, seed=1)
     assert result.outcome not in FAILURES, f"{result.description}\n{result.detail}"

@@ -45,6 +45,7 @@ def test_shares_decide_how_many_cases_of_each_kind_there_are() -> None:
         (GOOD, Outcome.NO_EFFECT),
         (Finished(0, "1.235\n", "bar 4/4\n", 0.1), Outcome.SILENT),
         (Finished(0, "1.235\n", "note: x.json was altered\n", 0.1), Outcome.SAID),
+        (Finished(0, "1.235\nwarning: no MLE row\n", "", 0.1), Outcome.SAID),
         (Finished(2, "", "textgan: x is wrong; mend it\n", 0.1), Outcome.REFUSED),
         (Finished(2, "", "x is wrong\n", 0.1), Outcome.UNCLEAR),
         (Finished(1, "", "textgan: x is wrong; mend it\n", 0.1), Outcome.UNCLEAR),

@@ -77,4 +77,6 @@ def judge(
         return Outcome.NO_EFFECT
     if notes(finished.err, folder) - notes(expected.err, folder):
         return Outcome.SAID
+    if finished.out.count("warning:") > expected.out.count("warning:"):
+        return Outcome.SAID
     return Outcome.FORGED if forged else Outcome.SILENT

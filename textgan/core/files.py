@@ -323,6 +323,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Add a line to a file. Raises UserError, a part of the line perhaps there, as above."""
+    if exists(path):
+        require_file(path)  # opening a pipe would wait for whoever reads it
     with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 

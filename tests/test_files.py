@@ -15,6 +15,7 @@ import pytest
 from textgan.core import files
 from textgan.core.files import (
     NoSyntax,
+    append_line,
     file_digest,
     parse_json,
     parse_toml,
@@ -47,6 +48,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None
             for read in (read_bytes, read_text, read_json, file_digest):
                 said = message(read, tmp_path / name)
                 assert what in said and str(tmp_path / name) in said
+    assert "a pipe" in message(append_line, tmp_path / "pipe", "a line")  # nor is it written to
     assert "a device" in message(read_bytes, Path("/dev/zero"))
     assert "Not a directory" in message(read_bytes, tmp_path / "pipe" / "x")
     assert "cannot be read" in message(read_bytes, Path("a\0b"))

@@ -120,8 +120,8 @@ def test_what_is_no_report_of_this_work_is_refused_at_once(
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, cli: Cli) -> None:
-    assert "cannot be read" in refused(cli, "bench", "--against", tmp_path)
-    assert "cannot be read" in refused(cli, "bench", "--against", tmp_path / "none")
+    assert "is a folder" in refused(cli, "bench", "--against", tmp_path)
+    assert "no such file" in refused(cli, "bench", "--against", tmp_path / "none")
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(2**24 + 1)

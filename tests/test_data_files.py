@@ -23,6 +23,7 @@ from textgan.errors import UserError
 SENTENCES = [f"a {w}, seen by {v}" for w in ("dog", "cat", "sun", "sea") for v in "abcdefg"]
 LABELS = ["neg", "pos"] * 14
 CHINESE = "春眠不觉晓\n处处闻啼鸟\n夜来风雨声\n花落知多少\n"
+GZIPPED = gzip.compress(b"a dog\n", mtime=0)  # the same bytes in every process
 
 
 def write(folder: Path, content: str | bytes | list[str], name: str) -> Path:
@@ -80,8 +81,16 @@ def zipped(name: str = "texts.txt") -> bytes:
         ("a.txt", "a dog\na cat\n".encode("utf-32"), "iconv -f UTF-32 -t UTF-8 "),
         ("a.txt", "a dog\na cat\n".encode("utf-32-le"), "iconv -f UTF-32LE -t UTF-8 "),
         ("a.jsonl", "{'a': 1}\n".encode("utf-16"), "UTF-16"),
-        ("a.txt.gz", gzip.compress(b"a dog\n", mtime=0), "compressed with gzip; unpack it: gunzip -k "),
-        ("a.txt", gzip.compress(b"a dog\n", mtime=0), "compressed with gzip; unpack it: gunzip -k "),
+        (
+            "a.txt.gz",
+            GZIPPED,
+            "compressed with gzip; unpack it: gunzip -k ",
+        ),
+        (
+            "a.txt",
+            GZIPPED,
+            "compressed with gzip; unpack it: gunzip -k ",
+        ),
         ("a.zip", zipped(), "a zip archive; unpack it first: unzip "),
         ("a.txt", zipped(), "a zip archive; unpack it first: unzip "),
         ("a.xlsx", zipped(), "an Excel workbook; save its sheet as CSV"),

@@ -305,7 +305,7 @@ def test_evaluating_with_a_saved_encoder(cli: Cli, tmp_path: Path) -> None:
     folder = saved(tmp_path / "encoder")
     pool = ["the", "cat", "sees", "a", "dog", "house", "unheard", "of"]
     for name, step in (("samples", 3), ("references", 5)):
-        lines = [" ".join(pool[(i * j + step) % 8] for j in range(1, 6)) for i in range(220)]
+        lines = [" ".join(pool[(i * j + step) % 8] for j in range(1, 6)) for i in range(330)]
         (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
     told = (tmp_path / "samples.txt", "--references", tmp_path / "references.txt")
     ask = ("evaluate", *told, "--metrics", "frechet", "--json", "--encoder")

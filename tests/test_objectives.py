@@ -500,7 +500,9 @@ def usual(name: str, space: TextSpace) -> tuple[Objective, Any, Any]:
         judge = small_generator(space, part.discriminator, seed=1)
     elif part.discriminator:
         judge = small_discriminator(space, part.discriminator)
-    objective: Objective = registry.build("objective", name, {})
+    # without smoothing hardly a text of these worlds has a BLEU that is not 0
+    settings = {"smoothing": "method1"} if name == "pg_bleu" else {}
+    objective: Objective = registry.build("objective", name, settings)
     objective.connect(generator, judge, TRAIN)
     return objective, generator, judge
 

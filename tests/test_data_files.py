@@ -218,6 +218,7 @@ BOTH = Form(field="text", label_field="label")
         ("a.jsonl", ['{"text": 3}'], TEXT, "in line 1 the field 'text' is a number, not a text"),
         ("a.jsonl", ['{"text": ["a"]}'], TEXT, "in line 1 the field 'text' is a list"),
         ("a.jsonl", ['{"text": "a", "label": 0.5}'], BOTH, "the label .'label'. is a number"),
+        ("a.jsonl", ['{"text": "a"}', '{"text": null}'], TEXT, "in line 2 .* 'text' is null"),
         ("a.jsonl", ['{"text": "a", "label": null}'], BOTH, "the label .'label'. is empty"),
         ("a.jsonl", ['{"text": "a \\ud83d"}'], TEXT, r"has \\ud83d, which is no character"),
         ("a.jsonl", ['{"text": "a \\u0000"}'], TEXT, r"has \\u0000, which is no character"),

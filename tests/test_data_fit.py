@@ -74,7 +74,7 @@ def test_a_run_shows_and_keeps_what_is_unknown(
     flags = ["--out", "run", *TINY, "schedule.rounds=0"]
     code, out, err = cli("train", "mle", "--data", "text.txt", *flags)
     assert code == 0, err
-    assert "1 different sentences; 75.0% of the words are <unk>" in err
+    assert "75.0% of the words are <unk>; 1 sentences are different, as read" in err
     assert "warning: 75% of the words are <unk>, all one symbol" in err
     assert "warning: 75% of the words are <unk>, all one symbol" in " ".join(out.split())
     about = json.loads(Path("run/run.json").read_text())["data"]

@@ -310,7 +310,7 @@ def test_what_it_needs() -> None:
     generator, oracle = small_generator(FIXED), random_generator(FIXED)
     models = models_of(generator, oracle)
     for lacking, needs in (
-        (None, "evaluate a run's folder"),
+        (None, "which a file is not"),
         (replace(models, oracle=None), "needs an oracle"),
         (replace(models, generator=None), "needs a generator with a likelihood"),
         (replace(models, generator=small_generator(VARIABLE)), "the same kind of text"),

@@ -223,7 +223,7 @@ def test_what_has_no_likelihood_is_left_out() -> None:
     assert list(found) == ["nll_test", "entropy", "perplexity"]
     with pytest.raises(Unavailable, match="there is neither"):
         Likelihood().measure(material_of(replace(models, oracle=None, generator=None)))
-    with pytest.raises(Unavailable, match="evaluate a run's folder rather than a file"):
+    with pytest.raises(Unavailable, match="which a file is not"):
         Likelihood().measure(material_of(None))
 
 

@@ -272,8 +272,8 @@ def _compare_runs(
         seeds[run.config.seed] = run
     if len(runs) > 1 and len(groups) < 2:
         raise UserError(
-            f"these runs are {len(groups)} different experiments; give the seeds of two, or one "
-            "run to compare with its MLE"
+            "these runs are seeds of one experiment; give the seeds of two, or one run to compare "
+            "with its MLE"
         )
     if len({json.dumps(run.corpus.facts, sort_keys=True) for run in runs}) > 1:
         raise UserError("these runs have different data, so their numbers do not compare")

@@ -328,7 +328,7 @@ def judged_alike(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
             "real": "the other real text",
         }[role]
         if text.lines == lines:
-            consequence = ", so nothing is measured" if role == "references" else ""
+            consequence = ", so comparing them says nothing" if role == "references" else ""
             warnings.append(f"{text.name}: these are {of_role} themselves{consequence}")
         elif same > len(text.lines) / 2 and role != "train":  # of train, novelty tells more
             warnings.append(

@@ -146,10 +146,14 @@ def adversary_warnings(figures: Mapping[str, float], judged: int) -> list[str]:
     if (deviation is not None and deviation < FLAT) or (deviation is None and ends):
         shown = f"{reward:.3f}" if reward is not None else "constant"
         spread = "" if deviation is None else f", deviation {deviation:.4f}"
+        remedy = "see objective.* for a reward that tells texts apart, or train longer by MLE first"
+        if accuracy is not None:
+            remedy = (
+                f"the discriminator's accuracy is {accuracy:.2f}: train it less if that is near 1"
+            )
         warnings.append(
             f"reward is flat: {shown} for nearly every text{spread}, so the generator learns "
-            "nothing from it; see what the discriminator's accuracy is, and train it less if that "
-            "is near 1"
+            f"nothing from it; {remedy}"
         )
     return warnings
 

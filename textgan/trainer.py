@@ -256,8 +256,8 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
     )
     if run.corpus.vocabulary is not None:
         log.say(
-            f"           {different_sentences(run.corpus)} different sentences; "
-            f"{unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}"
+            f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
+            f"{different_sentences(run.corpus)} sentences are different, as read"
         )
     if facts.get("spacing"):
         log.say(f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)")

@@ -105,7 +105,7 @@ def decode(content: bytes, path: Path, name: str) -> str:
         line = before.count(b"\n") + 1
         raise UserError(
             f"{name} is not UTF-8 in line {line} (byte {error.object[error.start]:#04x}); "
-            "convert it, for example with iconv -t utf-8"
+            "convert it from what it is, such as latin1 or gb18030: iconv -f latin1 -t utf-8"
         ) from None
 
 

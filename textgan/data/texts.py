@@ -245,7 +245,7 @@ def _read_table(
         raise UserError(
             f"{name} has the fields {_shown(names)}{' in its first line' * (table == 'csv')}; give "
             f"{ask('field', 'NAME')} of the texts (and {ask('label_field', 'NAME')} if there are "
-            "labels)"
+            f"labels){'; put a line of names first if that is none' * (table == 'csv')}"
         )
     for key in ("field", "label_field"):
         told = getattr(form, key)
@@ -330,13 +330,11 @@ def _json_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _text(value: Any, field: str, line: int, name: str) -> str:
-    """A text on one line; nothing at all is an empty text."""
-    if value is None:
-        return ""
+    """A text on one line."""
     if not isinstance(value, str):
         raise UserError(
             f"{name}: in line {line} the field {field!r} is {_kind(value)}, not a text; give "
-            "another field"
+            "another field, or leave the line out"
         )
     return _line(value, field, line, name)
 
@@ -364,7 +362,7 @@ def _label(value: Any, field: str, line: int, name: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    kinds = {bool: "true or false", dict: "an object", list: "a list"}
+    kinds = {bool: "true or false", dict: "an object", list: "a list", type(None): "null"}
     return kinds.get(type(value), "a number")
 
 

@@ -134,7 +134,10 @@ def perplexity(nll: Score) -> Score:
 def known_models(material: Material) -> Models:
     """The models behind the texts; Unavailable where there are none."""
     if material.models is None:
-        raise Unavailable("needs a generator: evaluate a run's folder rather than a file of texts")
+        raise Unavailable(
+            "needs a generator with a likelihood, which a file is not, nor a run that is judged by "
+            "--references, nor one that starts from noise"
+        )
     return material.models
 
 

@@ -13,11 +13,11 @@ what is given up. `progress` anneals nothing.
 The paper names neither order nor smoothing; the authors' first code does (LantaoYu/SeqGAN 4152436,
 pg_bleu/): BLEU-3 with equal weights, nltk without smoothing, one completion of each prefix
 (pg_bleu.py:165, rollout.py:89), references drawn once, each training text with probability 0.4
-(pg_bleu.py:101), 200 epochs of maximum likelihood, 800 updates, Adam at 0.001. Those are the
-defaults here and the paper's recipe. Without smoothing, nltk 3.1 gives 0 to a text that lacks an
-order ("none"), while 3.2.1, the release of that year, skips the order ("dropped"); the code does
-not say which it ran with. It keeps the round with the best NLL_oracle (pg_bleu.py:177); here the
-last round counts.
+(pg_bleu.py:101), 200 epochs of maximum likelihood, 800 updates, Adam at 0.001. The reward is that
+by default; experiments/paper/pg_bleu.toml has the schedule, too. Without smoothing, nltk 3.1 gives
+0 to a text that lacks an order ("none"), while 3.2.1, the release of that year, skips the order
+("dropped"); the code does not say which it ran with. It keeps the round with the best NLL_oracle
+(pg_bleu.py:177); here the last round counts.
 
 Texts with labels are compared with the training texts of their own class.
 

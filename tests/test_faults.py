@@ -390,11 +390,8 @@ def test_damaged_mle_weights_are_noticed_when_a_run_is_resumed(cli: Cli, run: Pa
 
 def test_a_folder_in_place_of_curve_json_is_said_before_measuring(cli: Cli, run: Path) -> None:
     (run / "curve.json").mkdir()
-    code, out, err = cli(
-        "curve", run, "--metrics", "distinct", "--samples", 20, "--temperatures", "1"
-    )
-    assert code == 2 and "T = 1" in out
-    assert "curve.json cannot be written: it is a folder" in err.splitlines()[0]
+    said = refused(cli, "curve", run, "--metrics", "distinct", "--temperatures", "1")
+    assert "curve.json is a folder, not a file; delete it" in said
 
 
 def test_headers_of_safetensors_that_are_no_table_are_one_line(tmp_path: Path) -> None:

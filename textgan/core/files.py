@@ -189,6 +189,8 @@ def system_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if getattr(error, "__notes__", ()):  # of a part's own code: the note says whose it is
+            raise
         files = [os.fsdecode(name) for name in (error.filename, error.filename2) if name]
         what = " and ".join(files) or "the system"
         raise UserError(f"{what}: {_why(error)}") from error

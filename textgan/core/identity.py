@@ -62,6 +62,8 @@ class Identity:
         if said == self.digest or (said is None and self.files is None):
             return
         what = "does not say which run it is of" if said is None else "belongs to another run"
+        if self.files is None:  # as in a run of 0.1, or where somebody took the list away
+            what += f", or {FACTS} was altered"
         raise UserError(f"{path} {what}; {remedy}")
 
 

@@ -335,8 +335,13 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             record = parse_json(line, str(path))
-            if isinstance(record["tick"], int) and isinstance(record["phase"], str):
+            phase, *others = (record[key] for key in ("phase", *(record.keys() - {"phase"})))
+            if isinstance(phase, str) and isinstance(record["tick"], int) and _are_numbers(others):
                 records.append(record)
-        except (UserError, KeyError, TypeError):
+        except (UserError, KeyError, TypeError, AttributeError):
             continue
     return records
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) for value in values)

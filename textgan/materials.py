@@ -43,6 +43,7 @@ from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator, Generator, draw_texts
 from textgan.metrics.base import Material, Models
 from textgan.monitor import labels_like
+from textgan.results import stopped_at
 from textgan.run import Run, choose_device
 from textgan.sampling import Categorical, Choose, greedy, seeded, without
 from textgan.sentences import Sentences, Words
@@ -610,6 +611,11 @@ def lay_out_run(
                 f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "
                 "are; a smaller data.min_count or a larger data.vocabulary has fewer"
             )
+    if stopped := stopped_at(run):
+        warnings.append(
+            f"{run.folder} is not finished, as far as its checkpoints go: it is judged as it was "
+            f"{stopped}"
+        )
     if lack := run.mle_lack():
         warnings.append(lack)
     return Layout(rows, real if with_real else None, facts, warnings)

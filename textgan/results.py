@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import torch
 
-from textgan.checkpoint import checkpoints, load_checkpoint
+from textgan.checkpoint import checkpoints, read_facts
 from textgan.core.checks import SEEDS, TEMPERATURES, number_from
 from textgan.core.files import exists, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
@@ -228,14 +228,14 @@ def read_results(folder: Path) -> Results | None:
 def stopped_at(run: Run) -> str | None:
     """Where a run stands that has not come to its end; None for a finished one."""
     saved = checkpoints(run.folder)
-    if (run.folder / "results.json").is_file() or not saved:
+    if not saved:
         return None
-    _, facts = load_checkpoint(saved[-1])
+    facts = read_facts(saved[-1])
     schedule, adversary = run.config.schedule, bool(run.config.discriminator.name)
     steps = plan(schedule, len(run.corpus.train), adversary)
     step = next(islice(steps, int(facts["done"]), None), None)
     if step is None:
-        return "before its final measures"
+        return None if exists(run.folder / "results.json") else "before its final measures"
     turns = {
         "mle": schedule.mle_epochs,
         "discriminator": schedule.discriminator_turns,

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from textgan.backward import Backward, Shard, accumulate, accumulated, averaged, plain
@@ -132,6 +133,32 @@ def outputs_of(network: nn.Module, texts: Sequence[Text]) -> Tensor:
     if isinstance(network, Discriminator):
         return torch.cat([network.logits(text).flatten(0, 1) for text in texts])
     return torch.cat([network(text)[text.mask] for text in texts])
+
+
+_Count = Annotated[int, Field(ge=0)]
+_FACTS: dict[str, Any] = {
+    "done": _Count,
+    "ticks_done": _Count,
+    "batches_done": dict[str, _Count],
+    "sums": dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]],
+    "best_mle": float | None,
+    "mle_entropy": float | None,
+    "alarms": list[str],
+    "given": _Count,
+}
+
+
+def _check_facts(facts: Mapping[str, Any], batches: Mapping[str, int]) -> None:
+    """Raises KeyError or ValueError for what no checkpoint says."""
+    for name, kind in _FACTS.items():
+        try:
+            TypeAdapter(kind).validate_python(facts[name], strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{name}: {error.errors()[0]['msg']}") from None
+    if facts["batches_done"].keys() != batches.keys():
+        raise ValueError(f"batches_done is of {', '.join(facts['batches_done'])}")
+    if any(count < 1 for _, count in facts["sums"].values()):
+        raise ValueError("sums: a mean of nothing")
 
 
 class Training:
@@ -552,6 +579,7 @@ class Training:
 
     def _become(self, tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:
         device = self.run.device
+        _check_facts(facts, self.batches_done)
         restore_module(self.generator, under_prefix("generator", tensors), path)
         if self.discriminator is not None:
             restore_module(self.discriminator, under_prefix("discriminator", tensors), path)

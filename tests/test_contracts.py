@@ -63,7 +63,26 @@ BROKEN = {
         "def discriminator_loss(self, discriminator, real, fake):\n"
         "    discriminator.output.weight.data.mul_(0.9)\n"
         "    return super().discriminator_loss(discriminator, real, fake)",
-        "the discriminator's loss is pure", "changes the weight discriminator.output.weight",
+        "a step on texts of one length", "changed the weight discriminator.output.weight",
+    ),
+    "a loss that changes its texts": (
+        METHOD, "Mine",
+        "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
+        "    fake.tokens.zero_()\n"
+        "    return super().generator_loss(generator, discriminator, real, fake, progress)",
+        "a step on texts of one length", "changed fake.tokens in place",
+    ),
+    "a loss that seeds": (
+        METHOD, "Mine",
+        "def generator_loss(self, *given):\n"
+        "    torch.manual_seed(7)\n"
+        "    return super().generator_loss(*given)",
+        "the generator's loss is pure", "seeds torch's random numbers",
+    ),
+    "the end of the process": (
+        METHOD, "Mine",
+        "def generator_loss(self, *given): raise SystemExit(0)",
+        "a step on texts of one length", "mine.py:Mine.generator_loss called sys.exit()",
     ),
     "numpy's random numbers": (
         METHOD, "Mine",

@@ -67,6 +67,43 @@ CASES = {
         "    return generator.log_prob(fake).sum()",
         ["mine.py:Mine.generator_loss returned a Tensor of shape ()", "expected (loss, metrics)"],
     ),
+    "the end of the process": (
+        "def generator_loss(self, *given):\n    import sys\n    sys.exit()",
+        ["mine.py:Mine.generator_loss called sys.exit()"],
+    ),
+    "the end of the process while it connects": (
+        "def connect(self, *given): raise SystemExit(0)",
+        ["mine.py:Mine.connect called sys.exit()"],
+    ),
+    "the end of the process, made": (
+        "def __post_init__(self): raise SystemExit(0)",
+        ["the constructor of", "called sys.exit()"],
+    ),
+    "GeneratorExit": (
+        "def sample(self, generator, real, progress): raise GeneratorExit",
+        ["mine.py:Mine.sample raised GeneratorExit"],
+    ),
+    "another working directory": (
+        "def remember(self, fake):\n    import os\n    os.chdir('/')",
+        ["mine.py:Mine.remember changed the working directory to '/'"],
+    ),
+    "a metric of training's own": (
+        "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
+        "    return generator.log_prob(fake).sum(), {'gradient_norm': 1.0}",
+        ["mine.py:Mine.generator_loss returned a metric called 'gradient_norm'"],
+    ),
+    "weights moved by a loss": (
+        "def generator_loss(self, generator, *given):\n"
+        "    for weight in generator.parameters(): weight.data.add_(1)\n"
+        "    return generator.log_prob(given[2]).sum(), {}",
+        ["mine.py:Mine.generator_loss changed the weight generator."],
+    ),
+    "texts changed in place": (
+        "def discriminator_loss(self, discriminator, real, fake):\n"
+        "    fake.tokens.zero_()\n"
+        "    return logistic(*discriminator.judge(real, fake)), {}",
+        ["mine.py:Mine.discriminator_loss changed fake.tokens in place"],
+    ),
     "nothing": (
         "def discriminator_loss(self, discriminator, real, fake): pass",
         ["mine.py:Mine.discriminator_loss returned None", "expected (loss, metrics)"],
@@ -376,6 +413,33 @@ def test_an_error_in_a_parts_own_code_keeps_its_traceback_and_says_who_called_it
     assert "nothing was trained or written" in note
     assert any(entry.path.name == "mine.py" for entry in found.traceback)  # type: ignore[union-attr]
     assert not Path("run").exists()
+
+
+def test_an_end_of_the_process_later_in_training_is_a_failure(write, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    write(
+        """
+        calls: ClassVar[list] = []
+        def generator_loss(self, *given):
+            self.calls.append(1)
+            if len(self.calls) > 1: raise SystemExit(0)
+            return given[0].log_prob(given[3]).sum(), {}
+        """
+    )
+    code, _, err = cli("train", "mine.py:Mine", "--out", "run", *ONE)
+    assert code == 2
+    assert "a part called sys.exit()" in err
+
+
+def test_a_terminal_gets_no_control_characters_of_a_message(
+    write, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    write("def sample(self, generator, real, progress): raise ValueError('\\x1b[2J')")
+    monkeypatch.setattr("textgan.core.terminal.Errors.isatty", lambda self: True)
+    code, _, err = cli("train", "mine.py:Mine", "--out", "run", *ONE)
+    assert code == 1
+    assert "\x1b[2J" not in err
+    assert "ValueError: \\x1b[2J" in err
+    assert "textgan called mine.py:Mine.sample" in err
 
 
 def test_a_missing_file_is_the_parts_and_not_the_runs(write) -> None:  # type: ignore[no-untyped-def]

@@ -33,6 +33,7 @@ from textgan.backward import Backward, Outputs, plain
 from textgan.classification import CLEAN, NONE, Classification, Done, Trained, opened, write
 from textgan.contracts.dry_run import FEW, check_perturbation
 from textgan.contracts.rules import is_own
+from textgan.core.checks import path_from
 from textgan.core.files import system_errors
 from textgan.core.own_code import Typed
 from textgan.core.streams import SCHEME, Purpose, stream
@@ -179,7 +180,8 @@ def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
 
     Raises UserError where there is none, or a damaged one.
     """
-    saved = load_encoder(Path(folder), choose_device(device))
+    place = path_from("folder", folder, "the folder of a classifier")
+    saved = load_encoder(place, choose_device(device))
     if "labels" not in saved.facts:
         raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
     return Classifier(saved.network, saved.reader, tuple(saved.facts["labels"]))
@@ -213,7 +215,12 @@ def classify(
     Raises UserError, and Interrupted on Ctrl-C.
     """
     names = split_names(perturb if isinstance(perturb, str) else ",".join(perturb))
-    study = Study.open(Path(file), network, make_settings(settings), choose_device(device))
+    study = Study.open(
+        path_from("file", file, "a labelled file"),
+        network,
+        make_settings(settings),
+        choose_device(device),
+    )
     study.check(names)
     if seeds < 1:
         raise UserError(f"seeds = {seeds}: give at least 1")

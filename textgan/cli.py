@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -955,7 +956,14 @@ def _measured() -> Iterator[Callable[[Callable[[], Made]], Made]]:
 def main() -> None:
     """Run the command line: 0 done, 2 for what the user must mend, 130 when stopped by the user."""
     with standard_streams(), stop_signals():
-        code = _run()
+        try:
+            code = _run()
+        except Exception:
+            if not sys.stderr.isatty():
+                raise
+            # a message may hold control characters, which a terminal obeys
+            sys.stderr.write(visible(traceback.format_exc()))
+            code = 1
     sys.exit(code)
 
 
@@ -992,6 +1000,10 @@ def _run() -> int:
         return 130
     except ReaderLeft:
         return 0
+    except (SystemExit, GeneratorExit) as error:  # no code of textgan's does
+        what = "called sys.exit()" if isinstance(error, SystemExit) else "raised GeneratorExit"
+        _say(f"a part {what}, which ended the command; what was saved before stands")
+        return 2
 
 
 def _say(message: str) -> None:

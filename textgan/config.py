@@ -16,6 +16,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from textgan import registry
+from textgan.core.checks import flag_from
 from textgan.core.files import exists, read_json, read_toml
 from textgan.core.own_code import Code, Typed, own_file
 from textgan.data.fit import Spaced
@@ -211,6 +212,7 @@ def make_config(
     else's, and the user has not read it by naming it.
     Raises UserError that names the key, the value and the remedy.
     """
+    flag_from("trust_code", trust_code)
     values = _read_target(target) if isinstance(target, str) else _copied(target)
     pairs = list(
         overrides.items() if isinstance(overrides, Mapping) else map(parse_setting, overrides)

@@ -29,6 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from textgan import hf_folder
 from textgan.checkpoint import load_tensors, restore_module, save_tensors
+from textgan.core.checks import path_from
 from textgan.core.files import Malformed, exists, file_digest, read_json, write_file
 from textgan.core.streams import Purpose, stream
 from textgan.corpus import Tokens, Vocabulary
@@ -197,7 +198,7 @@ def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEn
 
     Raises UserError for a folder that has none.
     """
-    told = str(told)
+    told = str(path_from("encoder", told, "hf:FOLDER, or the folder of an encoder"))
     if told.startswith(HF):
         return PretrainedEncoder(Path(told.removeprefix(HF)), f"encoder = {told!r}", device)
     return load_encoder(Path(told), device)

@@ -30,6 +30,7 @@ from textgan.contracts.contrasts import check_contrast
 from textgan.contracts.dry_run import FEW
 from textgan.contracts.rules import is_own
 from textgan.contrast.base import Batch, Contrast
+from textgan.core.checks import path_from
 from textgan.core.files import (
     exists,
     is_file,
@@ -193,7 +194,8 @@ def encode(
     told = make_settings(settings)
     if not 0 <= seed < 2**62:
         raise UserError(f"seed = {seed}: give a whole number from 0 to 2**62 - 1")
-    folder, chosen = Path(out), choose_device(device)
+    data = path_from("data", data, "a file of sentences")
+    folder, chosen = path_from("out", out, "a new folder"), choose_device(device)
     command = {
         "method": method,
         "data": str(data),
@@ -205,7 +207,7 @@ def encode(
     _refuse_used(folder, command)
     with without_denormals(), seeded(stream(Purpose.ENCODER, seed), chosen):
         with memory_errors("a smaller data.vocabulary or network"):
-            job = prepare(method, Path(data), network, start, told, seed, chosen, quiet)
+            job = prepare(method, data, network, start, told, seed, chosen, quiet)
         with memory_errors("a smaller batch or data.length"):
             return job.run(folder, command)
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from textgan.comparison import Comparison, Comparisons, among_all, compare_seeds
 from textgan.comparison import compare as compare_scores
-from textgan.core.checks import TEMPERATURES, number_from
+from textgan.core.checks import (
+    TEMPERATURES,
+    flag_from,
+    names_from,
+    number_from,
+    path_from,
+    whole_from,
+)
 from textgan.core.files import require_writable, system_errors
 from textgan.core.progress import say, status
 from textgan.core.streams import SCHEME
@@ -66,11 +74,19 @@ def evaluate(
     trust_code: run the code in files of its maker's own that a run's folder keeps.
     settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
     """
-    number_from("temperature", temperature, TEMPERATURES)
-    number_from("samples", samples, (0, 1e8))
-    number_from("size", size, (0, 1e8))
-    number_from("resamplings", resamplings, (0, 1e6))
-    number_from("seed", seed, (0, 2**31))
+    temperature = number_from("temperature", temperature, TEMPERATURES)
+    samples = whole_from("samples", samples, (0, 1e8))
+    size = whole_from("size", size, (0, 1e8))
+    resamplings = whole_from("resamplings", resamplings, (0, 1e6))
+    seed = whole_from("seed", seed, (0, 2**31))
+    flag_from("trust_code", trust_code)
+    for name, source in {"references": references, "train": train, "real": real}.items():
+        if source is not None:
+            _source(name, source)
+    if isinstance(aligned, str | bytes | Mapping) or not isinstance(aligned, Iterable):
+        raise UserError(f"aligned = {aligned!r}: give a list of files, or of lists of strings")
+    for source in aligned:
+        _source("aligned", source)
     given = [_target(target) for target in targets]
     if not given:
         raise UserError("give a run's folder, or files of texts")
@@ -164,19 +180,25 @@ class _Folder:
 def _target(target: Target) -> _Folder | Source:
     if isinstance(target, Run):
         return _Folder(target.folder, target)
-    if not isinstance(target, (str, Path)):
-        return target
-    path = Path(target)
+    source = _source("target", target)
+    if not isinstance(source, Path):
+        return source
+    path = source
     if not path.exists():
         raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
     return _Folder(path) if path.is_dir() else path
 
 
+def _source(name: str, value: object) -> Path | Sequence[str]:
+    """A path, or a list of texts. Raises UserError for anything else."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | os.PathLike):
+        return value  # type: ignore[return-value]  # its lines are looked at where they are read
+    return path_from(name, value, "a list of strings, or a file or folder of texts")
+
+
 def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
-    """Names of metrics, told one by one or separated by commas."""
-    if isinstance(metrics, str):
-        return [name.strip() for name in metrics.split(",") if name.strip()]
-    return list(metrics)
+    """Names of metrics, told one by one or separated by commas. Raises UserError for none."""
+    return names_from("metrics", metrics, "at least one name (see textgan list)")
 
 
 @system_errors()

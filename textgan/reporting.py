@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 import textgan
 from textgan.charts import Chart, Point, Series, style_sheet, svg, swatch
+from textgan.core.checks import flag_from, path_from
 from textgan.core.files import (
     exists,
     is_file,
@@ -163,10 +164,11 @@ def report(
     first what the runs lack. trust_code: run the code in files of their makers' own that runs'
     folders keep. Raises UserError.
     """
-    folders = [Path(run) for run in runs]
+    folders = [path_from("run", run, "a run's folder") for run in runs]
+    flag_from("trust_code", trust_code)
     if not folders:
         raise UserError("give the folder of at least one run")
-    path = folders[0] / "report.html" if out is None else Path(out)
+    path = folders[0] / "report.html" if out is None else path_from("out", out, "a file")
     if out is not None:
         make_folder(path.parent, f"out = {str(out)!r}")
     if is_folder(path.parent):

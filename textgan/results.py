@@ -19,7 +19,7 @@ from typing import Any, get_args
 import torch
 
 from textgan.checkpoint import checkpoints, read_facts
-from textgan.core.checks import SEEDS, TEMPERATURES, number_from
+from textgan.core.checks import SEEDS, TEMPERATURES, flag_from, number_from, text_from, whole_from
 from textgan.core.files import exists, understood, write_file
 from textgan.core.identity import identity_in, read_sealed, sealed
 from textgan.core.progress import status
@@ -261,9 +261,12 @@ def sample(
     weights: "final", or "mle" for the best MLE epoch. label: only texts of it. trust_code: run the
     code in files of its maker's own that a run's folder keeps. Raises UserError.
     """
-    number_from("n", n, (1, 10**8))
-    number_from("temperature", temperature, TEMPERATURES)
-    number_from("seed", seed, SEEDS)
+    n = whole_from("n", n, (1, 10**8))
+    temperature = number_from("temperature", temperature, TEMPERATURES)
+    seed = whole_from("seed", seed, SEEDS)
+    flag_from("trust_code", trust_code)
+    if label is not None:
+        text_from("label", label, "one of the run's labels")
     if weights not in get_args(Weights):
         raise UserError(f"weights = {weights!r}: give final or mle")
     opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)

@@ -47,7 +47,8 @@ from textgan.checkpoint import (
 )
 from textgan.config import RunConfig, read_config
 from textgan.contracts.dry_run import check_objective, dry_run
-from textgan.contracts.rules import making, undisturbed
+from textgan.contracts.rules import contained, making, name_of, undisturbed
+from textgan.core.checks import flag_from, path_from
 from textgan.core.files import (
     exists,
     file_digest,
@@ -325,7 +326,8 @@ def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool 
     code; where they are needed, and it is not given, a UserError names the file.
     Raises UserError for a folder that is not a run, or a damaged one.
     """
-    folder = Path(folder)
+    folder = path_from("run", folder, "a run's folder")
+    flag_from("trust_code", trust_code)
     if not is_file(folder / CONFIG):
         what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
@@ -539,7 +541,8 @@ def _check_parts(run: Run) -> None:
         objective = run.build_objective()
     check_objective(objective)
     try:
-        objective.connect(generator, discriminator, cpu.corpus.train)
+        with contained(name_of(objective, "connect")):
+            objective.connect(generator, discriminator, cpu.corpus.train)
     except ValueError as error:
         raise UserError(f"objective {run.config.objective.name}: {error}") from None
     networks = {"mle": generator, "discriminator": discriminator}

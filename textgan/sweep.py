@@ -17,7 +17,7 @@ from typing import Any
 
 import textgan
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
-from textgan.core.checks import number_from
+from textgan.core.checks import number_from, whole_from
 from textgan.core.files import (
     exists,
     is_file,
@@ -107,10 +107,9 @@ def sweep(
 
     Raises UserError.
     """
-    for temperature in temperatures:
-        number_from("temperatures", temperature, TEMPERATURE_LIMITS)
-    number_from("samples", samples, (0, 1e8))
-    number_from("seed", seed, (0, 2**31))
+    temperatures = [number_from("temperatures", t, TEMPERATURE_LIMITS) for t in temperatures]
+    samples = whole_from("samples", samples, (0, 1e8))
+    seed = whole_from("seed", seed, (0, 2**31))
     chosen = choose_metrics(names_of_metrics(metrics), settings)
     runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     for run in runs:

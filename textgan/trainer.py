@@ -17,6 +17,7 @@ import torch
 
 from textgan.checkpoint import checkpoints
 from textgan.config import RunConfig, make_config
+from textgan.core.checks import flag_from, path_from
 from textgan.core.files import is_file, require_writable, system_errors
 from textgan.core.identity import CONFIG
 from textgan.core.memory import in_units, memory_of
@@ -69,15 +70,16 @@ def train(
         objective = str(objective)
     if not isinstance(objective, (str, Mapping)):
         raise UserError(f"objective = {objective!r}: give a name, a file or a mapping of settings")
+    flag_from("trust_code", trust_code)
     if data is not None:
-        settings["data.file"] = str(data)
+        settings["data.file"] = str(path_from("data", data, "a file of texts"))
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
             flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
         else:
             flat[key] = value
-    target, place = objective, None if out is None else Path(out)
+    target, place = objective, None if out is None else path_from("out", out, "a new folder")
     return train_new(lambda: make_config(target, flat, trust_code=trust_code), place, quiet=quiet)
 
 
@@ -107,6 +109,8 @@ def resume(
 
     trust_code: run the code in files of its maker's own, of which the folder keeps copies.
     """
+    folder = path_from("run", folder, "a run's folder")
+    flag_from("trust_code", trust_code)
     with without_denormals(), joined() as group:
 
         def make() -> Run:
@@ -115,7 +119,7 @@ def resume(
             return run
 
         if group.size == 1:
-            done = _read_only_results(Path(folder))
+            done = _read_only_results(folder)
             if done is not None:
                 return done
 

@@ -13,6 +13,7 @@ from textgan.contracts.of_objective import checks_of_objective
 from textgan.contracts.of_others import checks_of_contrast, checks_of_metric, checks_of_perturbation
 from textgan.contracts.outcome import Check, CheckFailed, Report, run_checks
 from textgan.contracts.worlds import Trial
+from textgan.core.checks import text_from
 from textgan.core.own_code import Typed
 from textgan.errors import UserError
 from textgan.generators.base import AutoregressiveGenerator
@@ -27,6 +28,7 @@ def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool 
     setting; where `strict` and a check failed CheckFailed, an AssertionError whose message is the
     table, so that one line is a test: `textgan.check("mine.py:Mine")`.
     """
+    text_from("part", part, "path/to/file.py:Class, or a name of textgan list")
     kind, found = find_part(part)
     with tempfile.TemporaryDirectory(prefix="textgan-check-") as folder:
         checks = _checks(kind, part, found, dict(settings or {}), Path(folder))

@@ -8,7 +8,7 @@ is drawn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,8 @@ from textgan.contracts.rules import (
     checked_text,
     is_own,
     name_of,
+    refuse_reserved,
+    unchanged,
     undisturbed,
 )
 from textgan.discriminators.base import Discriminator
@@ -166,8 +168,10 @@ def discriminator_step(
     with torch.no_grad():
         fake = called(objective, "sample", generator, real, progress, when=when)
     fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
-    loss = called(objective, "discriminator_loss", discriminator, real, fake, when=when)
     who = name_of(objective, "discriminator_loss")
+    networks, texts = {"discriminator": discriminator}, {"real": real, "fake": fake}
+    with unchanged(who, networks, texts) if is_own(objective) else nullcontext():
+        loss = called(objective, "discriminator_loss", discriminator, real, fake, when=when)
     checked_loss(loss, who, discriminator, "discriminator")
     called(objective, "constrain", discriminator, when=when)
     return fake
@@ -184,8 +188,11 @@ def generator_step(
     fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
     called(objective, "remember", replace(fake, rows=None), when=when)
     given = (generator, discriminator, real, fake, progress)
-    loss = called(objective, "generator_loss", *given, when=when)
     who = name_of(objective, "generator_loss")
+    networks = {"generator": generator, "discriminator": discriminator}
+    texts = {"real": real, "fake": fake}
+    with unchanged(who, networks, texts) if is_own(objective) else nullcontext():
+        loss = called(objective, "generator_loss", *given, when=when)
     found = checked_loss(loss, who, generator, "generator")
     checked_memory(objective.memory, f"{title(type(objective))}.memory")
     return found
@@ -196,8 +203,10 @@ def mle_step(objective: Objective, generator: Generator, real: Text) -> None:
     if type(objective).mle_loss is Objective.mle_loss:
         return
     when = BEFORE.format("an MLE update")
-    loss = called(objective, "mle_loss", generator, real, when=when)
-    checked_loss(loss, name_of(objective, "mle_loss"), generator, "generator")
+    who = name_of(objective, "mle_loss")
+    with unchanged(who, {"generator": generator}, {"real": real}):
+        loss = called(objective, "mle_loss", generator, real, when=when)
+    checked_loss(loss, who, generator, "generator")
 
 
 def check_generator(generator: Generator, real: Text, *, likelihood: bool) -> None:
@@ -267,7 +276,8 @@ def check_perturbation(
         isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], torch.Tensor)
     ):  # the value is detached, for the gradient is in the network already
         returned = (returned[0].detach().requires_grad_(), returned[1])
-    as_loss(returned, who)
+    _, metrics = as_loss(returned, who)
+    refuse_reserved(metrics, who)
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     if not gradients:
         raise UserError(f"{who} left no gradient in the network; expected it to add one (backward)")

@@ -100,11 +100,14 @@ def _pure(trial: Trial, who: str) -> None:
     at = scene(trial, who)
     memory = dict(at.objective.memory)
     before = _weights(at)
-    found = []
-    for _ in range(2):
+    found, states = [], []
+    for seed in (3, 3, 4):
         at.objective.memory = dict(memory)
-        with undisturbed(3):
+        with undisturbed(seed):
             loss, metrics = at.loss(who)
+            states.append(torch.get_rng_state())
+        if seed == 4:
+            break
         figures = {name: float(torch.as_tensor(figure)) for name, figure in metrics.items()}
         left = {name: tensor.clone() for name, tensor in at.objective.memory.items()}
         found.append((float(loss.detach()), figures, left))
@@ -112,6 +115,11 @@ def _pure(trial: Trial, who: str) -> None:
     for name, weight in _weights(at).items():
         if not torch.equal(weight, before[name]):
             raise Broken(f"{function} changes the weight {name}; only optimisers may")
+    if torch.equal(states[0], states[2]):
+        raise Broken(
+            f"{function} seeds torch's random numbers, so that every update draws the same; draw "
+            "without a seed, or from a torch.Generator of its own"
+        )
     (value, figures, left), (again, others, other) = found
     if value != again:
         raise Broken(

@@ -99,7 +99,9 @@ def _outcome(promise: str, check: Check) -> Outcome:
         return Outcome(promise, "refused", str(refusal))
     except (Broken, UserError) as error:
         return Outcome(promise, "failed", str(error))
-    except Exception as error:
+    except SystemExit as error:  # it would end the check without a word
+        return Outcome(promise, "failed", f"it called sys.exit(){_where(error)}")
+    except (Exception, GeneratorExit) as error:
         return Outcome(promise, "failed", f"{type(error).__name__}: {error}{_where(error)}")
 
 

@@ -7,9 +7,11 @@ note about who called it.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -23,6 +25,7 @@ from textgan.registry import refuse_call, title
 from textgan.sampling import seeded
 from textgan.text import Text, TextSpace
 
+RESERVED = ("loss", "gradient_norm")  # figures of every update, see `training.update`
 CPU = torch.device("cpu")
 
 
@@ -39,10 +42,74 @@ def undisturbed(seed: int = 0) -> Iterator[None]:
 
 
 @contextmanager
+def contained(who: str) -> Iterator[None]:
+    """A part's own code runs inside. UserError where it would end the process, which nobody would
+    hear of, or changes the working directory, so that a run's files land elsewhere."""
+    before = _here()
+    try:
+        yield
+    except SystemExit:
+        raise UserError(f"{who} called sys.exit(); raise an error instead") from None
+    except GeneratorExit:
+        raise UserError(f"{who} raised GeneratorExit; raise an error instead") from None
+    finally:
+        after = _here()
+        if before and after != before:
+            os.chdir(before)
+    if before and after != before:
+        raise UserError(
+            f"{who} changed the working directory to {after!r}; open files by their full path "
+            "instead"
+        )
+
+
+def _here() -> str:
+    with suppress(OSError):  # it may be deleted
+        return str(Path.cwd())
+    return ""
+
+
+@contextmanager
+def unchanged(
+    who: str, networks: Mapping[str, object], texts: Mapping[str, Text]
+) -> Iterator[None]:
+    """UserError where a function that runs inside changes a weight, or a text it is computed from.
+
+    Both by the names that messages give them.
+    """
+    of_networks = _weights(networks)
+    of_texts = _tensors(texts)
+    kept = {name: tensor.detach().clone() for name, tensor in (of_networks | of_texts).items()}
+    yield
+    for name, tensor in of_networks.items():
+        if not torch.equal(tensor, kept[name]):
+            raise UserError(f"{who} changed the weight {name}; only optimisers may")
+    for name, tensor in of_texts.items():
+        if not torch.equal(tensor, kept[name]):
+            raise UserError(f"{who} changed {name} in place; compute with a copy (.clone())")
+
+
+def _weights(networks: Mapping[str, object]) -> dict[str, Tensor]:
+    return {
+        f"{who}.{name}": weight
+        for who, network in networks.items()
+        if isinstance(network, nn.Module)
+        for name, weight in network.named_parameters()
+    }
+
+
+def _tensors(texts: Mapping[str, Text]) -> dict[str, Tensor]:
+    parts = ("tokens", "sizes", "rows", "labels")
+    found = {f"{who}.{part}": getattr(text, part) for who, text in texts.items() for part in parts}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+@contextmanager
 def calling(who: str, when: str) -> Iterator[None]:
     """A part's own code runs inside: what it raises is noted to be that, and when it happened."""
     try:
-        yield
+        with contained(who):
+            yield
     except UserError as error:
         if str(error).startswith(who):
             raise
@@ -61,7 +128,8 @@ def note(error: Exception, who: str, when: str) -> None:
 def making(what: str) -> Iterator[None]:
     """A part's constructor runs inside: other errors than the user's are noted to be its own."""
     try:
-        yield
+        with contained(f"the constructor of {what}"):
+            yield
     except UserError:
         raise
     except Exception as error:
@@ -94,6 +162,7 @@ def is_own(part: object) -> bool:
 def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> Loss:
     """A Loss that is a finite number and whose gradient reaches a network, `what` its name."""
     value, metrics = as_loss(returned, who)
+    refuse_reserved(metrics, who)
     if not bool(value.isfinite()):
         raise UserError(f"{who} returned a loss of {float(value.detach()):g}; expected a number")
     if not any(slope is not None for slope in slopes(value, network)):
@@ -102,6 +171,16 @@ def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> L
             f"detached tensors, or not from the {what}"
         )
     return value, metrics
+
+
+def refuse_reserved(metrics: Iterable[str], who: str) -> None:
+    """UserError for a metric that would take the place of one of training's own."""
+    for name in metrics:
+        if name in RESERVED:
+            raise UserError(
+                f"{who} returned a metric called {name!r}, which training itself logs; choose "
+                "another name"
+            )
 
 
 def slopes(value: Tensor, network: nn.Module) -> list[Tensor | None]:

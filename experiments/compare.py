@@ -245,7 +245,7 @@ def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(14, 7), constrained_layout=True)
+    figure, panels = pyplot.subplots(1, 2, figsize=(14, 7.5), constrained_layout=True)
     colours = pyplot.get_cmap("tab20")
     markers = "osD^vP*X"
     shown = [row for row in rows if values_of(row, "nll_test")]
@@ -277,7 +277,7 @@ def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> 
     panels[1].set_xlim(3.3, 4.6)
     panels[1].set_ylim(3.18, 3.4)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=8, ncols=9, loc="outside lower center")
+    figure.legend(handles, labels, fontsize=8, ncols=7, loc="outside lower center")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 

@@ -1,0 +1,147 @@
+"""Folders of an earlier version (tests/old_runs) go on, and are read, as that version would have.
+
+A run against an oracle and one of labelled text, each as it was in the middle (half) and at its end
+(done); an encoder, and a study of classifiers. `tests/old_runs/make.py` says how they were made.
+"""
+
+import json
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import Cli
+
+import textgan
+
+OLD = Path(__file__).with_name("old_runs")
+MADE_ON = json.loads((OLD / "machine.json").read_text())
+RUNS = ("oracle", "labelled")
+
+
+def same_machine() -> bool:
+    """Whether sums are rounded as they were where the folders were made."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+    } == MADE_ON
+
+
+def numbers(value: Any) -> Any:
+    """JSON with every number as what it is compared with."""
+    if isinstance(value, dict):
+        return {key: numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [numbers(inner) for inner in value]
+    return pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def checkpoint(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(max((folder / "checkpoints").glob("*.safetensors")))
+
+
+@pytest.fixture(params=RUNS)
+def done(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a finished run."""
+    shutil.copytree(OLD / request.param / "done", tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_it_goes_on_from_the_middle_to_the_same_end(kind: str, tmp_path: Path) -> None:
+    """Weights, optimisers and random state after all steps; every record and the final table."""
+    old, run = OLD / kind / "done", tmp_path / "run"
+    shutil.copytree(OLD / kind / "half", run)
+    textgan.resume(run, quiet=True)
+    left, expected = checkpoint(run), checkpoint(old)
+    assert left.keys() == expected.keys()
+    for name, tensor in expected.items():
+        if same_machine():
+            assert torch.equal(left[name], tensor), name
+        torch.testing.assert_close(left[name], tensor, rtol=1e-4, atol=1e-6)
+    assert records(run) == numbers(records(old))
+    assert read(run / "results.json")["rows"] == numbers(read(old / "results.json")["rows"])
+    assert (run / "samples.txt").read_bytes() == (old / "samples.txt").read_bytes()
+
+
+def test_it_is_sampled(done: Path, cli: Cli) -> None:
+    code, out, err = cli("sample", done, "-n", "5")
+    assert code == 0, err
+    assert out.splitlines() == textgan.sample(done, 5)
+    assert len(out.splitlines()) == 5
+    if (done / "vocabulary.json").is_file():
+        assert {line.partition("\t")[0] for line in out.splitlines()} <= {"glad", "sad"}
+
+
+def test_it_is_evaluated_to_the_same_numbers(done: Path) -> None:
+    made = textgan.evaluate(done, metrics=["quick"], quiet=True, resamplings=50)
+    assert made.to_dict()["rows"] == numbers(read(done / "evaluation.json")["rows"])
+
+
+def test_its_evaluation_is_kept_compared_and_added_to(done: Path, cli: Cli) -> None:
+    code, out, err = cli("compare", done)
+    assert code == 0, err
+    assert "MLE" in out
+    code, out, err = cli("evaluate", done, "--metrics", "length", "--resamplings", "50", "--json")
+    assert code == 0, err
+    assert "bleu" in (done / "evaluation.json").read_text("utf-8")
+
+
+def test_it_is_reported_without_measuring_anew(done: Path, cli: Cli) -> None:
+    measured = [done / "evaluation.json", done / "curve.json"]
+    before = [path.read_bytes() for path in measured]
+    code, _, err = cli("report", done)
+    assert code == 0, err
+    assert [path.read_bytes() for path in measured] == before
+    page = (done / "report.html").read_text("utf-8")
+    assert "BLEU" in page
+
+
+def test_an_encoder_makes_the_same_vectors() -> None:
+    sentences = sentences_of_the_file()
+    vectors = textgan.open_encoder(OLD / "encoder").encode_lines(sentences)
+    expected = torch.tensor(read(OLD / "expected.json")["vectors"], dtype=torch.float64)
+    torch.testing.assert_close(vectors, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_classifier_gives_the_same_probabilities() -> None:
+    classifier = textgan.load_classifier(OLD / "classifiers/models/fgm-1")
+    expected = torch.tensor(read(OLD / "expected.json")["probabilities"], dtype=torch.float64)
+    torch.testing.assert_close(classifier(sentences_of_the_file()), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_study_of_classifiers_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same call trains nothing: it asks for what is there already."""
+    out = tmp_path / "out"
+    shutil.copytree(OLD / "classifiers", out)
+    monkeypatch.chdir(OLD)
+    kept = sorted(out.rglob("*.safetensors"))
+    before = [path.stat().st_mtime_ns for path in kept]
+    runs = read(out / "classify.json")["runs"]
+    settings = {"network.embedding": 4, "network.hidden": 4, "data.min_count": 1, "epochs": 2}
+    study: dict[str, Any] = {"perturb": "none,fgm", "seeds": 2, "keep": True, "quiet": True}
+    assert "fgm" in str(textgan.classify("moods.tsv", out=out, **study, **settings))
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert read(out / "classify.json")["runs"] == runs
+
+
+def sentences_of_the_file() -> list[str]:
+    """The first lines of what encoder and classifiers learnt from, without their labels."""
+    lines = (OLD / "moods.tsv").read_text("utf-8").splitlines()
+    return [line.partition("\t")[2] for line in lines[:6]]

@@ -143,11 +143,12 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
     NLL_oracle of texts drawn at a temperature, and NLL_test under that same colder distribution:
     the line that a method has to be below to have learnt more than to be careful.
     """
+    from textgan.core.seeds import fork_rng
     from textgan.core.streams import Purpose, stream
-    from textgan.generators.base import draw_texts
-    from textgan.likelihoods import nll_per_token
-    from textgan.run import open_run
-    from textgan.sampling import Categorical, seeded
+    from textgan.models.draw import draw_texts
+    from textgan.models.likelihood import nll_per_token
+    from textgan.models.sampling import Categorical
+    from textgan.training.run import open_run
 
     points = []
     for seed in seeds:
@@ -156,7 +157,7 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
         run = open_run(folder / f"mle-{seed}", "cpu")
         generator, test = run.load_generator(), run.corpus.test
         for temperature in TEMPERATURES:
-            with seeded(stream(Purpose.COOLED, seed), run.device):
+            with fork_rng(stream(Purpose.COOLED, seed), run.device):
                 texts = draw_texts(generator, 10_000, Categorical(temperature))
             points.append(
                 {
@@ -171,7 +172,7 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
 
 def summary(values: list[float]) -> str:
     """Mean and half the 95 % interval of the mean over seeds."""
-    from textgan.intervals import over_seeds
+    from textgan.core.statistics import over_seeds
 
     if len(values) < 2:
         return f"{values[0]:.3f}" if values else ""

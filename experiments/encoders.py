@@ -82,7 +82,7 @@ def run(*words: Any) -> str:
 
 def write(folder: Path, found: dict[str, dict[int, dict[str, float]]]) -> None:
     """table.md and table.json: the mean over seeds and half its 95 % interval."""
-    from textgan.intervals import over_seeds
+    from textgan.core.statistics import over_seeds
 
     keys = list(next(iter(found["simcse"].values())))
     body = []

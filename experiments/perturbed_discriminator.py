@@ -97,7 +97,7 @@ def rounds(run: Path) -> list[dict[str, float]]:
 
 def write(folder: Path, curves: dict[str, dict[int, list[dict[str, float]]]]) -> None:
     """table.md, table.json and curves.png; the table is printed too."""
-    from textgan.intervals import over_seeds
+    from textgan.core.statistics import over_seeds
 
     late: dict[str, dict[str, dict[int, float]]] = {
         name: {

@@ -88,13 +88,13 @@ def work(told: argparse.Namespace) -> None:
     """One process: its share of every step."""
     import torch
 
-    from textgan.config import make_config
+    from textgan.core.distributed import joined
+    from textgan.core.log import Log
     from textgan.core.streams import Purpose, stream
-    from textgan.log import Log
-    from textgan.parallel import joined
-    from textgan.run import create_run, open_run
-    from textgan.schedule import Step
-    from textgan.training import Training
+    from textgan.training.config import make_config
+    from textgan.training.run import create_run, open_run
+    from textgan.training.schedule import Step
+    from textgan.training.state import Training
 
     with joined() as group:
         settings: dict[str, Any] = SMALL if told.objective == "seqgan" else {}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import settings
 from toys import Cli
 
-from textgan.cli import main
+from textgan.cli.app import main
 
 torch.set_num_threads(1)
 
@@ -15,7 +15,7 @@ settings.load_profile("textgan")
 
 
 @pytest.fixture(autouse=True)
-def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+def fork_rng(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setenv("COLUMNS", "160")  # tables in their wide form, wherever the tests run
 

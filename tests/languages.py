@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textgan.metrics.base import Material
+from textgan.data.sentences import Sentences, Words
+from textgan.metrics.base import MetricInputs
 from textgan.metrics.networks import LanguageModelSettings
-from textgan.sentences import Sentences, Words
 
 TINY: dict[str, Any] = {"embedding": 8, "hidden": 16, "dropout": 0.0, "lr": 1e-2, "longest": 24}
 TINY_MODEL = LanguageModelSettings(**TINY)
@@ -55,9 +55,9 @@ def material(
     train: Sentences | None = None,
     words: Words | None = None,
     **told: Any,
-) -> Material:
+) -> MetricInputs:
     """Everything is judged and compared as it is."""
-    return Material(
+    return MetricInputs(
         **{
             "words": words or Words(),
             "tokenizer": "whitespace",

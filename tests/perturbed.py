@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan import registry
-from textgan.losses import Loss
+from textgan.core import registry
+from textgan.core.optim import Loss
 from textgan.perturb.base import Perturbation
 
 METHODS = registry.names("perturbation")

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from worlds import enumerate_texts, exact_values
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import NEVER, AutoregressiveGenerator, Generator
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import NEVER, AutoregressiveGenerator, Generator
+from textgan.models.rollout import Reward
+from textgan.models.sampling import Sampler, State
 from textgan.objectives.base import Objective
-from textgan.rollout import Reward
-from textgan.sampling import Choose, State
-from textgan.text import Text, TextSpace
 
 PARTS = 64  # all probabilities of a dyadic table generator are multiples of 1 / 64
 
@@ -164,7 +164,7 @@ class Speechless(Generator):
         self,
         n: int,
         *,
-        choose: Choose | None = None,
+        choose: Sampler | None = None,
         prefix: Tensor | None = None,
         source: Text | None = None,
         labels: Tensor | None = None,

@@ -18,11 +18,11 @@ from worlds import (
     small_generator,
 )
 
-from textgan import accelerator
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.rollout import roll_out, rollout_values
-from textgan.sampling import greedy, softmax
-from textgan.text import Text, TextSpace
+from textgan.core import device
+from textgan.data.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.rollout import roll_out, rollout_values
+from textgan.models.sampling import greedy, softmax
 
 aten = torch.ops.aten
 # of these the host waits for the result, or for its size
@@ -59,7 +59,7 @@ def asked(do: Callable[[], object]) -> int:
 @pytest.fixture
 def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the processor were a device that runs ahead."""
-    monkeypatch.setattr(accelerator, "waits", lambda _: True)
+    monkeypatch.setattr(device, "SYNCHRONOUS", frozenset())
 
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -116,7 +116,7 @@ def test_values_are_the_same_where_completions_are_certain(
         return text.tokens.double() @ torch.arange(1.0, text.tokens.shape[1] + 1).double() + origin
 
     here = rollout_values(generator, fake, reward, 3)
-    monkeypatch.setattr(accelerator, "waits", lambda _: True)
+    monkeypatch.setattr(device, "SYNCHRONOUS", frozenset())
     assert same(rollout_values(generator, fake, reward, 3), here)
 
 
@@ -127,7 +127,7 @@ def test_the_same_prefixes_are_completed(space: TextSpace, monkeypatch: pytest.M
         fake = generator.sample(9)
     found = []
     for ahead in (False, True):
-        monkeypatch.setattr(accelerator, "waits", lambda _, ahead=ahead: ahead)
+        monkeypatch.setattr(device, "SYNCHRONOUS", frozenset() if ahead else {"cpu"})
         grown = roll_out(generator, fake, 2)
         found.append(sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True)))
         assert len(grown.text) == 2 * int((fake.sizes - 1).sum())

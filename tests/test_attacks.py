@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from textgan.attacks import attack, margins, typical_norm, without_dropout
-from textgan.discriminators.base import Discriminator
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.discriminators.rnn import RNNDiscriminator
-from textgan.errors import UserError
-from textgan.generators.base import TokenEmbedding
-from textgan.text import Text, TextSpace
+from textgan.classifiers.attack import attack, margins, typical_norm, without_dropout
+from textgan.core.errors import UserError
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.discriminators.rnn import RNNDiscriminator
+from textgan.models.embedding import TokenEmbedding
 
 SPACE = TextSpace(vocabulary=12, length=7, eos=1, classes=2)
 SIZES = [7, 4, 2, 1, 3, 6]
@@ -46,7 +46,7 @@ def linear() -> Linear:
 def plain_margins(network: Discriminator, text: Text) -> Tensor:
     assert text.labels is not None
     with torch.enable_grad(), without_dropout(network):
-        return margins(network.classify(text), text.labels).detach()
+        return margins(network.class_logits(text), text.labels).detach()
 
 
 def random(seed: int = 3) -> torch.Generator:
@@ -81,7 +81,7 @@ def test_pgd_finds_nothing_better_in_a_linear_classifier() -> None:
 def test_the_runner_up_is_what_a_text_is_mistaken_for() -> None:
     """With several classes FGM climbs towards the best wrong one: its margin by the closed form."""
     network, text = Linear(TextSpace(12, 7, 1, 4)).double(), texts(4)
-    scores = network.eval().classify(text)
+    scores = network.eval().class_logits(text)
     assert text.labels is not None
     rivals = scores.scatter(1, text.labels.unsqueeze(1), -torch.inf).argmax(1)
     weight = network.output.weight
@@ -192,7 +192,7 @@ def test_a_sure_network_is_misled_all_the_same() -> None:
     before = plain_margins(network, right)
     assert text.labels is not None
     network.dropout.eval()
-    loss = nn.functional.cross_entropy(network.classify(right), text.labels, reduction="none")
+    loss = nn.functional.cross_entropy(network.class_logits(right), text.labels, reduction="none")
     assert bool((loss[before < -200] == 0).all())
     assert bool((before < -200).any())
     assert bool((attack(network, right, 50.0, norm=1.0) > 0).all())

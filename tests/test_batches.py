@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from toys import TOY_TEXT, small_parts
 from worlds import VARIABLE, enumerate_texts, small_discriminator, small_generator
 
-from textgan import registry
-from textgan.backward import Shard, accumulate
-from textgan.config import make_config
-from textgan.errors import UserError
-from textgan.losses import Loss, Reduction
+from textgan.core import registry
+from textgan.core.distributed import Group
+from textgan.core.errors import UserError
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text, TextSpace
 from textgan.objectives.base import Objective
-from textgan.parallel import Group
-from textgan.run import create_run
-from textgan.text import Text, TextSpace
-from textgan.training import Training
+from textgan.training.config import make_config
+from textgan.training.run import create_run
+from textgan.training.shards import Shard, accumulate
+from textgan.training.state import Training
 
 METHODS = [
     name

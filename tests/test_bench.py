@@ -12,15 +12,18 @@ import pytest
 import torch
 from toys import Cli, refused
 
-from textgan import bench, cli
-from textgan.bench import Axes, Part, Report, Setting, machine, run_bench, timing
+from textgan import bench
+from textgan.bench import machine, timing
 from textgan.bench.counting import COUNTED, Count, count, count_parts
 from textgan.bench.machine import peak_memory
 from textgan.bench.parts import PARTS, Sides, Work
-from textgan.bench.profiling import Hot
-from textgan.bench.report import duration, megabytes, number
+from textgan.bench.profiling import HotSpot
+from textgan.bench.report import Part, Report, duration, megabytes, number
 from textgan.bench.scaling import Growth
-from textgan.sampling import seeded
+from textgan.bench.setting import PAPER_AXES, Axes, Setting
+from textgan.bench.timing import run_bench
+from textgan.cli import app
+from textgan.core.seeds import fork_rng
 
 CPU = torch.device("cpu")
 TINY = Setting(
@@ -36,7 +39,7 @@ MACHINE: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _small_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "PRODUCTS", {"cpu": (32, 64), "cuda": (256,)})
-    monkeypatch.setattr("textgan.run.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("textgan.training.run.torch.cuda.is_available", lambda: False)
 
 
 @pytest.mark.parametrize(("repeats", "scale"), [(1, 0.1), (3, 1.0)])
@@ -169,7 +172,7 @@ def test_counts_are_exact() -> None:
     assert alone in first
     assert [made.name for made in first if not made.flop] == ["bleu"]
     # the state that optimisers make in their first step is none of it
-    with seeded(0, CPU):
+    with fork_rng(0, CPU):
         (work,) = Sides.make(TINY, CPU, "float32").work(10, 2, ["mle_epoch"])
         fresh, usual = count(work), count(work)
     assert usual in first and fresh.bytes > usual.bytes
@@ -230,7 +233,7 @@ def test_printed_report_fits_the_terminal() -> None:
         Growth("rollouts", part, (1, 4, 16, 64), took, memory, (1,) * 4, 1.5, None, 1, 1, 1, "why")
         for part in PARTS
     ]
-    hottest = [Hot("discriminator_epoch", "x" * 80, 123.4, 0.5, 1_000_000)]
+    hottest = [HotSpot("discriminator_epoch", "x" * 80, 123.4, 0.5, 1_000_000)]
     counts = [Count("discriminator_epoch", 10**9, 10**12, 10**12)]
     report = Report(big, facts, setting, 0.5, 3, "float32", counts, growths, hottest)
     for width in (80, 100):
@@ -268,14 +271,14 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
         "--precision bf16",
     ):
         with redirect_stdout(io.StringIO()) as out:
-            cli.app(arguments.split(), standalone_mode=False)
+            app.app(arguments.split(), standalone_mode=False)
         printed.append(out.getvalue())
     assert asked == [(1, 0.5), (2, 1.0)]
     assert told == [
         {"precision": "float32", "parts": (), "timed": True, "axes": None, "traces": None,
          "before": None},
         {"precision": "bf16", "parts": ["bleu", "sampling"], "timed": False,
-         "axes": bench.PAPER_AXES, "traces": Path("f"), "before": None},
+         "axes": PAPER_AXES, "traces": Path("f"), "before": None},
     ]  # fmt: skip
     (row,) = [line.split() for line in printed[0].splitlines() if line.startswith("sampling")]
     assert row == ["sampling", "6", "sentences", "2", "20", "10", "3", "5", "10%", "3"]

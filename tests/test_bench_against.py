@@ -8,18 +8,12 @@ import pytest
 from toys import Cli, refused
 
 from textgan import bench
-from textgan.bench import (
-    PAPER,
-    Part,
-    Report,
-    Setting,
-    check_comparable,
-    compare,
-    read_before,
-    run_bench,
-)
+from textgan.bench.against import Before, check_comparable, compare, read_before
 from textgan.bench.counting import Count
-from textgan.errors import UserError
+from textgan.bench.report import Part, Report
+from textgan.bench.setting import PAPER, Setting
+from textgan.bench.timing import run_bench
+from textgan.core.errors import UserError
 
 MACHINE: dict[str, Any] = {
     "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",
@@ -138,7 +132,7 @@ def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
 def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     now = report({"bleu": 4})
 
-    def timed(*_: object, before: bench.Before | None, **__: object) -> Report:
+    def timed(*_: object, before: Before | None, **__: object) -> Report:
         if before is not None:
             check_comparable(before, PAPER, 1.0, "float32", ["bleu"], True)
         return now

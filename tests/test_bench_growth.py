@@ -14,10 +14,10 @@ from textgan.bench.parts import PARTS, Sides
 from textgan.bench.projection import OF_A_RUN, Projection, project
 from textgan.bench.scaling import OUGHT, Growth, exponent, measure_growth, measurements
 from textgan.bench.setting import PAPER_SCHEDULE, Axes, Setting
-from textgan.discriminators.cnn import PRESETS
+from textgan.data.text import Text
 from textgan.losses import logistic
-from textgan.schedule import Schedule
-from textgan.text import Text
+from textgan.models.discriminators.cnn import PRESETS
+from textgan.training.schedule import Schedule
 
 CPU = torch.device("cpu")
 TINY = Setting(

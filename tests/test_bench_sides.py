@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from textgan.bench.parts import Ours, Sides
 from textgan.bench.setting import Setting
 from textgan.bench.textbook import Textbook
-from textgan.corpus import Corpus
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.generators.base import draw_texts
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.precision import factor_type
-from textgan.rollout import rollout_values
-from textgan.text import Text, TextSpace
+from textgan.core.precision import factor_type
+from textgan.data.corpus import Corpus
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.rollout import rollout_values
 
 
 def networks(vocabulary: int, length: int) -> tuple[LSTMGenerator, CNNDiscriminator]:

@@ -35,15 +35,15 @@ from worlds import (
 )
 
 import textgan
-from textgan import registry
-from textgan.checkpoint import checkpoints
-from textgan.cli import main
-from textgan.config import make_config
-from textgan.errors import Interrupted, UserError
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.generators.noise import NoiseGenerator
+from textgan.cli.app import main
+from textgan.core import registry
+from textgan.core.errors import Interrupted, UserError
+from textgan.data.text import Text, TextSpace, concatenate
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.noise import NoiseGenerator
 from textgan.objectives.bgan import BGAN, ContinuousBGAN, divergence_loss
-from textgan.text import Text, TextSpace, concatenate
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 CLASSES = (TextSpace(3, 3, classes=2), TextSpace(4, 3, eos=1, classes=2))
@@ -354,7 +354,7 @@ def test_fakes_of_a_turn_have_noise_of_their_own_and_are_words(space: TextSpace)
 def test_noise_trains_and_resumes_bit_for_bit(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     told = {key: value for key, value in toy("bgan").items() if not key.startswith("generator.")}
     told |= small_parts("bgan", generator="convolutional")
     told |= {"generator.name": "convolutional", "schedule.mle_epochs": 0, "schedule.shards": 2}

@@ -13,9 +13,9 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
 from worlds import WORLDS, enumerate_texts, same
 
-from textgan.bleu import LeaveOneOut, References
-from textgan.sentences import Sentences
-from textgan.text import TextSpace
+from textgan.data.sentences import Sentences
+from textgan.data.text import TextSpace
+from textgan.metrics.functional.bleu import LeaveOneOut, References
 
 Words = list[int]
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])

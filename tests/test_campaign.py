@@ -73,7 +73,7 @@ def sabotage(action: Callable[[], object]) -> Callable[[], None]:
     """Let `textgan list` do something else."""
 
     def before() -> None:
-        from textgan import registry
+        from textgan.core import registry
 
         def act(kind: str) -> list[str]:
             action()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgan.charts import (
+from textgan.core.statistics import Estimate
+from textgan.evaluation.report.charts import (
     BOTTOM,
     HEIGHT,
     MOST_POINTS,
@@ -31,7 +32,6 @@ from textgan.charts import (
     tick_labels,
     width_of,
 )
-from textgan.intervals import Estimate
 
 HOSTILE = '</svg></script><b onload="x">\'&amp; שלום 春江花月夜 ' + "w" * 300
 

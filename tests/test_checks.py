@@ -8,7 +8,7 @@ import pytest
 from toys import TOY
 
 import textgan
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,13 @@ import torch
 from tiny import tiny
 from toys import Cli, refused
 
-from textgan import classifying, registry
-from textgan.backward import plain
-from textgan.classification import FILE, Classification, Trained, stands
-from textgan.classifying import (
-    Study,
-    classify,
-    load_classifier,
-    make_settings,
-    split_names,
-)
-from textgan.errors import UserError
-from textgan.intervals import Estimate
+from textgan.classifiers import train
+from textgan.classifiers.results import FILE, Classification, Trained, stands
+from textgan.classifiers.train import Study, classify, load_classifier, make_settings, split_names
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.optim import plain, update
+from textgan.core.statistics import Estimate
 
 SMALL: dict[str, Any] = {
     "network.embedding": 8,
@@ -152,13 +147,13 @@ def test_every_perturbation_trains(name: str, reviews: Path) -> None:
 
 def test_replays_are_counted_as_epochs(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     updates: list[int] = []
-    really = classifying.update
+    really = update
 
     def counted(*told: Any) -> Any:
         updates.append(1)
         return really(*told)
 
-    monkeypatch.setattr(classifying, "update", counted)
+    monkeypatch.setattr(train, "update", counted)
     made = trained(reviews, "free_at(replays=3)")
     none, free = made.runs
     assert (none.epochs, free.epochs) == (6, 2)
@@ -206,7 +201,7 @@ def test_a_pretrained_network(tmp_path: Path) -> None:
 def test_the_best_epoch_counts(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shares = iter([0.5, 0.75, 0.25])
     weights = []
-    really = classifying._right
+    really = train._right
 
     def watched(network: Any, text: Any) -> Any:
         if len(text) == 8:  # the validation sentences
@@ -215,7 +210,7 @@ def test_the_best_epoch_counts(reviews: Path, monkeypatch: pytest.MonkeyPatch) -
             return torch.arange(8) < 8 * share
         return really(network, text)
 
-    monkeypatch.setattr(classifying, "_right", watched)
+    monkeypatch.setattr(train, "_right", watched)
     settings = make_settings(SMALL | {"epochs": 3})
     study = Study.open(reviews, "cnn", settings, torch.device("cpu"))
     one, network = study.train("none", 0, lambda _: None)

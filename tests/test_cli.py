@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from toys import TOY, TOY_TEXT, Cli, refused, toy_text
 
-from textgan.checkpoint import checkpoints
+from textgan.training.checkpoint import checkpoints
 
 
 def keys(settings: dict[str, object]) -> list[str]:
@@ -62,9 +62,7 @@ def test_without_out_runs_get_a_number(
 
 
 def test_help_is_quick_and_imports_no_torch() -> None:
-    code = (
-        "import sys, textgan.cli; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
-    )
+    code = "import sys, textgan.cli.app; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     for command in ([], ["train"], ["resume"], ["sample"], ["evaluate"], ["bench"], ["data"]):
         shown = subprocess.run(
@@ -375,7 +373,7 @@ class Reinforce(Objective, name="my_reinforce"):
 
     def sample(self, generator, real, progress): return generator.sample(len(real))
     def discriminator_loss(self, discriminator, real, fake):
-        return logistic(*discriminator.judge(real, fake)), {}
+        return logistic(*discriminator.score_pair(real, fake)), {}
     def generator_loss(self, generator, discriminator, real, fake, progress):
         reward = self.scale * discriminator(fake).sigmoid()[:, None].expand_as(fake.tokens)
         return policy_gradient(generator.log_prob(fake), reward, fake.mask, "sum"), {}

@@ -14,7 +14,7 @@ import textgan
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
         textgan.train("seqgan", out=home / "run", quiet=True, **TOY)
     return home / "run"
 
@@ -185,15 +185,15 @@ def test_a_curve_is_drawn_and_a_report_written(cli: Cli, run: Path, tmp_path: Pa
 def test_a_report_measures_what_is_missing(
     cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from textgan import evaluating
+    from textgan.evaluation import evaluate
 
-    really = evaluating.evaluate
+    really = evaluate.evaluate
 
     def quick(*targets: object, **told: object) -> object:
         return really(*targets, **told | {"metrics": ["bleu"], "samples": 40})  # type: ignore
 
-    monkeypatch.setattr("textgan.sweep.evaluate", quick)
-    monkeypatch.setattr("textgan.sweep.TEMPERATURES", (1.0, 0.5))
+    monkeypatch.setattr("textgan.evaluation.temperature_sweep.evaluate", quick)
+    monkeypatch.setattr("textgan.evaluation.temperature_sweep.TEMPERATURES", (1.0, 0.5))
     code, _, err = cli("report", run)
     assert code == 0, err
     assert (run / "evaluation.json").is_file() and (run / "curve.json").is_file()

@@ -24,12 +24,13 @@ from worlds import (
 )
 
 import textgan
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.errors import Interrupted, UserError
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.tensors import load_tensors
+from textgan.data.text import Text, TextSpace, concatenate
 from textgan.losses import logistic
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.coldgan import ColdGAN, cautious, log_ratio, nucleus_of
-from textgan.text import Text, TextSpace, concatenate
+from textgan.training.checkpoint import checkpoints
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 policies = pytest.mark.parametrize(

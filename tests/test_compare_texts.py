@@ -14,12 +14,12 @@ import pytest
 from toys import TOY, TOY_TEXT, Cli, refused, toy_text
 
 import textgan
-from textgan.comparison import Comparison, Comparisons, holm
-from textgan.errors import UserError
-from textgan.evaluating import compare, evaluate
-from textgan.evaluation import read_evaluation, write_evaluation
-from textgan.judge import choose_metrics
-from textgan.materials import FEWEST_TO_TRAIN, Told, alike, lay_out_files
+from textgan.core.errors import UserError
+from textgan.evaluation.compare import Comparison, Comparisons, holm
+from textgan.evaluation.evaluate import compare, evaluate
+from textgan.evaluation.inputs import FEWEST_TO_TRAIN, Told, alike, inputs_from_files
+from textgan.evaluation.results import read_evaluation, write_evaluation
+from textgan.evaluation.scoring import choose_metrics
 from textgan.metrics.base import Unavailable
 from textgan.metrics.networks import real_language_model
 
@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     short = TOY_TEXT | {"schedule.rounds": 1, "evaluation.final_samples": 40, "data.min_count": 1}
     plain = {k: v for k, v in short.items() if not k.startswith(("discriminator", "objective"))}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
         textgan.train("seqgan", data=data, out=home / "gan", quiet=True, **short)
         for name, rate in (("mle", 0.01), ("third", 0.1)):
             told = plain | {"optimisers.mle_lr": rate}
@@ -101,7 +101,7 @@ def test_runs_and_files_stand_in_one_table(runs: Path, tmp_path: Path) -> None:
 def test_runs_on_other_data_need_references(runs: Path, tmp_path: Path) -> None:
     plain = {k: v for k, v in TOY.items() if not k.startswith(("discriminator", "objective"))}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
         textgan.train("mle", out=tmp_path / "oracle", quiet=True, **plain | {"schedule.rounds": 1})
     with pytest.raises(UserError, match=r"have different data; give --references FILE"):
         evaluate(runs / "gan", tmp_path / "oracle", quiet=True)
@@ -169,7 +169,7 @@ def test_runs_are_compared_by_the_metrics_asked_for(runs: Path) -> None:
     assert kept is not None and kept.facts["metrics"] == ["unique", "length"]
     # what is there is not measured again, what is not is, and both are kept
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.evaluating.judge", None)
+        patched.setattr("textgan.evaluation.evaluate.judge", None)
         again = compare(runs / "mle", runs / "gan", metrics=["unique"], quiet=True)
         assert [found.name for found in again.differences] == ["unique"]  # type: ignore[union-attr]
         usual = compare(runs / "mle", runs / "gan", quiet=True)
@@ -240,7 +240,7 @@ def test_references_alone_serve_to_train_networks() -> None:
     """Three parts without a common sentence; the signature and the notes say what was learnt."""
     references = sentences(3 * FEWEST_TO_TRAIN + 10, 1)
     references = [f"{text} {i}" for i, text in enumerate(references)]
-    layout = lay_out_files([sentences(60, 0)], references, Told())
+    layout = inputs_from_files([sentences(60, 0)], references, Told())
     assert layout.real == "real (a third of the references)"
     real, judged = layout.rows.values()
     assert real.train is not None and judged.train is not None
@@ -262,19 +262,19 @@ def test_references_alone_serve_to_train_networks() -> None:
 
 def test_other_real_text_serves_to_train_networks() -> None:
     other = [f"{text} {i}" for i, text in enumerate(sentences(2 * FEWEST_TO_TRAIN, 2))]
-    layout = lay_out_files([sentences(60, 0)], sentences(40, 1), Told(), real=other)
+    layout = inputs_from_files([sentences(60, 0)], sentences(40, 1), Told(), real=other)
     assert layout.real == "real (half of the other text)"
     real = layout.rows[layout.real]
     assert real.train is not None and real.learnt == "real"
     assert len(real.hypotheses) == len(real.train) == FEWEST_TO_TRAIN
-    given = lay_out_files(
+    given = inputs_from_files(
         [sentences(60, 0)], sentences(40, 1), Told(), real=other, train=sentences(80, 3)
     )
     assert "on" not in real_language_model(given.rows["texts"]).facts
 
 
 def test_few_references_leave_networks_without_text() -> None:
-    layout = lay_out_files([sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), Told())
+    layout = inputs_from_files([sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), Told())
     assert layout.real == "real (half of the references)"
     with pytest.raises(Unavailable, match=r"give more --references \(150 or more\)"):
         real_language_model(layout.rows["texts"])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from test_metric_likelihood import material_of
 from torch import Tensor
 
-from textgan.comparison import compare, compare_seeds, differing, holm, p_value
-from textgan.intervals import (
+from textgan.core.score import Better, Score
+from textgan.core.statistics import (
     Estimate,
     Floats,
     over_seeds,
@@ -22,7 +22,8 @@ from textgan.intervals import (
     resampled_ratio,
     student_95,
 )
-from textgan.metrics.base import Better, Material, Score
+from textgan.evaluation.compare import compare, compare_seeds, differing, holm, p_value
+from textgan.metrics.base import MetricInputs
 
 RESAMPLINGS = 120
 
@@ -175,7 +176,7 @@ def test_equal_sets_differ_by_chance_one_time_in_twenty() -> None:
     for trial in range(300):
         material = material_of(None, seed=trial)
 
-        def measured(values: Tensor, material: Material = material) -> dict[str, Score]:
+        def measured(values: Tensor, material: MetricInputs = material) -> dict[str, Score]:
             whole = float(values.mean())
             found = material.of_set(whole, lambda some: float(values[some].mean()), len(values))
             return {"m": Score("M", found[0], "m|v:1", "lower", "", found[1])}

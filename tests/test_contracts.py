@@ -11,7 +11,7 @@ from toys import Cli, refused
 
 import textgan
 from textgan.contracts.outcome import CheckFailed, Report
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 METRIC = """
 class Dots(Metric):
@@ -34,8 +34,8 @@ class Twice(Perturbation):
 """
 
 CONTRAST = """
-from textgan.contrast.base import Contrast
-from textgan.backward import plain
+from textgan.encoders.contrast.base import Contrast
+from textgan.core.optim import plain
 
 class Small(Contrast):
     def accumulate(self, batch, backward=plain):
@@ -135,7 +135,7 @@ BROKEN = {
     "texts of another law": (
         NETWORKS, "Window",
         "def sample(self, n, **told):\n"
-        "    from textgan.text import Text\n"
+        "    from textgan.data.text import Text\n"
         "    text = super().sample(n, **told)\n"
         "    return Text.ended(text.tokens * 0 + 2, self.space)",
         "texts are drawn as its likelihood says", "other frequencies",
@@ -175,7 +175,7 @@ BROKEN = {
         METRIC, "Dots",
         "def measure(self, material):\n"
         "    from dataclasses import replace\n"
-        "    from textgan.intervals import Estimate\n"
+        "    from textgan.core.statistics import Estimate\n"
         "    found = super().measure(material)['dots']\n"
         "    return {'dots': replace(found, estimate=Estimate(float(torch.rand(()))))}",
         "the same texts, the same numbers", "material.seed",
@@ -250,7 +250,7 @@ def test_a_part_in_a_file_keeps_its_contract(kind: str) -> None:
         ).replace(
             "self.output = nn.Linear(hidden, space.vocabulary)",
             "self.output = nn.Linear(hidden, space.vocabulary)\n"
-            "        from textgan.generators.base import forbidden_logits\n"
+            "        from textgan.models.generators.base import forbidden_logits\n"
             "        self.register_buffer('forbidden', forbidden_logits(space))",
         )  # fmt: skip
     written(body)

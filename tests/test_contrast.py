@@ -10,26 +10,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan import registry
-from textgan.contrast.base import Batch, vectors
-from textgan.contrast.losses import cosines, info_nce, unit
-from textgan.contrast.masked_words import MaskedWords, hide
-from textgan.contrast.promptbert import PromptBERT
-from textgan.contrast.scal import SCAL
-from textgan.contrast.simcse import SimCSE
-from textgan.contrast.uscal import USCAL
-from textgan.corpus import EOS, SPECIAL, UNKNOWN, Vocabulary
-from textgan.discriminators.base import Discriminator
-from textgan.discriminators.rnn import RNNDiscriminator
-from textgan.discriminators.transformer import TransformerDiscriminator
-from textgan.encoding import pieces, rate_at
-from textgan.errors import UserError
-from textgan.generators.base import TokenEmbedding
-from textgan.perturb.base import OutputPlace, Shifts
-from textgan.reading import MASK_WORD, WordReader
-from textgan.sampling import seeded
-from textgan.templates import FIRST, SECOND, Template
-from textgan.text import Text, TextSpace
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.seeds import fork_rng
+from textgan.core.settings import settings_of
+from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import MASK_WORD, WordReader
+from textgan.data.vocabulary import EOS, SPECIAL, UNKNOWN, Vocabulary
+from textgan.encoders.contrast.base import Batch, vectors
+from textgan.encoders.contrast.losses import cosines, info_nce, unit
+from textgan.encoders.contrast.masked_words import MaskedWords, hide
+from textgan.encoders.contrast.promptbert import PromptBERT
+from textgan.encoders.contrast.scal import SCAL
+from textgan.encoders.contrast.simcse import SimCSE
+from textgan.encoders.contrast.uscal import USCAL
+from textgan.encoders.templates import FIRST, SECOND, Template
+from textgan.encoders.train import pieces, rate_at
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.discriminators.rnn import RNNDiscriminator
+from textgan.models.discriminators.transformer import TransformerDiscriminator
+from textgan.models.embedding import TokenEmbedding
+from textgan.perturb.shifts import EmbeddingOutput, Shifts
 
 WORDS = ["a", "cat", "dog", "sees", "likes", "trees", "This", "sentence", "of", '"', "means", "."]
 LINES = ["a cat", "a dog sees a cat", "trees", "dog likes trees .", "a cat likes a dog sees trees"]
@@ -70,7 +71,7 @@ class Bag(Discriminator):
         return found
 
 
-class Spy(OutputPlace):
+class Spy(EmbeddingOutput):
     """Remembers the shifts that it was told."""
 
     told: list[Shifts]
@@ -87,7 +88,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The shifts of all passes of USCAL and SCAL."""
     found: list[Any] = []
     monkeypatch.setattr(Spy, "told", found, raising=False)
-    monkeypatch.setattr("textgan.contrast.base.OutputPlace", Spy)
+    monkeypatch.setattr("textgan.encoders.contrast.base.OutputPlace", Spy)
     return found
 
 
@@ -162,11 +163,11 @@ def test_a_vector_of_zeros_has_no_direction_and_no_gradient() -> None:
 def test_simcse_contrasts_two_draws_of_dropout() -> None:
     method = SimCSE(transformer(dropout=0.3), reader()).double()
     text = method.read(batch())
-    with seeded(3, torch.device("cpu")):
+    with fork_rng(3, torch.device("cpu")):
         first, second = (method.head(method.network.dropout(method.network.features(text)))
                          for _ in range(2))  # fmt: skip
     assert not torch.equal(first, second)
-    with seeded(3, torch.device("cpu")):
+    with fork_rng(3, torch.device("cpu")):
         value, _ = method.accumulate(batch())
     torch.testing.assert_close(value, info_nce(first, second, TAU).detach())
     assert_gradients(method, info_nce(first, second, TAU))
@@ -183,9 +184,9 @@ def test_looks_of_a_network_without_inner_dropout_differ() -> None:
 def test_held_out_loss_draws_dropout_and_leaves_it_off() -> None:
     method = SimCSE(transformer(dropout=0.3), reader()).double()
     off = [module.eval() for module in method.modules() if isinstance(module, nn.Dropout)]
-    with seeded(1, torch.device("cpu")):
+    with fork_rng(1, torch.device("cpu")):
         one = method.held_out(batch())
-    with seeded(2, torch.device("cpu")):
+    with fork_rng(2, torch.device("cpu")):
         other = method.held_out(batch())
     assert not one.requires_grad
     assert one != other
@@ -224,17 +225,17 @@ def test_uscals_shift_is_epsilon_long_and_zero_on_padding(told: list[Any]) -> No
 
 def test_uscals_shift_increases_the_contrastive_loss_to_first_order(told: list[Any]) -> None:
     method = USCAL(transformer(dropout=0.2), reader(), epsilon=1.0).double()
-    with seeded(5, torch.device("cpu")):
+    with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
         second = method.look(method.read(batch())).detach()
-    with seeded(5, torch.device("cpu")):
+    with fork_rng(5, torch.device("cpu")):
         method.accumulate(batch())
     (shift,) = told[1]
-    text, place = method.read(batch()), OutputPlace(method.network.embedding, lambda s: s != 0)
+    text, place = method.read(batch()), EmbeddingOutput(method.network.embedding, lambda s: s != 0)
 
     def loss(t: float) -> tuple[float, float]:
         """The loss with the first look shifted by t * shift, and how long its gradients are."""
-        with place.shifted([t * shift]) as here, seeded(once, torch.device("cpu")):
+        with place.shifted([t * shift]) as here, fork_rng(once, torch.device("cpu")):
             value = info_nce(method.look(text), second, TAU)
         (slope,) = here.slopes(value)
         return float(value.detach()), float(slope.flatten(1).norm(dim=1).sum())
@@ -273,14 +274,14 @@ def test_uscals_gradient_by_hand(clean: bool) -> None:
 
 def test_uscal_at_epsilon_zero_looks_again_with_the_first_dropout() -> None:
     method = USCAL(transformer(dropout=0.3), reader(), epsilon=0.0, alpha=0.5).double()
-    with seeded(5, torch.device("cpu")):
+    with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
         second = method.look(method.read(batch()))
         after = torch.rand(())
-    with seeded(once, torch.device("cpu")):
+    with fork_rng(once, torch.device("cpu")):
         first = method.look(method.read(batch()))
     expected = info_nce(first, first, TAU) + 0.5 * info_nce(second, first, TAU)
-    with seeded(5, torch.device("cpu")):
+    with fork_rng(5, torch.device("cpu")):
         value, _ = method.accumulate(batch())
         assert torch.equal(torch.rand(()), after)  # the next batch has numbers of its own
     torch.testing.assert_close(value, expected.detach())
@@ -294,15 +295,15 @@ def test_uscal_at_epsilon_zero_looks_again_with_the_first_dropout() -> None:
 def test_scal_at_epsilon_zero(dropout: float) -> None:
     method = SCAL(transformer(dropout, classes=3), reader(), epsilon=0.0).double()
     told = batch([0, 1, 2, 1, 0])
-    with seeded(5, torch.device("cpu")):
+    with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
-    with seeded(once, torch.device("cpu")):
+    with fork_rng(once, torch.device("cpu")):
         features = method.network.features(method.read(told))
         scores = method.network.output(method.network.dropout(features))
     views = method.head(features)
     assert told.labels is not None
     expected = 2 * F.cross_entropy(scores, told.labels) + info_nce(views, views, TAU)
-    with seeded(5, torch.device("cpu")):
+    with fork_rng(5, torch.device("cpu")):
         value, figures = method.accumulate(told)
     torch.testing.assert_close(value, expected.detach())
     assert torch.equal(figures["cross_entropy"], figures["perturbed_loss"])
@@ -333,7 +334,7 @@ def test_scals_gradient_by_hand() -> None:
 
 def test_scal_counts_what_is_right() -> None:
     method = SCAL(Bag(classes=2).double(), reader()).double()
-    told = method.network.classify(method.read(batch())).argmax(1)
+    told = method.network.class_logits(method.read(batch())).argmax(1)
     told[0] = 1 - told[0]
     assert float(method.held_out(batch(told.tolist()))) == pytest.approx(4 / 5)
     with pytest.raises(ValueError, match="learns from labels"):
@@ -386,12 +387,12 @@ def test_masked_words_are_told_from_what_was_there() -> None:
     method = MaskedWords(transformer(), reader()).double()
     text, known = method.read(batch()), reader()
     assert known.mask_id is not None
-    with seeded(4, torch.device("cpu")):
+    with fork_rng(4, torch.device("cpu")):
         hidden, chosen = hide(text, known.space.vocabulary, known.mask_id, 0.15)
     states = method.words.states(hidden)
     logits = states @ method.words.embedding.weight.T
     expected = F.cross_entropy(logits[chosen], text.tokens[chosen])
-    with seeded(4, torch.device("cpu")):
+    with fork_rng(4, torch.device("cpu")):
         value, _ = method.accumulate(batch())
     torch.testing.assert_close(value, expected.detach())
     assert_gradients(method, expected)
@@ -562,7 +563,7 @@ def test_every_method_is_known_and_documented() -> None:
         part = registry.find("contrast", name)
         assert part.paper
         assert (part.__doc__ or "").splitlines()[0].endswith(".")
-        assert all(setting.doc for setting in registry.settings(part))
+        assert all(setting.doc for setting in settings_of(part))
 
 
 @pytest.mark.parametrize("name", ["simcse", "uscal", "scal", "promptbert"])

@@ -21,13 +21,13 @@ from worlds import (
     small_generator,
 )
 
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.data.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.base import Objective
 from textgan.objectives.constant_reward import ConstantReward
 from textgan.objectives.random_reward import RandomReward
 from textgan.objectives.reinforce import Reinforce
 from textgan.objectives.seqgan import SeqGAN
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -19,14 +19,14 @@ from worlds import (
     same,
 )
 
-from textgan.discriminators.residual import ResidualDiscriminator
-from textgan.generators import noise as noise_generators
-from textgan.generators.base import draw_texts
-from textgan.generators.convolutional import ConvolutionalGenerator, ResidualBlock
-from textgan.generators.noise import NoiseGenerator
-from textgan.generators.noise_lstm import NoiseLSTMGenerator
-from textgan.sampling import Categorical, softmax
-from textgan.text import START, Text, TextSpace
+from textgan.data.text import START, Text, TextSpace
+from textgan.models.discriminators.residual import ResidualDiscriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators import noise as noise_generators
+from textgan.models.generators.convolutional import ConvolutionalGenerator, ResidualBlock
+from textgan.models.generators.noise import NoiseGenerator
+from textgan.models.generators.noise_lstm import NoiseLSTMGenerator
+from textgan.models.sampling import Categorical, softmax
 
 SMALL: dict[str, dict[str, Any]] = {
     "convolutional": {"noise": 3, "channels": 4, "blocks": 2},
@@ -321,7 +321,7 @@ def test_the_residual_discriminator_is_the_papers() -> None:
 def test_the_residual_discriminator_sees_one_class_at_a_time() -> None:
     space = TextSpace(3, 3, classes=2)
     judge, texts = judge_of(space), enumerate_texts(space)
-    both = judge.classify(texts)
+    both = judge.class_logits(texts)
     assert both.shape == (27, 2)
     labels = torch.arange(27) % 2
     labelled = Text(texts.tokens, texts.sizes, labels=labels)

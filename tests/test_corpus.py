@@ -8,22 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgan.corpus import (
-    EOS,
-    FEWEST,
-    SPECIAL,
-    UNKNOWN,
-    USUAL_LENGTH,
-    Batches,
-    Corpus,
-    Vocabulary,
-    read_corpus,
-    read_data,
-    separator_of,
-    split_sentence,
-)
-from textgan.errors import UserError
-from textgan.text import Text
+from textgan.core.errors import UserError
+from textgan.data.batches import Batches
+from textgan.data.corpus import USUAL_LENGTH, Corpus, read_corpus
+from textgan.data.labelled import FEWEST, read_data
+from textgan.data.text import Text
+from textgan.data.vocabulary import EOS, SPECIAL, UNKNOWN, Vocabulary, separator_of, split_sentence
 
 # whatever a line of a UTF-8 file may hold
 characters = st.characters(codec="utf-8", exclude_characters="\r\n\0")

@@ -28,9 +28,9 @@ from worlds import (
     small_generator,
 )
 
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.data.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.cot import CoT
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)

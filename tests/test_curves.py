@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textgan.curves import (
+from textgan.core.statistics import Estimate, over_seeds
+from textgan.evaluation.tradeoff import (
     PAIRS,
     Axis,
     Curve,
@@ -21,7 +22,6 @@ from textgan.curves import (
     mean_curve,
     spoken,
 )
-from textgan.intervals import Estimate, over_seeds
 
 LIKELIHOODS, BLEU = PAIRS[0], PAIRS[1]
 Places = list[tuple[float, float]]

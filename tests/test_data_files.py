@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import Cli
 
+from textgan.core.errors import UserError
 from textgan.data.decoding import decode
 from textgan.data.texts import Form, Row, read_rows
-from textgan.errors import UserError
 
 SENTENCES = [f"a {w}, seen by {v}" for w in ("dog", "cat", "sun", "sea") for v in "abcdefg"]
 LABELS = ["neg", "pos"] * 14

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import Cli
 
-from textgan.corpus import Corpus, read_corpus, separator_of, split_sentence
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
+from textgan.data.corpus import Corpus, read_corpus
 from textgan.data.fit import MANY_UNKNOWN, evenly, misfit, spacing
+from textgan.data.vocabulary import separator_of, split_sentence
 
 POEMS = [f"{a}{b}{c}{a}{c}" for a in "春夏秋冬" for b in "山水風" for c in "月花鳥"]
 ENGLISH = [f"{a} {b} sees the {c}" for a in ("a", "one") for b in ("dog", "cat") for c in "bcdefgh"]
@@ -67,9 +68,11 @@ def test_a_run_shows_and_keeps_what_is_unknown(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     shown: list[list[str]] = []
-    monkeypatch.setattr("textgan.log.Log.samples", lambda self, tick, lines: shown.append(lines))
+    monkeypatch.setattr(
+        "textgan.core.log.Log.samples", lambda self, tick, lines: shown.append(lines)
+    )
     Path("text.txt").write_text("\n".join(mostly_unknown()))
     flags = ["--out", "run", *TINY, "schedule.rounds=0"]
     code, out, err = cli("train", "mle", "--data", "text.txt", *flags)
@@ -179,7 +182,7 @@ def test_the_guess_is_said_and_can_be_overridden(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     Path("a.txt").write_text("\n".join([*(" ".join(p) for p in POEMS), "春夏秋冬"]), "utf-8")
     told = ["train", "mle", "--data", "a.txt", "--tokens", "char", *TINY, "schedule.rounds=0"]
     told += ["data.min_count=1"]

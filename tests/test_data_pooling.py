@@ -11,9 +11,9 @@ import torch
 from tiny import PLACES, SPECIAL, WORDS, tiny
 from toys import Cli
 
+from textgan.core.errors import UserError
 from textgan.data.pooling import MODES, Pooling, read_pooling
-from textgan.encoder_folder import PretrainedEncoder, open_encoder
-from textgan.errors import UserError
+from textgan.encoders.folder import PretrainedEncoder, open_encoder
 
 STATES = torch.tensor([[[1.0, -2], [3, 4], [5, 6]], [[1, -8], [100, 100], [-100, -100]]])
 SIZES = torch.tensor([3, 1])

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from toys import TOY, in_0_1s_way
 
-from textgan import registry
-from textgan.config import RunConfig, make_config, read_config
-from textgan.generators.recurrent import GRUGenerator
+from textgan.core import registry
+from textgan.core.identity import CONFIG
+from textgan.models.generators.recurrent import GRUGenerator
 from textgan.objectives.cot import CoT
 from textgan.objectives.seqgan import SeqGAN
-from textgan.run import CONFIG, create_run, open_run
+from textgan.training.config import RunConfig, make_config, read_config
+from textgan.training.run import create_run, open_run
 
 objectives = pytest.mark.parametrize("name", registry.names("objective"))
 

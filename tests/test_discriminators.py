@@ -18,13 +18,14 @@ from worlds import (
     texts_of,
 )
 
-from textgan import registry
-from textgan.discriminators import base, convolution
-from textgan.discriminators import cnn as discriminators
-from textgan.discriminators.base import Discriminator, Highway
-from textgan.discriminators.cnn import PRESETS, CNNDiscriminator
-from textgan.discriminators.rnn import RNNDiscriminator
-from textgan.text import Text, TextSpace, concatenate
+from textgan.core import registry
+from textgan.data.text import Text, TextSpace, concatenate
+from textgan.models.discriminators import base, convolution
+from textgan.models.discriminators import cnn as discriminators
+from textgan.models.discriminators.base import Discriminator, Highway
+from textgan.models.discriminators.cnn import PRESETS, CNNDiscriminator
+from textgan.models.discriminators.convolution import SENTENCES_AT_ONCE
+from textgan.models.discriminators.rnn import RNNDiscriminator
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 # every registered discriminator, and the ways in which its computation differs
@@ -170,11 +171,11 @@ def test_judging_together_is_judging_each(
 ) -> None:
     judge, texts = small_discriminator(space, name, **settings), enumerate_texts(space)
     real, fake = texts[:5], texts[5:12]
-    of_real, of_fake = judge.judge(real, fake)
+    of_real, of_fake = judge.score_pair(real, fake)
     assert same(of_real, judge(real))
     assert same(of_fake, judge(fake))
     relaxed = one_hot(fake, space)
-    of_real, of_fake = judge.judge(real, relaxed)
+    of_real, of_fake = judge.score_pair(real, relaxed)
     assert same(of_real, judge(real))
     assert same(of_fake, judge(relaxed))
 
@@ -264,7 +265,7 @@ def test_tables_give_what_convolutions_give(
 ) -> None:
     judge = small_discriminator(space, **settings)
     texts = enumerate_texts(space).repeat(80)  # more than are in memory together
-    assert len(texts) > discriminators.SENTENCES_AT_ONCE
+    assert len(texts) > SENTENCES_AT_ONCE
     convolved = judge.features(texts)
     request.getfixturevalue("no_convolution")
     with torch.no_grad():

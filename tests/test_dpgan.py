@@ -23,12 +23,12 @@ from worlds import (
 )
 
 import textgan
-from textgan.checkpoint import checkpoints
-from textgan.errors import Interrupted
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.core.errors import Interrupted
+from textgan.data.text import Text, TextSpace
 from textgan.losses import leave_one_out
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.dpgan import DPGAN
-from textgan.text import Text, TextSpace
+from textgan.training.checkpoint import checkpoints
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 rewards = pytest.mark.parametrize("reward", ["word", "sentence", "both"])

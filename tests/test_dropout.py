@@ -9,12 +9,12 @@ from torch import nn
 from toys import TOY, small_parts
 from worlds import enumerate_texts, probabilities
 
-from textgan import registry
-from textgan.config import make_config
-from textgan.run import create_run
-from textgan.schedule import Step
-from textgan.text import Text
-from textgan.training import Training
+from textgan.core import registry
+from textgan.data.text import Text
+from textgan.training.config import make_config
+from textgan.training.run import create_run
+from textgan.training.schedule import Step
+from textgan.training.state import Training
 
 # of every method, whether its loss goes back through relaxed texts, or is of real words
 ON = {

@@ -12,17 +12,17 @@ from safetensors import safe_open
 from tiny import tiny
 from toys import Cli, refused
 
-from textgan import encoder_folder
-from textgan.checkpoint import save_tensors
-from textgan.corpus import Tokens
-from textgan.discriminators.transformer import TransformerDiscriminator
-from textgan.encoder_folder import SavedEncoder, load_encoder, open_encoder, save_encoder
-from textgan.encoders import FolderEncoder
-from textgan.errors import UserError
-from textgan.pretrained import build_network
-from textgan.reading import MASK_WORD, WordReader, open_reader
-from textgan.sentences import Words
-from textgan.templates import Template
+from textgan.core.errors import UserError
+from textgan.core.tensors import save_tensors
+from textgan.data.sentences import Words
+from textgan.data.tokenizers import MASK_WORD, WordReader, open_reader
+from textgan.data.vocabulary import Tokens
+from textgan.encoders import folder as encoder_folder
+from textgan.encoders.folder import SavedEncoder, load_encoder, open_encoder, save_encoder
+from textgan.encoders.templates import Template
+from textgan.metrics.vectors import FolderEncoder
+from textgan.models.discriminators.transformer import TransformerDiscriminator
+from textgan.models.pretrained import build_network
 
 LINES = ["the cat sees the dog", "the dog sees a cat", "a house", "", "the dog the dog unheard"]
 SMALL: dict[str, dict[str, Any]] = {
@@ -253,7 +253,7 @@ def saved_pretrained(folder: Path, source: Path, kind: str = "bert") -> SavedEnc
         found.reader.read(["a man rides the wave on the red board", ""]).tokens, text.tokens
     )
     with torch.no_grad():
-        assert torch.equal(found.network.classify(text), network.eval().classify(text))
+        assert torch.equal(found.network.class_logits(text), network.eval().class_logits(text))
     return found
 
 

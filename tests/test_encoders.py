@@ -14,13 +14,14 @@ from tiny import PLACES, SPECIAL, WORDS, tiny
 from torch import Tensor
 from vectors import material_of
 
-from textgan import encoder_folder, encoders
-from textgan.encoders import FolderEncoder, LanguageModelEncoder, encoded, find_encoder
-from textgan.errors import UserError
-from textgan.metrics.base import Material, Unavailable
+from textgan.core.errors import UserError
+from textgan.data.sentences import Sentences, Words
+from textgan.encoders import folder as encoder_folder
+from textgan.metrics import vectors as encoders
+from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.embedding import Frechet, Mauve
 from textgan.metrics.networks import LanguageModelSettings, encode, real_language_model
-from textgan.sentences import Sentences, Words
+from textgan.metrics.vectors import FolderEncoder, LanguageModelEncoder, encoded, find_encoder
 
 LINES = ["a man rides the wave", "", "the man", "a red board on the wave on the board", "board"]
 
@@ -34,7 +35,7 @@ def sentences_of(lines: Iterable[str]) -> tuple[Words, Sentences]:
     return words, words.encode(line.split() for line in lines)
 
 
-def material_with(lines: list[str], **more: Any) -> Material:
+def material_with(lines: list[str], **more: Any) -> MetricInputs:
     words, all_of_them = sentences_of(lines)
     common = material_of(torch.zeros(1, 1), torch.zeros(1, 1))
     return replace(common, words=words, paired=all_of_them, real=all_of_them, memory={}, **more)

@@ -10,13 +10,13 @@ from tiny import tiny
 from torch.nn import Dropout
 from toys import Cli, refused
 
-import textgan.encoding
-from textgan.checkpoint import load_tensors
-from textgan.encoder_folder import SavedEncoder, load_encoder, open_encoder
-from textgan.encoding import encode, make_settings, prepare
-from textgan.errors import UserError
-from textgan.templates import FIRST, Template
-from textgan.training import NotFinite
+import textgan.encoders.train
+from textgan.core.errors import UserError
+from textgan.core.optim import NotFinite
+from textgan.core.tensors import load_tensors
+from textgan.encoders.folder import SavedEncoder, load_encoder, open_encoder
+from textgan.encoders.templates import FIRST, Template
+from textgan.encoders.train import encode, make_settings, prepare
 
 TOY: dict[str, Any] = {
     "epochs": 2,
@@ -194,7 +194,7 @@ def test_the_best_state_is_kept(
         seen.append({k: w.clone() for k, w in self.begun.network.state_dict().items()})
         return next(values)
 
-    monkeypatch.setattr(textgan.encoding.Job, "_held_out", held_out)
+    monkeypatch.setattr(textgan.encoders.train.EncoderTrainer, "_held_out", held_out)
     out = tmp_path / "encoder"
     made = encode("simcse", data=text, out=out, quiet=True, **TOY | {"epochs": 3, "batch": 16})
     # the second call is that of the validation before training, the last that of the table
@@ -207,7 +207,7 @@ def test_the_best_state_is_kept(
 def test_training_that_helps_nothing_says_so(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(textgan.encoding.Job, "_held_out", lambda *_: 1.0)
+    monkeypatch.setattr(textgan.encoders.train.EncoderTrainer, "_held_out", lambda *_: 1.0)
     made = encode("simcse", data=text, out=tmp_path / "encoder", quiet=True, **TOY)
     assert made.best["update"] == 0
     assert "warning: training made contrastive_loss of held-out lines no better" in str(made)
@@ -258,7 +258,7 @@ def test_a_perturbation_trains_other_weights(
 def test_ctrl_c_keeps_the_best(
     text: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really, calls = textgan.encoding.update, []
+    really, calls = textgan.encoders.train.update, []
 
     def stopping(*told: Any) -> Any:
         calls.append(1)
@@ -266,7 +266,7 @@ def test_ctrl_c_keeps_the_best(
             raise KeyboardInterrupt
         return really(*told)
 
-    monkeypatch.setattr(textgan.encoding, "update", stopping)
+    monkeypatch.setattr(textgan.encoders.train, "update", stopping)
     out = tmp_path / "encoder"
     code, shown, err = cli("encode", "simcse", *FLAGS, "--data", text, "--out", out)
     assert (code, shown) == (130, "")
@@ -283,12 +283,12 @@ def test_what_is_not_finite_stops_and_keeps_the_best(
     def broken(*told: Any) -> Any:
         raise NotFinite("the gradient is not finite")
 
-    monkeypatch.setattr(textgan.encoding, "update", broken)
+    monkeypatch.setattr(textgan.encoders.train, "update", broken)
     out = tmp_path / "encoder"
     with pytest.raises(NotFinite, match=r"update 0 of .* is in .*; try a smaller lr"):
         encode("simcse", data=text, out=out, quiet=True, **TOY)
     assert isinstance(open_encoder(str(out)), SavedEncoder)
-    monkeypatch.setattr(textgan.encoding.Job, "_held_out", lambda *_: float("nan"))
+    monkeypatch.setattr(textgan.encoders.train.EncoderTrainer, "_held_out", lambda *_: float("nan"))
     with pytest.raises(NotFinite, match="contrastive_loss of held-out lines is nan before"):
         encode("simcse", data=text, out=tmp_path / "other", quiet=True, **TOY)
     assert not (tmp_path / "other").exists()

@@ -12,15 +12,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toys import TOY
 
 import textgan
+from textgan.core.errors import UserError
 from textgan.core.identity import identify, sealed
-from textgan.errors import UserError
-from textgan.evaluating import compare_runs, evaluate, keep
-from textgan.evaluation import Evaluation, read_evaluation, write_evaluation
-from textgan.intervals import Estimate
-from textgan.judge import choose_metrics, warnings_of
-from textgan.log import SORTED_BY
-from textgan.metrics.base import Better, Score
-from textgan.run import Run
+from textgan.core.log import SORTED_BY
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate
+from textgan.evaluation.evaluate import compare_runs, evaluate, keep
+from textgan.evaluation.results import Evaluation, read_evaluation, write_evaluation
+from textgan.evaluation.scoring import choose_metrics, warnings_of
+from textgan.training.run import Run
 
 QUICK = ["bleu", "self_bleu", "unique", "likelihood"]
 SHORT = TOY | {"schedule.rounds": 1, "evaluation.final_samples": 60}
@@ -31,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs: two seeds of seqgan, one of mle."""
     home = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
         for seed in (1, 2):
             textgan.train(
                 "seqgan", out=home / f"seqgan-{seed}", quiet=True, **SHORT | {"seed": seed}
@@ -225,7 +225,7 @@ def test_a_comparison_measures_what_is_missing(runs: Path, monkeypatch: pytest.M
         asked.append(run.folder)
         return evaluate(run, metrics=["unique"], quiet=True)
 
-    monkeypatch.setattr("textgan.evaluating.evaluate", measured)
+    monkeypatch.setattr("textgan.evaluation.evaluate.evaluate", measured)
     compare_runs([runs / "mle", runs / "seqgan-1"])
     compare_runs([runs / "mle", runs / "seqgan-1"])
     assert asked == [runs / "mle", runs / "seqgan-1"]
@@ -234,7 +234,7 @@ def test_a_comparison_measures_what_is_missing(runs: Path, monkeypatch: pytest.M
 def test_runs_on_other_data_do_not_compare(runs: Path, tmp_path: Path) -> None:
     told = SHORT | {"oracle.seed": 5, "schedule.rounds": 0, "schedule.discriminator_turns": 0}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.results.plot_curves", lambda run: True)
+        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
         textgan.train("seqgan", out=tmp_path / "other", quiet=True, **told)
     with pytest.raises(UserError, match="these runs have different data"):
         compare_runs([runs / "seqgan-1", tmp_path / "other"])
@@ -250,7 +250,7 @@ def test_metrics_are_chosen_by_name_group_and_file(tmp_path: Path) -> None:
     assert everything.index("likelihood") < everything.index("bleu") < everything.index("mauve")
     assert [one.name for one in choose_metrics(["unique", "bleu", "unique"])] == ["bleu", "unique"]
     (tmp_path / "mine.py").write_text(
-        "from textgan.intervals import Estimate\n"
+        "from textgan.core.statistics import Estimate\n"
         "from textgan.metrics.base import Metric, Score\n"
         "class Longest(Metric):\n"
         '    """The longest text."""\n'

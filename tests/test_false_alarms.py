@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from toys import Cli
 
-from textgan.errors import UserError
-from textgan.evaluation import Evaluation
-from textgan.intervals import Estimate
-from textgan.judge import warnings_of
-from textgan.metrics.base import Better, Score
-from textgan.oracle import FILE_ORDER, load_oracle
+from textgan.core.errors import UserError
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate
+from textgan.evaluation.results import Evaluation
+from textgan.evaluation.scoring import warnings_of
+from textgan.models.oracle import FILE_ORDER, load_oracle
 
 ORDINARY = [f"a {a} sees the {b} ." for a in ("dog", "cat", "man", "sun") for b in "abcdefghij"]
 

@@ -9,13 +9,13 @@ import torch
 from toys import TOY, small_parts, toy_text
 
 import textgan
-from textgan import registry
-from textgan.checkpoint import checkpoints, load_checkpoint
-from textgan.errors import Interrupted
-from textgan.log import read_records
-from textgan.run import open_run
-from textgan.schedule import plan
-from textgan.training import Training
+from textgan.core import registry
+from textgan.core.errors import Interrupted
+from textgan.core.log import read_records
+from textgan.training.checkpoint import checkpoints, load_checkpoint
+from textgan.training.run import open_run
+from textgan.training.schedule import plan
+from textgan.training.state import Training
 
 
 def toy(name: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def test_every_method_trains_and_resumes_bit_for_bit(
     name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     told = toy(name)
     if kind == "variable":
         told = {key: value for key, value in told.items() if not key.startswith("oracle.")}

@@ -17,13 +17,14 @@ import torch
 from toys import TOY, TOY_TEXT, Cli, refused, toy_text
 
 import textgan
-from textgan.checkpoint import checkpoints, load_checkpoint, load_tensors, save_tensors
 from textgan.core import files
+from textgan.core.errors import NotKept, UserError
 from textgan.core.identity import DIGEST, RUN, sealed
 from textgan.core.memory import asked_for, count_weights, memory_errors
-from textgan.errors import NotKept, UserError
-from textgan.evaluating import keep
-from textgan.oracle import FILE_ORDER, load_oracle
+from textgan.core.tensors import load_tensors, save_tensors
+from textgan.evaluation.evaluate import keep
+from textgan.models.oracle import FILE_ORDER, load_oracle
+from textgan.training.checkpoint import checkpoints, load_checkpoint
 
 
 def keys(settings: dict[str, object]) -> list[str]:
@@ -105,7 +106,7 @@ def test_compare_and_report_show_what_they_cannot_keep(
             f"textgan.{module}.choose_metrics",
             lambda names, *told, really=really: really(["distinct"], *told),
         )
-    monkeypatch.setattr("textgan.sweep.TEMPERATURES", (1.0, 0.5))
+    monkeypatch.setattr("textgan.evaluation.temperature_sweep.TEMPERATURES", (1.0, 0.5))
     full(run)
     code, out, err = cli("compare", run)
     assert code == 2 and "Distinct-2" in out and "not kept" in err.splitlines()[-1]
@@ -189,7 +190,7 @@ def test_a_system_error_that_nobody_met_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
 
-    monkeypatch.setattr("textgan.results.draw_lines", fail)
+    monkeypatch.setattr("textgan.training.results.draw_lines", fail)
     assert refused(cli, "sample", run) == "textgan: /somewhere/else: Permission denied"
 
 
@@ -199,7 +200,7 @@ def test_from_python_a_system_error_that_nobody_met_is_a_user_error(
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
 
-    monkeypatch.setattr("textgan.run.read_config", fail)
+    monkeypatch.setattr("textgan.training.run.read_config", fail)
     for call in (textgan.open_run, textgan.resume, textgan.evaluate):
         if call is textgan.resume:
             (run / "results.json").unlink()
@@ -244,7 +245,7 @@ def test_absurd_json_in_a_run_is_one_line(cli: Cli, run: Path, name: str, conten
 
 
 def test_absurd_lines_of_metrics_are_left_out(run: Path) -> None:
-    from textgan.log import read_records
+    from textgan.core.log import read_records
 
     before = read_records(run)
     with (run / "metrics.jsonl").open("a") as file:
@@ -307,7 +308,7 @@ def test_bad_settings_of_a_run_are_one_line(cli: Cli, run: Path) -> None:
 def test_a_vocabulary_of_another_text_is_refused_when_a_run_is_opened(
     run: Path, change_words: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    from textgan.corpus import Vocabulary
+    from textgan.data.vocabulary import Vocabulary
 
     told = change_words(json.loads((run / "vocabulary.json").read_text()))
     (run / "vocabulary.json").write_text(json.dumps(told))
@@ -319,7 +320,7 @@ def test_a_vocabulary_of_another_text_is_refused_when_a_run_is_opened(
 
 
 def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> None:
-    from textgan.run import _check_texts
+    from textgan.training.run import _check_texts
 
     opened = textgan.open_run(run)
     good, space = opened.corpus.train, opened.corpus.space
@@ -481,7 +482,7 @@ def test_figures_that_are_no_numbers_are_warned_of_and_metrics_stay_json(
         return value, {**figures, "reward": torch.tensor(float("nan"))}
 
     monkeypatch.setattr(SeqGAN, "generator_loss", loss)
-    monkeypatch.setattr("textgan.run.dry_run", lambda *_: None)
+    monkeypatch.setattr("textgan.training.run.dry_run", lambda *_: None)
     results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
     assert any("generator/reward is not a number but nan" in alarm for alarm in results.alarms)
     text = (tmp_path / "run/metrics.jsonl").read_text()
@@ -491,7 +492,7 @@ def test_figures_that_are_no_numbers_are_warned_of_and_metrics_stay_json(
 def test_a_prediction_of_more_memory_than_there_is_is_warned_of(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.trainer.memory_of", lambda _: 1000)
+    monkeypatch.setattr("textgan.training.trainer.memory_of", lambda _: 1000)
     code, _, err = cli("train", "seqgan", "--out", tmp_path / "run", *keys(TOY))
     assert code == 0 and "warning: rollouts may take" in err and "1000 bytes" in err
 
@@ -583,7 +584,7 @@ def test_a_bomb_is_refused_before_it_is_inflated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.npz"
-    monkeypatch.setattr("textgan.oracle.LARGEST", 2**20)
+    monkeypatch.setattr("textgan.models.oracle.LARGEST", 2**20)
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000,), }"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for key in FILE_ORDER:
@@ -672,7 +673,7 @@ def test_encode_killed_or_stopped_begins_again(
 ) -> None:
     import signal
 
-    from textgan.encoding import Job
+    from textgan.encoders.train import EncoderTrainer
 
     out, data = tmp_path / "encoder", toy_text(tmp_path)
     told = ["encode", "simcse", "--data", data, "--out", out, "epochs=1", "data.min_count=1"]
@@ -683,16 +684,16 @@ def test_encode_killed_or_stopped_begins_again(
             with pytest.raises(SystemError):
                 cli(*told)
     assert "another command" in refused(cli, *told, "epochs=2")
-    really = Job._keep
+    really = EncoderTrainer._keep
 
-    def terminated(self: Job, done: int) -> float:
+    def terminated(self: EncoderTrainer, done: int) -> float:
         found = really(self, done)
         if done:
             signal.raise_signal(signal.SIGTERM)
         return found
 
     with monkeypatch.context() as changed:
-        changed.setattr(Job, "_keep", terminated)
+        changed.setattr(EncoderTrainer, "_keep", terminated)
         code, _, err = cli(*told)
     assert code == 130 and "the best state so far" in err
     textgan.open_encoder(str(out))

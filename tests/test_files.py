@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from textgan.core import files
+from textgan.core.errors import UserError
 from textgan.core.files import (
     NoSyntax,
     append_line,
@@ -26,7 +27,6 @@ from textgan.core.files import (
     understood,
     write_file,
 )
-from textgan.errors import UserError
 
 
 def message(function: Callable[..., Any], *arguments: Any) -> str:

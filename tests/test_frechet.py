@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from vectors import material_of
 
-from textgan.frechet import Moments, frechet_distance
 from textgan.metrics.base import Unavailable
 from textgan.metrics.embedding import Frechet
+from textgan.metrics.functional.frechet import Moments, frechet_distance
 
 SEEDS = st.integers(0, 10_000)
 SIZES = st.integers(1, 9)

@@ -17,13 +17,15 @@ from worlds import (
     small_generator,
 )
 
-from textgan import registry
-from textgan.generators import base as generators
-from textgan.generators.base import AutoregressiveGenerator, TokenEmbedding, draw_texts
-from textgan.generators.recurrent import GRUGenerator, LSTMGenerator, RecurrentGenerator
+from textgan.core import registry
+from textgan.data.text import START, Text, TextSpace
 from textgan.losses import nll, policy_gradient
-from textgan.sampling import greedy, gumbel, softmax
-from textgan.text import START, Text, TextSpace
+from textgan.models.draw import draw_texts
+from textgan.models.embedding import TokenEmbedding
+from textgan.models.generators import base as generators
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.recurrent import GRUGenerator, LSTMGenerator, RecurrentGenerator
+from textgan.models.sampling import greedy, gumbel, softmax
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 depths = pytest.mark.parametrize("layers", [1, 2])

@@ -10,16 +10,17 @@ from toys import TOY
 from worlds import agree
 
 import textgan
-from textgan import registry
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.discriminators.rnn import RNNDiscriminator
-from textgan.errors import UserError
-from textgan.generators.base import draw_texts
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.precision import Precision, precision, supported
-from textgan.rollout import roll_out, rollout_values
-from textgan.text import Text, TextSpace
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.precision import Precision, precision, supported
+from textgan.core.tensors import load_tensors
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.discriminators.rnn import RNNDiscriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.rollout import roll_out, rollout_values
+from textgan.training.checkpoint import checkpoints
 
 pytestmark = [
     pytest.mark.gpu,

@@ -23,12 +23,13 @@ from worlds import (
 )
 
 import textgan
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.config import make_config
-from textgan.errors import Interrupted
-from textgan.log import read_records
+from textgan.core.errors import Interrupted
+from textgan.core.log import read_records
+from textgan.core.tensors import load_tensors
+from textgan.data.text import Text, TextSpace
 from textgan.objectives.gsgan import GSGAN
-from textgan.text import Text, TextSpace
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 losses = pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
@@ -160,7 +161,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     told = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
     told |= {"schedule.fakes": 1, "schedule.d_steps": 2, "schedule.rounds": 4}
     textgan.train("gsgan", out=tmp_path / "whole", quiet=True, **told)

@@ -15,20 +15,22 @@ import torch
 from toys import TOY, TOY_TEXT, Cli, in_0_1s_way, refused, toy_text
 
 import textgan
-from textgan import evaluation as evaluations
-from textgan import run as runs
-from textgan.checkpoint import checkpoints, load_tensors, save_tensors
+from textgan.core.errors import Interrupted, UserError
 from textgan.core.identity import identify, sealed
-from textgan.errors import Interrupted, UserError
-from textgan.evaluating import keep
-from textgan.evaluation import Evaluation, read_evaluation
-from textgan.intervals import Estimate
-from textgan.log import read_records
-from textgan.metrics.base import Score
-from textgan.results import read_results
-from textgan.run import keeping, open_run
-from textgan.sweep import read_sweep, sweep
-from textgan.training import Training
+from textgan.core.locks import keeping
+from textgan.core.log import read_records
+from textgan.core.score import Score
+from textgan.core.statistics import Estimate
+from textgan.core.tensors import load_tensors, save_tensors
+from textgan.evaluation import results as evaluations
+from textgan.evaluation.evaluate import keep
+from textgan.evaluation.results import Evaluation, read_evaluation
+from textgan.evaluation.temperature_sweep import read_sweep, sweep
+from textgan.training import run as runs
+from textgan.training.checkpoint import checkpoints
+from textgan.training.results import read_results
+from textgan.training.run import open_run
+from textgan.training.state import Training
 
 QUICK: dict[str, Any] = {"metrics": ["distinct"], "resamplings": 100, "quiet": True}
 SMALL = TOY | {"schedule.rounds": 1, "evaluation.final_samples": 20}
@@ -356,7 +358,7 @@ def test_two_evaluations_at_once_both_stay(
         time.sleep(0.2)  # long enough for everybody else to read, too
         return found
 
-    monkeypatch.setattr("textgan.evaluating.read_evaluation", slowly)
+    monkeypatch.setattr("textgan.evaluation.evaluate.read_evaluation", slowly)
     names = [f"m{i}" for i in range(4)]
     threads = [
         threading.Thread(target=keep, args=(run, numbers(name, float(i))))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from textgan.intervals import (
+from textgan.core.statistics import (
     NORMAL_95,
     POSITIVE,
     SHARE,

@@ -18,10 +18,10 @@ from worlds import (
     small_generator,
 )
 
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.losses import Loss
+from textgan.core.optim import Loss
+from textgan.data.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.jsdgan import JSDGAN, jsd_log_weights
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 names = pytest.mark.parametrize("name", ["lstm", "gru"])

@@ -13,14 +13,14 @@ from torch import Tensor
 from toys import Cli, refused
 
 import textgan
-import textgan.judge_encoders
-from textgan.encoder_folder import LineEncoder, Progress, save_encoder
-from textgan.errors import UserError
-from textgan.judge_encoders import BASELINE, COLUMNS, BagOfWords, judge_encoders
-from textgan.pretrained import build_network
-from textgan.reading import WordReader
-from textgan.similarity import pair_cosines, spearman
-from textgan.sts import Sts, correlation, read_sts
+import textgan.encoders.evaluate
+from textgan.core.errors import UserError
+from textgan.data.tokenizers import WordReader
+from textgan.encoders.evaluate import BASELINE, COLUMNS, BagOfWords, evaluate_encoders
+from textgan.encoders.folder import LineEncoder, Progress, save_encoder
+from textgan.encoders.similarity import pair_cosines, spearman
+from textgan.encoders.sts import Sts, correlation, read_sts
+from textgan.models.pretrained import build_network
 
 # --- people's scores ---
 
@@ -142,7 +142,7 @@ def test_words_are_counted() -> None:
 
 
 def test_rare_words_share_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textgan.judge_encoders, "COLUMNS", 4)
+    monkeypatch.setattr(textgan.encoders.evaluate, "COLUMNS", 4)
     bag = BagOfWords(["a a a a b b b c c d", "e"])
     vectors = bag.encode_lines(["a", "b", "c", "d", "e f g h"])
     assert vectors[:4].tolist() == torch.eye(4).tolist()
@@ -196,7 +196,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(told: str, device: torch.device | None = None) -> LineEncoder:
         return Stub(told, STUBS[told])
 
-    monkeypatch.setattr(textgan.judge_encoders, "open_encoder", opened)
+    monkeypatch.setattr(textgan.encoders.evaluate, "open_encoder", opened)
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_a_table_with_a_row_for_each_encoder(cli: Cli, data: Path, tmp_path: Pat
 
 @pytest.mark.usefixtures("stubs")
 def test_numbers_in_closed_form(data: Path) -> None:
-    found = judge_encoders(
+    found = evaluate_encoders(
         ["letters", "constant", "zeros"], data=data, noise=["swap"], resamplings=0
     )
     n = len(different_lines(data))
@@ -309,7 +309,7 @@ def test_every_number_is_signed(cli: Cli, data: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stubs")
 def test_more_noise_is_further_away_and_harder_to_find(data: Path) -> None:
     rows = [
-        judge_encoders(["letters"], data=data, rate=rate, resamplings=0).rows["letters"]
+        evaluate_encoders(["letters"], data=data, rate=rate, resamplings=0).rows["letters"]
         for rate in (0.1, 0.6)
     ]
     for kind in ("drop", "replace"):
@@ -323,15 +323,15 @@ def test_more_noise_is_further_away_and_harder_to_find(data: Path) -> None:
 
 @pytest.mark.usefixtures("stubs")
 def test_the_interval_of_uniformity_is_that_of_its_subsets(data: Path) -> None:
-    from textgan.intervals import over_subsets, spread
-    from textgan.similarity import uniformity
+    from textgan.core.statistics import over_subsets, spread
+    from textgan.encoders.similarity import uniformity
 
     lines = different_lines(data)
     vectors = BagOfWords(lines).encode_lines(lines)
     value = uniformity(vectors)
     replicates = over_subsets([value], lambda some: [uniformity(vectors[some])], len(lines), 40, 0)
     expected = spread(value, replicates[:, 0])
-    found = judge_encoders([], data=data, noise=["drop"], resamplings=20)
+    found = evaluate_encoders([], data=data, noise=["drop"], resamplings=20)
     estimate = found.rows[BASELINE]["uniformity/lines"].estimate
     assert estimate.value == pytest.approx(expected.value)
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
@@ -342,7 +342,7 @@ def test_each_subset_of_pairs_has_its_own_number(data: Path, tmp_path: Path) -> 
     lines = different_lines(data)[:24]
     rows = [f"{'xxy'[i % 3]}\t{i % 5}\t{a}\t{b}" for i, (a, b) in enumerate(pairwise(lines))]
     path = write(tmp_path, *rows)
-    found = judge_encoders(["letters"], data=data, sts=path, noise=["drop"], resamplings=0)
+    found = evaluate_encoders(["letters"], data=data, sts=path, noise=["drop"], resamplings=0)
     sts, encoder = read_sts(path), Stub("letters", STUBS["letters"])
     cosines = pair_cosines(encoder.encode_lines(sts.first), encoder.encode_lines(sts.second))
     for name, some in sts.parts().items():
@@ -356,7 +356,7 @@ def test_each_subset_of_pairs_has_its_own_number(data: Path, tmp_path: Path) -> 
 @pytest.mark.usefixtures("stubs")
 def test_at_most_so_many_lines(data: Path) -> None:
     found, again, other = (
-        judge_encoders([], data=data, noise=["drop"], limit=20, resamplings=0, seed=seed)
+        evaluate_encoders([], data=data, noise=["drop"], limit=20, resamplings=0, seed=seed)
         for seed in (0, 0, 1)
     )
     assert found.facts["lines"] == 20

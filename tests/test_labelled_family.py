@@ -6,15 +6,17 @@ import pytest
 from toys import TOY_TEXT, small_parts
 
 import textgan
-from textgan import registry
-from textgan.run import open_run
+from textgan.core import registry
+from textgan.training.run import open_run
 
 
 @pytest.mark.parametrize("name", registry.names("objective"))
 def test_every_method_trains_on_labelled_text(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)  # longer than these runs
+    monkeypatch.setattr(
+        "textgan.training.results.plot_curves", lambda run: True
+    )  # longer than these runs
     data = tmp_path / "moods.tsv"
     lines = [f"{['good', 'bad'][i % 2]}\t{'so very much'[: i % 9 + 3]} {i % 7}" for i in range(90)]
     data.write_text("\n".join(lines) + "\n")

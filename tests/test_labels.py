@@ -16,17 +16,19 @@ from hypothesis import strategies as st
 from toys import TOY, TOY_TEXT, Cli
 
 import textgan
-from textgan import registry
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.config import make_config
-from textgan.corpus import MOST_LABELS, Corpus, read_corpus, read_data
+from textgan.core import registry
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.tensors import load_tensors
+from textgan.data.corpus import Corpus, read_corpus
+from textgan.data.labelled import MOST_LABELS, read_data
+from textgan.data.text import Text
 from textgan.data.texts import Form
-from textgan.errors import Interrupted, UserError
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.likelihoods import nll_per_token
-from textgan.run import create_run, open_run
-from textgan.text import Text
-from textgan.training import Training
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.likelihood import nll_per_token
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
+from textgan.training.run import create_run, open_run
+from textgan.training.state import Training
 
 # two classes that share one word alone: 40 different sentences of each
 GOOD = [f"{a} and {b}" for a in ("cake", "tea", "song", "sun", "day") for b in "abcdefgh"]

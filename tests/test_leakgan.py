@@ -32,20 +32,20 @@ from worlds import (
 )
 
 import textgan
-from textgan.cli import main
-from textgan.config import make_config, read_config
-from textgan.discriminators.base import Discriminator
-from textgan.errors import Interrupted, UserError
-from textgan.generators.base import draw_texts
-from textgan.generators.leak import LeakGenerator
-from textgan.likelihoods import nll_per_token
-from textgan.log import read_records
+from textgan.cli.app import main
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.log import read_records
+from textgan.data.text import START, Text, TextSpace
 from textgan.losses import leave_one_out
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.leak import LeakGenerator
+from textgan.models.likelihood import nll_per_token
+from textgan.models.rollout import rollout_values
 from textgan.objectives import leakgan
 from textgan.objectives.leakgan import LeakGAN, alignment, intrinsic_reward, rescale
-from textgan.rollout import rollout_values
-from textgan.run import open_run
-from textgan.text import START, Text, TextSpace
+from textgan.training.config import make_config, read_config
+from textgan.training.run import open_run
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 horizons = pytest.mark.parametrize("horizon", [1, 2, 4])
@@ -561,7 +561,7 @@ def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
         "generator.goals": goals,
         "generator.horizon": 2,
     }
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     textgan.train("leakgan", out=tmp_path / "whole", quiet=True, **told)
     records = read_records(tmp_path / "whole")
     phases = "".join(record["phase"][0] for record in records)
@@ -585,7 +585,7 @@ def finished(request: Any, tmp_path_factory: Any) -> Path:
         told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
         told["data.file"] = str(toy_text(folder))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgan.results.plot_curves", lambda run: True)
+        patch.setattr("textgan.training.results.plot_curves", lambda run: True)
         textgan.train("leakgan", out=folder / "run", quiet=True, **told)
     return folder / "run"
 

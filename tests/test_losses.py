@@ -18,9 +18,9 @@ from worlds import (
     small_generator,
 )
 
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.data.text import Text, TextSpace
 from textgan.losses import leave_one_out, logistic, nll, policy_gradient, reduce
-from textgan.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
 
 VALUES = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, float("nan")]], dtype=torch.float64)
 MASK = torch.tensor([[True, True, True], [True, True, False]])

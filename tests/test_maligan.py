@@ -31,11 +31,11 @@ from worlds import (
     small_generator,
 )
 
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.data.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives import maligan
 from textgan.objectives.maligan import MaliGAN, prefix_length
 from textgan.objectives.mle import MLE
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 variants = pytest.mark.parametrize("variant", ["basic", "rollouts", "full"])

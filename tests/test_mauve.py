@@ -11,7 +11,9 @@ from torch import Tensor
 from vectors import material_of
 
 from textgan.core.streams import Purpose, stream
-from textgan.mauve import (
+from textgan.metrics.base import Unavailable
+from textgan.metrics.embedding import Mauve
+from textgan.metrics.functional.mauve import (
     LEAST,
     divergence_curve,
     histogram,
@@ -22,8 +24,6 @@ from textgan.mauve import (
     settled,
     spread_out,
 )
-from textgan.metrics.base import Unavailable
-from textgan.metrics.embedding import Mauve
 
 COUNTS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=9)
 FINE = 20_001

@@ -10,21 +10,22 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textgan.core.score import Score
 from textgan.core.streams import Purpose, stream
+from textgan.data.sentences import Words
 from textgan.metrics import aligned
 from textgan.metrics.aligned import ChrF, SacreBLEU
-from textgan.metrics.base import Material, Metric, Score, Unavailable
-from textgan.sentences import Words
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 
 Lines = list[str]
 METRICS: list[Metric] = [SacreBLEU(), ChrF()]
 each = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
 
-def material(lines: Lines, references: list[Lines], **told: Any) -> Material:
+def material(lines: Lines, references: list[Lines], **told: Any) -> MetricInputs:
     words = Words()
     texts = words.encode(line.split() for line in lines)
-    return Material(
+    return MetricInputs(
         words=words,
         tokenizer="whitespace",
         hypotheses=texts,

@@ -12,26 +12,27 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from torch import Tensor
 
 import textgan
-from textgan import registry
-from textgan.bleu import LeaveOneOut, References
-from textgan.errors import UserError
-from textgan.intervals import over_subsets, resampled_ratio
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.score import Score
+from textgan.core.statistics import over_subsets, resampled_ratio
+from textgan.data.sentences import Sentences, Words
+from textgan.data.words import tokenizer
 from textgan.metrics import bleu
-from textgan.metrics.base import Material, Score, Unavailable
+from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.bleu import BLEU, SelfBLEU
-from textgan.sentences import Sentences, Words
-from textgan.tokenizers import tokenizer
+from textgan.metrics.functional.bleu import LeaveOneOut, References
 
 COCO = Path(__file__).parents[2] / "shared/data/coco"
 METHOD = SmoothingFunction().method1
 Rows = list[list[str]]
 
 
-def material(hypotheses: Rows, references: Rows, **told: Any) -> Material:
+def material(hypotheses: Rows, references: Rows, **told: Any) -> MetricInputs:
     words = Words()
     known, judged = words.encode(references), words.encode(hypotheses)
     lines = [" ".join(row) for row in hypotheses]
-    return Material(
+    return MetricInputs(
         words=words, tokenizer="nltk", hypotheses=judged, lines=lines, references=known,
         alone=judged, paired=judged, real=known, **told,
     )  # fmt: skip

@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from languages import material, numbered, written
 
-from textgan import registry
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.metrics.base import Material, Unavailable
+from textgan.core import registry
+from textgan.data.sentences import Sentences, joined
+from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.discriminator import DiscriminatorAccuracy, judge, parts, shuffled
 from textgan.metrics.networks import Known
-from textgan.sentences import Sentences, joined
+from textgan.models.discriminators.cnn import CNNDiscriminator
 
 CHAIN = torch.tensor([[0.05, 0.8, 0.05, 0.1], [0.1, 0.1, 0.6, 0.2], [0.5, 0.1, 0.1, 0.3]])
 FIRST = torch.tensor([0.7, 0.2, 0.05, 0.05])
 TINY: dict[str, Any] = {"embedding": 8, "filters": 8, "lr": 1e-2, "reads": 2500, "longest": 24}
 
 
-def measure(row: Material, **told: Any) -> tuple[float, float]:
+def measure(row: MetricInputs, **told: Any) -> tuple[float, float]:
     found = DiscriminatorAccuracy(**{**TINY, **told}).measure(row)
     return found["d_accuracy"].estimate.value, found["d_accuracy_shuffled"].estimate.value
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, small_generator
 
 import textgan
-from textgan import registry
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.metrics.base import Models, Score, Unavailable
+from textgan.core import registry
+from textgan.core.score import Score
+from textgan.data.text import Text, TextSpace
+from textgan.metrics.base import Models, Unavailable
 from textgan.metrics.divergence import (
     Divergence,
     every_text,
@@ -25,7 +26,7 @@ from textgan.metrics.divergence import (
     log_over_mixture,
 )
 from textgan.metrics.likelihood import fingerprint
-from textgan.text import Text, TextSpace
+from textgan.models.generators.base import AutoregressiveGenerator
 
 LOG_2 = math.log(2)
 

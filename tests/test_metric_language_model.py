@@ -5,11 +5,12 @@ import pytest
 import torch
 from languages import TINY, TINY_MODEL, material, numbered, written
 
-from textgan import registry
-from textgan.metrics.base import Material, Metric, Unavailable
+from textgan.core import registry
+from textgan.core.settings import settings_of
+from textgan.data.sentences import Words
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.language_model import LMScore, ReverseLM, read
 from textgan.metrics.networks import Known, costs, train_language_model
-from textgan.sentences import Words
 
 CHAIN = torch.tensor([[0.05, 0.8, 0.05, 0.1], [0.1, 0.1, 0.6, 0.2], [0.5, 0.1, 0.1, 0.3]])
 FIRST = torch.tensor([0.7, 0.2, 0.05, 0.05])
@@ -20,7 +21,7 @@ SALAD = written(BETWEEN, FIRST, 600, 3)  # the same words, less orderly
 ONE = REAL[torch.zeros(600, dtype=torch.long)]
 
 
-def number(metric: Metric, row: Material, name: str) -> float:
+def number(metric: Metric, row: MetricInputs, name: str) -> float:
     return metric.measure(row)[name].estimate.value
 
 
@@ -131,7 +132,7 @@ def test_settings_are_those_of_the_model() -> None:
         assert metric.hidden == 16
         assert metric.trains
         assert {"embedding", "reads", "vocabulary"} <= {
-            setting.name for setting in registry.settings(type(metric))
+            setting.name for setting in settings_of(type(metric))
         }
 
 

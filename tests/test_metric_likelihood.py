@@ -21,22 +21,24 @@ from worlds import (
 )
 
 import textgan
-from textgan import registry
+from textgan.core import registry
+from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
-from textgan.generators.base import AutoregressiveGenerator, draw_texts
-from textgan.likelihoods import log_probs, nll_per_token
-from textgan.metrics.base import Material, Models, Unavailable
+from textgan.data.sentences import Sentences, Words
+from textgan.data.text import Text, TextSpace
+from textgan.metrics.base import MetricInputs, Models, Unavailable
 from textgan.metrics.likelihood import Likelihood, fingerprint
-from textgan.sampling import Categorical, seeded
-from textgan.sentences import Sentences, Words
-from textgan.text import Text, TextSpace
+from textgan.models.draw import draw_texts
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.likelihood import log_probs, nll_per_token
+from textgan.models.sampling import Categorical
 
 NOTHING = Sentences(torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long))
 
 
-def material_of(models: Models | None, **told: Any) -> Material:
+def material_of(models: Models | None, **told: Any) -> MetricInputs:
     """Nothing but models."""
-    return Material(
+    return MetricInputs(
         words=Words(),
         tokenizer="id",
         hypotheses=NOTHING,
@@ -53,7 +55,7 @@ def material_of(models: Models | None, **told: Any) -> Material:
 def drawn(
     generator: AutoregressiveGenerator, n: int, seed: int = 0, temperature: float = 1.0
 ) -> Text:
-    with seeded(seed, torch.device("cpu")):
+    with fork_rng(seed, torch.device("cpu")):
         return draw_texts(generator, n, Categorical(temperature))
 
 
@@ -135,7 +137,7 @@ def test_what_is_never_written_is_impossible_at_any_temperature(temperature: flo
 def test_pieces_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
     model, texts = small_generator(VARIABLE), enumerate_texts(VARIABLE)
     whole = log_probs(model, texts)
-    monkeypatch.setattr("textgan.likelihoods.SCORED_AT_ONCE", 30)
+    monkeypatch.setattr("textgan.models.likelihood.SCORED_AT_ONCE", 30)
     monkeypatch.setattr("textgan.metrics.likelihood.AT_ONCE", 4)
     assert same(log_probs(model, texts), whole)
     models = Models(model, None, texts, texts)

@@ -9,11 +9,12 @@ from languages import TINY_MODEL, material, numbered, true_nats, written
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgan.data.batches import batches
+from textgan.data.sentences import Sentences, Words, joined
 from textgan.metrics.base import Unavailable
 from textgan.metrics.networks import (
     Known,
     LanguageModel,
-    batches,
     costs,
     encode,
     fit,
@@ -22,7 +23,6 @@ from textgan.metrics.networks import (
     silent,
     train_language_model,
 )
-from textgan.sentences import Sentences, Words, joined
 
 sentences_of_words = st.lists(st.lists(st.integers(0, 9), max_size=7), min_size=1, max_size=8)
 

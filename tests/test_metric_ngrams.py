@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgan.core.streams import Purpose, stream
-from textgan.metrics.base import Material, Metric, Unavailable
+from textgan.data.sentences import Sentences, Words
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.ngrams import Distinct, JensenShannon, MSJaccard
-from textgan.sentences import Sentences, Words
 
 Lines = list[str]
 COCO = Path(__file__).parents[2] / "shared/data/coco"
 
 
-def material(judged: Lines, real: Lines, **told: Any) -> Material:
+def material(judged: Lines, real: Lines, **told: Any) -> MetricInputs:
     words = Words()
     texts, others = (words.encode(line.split() for line in lines) for lines in (judged, real))
-    return Material(
+    return MetricInputs(
         words=words,
         tokenizer="whitespace",
         hypotheses=texts,

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgan.metrics.base import Material, Metric, Unavailable
+from textgan.data.sentences import Words
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.surface import (
     Length,
     Novelty,
@@ -20,7 +21,6 @@ from textgan.metrics.surface import (
     stuttering,
     wasserstein,
 )
-from textgan.sentences import Words
 
 Lines = list[str]
 METRICS: list[Metric] = [Unique(), Novelty(), Repetition(), Length()]
@@ -30,12 +30,12 @@ texts = st.lists(lines, min_size=1, max_size=7)
 
 def material(
     judged: Lines, real: Lines | None = None, known: Lines | None = None, **told: Any
-) -> Material:
+) -> MetricInputs:
     words = Words()
     texts, others, train = (
         words.encode(line.split() for line in side) for side in (judged, real or [], known or [])
     )
-    return Material(
+    return MetricInputs(
         words=words,
         tokenizer="whitespace",
         hypotheses=texts,
@@ -49,7 +49,7 @@ def material(
     )
 
 
-def values(metric: Metric, given: Material) -> dict[str, float]:
+def values(metric: Metric, given: MetricInputs) -> dict[str, float]:
     return {name: score.estimate.value for name, score in metric.measure(given).items()}
 
 

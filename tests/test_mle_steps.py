@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import TOY
 
-from textgan.config import make_config
-from textgan.corpus import Batches
-from textgan.run import create_run
-from textgan.schedule import Schedule, Step, plan, pool_size
-from textgan.training import Training
+from textgan.data.batches import Batches
+from textgan.training.config import make_config
+from textgan.training.run import create_run
+from textgan.training.schedule import Schedule, Step, plan, pool_size
+from textgan.training.state import Training
 
 
 def letters(schedule: Schedule, adversary: bool = True) -> str:

@@ -10,14 +10,20 @@ import torch
 from toys import TOY
 
 import textgan
-from textgan.generators.base import draw_texts
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.intervals import Estimate, bootstrap
-from textgan.likelihoods import nll_per_token, uniform_nll
-from textgan.monitor import accuracy, adversary_warnings, measure, sample_warnings, unique_share
-from textgan.oracle import make_oracle, oracle_corpus
-from textgan.sampling import seeded
-from textgan.text import Text, TextSpace
+from textgan.core.seeds import fork_rng
+from textgan.core.statistics import Estimate, bootstrap
+from textgan.data.text import Text, TextSpace
+from textgan.models.draw import draw_texts
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.likelihood import nll_per_token, uniform_nll
+from textgan.models.oracle import make_oracle, oracle_corpus
+from textgan.training.monitor import (
+    accuracy,
+    adversary_warnings,
+    measure,
+    sample_warnings,
+    unique_share,
+)
 
 
 def test_nll_is_per_token_and_leaves_padding_out() -> None:
@@ -66,7 +72,7 @@ def test_entropy_of_a_generator_is_that_of_its_distribution() -> None:
     tokens = torch.cartesian_prod(*[torch.arange(4)] * 3)
     log_prob = generator.score(Text.full(tokens))
     exact = -(log_prob.exp() * log_prob).sum().item() / 3
-    with seeded(0, torch.device("cpu")):
+    with fork_rng(0, torch.device("cpu")):
         found = nll_per_token(generator, draw_texts(generator, 4000), 500)
     assert found.low is not None
     assert found.high is not None

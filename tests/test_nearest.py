@@ -8,8 +8,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textgan.nearest import longest_common, nearest, places
-from textgan.sentences import Sentences, Words
+from textgan.data.sentences import Sentences, Words
+from textgan.metrics.functional.nearest import longest_common, nearest, places
 
 Row = list[str]
 rows = st.lists(st.lists(st.sampled_from("abc"), max_size=6), min_size=1, max_size=8)

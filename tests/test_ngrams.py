@@ -12,11 +12,11 @@ from torch import Tensor
 from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
-from textgan.config import make_config
-from textgan.monitor import measure, ngram_divergences
-from textgan.ngrams import ngram_jsd, ngram_jsds
-from textgan.oracle import make_oracle, oracle_corpus
-from textgan.run import open_run
+from textgan.metrics.functional.ngrams import ngram_jsd, ngram_jsds
+from textgan.models.oracle import make_oracle, oracle_corpus
+from textgan.training.config import make_config
+from textgan.training.monitor import measure, ngram_divergences
+from textgan.training.run import open_run
 
 
 def counted(a: Tensor, b: Tensor, n: int) -> float:
@@ -114,7 +114,7 @@ def test_the_floor_is_measured_on_as_many_texts_as_the_samples() -> None:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take longer than these runs."""
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
 
 
 def test_divergences_stand_in_the_table_beside_those_of_real_text(

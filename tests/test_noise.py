@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgan.noise import Noise, disturb, disturb_lines
+from textgan.data.noise import Noise, disturb, disturb_lines
 
 KINDS: tuple[Noise, ...] = get_args(Noise)
 VOCABULARY = ["sun", "moon", "star"]

@@ -20,17 +20,18 @@ from worlds import (
     small_generator,
 )
 
-from textgan import registry
-from textgan.discriminators.base import Discriminator
-from textgan.errors import UserError
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, leave_one_out, nll
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.optim import Loss
+from textgan.data.text import Text, TextSpace
+from textgan.losses import leave_one_out, nll
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.sampling import Sampler
 from textgan.objectives import seqgan
 from textgan.objectives.base import Objective
 from textgan.objectives.mle import MLE
 from textgan.objectives.seqgan import SeqGAN
-from textgan.sampling import Choose
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 TRAIN = enumerate_texts(FIXED)[:5]
@@ -64,7 +65,7 @@ class Speechless(Generator):
         self,
         n: int,
         *,
-        choose: Choose | None = None,
+        choose: Sampler | None = None,
         prefix: Tensor | None = None,
         source: Text | None = None,
         labels: Tensor | None = None,

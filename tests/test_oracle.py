@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from worlds import FIXED, enumerate_texts, probabilities, same
 
-from textgan.errors import UserError
-from textgan.generators.base import draw_texts
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.likelihoods import nll_per_token
-from textgan.oracle import FILE_ORDER, load_oracle, make_oracle, oracle_corpus
-from textgan.text import Text
+from textgan.core.errors import UserError
+from textgan.data.text import Text
+from textgan.models.draw import draw_texts
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.likelihood import nll_per_token
+from textgan.models.oracle import FILE_ORDER, load_oracle, make_oracle, oracle_corpus
 
 V, E, H = 11, 4, 5
 PUBLISHED = Path(__file__).parents[2] / "shared/data/oracle/seqgan_target_lstm.npz"

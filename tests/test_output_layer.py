@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from worlds import agree, same
 
-from textgan import output_layer
-from textgan.output_layer import Drawer, log_prob_of
+from textgan.models import output_layer
+from textgan.models.output_layer import BlockSampler, log_prob_of
 
 TYPES = [torch.float32, torch.float64]
 
@@ -101,7 +101,7 @@ def test_not_a_number_stays_one() -> None:
         hidden[2] = torch.nan
     found = log_prob_of(hidden, weight, bias, torch.zeros(6, dtype=torch.long))
     assert found.isnan().tolist() == [False, False, True, False, False, False]
-    tokens = Drawer(weight, bias)(hidden)
+    tokens = BlockSampler(weight, bias)(hidden)
     assert ((tokens >= 0) & (tokens < 5)).all()
 
 
@@ -123,7 +123,7 @@ def test_tokens_are_drawn_with_the_exact_probabilities(
     hidden, weight, bias = (part.detach() for part in layer(vocabulary, kind=kind))
     bias += shift  # beyond 88 nothing of it has an exponential in float32
     bias[3] = -1e9
-    drawer, n = Drawer(weight, bias, temperature), 3000
+    drawer, n = BlockSampler(weight, bias, temperature), 3000
     for row in hidden[:2]:
         tokens = torch.cat([drawer(row.expand(n, -1)) for _ in range(10)])
         chances = ((weight @ row + bias) / temperature).double().softmax(0)
@@ -135,13 +135,13 @@ def test_next_to_temperature_zero_the_likeliest_token_is_drawn(temperature: floa
     hidden, weight, bias = (part.detach() for part in layer(11, kind=torch.float32))
     bias[3] = -1e9
     likeliest = (hidden @ weight.t() + bias).argmax(1)
-    assert torch.equal(Drawer(weight, bias, temperature)(hidden), likeliest)
+    assert torch.equal(BlockSampler(weight, bias, temperature)(hidden), likeliest)
 
 
 def test_every_row_is_drawn_from_its_own_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_layer, "BLOCK", 2 * 300)  # two rows at once
     hidden, weight, bias = layer(300)
-    drawer = Drawer(weight, bias)
+    drawer = BlockSampler(weight, bias)
     tokens = torch.stack([drawer(hidden[:5]) for _ in range(3000)])
     assert tokens.shape == (3000, 5)
     for row in range(5):
@@ -153,14 +153,14 @@ def test_rows_of_which_one_overflows_are_drawn_as_they_should_be() -> None:
     weight, bias = torch.zeros(4, 1), torch.tensor([0.0, 1.0, 2.0, -torch.inf])
     weight[:, 0] = torch.tensor([1.0, 1.0, 1.0, 0.0])
     hidden = torch.tensor([[0.0], [400.0], [-400.0]]).repeat(10_000, 1)
-    tokens = Drawer(weight, bias)(hidden).view(-1, 3)
+    tokens = BlockSampler(weight, bias)(hidden).view(-1, 3)
     for column in range(3):
         assert agree(torch.bincount(tokens[:, column], minlength=4), bias.double().softmax(0))
 
 
 def test_a_drawer_keeps_the_weights_it_was_made_with(memory: Callable[[], None]) -> None:
     hidden, weight, bias = layer(11)
-    drawer = Drawer(weight, bias)
+    drawer = BlockSampler(weight, bias)
     torch.manual_seed(3)
     before = drawer(hidden)
     with torch.no_grad():

@@ -12,22 +12,22 @@ import torch
 from toys import TOY, Cli, in_0_1s_way, refused
 
 import textgan
-from textgan import registry
-from textgan.checkpoint import save_tensors
-from textgan.config import make_config
+from textgan.core import registry
+from textgan.core.errors import UserError
 from textgan.core.own_code import Typed, own_file, own_files
-from textgan.errors import UserError
-from textgan.evaluating import compare_runs
-from textgan.judge import choose_metrics
-from textgan.perturb import perturbation
-from textgan.reporting import write_report
-from textgan.run import create_run, open_run
-from textgan.sweep import complete, sweep
+from textgan.core.tensors import save_tensors
+from textgan.evaluation.evaluate import compare_runs
+from textgan.evaluation.report.page import write_report
+from textgan.evaluation.scoring import choose_metrics
+from textgan.evaluation.temperature_sweep import complete, sweep
+from textgan.perturb.base import perturbation
+from textgan.training.config import make_config
+from textgan.training.run import create_run, open_run
 
 OWN = """
 from dataclasses import dataclass
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.generators.recurrent import LSTMGenerator
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.losses import logistic, policy_gradient
 from textgan.objectives.base import Objective
 from textgan.perturb.fgm import FGM
@@ -43,7 +43,7 @@ class O(Objective):
 
     def sample(self, generator, real, progress): return generator.sample(len(real))
     def discriminator_loss(self, discriminator, real, fake):
-        return logistic(*discriminator.judge(real, fake)), {}
+        return logistic(*discriminator.score_pair(real, fake)), {}
     def generator_loss(self, generator, discriminator, real, fake, progress):
         reward = self.scale * discriminator(fake).sigmoid()[:, None].expand_as(fake.tokens)
         return policy_gradient(generator.log_prob(fake), reward, fake.mask, "sum"), {}

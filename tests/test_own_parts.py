@@ -10,18 +10,21 @@ import torch
 from toys import TOY, Cli, refused, toy_text
 
 import textgan
-from textgan import registry
+from textgan.core import registry
+from textgan.core.errors import UserError
 from textgan.core.own_code import Typed
-from textgan.errors import UserError
-from textgan.perturb import FGM, PGD, VAT, FreeLB
+from textgan.perturb.fgm import FGM
+from textgan.perturb.freelb import FreeLB
+from textgan.perturb.pgd import PGD
+from textgan.perturb.vat import VAT
 
 HEAD = """
 from dataclasses import dataclass
 from typing import ClassVar
 import torch
 from torch import nn
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, TokenEmbedding
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator; from textgan.models.embedding import TokenEmbedding
 from textgan.losses import logistic, policy_gradient
 from textgan.metrics.base import Metric
 from textgan.objectives.base import Objective
@@ -37,7 +40,7 @@ class Mine(Objective):
         return generator.sample(len(real), labels=real.labels)
 
     def discriminator_loss(self, discriminator, real, fake):
-        return logistic(*discriminator.judge(real, fake)), {}
+        return logistic(*discriminator.score_pair(real, fake)), {}
 
     def generator_loss(self, generator, discriminator, real, fake, progress):
         reward = self.scale * discriminator(fake).sigmoid()[:, None].expand_as(fake.tokens)
@@ -101,7 +104,7 @@ CASES = {
     "texts changed in place": (
         "def discriminator_loss(self, discriminator, real, fake):\n"
         "    fake.tokens.zero_()\n"
-        "    return logistic(*discriminator.judge(real, fake)), {}",
+        "    return logistic(*discriminator.score_pair(real, fake)), {}",
         ["mine.py:Mine.discriminator_loss changed fake.tokens in place"],
     ),
     "nothing": (
@@ -162,13 +165,13 @@ CASES = {
     ),
     "narrow texts": (
         "def sample(self, generator, real, progress):\n"
-        "    from textgan.text import Text\n"
+        "    from textgan.data.text import Text\n"
         "    return Text.full(generator.sample(len(real)).tokens[:, :3])",
         ["sample returned texts of 3 positions; expected 6"],
     ),
     "words that there are not": (
         "def sample(self, generator, real, progress):\n"
-        "    from textgan.text import Text\n"
+        "    from textgan.data.text import Text\n"
         "    return Text.full(real.tokens + 100)",
         ["sample returned tokens from", "expected 0 to 19"],
     ),
@@ -305,7 +308,7 @@ class Window(AutoregressiveGenerator):
         return self.output(hidden)
 
     def forward(self, text):
-        from textgan.generators.base import read_before
+        from textgan.models.generators.base import read_before
         return self.output(self.embedding(read_before(text)))
 
 class Bag(Discriminator):
@@ -476,8 +479,8 @@ def test_a_dry_run_disturbs_no_random_numbers(write) -> None:  # type: ignore[no
             torch.manual_seed(3), np.random.rand(), random.random(), torch.rand(3)
         """
     )
-    from textgan.config import make_config
-    from textgan.run import create_run
+    from textgan.training.config import make_config
+    from textgan.training.run import create_run
 
     left = []
     write("", name="quiet.py")
@@ -602,7 +605,7 @@ def test_other_commands_try_own_parts_first(write, cli: Cli, tmp_path: Path) -> 
     head = (
         "\n@dataclass(kw_only=True)\nclass Mine(Perturbation):\n"
         "    def __call__(self, network, loss, outputs=None, scale=1.0, /): return loss()\n"
-        "from textgan.contrast.base import Contrast\n"
+        "from textgan.metrics.vectors.contrast.base import Contrast\n"
         "class Small(Contrast):\n"
         "    def accumulate(self, batch, backward=None): return self.read(batch)\n"
         "    def held_out(self, batch): return torch.zeros(())\n"

@@ -25,18 +25,19 @@ from worlds import (
 )
 
 import textgan
-from textgan.backward import Shard, accumulate, averaged, plain
-from textgan.config import make_config
-from textgan.errors import Interrupted, SaidElsewhere, UserError
-from textgan.losses import Loss, Reduction, logistic, nll, policy_gradient
+from textgan.core.distributed import Group, Lost, first, joined
+from textgan.core.errors import Interrupted, SaidElsewhere, UserError
+from textgan.core.optim import Loss, Reduction, plain
+from textgan.data.text import Text, TextSpace
+from textgan.losses import logistic, nll, policy_gradient
 from textgan.objectives.coldgan import ColdGAN
 from textgan.objectives.mle import MLE
 from textgan.objectives.scratchgan import ScratchGAN
 from textgan.objectives.seqgan import SeqGAN
-from textgan.parallel import Group, Lost, first, joined
-from textgan.run import create_run, open_run
-from textgan.text import Text, TextSpace
-from textgan.training import Training
+from textgan.training.config import make_config
+from textgan.training.run import create_run, open_run
+from textgan.training.shards import Shard, accumulate, averaged
+from textgan.training.state import Training
 
 README = Path(__file__).parent.parent / "README.md"
 SHARDED = TOY | {"schedule.shards": 2}
@@ -258,7 +259,7 @@ def test_what_two_processes_tell_each_other() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["textgan.trainer", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["textgan.training.trainer", "torch.utils.tensorboard"])
     children = [context.Process(target=_in_a_group, args=(rank, port)) for rank in (0, 1)]
     for child in children:
         child.start()

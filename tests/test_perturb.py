@@ -21,10 +21,17 @@ from perturbed import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan.errors import UserError
-from textgan.losses import Loss
-from textgan.perturb import FGM, FGSM, PGD, SMART, VAT, FreeAT, FreeLB
-from textgan.perturb.base import Passes, find_embedding, perturbation
+from textgan.core.errors import UserError
+from textgan.core.optim import Loss
+from textgan.perturb.base import perturbation
+from textgan.perturb.fgm import FGM, FGSM
+from textgan.perturb.free_at import FreeAT
+from textgan.perturb.freelb import FreeLB
+from textgan.perturb.passes import Passes
+from textgan.perturb.pgd import PGD
+from textgan.perturb.shifts import find_embedding
+from textgan.perturb.smart import SMART
+from textgan.perturb.vat import VAT
 
 methods = pytest.mark.parametrize("name", METHODS)
 placements = pytest.mark.parametrize("placement", ["output", "matrix"])

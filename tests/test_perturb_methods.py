@@ -9,18 +9,17 @@ from perturbed import IDS, LABELS, Net, apply, gradients, lengths, make, watchin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan.errors import UserError
-from textgan.losses import Loss
-from textgan.perturb import FGM, FGSM, PGD, SMART, VAT, YOPO, FreeAT, FreeLB
-from textgan.perturb.base import Passes
-from textgan.perturb.divergences import (
-    halves,
-    kl,
-    log_probabilities,
-    squared_error,
-    symmetric_kl,
-)
-from textgan.perturb.smart import weights
+from textgan.core.errors import UserError
+from textgan.core.optim import Loss
+from textgan.perturb.divergences import halves, kl, log_probabilities, squared_error, symmetric_kl
+from textgan.perturb.fgm import FGM, FGSM
+from textgan.perturb.free_at import FreeAT
+from textgan.perturb.freelb import FreeLB
+from textgan.perturb.passes import Passes
+from textgan.perturb.pgd import PGD
+from textgan.perturb.smart import SMART, weights
+from textgan.perturb.vat import VAT
+from textgan.perturb.yopo import YOPO
 
 placements = pytest.mark.parametrize("placement", ["output", "matrix"])
 WORDS = (IDS != 0).double().unsqueeze(-1)

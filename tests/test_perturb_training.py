@@ -10,14 +10,15 @@ from test_family import toy
 from torch import Tensor, nn
 from toys import TOY, TOY_TEXT, toy_text
 
-from textgan import registry
-from textgan.checkpoint import load_checkpoint
-from textgan.config import make_config
-from textgan.errors import UserError
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.settings import settings_of
 from textgan.perturb.base import Perturbation, perturbation
-from textgan.run import Run, create_run
-from textgan.schedule import Step, plan
-from textgan.training import Training
+from textgan.training.checkpoint import load_checkpoint
+from textgan.training.config import make_config
+from textgan.training.run import Run, create_run
+from textgan.training.schedule import Step, plan
+from textgan.training.state import Training
 
 
 def begin(folder: Path, name: str, told: dict[str, Any]) -> Run:
@@ -174,5 +175,5 @@ def test_what_is_said_of_each(name: str) -> None:
     assert issubclass(part, Perturbation)
     assert "arXiv" in part.paper
     assert (part.__doc__ or "").splitlines()[0].endswith(".")
-    for setting in registry.settings(part):
+    for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"

@@ -19,11 +19,11 @@ from worlds import (
     small_generator,
 )
 
-from textgan.bleu import bleu as bleu_of
+from textgan.data.text import Text, TextSpace
 from textgan.losses import leave_one_out
+from textgan.metrics.functional.bleu import bleu as bleu_of
 from textgan.objectives import pg_bleu
 from textgan.objectives.pg_bleu import PGBLEU
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -8,16 +8,16 @@ import torch
 from toys import TOY, Cli, refused
 
 import textgan
-from textgan import precision as precisions
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.errors import UserError
-from textgan.generators.recurrent import LSTMGenerator
+from textgan.core import precision as precisions
+from textgan.core.errors import UserError
+from textgan.core.optim import joint_norm
+from textgan.core.precision import precision, supported, without_denormals
+from textgan.data.text import Text, TextSpace
 from textgan.losses import nll
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.output_layer import BlockSampler, log_prob_of
 from textgan.objectives.seqgan import SeqGAN
-from textgan.output_layer import Drawer, log_prob_of
-from textgan.precision import precision, supported, without_denormals
-from textgan.text import Text, TextSpace
-from textgan.training import joint_norm
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 needs_bf16 = pytest.mark.skipif(
@@ -102,11 +102,11 @@ def test_the_layer_to_the_vocabulary_stays_exact() -> None:
         found = log_prob_of(hidden, *layer, tokens)
         gradients = torch.autograd.grad(found.sum(), of)
         torch.manual_seed(3)
-        drawn = Drawer(*layer)(hidden)
+        drawn = BlockSampler(*layer)(hidden)
     assert torch.equal(found, right)
     assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
     torch.manual_seed(3)
-    assert torch.equal(Drawer(*layer)(hidden), drawn)
+    assert torch.equal(BlockSampler(*layer)(hidden), drawn)
 
 
 @needs_bf16

@@ -10,14 +10,14 @@ import torch
 from tiny import KINDS, PLACES, WORDS, tiny
 from torch import Tensor, nn
 
-from textgan import hf_folder
-from textgan.errors import UserError
-from textgan.perturb import FGM
-from textgan.perturb.base import OutputPlace, find_embedding, words_of
-from textgan.pretrained import PretrainedNetwork, build_network
-from textgan.reading import PretrainedReader, WordReader, open_reader
-from textgan.text import Text
-from textgan.training import build_optimiser, dropout, update
+from textgan.core import huggingface
+from textgan.core.errors import UserError
+from textgan.core.optim import build_optimiser, dropout, update
+from textgan.data.text import Text
+from textgan.data.tokenizers import PretrainedReader, WordReader, open_reader
+from textgan.models.pretrained import PretrainedNetwork, build_network
+from textgan.perturb.fgm import FGM
+from textgan.perturb.shifts import EmbeddingOutput, find_embedding, words_of
 
 LINES = ["a man rides the wave", "", "the man", " ".join(["on the board"] * 9), "a zebra"]
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -104,7 +104,7 @@ def test_what_is_perturbed_is_every_word_and_no_padding(kind: str, tmp_path: Pat
     text = reader.read(LINES)
     module = find_embedding(network)
     assert module is network.embedding
-    place = OutputPlace(module, words_of(network, module))
+    place = EmbeddingOutput(module, words_of(network, module))
     with place.shifted(None) as here:
         (slope,) = here.slopes(network(text).sum())
     assert torch.equal(here.counts[0][..., 0], text.mask)
@@ -144,11 +144,11 @@ def losses(network: PretrainedNetwork, text: Text) -> Callable[[], tuple[Tensor,
 def test_all_weights_learn(kind: str, tmp_path: Path) -> None:
     reader, network = opened(tmp_path / "tiny", kind, classes=3)
     text = reader.read([*LINES, "[PAD] [MASK] on red board"])
-    assert network.classify(text).shape == (6, 3)
+    assert network.class_logits(text).shape == (6, 3)
     before = {name: weight.clone() for name, weight in network.named_parameters()}
 
     def loss() -> tuple[Tensor, dict[str, Any]]:
-        return nn.functional.cross_entropy(network.classify(text), text.sizes % 3), {}
+        return nn.functional.cross_entropy(network.class_logits(text), text.sizes % 3), {}
 
     update(network, build_optimiser(network, 0.01), loss, FGM(epsilon=0.1), 0.0)
     for name, weight in network.named_parameters():
@@ -187,7 +187,7 @@ def test_loading_draws_no_random_numbers_of_weights(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "tiny", head=True)  # without a pooler
     before = torch.get_rng_state()
     weights = [
-        hf_folder.load_network(folder, "network").pooler.dense.weight.detach() for _ in range(2)
+        huggingface.load_network(folder, "network").pooler.dense.weight.detach() for _ in range(2)
     ]
     assert torch.equal(*weights)
     assert torch.equal(torch.get_rng_state(), before)
@@ -229,6 +229,6 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 def test_frames(tmp_path: Path) -> None:
     folders = [tiny(tmp_path / "framed"), tiny(tmp_path / "frameless", frame=False)]
-    found = [hf_folder.frame(hf_folder.load_tokenizer(folder, "it")) for folder in folders]
+    found = [huggingface.frame(huggingface.load_tokenizer(folder, "it")) for folder in folders]
     assert found == [([2], [3]), ([], [])]
     assert len(WORDS) == 8

@@ -17,12 +17,14 @@ from toys import TOY, small_parts
 
 import textgan
 import textgan.bench
-import textgan.judge
-from textgan import registry
-from textgan.bench import Setting
-from textgan.cli import main
-from textgan.config import make_config
-from textgan.datasets import KNOWN, recognise
+import textgan.evaluation.scoring
+from textgan.bench.setting import Setting
+from textgan.cli.app import main
+from textgan.core import registry
+from textgan.core.names import Kind
+from textgan.core.settings import settings_of
+from textgan.data.datasets import KNOWN, recognise
+from textgan.training.config import make_config
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
@@ -123,8 +125,13 @@ def test_imports_go_one_way() -> None:
         folder = name.rpartition(".")[0] + ".*"
         if folder in level:
             level.setdefault(name, level[folder])
-    packages = ("textgan", "textgan.objectives", "textgan.generators", "textgan.discriminators")
-    packages += ("textgan.metrics", "textgan.perturb", "textgan.contrast", "textgan.data")
+    packages = (
+        "textgan",
+        "textgan.objectives",
+        "textgan.models.generators",
+        "textgan.models.discriminators",
+    )
+    packages += ("textgan.metrics", "textgan.perturb", "textgan.encoders.contrast", "textgan.data")
     packages += ("textgan.contracts", "textgan.core")
     for name in MODULES:
         if name in packages:
@@ -142,9 +149,9 @@ def test_nothing_happens_at_import() -> None:
     code = (
         "import sys, random, numpy, torch\n"
         "before = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
-        "import textgan, textgan.trainer, textgan.cli, textgan.bench, textgan.results\n"
-        "import textgan.sweep, textgan.reporting\n"
-        "textgan.registry.names('metric')\n"
+        "import textgan, textgan.training.trainer, textgan.cli.app, textgan.bench, textgan.training.results\n"
+        "import textgan.evaluation.temperature_sweep, textgan.evaluation.report.page\n"
+        "textgan.core.registry.names('metric')\n"
         "after = torch.get_rng_state(), numpy.random.get_state()[1].tolist(), random.getstate()\n"
         "assert torch.equal(before[0], after[0]) and before[1:] == after[1:]\n"
         "assert not torch.cuda.is_initialized()\n"
@@ -162,7 +169,7 @@ def test_every_method_is_documented(name: str) -> None:
     assert "Discriminator" in about or "Mediator" in about
     assert "`progress`" in about, "what progress anneals is not said"
     assert "Departs from the paper" in about or "control" in about or name == "mle"
-    for setting in registry.settings(part):
+    for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"
     table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     assert table.count(name) == 1, "the README's table of methods has one line for each"
@@ -175,12 +182,12 @@ def test_every_method_is_documented(name: str) -> None:
     ("kind", "name"),
     [(kind, name) for kind in ("perturbation", "contrast") for name in registry.names(kind)],
 )
-def test_every_perturbation_and_contrast_is_documented(kind: registry.Kind, name: str) -> None:
+def test_every_perturbation_and_contrast_is_documented(kind: Kind, name: str) -> None:
     part = registry.find(kind, name)
     assert part.paper
     assert len((sys.modules[part.__module__].__doc__ or "").splitlines()) > 4, "no formulas"
     assert (part.__doc__ or "").splitlines()[0].endswith(".")
-    for setting in registry.settings(part):
+    for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"
     table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     assert table.count(name) == 1, "the README's tables have one line for each"
@@ -192,7 +199,7 @@ def test_every_metric_is_documented(name: str) -> None:
     about = part.__doc__ or ""
     assert about.splitlines()[0].endswith("."), "its first line, which is listed, is a sentence"
     assert "Pitfalls: " in about
-    for setting in registry.settings(part):
+    for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"
     readme = (ROOT / "README.md").read_text()
     assert re.search(rf"^\| [^|]*`{name}`", readme, flags=re.MULTILINE), (
@@ -205,7 +212,7 @@ def test_every_recipe_trains_at_toy_size(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tomllib.loads(recipe.read_text())
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     groups = ("seed", "oracle.", "schedule.", "evaluation.")
     toy = {key: value for key, value in TOY.items() if key.startswith(groups)}
     del toy["oracle.length"]
@@ -303,7 +310,7 @@ def test_readme_commands_run(
     Path("reviews.tsv").write_text("".join(lines))
     rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
     Path("reviews.csv").write_text("".join(rows))
-    really = textgan.judge.choose_metrics
+    really = textgan.evaluation.scoring.choose_metrics
 
     def quick(wanted: list[str], *told: object) -> object:
         return really(["quick" if name == "all" else name for name in wanted], *told)

@@ -16,15 +16,15 @@ import torch
 from toys import TOY, Cli, small_parts
 
 import textgan
-from textgan.config import make_config
+from textgan.core.errors import UserError
+from textgan.core.log import read_records
 from textgan.core.streams import OldSeed, Purpose, stream
-from textgan.errors import UserError
-from textgan.evaluating import _drawn_alike
-from textgan.log import read_records
-from textgan.oracle import make_oracle
-from textgan.results import read_results
-from textgan.run import create_run, open_run
-from textgan.training import Training
+from textgan.evaluation.evaluate import _drawn_alike
+from textgan.models.oracle import make_oracle
+from textgan.training.config import make_config
+from textgan.training.results import read_results
+from textgan.training.run import create_run, open_run
+from textgan.training.state import Training
 
 ROOT = Path(__file__).parent.parent
 OLD = Path(__file__).with_name("old_run")  # seqgan, two shards, generator dropout, half way
@@ -83,14 +83,17 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
             yield path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))
 
 
-MAKERS = {"manual_seed", "manual_seed_all", "seeded", "default_rng", "SeedSequence"}
+MAKERS = {"manual_seed", "manual_seed_all", "fork_rng", "default_rng", "SeedSequence"}
 MAKERS |= {"RandomState", "Random", "PCG64", "Philox", "MT19937", "seed"}
 STREAMS = "textgan/core/streams.py"
 # (file, argument) of those that need no stream, and why
 ALLOWED = {
-    ("textgan/sampling.py", "seed"),  # `seeded` itself, whose callers are looked at
-    ("textgan/oracle.py", "seed"),  # names the oracle
-    ("textgan/corpus.py", "[self.seed, turn]"),  # Batches is given a stream, and mixes the turn in
+    ("textgan/core/seeds.py", "seed"),  # `fork_rng` itself, whose callers are looked at
+    ("textgan/models/oracle.py", "seed"),  # names the oracle
+    (
+        "textgan/data/batches.py",
+        "[self.seed, turn]",
+    ),  # Batches is given a stream, and mixes the turn in
     ("textgan/losses.py", "int(seed)"),  # of a penalty's lines: drawn, then hashed on
 }
 
@@ -160,7 +163,7 @@ class Recorder:
 def test_runs_share_no_seed_with_each_other_nor_with_their_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     recorder = Recorder(monkeypatch)
     used: dict[str, set[int]] = {}
     for seed in (0, 1, 2):
@@ -182,7 +185,7 @@ def test_runs_share_no_seed_with_each_other_nor_with_their_corpus(
 def test_evaluations_share_what_is_paired_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     for seed in (0, 1):
         textgan.train("seqgan", out=tmp_path / f"{seed}", quiet=True, **TOY | {"seed": seed})
     recorder = Recorder(monkeypatch)
@@ -287,7 +290,7 @@ def test_a_run_of_a_later_version_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_run(make_config("seqgan", TOY), tmp_path / "run")
-    monkeypatch.setattr("textgan.run.SCHEME", 1)
+    monkeypatch.setattr("textgan.training.run.SCHEME", 1)
     with pytest.raises(UserError, match="was made by a later version of textgan"):
         open_run(tmp_path / "run")
 
@@ -295,12 +298,14 @@ def test_a_run_of_a_later_version_is_refused(
 def test_what_is_compared_was_resampled_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
     found = textgan.evaluate(tmp_path / "run", metrics=["likelihood"], quiet=True)
     assert found.facts["streams"] == 2
     facts = {key: value for key, value in found.facts.items() if key != "streams"}
     for kept, again in ((found, False), (replace(found, facts=facts), True)):
-        monkeypatch.setattr("textgan.evaluating.read_evaluation", lambda folder, kept=kept: kept)
+        monkeypatch.setattr(
+            "textgan.evaluation.evaluate.read_evaluation", lambda folder, kept=kept: kept
+        )
         made = _drawn_alike(tmp_path / "run")
         assert (made is None) == again

@@ -18,11 +18,11 @@ from worlds import (
     small_generator,
 )
 
+from textgan.data.text import Text, TextSpace
 from textgan.losses import leave_one_out
 from textgan.objectives import rankgan
 from textgan.objectives.rankgan import RankGAN, Seen
 from textgan.objectives.rankgan import log_rank as log_rank_of
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from textgan.corpus import EOS, UNKNOWN, read_corpus
+from textgan.core.errors import UserError
+from textgan.data.corpus import read_corpus
+from textgan.data.splits import split_file
 from textgan.data.texts import Form
-from textgan.errors import UserError
-from textgan.reading import MASK_WORD, WordReader, open_reader, split_file
+from textgan.data.tokenizers import MASK_WORD, WordReader, open_reader
+from textgan.data.vocabulary import EOS, UNKNOWN
 
 WORDS = ["a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house"]
 

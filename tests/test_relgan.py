@@ -28,18 +28,19 @@ from worlds import (
 )
 
 import textgan
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.config import make_config
-from textgan.discriminators import representations
-from textgan.discriminators.base import Discriminator
-from textgan.discriminators.representations import RepresentationsDiscriminator
-from textgan.errors import Interrupted, UserError
-from textgan.generators.base import draw_texts
-from textgan.generators.relational_memory import RelationalMemoryGenerator
-from textgan.log import read_records
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.log import read_records
+from textgan.core.tensors import load_tensors
+from textgan.data.text import START, Text, TextSpace
 from textgan.losses import shares_of
+from textgan.models.discriminators import representations
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.discriminators.representations import RepresentationsDiscriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.relational_memory import RelationalMemoryGenerator
 from textgan.objectives.relgan import RelGAN
-from textgan.text import START, Text, TextSpace
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 memories = pytest.mark.parametrize("slots", [1, 3])
@@ -185,7 +186,7 @@ def test_classes_begin_with_a_memory_of_their_own() -> None:
 def test_opinions_by_hand(space: TextSpace) -> None:
     judge, texts = judging(space), enumerate_texts(space)
     vectors = judge.embedding.weight.view(-1, 5, 2)
-    opinions = judge.opinions(texts)
+    opinions = judge.view_scores(texts)
     assert opinions.shape == (len(texts), 5)
     for row, (tokens, size) in enumerate(
         zip(texts.tokens.tolist(), texts.sizes.tolist(), strict=True)
@@ -211,13 +212,13 @@ def test_opinions_by_hand(space: TextSpace) -> None:
 @worlds
 def test_a_representation_sees_only_its_own_part_of_the_embedding(space: TextSpace) -> None:
     judge, texts = judging(space), enumerate_texts(space)
-    before = judge.opinions(texts)
+    before = judge.view_scores(texts)
     for dimension in range(10):
         with torch.no_grad():
             judge.embedding.weight[:, dimension] += torch.tensor([0.3, 0.5, -0.4, 0.2])[
                 : space.vocabulary
             ]
-        after = judge.opinions(texts)
+        after = judge.view_scores(texts)
         moved = (after != before).any(0).nonzero().flatten().tolist()
         assert moved == [dimension // 2]
         before = after
@@ -227,7 +228,7 @@ def test_representations_share_everything_but_their_embeddings() -> None:
     judge, texts = judging(FIXED), enumerate_texts(FIXED)
     with torch.no_grad():
         judge.embedding.weight[:, 6:8] = judge.embedding.weight[:, 0:2]
-    opinions = judge.opinions(texts)
+    opinions = judge.view_scores(texts)
     assert same(opinions[:, 3], opinions[:, 0])
     assert not same(opinions[:, 1], opinions[:, 0], 1e-3)
 
@@ -236,17 +237,17 @@ def test_representations_share_everything_but_their_embeddings() -> None:
 def test_words_and_their_rows_have_the_same_opinions(space: TextSpace) -> None:
     judge, texts = judging(space), enumerate_texts(space)
     texts = texts[texts.sizes == space.length]  # to rows, padding is a symbol like the others
-    assert same(judge.opinions(one_hot(texts, space)), judge.opinions(texts))
+    assert same(judge.view_scores(one_hot(texts, space)), judge.view_scores(texts))
 
 
 @pytest.mark.parametrize("width", [4, 7])
 def test_padding_changes_no_opinion(width: int) -> None:
     judge, texts = judging(VARIABLE), enumerate_texts(VARIABLE)
-    right = judge.opinions(texts)
-    assert same(judge.opinions(texts.padded(width)), right)
+    right = judge.view_scores(texts)
+    assert same(judge.view_scores(texts.padded(width)), right)
     scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
-    assert same(judge.opinions(scribbled), right)
-    assert not same(judge.opinions(one_hot(texts, VARIABLE)), right, 1e-3)
+    assert same(judge.view_scores(scribbled), right)
+    assert not same(judge.view_scores(one_hot(texts, VARIABLE)), right, 1e-3)
 
 
 @worlds
@@ -254,10 +255,10 @@ def test_opinions_do_not_depend_on_the_pieces(
     space: TextSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge, texts = judging(space), enumerate_texts(space)
-    right = judge.opinions(texts)
+    right = judge.view_scores(texts)
     for at_once in (1, 20):  # one text, four texts
         monkeypatch.setattr(representations, "VIEWS_AT_ONCE", at_once)
-        assert same(judge.opinions(texts), right)
+        assert same(judge.view_scores(texts), right)
 
 
 def test_each_class_has_a_score_in_every_representation() -> None:
@@ -267,8 +268,8 @@ def test_each_class_has_a_score_in_every_representation() -> None:
     text = Text(tokens, torch.tensor([3, 3]), labels=labels)
     scores = judge.output(judge.features(text))
     assert scores.shape == (2, 5, 3)
-    assert same(judge.opinions(text), torch.stack([scores[0, :, 2], scores[1, :, 0]]))
-    assert same(judge.classify(text), scores.mean(1))
+    assert same(judge.view_scores(text), torch.stack([scores[0, :, 2], scores[1, :, 0]]))
+    assert same(judge.class_logits(text), scores.mean(1))
 
 
 def test_the_papers_discriminator_is_as_large_as_the_codes() -> None:
@@ -277,7 +278,7 @@ def test_the_papers_discriminator_is_as_large_as_the_codes() -> None:
     weights += 2 * (1200 * 1200 + 1200)  # highway; the code's has no biases
     weights += 1200 * 100 + 100 + 1  # the code's linear layer has a second bias, of no effect
     assert sum(part.numel() for part in judge.parameters()) == weights
-    assert judge.opinions(Text.full(torch.randint(5000, (2, 20)))).shape == (2, 64)
+    assert judge.view_scores(Text.full(torch.randint(5000, (2, 20)))).shape == (2, 64)
     assert judge.convolutions[3].weight.abs().max() <= 2 * (2 / 5) ** 0.5
     assert judge.embedding.weight.abs().max() <= 2 * 5000**-0.5
 
@@ -307,7 +308,7 @@ class Said(Discriminator):
     def features(self, text: Text) -> Tensor:
         raise NotImplementedError
 
-    def opinions(self, text: Text) -> Tensor:
+    def view_scores(self, text: Text) -> Tensor:
         return self.of_fake if text.rows is self.fake.rows else self.of_real
 
 
@@ -385,7 +386,7 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
     shares = shares_of(rows, objective.memory["stream"])
     assert 0 < shares.min() < 0.2 < 0.8 < shares.max() < 1
     points = (rows + shares * (fake.rows - rows)).requires_grad_()
-    opinions = judge.opinions(Text(real.tokens, real.sizes, points))
+    opinions = judge.view_scores(Text(real.tokens, real.sizes, points))
     norms = torch.stack(
         [
             torch.autograd.grad(each.sum(), points, retain_graph=True)[0][b].norm()
@@ -415,7 +416,7 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
 def test_other_losses_train_and_resume_bit_for_bit(
     loss: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     told = toy("relgan") | {"objective.loss": loss, "schedule.rounds": 2, "schedule.mle_epochs": 1}
     textgan.train("relgan", out=tmp_path / "whole", quiet=True, **told)
     last = int(checkpoints(tmp_path / "whole")[-1].stem)
@@ -587,7 +588,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     others = ("objective.", "generator.")
     told = {key: value for key, value in TOY.items() if not key.startswith(others)} | {
         "generator.embedding": 4,
@@ -631,4 +632,4 @@ def test_the_defaults_are_the_codes() -> None:
 def test_filters_reach_into_short_texts() -> None:
     judge = judging(VARIABLE, sizes=[3], counts=[4])
     texts = texts_of(VARIABLE, [(1,), (2, 1), (3, 1)])
-    assert len(judge.opinions(texts).unique(dim=0)) == 3
+    assert len(judge.view_scores(texts).unique(dim=0)) == 3

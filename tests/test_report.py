@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from textgan.charts import TICK, WIDTH
-from textgan.config import make_config
-from textgan.curves import PAIRS, Curve, compare_curves, describe, mean_curve
-from textgan.errors import UserError
-from textgan.intervals import Estimate, over_seeds
-from textgan.metrics.base import Better, Score
-from textgan.reporting import Cell, Line, make_page, marked, write_report
-from textgan.subjects import Subject
-from textgan.wording import bare, interval, number
+from textgan.core.errors import UserError
+from textgan.core.format import bare, interval, number
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate, over_seeds
+from textgan.evaluation.report.charts import TICK, WIDTH
+from textgan.evaluation.report.page import Cell, Line, make_page, marked, write_report
+from textgan.evaluation.report.runs import System
+from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, mean_curve
+from textgan.training.config import make_config
 
 HOSTILE = "</script></title><b onload='x'>\"&amp; {{ 7*7 }} שלום 春江花月夜 " + "w" * 300
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -348,7 +348,7 @@ def test_languages_never_share_a_table(tmp_path: Path) -> None:
 def line(better: Better, real: float | None, *models: tuple[float, float] | None) -> Line:
     def cell(role: str, value: float, half: float, sign: str = "s") -> Cell:
         estimate = Estimate(value, value - half, value + half)
-        subject = Subject(role, role, role, 0, ())  # type: ignore[arg-type]
+        subject = System(role, role, role, 0, ())  # type: ignore[arg-type]
         return Cell(subject, estimate, {"run": Score("t", estimate, sign, better)})
 
     cells = [cell("method", *model) if model else None for model in models]

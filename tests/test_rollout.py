@@ -19,10 +19,10 @@ from worlds import (
     texts_of,
 )
 
-from textgan import sampling
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.rollout import roll_out, rollout_bytes, rollout_values
-from textgan.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace
+from textgan.models import sampling
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.rollout import roll_out, rollout_bytes, rollout_values
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 networks = pytest.mark.parametrize("name", ["lstm", "gru"])
@@ -185,7 +185,7 @@ def test_each_completion_is_credited_to_the_prefix_it_grew_from(
         kept.append(grown.kept)
         return grown
 
-    monkeypatch.setattr("textgan.rollout.roll_out", spied)
+    monkeypatch.setattr("textgan.models.rollout.roll_out", spied)
     texts = enumerate_texts(FIXED)
 
     def reward(text: Text, origin: Tensor) -> Tensor:

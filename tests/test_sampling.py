@@ -3,8 +3,8 @@ import torch
 from torch import Tensor
 from worlds import FIXED, agree, same, small_generator
 
-from textgan import sampling
-from textgan.sampling import (
+from textgan.models import sampling
+from textgan.models.sampling import (
     BLOCK,
     Categorical,
     draw,
@@ -172,7 +172,7 @@ def test_a_forbidden_token_leaves_the_others_in_proportion() -> None:
 
 
 @pytest.mark.parametrize("choose", [greedy, softmax])
-def test_picking_in_blocks_changes_nothing(choose: sampling.Choose) -> None:
+def test_picking_in_blocks_changes_nothing(choose: sampling.Sampler) -> None:
     generator, rows = small_generator(FIXED, layers=2), []
 
     def logits(hidden: Tensor) -> Tensor:

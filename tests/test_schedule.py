@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from textgan.schedule import PHASES, Schedule, Step, plan, pool_size
+from textgan.training.schedule import PHASES, Schedule, Step, plan, pool_size
 
 schedules = st.builds(
     Schedule,

@@ -21,9 +21,9 @@ from worlds import (
     small_generator,
 )
 
+from textgan.data.text import Text, TextSpace
 from textgan.objectives.mle import MLE
 from textgan.objectives.scheduled_sampling import ScheduledSampling, kept_share
-from textgan.text import Text, TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -22,12 +22,12 @@ from worlds import (
 )
 
 import textgan
-from textgan.checkpoint import checkpoints
-from textgan.discriminators.stepwise import StepwiseDiscriminator
-from textgan.errors import Interrupted
-from textgan.generators.base import AutoregressiveGenerator
+from textgan.core.errors import Interrupted
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.stepwise import StepwiseDiscriminator
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.scratchgan import ScratchGAN, discounted
-from textgan.text import Text, TextSpace
+from textgan.training.checkpoint import checkpoints
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 cells = pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -137,7 +137,7 @@ def test_steps_of_texts_with_classes_are_those_of_their_own() -> None:
     labelled = Text(texts.tokens, texts.sizes, labels=labels)
     steps = judge.steps(labelled)
     assert same(judge(labelled), steps.sum(1) / texts.sizes)
-    assert same(judge.classify(labelled)[torch.arange(len(texts)), labels], judge(labelled))
+    assert same(judge.class_logits(labelled)[torch.arange(len(texts)), labels], judge(labelled))
 
 
 # --- its rewards ---

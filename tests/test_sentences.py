@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import WORLDS, enumerate_texts
 
-from textgan.sentences import Sentences, Words, joined
-from textgan.text import Text, TextSpace
+from textgan.data.sentences import Sentences, Words, joined
+from textgan.data.text import Text, TextSpace
 
 Rows = list[list[str]]
 rows_of_words = st.lists(st.lists(st.text(max_size=2), max_size=4), max_size=6)

@@ -22,15 +22,16 @@ from worlds import (
     small_generator,
 )
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.losses import Reduction, logistic, policy_gradient
-from textgan.monitor import accuracy
+from textgan.core.optim import Reduction
+from textgan.data.text import Text, TextSpace, concatenate
+from textgan.losses import logistic, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.rollout import roll_out
 from textgan.objectives import sentigan
 from textgan.objectives.sentigan import SentiGAN
-from textgan.rollout import roll_out
-from textgan.text import Text, TextSpace, concatenate
+from textgan.training.monitor import accuracy
 
 TWO = (replace(FIXED, classes=2), replace(VARIABLE, classes=2))
 worlds = pytest.mark.parametrize(
@@ -329,7 +330,7 @@ def test_the_discriminator_minimises_cross_entropy_over_classes_and_fake(
     loss, metrics = SentiGAN(l2=0).discriminator_loss(judge, real, fake)
     right, hits = torch.zeros(()).double(), 0
     for texts, weight in ((real, 0.5 / len(real)), (fake, 0.5 / len(fake))):
-        for scores, label in zip(judge.classify(texts), text_labels(texts), strict=True):
+        for scores, label in zip(judge.class_logits(texts), text_labels(texts), strict=True):
             columns = torch.cat([scores, torch.zeros(1).double()]).softmax(0)
             target = -1 if texts is fake else int(label)
             right = right - weight * columns[target].log()
@@ -338,7 +339,7 @@ def test_the_discriminator_minimises_cross_entropy_over_classes_and_fake(
     assert same(gradient(loss, judge), gradient(right, judge))
     assert same(metrics["classified"], torch.tensor(hits / len(everything), dtype=torch.float64))
     if not space.classes:
-        assert same(loss, logistic(*judge.judge(real, fake)))
+        assert same(loss, logistic(*judge.score_pair(real, fake)))
 
 
 @worlds
@@ -372,7 +373,7 @@ def test_the_sign_of_the_score_is_the_verdict_real_or_fake(space: TextSpace) -> 
     """P(own class) > P(fake), which is what the logged accuracy counts."""
     judge = Table(space, some_scores(space) - 0.5)
     for texts in by_class(space):
-        columns = F.pad(judge.classify(texts), (0, 1)).softmax(1)
+        columns = F.pad(judge.class_logits(texts), (0, 1)).softmax(1)
         own = columns[torch.arange(len(texts)), text_labels(texts)]
         found = judge(texts)
         assert torch.equal(found > 0, own > columns[:, -1])

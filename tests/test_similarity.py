@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-import textgan.similarity
+import textgan.encoders.similarity
 from textgan.core.streams import Purpose, stream
-from textgan.similarity import (
+from textgan.encoders.similarity import (
     alignment,
     average_ranks,
     distances,
@@ -103,7 +103,7 @@ def test_uniformity_is_over_pairs_of_two(monkeypatch: pytest.MonkeyPatch) -> Non
     assert uniformity(x) == pytest.approx(expected)
     sets = [torch.tensor([0, 3, 4, 10]), torch.tensor([9, 2]), torch.arange(11)]
     for at_once in (1, 22, 40, 1000):
-        monkeypatch.setattr(textgan.similarity, "AT_ONCE", at_once)
+        monkeypatch.setattr(textgan.encoders.similarity, "AT_ONCE", at_once)
         found = uniformities(x, sets)
         assert found.tolist() == pytest.approx([uniformity(x[some]) for some in sets])
         assert float(found[2]) == pytest.approx(expected)
@@ -131,7 +131,7 @@ def test_search_by_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = unit(queries) @ unit(keys).T
     place = [1 + int((scores[i] > scores[i, i]).sum()) for i in range(13)]
     for at_once in (1, 40, 1000):
-        monkeypatch.setattr(textgan.similarity, "AT_ONCE", at_once)
+        monkeypatch.setattr(textgan.encoders.similarity, "AT_ONCE", at_once)
         first, reciprocal = retrieval(queries, keys)
         assert first.tolist() == [float(n == 1) for n in place]
         assert reciprocal.tolist() == pytest.approx([1 / n for n in place])

@@ -8,7 +8,7 @@ from test_family import toy
 from toys import toy_text
 
 import textgan
-from textgan.log import read_records
+from textgan.core.log import read_records
 
 NAMES = ("leakgan", "bgan", "bgan_continuous", "coldgan", "relgan", "wgan", "wgan_gp")
 
@@ -18,7 +18,7 @@ NAMES = ("leakgan", "bgan", "bgan_continuous", "coldgan", "relgan", "wgan", "wga
 def test_batches_of_one_real_and_one_fake(
     name: str, labels: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     told = {key: value for key, value in toy(name).items() if not key.startswith("oracle.")}
     data = toy_text(tmp_path, 24)
     if labels:

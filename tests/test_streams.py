@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from textgan.core.errors import UserError
 from textgan.core.terminal import (
     Errors,
     Output,
@@ -17,7 +18,6 @@ from textgan.core.terminal import (
     stop_signals,
     visible,
 )
-from textgan.errors import UserError
 
 
 def textgan(shell: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

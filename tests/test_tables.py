@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import textgan
-from textgan.comparison import Comparison, among_all, compare, holm
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate, decimals
 from textgan.core.tables import Shown, Table, filled, terminal_width
-from textgan.evaluation import Evaluation, table_of
-from textgan.intervals import Estimate, decimals
-from textgan.metrics.base import Better, Score
-from textgan.results import Results
-from textgan.sweep import Sweep
+from textgan.evaluation.compare import Comparison, among_all, compare, holm
+from textgan.evaluation.results import Evaluation, table_of
+from textgan.evaluation.temperature_sweep import Sweep
+from textgan.training.results import Results
 
 WORDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=9)
 CELLS = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)

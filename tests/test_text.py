@@ -2,7 +2,7 @@ import pytest
 import torch
 from worlds import FIXED, VARIABLE, enumerate_texts, one_hot
 
-from textgan.text import START, Text, TextSpace, concatenate
+from textgan.data.text import START, Text, TextSpace, concatenate
 
 
 def labelled() -> Text:

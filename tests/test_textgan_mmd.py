@@ -16,9 +16,9 @@ from worlds import (
     small_generator,
 )
 
-from textgan.discriminators.base import Discriminator
+from textgan.data.text import TextSpace
+from textgan.models.discriminators.base import Discriminator
 from textgan.objectives.textgan_mmd import TextGANMMD, squared_mmd
-from textgan.text import TextSpace
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textgan.tokenizers import tokenizer
+from textgan.data.words import tokenizer
 
 LINES = [
     "", " ", "a man riding a wave on a surfboard .", "people skiing at night.",

@@ -13,17 +13,19 @@ import torch
 from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
-from textgan.backward import plain
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.config import make_config
-from textgan.errors import Interrupted, UserError
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.log import read_records
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.locks import locked
+from textgan.core.log import read_records
+from textgan.core.optim import NotFinite, build_optimiser, dropout, plain, update
+from textgan.core.tensors import load_tensors
+from textgan.data.text import Text, TextSpace
 from textgan.losses import nll
-from textgan.run import create_run, locked
-from textgan.schedule import plan
-from textgan.text import Text, TextSpace
-from textgan.training import NotFinite, Training, build_optimiser, dropout, update
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
+from textgan.training.run import create_run
+from textgan.training.schedule import plan
+from textgan.training.state import Training
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -95,7 +97,7 @@ def test_killed_at_random_moments_is_bit_identical(tmp_path: Path) -> None:
         for _ in plan(make_config("seqgan", settings).schedule, int(TOY["oracle.positives"]), True)
     )
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["textgan.trainer", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["textgan.training.trainer", "torch.utils.tensorboard"])
     dice = random.Random(0)
     for kill in range(10):
         child = context.Process(target=_resume_in_child, args=(folder,))
@@ -293,7 +295,7 @@ def test_a_run_that_diverges_says_where_and_keeps_its_last_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # weights so large that the dry run would refuse them
-    monkeypatch.setattr("textgan.run.dry_run", lambda *_, **__: None)
+    monkeypatch.setattr("textgan.training.run.dry_run", lambda *_, **__: None)
     with pytest.raises(NotFinite, match=r"in MLE epoch \d.*optimisers"):
         textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY, generator={"init": 1e30})
 
@@ -320,7 +322,7 @@ def test_clip_bounds_the_step_and_zero_means_never() -> None:
 
 def test_dropout_is_on_in_updates_and_off_in_rewards() -> None:
     """Trap: a reward read with dropout on is noise."""
-    from textgan.discriminators.cnn import CNNDiscriminator
+    from textgan.models.discriminators.cnn import CNNDiscriminator
 
     judge = CNNDiscriminator(TextSpace(9, 6), sizes=[1, 2], counts=[50, 50], dropout=0.5)
     text = Text.full(torch.randint(9, (4, 6)))

@@ -10,13 +10,13 @@ from toys import TOY, TOY_TEXT, small_parts
 from worlds import FIXED, VARIABLE, one_hot, same, small_discriminator
 
 import textgan
-from textgan import registry
-from textgan.discriminators.transformer import Block, TransformerDiscriminator
-from textgan.errors import UserError
-from textgan.perturb import FGM
-from textgan.perturb.base import OutputPlace, find_embedding, words_of
-from textgan.text import Text, TextSpace
-from textgan.training import dropout
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.optim import dropout
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.transformer import Block, TransformerDiscriminator
+from textgan.perturb.fgm import FGM
+from textgan.perturb.shifts import EmbeddingOutput, find_embedding, words_of
 
 SPACE = TextSpace(9, 8, eos=1)
 
@@ -152,7 +152,7 @@ def test_what_is_perturbed_is_the_vector_of_a_word() -> None:
     network = network_of()
     module = find_embedding(network)
     assert module is network.embedding
-    place = OutputPlace(module, words_of(network, module))
+    place = EmbeddingOutput(module, words_of(network, module))
     with place.shifted(None) as here:
         slopes = here.slopes(network(TEXT).sum())
     assert torch.equal(here.counts[0][..., 0], TEXT.mask)
@@ -196,7 +196,7 @@ def test_a_uniform_network_has_the_mean_of_values() -> None:
 def test_it_is_seqgans_discriminator(
     labelled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)
+    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     toy = TOY_TEXT if labelled else TOY
     told = {key: value for key, value in toy.items() if not key.startswith("discriminator.")}
     told |= small_parts("seqgan", discriminator="transformer")

@@ -17,14 +17,14 @@ from worlds import (
     small_generator,
 )
 
-from textgan.config import make_config
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import Generator
+from textgan.models.sampling import softmax
 from textgan.objectives.base import Objective
 from textgan.objectives.wgan import WGAN
 from textgan.objectives.wgan_gp import WGANGP
-from textgan.sampling import softmax
-from textgan.text import Text, TextSpace
+from textgan.training.config import make_config
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 judges = pytest.mark.parametrize("name", ["cnn", "rnn", "residual"])

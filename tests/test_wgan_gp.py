@@ -15,18 +15,19 @@ from toys import TOY_TEXT
 from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, gradient, one_hot, same
 
 import textgan
-from textgan.checkpoint import checkpoints, load_tensors
-from textgan.config import make_config
+from textgan.core.errors import Interrupted
 from textgan.core.streams import Purpose, stream
-from textgan.discriminators.base import Discriminator
-from textgan.errors import Interrupted
-from textgan.generators.convolutional import ConvolutionalGenerator
+from textgan.core.tensors import load_tensors
+from textgan.data.text import Text, TextSpace
 from textgan.losses import gradient_penalty
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.convolutional import ConvolutionalGenerator
 from textgan.objectives.wgan import WGAN
 from textgan.objectives.wgan_gp import WGANGP
-from textgan.results import draw_lines, final_table
-from textgan.run import open_run
-from textgan.text import Text, TextSpace
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
+from textgan.training.results import draw_lines, final_table
+from textgan.training.run import open_run
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 judges = pytest.mark.parametrize(
@@ -289,7 +290,9 @@ def left(folder: Path) -> dict[str, bytes]:
 def test_the_character_model_trains_resumes_samples_and_is_measured(
     tmp_path: Path, words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.results.plot_curves", lambda run: True)  # the slowest part
+    monkeypatch.setattr(
+        "textgan.training.results.plot_curves", lambda run: True
+    )  # the slowest part
     whole, told = tmp_path / "whole", CHARACTERS | {"data": str(words), "quiet": True}
     results = textgan.train("wgan_gp", out=whole, **told)
     assert list(results.rows) == ["real, held out", "random tokens", "wgan_gp, last"]

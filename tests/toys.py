@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from textgan import registry
-from textgan.checkpoint import load_tensors, save_tensors
+from textgan.core import registry
+from textgan.core.names import Kind
+from textgan.core.settings import settings_of
+from textgan.core.tensors import load_tensors, save_tensors
 
 Cli = Callable[..., tuple[int, str, str]]  # arguments to exit code, standard output, error
 
@@ -61,14 +63,14 @@ def small_parts(
     its table of filters by name.
     """
     method = registry.find("objective", objective)
-    kinds: dict[str, tuple[registry.Kind, str | None]] = {
+    kinds: dict[str, tuple[Kind, str | None]] = {
         "objective": ("objective", objective),
         "generator": ("generator", generator or method.generator),
         "discriminator": (method.discriminator_kind, discriminator or method.discriminator),
     }
     told: dict[str, Any] = {}
     for group, (kind, part) in kinds.items():
-        known = registry.settings(registry.find(kind, part)) if part else []
+        known = settings_of(registry.find(kind, part)) if part else []
         told |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
         if presets and "preset" in {setting.name for setting in known}:
             told |= {f"{group}.preset": "texygen_small"}

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from textgan.encoders import Encoder
-from textgan.metrics.base import Material
-from textgan.sentences import Sentences, Words
+from textgan.data.sentences import Sentences, Words
+from textgan.metrics.base import MetricInputs
+from textgan.metrics.vectors import Encoder
 
 
 class Given(Encoder):
@@ -20,12 +20,12 @@ class Given(Encoder):
         return self.vectors[sentences.words]
 
 
-def material_of(judged: Tensor, real: Tensor, seed: int = 0) -> Material:
+def material_of(judged: Tensor, real: Tensor, seed: int = 0) -> MetricInputs:
     """What is at hand where the encoder `lm` gives these vectors (B, F)."""
     words = Words()
     rows = words.encode([str(row)] for row in range(len(judged) + len(real)))
     first, second = rows[: len(judged)], rows[len(judged) :]
-    return Material(
+    return MetricInputs(
         words=words,
         tokenizer="whitespace",
         hypotheses=first,

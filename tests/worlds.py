@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textgan import registry
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.generators.leak import LeakGenerator
-from textgan.sampling import State
-from textgan.text import Text, TextSpace
+from textgan.core import registry
+from textgan.core.names import Kind
+from textgan.core.settings import settings_of
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.leak import LeakGenerator
+from textgan.models.sampling import State
 
 FIXED = TextSpace(3, 3)  # 27 texts of three tokens
 VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
@@ -46,9 +48,9 @@ def one_hot(text: Text, space: TextSpace) -> Text:
     return Text(text.tokens, torch.full_like(text.sizes, text.tokens.shape[1]), rows)
 
 
-def build(kind: registry.Kind, name: str, space: TextSpace, seed: int = 0, **settings: Any) -> Any:
+def build(kind: Kind, name: str, space: TextSpace, seed: int = 0, **settings: Any) -> Any:
     """A registered network in float64, dropout off, told what it knows of the settings."""
-    known = {setting.name for setting in registry.settings(registry.find(kind, name))}
+    known = {setting.name for setting in settings_of(registry.find(kind, name))}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         told = {key: value for key, value in settings.items() if key in known}

@@ -8,21 +8,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textgan.classifying import classify, load_classifier
-    from textgan.comparison import Comparison, Comparisons
+    from textgan.classifiers.train import classify, load_classifier
     from textgan.contracts.checking import check
-    from textgan.encoder_folder import open_encoder
-    from textgan.encoding import encode
-    from textgan.errors import Interrupted, UserError
-    from textgan.evaluating import compare, evaluate
-    from textgan.evaluation import Evaluation
-    from textgan.reporting import report
-    from textgan.results import Results, sample
-    from textgan.run import open_run
-    from textgan.sweep import Sweep, curve
-    from textgan.trainer import resume, train
+    from textgan.core.errors import Interrupted, UserError
+    from textgan.encoders.folder import open_encoder
+    from textgan.encoders.train import encode
+    from textgan.evaluation.compare import Comparison, Comparisons
+    from textgan.evaluation.evaluate import compare, evaluate
+    from textgan.evaluation.report.page import report
+    from textgan.evaluation.results import Evaluation
+    from textgan.evaluation.temperature_sweep import Sweep, curve
+    from textgan.training.results import Results, sample
+    from textgan.training.run import open_run
+    from textgan.training.trainer import resume, train
 
-__version__ = "0.1.0"
+from textgan.core.version import __version__
+
 __all__ = [
     "Comparison",
     "Comparisons",
@@ -47,26 +48,26 @@ __all__ = [
 ]
 
 _homes = {
-    "Comparison": "comparison",
-    "Comparisons": "comparison",
-    "Evaluation": "evaluation",
-    "Interrupted": "errors",
-    "Results": "results",
-    "Sweep": "sweep",
-    "UserError": "errors",
+    "Comparison": "evaluation.compare",
+    "Comparisons": "evaluation.compare",
+    "Evaluation": "evaluation.results",
+    "Interrupted": "core.errors",
+    "Results": "training.results",
+    "Sweep": "evaluation.temperature_sweep",
+    "UserError": "core.errors",
     "check": "contracts.checking",
-    "classify": "classifying",
-    "compare": "evaluating",
-    "curve": "sweep",
-    "encode": "encoding",
-    "evaluate": "evaluating",
-    "load_classifier": "classifying",
-    "open_encoder": "encoder_folder",
-    "open_run": "run",
-    "report": "reporting",
-    "resume": "trainer",
-    "sample": "results",
-    "train": "trainer",
+    "classify": "classifiers.train",
+    "compare": "evaluation.evaluate",
+    "curve": "evaluation.temperature_sweep",
+    "encode": "encoders.train",
+    "evaluate": "evaluation.evaluate",
+    "load_classifier": "classifiers.train",
+    "open_encoder": "encoders.folder",
+    "open_run": "training.run",
+    "report": "evaluation.report.page",
+    "resume": "training.trainer",
+    "sample": "training.results",
+    "train": "training.trainer",
 }
 
 

@@ -6,45 +6,16 @@ reaches a loss or a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan.core.errors import UserError
+from textgan.core.optim import Reduction
 from textgan.core.streams import OldSeed, Purpose, stream
-from textgan.errors import UserError, described
-
-Loss = tuple[Tensor, dict[str, Tensor]]  # a scalar to minimise, detached scalars to log
-Reduction = Literal["sum", "mean_sentence", "mean_token"]
-
-
-def as_loss(returned: object, who: str) -> Loss:
-    """What `who` returned, if it is a Loss with a gradient; else UserError that says what it is."""
-    expected = (
-        "expected (loss, metrics): a scalar tensor with a gradient, and scalars to log by their "
-        "names, {} for none"
-    )
-    if not (isinstance(returned, tuple) and len(returned) == 2):
-        raise UserError(f"{who} returned {described(returned)}; {expected}")
-    value, metrics = returned
-    if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
-        raise UserError(f"{who} returned {described(value)} as the loss; {expected}")
-    if not isinstance(metrics, Mapping):
-        raise UserError(f"{who} returned {described(metrics)} as the metrics; {expected}")
-    for name, figure in metrics.items():
-        scalar = isinstance(figure, int | float) or (
-            isinstance(figure, Tensor) and figure.numel() == 1
-        )
-        if not isinstance(name, str) or not scalar:
-            raise UserError(f"{who} returned {described(figure)} as metric {name!r}; {expected}")
-    if not value.requires_grad:
-        raise UserError(
-            f"{who} returned a loss without a gradient (it was detached, or computed under "
-            f"torch.no_grad()); {expected}"
-        )
-    return value, dict(metrics)
 
 
 def reduce(values: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:

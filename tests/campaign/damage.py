@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from textgan.checkpoint import load_tensors, save_tensors
+from textgan.core.tensors import load_tensors, save_tensors
 
 from .base import Kind, Result
 from .outcomes import Outcome, judge

@@ -44,7 +44,7 @@ def preload() -> None:
     for name in ("matplotlib.pyplot", "tensorboard.summary.writer.event_file_writer", "sacrebleu"):
         with suppress(ImportError):
             importlib.import_module(name)
-    from textgan import registry
+    from textgan.core import registry
 
     for kind in ("objective", "metric", "perturbation", "contrast"):
         registry.names(kind)
@@ -112,7 +112,7 @@ def _be_the_command(
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.chdir(cwd)
         sys.argv = ["textgan", *arguments]
-        from textgan.cli import main
+        from textgan.cli.app import main
 
         if before is not None:
             before()

@@ -16,7 +16,7 @@ import torch
 
 import textgan
 from textgan.bench.machine import _processor
-from textgan.training import Training  # where that version had it
+from textgan.training.state import Training
 
 WORDS = ["a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house"]
 
@@ -109,7 +109,7 @@ def main(out: Path) -> None:
     textgan.encode("simcse", data="moods.tsv", out="encoder", quiet=True, **small)
     sentences = [line.partition("\t")[2] for line in lines(6)]
     vectors = textgan.open_encoder("encoder").encode_lines(sentences)
-    textgan.classify(
+    textgan.class_logits(
         "moods.tsv",
         out="classifiers",
         perturb="none,fgm",

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textgan.bench.report import Report, number
 from textgan.bench.setting import Setting
+from textgan.core.errors import UserError
 from textgan.core.files import read_bytes
 from textgan.core.tables import Shown, Table
-from textgan.errors import UserError
 
 LARGEST = 2**24  # bytes of a file that may be a report
 COUNTED = ("operators", "flop", "bytes")

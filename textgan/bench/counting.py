@@ -19,9 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textgan.bench.parts import PARTS, Sides, Work
 from textgan.bench.setting import Setting
+from textgan.core.precision import Precision
+from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
-from textgan.precision import Precision
-from textgan.sampling import seeded
 
 # small, but with more tokens in its rollouts than words, as at the paper's size
 COUNTED = Setting(
@@ -53,7 +53,7 @@ def count_parts(
     """The counts of our side of these parts. The random state is afterwards what it was before."""
     counts = []
     for part in parts:  # each from the same start, so that none depends on which others there are
-        with seeded(stream(Purpose.BENCH, 0), device):
+        with fork_rng(stream(Purpose.BENCH, 0), device):
             sides = Sides.make(setting, device, name)
             (work,) = sides.work(setting.sentences, setting.rollouts, [part])
             work.ours()

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from textgan.precision import Precision, precision
+from textgan.core.precision import Precision, precision
 
 PRODUCTS = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}  # sizes of square matrices
 

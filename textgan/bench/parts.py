@@ -10,31 +10,24 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from textgan.backward import plain
 from textgan.bench.arithmetic import Arithmetic
-from textgan.bench.setting import (
-    CLIP,
-    DISCRIMINATOR_RATE,
-    GENERATOR_RATE,
-    ORDERS,
-    Setting,
-)
+from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS, Setting
 from textgan.bench.textbook import Textbook
-from textgan.bleu import References
-from textgan.corpus import Corpus
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.errors import UserError
-from textgan.generators.base import draw_texts
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.intervals import Estimate
-from textgan.losses import Loss, nll, policy_gradient
-from textgan.monitor import measure
+from textgan.core.errors import UserError
+from textgan.core.optim import Loss, build_optimiser, plain, update
+from textgan.core.precision import Precision, precision
+from textgan.core.statistics import Estimate
+from textgan.data.corpus import Corpus
+from textgan.data.sentences import Sentences
+from textgan.data.text import Text, TextSpace
+from textgan.losses import nll, policy_gradient
+from textgan.metrics.functional.bleu import References
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.rollout import roll_out
 from textgan.objectives.seqgan import SeqGAN
-from textgan.precision import Precision, precision
-from textgan.rollout import roll_out
-from textgan.sentences import Sentences
-from textgan.text import Text, TextSpace
-from textgan.training import build_optimiser, update
+from textgan.training.monitor import measure
 
 TEXTBOOK_TEXTS = 4  # of which the textbook takes BLEU
 

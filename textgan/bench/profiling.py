@@ -10,14 +10,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from textgan.bench.parts import Work
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 SHOWN = 6  # operators of each part
 BATCHES = 8  # of an epoch that is traced: all are alike, and traces of more are large
 
 
 @dataclass(frozen=True)
-class Hot:
+class HotSpot:
     """An operator that takes long: its own seconds in all calls, and their share of the part's."""
 
     part: str
@@ -41,7 +41,7 @@ def open_folder(folder: Path) -> Path:
     return folder
 
 
-def trace_parts(works: Sequence[Work], folder: Path, device: torch.device) -> list[Hot]:
+def trace_parts(works: Sequence[Work], folder: Path, device: torch.device) -> list[HotSpot]:
     """Write <part>.json of our side of each into the folder (Chrome's format, which Perfetto
     opens), and say what takes most time. Raises UserError where it cannot be written."""
     found = []
@@ -64,7 +64,7 @@ def trace_parts(works: Sequence[Work], folder: Path, device: torch.device) -> li
     return found
 
 
-def _hottest(part: str, traced: profile, device: torch.device) -> list[Hot]:
+def _hottest(part: str, traced: profile, device: torch.device) -> list[HotSpot]:
     on_gpu = device.type == "cuda"
     times = [
         (
@@ -76,4 +76,4 @@ def _hottest(part: str, traced: profile, device: torch.device) -> list[Hot]:
     ]
     total = sum(seconds for seconds, _, _ in times) or 1.0
     times.sort(reverse=True)
-    return [Hot(part, key, took, took / total, calls) for took, key, calls in times[:SHOWN]]
+    return [HotSpot(part, key, took, took / total, calls) for took, key, calls in times[:SHOWN]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from textgan.schedule import Schedule, plan
+from textgan.training.schedule import Schedule, plan
 
 OF_A_ROUND = ("sampling", "generator_step", "discriminator_epoch")
 OF_A_RUN = (*OF_A_ROUND, "mle_epoch", "evaluation")

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from textgan.bench.counting import COUNTED, Count
-from textgan.bench.profiling import Hot
+from textgan.bench.profiling import HotSpot
 from textgan.bench.projection import Projection, project
 from textgan.bench.scaling import Growth
 from textgan.bench.setting import PAPER_SCHEDULE, Setting
@@ -72,7 +72,7 @@ class Report(Shown):
     precision: str = "float32"
     counts: Sequence[Count] = ()
     growths: Sequence[Growth] = ()
-    hottest: Sequence[Hot] = ()
+    hottest: Sequence[HotSpot] = ()
 
     @property
     def projections(self) -> tuple[Projection, Projection]:
@@ -232,7 +232,7 @@ def _exponent(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _hottest(hottest: Sequence[Hot]) -> list[Table | str]:
+def _hottest(hottest: Sequence[HotSpot]) -> list[Table | str]:
     rows = []
     for part, group in groupby(hottest, lambda hot: hot.part):
         for i, hot in enumerate(group):

@@ -19,14 +19,14 @@ import torch
 from textgan.bench.machine import peak_memory, seconds
 from textgan.bench.parts import PARTS, Sides
 from textgan.bench.setting import Axes, Setting
-from textgan.precision import Precision
+from textgan.core.precision import Precision
 
 REPEATS, ENOUGH = 3, 1.0  # the median of so many is taken, or of as many as take a second
 SURPRISE = 0.25  # that an exponent may exceed what it ought to be, being measured
 
 
 @dataclass(frozen=True)
-class Ought:
+class ExpectedScaling:
     """The largest exponents of time and memory that a part's nature explains, and the reason."""
 
     time: float
@@ -40,18 +40,22 @@ LOGITS = "V logits a token"
 
 # (axis, part): what is measured, and what it ought to be
 OUGHT = {
-    ("length", "sampling"): Ought(1, 1, "T tokens a sentence"),
-    ("length", "rollouts"): Ought(2, 2, "T (T - 1) / 2 tokens a sentence and rollout"),
-    ("length", "generator_step"): Ought(2, 2, COMPLETIONS),
-    ("length", "mle_epoch"): Ought(1, 1, "T tokens a sentence"),
-    ("length", "discriminator_epoch"): Ought(1, 1.25, "T - k + 1 windows under filters of size k"),
-    ("vocabulary", "sampling"): Ought(1, 1, LOGITS),
-    ("vocabulary", "rollouts"): Ought(1, 1, LOGITS),
-    ("vocabulary", "generator_step"): Ought(1, 1, LOGITS),
-    ("vocabulary", "mle_epoch"): Ought(1, 1, f"{LOGITS}, V rows to update"),
-    ("vocabulary", "discriminator_epoch"): Ought(1, 1, "V rows of the embedding to update"),
-    ("rollouts", "rollouts"): Ought(1, 1, ALONE),
-    ("rollouts", "generator_step"): Ought(1, 1, ALONE),
+    ("length", "sampling"): ExpectedScaling(1, 1, "T tokens a sentence"),
+    ("length", "rollouts"): ExpectedScaling(2, 2, "T (T - 1) / 2 tokens a sentence and rollout"),
+    ("length", "generator_step"): ExpectedScaling(2, 2, COMPLETIONS),
+    ("length", "mle_epoch"): ExpectedScaling(1, 1, "T tokens a sentence"),
+    ("length", "discriminator_epoch"): ExpectedScaling(
+        1, 1.25, "T - k + 1 windows under filters of size k"
+    ),
+    ("vocabulary", "sampling"): ExpectedScaling(1, 1, LOGITS),
+    ("vocabulary", "rollouts"): ExpectedScaling(1, 1, LOGITS),
+    ("vocabulary", "generator_step"): ExpectedScaling(1, 1, LOGITS),
+    ("vocabulary", "mle_epoch"): ExpectedScaling(1, 1, f"{LOGITS}, V rows to update"),
+    ("vocabulary", "discriminator_epoch"): ExpectedScaling(
+        1, 1, "V rows of the embedding to update"
+    ),
+    ("rollouts", "rollouts"): ExpectedScaling(1, 1, ALONE),
+    ("rollouts", "generator_step"): ExpectedScaling(1, 1, ALONE),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textgan.schedule import Schedule
+from textgan.training.schedule import Schedule
 
 GENERATOR_RATE, DISCRIMINATOR_RATE, CLIP = 1e-2, 1e-4, 5.0  # the paper's
 ORDERS = (2, 3, 4, 5)  # of BLEU

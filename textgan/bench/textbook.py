@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.generators.recurrent import LSTMGenerator
+from textgan.data.text import START, Text
+from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.objectives.seqgan import SeqGAN
-from textgan.text import START, Text
 
 
 class Textbook:

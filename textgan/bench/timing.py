@@ -14,16 +14,16 @@ from textgan.bench.against import Before, check_comparable
 from textgan.bench.counting import count_parts
 from textgan.bench.machine import describe, peak_memory, seconds
 from textgan.bench.parts import Sides, Work, choose_parts
-from textgan.bench.profiling import BATCHES, Hot, open_folder, trace_parts
+from textgan.bench.profiling import BATCHES, HotSpot, open_folder, trace_parts
 from textgan.bench.report import Part, Report
 from textgan.bench.scaling import Growth, measure_growth, measurements
 from textgan.bench.setting import PAPER, Axes, Setting
+from textgan.core.device import choose_device
+from textgan.core.errors import UserError
+from textgan.core.precision import Precision, supported
 from textgan.core.progress import status
+from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
-from textgan.errors import UserError
-from textgan.precision import Precision, supported
-from textgan.run import choose_device
-from textgan.sampling import seeded
 
 
 def run_bench(
@@ -58,12 +58,12 @@ def run_bench(
     folder = None if traces is None else open_folder(traces)
     sentences = max(setting.batch, round(setting.sentences * scale))
     rollouts = max(1, round(setting.rollouts * scale))
-    with seeded(stream(Purpose.BENCH, 0), device):
+    with fork_rng(stream(Purpose.BENCH, 0), device):
         machine = describe(device, name)
         with status("counting operators"):
             counts = count_parts(device, name, chosen)
         measured: list[Part] = []
-        hottest: list[Hot] = []
+        hottest: list[HotSpot] = []
         growths: list[Growth] = []
         if timed:
             sides = Sides.make(setting, device, name)

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from textgan import registry
 from textgan.contracts.of_networks import checks_of_discriminator, checks_of_generator
 from textgan.contracts.of_objective import checks_of_objective
 from textgan.contracts.of_others import checks_of_contrast, checks_of_metric, checks_of_perturbation
 from textgan.contracts.outcome import Check, CheckFailed, Report, run_checks
 from textgan.contracts.worlds import Trial
+from textgan.core import registry
 from textgan.core.checks import text_from
+from textgan.core.errors import UserError
+from textgan.core.names import Kind, suggest
 from textgan.core.own_code import Typed
-from textgan.errors import UserError
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.registry import Kind
+from textgan.core.settings import check_settings
+from textgan.models.generators.base import AutoregressiveGenerator
 
 
 def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool = True) -> Report:
@@ -58,7 +59,7 @@ def find_part(name: str) -> tuple[Kind, type[Any]]:
     every = {one: kind for kind in kinds for one in registry.names(kind)}
     if name not in every:
         raise UserError(
-            f"there is no part called {name!r}{registry.suggest(name, every)}; "
+            f"there is no part called {name!r}{suggest(name, every)}; "
             "see textgan list, or give path/to/file.py:Class"
         )
     return every[name], registry.find(every[name], name)
@@ -88,12 +89,12 @@ def _checks(
     if kind == "metric":
         return checks_of_metric(part, Trial(folder, {"objective": "mle"}), own)
     if kind == "perturbation":
-        registry.check("perturbation", part, own)
+        check_settings("perturbation", part, own)
         shown = ", ".join(f"{key}={value}" for key, value in own.items())
         whole = f"{name}({shown})" if shown else name
         perturbed = {"discriminator.perturb": whole, "mle.perturb": whole}
         return checks_of_perturbation(part, Trial(folder, {"objective": "reinforce"}, perturbed))
-    registry.check("contrast", part, own)
+    check_settings("contrast", part, own)
     return checks_of_contrast(part, name, Trial(folder, {"objective": "mle"}), own)
 
 

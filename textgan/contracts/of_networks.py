@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgan.contracts.dry_run import check_discriminator, check_generator, dropout_off
 from textgan.contracts.outcome import Broken, Check, LeftOut, may_refuse
 from textgan.contracts.worlds import Trial, World, begin, resumes_exactly
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.registry import remarks, title
-from textgan.sampling import softmax
-from textgan.text import Text, TextSpace
+from textgan.core.names import title
+from textgan.core.registry import remarks
+from textgan.data.text import Text, TextSpace
+from textgan.models.contract import check_discriminator, check_generator, dropout_off
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.sampling import softmax
 
 NEAR = 1e-4  # what float32 may be off by
 DRAWN = 4000  # texts of which the frequencies are compared with probabilities

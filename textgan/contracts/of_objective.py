@@ -9,17 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textgan.contracts.dry_run import discriminator_step, dropout_off, generator_step
 from textgan.contracts.outcome import Broken, Check, LeftOut, may_refuse
-from textgan.contracts.rules import undisturbed
 from textgan.contracts.worlds import Trial, World, begin, resumes_exactly, train
+from textgan.core.contract import undisturbed
+from textgan.core.names import title
+from textgan.core.optim import Loss
 from textgan.core.own_code import Typed
-from textgan.generators.base import Generator
-from textgan.losses import Loss
+from textgan.core.registry import remarks
+from textgan.core.settings import settings_of
+from textgan.data.text import Text
+from textgan.models.contract import dropout_off
+from textgan.models.generators.base import Generator
 from textgan.objectives.base import Objective
-from textgan.registry import remarks, settings, title
-from textgan.schedule import Step
-from textgan.text import Text
+from textgan.training.dry_run import discriminator_step, generator_step
+from textgan.training.schedule import Step
 
 
 def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, Check]]:
@@ -210,6 +213,6 @@ def _dropout(part: type[Objective], trial: Trial) -> str:
 
 def registry_settings(name: str) -> set[str]:
     """The names of a generator's settings."""
-    from textgan.registry import find
+    from textgan.core.registry import find
 
-    return {setting.name for setting in settings(find("generator", name, code=Typed()))}
+    return {setting.name for setting in settings_of(find("generator", name, code=Typed()))}

@@ -9,20 +9,21 @@ from typing import Any
 
 import torch
 
-from textgan import registry
-from textgan.contracts.contrasts import check_contrast
-from textgan.contracts.metrics import checked_scores
 from textgan.contracts.outcome import Broken, Check, LeftOut, Refused, may_refuse
 from textgan.contracts.worlds import Trial, resumes_exactly, sentences, train
-from textgan.contrast.base import Contrast
+from textgan.core.registry import remarks
+from textgan.core.score import Score
+from textgan.core.settings import check_settings
 from textgan.core.streams import Purpose, stream
-from textgan.encoding import encode, make_settings, prepare
-from textgan.materials import Told, lay_out_run
-from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.encoders.contrast.base import EncoderObjective
+from textgan.encoders.contrast.contract import check_contrast
+from textgan.encoders.train import encode, make_settings, prepare
+from textgan.evaluation.inputs import Told, inputs_from_run
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.contract import checked_scores
 from textgan.perturb.base import Perturbation
-from textgan.registry import remarks
 
-Rows = Callable[[], dict[str, Material]]
+Rows = Callable[[], dict[str, MetricInputs]]
 TEXTS = 260  # of each side that a metric is tried on; some take at least 256
 
 
@@ -30,7 +31,7 @@ def checks_of_metric(
     part: type[Metric], trial: Trial, settings: Mapping[str, Any]
 ) -> list[tuple[str, Check]]:
     """The promises of a metric and how each is checked."""
-    metric = part(**registry.check("metric", part, dict(settings)))
+    metric = part(**check_settings("metric", part, dict(settings)))
     rows = cache(partial(_rows, trial))  # laid out by the first check, inside its time
     return [
         ("numbers of texts and of real text", partial(_measured, metric, rows)),
@@ -39,11 +40,11 @@ def checks_of_metric(
     ]
 
 
-def _rows(trial: Trial) -> dict[str, Material]:
+def _rows(trial: Trial) -> dict[str, MetricInputs]:
     sizes: dict[str, Any] = {"oracle__positives": TEXTS, "oracle__held_out": TEXTS}
     run = trial.run(schedule__mle_epochs=1, schedule__rounds=0, **sizes)
     train(run)
-    return lay_out_run(run, Told(resamplings=20, subsets=4), samples=TEXTS).rows
+    return inputs_from_run(run, Told(resamplings=20, subsets=4), samples=TEXTS).rows
 
 
 def _scores(metric: Metric, rows: Rows) -> dict[str, dict[str, Score]]:
@@ -112,7 +113,7 @@ def _sharded(trial: Trial) -> None:
 
 
 def checks_of_contrast(
-    part: type[Contrast], name: str, trial: Trial, settings: Mapping[str, Any]
+    part: type[EncoderObjective], name: str, trial: Trial, settings: Mapping[str, Any]
 ) -> list[tuple[str, Check]]:
     """The promises of a way to train an encoder and how each is checked."""
     told = {f"contrast.{key}": value for key, value in settings.items()}
@@ -125,7 +126,7 @@ def checks_of_contrast(
 SMALL = {"network.embedding": 8, "network.heads": 2, "network.layers": 1}
 
 
-def _told(part: type[Contrast], trial: Trial, told: Mapping[str, Any]) -> dict[str, Any]:
+def _told(part: type[EncoderObjective], trial: Trial, told: Mapping[str, Any]) -> dict[str, Any]:
     """Data, and the encoder to begin with where it needs one."""
     path = trial.folder / ("lines.tsv" if part.labelled else "lines.txt")
     lines = sentences(80, part.labelled)
@@ -141,14 +142,18 @@ def _told(part: type[Contrast], trial: Trial, told: Mapping[str, Any]) -> dict[s
     return given | settings | {"data.min_count": None}
 
 
-def _contrasted(part: type[Contrast], name: str, trial: Trial, told: Mapping[str, Any]) -> None:
+def _contrasted(
+    part: type[EncoderObjective], name: str, trial: Trial, told: Mapping[str, Any]
+) -> None:
     given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
     path, start = given.pop("data"), given.pop("start", None)
     job = prepare(name, path, None, start, make_settings(given), 0, torch.device("cpu"), True)
     check_contrast(job.method, job.train[torch.arange(8)])
 
 
-def _encoded(part: type[Contrast], name: str, trial: Trial, told: Mapping[str, Any]) -> None:
+def _encoded(
+    part: type[EncoderObjective], name: str, trial: Trial, told: Mapping[str, Any]
+) -> None:
     given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
     kept = []
     for number in (1, 2):

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from textgan.contracts.rules import undisturbed
-from textgan.errors import UserError
+from textgan.core.contract import undisturbed
+from textgan.core.errors import UserError
 
 Result = Literal["passed", "failed", "refused", "left out"]
 Check = Callable[[], str | None]  # a remark, or none; raises where the part breaks a promise

@@ -11,14 +11,16 @@ from typing import Any, Literal
 
 import torch
 
-from textgan import registry
-from textgan.config import RunConfig, make_config
 from textgan.contracts.outcome import Broken
+from textgan.core import registry
+from textgan.core.names import Kind
 from textgan.core.own_code import Typed
+from textgan.core.settings import settings_of
 from textgan.core.streams import Purpose, stream
-from textgan.run import Run, create_run
-from textgan.schedule import Step, plan
-from textgan.training import Training
+from textgan.training.config import RunConfig, make_config
+from textgan.training.run import Run, create_run
+from textgan.training.schedule import Step, plan
+from textgan.training.state import Training
 
 World = Literal["fixed", "variable", "labelled"]
 
@@ -70,7 +72,7 @@ class Trial:
     """
 
     folder: Path
-    parts: Mapping[registry.Kind, str]
+    parts: Mapping[Kind, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     numbers: Any = field(default_factory=count)
 
@@ -85,7 +87,7 @@ class Trial:
         likely = objective.needs_likelihood and preferred.get("schedule.mle_epochs") != 0
         if not likely:
             told["schedule.mle_epochs"] = 0
-        groups: dict[str, tuple[registry.Kind, str | None]] = {
+        groups: dict[str, tuple[Kind, str | None]] = {
             "objective": ("objective", self.parts["objective"]),
             "generator": ("generator", generator),
             "discriminator": (
@@ -95,7 +97,7 @@ class Trial:
         }
         for group, (kind, name) in groups.items():
             if name and not registry.is_file(name):
-                known = registry.settings(registry.find(kind, name))
+                known = settings_of(registry.find(kind, name))
                 told |= {f"{group}.{one.name}": SMALL[one.name] for one in known
                          if one.name in SMALL}  # fmt: skip
         told.update({group: name for group, name in self.parts.items() if name})

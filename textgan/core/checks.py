@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 SEEDS = (0, 2**62)
 TEMPERATURES = (1e-4, 1e4)

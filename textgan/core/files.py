@@ -23,7 +23,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 LARGEST = 2**36  # bytes of any file that is read as a whole
 LARGEST_JSON = 2**28  # bytes; an evaluation of many rows with examples has some megabytes

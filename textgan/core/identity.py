@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from textgan.core.errors import UserError
 from textgan.core.files import exists, file_digest, read_bytes, read_json, understood
 from textgan.core.own_code import Kept
-from textgan.errors import UserError
 
 CONFIG, FACTS, DATA = "config.json", "run.json", "data.safetensors"
 RUN, DIGEST = "run", "digest"  # keys: of the run that a file belongs to, and of its content

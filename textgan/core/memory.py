@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 MOST_TENSORS = 5_000  # of one network; a transformer of a hundred layers has less than two thousand
 # what torch and its libraries say where memory is out; any other error may be about memory, too

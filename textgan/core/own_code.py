@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 LARGEST = 2**22  # bytes of a file of code; people write some kilobytes
 FOLDER = "code"  # of a run, where the copies are

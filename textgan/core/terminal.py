@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 # what moves a terminal's cursor, changes its colours, or turns the order of letters round
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

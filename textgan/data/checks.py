@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from textgan.corpus import EOS, UNKNOWN, UNKNOWN_WORD, Corpus
+from textgan.data.corpus import Corpus
 from textgan.data.fit import MANY_UNKNOWN, evenly, misfit
+from textgan.data.vocabulary import EOS, UNKNOWN, UNKNOWN_WORD
 
 
 def unknown_share(corpus: Corpus) -> float:

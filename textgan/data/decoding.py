@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 JUDGED = 2**16  # bytes at the start of a file that are looked at to guess what it is
 SPARSE = 0.25  # share of zero bytes; of UTF-16 in Latin letters it is a half

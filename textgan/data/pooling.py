@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textgan.errors import UserError
+from textgan.core.errors import UserError
 
 MODULES = "modules.json"
 # the files that a folder's vectors depend on, beside those of transformers

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from textgan.errors import UserError
-from textgan.lines import read_text, split_lines
+from textgan.core.errors import UserError
+from textgan.data.lines import read_text, split_lines
 
 Labels = Literal["auto", "yes", "no"]
 Format = Literal["auto", "text", "csv", "jsonl"]

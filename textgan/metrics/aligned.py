@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from textgan.intervals import Estimate, percentiles, resamples
-from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.core.score import Score
+from textgan.core.statistics import Estimate, percentiles, resamples
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Judge
@@ -18,7 +19,7 @@ AT_ONCE = 500  # texts between two steps of the progress bar
 LOWERCASE = "whether upper and lower case are the same"
 
 
-def aligned_or_none(material: Material) -> None:
+def aligned_or_none(material: MetricInputs) -> None:
     """Unavailable where the texts have no references of their own."""
     if not material.aligned:
         raise Unavailable(
@@ -26,7 +27,7 @@ def aligned_or_none(material: Material) -> None:
         )
 
 
-def judged(judge: Judge, material: Material, title: str) -> Score:
+def judged(judge: Judge, material: MetricInputs, title: str) -> Score:
     """A corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
 
     Such a score is one of sums over the sentences. Their terms are counted once and resampled here:
@@ -83,10 +84,10 @@ class SacreBLEU(Metric, name="sacrebleu"):
     ] = "13a"
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         aligned_or_none(material)
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         from sacrebleu.metrics.bleu import BLEU
 
         # force: it would say of tokenized text what is said above
@@ -111,10 +112,10 @@ class ChrF(Metric, name="chrf"):
     words: Annotated[int, Field(ge=0, le=2, description="words of the longest word n-grams")] = 0
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         aligned_or_none(material)
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         from sacrebleu.metrics.chrf import CHRF
 
         judge = CHRF(word_order=self.words, lowercase=self.lowercase)

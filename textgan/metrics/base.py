@@ -12,16 +12,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import textgan
 from textgan.core.progress import bar
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.intervals import (
+from textgan.core.registry import register
+from textgan.core.score import Score
+from textgan.core.statistics import (
     UNBOUNDED,
     Estimate,
     Floats,
@@ -30,41 +30,16 @@ from textgan.intervals import (
     resampled_ratio,
     spread,
 )
-from textgan.registry import register
-from textgan.sentences import Sentences, Words
-from textgan.text import Text
+from textgan.core.version import __version__
+from textgan.data.sentences import Sentences, Words
+from textgan.data.text import Text
+from textgan.models.generators.base import AutoregressiveGenerator
 
-Better = Literal["higher", "lower", "like real text"]
 Made = TypeVar("Made")
 
 
 class Unavailable(Exception):
     """This metric cannot be had of this material; the message says what it would need."""
-
-
-@dataclass(frozen=True, eq=False)
-class Score:
-    """One number of one set of texts.
-
-    title: as in a table. replicates: the number in each resampling, none where it has no interval.
-    """
-
-    title: str
-    estimate: Estimate
-    signature: str
-    better: Better
-    unit: str = ""
-    replicates: Floats = field(default_factory=lambda: np.empty(0), repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON, without the replicates."""
-        return {
-            **self.estimate.to_dict(),
-            "title": self.title,
-            "better": self.better,
-            "unit": self.unit,
-            "signature": self.signature,
-        }
 
 
 @dataclass(frozen=True)
@@ -84,7 +59,7 @@ class Models:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class MetricInputs:
     """All that is at hand to judge one set of texts, which may be real: the real-data row.
 
     All sentences share the numbers of `words`. The same object is judged by every metric, and the
@@ -144,7 +119,7 @@ class Material:
     def sign(self, name: str, **facts: object) -> str:
         """A signature: the metric, what it was told and taken on, and this version."""
         told = [f"{key}:{value}" if value is not None else key for key, value in facts.items()]
-        return "|".join([name, *told, f"v:{textgan.__version__}"])
+        return "|".join([name, *told, f"v:{__version__}"])
 
     def mean(self, values: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
         """The mean over texts (B,) with its bootstrap."""
@@ -210,13 +185,13 @@ class Metric(ABC):
             cls.name = name
             register("metric", name, cls)
 
-    def check(self, material: Material) -> None:  # noqa: B027 - most metrics take any material
+    def check(self, material: MetricInputs) -> None:  # noqa: B027 - most metrics take any material
         """Raise Unavailable for what can be seen, without any work, to be lacking.
 
         Of all metrics and rows this is asked before anything is measured.
         """
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         """About how many seconds `measure` takes on one core, for estimates of the time left; right
         within a factor of a few.
 
@@ -226,7 +201,7 @@ class Metric(ABC):
         return {"": 2e-6 * len(material.hypotheses.words)}
 
     @abstractmethod
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         """The numbers by name, in the order of a table.
 
         Raises Unavailable where the material lacks what it takes.

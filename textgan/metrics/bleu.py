@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from textgan.bleu import LeaveOneOut, References
-from textgan.intervals import SHARE
-from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.core.score import Score
+from textgan.core.statistics import SHARE
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.functional.bleu import LeaveOneOut, References
 
 Largest = Annotated[int, Field(ge=2, le=9, description="words in the longest n-grams")]
 
@@ -35,7 +36,7 @@ class BLEU(Metric, name="bleu"):
 
     largest: Largest = 5
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         texts, references, own = material.hypotheses, material.references, material.own
         needed = 1 if own is None else 2
         if len(texts) < 1 or len(references) < needed:
@@ -82,14 +83,14 @@ class SelfBLEU(Metric, name="self_bleu"):
 
     largest: Largest = 5
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         if len(material.alone) < 2:
             raise Unavailable(f"needs at least 2 texts; there are {len(material.alone)}")
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         return {"": 1e-6 * len(material.alone.words) * (4 + material.subsets)}
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         texts = material.alone
         counted = LeaveOneOut(texts, self.largest)

@@ -11,13 +11,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan.core.score import Score
+from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
-from textgan.discriminators.cnn import CNNDiscriminator
-from textgan.metrics.base import Material, Metric, Score, Unavailable
-from textgan.metrics.networks import USUAL_EPOCHS, Known, by_size, fit, mean_size
-from textgan.sampling import seeded
-from textgan.sentences import Sentences, joined
-from textgan.text import Text
+from textgan.data.batches import by_size
+from textgan.data.sentences import Sentences, joined
+from textgan.data.text import Text
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.networks import USUAL_EPOCHS, Known, fit, mean_size
+from textgan.models.discriminators.cnn import CNNDiscriminator
 
 FEWEST = 100  # texts of each kind: 20 of them are judged
 DISCRIMINATOR_SECONDS = 3e-5  # of a word that it reads while it trains, on one core
@@ -72,7 +74,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     vocabulary: Annotated[int, Field(ge=1, description="words it knows, at most")] = 10_000
     longest: Annotated[int, Field(ge=9, description="tokens at which texts are cut")] = 64
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         texts, real = material.paired, material.real
         if min(len(texts), len(real), self.texts) < FEWEST:
             raise Unavailable(
@@ -80,14 +82,14 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 f"{len(real)} real ones"
             )
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         learnt = 1.2 * min(len(material.paired), len(material.real), self.texts)
         epochs = min(USUAL_EPOCHS, self.reads / learnt)
         size = min(self.longest, mean_size(material.real))
         trained = epochs * learnt * size * DISCRIMINATOR_SECONDS
         return {"": trained, "discriminator of shuffled words": trained}
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         texts, real = material.paired, material.real
         n = min(len(texts), len(real), self.texts)
@@ -132,7 +134,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
             ),
         }
 
-    def hits(self, material: Material, texts: Sentences, real: Sentences, n: int) -> Tensor:
+    def hits(self, material: MetricInputs, texts: Sentences, real: Sentences, n: int) -> Tensor:
         """Whether a new discriminator is right (1) or not (0) about each judged text, as many real
         ones as others."""
         sides = zip(parts(real, n, material.seed), parts(texts, n, material.seed), strict=True)
@@ -142,7 +144,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
         device = material.device
         learnt, seen, new = (self.text(known, part, device) for part in (taught, stopping, judged))
         is_real = halves(learnt)
-        with seeded(stream(Purpose.JUDGE, material.seed), device):
+        with fork_rng(stream(Purpose.JUDGE, material.seed), device):
             network = CNNDiscriminator(
                 known.space,
                 embedding=self.embedding,

@@ -22,8 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.intervals import Estimate, Floats, percentiles
-from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.core.score import Score
+from textgan.core.statistics import Estimate, Floats, percentiles
+from textgan.data.text import Text, TextSpace
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.likelihood import (
     WANTED,
     Model,
@@ -33,7 +35,6 @@ from textgan.metrics.likelihood import (
     log_likelihoods,
     remembered,
 )
-from textgan.text import Text, TextSpace
 
 ENUMERABLE = 2**17  # texts of a space that are written down rather than drawn
 MODELS: tuple[Model, Model] = ("generator", "oracle")
@@ -116,7 +117,7 @@ class Divergence(Metric, name="divergence"):
 
     paper: ClassVar[str] = "Lin 1991, Divergence measures based on the Shannon entropy"
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         models = known_models(material)
         if models.oracle is None:
             raise Unavailable(f"needs {WANTED['oracle']}")
@@ -125,7 +126,7 @@ class Divergence(Metric, name="divergence"):
         if models.generator.space != models.oracle.space:
             raise Unavailable("needs a generator and an oracle that write the same kind of text")
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         models = known_models(material)
         generator, oracle = models.generator, models.oracle
@@ -157,7 +158,7 @@ class Divergence(Metric, name="divergence"):
         return scores
 
 
-def sampled(material: Material) -> dict[str, tuple[Estimate, Floats]]:
+def sampled(material: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
     """Means over the drawn texts and over the real ones, with their bootstraps."""
     g, o = (log_likelihoods(material, model, "drawn") for model in MODELS)
     kl_generator, of_drawn = material.mean(g - o), material.mean(log_over_mixture(g, o))

@@ -11,12 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from textgan.core.score import Score
+from textgan.core.statistics import POSITIVE, SHARE, Floats, spread
 from textgan.core.streams import Purpose, stream
-from textgan.encoders import Encoder, encoded, find_encoder
-from textgan.frechet import Moments, frechet_distance
-from textgan.intervals import POSITIVE, SHARE, Floats, spread
-from textgan.mauve import POINTS, SCALE, histogram, kmeans, overlap, prepared
-from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.functional.frechet import Moments, frechet_distance
+from textgan.metrics.functional.mauve import POINTS, SCALE, histogram, kmeans, overlap, prepared
 from textgan.metrics.networks import (
     REAL_MODEL,
     LanguageModelSettings,
@@ -24,6 +24,7 @@ from textgan.metrics.networks import (
     text_to_train_on,
     training_seconds,
 )
+from textgan.metrics.vectors import Encoder, encoded, find_encoder
 
 FEWEST = 100  # texts on each side; fewer say nothing about a distribution
 MOST_BUCKETS = 500  # more take long and change little
@@ -40,7 +41,7 @@ Encoding = Annotated[
 ]
 
 
-def comparable(told: str, material: Material) -> None:
+def comparable(told: str, material: MetricInputs) -> None:
     """Unavailable for too few texts, or none to train the encoder on."""
     fewest = min(len(material.paired), len(material.real))
     if fewest < FEWEST:
@@ -49,12 +50,12 @@ def comparable(told: str, material: Material) -> None:
         text_to_train_on(material)
 
 
-def trained_here(told: str, material: Material) -> bool:
+def trained_here(told: str, material: MetricInputs) -> bool:
     """Whether the encoder is a language model that is still to be trained."""
     return told == "lm" and ("encoder", told) not in material.memory
 
 
-def embedding_cost(told: str, material: Material) -> dict[str, float]:
+def embedding_cost(told: str, material: MetricInputs) -> dict[str, float]:
     """About how long the vectors take, on one core: most of it is the training of the encoder."""
     usual = LanguageModelSettings()
     times = 1 if told == "lm" else 30  # what a pretrained network takes longer
@@ -65,7 +66,7 @@ def embedding_cost(told: str, material: Material) -> dict[str, float]:
     return cost | ({REAL_MODEL: training_seconds(material.train, usual)} if told == "lm" else {})
 
 
-def compared(told: str, material: Material) -> tuple[Encoder, Tensor, Tensor]:
+def compared(told: str, material: MetricInputs) -> tuple[Encoder, Tensor, Tensor]:
     """The encoder, and the vectors of the judged and of the real texts, (B, F) each."""
     encoder = find_encoder(told, material)
     return (
@@ -97,7 +98,7 @@ class Frechet(Metric, name="frechet"):
 
     encoder: Encoding = "lm"
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         comparable(self.encoder, material)
         fewest, size = min(len(material.paired), len(material.real)), LanguageModelSettings().hidden
         if trained_here(self.encoder, material) and fewest < 2 * size:
@@ -106,10 +107,10 @@ class Frechet(Metric, name="frechet"):
                 f"encoder; there are {fewest}"
             )
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         return {"": 0.03 * material.subsets} | embedding_cost(self.encoder, material)
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         encoder, judged, real = compared(self.encoder, material)
         size, fewest = judged.shape[1], min(len(judged), len(real))
@@ -177,10 +178,10 @@ class Mauve(Metric, name="mauve"):
     # the mean of five best of five is that of five, at five times the cost
     restarts: Annotated[int, Field(ge=1, description="tries of a clustering, the best taken")] = 1
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         comparable(self.encoder, material)
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         texts = len(material.paired) + len(material.real)
         clustered = self.seeds * self.restarts * texts * self.buckets_of(texts // 2) * 2e-6
         return {"": clustered} | embedding_cost(self.encoder, material)
@@ -189,7 +190,7 @@ class Mauve(Metric, name="mauve"):
         """Into how many so many texts of one side are sorted."""
         return self.buckets or min(MOST_BUCKETS, fewest // 10)
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         encoder, judged, real = compared(self.encoder, material)
         fewest = min(len(judged), len(real))

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from textgan.corpus import UNKNOWN
-from textgan.metrics.base import Material, Metric, Score, Unavailable
+from textgan.core.score import Score
+from textgan.data.sentences import Sentences
+from textgan.data.vocabulary import UNKNOWN
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.networks import (
     REAL_MODEL,
     LanguageModel,
@@ -25,7 +27,6 @@ from textgan.metrics.networks import (
     train_language_model,
     training_seconds,
 )
-from textgan.sentences import Sentences
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,16 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
     trains: ClassVar[bool] = True
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         if not len(material.hypotheses):
             raise Unavailable("needs at least one text; there is none")
         text_to_train_on(material)
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         trained = training_seconds(material.train, self)
         return {"": reading_seconds(material.hypotheses, self), REAL_MODEL: trained}
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         model = real_language_model(material, self)
         found = read(model, material.hypotheses, material.progress)
@@ -123,15 +124,15 @@ class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
     trains: ClassVar[bool] = True
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         if not len(material.real):
             raise Unavailable("needs at least one real text; there is none")
         enough_to_train_on(material.paired)
 
-    def cost(self, material: Material) -> dict[str, float]:
+    def cost(self, material: MetricInputs) -> dict[str, float]:
         return {"": training_seconds(material.paired, self)}
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         model = train_language_model(
             material.paired,

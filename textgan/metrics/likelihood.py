@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.intervals import Estimate
-from textgan.likelihoods import log_probs
-from textgan.metrics.base import Better, Material, Metric, Models, Score, Unavailable
-from textgan.text import Text
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate
+from textgan.data.text import Text
+from textgan.metrics.base import Metric, MetricInputs, Models, Unavailable
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.likelihood import log_probs
 
 Model = Literal["generator", "oracle"]
 Split = Literal["drawn", "test"]
@@ -63,12 +64,12 @@ class Likelihood(Metric, name="likelihood"):
 
     paper: ClassVar[str] = "Yu et al. 2017, arXiv 1609.05473; Zhu et al. 2018, arXiv 1802.01886"
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         models = known_models(material)
         if models.generator is None and models.oracle is None:
             raise Unavailable("needs a generator with a likelihood or an oracle; there is neither")
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         models = known_models(material)
         scores: dict[str, Score] = {}
@@ -88,7 +89,7 @@ class Likelihood(Metric, name="likelihood"):
 
 
 def _cost(
-    material: Material,
+    material: MetricInputs,
     title: str,
     better: Better,
     model: Model,
@@ -131,7 +132,7 @@ def perplexity(nll: Score) -> Score:
     )
 
 
-def known_models(material: Material) -> Models:
+def known_models(material: MetricInputs) -> Models:
     """The models behind the texts; Unavailable where there are none."""
     if material.models is None:
         raise Unavailable(
@@ -141,7 +142,7 @@ def known_models(material: Material) -> Models:
     return material.models
 
 
-def log_likelihoods(material: Material, model: Model, split: Split) -> Tensor:
+def log_likelihoods(material: MetricInputs, model: Model, split: Split) -> Tensor:
     """log P of every text, (B,) in float64 on the processor, under the oracle at temperature 1 or
     under the generator at that of its texts.
 
@@ -166,7 +167,7 @@ def log_likelihoods(material: Material, model: Model, split: Split) -> Tensor:
 
 
 def remembered(
-    material: Material, model: AutoregressiveGenerator, text: Text, temperature: float
+    material: MetricInputs, model: AutoregressiveGenerator, text: Text, temperature: float
 ) -> Tensor:
     """log P of every text, (B,) in float64 on the processor, computed once for all metrics.
 

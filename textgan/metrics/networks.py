@@ -15,21 +15,19 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import plain
+from textgan.core.optim import Loss, NotFinite, build_optimiser, plain, update
+from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
-from textgan.corpus import EOS, SPECIAL, UNKNOWN
-from textgan.generators.base import AutoregressiveGenerator
-from textgan.generators.recurrent import LSTMGenerator
-from textgan.losses import Loss, nll
-from textgan.metrics.base import Material, Unavailable
-from textgan.sampling import seeded
-from textgan.sentences import Sentences
-from textgan.text import START, Text, TextSpace
-from textgan.training import NotFinite, build_optimiser, update
+from textgan.data.batches import batches, by_size
+from textgan.data.sentences import Sentences
+from textgan.data.text import START, Text, TextSpace
+from textgan.data.vocabulary import EOS, SPECIAL, UNKNOWN
+from textgan.losses import nll
+from textgan.metrics.base import MetricInputs, Unavailable
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.recurrent import LSTMGenerator
 
 FEWEST = 50  # sentences without which a language model has nothing to learn from
-TEXTS_AT_ONCE = 1024  # that are read together
-POOL = 32  # batches that are made of sentences sorted together
 PATIENCE = 3  # epochs that are no better than the best before training stops
 CLIP = 5.0  # norm of a gradient
 USUAL_EPOCHS = 20  # before it overfits, where it may read its texts more often
@@ -40,7 +38,7 @@ Step = TypeVar("Step")
 
 
 class Progress(Protocol):
-    """What shows how far a loop has come: `Material.progress`."""
+    """What shows how far a loop has come: `MetricInputs.progress`."""
 
     def __call__(self, steps: Iterable[Step], what: str, /) -> Iterable[Step]: ...
 
@@ -100,18 +98,6 @@ class Known:
         tokens[rows[inside], places[inside]] = ids[words[inside]]
         tokens[ended, sizes[ended]] = EOS
         return Text(tokens, (sizes + 1).clamp(max=width))
-
-
-def by_size(text: Text) -> list[Tensor]:
-    """The indices of all texts in pieces of similar sizes."""
-    return list(text.sizes.argsort(stable=True).split(TEXTS_AT_ONCE))
-
-
-def batches(sizes: Tensor, batch: int) -> list[Tensor]:
-    """One pass over texts of these sizes (B,) in batches of similar sizes, in random order."""
-    pools = torch.randperm(len(sizes)).split(POOL * batch)
-    parts = [part for pool in pools for part in pool[sizes[pool].argsort(stable=True)].split(batch)]
-    return [parts[i] for i in torch.randperm(len(parts)).tolist()]
 
 
 def fit(
@@ -191,7 +177,7 @@ def enough_to_train_on(sentences: Sentences) -> None:
         )
 
 
-def text_to_train_on(material: Material) -> Sentences:
+def text_to_train_on(material: MetricInputs) -> Sentences:
     """The real text that networks learn from; Unavailable where there is none or little of it."""
     train = material.train
     if train is None or len(train) < FEWEST:
@@ -239,7 +225,7 @@ def train_language_model(
     """
     device = device or torch.device("cpu")
     enough_to_train_on(sentences)
-    with seeded(stream(Purpose.LANGUAGE_MODEL, seed), device):
+    with fork_rng(stream(Purpose.LANGUAGE_MODEL, seed), device):
         text = known.text(sentences[torch.randperm(len(sentences))[: told.sentences]])
         held_out, taught = text[: len(text) // 10], text[len(text) // 10 :]
         network = LSTMGenerator(
@@ -288,7 +274,7 @@ def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = sil
     return found
 
 
-def known_words(material: Material, told: LanguageModelSettings) -> Known:
+def known_words(material: MetricInputs, told: LanguageModelSettings) -> Known:
     """The words that language models know, the same in all rows: those of train, else of the
     references."""
     real = material.references if material.train is None else material.train
@@ -297,7 +283,7 @@ def known_words(material: Material, told: LanguageModelSettings) -> Known:
 
 
 def real_language_model(
-    material: Material, told: LanguageModelSettings | None = None
+    material: MetricInputs, told: LanguageModelSettings | None = None
 ) -> LanguageModel:
     """The language model of train, trained once for all metrics and rows.
 

@@ -17,9 +17,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.intervals import SHARE, Estimate, Floats
-from textgan.metrics.base import Material, Metric, Score, Unavailable
-from textgan.ngrams import Grams, common_grams, divergence, grams
+from textgan.core.score import Score
+from textgan.core.statistics import SHARE, Estimate, Floats
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.functional.ngrams import Grams, common_grams, divergence, grams
 
 LARGEST = "words of the longest n-grams"
 
@@ -49,7 +50,7 @@ def multiset_jaccard(a: Tensor, b: Tensor) -> float:
 
 
 def over_texts(
-    material: Material, of: Grams, statistic: Callable[[Grams], float]
+    material: MetricInputs, of: Grams, statistic: Callable[[Grams], float]
 ) -> tuple[Estimate, Floats]:
     """A number of n-grams, with its spread over subsets of those texts that have any."""
     texts, row = torch.unique(of.row, return_inverse=True)
@@ -77,7 +78,7 @@ class JensenShannon(Metric, name="jsd"):
 
     largest: Annotated[int, Field(ge=1, le=9, description=LARGEST)] = 4
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         texts, real = material.paired, material.real
         scores = {}
         for mine, theirs in common_grams(texts, real, self.largest):
@@ -114,7 +115,7 @@ class MSJaccard(Metric, name="ms_jaccard"):
 
     largest: Annotated[int, Field(ge=2, le=9, description=LARGEST)] = 5
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         texts, real = material.paired, material.real
         sides = [
             (mine, counts(theirs) / len(real))
@@ -159,7 +160,7 @@ class Distinct(Metric, name="distinct"):
 
     largest: Annotated[int, Field(ge=1, le=9, description=LARGEST)] = 3
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         texts = material.alone
         scores = {}
         for of in grams(texts, self.largest):

@@ -10,11 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.intervals import POSITIVE, SHARE
-from textgan.metrics.base import Better, Material, Metric, Score, Unavailable
-from textgan.nearest import places
-from textgan.ngrams import grams
-from textgan.sentences import Sentences
+from textgan.core.score import Better, Score
+from textgan.core.statistics import POSITIVE, SHARE
+from textgan.data.sentences import Sentences
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.functional.nearest import places
+from textgan.metrics.functional.ngrams import grams
 
 LIKE_REAL: Better = "like real text"
 
@@ -49,7 +50,7 @@ def wasserstein(a: Tensor, b: Tensor) -> float:
 
 
 def averaged(
-    material: Material,
+    material: MetricInputs,
     name: str,
     title: str,
     values: Tensor,
@@ -77,7 +78,7 @@ class Unique(Metric, name="unique"):
     whole copies: a generator that changes one word each time has 1.
     """
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         texts = material.alone
         if not len(texts):
             raise Unavailable("needs at least one text; there is none")
@@ -104,13 +105,13 @@ class Novelty(Metric, name="novelty"):
     training sentences of the samples too. Random words and empty texts are new.
     """
 
-    def check(self, material: Material) -> None:
+    def check(self, material: MetricInputs) -> None:
         if material.known is None:
             raise Unavailable(
                 "needs the training text: give --train, the text the generator was trained on"
             )
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         texts, known = material.hypotheses, material.known
         assert known is not None  # it was checked
@@ -136,7 +137,7 @@ class Repetition(Metric, name="repetition"):
 
     n: Annotated[int, Field(ge=1, le=9, description="words of the n-grams of seq-rep-n")] = 4
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         texts, n = material.hypotheses, self.n
         again, loops = (
             shares[~shares.isnan()] for shares in (stuttering(texts), recurring(texts, n))
@@ -164,7 +165,7 @@ class Length(Metric, name="length"):
     what the tokenizer makes of the line, so lengths compare under one tokenizer only.
     """
 
-    def measure(self, material: Material) -> dict[str, Score]:
+    def measure(self, material: MetricInputs) -> dict[str, Score]:
         sizes, judged, real = (
             texts.sizes for texts in (material.hypotheses, material.paired, material.real)
         )

@@ -17,12 +17,15 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from textgan import registry
-from textgan.discriminators.base import Discriminator
-from textgan.errors import UserError
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, nll
-from textgan.text import Text
+from textgan.core import registry
+from textgan.core.errors import UserError
+from textgan.core.names import Kind
+from textgan.core.optim import Loss, Reduction
+from textgan.core.settings import check_settings, settings_of
+from textgan.data.text import Text
+from textgan.losses import nll
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 
 
 @dataclass(kw_only=True)
@@ -34,7 +37,7 @@ class Objective(ABC):
     generator: ClassVar[str] = "lstm"  # the usual pair, taken where a run names no other
     discriminator: ClassVar[str | None] = "cnn"  # None: the method has no discriminator
     # where the discriminator's name is looked up; "generator" where it is a language model
-    discriminator_kind: ClassVar[registry.Kind] = "discriminator"
+    discriminator_kind: ClassVar[Kind] = "discriminator"
     # settings of a run that suit the method better than the common ones, by their dotted keys
     defaults: ClassVar[Mapping[str, Any]] = {}
     # what config.json of a version without a setting means by its absence, by the dotted keys:
@@ -69,9 +72,9 @@ class Objective(ABC):
 
     def __post_init__(self) -> None:
         kind = type(self)
-        values = {setting.name: getattr(self, setting.name) for setting in registry.settings(kind)}
+        values = {setting.name: getattr(self, setting.name) for setting in settings_of(kind)}
         try:
-            checked = registry.check("objective", kind, values)
+            checked = check_settings("objective", kind, values)
         except UserError as error:
             raise ValueError(str(error)) from None
         for name, value in checked.items():

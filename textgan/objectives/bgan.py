@@ -52,21 +52,15 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.generators.noise import NoiseGenerator
-from textgan.losses import (
-    Loss,
-    Reduction,
-    effective_share,
-    importance,
-    logistic,
-    policy_gradient,
-)
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import effective_share, importance, logistic, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.generators.noise import NoiseGenerator
+from textgan.models.relaxation import relaxed_texts
+from textgan.models.sampling import multinomial
 from textgan.objectives.base import Objective
-from textgan.relaxation import relaxed_texts
-from textgan.sampling import multinomial
-from textgan.text import Text
 
 
 def _several(samples: int) -> int:
@@ -121,7 +115,7 @@ class BGAN(Objective, name="bgan"):
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         words = replace(fake, rows=None)
-        return divergence_loss(self.divergence, *discriminator.judge(real, words)), {}
+        return divergence_loss(self.divergence, *discriminator.score_pair(real, words)), {}
 
     def generator_loss(
         self,
@@ -188,7 +182,7 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert fake.rows is not None
-        return logistic(*discriminator.judge(real.relaxed(fake.rows), fake)), {}
+        return logistic(*discriminator.score_pair(real.relaxed(fake.rows), fake)), {}
 
     def generator_loss(
         self,

@@ -44,12 +44,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text, concatenate
+from textgan.losses import leave_one_out, logistic, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.sampling import Sampler, draw
 from textgan.objectives.base import Objective
-from textgan.sampling import Choose, draw
-from textgan.text import Text, concatenate
 
 
 def nucleus_of(logits: Tensor, share: float) -> Tensor:
@@ -65,7 +66,7 @@ def nucleus_of(logits: Tensor, share: float) -> Tensor:
     return torch.zeros_like(inside).scatter(-1, order, inside)
 
 
-def cautious(temperature: float, epsilon: float, nucleus: float = 1.0) -> Choose:
+def cautious(temperature: float, epsilon: float, nucleus: float = 1.0) -> Sampler:
     """Tokens of the mixture (1 - epsilon) C + epsilon softmax(logits), where C is the nucleus of
     softmax(logits / temperature).
 
@@ -152,7 +153,7 @@ class ColdGAN(Objective, name="coldgan"):
         )
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        return logistic(*discriminator.judge(real, self._replayed(fake))), {}
+        return logistic(*discriminator.score_pair(real, self._replayed(fake))), {}
 
     def generator_loss(
         self,

@@ -33,11 +33,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from textgan import registry
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, nll, reduce
+from textgan.core.names import Kind
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.losses import nll, reduce
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -46,7 +47,7 @@ class CoT(Objective, name="cot"):
 
     paper: ClassVar[str] = "Lu et al. 2019, arXiv 1804.03782"
     discriminator: ClassVar[str | None] = "lstm"
-    discriminator_kind: ClassVar[registry.Kind] = "generator"
+    discriminator_kind: ClassVar[Kind] = "generator"
     score_is_logit: ClassVar[bool] = False
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.mle_epochs": 0,

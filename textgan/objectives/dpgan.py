@@ -43,11 +43,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
+from textgan.core.names import Kind
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import leave_one_out, policy_gradient
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.registry import Kind
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)

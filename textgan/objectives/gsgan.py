@@ -30,12 +30,13 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
-from textgan.losses import Loss, logistic
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.losses import logistic
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import Generator
+from textgan.models.relaxation import relaxed_texts
 from textgan.objectives.base import Objective
-from textgan.relaxation import relaxed_texts
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -70,7 +71,7 @@ class GSGAN(Objective, name="gsgan"):
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert fake.rows is not None
-        return logistic(*discriminator.judge(real.relaxed(fake.rows), fake)), {}
+        return logistic(*discriminator.score_pair(real.relaxed(fake.rows), fake)), {}
 
     def generator_loss(
         self,

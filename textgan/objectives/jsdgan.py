@@ -35,11 +35,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, effective_share, policy_gradient
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.losses import effective_share, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)

@@ -59,13 +59,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.generators.leak import LeakGenerator
-from textgan.losses import Loss, Reduction, leave_one_out, logistic, nll, policy_gradient, reduce
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import leave_one_out, logistic, nll, policy_gradient, reduce
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.generators.leak import LeakGenerator
+from textgan.models.rollout import rollout_values
 from textgan.objectives.base import Objective
-from textgan.rollout import rollout_values
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -128,7 +129,7 @@ class LeakGAN(Objective, name="leakgan"):
         }
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        loss = logistic(*discriminator.judge(real, fake))
+        loss = logistic(*discriminator.score_pair(real, fake))
         return loss + self.l2 * discriminator.output_penalty(), {}
 
     def generator_loss(

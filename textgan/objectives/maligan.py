@@ -37,19 +37,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import (
-    Loss,
-    Reduction,
-    effective_share,
-    importance,
-    logistic,
-    policy_gradient,
-)
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import effective_share, importance, logistic, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.rollout import rollout_values
 from textgan.objectives.base import Objective
-from textgan.rollout import rollout_values
-from textgan.text import Text
 
 LARGEST_RATIO = 60.0  # log of D / (1 - D) over that of the batch's best; exp of it is still finite
 
@@ -96,7 +90,7 @@ class MaliGAN(Objective, name="maligan"):
         return generator.sample(len(real), prefix=prefix, source=real.source, labels=real.labels)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        return logistic(*discriminator.judge(real, fake)), {}
+        return logistic(*discriminator.score_pair(real, fake)), {}
 
     def generator_loss(
         self,

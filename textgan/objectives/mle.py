@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, nll
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import nll
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)

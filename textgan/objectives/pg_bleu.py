@@ -37,14 +37,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.bleu import References, Smoothing
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
+from textgan.core.optim import Loss, Reduction
+from textgan.data.sentences import Sentences
+from textgan.data.text import Text, TextSpace, class_rows
+from textgan.losses import leave_one_out, policy_gradient
+from textgan.metrics.functional.bleu import References, Smoothing
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.rollout import rollout_values
 from textgan.objectives.base import Objective
-from textgan.rollout import rollout_values
-from textgan.sentences import Sentences
-from textgan.text import Text, TextSpace, class_rows
 
 
 @dataclass(kw_only=True)

@@ -17,11 +17,12 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, leave_one_out, policy_gradient
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import leave_one_out, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)

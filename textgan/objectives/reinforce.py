@@ -19,11 +19,12 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import leave_one_out, logistic, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -47,7 +48,7 @@ class Reinforce(Objective, name="reinforce"):
         return generator.sample(len(real), source=real.source, labels=real.labels)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        loss = logistic(*discriminator.judge(real, fake))
+        loss = logistic(*discriminator.score_pair(real, fake))
         return loss + self.l2 * discriminator.output_penalty(), {}
 
     def generator_loss(

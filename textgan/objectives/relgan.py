@@ -60,12 +60,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
-from textgan.losses import Loss, gradient_penalty, next_shares, shares_of
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.losses import gradient_penalty, next_shares, shares_of
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import Generator
+from textgan.models.relaxation import relaxed_texts
 from textgan.objectives.base import Objective
-from textgan.relaxation import relaxed_texts
-from textgan.text import Text
 
 ROUNDS = 5000  # that the released code counts on
 
@@ -143,7 +144,7 @@ class RelGAN(Objective, name="relgan"):
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert fake.rows is not None
         real = real.relaxed(fake.rows)
-        of_real, of_fake = discriminator.opinions(real), discriminator.opinions(fake)
+        of_real, of_fake = discriminator.view_scores(real), discriminator.view_scores(fake)
         margin = of_real - of_fake
         match self.loss:
             case "relativistic":
@@ -171,8 +172,8 @@ class RelGAN(Objective, name="relgan"):
         assert fake.rows is not None
         # to the other losses the real texts only say how far they are ahead
         with torch.set_grad_enabled(self.loss == "relativistic"):
-            of_real = discriminator.opinions(real.relaxed(fake.rows))
-        of_fake = discriminator.opinions(fake)
+            of_real = discriminator.view_scores(real.relaxed(fake.rows))
+        of_fake = discriminator.view_scores(fake)
         margin = of_real - of_fake
         match self.loss:
             case "relativistic":
@@ -200,7 +201,7 @@ class RelGAN(Objective, name="relgan"):
         assert real.rows is not None and fake.rows is not None
 
         def score(rows: Tensor) -> Tensor:
-            return discriminator.opinions(replace(fake, rows=rows)).sum(1)
+            return discriminator.view_scores(replace(fake, rows=rows)).sum(1)
 
         shares = shares_of(fake.rows, self.memory["stream"])
         return gradient_penalty(score, real.rows, fake.rows, shares)

@@ -38,12 +38,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, nll
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import START, Text
+from textgan.losses import nll
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.sampling import multinomial
 from textgan.objectives.base import Objective
-from textgan.sampling import multinomial
-from textgan.text import START, Text
 
 Decay = Literal["linear", "inverse_sigmoid"]
 

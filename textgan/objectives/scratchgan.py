@@ -36,12 +36,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.discriminators.stepwise import StepwiseDiscriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, policy_gradient, reduce
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text, concatenate
+from textgan.losses import policy_gradient, reduce
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.discriminators.stepwise import StepwiseDiscriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
-from textgan.text import Text, concatenate
 
 
 def discounted(rewards: Tensor, gamma: float) -> Tensor:

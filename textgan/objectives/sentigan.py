@@ -35,12 +35,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, reduce
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text, concatenate
+from textgan.losses import reduce
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.rollout import rollout_values
 from textgan.objectives.base import Objective
-from textgan.rollout import rollout_values
-from textgan.text import Text, concatenate
 
 
 @dataclass(kw_only=True)
@@ -106,7 +107,7 @@ def classes(text: Text) -> Tensor:
 
 def class_log_probs(discriminator: Discriminator, text: Text) -> Tensor:
     """log P(class | text), (B, k + 1); the last class is "fake", whose score is 0."""
-    return F.pad(discriminator.classify(text), (0, 1)).log_softmax(1)
+    return F.pad(discriminator.class_logits(text), (0, 1)).log_softmax(1)
 
 
 def own_class(log_probs: Tensor, text: Text) -> Tensor:

@@ -40,12 +40,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import AutoregressiveGenerator, Generator
-from textgan.losses import Loss, Reduction, leave_one_out, logistic, policy_gradient
+from textgan.core.optim import Loss, Reduction
+from textgan.data.text import Text
+from textgan.losses import leave_one_out, logistic, policy_gradient
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.rollout import rollout_values
 from textgan.objectives.base import Objective
-from textgan.rollout import rollout_values
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -77,7 +78,7 @@ class SeqGAN(Objective, name="seqgan"):
         return generator.sample(len(real), source=real.source, labels=real.labels)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        loss = logistic(*discriminator.judge(real, fake))
+        loss = logistic(*discriminator.score_pair(real, fake))
         return loss + self.l2 * discriminator.output_penalty(), {}
 
     def generator_loss(

@@ -28,12 +28,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
-from textgan.losses import Loss, logistic
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.losses import logistic
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import Generator
+from textgan.models.relaxation import relaxed_texts
 from textgan.objectives.base import Objective
-from textgan.relaxation import relaxed_texts
-from textgan.text import Text
 
 LEAST = 2  # texts of each kind: pairs within a kind are compared
 SMALLEST = 1e-12  # mean squared distance; features all alike have no scale, and no gradient
@@ -72,7 +73,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
         assert fake.rows is not None
         real = real.relaxed(fake.rows)
         distance = self._distance(discriminator, real, fake)
-        loss = logistic(*discriminator.judge(real, fake)) - self.matching * distance
+        loss = logistic(*discriminator.score_pair(real, fake)) - self.matching * distance
         return loss, {"mmd": distance.detach()}
 
     def generator_loss(

@@ -30,12 +30,12 @@ from typing import Annotated, Any, ClassVar
 import torch
 from pydantic import Field
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
-from textgan.losses import Loss
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import Generator
+from textgan.models.relaxation import relaxed_texts
 from textgan.objectives.base import Objective
-from textgan.relaxation import relaxed_texts
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -70,7 +70,7 @@ class WGAN(Objective, name="wgan"):
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert fake.rows is not None
-        of_real, of_fake = discriminator.judge(real.relaxed(fake.rows), fake)
+        of_real, of_fake = discriminator.score_pair(real.relaxed(fake.rows), fake)
         distance = of_real.mean() - of_fake.mean()
         return -distance, {"wasserstein": distance.detach()}
 

@@ -32,12 +32,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.discriminators.base import Discriminator
-from textgan.generators.base import Generator
-from textgan.losses import Loss, gradient_penalty, next_shares, shares_of
+from textgan.core.optim import Loss
+from textgan.data.text import Text
+from textgan.losses import gradient_penalty, next_shares, shares_of
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import Generator
+from textgan.models.relaxation import relaxed_texts
 from textgan.objectives.base import Objective
-from textgan.relaxation import relaxed_texts
-from textgan.text import Text
 
 
 @dataclass(kw_only=True)
@@ -79,7 +80,7 @@ class WGANGP(Objective, name="wgan_gp"):
         assert fake.rows is not None
         real = real.relaxed(fake.rows)
         assert real.rows is not None
-        of_real, of_fake = discriminator.judge(real, fake)
+        of_real, of_fake = discriminator.score_pair(real, fake)
         distance = of_real.mean() - of_fake.mean()
 
         def score(rows: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs
-from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation, Place, Shifts
+from textgan.core.optim import Loss, Outputs
+from textgan.perturb.base import Perturbation
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Shifts, ShiftTarget
 
 
 @dataclass(kw_only=True)
@@ -64,7 +65,7 @@ class Averaged(Perturbation):
             values.append(value)
         return torch.stack(values).mean(), metrics | {"perturbed_loss": value}
 
-    def climb(self, place: Place, shift: Tensor, slope: Tensor) -> Tensor:
+    def climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
         """A step along the slope, and back into the ball where there is one."""
         radius = self.epsilon if self.epsilon > 0 else float("inf")
         return place.climb(shift, slope, self.alpha, radius)

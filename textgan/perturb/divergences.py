@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgan.backward import Outputs
-from textgan.errors import UserError
+from textgan.core.errors import UserError
+from textgan.core.optim import Outputs
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
 

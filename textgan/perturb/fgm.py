@@ -18,9 +18,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs, computed
-from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation, Place
+from textgan.core.optim import Loss, Outputs, computed
+from textgan.perturb.base import Perturbation
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import ShiftTarget
 
 
 @dataclass(kw_only=True)
@@ -30,7 +31,7 @@ class OneStep(Perturbation):
     epsilon: Annotated[float, Field(ge=0, description="how far")] = 1.0
 
     @abstractmethod
-    def shift(self, place: Place, slope: Tensor) -> Tensor:
+    def shift(self, place: ShiftTarget, slope: Tensor) -> Tensor:
         """Where to look, given the gradient of the clean loss."""
 
     def __call__(
@@ -57,7 +58,7 @@ class FGM(OneStep, name="fgm"):
 
     paper: ClassVar[str] = "Miyato et al. 2017, arXiv 1605.07725"
 
-    def shift(self, place: Place, slope: Tensor) -> Tensor:
+    def shift(self, place: ShiftTarget, slope: Tensor) -> Tensor:
         return self.epsilon * place.direction(slope)
 
 
@@ -69,5 +70,5 @@ class FGSM(OneStep, name="fgsm"):
 
     epsilon: Annotated[float, Field(ge=0, description="at every entry")] = 0.1
 
-    def shift(self, place: Place, slope: Tensor) -> Tensor:
+    def shift(self, place: ShiftTarget, slope: Tensor) -> Tensor:
         return self.epsilon * place.finite(slope).sign()

@@ -27,9 +27,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs, computed
-from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation, Place, Shifts, Start
+from textgan.core.optim import Loss, Outputs, computed
+from textgan.perturb.base import Perturbation
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Shifts, ShiftTarget, Start
 
 
 @dataclass(kw_only=True)
@@ -83,7 +84,7 @@ class FreeAT(Perturbation, name="free_at"):
                 self.memory[f"shift.{number}"] = self._climb(passes.place, shift, slope)
         return value.detach(), metrics
 
-    def _climb(self, place: Place, shift: Tensor, slope: Tensor) -> Tensor:
+    def _climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
         if self.norm == "l2":
             return place.climb(shift, slope, self.alpha, self.epsilon)
         step = self.alpha * place.finite(slope).sign()

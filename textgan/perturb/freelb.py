@@ -16,10 +16,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from textgan.backward import computed
-from textgan.losses import Loss
+from textgan.core.optim import Loss, computed
 from textgan.perturb.averaged import Averaged
-from textgan.perturb.base import Passes, Shifts
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Shifts
 
 
 @dataclass(kw_only=True)

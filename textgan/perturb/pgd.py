@@ -17,9 +17,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs, computed
-from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation, Start
+from textgan.core.optim import Loss, Outputs, computed
+from textgan.perturb.base import Perturbation
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Start
 
 
 @dataclass(kw_only=True)

@@ -34,16 +34,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs, computed
-from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation, Place, Shifts
-from textgan.perturb.divergences import (
-    Divergence,
-    halves,
-    said_of,
-    squared_error,
-    symmetric_kl,
-)
+from textgan.core.optim import Loss, Outputs, computed
+from textgan.perturb.base import Perturbation
+from textgan.perturb.divergences import Divergence, halves, said_of, squared_error, symmetric_kl
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Shifts, ShiftTarget
 
 _DIVERGENCES: dict[str, Divergence] = {"kl": symmetric_kl, "squared": squared_error}
 
@@ -125,7 +120,7 @@ class SMART(Perturbation, name="smart"):
         self.memory = memory
         return value.detach(), metrics | figures
 
-    def climb(self, place: Place, shift: Tensor, slope: Tensor) -> Tensor:
+    def climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
         """One ascent, and back to where shifts may be."""
         slope = place.finite(slope)
         if self.projection == "unit":

@@ -19,10 +19,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import Outputs, computed
-from textgan.losses import Loss
-from textgan.perturb.base import Passes, Perturbation, Shifts
+from textgan.core.optim import Loss, Outputs, computed
+from textgan.perturb.base import Perturbation
 from textgan.perturb.divergences import kl, said_of
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Shifts
 
 
 @dataclass(kw_only=True)

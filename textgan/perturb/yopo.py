@@ -24,12 +24,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.backward import computed
-from textgan.errors import UserError
-from textgan.losses import Loss
+from textgan.core.errors import UserError
+from textgan.core.names import suggest
+from textgan.core.optim import Loss, computed
+from textgan.core.seeds import random_state, set_random_state
 from textgan.perturb.averaged import Averaged
-from textgan.perturb.base import Here, Passes, Shifts, random_state, set_random_state
-from textgan.registry import suggest
+from textgan.perturb.passes import Passes
+from textgan.perturb.shifts import Shift, Shifts
 
 SHOWN = 30  # names in an error
 
@@ -153,7 +154,7 @@ class FirstLayer:
         if len(self.calls) < len(self.shapes):
             self._refuse()
 
-    def slopes(self, here: Here, shifts: Sequence[Tensor]) -> list[Tensor]:
+    def slopes(self, here: Shift, shifts: Sequence[Tensor]) -> list[Tensor]:
         """The gradient of <p, layer(what it read, but with these shifts)> in the shifts."""
         leaves = [shift.detach().requires_grad_() for shift in shifts]
         moved = [leaf - before for leaf, before in zip(leaves, here.shifts, strict=True)]

@@ -1,0 +1,1 @@
+"""Text classifiers, attacks on them, and their table."""

@@ -1,0 +1,123 @@
+"""Attacks on a trained classifier: the shift of a text's vectors that misleads it most.
+
+What is climbed is the margin, the score of the best wrong class less that of the right one: unlike
+a loss it does not flatten where a network is sure of itself, which would hide it from gradients.
+
+Radii compare between networks only in units of what each of them reads: a network that makes its
+vectors twice as long sees the same shift half as large. So a ball's radius is epsilon * norm *
+sqrt(words) with the mean norm of the network's own vectors: epsilon is the length of the shift as a
+share of the sentence's. A plain number as the radius of every ball is the other choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from textgan.data.text import Text
+from textgan.models.discriminators.base import Discriminator
+from textgan.perturb.shifts import EmbeddingOutput, Shift, Start, find_embedding, words_of
+
+
+def margins(scores: Tensor, labels: Tensor) -> Tensor:
+    """The score of the best wrong class less that of the right one, (B,), of scores (B, C) and
+    labels (B,): below zero where the text is told right."""
+    right = labels.unsqueeze(1)
+    wrong = scores.scatter(1, right, -torch.inf).amax(1)
+    return wrong - scores.gather(1, right).squeeze(1)
+
+
+def typical_norm(network: Discriminator, texts: Sequence[Text]) -> float:
+    """The mean Euclidean norm of the vectors that a network's embedding reads out of texts."""
+    place, norms = _place(network), []
+
+    def note(_: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> None:
+        norms.append(vectors.detach().double().norm(dim=-1)[place.words(read[0])])
+
+    handle = place.module.register_forward_hook(note)
+    try:
+        with without_dropout(network), torch.enable_grad():  # without, some networks read no words
+            for text in texts:
+                network.class_logits(text)
+    finally:
+        handle.remove()
+    return float(torch.cat(norms).mean())
+
+
+def attack(
+    network: Discriminator,
+    text: Text,
+    epsilon: float,
+    *,
+    norm: float | None = None,
+    steps: int = 1,
+    restarts: int = 1,
+    stride: float = 0.25,
+    random: torch.Generator | None = None,
+) -> Tensor:
+    """The largest margin (B,) found within a ball around the vectors of each labelled text.
+
+    epsilon: the radius, in units of norm * sqrt(words) where a norm is given (see `typical_norm`).
+    steps, restarts: 1 and 1 are FGM, the end of one step along the gradient; more are PGD, which
+    goes on from there by steps of `stride` radii, then begins again at random places of the edge.
+    The text as it is counts as found, and so does every place on the way: more steps and restarts
+    find no less. random: draws the places, on the network's device; the default generator if None.
+    The network, its gradients and padding stay untouched; dropout is off.
+    Raises ValueError for texts without labels, UserError where there is no embedding to shift.
+    """
+    if text.labels is None:
+        raise ValueError("texts without labels cannot be told wrong")
+    labels, place = text.labels, _place(network)
+    largest = torch.full(labels.shape, -torch.inf, device=labels.device)
+
+    def look(shifts: Sequence[Tensor] | Start | None) -> tuple[Shift, list[Tensor]]:
+        nonlocal largest
+        with torch.enable_grad(), place.shifted(shifts) as here:
+            found = margins(network.class_logits(text), labels)
+            slopes = here.slopes(found.sum())
+        largest = torch.maximum(largest.to(found), found.detach())
+        return here, slopes
+
+    def radius(shift: Tensor, count: Tensor) -> Tensor:
+        words = count[..., :1].to(shift.dtype).sum(1, keepdim=True)
+        return epsilon * (torch.ones_like(words) if norm is None else norm * words.sqrt())
+
+    def edge(zeros: Tensor, count: Tensor) -> Tensor:
+        drawn = torch.where(count, zeros.normal_(generator=random), 0.0)
+        return radius(drawn, count) * place.direction(drawn)
+
+    def further(here: Shift, slopes: Sequence[Tensor], length: float) -> list[Tensor]:
+        found = []
+        for shift, count, slope in zip(here.shifts, here.counts, slopes, strict=True):
+            most = radius(shift, count)
+            found.append(place.project(shift + length * most * place.direction(slope), most))
+        return found
+
+    with without_dropout(network):
+        for begin in [None] + [edge] * (restarts - 1):
+            here, slopes = look(begin)
+            for step in range(steps):
+                length = 1.0 if begin is None and step == 0 else stride
+                here, slopes = look(further(here, slopes, length))
+    return largest
+
+
+@contextmanager
+def without_dropout(network: nn.Module) -> Iterator[None]:
+    """Dropout off inside; outside as it was."""
+    modules = [part for part in network.modules() if isinstance(part, nn.Dropout) and part.training]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.train()
+
+
+def _place(network: Discriminator) -> EmbeddingOutput:
+    module = find_embedding(network)
+    return EmbeddingOutput(module, words_of(network, module))

@@ -1,0 +1,148 @@
+"""Pretrained networks in local folders, as Hugging Face's transformers (extra `hf`) saves them.
+
+Nothing is downloaded and nothing in a folder is executed: weights are safetensors. A folder that is
+not what it should be is refused with one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textgan.core.errors import UserError
+from textgan.core.files import file_digest, files_in, is_folder, require_file
+from textgan.core.seeds import fork_rng
+from textgan.core.streams import Purpose, stream
+
+MOST_TOKENS = 512  # of a sentence; what follows is not read
+TOKENIZER = ("token*", "vocab*", "merges*", "*.model")
+READ = ("config.json", "*.safetensors", *TOKENIZER)
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+
+def load_tokenizer(folder: Path, called: str, most: int = MOST_TOKENS) -> Any:
+    """The tokenizer in a folder; its `model_max_length` is what the network there can read, at most
+    `most` tokens.
+
+    called: what asked for the folder, for messages. Raises UserError where transformers is missing
+    or the folder has no such thing.
+    """
+
+    def load(transformers: Any) -> Any:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+        config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+        return tokenizer, config
+
+    tokenizer, config = _loaded(folder, called, load)
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise UserError(f"{_wanted(called)}: its tokenizer knows no words")
+    places = config.to_dict().get("max_position_embeddings") or MOST_TOKENS
+    # the RoBERTa family numbers places from behind that of the padding
+    places -= 1 + config.pad_token_id if config.pad_token_id else 0
+    tokenizer.model_max_length = min(tokenizer.model_max_length, places, most)
+    return tokenizer
+
+
+def load_network(folder: Path, called: str, **told: Any) -> Any:
+    """The network in a folder, of float32 weights, without a head that predicts.
+
+    called, raises: as for `load_tokenizer`. told: to transformers.
+    """
+
+    # weights that a folder lacks are drawn at random: from numbers of their own, then refused
+    def load(transformers: Any) -> Any:
+        with fork_rng(stream(Purpose.DISCARDED, 0), torch.device("cpu")):
+            return transformers.AutoModel.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True, **LOCAL, **told
+            )
+
+    network, found = _loaded(folder, called, load)
+    lacking = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if lacking:
+        raise UserError(f"{_wanted(called)}: there are no weights for {lacking[0]}")
+    if network.config.is_encoder_decoder:
+        raise UserError(f"{_wanted(called)}: this one also decodes, give its encoder alone")
+    return network.float()
+
+
+def frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The tokens that a tokenizer puts before and after every sentence."""
+    special = set(tokenizer.all_special_tokens)
+    for word in sorted(set(tokenizer.get_vocab()) - special):
+        alone = tokenizer(word, add_special_tokens=False)["input_ids"]
+        whole = tokenizer(word)["input_ids"]
+        for start in range(len(whole) - len(alone) + 1 if alone else 0):
+            if whole[start : start + len(alone)] == alone:
+                return whole[:start], whole[start + len(alone) :]
+    return [], []
+
+
+def digest(folder: Path, kinds: Sequence[str] = READ) -> str:
+    """Eight digits of all files of these kinds: those that make vectors, or tokens, what they
+    are."""
+    sha = hashlib.sha256()
+    for path in sorted({path for kind in kinds for path in folder.glob(kind) if path.is_file()}):
+        sha.update(f"{path.name}\n".encode())
+        sha.update(bytes.fromhex(file_digest(path)))
+    return sha.hexdigest()[:8]
+
+
+def _loaded(folder: Path, called: str, load: Callable[[Any], Any]) -> Any:
+    """What `load` gets out of transformers, in silence; UserError for whatever goes wrong."""
+    if not is_folder(folder):
+        raise UserError(f"{called}: there is no folder {folder}")
+    for path in files_in(folder):
+        require_file(path, f"{called}: {path.name}")  # transformers would wait for a pipe
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError:
+        raise UserError(f"{called} needs transformers: pip install 'textgan[hf]'") from None
+    _refuse_pickles(folder, called)
+    with silent():
+        try:
+            return load(transformers)
+        # transformers raises whatever a reader of one of its hundred models raises
+        except Exception as error:
+            why = f"{error}".strip().partition("\n")[0] or type(error).__name__
+            raise UserError(f"{_wanted(called)}: {why}") from None
+
+
+def _refuse_pickles(folder: Path, called: str) -> None:
+    """UserError for a folder whose weights are only in a pickle, which could run anything."""
+    pickles = sorted([*folder.glob("pytorch_model*.bin"), *folder.glob("*.ckpt")])
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{called}: its weights are only in {pickles[0].name}, a pickle, and those are never "
+            "opened here; if you trust it, convert it: python -c 'import sys, transformers as t; "
+            f"t.AutoModel.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[1])' "
+            f"{shlex.quote(str(folder))}"
+        )
+
+
+def _wanted(called: str) -> str:
+    return (
+        f"{called} is not a folder of a sentence encoder (config.json, model.safetensors, "
+        "tokenizer.json)"
+    )
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Without the bars and warnings of transformers, which are then as they were."""
+    logging = importlib.import_module("transformers").utils.logging
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,347 @@
+"""What a run shows of itself: TensorBoard, metrics.jsonl, progress bars, lines on the terminal.
+
+Tags are fixed, so that runs compare: `mle/loss`, `discriminator/loss`, `discriminator/accuracy`,
+`generator/loss`, `generator/reward`, `generator/entropy`, `*/gradient_norm`, `eval/<measure>`. The
+horizontal axis is the tick: MLE epochs, then turns of the discriminator, then rounds. Encoders have
+`encode/loss` and `valid/<measure>`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from textgan.core.errors import UserError
+from textgan.core.files import (
+    append_line,
+    exists,
+    is_file,
+    parse_json,
+    read_bytes,
+    sync_folder,
+    write_file,
+    writing,
+)
+from textgan.core.progress import LINE_SECONDS, Bar, Durations, clock, say_filled
+from textgan.core.terminal import visible
+
+Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
+
+OF_RUNS: Layout = {
+    "Overview": {
+        "quality and coverage (nats per token)": [
+            "Multiline",
+            ["eval/nll_oracle$", "eval/nll_test$", "eval/oracle_entropy$"],
+        ],
+        "diversity: entropy of the samples (nats per token)": ["Multiline", ["generator/entropy$"]],
+        "diversity: share of different samples": ["Multiline", ["eval/unique$"]],
+        "distance of n-grams from the training text (bits)": [
+            "Multiline",
+            [f"eval/jsd{n}$" for n in range(1, 9)],
+        ],
+        "discriminator accuracy (0.5: cannot tell)": [
+            "Multiline",
+            ["discriminator/accuracy$", "discriminator/accuracy_held_out$"],
+        ],
+        "reward of finished sentences": ["Multiline", ["generator/reward$", "generator/value$"]],
+        "effective sample size of importance weights (share)": ["Multiline", ["generator/ess$"]],
+    },
+    "Losses": {
+        "MLE": ["Multiline", ["mle/loss$", "mle/perturbed_loss$"]],
+        "discriminator": [
+            "Multiline",
+            ["discriminator/loss$", "discriminator/perturbed_loss$"],
+        ],
+        "estimate of the Wasserstein distance": ["Multiline", ["discriminator/wasserstein$"]],
+        "generator": ["Multiline", ["generator/loss$"]],
+        "gradient norms": [
+            "Multiline",
+            ["mle/gradient_norm$", "discriminator/gradient_norm$", "generator/gradient_norm$"],
+        ],
+    },
+}
+OF_ENCODERS: Layout = {
+    "Encoder": {
+        "loss": ["Multiline", ["encode/loss$"]],
+        "held-out lines": ["Multiline", ["valid/.*"]],
+        "norm of the gradient": ["Multiline", ["encode/gradient_norm$"]],
+        "learning rate": ["Multiline", ["encode/lr$"]],
+    },
+}
+# numbers of an evaluation by which TensorBoard's table sorts runs; it only knows those that are
+# announced when a run's settings are written, so they are announced before they are taken
+SORTED_BY = [
+    f"eval/{name}"
+    for name in (
+        *(f"bleu{n}" for n in (2, 3, 4, 5)), *(f"self_bleu{n}" for n in (2, 3, 4, 5)), "lm_score",
+        "reverse_lm", "frechet", "mauve", "d_accuracy", "jsd4", "ms_jaccard4", "distinct2",
+        "novelty", "kl_generator", "kl_oracle", "js",
+    )
+]  # fmt: skip
+HEADING = 11  # characters before what a line says
+# the one figure that a bar has room for, the first of these that there is, and what it is called
+IN_A_BAR = {
+    "generator/reward": "reward",
+    "generator/loss": "loss",
+    "mle/loss": "loss",
+    "encode/loss": "loss",
+    "loss": "loss",
+    "discriminator/loss": "D loss",
+}
+
+
+class Log:
+    """Writes what it is told to the run's folder and to the terminal; decides nothing."""
+
+    def __init__(
+        self,
+        folder: Path,
+        ticks_done: int,
+        quiet: bool,
+        layout: Layout | None = None,
+        digest: str | None = None,
+    ) -> None:
+        """digest: that `flush` gave at the checkpoint after `ticks_done`, if it is known."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder = folder
+        self.quiet = quiet
+        self._records = folder / "metrics.jsonl"
+        self.fault = _fault(folder, ticks_done, digest)  # what is wrong with the points so far
+        self._sha = hashlib.sha256()
+        self._forget_after(ticks_done)
+        again = any(folder.glob("events.out.tfevents.*"))
+        with _to_tensorboard(folder):
+            self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
+            if not again:
+                self._writer.add_custom_scalars(layout or OF_RUNS)
+        self._bar: Bar | None = None
+        self._durations = Durations({})
+        self._figures: dict[str, Any] = {}
+        self._phase: tuple[int, int] = (0, 0)  # steps of it that are done, and in all
+        self._begun = self._drawn = 0.0
+        self._said = self._stepped = time.monotonic()
+
+    def plan(self, left: Mapping[Hashable, int]) -> None:
+        """How many steps of each kind are to be done: what the time left is estimated from. Kinds
+        are tuples that begin with the phase."""
+        self._durations = Durations(left)
+        self._stepped = time.monotonic()
+
+    def phase(self, name: str, steps: int, done: int) -> None:
+        """Begin a phase of that many steps, some of them done before."""
+        self.end_phase()
+        self._figures, self._phase = {}, (done, steps)
+        self._bar = Bar(steps, name, self.quiet, leave=True)
+        self._begun = time.monotonic()
+        if done:
+            self._bar.show(done, "")
+
+    def end_phase(self) -> None:
+        """End the bar of the current phase, if there is one."""
+        if self._bar is not None:
+            done, steps = self._phase
+            if not self._bar.disable and done:
+                took = f"{clock(time.monotonic() - self._begun)} in all" if done == steps else ""
+                self._bar.show(done, ", ".join(filter(None, [*self._figure(), took])))
+            self._bar.close()
+            self._bar = None
+
+    def advance(self, name: str, figures: Mapping[str, Any], kind: Hashable = None) -> None:
+        """One step of the current phase is done; a figure and the time left are shown a few times a
+        second, or in a line every ten seconds where there is no terminal."""
+        now = time.monotonic()
+        self._durations.did(kind, now - self._stepped)
+        self._stepped = now
+        self._figures |= figures
+        done, steps = self._phase = (self._phase[0] + 1, self._phase[1])
+        if self._bar is None or self.quiet:
+            return
+        if self._bar.disable:
+            if now - self._said > LINE_SECONDS:
+                self._said = now
+                self.say(f"{name}, step {done:,} of {steps:,}: {self._state(kind)}")
+            return
+        if now - self._drawn > 0.2:
+            self._drawn = now
+            self._bar.show(done, self._state(kind), name)
+
+    def _state(self, kind: Hashable) -> str:
+        """The most telling figure, and about how long the phase and the run still take."""
+        return ", ".join([*self._figure(), *self._left(kind)])
+
+    def _figure(self) -> list[str]:
+        """The most telling figure of the phase so far, if there is any."""
+        return [
+            f"{called} {float(self._figures[name]):.3f}"
+            for name, called in IN_A_BAR.items()
+            if name in self._figures
+        ][:1]
+
+    def _left(self, kind: Hashable = None) -> list[str]:
+        """About how long it still takes: the phase of a kind of step, and all that is left. A kind
+        that was never timed makes it the least ("over") that it can be."""
+        whole, all_known = self._durations.seconds()
+        if not isinstance(kind, tuple):
+            return [f"~{clock(whole)} left"] if whole else []
+        own = [one for one in self._durations.left if isinstance(one, tuple) and one[0] == kind[0]]
+        phase, known = self._durations.seconds(own)
+        told = [f"{'~' if known else 'over '}{clock(phase)} left"]
+        if any(count and one not in own for one, count in self._durations.left.items()):
+            told.append(f"run {'~' if all_known else 'over '}{clock(whole)}")
+        return told
+
+    def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
+        """One point of every curve. `where` says which epoch, turn or round it is."""
+        with _to_tensorboard(self.folder):
+            for tag, value in figures.items():
+                self._writer.add_scalar(tag, value, where["tick"])
+        # JSON has no word for what is not a number
+        known = {tag: value for tag, value in figures.items() if math.isfinite(value)}
+        line_of_file = json.dumps({**where, **known}, allow_nan=False)
+        append_line(self._records, line_of_file)
+        self._sha.update(line_of_file.encode() + b"\n")
+        now = time.monotonic()
+        if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
+            self._said = now
+            left = [f"run {part}" for part in self._left()]
+            self.say("; ".join([line, *left]))
+
+    def samples(self, tick: int, lines: Sequence[str]) -> None:
+        """Texts, as one reads them."""
+        quoted = "\n\n".join(line or "(empty)" for line in lines)
+        with _to_tensorboard(self.folder):
+            self._writer.add_text("samples", quoted, tick)
+
+    def alarm(self, tick: int, message: str) -> None:
+        """A warning, on the terminal and in TensorBoard."""
+        self.say(f"warning: {message}")
+        with _to_tensorboard(self.folder):
+            self._writer.add_text("alarms", message, tick)
+
+    def hyperparameters(self, settings: Mapping[str, Any], results: Mapping[str, float]) -> None:
+        """The run's settings and its final numbers, in the run's own folder."""
+        flat = {
+            key: value if isinstance(value, (bool, int, float, str)) else str(value)
+            for key, value in settings.items()
+        }
+        from torch.utils.tensorboard.summary import hparams
+
+        announced = dict(results) | dict.fromkeys(SORTED_BY, 0.0)
+        with _to_tensorboard(self.folder):
+            for summary in hparams(flat, announced):
+                self._writer._get_file_writer().add_summary(summary)
+            for tag, value in results.items():
+                self._writer.add_scalar(tag, value, 0)
+
+    def say(self, line: str) -> None:
+        """One line on the terminal, above the bar."""
+        if not self.quiet:
+            say_filled(visible(line), HEADING)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all points so far."""
+        return self._sha.hexdigest()
+
+    def flush(self) -> str:
+        """Put on disk what was logged, and say its digest; called before every checkpoint, so that
+        no checkpoint knows of a point that a power cut can take."""
+        with _to_tensorboard(self.folder):
+            self._writer.flush()
+        if is_file(self._records):
+            with writing(self._records), self._records.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(self.folder)
+        return self.digest
+
+    def close(self) -> None:
+        """Flush and close everything."""
+        self.end_phase()
+        with suppress(OSError):  # who closes has flushed, or met something worse
+            self._writer.close()
+
+    def _forget_after(self, tick: int) -> None:
+        """Drop the points of ticks that the resumed run will do again."""
+        if is_file(self._records):
+            kept = [r for r in read_records(self.folder) if r["tick"] <= tick]
+            lines = "".join(json.dumps(record) + "\n" for record in kept)
+            write_file(self._records, lines.encode())
+            self._sha.update(lines.encode())
+
+
+def show_numbers(folder: Path, figures: Mapping[str, float]) -> None:
+    """Put numbers into TensorBoard at a run's last tick."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    tick = max((record["tick"] for record in read_records(folder)), default=0)
+    with _to_tensorboard(folder), SummaryWriter(str(folder)) as writer:
+        for tag, value in figures.items():
+            writer.add_scalar(tag, value, tick)
+
+
+def _fault(folder: Path, ticks: int, digest: str | None) -> str:
+    """What is wrong with the points up to a tick, in one sentence; nothing where all is well.
+
+    digest: that they should have, if that is known.
+    """
+    if not ticks:
+        return ""
+    kept = [record for record in read_records(folder) if record["tick"] <= ticks]
+    there = Counter(record["tick"] for record in kept)
+    missing = [tick for tick in range(1, ticks + 1) if tick not in there]
+    if missing:
+        first = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        return (
+            f"metrics.jsonl lacks {len(missing)} of the run's first {ticks} points (ticks {first}),"
+            " so its curves have gaps"
+        )
+    lines = "".join(json.dumps(record) + "\n" for record in kept)
+    changed = digest is not None and hashlib.sha256(lines.encode()).hexdigest() != digest
+    if changed or max(there.values()) > 1:
+        return (
+            f"metrics.jsonl is not what this run wrote up to tick {ticks} (it was changed, or is "
+            "another run's), so its curves are not to be trusted"
+        )
+    return ""
+
+
+def records_digest(folder: Path) -> str:
+    """The SHA-256 of a run's points, as `Log.digest` has it."""
+    lines = "".join(json.dumps(record) + "\n" for record in read_records(folder))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@contextmanager
+def _to_tensorboard(folder: Path) -> Iterator[None]:
+    """UserError for what its writer cannot write."""
+    with writing(folder, f"TensorBoard's file in {folder}"):
+        yield
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The points of a run's curves, without lines that are none, such as one cut by a kill."""
+    path = folder / "metrics.jsonl"
+    records = []
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines() if exists(path) else []
+    for line in lines:
+        try:
+            record = parse_json(line, str(path))
+            phase, *others = (record[key] for key in ("phase", *(record.keys() - {"phase"})))
+            if isinstance(phase, str) and isinstance(record["tick"], int) and _are_numbers(others):
+                records.append(record)
+        except (UserError, KeyError, TypeError, AttributeError):
+            continue
+    return records
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) for value in values)

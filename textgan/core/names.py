@@ -1,0 +1,42 @@
+"""Names as messages and tables have them: close ones, short lists, what tells several apart."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["objective", "generator", "discriminator", "metric", "perturbation", "contrast"]
+
+
+def title(part: type) -> str:
+    """How messages call a part: `mine.py:Mine`, or its class alone where textgan defines it."""
+    file = getattr(sys.modules.get(part.__module__), "__file__", None)
+    if part.__module__.partition(".")[0] == "textgan" or file is None:
+        return part.__name__
+    return f"{Path(file).name}:{part.__qualname__}"
+
+
+def suggest(word: str, known: typing.Iterable[str]) -> str:
+    """`; did you mean ...?` where something known is spelt like the word, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Sequence[object], most: int) -> str:
+    """As one says it: a, b and c; many are cut short."""
+    words = [str(name) for name in names]
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def different(names: Sequence[str]) -> list[str]:
+    """The names, those that stood before with their number."""
+    return [
+        f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
+        for i, name in enumerate(names)
+    ]

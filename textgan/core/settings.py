@@ -1,0 +1,240 @@
+"""Settings: dotted keys, one model for a part's signature, one line for what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+import typing
+import warnings
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import pydantic
+from pydantic import ConfigDict
+
+from textgan.core.errors import UserError
+from textgan.core.files import LONGEST_KEY, NoSyntax, parse_toml
+from textgan.core.names import Kind, suggest, title
+
+LONGEST_SHOWN = 160  # letters of a value in a message
+
+
+_TYPES = "int, float, bool, str, a Literal of words, or a list of these"
+
+
+class Setting(NamedTuple):
+    """One thing that a part can be told; `values` says in words what its type is."""
+
+    name: str
+    type: str
+    default: Any
+    doc: str
+    values: str = ""
+
+
+def settings_of(part: type) -> list[Setting]:
+    """What a part can be told: name, type, default and meaning of each setting."""
+    return [
+        Setting(
+            name,
+            _type_name(field.annotation),
+            field.default,
+            field.description or "",
+            type_in_words(field.annotation),
+        )
+        for name, field in settings_model(part).model_fields.items()
+    ]
+
+
+def check_settings(
+    kind: Kind, part: type, values: dict[str, Any], group: str | None = None
+) -> dict[str, Any]:
+    """All settings of a part, the given values checked and the others at their defaults.
+
+    group: what the settings stand under in a config, where that is not the part's kind.
+    Raises UserError that names the key, the value and what would be right.
+    """
+    model = settings_model(part)
+    try:
+        return dict(model(**values))
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, group or kind, model.model_fields)) from None
+
+
+def parse_setting(override: str) -> tuple[str, Any]:
+    """The dotted key and the value of `key=value`; UserError for another form."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
+    told = f"{key[:40]} = {text[:40]!r}"
+    if key.count(".") >= LONGEST_KEY:
+        raise UserError(f"{told}: a key has at most {LONGEST_KEY} parts between dots")
+    try:
+        table = parse_toml(f"value = {text}", told)
+    except NoSyntax:
+        return key, text  # a bare word is a string
+    if len(table) > 1:
+        raise UserError(
+            f"{override[:80]!r} holds more than one setting; give every key=value as an argument "
+            "of its own"
+        )
+    return key, table["value"]
+
+
+def nested(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key as groups of settings; UserError where a group is a value, too."""
+    values: dict[str, Any] = {}
+    for key, value in told.items():
+        group, dot, name = key.partition(".")
+        if not dot:
+            values[group] = value
+            continue
+        inner = values.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"{key}: {group} is a value, not a group of settings")
+        inner[name] = value
+    return values
+
+
+def explain(
+    error: pydantic.ValidationError, prefix: str = "", known: typing.Iterable[str] = ()
+) -> str:
+    """The first thing wrong in a validation error, as one line: key, value, remedy."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a setting{suggest(str(first['loc'][-1]), known)}" + (
+            f"; known here: {', '.join(known)}" if known else ""
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key or 'settings'} = {shown(first['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def shown(value: object) -> str:
+    """A value as a message has it: on one line, not too long, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
+        return f"a {type(value).__name__} too large to be shown"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+@functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
+def settings_model(part: type) -> type[pydantic.BaseModel]:
+    """The pydantic model of what a part can be given, from its constructor\'s signature."""
+    # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
+    has_fields = dataclasses.is_dataclass(part)
+    where = part if has_fields else inspect.unwrap(part).__init__
+    who = title(part)
+    try:
+        annotations = typing.get_type_hints(where, include_extras=True)
+    except Exception as error:
+        raise UserError(
+            f"{who}: an annotation does not resolve ({error}); import what it names, or write "
+            f"{_TYPES}"
+        ) from None
+    defaults: dict[str, Any] = {
+        name: parameter.default
+        for name, parameter in inspect.signature(part).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    if has_fields:  # lists have factories for defaults
+        for field in dataclasses.fields(part):
+            if field.init and field.default_factory is not dataclasses.MISSING:
+                defaults[field.name] = field.default_factory()
+    fields: dict[str, Any] = {}
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty:
+            raise UserError(f"{who}: the setting {name} has no default; give it one")
+        if name not in annotations:
+            raise UserError(f"{who}: the setting {name} has no annotation; write {_TYPES}")
+        fields[name] = _field(who, name, annotations[name], default)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = pydantic.create_model(part.__name__, __config__=_STRICT, **fields)
+    try:
+        made(**defaults)
+    except pydantic.ValidationError as error:
+        raise UserError(f"{who}, by its default: {explain(error)}") from None
+    return made
+
+
+_STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _field(who: str, name: str, annotation: Any, default: Any) -> tuple[Any, Any]:
+    """A setting as a model has it; UserError where it cannot be one."""
+    field: dict[str, Any] = {name: (annotation, default)}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that only a model's own methods have
+            pydantic.create_model("Model", __config__=_STRICT, **field)
+    except (pydantic.errors.PydanticUserError, NameError, TypeError, ValueError):
+        raise UserError(
+            f"{who}: {name} cannot be a setting with the type {_type_name(annotation)}; a setting "
+            f"is {_TYPES}, and its name no reserved word"
+        ) from None
+    try:
+        json.dumps(default)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{who}: the default of {name}, a {type(default).__name__}, cannot be written to a "
+            f"config; a setting is {_TYPES}"
+        ) from None
+    return annotation, default
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    """Whether an annotation, as written, is a ClassVar."""
+    return "ClassVar" in str(annotation) or typing.get_origin(annotation) is ClassVar
+
+
+def _type_of(value: Any) -> str:
+    return type(value).__name__
+
+
+def type_in_words(annotation: Any) -> str:
+    """What may stand there: `number`, `true/false`, choices, lists of these."""
+    simple = {int: "whole number", float: "number", bool: "true/false", str: "text"}
+    if annotation in simple:
+        return simple[annotation]
+    if annotation in (None, type(None)):
+        return "none"
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in inner)
+    if origin is typing.Annotated:
+        return type_in_words(inner[0])
+    if origin in (list, tuple, set, frozenset, Sequence):
+        told = [type_in_words(one) for one in inner if one is not ...] or ["anything"]
+        several = [one if one.endswith(("text", "e")) or " | " in one else f"{one}s"
+                   for one in dict.fromkeys(told)]  # fmt: skip
+        return f"list of {' and '.join(several)}"
+    if origin in (typing.Union, UnionType):
+        return " or ".join(type_in_words(one) for one in inner)
+    if origin is dict:
+        return "group of settings"
+    return _type_name(annotation)
+
+
+def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return annotation.__name__
+    if typing.get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in typing.get_args(annotation))
+    return str(annotation).replace("typing.", "")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, Mapping)
+        found |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found
+
+
+FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

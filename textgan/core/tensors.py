@@ -1,0 +1,108 @@
+"""Files of tensors, which appear whole or not at all, and modules restored from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from textgan.core.errors import UserError
+from textgan.core.files import parse_json, require_file, understood, write_file
+from textgan.core.memory import is_out_of_memory
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able facts atomically, with a digest of both."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = json.dumps(facts, sort_keys=True)
+    signed = json.dumps({"digest": digest(ready, header), "facts": header})
+    # one key, for safetensors writes several in no particular order: equal states, equal bytes
+    write_file(path, save(ready, {"textgan": signed}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts of a file written by `save_tensors`.
+
+    Raises UserError that names the file when it is missing, truncated or altered.
+    """
+    wrong = f"{path} is missing, truncated or not a safetensors file"
+    try:
+        require_file(path)  # what is a pipe or a device would be waited for
+        with safe_open(path, framework="pt") as file:
+            names: list[str] = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+            told = (file.metadata() or {}).get("textgan", "{}")
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, UserError) as error:
+        raise UserError(f"{wrong}: {error}") from None
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(f"{wrong}: {error}") from None
+    with understood(path):
+        signed = parse_json(told, f"the header of {path}")
+        header = signed.get("facts", "")
+        if signed.get("digest") != digest(tensors, header):
+            raise UserError(f"{path} was altered after it was written (its digest does not match)")
+        facts = parse_json(header, f"the header of {path}")
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no table")
+    return tensors, facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts alone of such a file, which is not read as a whole and so not checked.
+
+    Raises UserError for a file that has none.
+    """
+    try:
+        require_file(path)
+        with safe_open(path, framework="pt") as file:
+            told = (file.metadata() or {}).get("textgan", "{}")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a safetensors file: {error}") from None
+    with understood(path):
+        facts = parse_json(parse_json(told, str(path))["facts"], str(path))
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no table")
+    return facts
+
+
+def digest(tensors: Mapping[str, Tensor], header: str = "") -> str:
+    """The SHA-256 of tensors, with their names, types and shapes, and of a text."""
+    sha = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under `prefix.name`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors named `prefix.name`, by name."""
+    start = prefix + "."
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }
+
+
+def restore_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load a module's weights; UserError names the file if they are not this module's."""
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise UserError(f"{path} does not fit {type(module).__name__}: {first}") from None

@@ -1,0 +1,57 @@
+"""Batches of texts: in epochs by their number, or of similar lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.data.text import Text
+
+
+class Batches:
+    """An endless stream of shuffled batches of n items that needs no memory of where it was.
+
+    Batch i is a function of (n, size, seed, i): items run through one random order after another,
+    and a batch may end one order and begin the next, so all have the same size.
+    """
+
+    def __init__(self, n: int, size: int, seed: int) -> None:
+        self.n, self.size, self.seed = n, size, seed
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.long))
+
+    def __getitem__(self, i: int) -> Tensor:
+        """Indices (size,) of batch i."""
+        parts: list[Tensor] = []
+        at, end = i * self.size, (i + 1) * self.size
+        while at < end:
+            turn, place = divmod(at, self.n)
+            part = self._turn(turn)[place : place + end - at]
+            parts.append(part)
+            at += len(part)
+        return torch.cat(parts)
+
+    def _turn(self, turn: int) -> Tensor:
+        if self._order[0] != turn:
+            # numpy's seed sequences mix the two numbers; nearby seeds give unrelated orders
+            order = np.random.default_rng([self.seed, turn]).permutation(self.n)
+            self._order = (turn, torch.from_numpy(order))
+        return self._order[1]
+
+
+TEXTS_AT_ONCE = 1024  # that are read together
+
+
+POOL = 32  # batches that are made of sentences sorted together
+
+
+def by_size(text: Text) -> list[Tensor]:
+    """The indices of all texts in pieces of similar sizes."""
+    return list(text.sizes.argsort(stable=True).split(TEXTS_AT_ONCE))
+
+
+def batches(sizes: Tensor, batch: int) -> list[Tensor]:
+    """One pass over texts of these sizes (B,) in batches of similar sizes, in random order."""
+    pools = torch.randperm(len(sizes)).split(POOL * batch)
+    parts = [part for pool in pools for part in pool[sizes[pool].argsort(stable=True)].split(batch)]
+    return [parts[i] for i in torch.randperm(len(parts)).tolist()]

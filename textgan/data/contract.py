@@ -1,0 +1,101 @@
+"""What functions may do to texts, and what texts they must return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from textgan.core.errors import UserError, described
+from textgan.data.text import Text, TextSpace
+
+
+@contextmanager
+def unchanged(
+    who: str, networks: Mapping[str, object], texts: Mapping[str, Text]
+) -> Iterator[None]:
+    """UserError where a function that runs inside changes a weight, or a text it is computed from.
+
+    Both by the names that messages give them.
+    """
+    of_networks = _weights(networks)
+    of_texts = _tensors(texts)
+    kept = {name: tensor.detach().clone() for name, tensor in (of_networks | of_texts).items()}
+    yield
+    for name, tensor in of_networks.items():
+        if not torch.equal(tensor, kept[name]):
+            raise UserError(f"{who} changed the weight {name}; only optimisers may")
+    for name, tensor in of_texts.items():
+        if not torch.equal(tensor, kept[name]):
+            raise UserError(f"{who} changed {name} in place; compute with a copy (.clone())")
+
+
+def _weights(networks: Mapping[str, object]) -> dict[str, Tensor]:
+    return {
+        f"{who}.{name}": weight
+        for who, network in networks.items()
+        if isinstance(network, nn.Module)
+        for name, weight in network.named_parameters()
+    }
+
+
+def _tensors(texts: Mapping[str, Text]) -> dict[str, Tensor]:
+    parts = ("tokens", "sizes", "rows", "labels")
+    found = {f"{who}.{part}": getattr(text, part) for who, text in texts.items() for part in parts}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Text:
+    """One text of a space in answer to each real one, or UserError."""
+    if not isinstance(returned, Text):
+        raise UserError(
+            f"{who} returned {described(returned)}; expected a Text, such as generator.sample gives"
+        )
+    n, length = real.tokens.shape
+    tokens, sizes, rows = returned.tokens, returned.sizes, returned.rows
+    answer = f"expected {n} texts, one in answer to each real one"
+    if tokens.dim() != 2 or len(tokens) != n:
+        raise UserError(f"{who} returned tokens of shape {tuple(tokens.shape)}; {answer}")
+    if tokens.shape[1] != length:
+        raise UserError(
+            f"{who} returned texts of {tokens.shape[1]} positions; expected {length}, as real "
+            "texts have (shorter ones are padded: Text.padded)"
+        )
+    if tokens.dtype != torch.long or sizes.dtype != torch.long or sizes.shape != (n,):
+        raise UserError(
+            f"{who} returned tokens of {tokens.dtype} and sizes of {sizes.dtype} and shape "
+            f"{tuple(sizes.shape)}; expected int64, and {n} sizes"
+        )
+    if bool(((tokens < 0) | (tokens >= space.vocabulary)).any()):
+        raise UserError(
+            f"{who} returned tokens from {int(tokens.min())} to {int(tokens.max())}; expected 0 to "
+            f"{space.vocabulary - 1}, the vocabulary"
+        )
+    if bool(((sizes < 1) | (sizes > length)).any()) or bool((tokens * ~returned.mask).any()):
+        raise UserError(
+            f"{who} returned sizes that do not fit its tokens; expected 1 to {length}, and zeros "
+            "after the end of a text (see Text.ended)"
+        )
+    if rows is None and not torch.equal(sizes, Text.ended(tokens, space).sizes):
+        end = "all positions" if space.eos is None else f"the first end token, {space.eos}"
+        raise UserError(f"{who} returned sizes that are not where texts end; expected {end}")
+    if rows is not None and (
+        rows.shape != (n, length, space.vocabulary) or not rows.is_floating_point()
+    ):
+        raise UserError(
+            f"{who} returned rows of shape {tuple(rows.shape)}; expected "
+            f"{(n, length, space.vocabulary)}, a row over the vocabulary at each position"
+        )
+    if space.classes and (returned.labels is None or not torch.equal(returned.labels, _of(real))):
+        raise UserError(
+            f"{who} did not answer each real text with one of its class; give the generator "
+            "labels=real.labels"
+        )
+    return returned
+
+
+def _of(text: Text) -> Tensor:
+    assert text.labels is not None  # a space with classes has texts with labels
+    return text.labels

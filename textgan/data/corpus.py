@@ -1,0 +1,193 @@
+"""Corpus: sentences as token ids, split into train, valid and test; and how they are read.
+
+What a file may hold, and how its texts are told from their labels, is `textgan.data.texts`'s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from textgan.core.errors import UserError
+from textgan.core.files import file_digest
+from textgan.core.names import suggest
+from textgan.data.datasets import recognise
+from textgan.data.fit import Spaced, spacing
+from textgan.data.labelled import FEWEST, read_data, short_label
+from textgan.data.splits import divide, number_labels
+from textgan.data.text import Text, TextSpace
+from textgan.data.texts import PLAIN, Form
+from textgan.data.vocabulary import (
+    EOS,
+    UNKNOWN_WORD,
+    Tokens,
+    Vocabulary,
+    frequent,
+    separator_of,
+    split_sentence,
+)
+
+USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Real sentences, and what is known of where they come from.
+
+    vocabulary: None where tokens are only numbers, as in the synthetic oracle's corpus.
+    facts: source, hash, counts, split: what a run records about its data.
+    label_names: what each label of the texts stands for; empty where they have none.
+    """
+
+    name: str
+    space: TextSpace
+    train: Text
+    valid: Text
+    test: Text
+    vocabulary: Vocabulary | None
+    facts: dict[str, Any]
+    label_names: tuple[str, ...] = ()
+
+    def decode(self, text: Text) -> list[str]:
+        """One line for each sentence, as in a file: its words, or numbers where there are no words,
+        and before them its label and a tab where it has one."""
+        if self.vocabulary is not None:
+            lines = self.vocabulary.decode(text)
+        else:
+            lines = [" ".join(map(str, row)) for row in text.tokens.tolist()]
+        if text.labels is None:
+            return lines
+        names = (self.label_names[label] for label in text.labels.tolist())
+        return [f"{name}\t{line}" for name, line in zip(names, lines, strict=True)]
+
+    def label(self, name: str) -> int:
+        """The number of a label; UserError that names the known ones if there is no such label."""
+        if not self.label_names:
+            raise UserError(
+                f"the label {short_label(name)} was asked for, but {self.name} has no labels"
+            )
+        if name not in self.label_names:
+            few = [
+                label if len(label) <= 40 else short_label(label) for label in self.label_names[:10]
+            ]
+            more = ", ..." if len(self.label_names) > len(few) else ""
+            raise UserError(
+                f"there is no label {short_label(name)}{suggest(name, self.label_names)}; "
+                f"known: {', '.join(few)}{more}"
+            )
+        return self.label_names.index(name)
+
+    def to(self, device: torch.device) -> Corpus:
+        """The same corpus on another device."""
+        return replace(
+            self,
+            train=self.train.to(device),
+            valid=self.valid.to(device),
+            test=self.test.to(device),
+        )
+
+
+def read_corpus(
+    path: Path,
+    *,
+    tokens: Tokens,
+    vocabulary: int,
+    min_count: int,
+    length: int,
+    valid: float,
+    test: float,
+    seed: int,
+    form: Form = PLAIN,
+    spaced: Spaced = "auto",
+) -> Corpus:
+    """A corpus from a file of texts.
+
+    vocabulary: keep at most this many words, the most frequent; 0 for all.
+    min_count: words seen less often in the training part become unknown.
+    length: drop sentences of more tokens; 0 chooses (the longest, or where that is over
+    USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
+    sentences, so that no sentence stands on both sides of the split; `seed` decides which. form:
+    where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
+    order of the lines decides nothing. spaced: of characters, see `separator_of`.
+    Raises UserError where the file leaves too little to train on.
+    """
+    lines, labelled = read_data(path, form)
+    if tokens == "word" and spaced != "auto":
+        raise UserError(f"data.spaced = {spaced}: it is for data.tokens = char; leave it out")
+    separator = separator_of(lines, tokens, spaced)
+    split = [split_sentence(line, tokens, separator) for line in lines]
+    sizes = np.array([len(words) for words in split])
+    if length == 0:
+        longest = int(sizes.max())
+        length = (
+            longest if longest <= USUAL_LENGTH else int(np.quantile(sizes, 0.99, method="lower"))
+        )
+    fits = [row for row, words in enumerate(split) if len(words) <= length]
+    if len(fits) < FEWEST:
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(lines)} "
+            f"(of at most {length} tokens); at least {FEWEST} are needed"
+        )
+    length = max(len(split[row]) for row in fits)  # wider tensors would only be slower
+    parts = divide(path, {row: split[row] for row in fits}, valid=valid, test=test, seed=seed)
+
+    counts = Counter(word for row in parts["train"] for word in split[row])
+    train_tokens = counts.total()
+    kept = frequent(counts, vocabulary, min_count)
+    if len(kept) < 2:
+        raise UserError(
+            f"data.file = {str(path)!r} has a vocabulary of {len(kept)} "
+            f"{'words' if tokens == 'word' else 'characters'} seen {min_count} times or more; "
+            "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
+        )
+    known = Vocabulary(tuple(kept), tokens, separator)
+    encoded = {
+        name: known.encode([split[row] for row in rows], length + 1) for name, rows in parts.items()
+    }
+    sha256 = file_digest(path)
+    facts: dict[str, Any] = {
+        "source": path.name,
+        **form.facts(),
+        "sha256": sha256,
+        "known_as": recognise(sha256),
+        "sentences": len(lines),
+        "too_long": len(lines) - len(fits),
+        "split_seed": seed,
+        "split": {name: len(part) for name, part in parts.items()},
+        "vocabulary": len(known),
+        "unknown_in_train": round(1 - sum(counts[word] for word in kept) / max(1, train_tokens), 4),
+        "length": length + 1,
+        "tokens": tokens,
+        "spaced_characters": tokens == "char" and separator == " ",
+        **spacing_facts(lines, tokens, spaced),
+    }
+    names: tuple[str, ...] = ()
+    if labelled:
+        facts["labels"], numbers = number_labels(path, labelled, parts)
+        names = tuple(facts["labels"])
+        for name, part in encoded.items():
+            encoded[name] = replace(part, labels=numbers[name])
+    return Corpus(
+        path.stem,
+        TextSpace(len(known), length + 1, EOS, len(names)),
+        encoded["train"],
+        encoded["valid"],
+        encoded["test"],
+        known,
+        facts,
+        names,
+    )
+
+
+def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[str, str]:
+    """How a guess about spaces was made, where not all lines agree; otherwise nothing."""
+    if tokens == "word" or spaced != "auto":
+        return {}
+    found = spacing(lines, UNKNOWN_WORD)
+    return {"spacing": str(found)} if 0 < found.spaced < found.lines else {}

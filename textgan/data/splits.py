@@ -1,0 +1,143 @@
+"""Training, validation and test parts of a file, divided so that no sentence is in two."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.core.errors import UserError
+from textgan.core.files import file_digest
+from textgan.core.streams import Purpose, stream
+from textgan.data.datasets import recognise
+from textgan.data.labelled import FEWEST, Labelled, read_data, short_label
+from textgan.data.texts import PLAIN, Form
+
+FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of the pen
+
+
+PartName = Literal["train", "valid", "test"]
+
+
+def divide(
+    path: Path, rows: Mapping[int, Sequence[str]], *, valid: float, test: float, seed: int
+) -> dict[PartName, list[int]]:
+    """The rows of sentences (as words) in three parts, equal sentences in the same one.
+
+    valid, test: shares of the different sentences; `seed` decides which. Raises UserError where
+    nothing is left to train on.
+    """
+    different = sorted({tuple(words) for words in rows.values()})
+    order = np.random.default_rng(stream(Purpose.SPLIT, seed)).permutation(len(different))
+    n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
+    if n_valid + n_test >= len(different):
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(different)} different sentences, "
+            f"too few for data.valid = {valid} and data.test = {test} of them"
+        )
+    side: dict[tuple[str, ...], PartName] = {different[i]: "test" for i in order[:n_test]}
+    side |= {different[i]: "valid" for i in order[n_test : n_test + n_valid]}
+    parts: dict[PartName, list[int]] = {"train": [], "valid": [], "test": []}
+    for row, words in rows.items():
+        parts[side.get(tuple(words), "train")].append(row)
+    return parts
+
+
+def number_labels(
+    path: Path, labelled: list[Labelled], parts: Mapping[PartName, list[int]]
+) -> tuple[dict[str, int], dict[PartName, Tensor]]:
+    """How many training sentences each label has, by name in alphabetical order, and the number of
+    its label for every row of each part, (N,) int64.
+
+    Raises UserError for a label with too few.
+    """
+    of_label = Counter(labelled[row].label for row in parts["train"])
+    _refuse_rare_labels(path, labelled, of_label)
+    names = sorted(of_label)
+    ids = {name: i for i, name in enumerate(names)}
+    numbers = {
+        name: torch.tensor([ids[labelled[row].label] for row in rows])
+        for name, rows in parts.items()
+    }
+    return {name: of_label[name] for name in names}, numbers
+
+
+def _refuse_rare_labels(path: Path, labelled: list[Labelled], of_label: Counter[str]) -> None:
+    """UserError for the first label with too few training sentences, counted in `of_label`."""
+    for one in labelled:
+        if of_label[one.label] < FEWEST_OF_LABEL:
+            in_all = sum(other.label == one.label for other in labelled)
+            raise UserError(
+                f"data.file = {str(path)!r}: the label {short_label(one.label)} (line {one.line}) "
+                f"has "
+                f"{in_all} sentence{'s' * (in_all > 1)}, {of_label[one.label]} of them for "
+                f"training; at least {FEWEST_OF_LABEL} are needed: give more, or take it out"
+            )
+
+
+class Part(NamedTuple):
+    """Lines of one side of a split, and the number (N,) int64 of each one's label, if any."""
+
+    lines: list[str]
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """A file in three parts that share no sentence.
+
+    names: what each label stands for; empty where there are none. facts: source, hash, counts.
+    """
+
+    train: Part
+    valid: Part
+    test: Part
+    names: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def split_file(
+    path: Path,
+    *,
+    form: Form = PLAIN,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> Split:
+    """A file of texts in three parts.
+
+    form, valid, test, seed: as for `read_corpus`. Raises UserError where the file leaves too
+    little to train on.
+    """
+    lines, labelled = read_data(path, form)
+    if len(lines) < FEWEST:
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(lines)} sentences; at least {FEWEST} are needed"
+        )
+    rows = {row: line.split() for row, line in enumerate(lines)}
+    parts = divide(path, rows, valid=valid, test=test, seed=seed)
+    sha256 = file_digest(path)
+    facts: dict[str, Any] = {
+        "source": path.name,
+        **form.facts(),
+        "sha256": sha256,
+        "known_as": recognise(sha256),
+        "sentences": len(lines),
+        "split_seed": seed,
+        "split": {name: len(part) for name, part in parts.items()},
+    }
+    numbers: dict[PartName, Tensor] = {}
+    if labelled:
+        facts["labels"], numbers = number_labels(path, labelled, parts)
+
+    def part(name: PartName) -> Part:
+        return Part([lines[row] for row in parts[name]], numbers.get(name))
+
+    names = tuple(facts.get("labels", ()))
+    return Split(part("train"), part("valid"), part("test"), names, facts)

@@ -1,0 +1,1 @@
+"""Sentence encoders: trained by contrast, kept in folders, measured."""

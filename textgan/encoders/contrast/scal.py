@@ -1,0 +1,95 @@
+"""SCAL: contrastive adversarial learning from labels.
+
+delta = epsilon * g / |g| for each sentence, g the gradient of the classification's cross-entropy in
+what the embedding read out, e. The three losses are added:
+
+    L = CE(e) + CE(e + delta) + InfoNCE(h(e), h(e + delta))
+
+The shift is a constant of it, and both looks have the same dropout. The paper searches epsilon in
+0.1 .. 0.5 and takes T = 0.05; whether clean sentences are negatives of each other, too, it was not
+to be had, and here they are not. Two passes forward, two back.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from textgan.core.optim import Backward, Loss, plain
+from textgan.core.seeds import draw_seed, fork_rng
+from textgan.data.text import Text
+from textgan.data.tokenizers import Reader
+from textgan.encoders.contrast.base import (
+    Batch,
+    EncoderObjective,
+    Epsilon,
+    Temperature,
+    WithHead,
+    build_head,
+    place_of,
+    vectors,
+)
+from textgan.encoders.contrast.losses import info_nce
+from textgan.models.discriminators.base import Discriminator
+
+
+class SCAL(EncoderObjective, name="scal"):
+    """A classifier whose sentences keep their class and their vector at their worst neighbour."""
+
+    paper: ClassVar[str] = "Miao et al. 2021, arXiv 2111.13301"
+    labelled: ClassVar[bool] = True
+    attacks: ClassVar[bool] = True
+    measure: ClassVar[str] = "accuracy"
+    rises: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        network: Discriminator,
+        reader: Reader,
+        *,
+        temperature: Temperature = 0.05,
+        head: WithHead = True,
+        epsilon: Epsilon = 0.3,
+    ) -> None:
+        super().__init__(network, reader)
+        self.head = build_head(network, head)
+        self.temperature = temperature
+        self.epsilon = epsilon
+
+    def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
+        text, place = self.read(batch), place_of(self.network)
+        labels = self._labels(batch, text)
+        once, device = draw_seed(), text.tokens.device
+        with place.shifted(None) as here, fork_rng(once, device):
+            vector, scores = self.look(text)
+        clean = functional.cross_entropy(scores, labels)
+        slopes = here.slopes(clean, keep=True)
+        shifts = [self.epsilon * place.direction(slope) for slope in slopes]
+        with place.shifted(shifts), fork_rng(once, device):
+            vector_there, scores_there = self.look(text)
+        there = functional.cross_entropy(scores_there, labels)
+        contrast = info_nce(vector, vector_there, self.temperature)
+        loss = clean + there + contrast
+        loss.backward()
+        figures = {"cross_entropy": clean, "perturbed_loss": there, "contrastive_loss": contrast}
+        return loss.detach(), {name: value.detach() for name, value in figures.items()}
+
+    def look(self, text: Text) -> tuple[Tensor, Tensor]:
+        """What is contrasted of each text, (B, F), and its scores (B, C)."""
+        found = vectors(self.network, text)
+        scores = self.network.output(self.network.dropout(found))
+        return self.head(found), scores
+
+    @torch.no_grad()
+    def held_out(self, batch: Batch) -> Tensor:
+        text = self.read(batch)
+        right = self.network.class_logits(text).argmax(1) == self._labels(batch, text)
+        return right.to(self.network.output.weight.dtype).mean()
+
+    def _labels(self, batch: Batch, text: Text) -> Tensor:
+        if batch.labels is None:
+            raise ValueError("scal learns from labels; the batch has none")
+        return batch.labels.to(text.tokens.device)

@@ -1,0 +1,375 @@
+"""Encoders of sentences side by side, and beside them the words of a sentence, only counted.
+
+Each encodes the same lines and the same disturbed copies of them; what no training gives stands in
+the first row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.core.device import choose_device
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.files import file_digest
+from textgan.core.memory import memory_errors
+from textgan.core.names import different, suggest
+from textgan.core.progress import bar
+from textgan.core.score import Better, Score, Scores
+from textgan.core.statistics import UNBOUNDED, Estimate, bootstrap, over_subsets, spread, subsets
+from textgan.core.streams import Purpose, stream
+from textgan.core.tables import Shown, Table
+from textgan.core.version import __version__
+from textgan.data.labelled import FEWEST, read_data
+from textgan.data.noise import Noise, disturb_lines
+from textgan.data.texts import PLAIN, Form
+from textgan.data.vocabulary import Tokens, separator_of, split_sentence
+from textgan.encoders.folder import LineEncoder, Progress, SavedEncoder, open_encoder
+from textgan.encoders.similarity import distances, pair_cosines, retrieval, uniformities
+from textgan.encoders.sts import Sts, correlation, read_sts
+
+NOISES: tuple[Noise, ...] = get_args(Noise)
+BASELINE = "bag of words"
+COLUMNS = 2048  # of counted words
+SUBSETS = 40  # random subsets behind the interval of a number of a set
+UNIFORM_T = 2.0
+LINES = "lines"  # the column of a number of the clean lines alone
+# of a family of numbers: its title, and which way is better
+FAMILIES: dict[str, tuple[str, Better]] = {
+    "uniformity": ("uniformity", "lower"),
+    "sts": ("STS x 100", "higher"),
+    "alignment": ("alignment", "lower"),
+    "first": ("found first", "higher"),
+    "reciprocal": ("reciprocal rank", "higher"),
+}
+
+Made = TypeVar("Made")
+
+
+class BagOfWords(LineEncoder):
+    """How often each word stands in a line: what an encoder knows that has learnt nothing.
+
+    The most frequent words have a column each; all others, of whatever lines, share the rarer half
+    of the columns, so up to COLUMNS different words the cosines are those of the full counts.
+    """
+
+    def __init__(self, lines: Sequence[str], tokens: Tokens = "word") -> None:
+        self.tokens, self.separator = tokens, separator_of(lines, tokens)
+        counts = Counter(word for line in lines for word in self._split(line))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))[:COLUMNS]
+        self.columns = {word: column for column, word in enumerate(ranked)}
+        self.name = f"counts{COLUMNS}-{tokens}-{_digest(ranked)}"
+
+    def encode_lines(
+        self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
+    ) -> Tensor:
+        found = torch.zeros(len(lines), COLUMNS, dtype=torch.float64)
+        for row, line in enumerate(lines):
+            columns = torch.tensor([self._column(word) for word in self._split(line)])
+            found[row] = torch.bincount(columns.long(), minlength=COLUMNS)
+        return found
+
+    def _split(self, line: str) -> list[str]:
+        return split_sentence(line, self.tokens, self.separator)
+
+    def _column(self, word: str) -> int:
+        half = COLUMNS // 2
+        rest = half + zlib.crc32(word.encode(errors="surrogatepass")) % half
+        return self.columns.get(word, rest)
+
+
+@dataclass(frozen=True, repr=False)
+class EncoderEvaluation(Shown):
+    """What was measured of several encoders.
+
+    rows: by the encoder's name its scores by theirs, the baseline first. facts: what was measured
+    on and how. notes: what a reader must know of the numbers.
+    """
+
+    rows: dict[str, Scores]
+    facts: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "textgan": __version__,
+            "rows": {
+                row: {name: score.to_dict() for name, score in scores.items()}
+                for row, scores in self.rows.items()
+            },
+            "facts": self.facts,
+            "notes": self.notes,
+        }
+
+    def shown(self) -> list[Table | str]:
+        """One table for each family of numbers, an encoder a row."""
+        tables = [table for table in map(self._table, FAMILIES) if table.headers[1:]]
+        shown = [part for table in tables for part in (table, "")]
+        return [*shown, *self.notes, "--json has every signature"]
+
+    def _table(self, family: str) -> Table:
+        """Without columns where there are no such numbers."""
+        names = dict.fromkeys(
+            name
+            for scores in self.rows.values()
+            for name in scores
+            if name.partition("/")[0] == family
+        )
+        title, better = FAMILIES[family]
+        head = f"{title} {'↑' if better == 'higher' else '↓'}"
+        body = [
+            [row, *(str(scores[name].estimate) if name in scores else "" for name in names)]
+            for row, scores in self.rows.items()
+        ]
+        heads = [head, *(name.partition("/")[2] for name in names)]
+        return Table(heads, body)
+
+
+def evaluate_encoders(
+    encoders: Sequence[str],
+    *,
+    data: Path,
+    form: Form = PLAIN,
+    sts: Path | None = None,
+    noise: Sequence[str] = NOISES,
+    rate: float = 0.2,
+    tokens: str = "word",
+    limit: int = 5000,
+    resamplings: int = 1000,
+    seed: int = 0,
+    device: str | None = None,
+    quiet: bool = False,
+) -> EncoderEvaluation:
+    """Measure encoders, saved folders or `hf:FOLDER`, as `textgan similarity` does.
+
+    data: lines, of which those that differ are taken, at most `limit`, drawn by the seed. form: how
+    they are read. sts: pairs of sentences, see `read_sts`. noise, rate: see `disturb`. tokens: what
+    noise touches and the baseline counts. resamplings: of the bootstrap; 0 for no intervals.
+    Raises UserError, and Interrupted on Ctrl-C.
+    """
+    kinds, split = _kinds(noise), _tokens(tokens)
+    if not 0 < rate <= 1:
+        raise UserError(f"--rate = {rate}: give a share above 0 and at most 1")
+    lines = _lines(data, form, limit, seed)
+    pairs = None if sts is None else read_sts(sts)
+    copies = _copies(lines, kinds, rate, split, seed, data)
+    chosen = choose_device(device or "auto")
+    named = different([BASELINE, *(Path(told).name or told for told in encoders)])
+    counted = [*lines, *(pairs.first + pairs.second if pairs else ())]
+    trial = _Trial(lines, copies, pairs, rate, split, resamplings, seed, quiet)
+    rows, notes = {}, []
+    try:
+        with memory_errors("a smaller --limit"):
+            opened = [
+                BagOfWords(counted, split),
+                *(open_encoder(told, chosen) for told in encoders),
+            ]
+            todo = list(zip(named, opened, strict=True))
+            for name, encoder in trial.progress(todo, "encoders"):
+                rows[name], told = trial.measure(encoder)
+                if _learnt_from(encoder, data):
+                    told = [*told, f"learnt from lines of {data.name}; other text is a harder test"]
+                notes += [f"{name}: {note}" for note in told]
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing is kept of textgan similarity") from None
+    changed = {
+        kind: sum(a != b for a, b in zip(lines, copy, strict=True)) / len(lines)
+        for kind, copy in copies.items()
+    }
+    facts = {
+        "data": data.name,
+        "lines": len(lines),
+        "sha256": trial.digest,
+        "sts": None if sts is None else sts.name,
+        "pairs": 0 if pairs is None else len(pairs.gold),
+        "rate": rate,
+        "changed": changed,
+        "tokens": tokens,
+        "seed": seed,
+        "resamplings": resamplings,
+        "encoders": dict(zip(named[1:], encoders, strict=True)),
+    }
+    shown = ", ".join(f"{kind} {share:.0%}" for kind, share in changed.items())
+    heads = [
+        "alignment: of a line and its noisy copy; found first, reciprocal rank: the line, searched "
+        "by its copy among all lines",
+        f"{len(lines)} different lines of {data.name}; noise at rate {rate:g} changed of them: "
+        f"{shown}",
+    ]
+    if resamplings:
+        heads.append("[95 % interval]: bootstrap over lines or pairs; uniformity: random subsets")
+    return EncoderEvaluation(rows, facts, heads + notes)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What every encoder is measured on."""
+
+    lines: list[str]
+    copies: dict[Noise, list[str]]
+    pairs: Sts | None
+    rate: float
+    tokens: Tokens
+    resamplings: int
+    seed: int
+    quiet: bool
+
+    @property
+    def digest(self) -> str:
+        return _digest(self.lines)
+
+    def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
+        """The same steps with a bar, once they have taken two seconds."""
+        return bar(steps, what, self.quiet)
+
+    def measure(self, encoder: LineEncoder) -> tuple[Scores, list[str]]:
+        """The numbers of one encoder, and what must be told of them."""
+        clean = self._vectors(encoder, self.lines)
+        notes = []
+        if missing := int((clean == 0).all(1).sum()):
+            notes.append(f"{missing} of {len(clean)} lines have a vector of zeros")
+        told = {"enc": encoder.name, "n": len(clean), "data": self.digest}
+        estimate = self._uniformity(clean)
+        scores = _score("uniformity", LINES, estimate, told | {"t": UNIFORM_T})
+        if self.pairs is not None:
+            of_pairs, lacking = self._sts(encoder, self.pairs)
+            scores |= of_pairs
+            notes += lacking
+        for kind, copy in self.progress(self.copies.items(), f"noise for {encoder.name}"):
+            noisy = self._vectors(encoder, copy)
+            hits = retrieval(noisy, clean)
+            how = {"noise": kind, "rate": self.rate, "tok": self.tokens, "seed": self.seed}
+            for family, values in {
+                "alignment": distances(clean, noisy),
+                "first": hits.first,
+                "reciprocal": hits.reciprocal,
+            }.items():
+                scores |= _score(family, kind, self._mean(values), told | how)
+        return scores, notes
+
+    def _vectors(self, encoder: LineEncoder, lines: Sequence[str]) -> Tensor:
+        vectors = encoder.encode_lines(lines, progress=self.progress)
+        if not bool(vectors.isfinite().all()):
+            raise UserError(
+                f"encoder {encoder.name}: some of its vectors are not finite, so nothing can be "
+                "measured of it; take an earlier state or train it again at a lower learning rate"
+            )
+        return vectors
+
+    def _mean(self, values: Tensor) -> Estimate:
+        totals = values.numpy()
+        return bootstrap(totals, np.ones_like(totals), self.resamplings, self.seed)
+
+    def _uniformity(self, vectors: Tensor) -> Estimate:
+        n = len(vectors)
+        some = subsets(n, SUBSETS, self.seed) if self.resamplings else []
+        value, *parts = uniformities(vectors, [torch.arange(n), *some], UNIFORM_T).tolist()
+        if not parts:
+            return Estimate(value)
+        # the same subsets in the same order; all of them were looked at in one go
+        ready = iter(parts)
+        replicates = over_subsets([value], lambda _: [next(ready)], n, SUBSETS, self.seed)
+        return spread(value, replicates[:, 0], (UNBOUNDED[0], 0.0))
+
+    def _sts(self, encoder: LineEncoder, pairs: Sts) -> tuple[Scores, list[str]]:
+        spelt = {line: i for i, line in enumerate(dict.fromkeys([*pairs.first, *pairs.second]))}
+        vectors = self._vectors(encoder, list(spelt))
+        sides = ([spelt[line] for line in side] for side in (pairs.first, pairs.second))
+        cosines = pair_cosines(*(vectors[side] for side in sides)).numpy()
+        rows = zip(pairs.gold.tolist(), pairs.first, pairs.second, strict=True)
+        digest = _digest(f"{gold}\t{first}\t{second}" for gold, first, second in rows)
+        scores: Scores = {}
+        lacking = []
+        for name, chosen in pairs.parts().items():
+            told = {"enc": encoder.name, "n": len(chosen), "data": digest, "subset": name}
+            try:
+                estimate = correlation(
+                    cosines[chosen], pairs.gold[chosen], self.resamplings, self.seed
+                )
+            except ValueError as error:
+                lacking.append(f"no STS of {name}: {error}")
+                continue
+            scores |= _score("sts", name, estimate, told)
+        return scores, lacking
+
+
+def _kinds(told: Sequence[str]) -> list[Noise]:
+    """Kinds of noise by name, each once and in their own order."""
+    for name in told:
+        if name not in NOISES:
+            raise UserError(
+                f"--noise = {name!r}: there is no such noise{suggest(name, NOISES)}; "
+                f"known: {', '.join(NOISES)}"
+            )
+    return [kind for kind in NOISES if kind in told]
+
+
+def _tokens(told: str) -> Tokens:
+    for known in ("word", "char"):
+        if told == known:
+            return known
+    raise UserError(f"--tokens = {told!r}: give word or char")
+
+
+def _lines(path: Path, form: Form, limit: int, seed: int) -> list[str]:
+    """The different lines of a file, at most `limit` of them, with one space between words."""
+    read, _ = read_data(path, form, "--data")
+    found = list(dict.fromkeys(" ".join(line.split()) for line in read))
+    if len(found) < FEWEST:
+        raise UserError(
+            f"--data = {str(path)!r} has {len(found)} different lines; at least {FEWEST} are needed"
+        )
+    if len(found) <= limit:
+        return found
+    random = np.random.default_rng(stream(Purpose.SIMILARITY_LINES, seed))
+    chosen = np.sort(random.permutation(len(found))[:limit])
+    return [found[row] for row in chosen]
+
+
+def _copies(
+    lines: list[str], kinds: Sequence[Noise], rate: float, tokens: Tokens, seed: int, path: Path
+) -> dict[Noise, list[str]]:
+    """A disturbed copy of every line, by kind of noise."""
+    separator = separator_of(lines, tokens)
+    words = sorted({word for line in lines for word in split_sentence(line, tokens, separator)})
+    if len(words) < 2:
+        raise UserError(f"--data = {str(path)!r}: all lines are made of one word")
+    copies = {kind: disturb_lines(lines, rate, kind, words, seed, tokens=tokens) for kind in kinds}
+    for kind, copy in copies.items():
+        if copy == lines:
+            raise UserError(
+                f"--noise = {kind} changes no line of {str(path)!r} at --rate {rate} and --tokens "
+                f"{tokens}; give a higher rate or other noise"
+            )
+    return copies
+
+
+def _learnt_from(encoder: LineEncoder, path: Path) -> bool:
+    """Whether an encoder's folder says that this file is what it was trained on."""
+    told = encoder.facts.get("data") if isinstance(encoder, SavedEncoder) else None
+    sha256 = file_digest(path)
+    return isinstance(told, dict) and told.get("sha256") == sha256
+
+
+def _digest(lines: Iterable[str]) -> str:
+    """Eight digits of lines, for signatures."""
+    text = "\n".join(lines).encode(errors="surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:8]
+
+
+def _score(family: str, column: str, estimate: Estimate, told: Mapping[str, object]) -> Scores:
+    """One number under its name, signed with all that would change it, and with this version."""
+    title, better = FAMILIES[family]
+    facts = [f"{key}:{value}" for key, value in told.items()]
+    signature = "|".join([family, *facts, f"v:{__version__}"])
+    return {f"{family}/{column}": Score(f"{title}, {column}", estimate, signature, better)}

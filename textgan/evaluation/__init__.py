@@ -1,0 +1,1 @@
+"""Runs or files of texts measured by metrics, compared, and put on a page."""

@@ -1,0 +1,427 @@
+"""Evaluating files and runs, keeping what was found, comparing runs: what the commands do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from textgan.core.checks import (
+    TEMPERATURES,
+    flag_from,
+    names_from,
+    number_from,
+    path_from,
+    whole_from,
+)
+from textgan.core.errors import NotKept, UserError
+from textgan.core.files import require_writable, system_errors
+from textgan.core.locks import keeping
+from textgan.core.log import show_numbers
+from textgan.core.progress import say, status
+from textgan.core.streams import SCHEME
+from textgan.data.texts import PLAIN, Form
+from textgan.data.words import Tokenizer
+from textgan.evaluation.compare import Comparison, Comparisons, among_all, compare_seeds
+from textgan.evaluation.compare import compare as compare_scores
+from textgan.evaluation.inputs import (
+    MLE,
+    Source,
+    Texts,
+    Told,
+    inputs_from_files,
+    inputs_from_run,
+    texts_of_run,
+)
+from textgan.evaluation.results import FILE, Evaluation, read_evaluation, write_evaluation
+from textgan.evaluation.scoring import choose_metrics, judge, label_of, warnings_of
+from textgan.training.run import Run, open_run
+
+SUBSETS = 40  # random subsets behind the interval of a number of a set
+
+
+@system_errors()
+def evaluate(
+    *targets: Target,
+    references: Source | None = None,
+    train: Source | None = None,
+    real: Source | None = None,
+    aligned: Sequence[Source] = (),
+    tokenizer: Tokenizer | None = None,
+    form: Form = PLAIN,
+    metrics: str | Sequence[str] = ("all",),
+    samples: int = 0,
+    temperature: float = 1.0,
+    size: int = 0,
+    resamplings: int = 1000,
+    seed: int = 0,
+    device: str | None = None,
+    quiet: bool = False,
+    memory: dict[Hashable, Any] | None = None,
+    trust_code: bool = False,
+    equal: bool = False,
+    **settings: Any,
+) -> Evaluation:
+    """Evaluate runs, files of texts and lists of strings as `textgan evaluate` does, in one table.
+
+    targets: a run's folder (or an open run), a file of one text a line, or the texts themselves.
+    references, train, real, aligned: files or lists of strings. Without references, runs are judged
+    by the held-out text of the first, which they must share, and files beside them by the same.
+    form: how files are read. equal: of every file as many texts as the smallest has.
+    memory: shared by evaluations on one corpus, so that what is trained on it is trained once.
+    trust_code: run the code in files of its maker's own that a run's folder keeps.
+    settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
+    """
+    temperature = number_from("temperature", temperature, TEMPERATURES)
+    samples = whole_from("samples", samples, (0, 1e8))
+    size = whole_from("size", size, (0, 1e8))
+    resamplings = whole_from("resamplings", resamplings, (0, 1e6))
+    seed = whole_from("seed", seed, (0, 2**31))
+    flag_from("trust_code", trust_code)
+    for name, source in {"references": references, "train": train, "real": real}.items():
+        if source is not None:
+            _source(name, source)
+    if isinstance(aligned, str | bytes | Mapping) or not isinstance(aligned, Iterable):
+        raise UserError(f"aligned = {aligned!r}: give a list of files, or of lists of strings")
+    for source in aligned:
+        _source("aligned", source)
+    given = [_target(target) for target in targets]
+    if not given:
+        raise UserError("give a run's folder, or files of texts")
+    chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned))
+    told = Told(
+        seed=seed,
+        size=size,
+        resamplings=resamplings,
+        subsets=SUBSETS if resamplings else 0,
+        quiet=quiet,
+        equal=equal,
+    )
+    runs = [target for target in given if isinstance(target, _Folder)]
+    if not runs and (samples or temperature != 1.0):
+        raise UserError(
+            "--samples and --temperature are for a run's folder; a file's texts are what they "
+            "are (--size takes fewer of them)"
+        )
+    if runs and references is None:
+        told_of = {"train": train is not None, "real": real is not None, "aligned": bool(aligned)}
+        for flag, is_given in told_of.items():
+            if is_given:
+                raise UserError(
+                    f"--{flag} is for files of texts; a run has its own held-out text, unless "
+                    "--references are given"
+                )
+        if form != PLAIN and len(runs) == len(given):
+            raise UserError(
+                "how files are read (--field, --labels, --format) is for files of texts"
+            )
+        opened = [target.open(device, trust_code) for target in runs]
+        if len(given) == 1:
+            read_evaluation(runs[0].folder)  # one that cannot be added to is refused at once
+        first = next(i for i, target in enumerate(given) if isinstance(target, _Folder))
+        others = [
+            target.open(device, trust_code) if isinstance(target, _Folder) else target
+            for i, target in enumerate(given)
+            if i != first
+        ]
+        with status("drawing texts", quiet):
+            layout = inputs_from_run(
+                opened[0],
+                told,
+                samples=samples or opened[0].config.evaluation.final_samples,
+                temperature=temperature,
+                split=tokenizer,
+                memory=memory,
+                others=others,
+                form=form,
+            )
+        return judge(layout, chosen, quiet=quiet)
+    texts: list[Source | Texts] = []
+    for target in given:
+        if isinstance(target, _Folder):
+            with status(f"drawing texts of {target.folder}", quiet):
+                texts.append(
+                    texts_of_run(target.open(device, trust_code), samples, seed, temperature)
+                )
+        else:
+            texts.append(target)
+    with status("reading texts", quiet):
+        layout = inputs_from_files(
+            texts,
+            references,
+            told,
+            train=train,
+            real=real,
+            aligned=aligned,
+            split=tokenizer or "nltk",
+            form=form,
+            device=device or "auto",
+        )
+    return judge(layout, chosen, quiet=quiet)
+
+
+Target = str | Path | Run | Sequence[str]
+"""A run's folder, an open run, a file of texts, or the texts themselves."""
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A run that is given by its folder, or open."""
+
+    folder: Path
+    run: Run | None = None
+
+    def open(self, device: str | None, trust_code: bool) -> Run:
+        return self.run or open_run(self.folder, device, trust_code=trust_code)
+
+
+def _target(target: Target) -> _Folder | Source:
+    if isinstance(target, Run):
+        return _Folder(target.folder, target)
+    source = _source("target", target)
+    if not isinstance(source, Path):
+        return source
+    path = source
+    if not path.exists():
+        raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
+    return _Folder(path) if path.is_dir() else path
+
+
+def _source(name: str, value: object) -> Path | Sequence[str]:
+    """A path, or a list of texts. Raises UserError for anything else."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | os.PathLike):
+        return value  # type: ignore[return-value]  # its lines are looked at where they are read
+    return path_from(name, value, "a list of strings, or a file or folder of texts")
+
+
+def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
+    """Names of metrics, told one by one or separated by commas. Raises UserError for none."""
+    return names_from("metrics", metrics, "at least one name (see textgan list)")
+
+
+@system_errors()
+def compare(
+    *targets: Target,
+    references: Source | None = None,
+    metrics: str | Sequence[str] | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+    **told: Any,
+) -> Comparison | Comparisons:
+    """Say which differences stand, as `textgan compare` does: between runs, or files and lists of
+    texts, or both.
+
+    More than two systems are each compared with the first, as with a baseline: all pairs would ask
+    so many questions that no answer stands. Holm's correction is over all of them.
+    metrics: None takes those that runs were evaluated by, and all for files. told: as of
+    `evaluate`, for files. Raises UserError.
+    """
+    given = [_target(target) for target in targets]
+    runs = [target for target in given if isinstance(target, _Folder)]
+    if runs and len(runs) == len(given) and references is None and not told:
+        folders = [target.folder for target in runs]
+        return compare_runs(
+            folders, metrics=metrics, device=device, quiet=quiet, trust_code=trust_code
+        )
+    if len(given) < 2:
+        raise UserError("give at least two files or runs to compare, or one run")
+    found = evaluate(
+        *targets,
+        references=references,
+        metrics="all" if metrics is None else metrics,
+        device=device,
+        quiet=quiet,
+        trust_code=trust_code,
+        equal=True,
+        **told,
+    )
+    systems = {name: row for name, row in found.rows.items() if name not in (found.real, MLE)}
+    (baseline, first), *others = systems.items()
+    real = found.rows.get(found.real or "", {})
+    made = [
+        replace(
+            compare_scores(first, other, names=(baseline, name), real=real),
+            over="texts" if len(runs) == len(given) else "files",
+        )
+        for name, other in others
+    ]
+    notes = tuple(text for text in found.warnings if text not in warnings_of(found))
+    return replace(among_all(made), warnings=notes)
+
+
+def compare_runs(
+    folders: Sequence[str | Path],
+    *,
+    metrics: str | Sequence[str] | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+) -> Comparison | Comparisons:
+    """Compare runs as `textgan compare` does.
+
+    One run: its last state with its best MLE epoch. More: those that share all settings but the
+    seed are one system, and all systems must be on one corpus. What has not been evaluated yet is,
+    and kept. metrics: only by these; None: by those that were measured, all where none were.
+    Raises UserError; NotKept, which has the comparison, where a folder cannot be written.
+    """
+    unkept: list[NotKept] = []
+    made = _compare_runs(folders, metrics, device, quiet, trust_code, unkept)
+    if unkept:
+        raise NotKept(str(unkept[0]), made)
+    return made
+
+
+def _compare_runs(
+    folders: Sequence[str | Path],
+    metrics: str | Sequence[str] | None,
+    device: str | None,
+    quiet: bool,
+    trust_code: bool,
+    unkept: list[NotKept],
+) -> Comparison | Comparisons:
+    runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
+    groups: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        seeds = groups.setdefault(run.recipe, {})
+        if run.config.seed in seeds:
+            raise UserError(
+                f"{seeds[run.config.seed].folder} and {run.folder} have the same settings and "
+                "seed; give one of them"
+            )
+        seeds[run.config.seed] = run
+    if len(runs) > 1 and len(groups) < 2:
+        raise UserError(
+            "these runs are seeds of one experiment; give the seeds of two, or one run to compare "
+            "with its MLE"
+        )
+    if len({json.dumps(run.corpus.facts, sort_keys=True) for run in runs}) > 1:
+        raise UserError("these runs have different data, so their numbers do not compare")
+    memory: dict[Hashable, Any] = {}
+    wanted = None if metrics is None else names_of_metrics(metrics)
+    found = {run.folder: _measured(run, wanted, quiet, memory, len(runs), unkept) for run in runs}
+    first = found[runs[0].folder]
+    real = first.rows.get(first.real or "", {})
+    if len(runs) == 1:
+        if MLE not in first.rows:
+            raise UserError(f"{runs[0].folder} has no MLE to compare with; give a second run")
+        last = list(first.rows)[-1]
+        return compare_scores(first.rows[MLE], first.rows[last], names=(MLE, last), real=real)
+    systems = [
+        {seed: list(found[run.folder].rows.values())[-1] for seed, run in seeds.items()}
+        for seeds in groups.values()
+    ]
+    firsts = [next(iter(seeds.values())) for seeds in groups.values()]
+    names = [run.method for run in firsts]
+    if len(set(names)) < len(names):  # told apart by something other than the method
+        names = [str(run.folder) for run in firsts]
+    a, *others = systems
+    made = []
+    for name, b in zip(names[1:], others, strict=True):
+        pair = (names[0], name)
+        if len(a) == len(b) == 1:
+            [one], [other] = a.values(), b.values()
+            made.append(compare_scores(one, other, names=pair, real=real))
+        else:
+            made.append(compare_seeds(a, b, names=pair, real=real))
+    return among_all(made)
+
+
+def _measured(
+    run: Run,
+    metrics: Sequence[str] | None,
+    quiet: bool,
+    memory: dict[Hashable, Any],
+    runs: int,
+    unkept: list[NotKept],
+) -> Evaluation:
+    """What was measured of a run, kept or new; of `metrics` alone, if any are asked for. What could
+    not be kept is added to `unkept`."""
+    kept = _drawn_alike(run.folder)
+
+    def measure(names: Sequence[str]) -> Evaluation:
+        if not quiet and runs > 1:
+            say(f"evaluating {run.folder}")
+        warn_unkept(run.folder)
+        found = evaluate(run, metrics=names, quiet=quiet, memory=memory)
+        try:
+            return keep(run.folder, found)
+        except NotKept as error:
+            unkept.append(error)
+            return found
+
+    if metrics is None:
+        return kept or measure(["all"])
+    wanted = [label_of(metric) for metric in choose_metrics(metrics, {}, False)]
+    numbers = kept.facts.get("numbers", {}) if kept else {}
+    if kept is None or any(name not in numbers and name not in kept.unavailable for name in wanted):
+        kept = measure(metrics)
+        numbers = kept.facts["numbers"]
+    chosen = {number for name in wanted for number in numbers.get(name, ())}
+    rows = {
+        name: {number: score for number, score in row.items() if number in chosen}
+        for name, row in kept.rows.items()
+    }
+    return replace(kept, rows=rows)
+
+
+def _drawn_alike(folder: Path) -> Evaluation | None:
+    """What is kept of a run's evaluation; None where its resamplings were those of the first
+    version, for the differences of replicates would be of unlike texts."""
+    found = read_evaluation(folder)
+    return found if found is not None and found.facts.get("streams") == SCHEME else None
+
+
+def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
+    """Store an evaluation in its run's folder and in TensorBoard, and return what is stored.
+
+    Numbers that an earlier one took in the same way stay beside the new ones. Raises NotKept,
+    which has the evaluation, where the folder cannot be written.
+    """
+    try:
+        with keeping(folder):
+            evaluation = _merged(read_evaluation(folder), evaluation)
+            write_evaluation(folder, evaluation)
+        final = list(evaluation.rows.values())[-1]
+        figures = {f"eval/{name}": score.estimate.value for name, score in final.items()}
+        show_numbers(folder, figures)
+    except UserError as error:
+        raise NotKept(f"{error}; the numbers are not kept", evaluation) from None
+    return evaluation
+
+
+def warn_unkept(folder: Path) -> None:
+    """Say, before hours of measuring, that a run's folder will not keep it.
+
+    Raises UserError for an earlier evaluation that is damaged.
+    """
+    read_evaluation(folder)
+    try:
+        require_writable(folder / FILE)
+    except UserError as error:
+        say(f"warning: {error}; numbers will be shown, and not kept")
+
+
+def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
+    """An evaluation with the numbers that one before it took in the same way."""
+    told = [text for text in evaluation.warnings if text not in warnings_of(evaluation)]
+    ways = ["samples", "alone", "paired", "seed", "streams"]
+    ways += ["tokenizer", "temperature", "checkpoint"]
+    if before is not None and all(
+        before.facts.get(key) == evaluation.facts.get(key) for key in ways
+    ):
+        rows = {name: before.rows.get(name, {}) | row for name, row in evaluation.rows.items()}
+        lacking = {
+            name: why
+            for name, why in before.unavailable.items()
+            if name not in evaluation.facts["metrics"]
+        } | evaluation.unavailable
+        metrics = dict.fromkeys([*before.facts["metrics"], *evaluation.facts["metrics"]])
+        numbers = before.facts.get("numbers", {}) | evaluation.facts.get("numbers", {})
+        facts = evaluation.facts | {"metrics": list(metrics), "numbers": numbers}
+        evaluation = replace(evaluation, rows=rows, unavailable=lacking, warnings=[], facts=facts)
+        evaluation = replace(evaluation, warnings=[*told, *warnings_of(evaluation)])
+    return evaluation

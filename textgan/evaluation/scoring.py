@@ -1,0 +1,264 @@
+"""Judging every row of a layout by every metric, and saying what the numbers warn of."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from textgan.core import registry
+from textgan.core.contract import is_own
+from textgan.core.errors import UserError
+from textgan.core.names import suggest
+from textgan.core.own_code import Typed
+from textgan.core.progress import WorkBar, say_filled
+from textgan.core.score import Score, Scores
+from textgan.core.settings import check_settings
+from textgan.core.statistics import Estimate
+from textgan.evaluation.inputs import Layout
+from textgan.evaluation.results import Evaluation
+from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.contract import checked_scores
+from textgan.metrics.functional.nearest import nearest
+
+ORDER = (  # of a table's metrics; others, such as one's own, follow by name
+    "likelihood", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "jsd", "ms_jaccard",
+    "distinct", "unique", "novelty", "repetition", "length", "lm_score", "reverse_lm", "frechet",
+    "mauve", "discriminator",
+)  # fmt: skip
+APART = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
+EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence
+
+
+def choose_metrics(
+    wanted: Sequence[str] = ("all",),
+    settings: Mapping[str, Any] | None = None,
+    aligned: bool = False,
+) -> list[Metric]:
+    """The metrics of these names, in the order of a table.
+
+    wanted: names, `path/to/file.py:Class`, `quick` for those that train no network, `all`.
+    aligned: whether the texts have references of their own; else `quick` and `all` leave out what
+    needs them.
+    settings: of metrics by dotted key, such as {"bleu.largest": 4}; those of metrics that are not
+    wanted are refused. Raises UserError.
+    """
+    known = registry.names("metric")
+    names: list[str] = []
+    for name in wanted:
+        if name in ("all", "quick"):
+            for one in known:
+                part = registry.find("metric", one)
+                if (aligned or not part.aligned) and (name == "all" or not part.trains):
+                    names.append(one)
+        elif name in known or registry.is_file(name):
+            names.append(name)
+        else:
+            groups = ("quick", "all")
+            raise UserError(
+                f"there is no metric called {name!r}{suggest(name, [*known, *groups])}; "
+                f"known: {', '.join(known)}, quick, all, or path/to/file.py:Class"
+            )
+    names = sorted(
+        dict.fromkeys(names), key=lambda one: ORDER.index(one) if one in ORDER else len(ORDER)
+    )
+    told: dict[str, dict[str, Any]] = {}
+    for key, value in (settings or {}).items():
+        metric, _, setting = key.rpartition(".")
+        if metric not in names:
+            raise UserError(
+                f"{key} = {value!r}: no metric called {metric!r} is measured"
+                f"{suggest(metric, names)}; measured: {', '.join(names)}"
+            )
+        told.setdefault(metric, {})[setting] = value
+    built = []
+    for name in names:
+        part = registry.find("metric", name, code=Typed())
+        built.append(part(**check_settings("metric", part, told.get(name, {}), name)))
+    return built
+
+
+def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> Evaluation:
+    """Judge every row by every metric.
+
+    What cannot be measured is said at once, before anything is. Raises UserError where not a single
+    number can be had.
+    """
+    began = time.monotonic()
+    rows: dict[str, Scores] = {name: {} for name in layout.rows}
+    lacking: dict[str, dict[str, str]] = {}
+    work: list[tuple[Metric, str]] = []
+    # those of one's own first: what is wrong with them is said before others take their minutes
+    for metric in sorted(metrics, key=lambda one: not is_own(one)):
+        for name, row in layout.rows.items():
+            try:
+                metric.check(row)
+                work.append((metric, name))
+            except Unavailable as lack:
+                lacking.setdefault(label_of(metric), {})[name] = str(lack)
+    unavailable = _unavailable(lacking, layout)
+    if not any(name in layout.judged for _, name in work):
+        raise UserError(f"nothing can be measured: {_listed(unavailable)}")
+    # once, however many evaluations share a memory: a curve's temperatures, compared runs
+    said: set[str] = next(iter(layout.rows.values())).remember("said to be lacking", set)
+    for label, why in unavailable.items():
+        if not quiet and label not in said:
+            say_filled(f"not measured: {label}: {why}")
+            said.add(label)
+    measured: dict[tuple[int, str], Scores] = {}
+    bar = WorkBar(expected_seconds(work, layout), quiet)
+    for metric, name in work:
+        label = label_of(metric)
+        bar.begin(f"{label} of {name}")
+        try:
+            measured[id(metric), name] = checked_scores(metric, layout.rows[name])
+        except Unavailable as lack:
+            lacking.setdefault(label, {})[name] = str(lack)
+        bar.end()
+    bar.close()
+    numbers: dict[str, list[str]] = {}
+    for metric in metrics:  # in the order of a table
+        for name in layout.rows:
+            scores = measured.get((id(metric), name), {})
+            rows[name] |= scores
+            numbers[label_of(metric)] = [
+                *dict.fromkeys([*numbers.get(label_of(metric), ()), *scores])
+            ]
+    unavailable = _unavailable(lacking, layout)
+    if not any(rows.values()):
+        raise UserError(f"nothing can be measured: {_listed(unavailable)}")
+    facts = layout.facts | {
+        "metrics": [label_of(metric) for metric in metrics],
+        "numbers": numbers,
+        "seconds": time.monotonic() - began,
+        "peak_memory_mib": peak_memory(),
+        "examples": {name: examples(row) for name, row in layout.judged.items()},
+    }
+    found = Evaluation(rows, layout.real, unavailable, list(layout.warnings), facts)
+    return replace(found, warnings=[*found.warnings, *warnings_of(found)])
+
+
+def expected_seconds(work: Sequence[tuple[Metric, str]], layout: Layout) -> list[float]:
+    """About how long each metric takes on each row; what rows share is counted where it is done
+    first, and not at all where an earlier evaluation with the same memory did it."""
+    expected = []
+    for metric, name in work:
+        row = layout.rows[name]
+        done: set[str] = row.remember("expected to be done", set)
+        costs = metric.cost(row)
+        expected.append(sum(cost for what, cost in costs.items() if what not in done))
+        done |= costs.keys() - {""}
+    return expected
+
+
+def label_of(metric: Metric) -> str:
+    """What a metric is called."""
+    return metric.name or type(metric).__name__
+
+
+def _unavailable(lacking: Mapping[str, Mapping[str, str]], layout: Layout) -> dict[str, str]:
+    """What each metric lacks; what real text alone lacks, such as a generator, is no news."""
+    return {
+        label: next(why for name, why in of_rows.items() if name != layout.real)
+        for label, of_rows in lacking.items()
+        if any(name != layout.real for name in of_rows)
+    }
+
+
+def _listed(unavailable: Mapping[str, str]) -> str:
+    """All that is missing, metrics with one reason together."""
+    metrics: dict[str, list[str]] = {}
+    for label, why in unavailable.items():
+        metrics.setdefault(why, []).append(label)
+    return "; ".join(f"{', '.join(labels)} {why}" for why, labels in metrics.items())
+
+
+def examples(material: MetricInputs) -> list[dict[str, Any]]:
+    """The first texts and, where the training text is known, the sentence of it nearest to each."""
+    few = material.hypotheses[:EXAMPLES]
+    lines = material.lines[:EXAMPLES]
+    if material.known is None or not len(material.known):
+        return [{"text": line, "nearest": None, "share": None} for line in lines]
+    index, share = nearest(few, material.known)
+    glue = "" if material.tokenizer == "char" else " "
+    found = [glue.join(words) for words in material.words.decode(material.known[index])]
+    return [
+        {"text": line, "nearest": near, "share": of_words}
+        for line, near, of_words in zip(lines, found, share.tolist(), strict=True)
+    ]
+
+
+def warnings_of(found: Evaluation) -> list[str]:
+    """What the numbers say of collapse, of memorising, and of being too good to be better."""
+    real = found.rows.get(found.real or "", {})
+    apart = []
+    level = Score("", Estimate(APART, APART, APART), "", "lower")
+    if "d_accuracy" in real and _above(real["d_accuracy"], level):
+        apart = [
+            f"{found.real}: a discriminator tells it from the references with accuracy "
+            f"{real['d_accuracy'].estimate.value:.3f}, so they are not one language, and every "
+            "row's distances hold that difference too"
+        ]
+    return apart + [
+        f"{name}: {warning}"
+        for name, scores in found.rows.items()
+        if name != found.real
+        for warning in _warnings_of_row(scores, real, bool(found.facts.get("aligned")))
+    ]
+
+
+def _warnings_of_row(scores: Scores, real: Scores, conditional: bool) -> list[str]:
+    """conditional: each text answers an input of its own, so it is near to real text by right."""
+
+    def beyond(name: str, margin: float = 0.0) -> bool:
+        """Whether a number is above that of real text, see `_above`."""
+        if name not in scores or name not in real:
+            return False
+        return _above(scores[name], real[name], margin)
+
+    def against(name: str) -> str:
+        level, of_real = scores[name].estimate.value, real[name].estimate.value
+        return f"{scores[name].title} {level:.3f} against {of_real:.3f} of real text"
+
+    warnings = []
+    if "unique" in scores and scores["unique"].estimate.value < 0.5:
+        share = scores["unique"].estimate.value
+        warnings.append(f"collapse: only {share:.0%} of the texts are different")
+    elif beyond("self_bleu4", margin=0.1):
+        warnings.append(f"collapse: the texts repeat each other, {against('self_bleu4')}")
+    if "novelty" in scores:
+        # without real text beside it, half of the texts
+        floor = real.get("novelty", Score("", Estimate(0.5, 0.5, 0.5), "", "higher"))
+        if _above(floor, scores["novelty"]):
+            share = 1 - scores["novelty"].estimate.value
+            level = f", {1 - real['novelty'].estimate.value:.1%} of real text" if real else ""
+            warnings.append(
+                f"memorised: {share:.1%} of the texts stand in the training text{level}"
+            )
+    exceeded = [name for name in ("bleu2", "bleu3", "bleu4", "bleu5") if beyond(name)]
+    if exceeded and not conditional:
+        shown = "; ".join(map(against, exceeded))
+        warnings.append(f"above real text, so rather concentrated than better: {shown}")
+    both = "nll_oracle" in scores and "nll_oracle" in real
+    if both and _above(real["nll_oracle"], scores["nll_oracle"]):
+        warnings.append(f"{against('nll_oracle')}: it repeats the oracle's likeliest texts")
+    return warnings
+
+
+def _above(score: Score, other: Score, margin: float = 0.0) -> bool:
+    """Whether a number is above another by more than a margin, their intervals apart. What has no
+    interval may be chance, so it is above nothing."""
+    low, high = score.estimate.low, other.estimate.high
+    return low is not None and high is not None and low > high + margin
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in MiB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10

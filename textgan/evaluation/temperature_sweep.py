@@ -1,0 +1,300 @@
+"""What a run's generator and its MLE baseline are worth at every temperature.
+
+A single point says little: whoever samples colder gets more quality and less diversity, with no
+training at all (Caccia et al. 2020, arXiv 1811.02549). So whole curves are compared, and MLE's is
+beside every other. curve.json in a run's folder holds them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
+from textgan.core.checks import number_from, whole_from
+from textgan.core.errors import NotKept, UserError
+from textgan.core.files import (
+    exists,
+    is_file,
+    require_writable,
+    system_errors,
+    understood,
+    write_file,
+)
+from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.core.locks import keeping
+from textgan.core.progress import say, status
+from textgan.core.score import Scores, read_score
+from textgan.core.tables import Shown, Table
+from textgan.core.version import __version__
+from textgan.evaluation.evaluate import SUBSETS, evaluate, keep, names_of_metrics, warn_unkept
+from textgan.evaluation.inputs import Told, inputs_from_run, writers
+from textgan.evaluation.results import Evaluation, estimates_of, read_evaluation, table_of
+from textgan.evaluation.scoring import choose_metrics, judge
+from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, spoken
+from textgan.training.run import Run, open_run
+
+FILE = "curve.json"
+ENOUGH = 5000  # texts at each temperature of curves that nobody asked for more closely
+# the inverse temperatures 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2
+TEMPERATURES = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep(Shown):
+    """Scores of each row of a run at each temperature, and of real text.
+
+    rows: by name, then temperature. findings: where one curve is better than another.
+    """
+
+    rows: dict[str, dict[float, Scores]]
+    real: str | None
+    real_scores: Scores
+    findings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "textgan": __version__,
+            "temperatures": sorted({t for row in self.rows.values() for t in row}, reverse=True),
+            "rows": {
+                name: [
+                    {"temperature": temperature, "scores": _plain(row[temperature])}
+                    for temperature in sorted(row, reverse=True)
+                ]
+                for name, row in self.rows.items()
+            },
+            "real": {"row": self.real, "scores": _plain(self.real_scores)},
+            "findings": self.findings,
+            "facts": self.facts,
+        }
+
+    def shown(self) -> list[Table | str]:
+        shown: list[Table | str] = []
+        for name, row in self.rows.items():
+            at = {f"T = {t:g}": _untitled(row[t]) for t in sorted(row, reverse=True)}
+            if self.real is not None:
+                at = {self.real: self.real_scores, **at}
+            shown += [table_of(at, intervals=False, title=name), ""]
+        return [*shown, *self.findings]
+
+
+@system_errors()
+def sweep(
+    folders: Sequence[str | Path],
+    temperatures: Sequence[float] = TEMPERATURES,
+    *,
+    metrics: str | Sequence[str] = ("all",),
+    samples: int = 0,
+    seed: int = 0,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+    **settings: Any,
+) -> list[Sweep]:
+    """Measure runs along a grid of temperatures, as `textgan curve` does, and keep the curves.
+
+    Raises UserError.
+    """
+    temperatures = [number_from("temperatures", t, TEMPERATURE_LIMITS) for t in temperatures]
+    samples = whole_from("samples", samples, (0, 1e8))
+    seed = whole_from("seed", seed, (0, 2**31))
+    chosen = choose_metrics(names_of_metrics(metrics), settings)
+    runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
+    for run in runs:
+        writers(run)  # a run that has none yet is refused before the others are measured
+        read_sweep(run.folder)  # and so are curves that cannot be added to
+        try:
+            require_writable(run.folder / FILE)
+        except UserError as error:
+            say(f"warning: {error}; curves will be shown, and not kept")
+    memories: dict[str, dict[Hashable, Any]] = {}
+    made: list[Sweep] = []
+    unkept: list[str] = []
+    for run in runs:
+        # what is trained on a corpus serves all runs on it
+        memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
+        n = samples or run.config.evaluation.final_samples
+        found = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
+        try:
+            made.append(_keep(run, found))
+        except UserError as error:
+            made.append(found)
+            unkept.append(str(error))
+    if unkept:
+        raise NotKept(f"{unkept[0]}; the curves are not kept", made)
+    return made
+
+
+def _keep(run: Run, found: Sweep) -> Sweep:
+    """Store curves in a run's folder, beside what earlier ones took in the same way; all of it."""
+    with keeping(run.folder):
+        before = read_sweep(run.folder)
+        ways = ("samples", "seed", "tokenizer", "checkpoint")
+        if before is not None and all(before.facts.get(w) == found.facts.get(w) for w in ways):
+            rows = {
+                name: {
+                    t: before.rows.get(name, {}).get(t, {}) | found.rows.get(name, {}).get(t, {})
+                    for t in {**before.rows.get(name, {}), **found.rows.get(name, {})}
+                }
+                for name in {**before.rows, **found.rows}
+            }
+            had = set().union(*(scores for row in found.rows.values() for scores in row.values()))
+            lacking = before.facts.get("unavailable", {})
+            lacking = {name: why for name, why in lacking.items() if name not in had}
+            facts = found.facts | {"unavailable": lacking | found.facts["unavailable"]}
+            real = before.real_scores | found.real_scores
+            found = Sweep(rows, found.real, real, findings(rows), facts)
+        content = json.dumps(sealed(found.to_dict(), run.digest), indent=1, ensure_ascii=False)
+        write_file(run.folder / FILE, content.encode() + b"\n")
+    return found
+
+
+def curve(
+    *runs: str | Path, temperatures: Sequence[float] = TEMPERATURES, **told: Any
+) -> list[Sweep]:
+    """The curves of runs over temperature, one for each, as `textgan curve` measures them.
+
+    told: as of `sweep`: metrics, samples, seed, device, quiet, and metrics' settings by dotted key.
+    Raises UserError.
+    """
+    return sweep(runs, sorted(set(temperatures), reverse=True), **told)
+
+
+def _sweep_run(
+    run: Run,
+    temperatures: Sequence[float],
+    metrics: Sequence[Any],
+    samples: int,
+    seed: int,
+    memory: dict[Hashable, Any],
+    quiet: bool,
+) -> Sweep:
+    told = Told(seed=seed, subsets=SUBSETS, quiet=quiet)
+    rows: dict[str, dict[float, Scores]] = {}
+    real, real_scores = None, {}
+    facts: dict[str, Any] = {}
+    began = time.monotonic()
+    for number, temperature in enumerate(temperatures):
+        where = f"{run.folder}: temperature {temperature:g} ({number + 1} of {len(temperatures)})"
+        if not quiet:
+            say(where)
+        with status("drawing texts", quiet):
+            layout = inputs_from_run(
+                run,
+                told,
+                samples=samples,
+                temperature=temperature,
+                memory=memory,
+                with_real=number == 0,
+            )
+        found = judge(layout, metrics, quiet=quiet)
+        if found.real is not None:
+            real, real_scores = found.real, found.rows[found.real]
+            ways = ("run", "samples", "seed", "tokenizer", "checkpoint")
+            facts = {key: found.facts[key] for key in ways}
+            facts |= {"unavailable": found.unavailable}
+        for name, scores in found.rows.items():
+            if name != found.real:
+                rows.setdefault(name, {})[temperature] = scores
+    facts["seconds"] = time.monotonic() - began
+    return Sweep(rows, real, real_scores, findings(rows), facts)
+
+
+def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
+    """Where one curve is better than another, for every pair of measures and of rows."""
+    said = []
+    for pair in PAIRS:
+        curves = [Curve.of(spoken(name), pair, estimates_of(row)) for name, row in rows.items()]
+        shown = [one for one in curves if one.points]
+        said += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
+    return said
+
+
+def read_sweep(folder: Path) -> Sweep | None:
+    """The curves that `sweep` left in a run's folder; None where there are none.
+
+    Raises UserError for a damaged file.
+    """
+    path = folder / FILE
+    if not exists(path):
+        return None
+    remedy = "delete it and draw it again"
+    content = read_sealed(path, identity_in(folder), remedy)
+    with understood(path, remedy):
+        rows = {
+            name: {point["temperature"]: _scores(point["scores"]) for point in points}
+            for name, points in content["rows"].items()
+        }
+        real = content["real"]
+        return Sweep(
+            rows, real["row"], _scores(real["scores"]), content["findings"], content["facts"]
+        )
+
+
+@dataclass(frozen=True)
+class Unkept:
+    """What was measured of a run whose folder could not keep it; None: the folder has it."""
+
+    evaluation: Evaluation | None = None
+    curve: Sweep | None = None
+
+
+def complete(
+    folders: Sequence[str | Path], *, quiet: bool = False, trust_code: bool = False
+) -> dict[Path, Unkept]:
+    """Measure what finished runs lack for a report: all metrics, and curves by the quick ones.
+
+    Returns what could not be kept, by the run's folder.
+    """
+    for folder in map(Path, folders):
+        open_run(folder)  # before anything is measured, all of them must be runs
+    memories: dict[str, dict[Hashable, Any]] = {}
+    unkept: dict[Path, Unkept] = {}
+    for folder in map(Path, folders):
+        if not is_file(folder / "results.json"):
+            continue
+        evaluation: Evaluation | None = None
+        curve: Sweep | None = None
+        if read_evaluation(folder) is None:
+            warn_unkept(folder)
+            facts = json.dumps(open_run(folder).corpus.facts, sort_keys=True)
+            memory = memories.setdefault(facts, {})
+            made = evaluate(folder, quiet=quiet, memory=memory, trust_code=trust_code)
+            try:
+                keep(folder, made)
+            except NotKept as error:
+                evaluation = error.made
+        if read_sweep(folder) is None:
+            samples = min(ENOUGH, open_run(folder).config.evaluation.final_samples)
+            try:
+                sweep(
+                    [folder], metrics=["quick"], samples=samples, quiet=quiet, trust_code=trust_code
+                )
+            except NotKept as error:
+                [curve] = error.made
+        if evaluation or curve:
+            unkept[folder.resolve()] = Unkept(evaluation, curve)
+    return unkept
+
+
+def _untitled(scores: Scores) -> Scores:
+    """Scores whose titles leave the temperature to the column's."""
+    return {
+        name: replace(score, title=score.title.partition(" at T=")[0])
+        for name, score in scores.items()
+    }
+
+
+def _plain(scores: Scores) -> dict[str, Any]:
+    return {name: score.to_dict() for name, score in scores.items()}
+
+
+def _scores(content: Mapping[str, Any]) -> Scores:
+    return {name: read_score(score) for name, score in content.items()}

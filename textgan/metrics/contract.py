@@ -1,0 +1,46 @@
+"""What a metric must give back."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from textgan.core.contract import name_of
+from textgan.core.errors import UserError, described
+from textgan.core.registry import refuse_call
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate
+from textgan.metrics.base import Metric, MetricInputs, Unavailable, finite
+
+
+def checked_scores(metric: Metric, material: MetricInputs) -> dict[str, Score]:
+    """The numbers of a metric, all finite.
+
+    Raises Unavailable where it cannot be had of this material, UserError where what it returns are
+    no scores by their names; what its own code raises is noted to be that.
+    """
+    who = name_of(metric, "measure")
+    refuse_call(metric.measure, who, material)
+    try:
+        returned: object = metric.measure(material)
+    except (Unavailable, UserError):
+        raise
+    except Exception as error:
+        error.add_note(f"textgan called {who} to measure texts")
+        raise
+    expected = "expected a dict of names and textgan.metrics.base.Score"
+    if not isinstance(returned, dict):
+        raise UserError(f"{who} returned {described(returned)}; {expected}")
+    for name, score in returned.items():
+        if not isinstance(name, str) or not isinstance(score, Score):
+            raise UserError(f"{who} returned {described(score)} as {name!r}; {expected}")
+        if not isinstance(score.estimate, Estimate):
+            raise UserError(
+                f"{who} returned a Score {name!r} whose estimate is {described(score.estimate)}; "
+                "expected an Estimate, such as material.mean gives"
+            )
+        if score.better not in get_args(Better):
+            raise UserError(
+                f"{who} returned a Score {name!r} that is better {score.better!r}; "
+                f"give one of: {', '.join(get_args(Better))}"
+            )
+    return finite(returned)

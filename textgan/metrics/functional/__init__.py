@@ -1,0 +1,1 @@
+"""The mathematics of metrics, on sentences as numbers."""

@@ -1,0 +1,207 @@
+"""BLEU of many texts against many references, by counting n-grams once.
+
+Sentence BLEU as the field computes it (Papineni et al. 2002; nltk's `sentence_bleu` with
+`SmoothingFunction().method1`): clipped n-gram precisions, the clip being the largest count in any
+one reference; their geometric mean with equal weights; a numerator of zero becomes 0.1; brevity
+penalty by the reference length closest to the text's own, the shorter of two equally close ones. A
+text without any known word scores 0.
+
+A text may be one of the references. What the others hold of an n-gram at most is then the second
+largest count where the text itself holds the largest, so that leaving one out costs no more than
+leaving none out, and Self-BLEU (Zhu et al. 2018, arXiv 1802.01886) of N sentences is counted in the
+time of BLEU.
+
+Shapes: B texts, N references, K kinds of n-grams of one order, P pairs of a sentence and a kind of
+n-gram that stands in it. Time and memory are those of sorting all n-grams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from textgan.data.sentences import Sentences
+from textgan.metrics.functional.ngrams import Grams, grams
+
+SMOOTHING = 0.1  # method1's numerator in place of zero
+Smoothing = Literal["method1", "none", "dropped"]  # of an order without any match; see `bleu`
+
+
+class References:
+    """What BLEU-1 .. BLEU-order need to know of a set of reference texts."""
+
+    def __init__(self, sentences: Sentences, order: int) -> None:
+        if len(sentences) == 0:
+            raise ValueError("there are no references to compare with")
+        self.order, self.count = order, len(sentences)
+        self.lengths = Lengths(sentences.sizes)
+        self.codes: list[Tensor] = []  # of the known n-grams of each order, sorted
+        self.most = [
+            Most.of(Counts.of(part, len(sentences)).ranked())
+            for part in grams(sentences, order, self._learnt)
+        ]
+
+    def score(
+        self, sentences: Sentences, own: Tensor | None = None, smoothing: Smoothing = "method1"
+    ) -> Tensor:
+        """BLEU of each text, (B, order) in float64: column n - 1 holds BLEU-n.
+
+        own: (B,) which of the references each text is, to be compared with the others alone; None
+        where the texts are none of them. smoothing: see `bleu`.
+        """
+        if own is not None and self.count < 2:
+            raise ValueError("there are no other references to compare with")
+        matches = [
+            most.matches(Counts.of(part, len(sentences)), own)
+            for part, most in zip(grams(sentences, self.order, self._found), self.most, strict=True)
+        ]
+        closest = self.lengths.closest(sentences.sizes, own is not None)
+        return bleu(torch.stack(matches, 1), sentences.sizes, closest, smoothing)
+
+    def _learnt(self, n: int, codes: Tensor) -> tuple[Tensor, int]:
+        """Numbers for the n-grams of the references, and one to spare for all others."""
+        known, kind = torch.unique(codes, return_inverse=True)
+        # whatever is larger than all that is known is looked for, and not found, at the end
+        self.codes.append(torch.cat([known, known.new_tensor([torch.iinfo(known.dtype).max])]))
+        return kind, len(known) + 1
+
+    def _found(self, n: int, codes: Tensor) -> tuple[Tensor, int]:
+        """The numbers that the n-grams of other texts have here."""
+        known = self.codes[n - 1]
+        place = torch.searchsorted(known, codes)
+        return torch.where(known[place] == codes, place, len(known) - 1), len(known)
+
+
+class LeaveOneOut:
+    """Sentences of which each is compared with all the others, counted once for any subset."""
+
+    def __init__(self, sentences: Sentences, order: int) -> None:
+        self.sizes = sentences.sizes
+        self.counts = [Counts.of(part, len(sentences)).ranked() for part in grams(sentences, order)]
+
+    def score(self, index: Tensor | None = None) -> Tensor:
+        """BLEU of each sentence at these indices, all different, among those alone: (B, order)."""
+        index = torch.arange(len(self.sizes), device=self.sizes.device) if index is None else index
+        if len(index) < 2:
+            raise ValueError("there are no other sentences to compare with")
+        sizes = self.sizes[index]
+        own = torch.arange(len(index), device=sizes.device)
+        row = torch.full_like(self.sizes, -1)
+        row[index] = own
+        parts = [counts.among(row, len(index)) for counts in self.counts]
+        matches = [Most.of(part).matches(part, own) for part in parts]
+        return bleu(torch.stack(matches, 1), sizes, Lengths(sizes).closest(sizes, True))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each sentence has each n-gram that it has, for one order.
+
+    row, kind, times: (P,) int64, in the order of kind.
+    rows, kinds: how many sentences and kinds there may be.
+    """
+
+    row: Tensor
+    kind: Tensor
+    times: Tensor
+    rows: int
+    kinds: int
+
+    @staticmethod
+    def of(part: Grams, rows: int) -> Counts:
+        """The counts of n-grams in that many sentences."""
+        pairs, times = torch.unique(part.kind * rows + part.row, return_counts=True)
+        kind = pairs // rows
+        return Counts(pairs - kind * rows, kind, times, rows, part.kinds)
+
+    def ranked(self) -> Counts:
+        """The same, within a kind the most times first."""
+        top = int(self.times.max()) + 1 if len(self.times) else 1
+        order = (self.kind * top - self.times).argsort()
+        row, kind, times = (part[order] for part in (self.row, self.kind, self.times))
+        return Counts(row, kind, times, self.rows, self.kinds)
+
+    def among(self, row: Tensor, rows: int) -> Counts:
+        """The counts of that many of the sentences: what is each one's row now, -1 for none."""
+        moved = row[self.row]
+        kept = (moved >= 0).nonzero().squeeze(1)
+        return Counts(moved[kept], self.kind[kept], self.times[kept], rows, self.kinds)
+
+
+@dataclass(frozen=True)
+class Most:
+    """The most times that one reference has each n-gram of one order.
+
+    times: (K,), 0 for what is unknown. holder: (K,) a reference that has it so often. others: (K,)
+    the most times that any but the holder has it.
+    """
+
+    times: Tensor
+    holder: Tensor
+    others: Tensor
+
+    @staticmethod
+    def of(counts: Counts) -> Most:
+        """The largest of ranked counts."""
+        kind, rows = torch.unique_consecutive(counts.kind, return_counts=True)
+        first = rows.cumsum(0) - rows  # where each kind's largest count stands, the next one after
+        several = rows > 1
+        times, holder, others = counts.kind.new_zeros(3, counts.kinds)
+        times[kind], holder[kind] = counts.times[first], counts.row[first]
+        others[kind[several]] = counts.times[first[several] + 1]
+        return Most(times, holder, others)
+
+    def matches(self, counts: Counts, own: Tensor | None) -> Tensor:
+        """How many n-grams of each text a reference, but not its own, has: (B,)."""
+        allowed = self.times[counts.kind]
+        if own is not None:
+            held = self.holder[counts.kind] == own[counts.row]
+            allowed = torch.where(held, self.others[counts.kind], allowed)
+        found = torch.minimum(counts.times, allowed)
+        return found.new_zeros(counts.rows).index_add(0, counts.row, found)
+
+
+class Lengths:
+    """How long reference texts are."""
+
+    def __init__(self, sizes: Tensor) -> None:
+        self.known, self.times = torch.unique(sizes, return_counts=True)
+
+    def closest(self, sizes: Tensor, among: bool) -> Tensor:
+        """The length of a reference closest to each size (B,), the shorter of two: float64.
+
+        among: whether each text is one of the references, which then does not count.
+        """
+        far = self.known.new_full((2,), torch.inf, dtype=torch.float64)
+        lengths = torch.cat([-far[:1], self.known.double(), far])
+        place = torch.searchsorted(self.known, sizes)
+        shorter = lengths[place]
+        if among:  # the others are longer where no other is as long
+            place = place + (self.times[place] == 1)
+        longer = lengths[place + 1]
+        return torch.where(sizes - shorter <= longer - sizes, shorter, longer)
+
+
+def bleu(
+    matches: Tensor, sizes: Tensor, closest: Tensor, smoothing: Smoothing = "method1"
+) -> Tensor:
+    """BLEU-1 .. BLEU-order of texts, (B, order), from their clipped matches of each order.
+
+    matches: (B, order). sizes, closest: (B,), how many words each text and its reference have.
+    smoothing: what an order without a match does: its numerator becomes 0.1 (method1); BLEU is 0
+    (none: nltk without a smoothing function up to 3.1 and from 3.3 on); or it is left out, the
+    weights of the others staying as they are (dropped: nltk 3.2.1, translate/bleu_score.py:177, so
+    that no match may be worth more than a few).
+    """
+    n = torch.arange(1, matches.shape[1] + 1, device=sizes.device)
+    # a text of fewer than n words has no n-gram; it is divided by one, as nltk does
+    windows = (sizes.unsqueeze(1) - n + 1).clamp(min=1)
+    numerators = {"method1": torch.full_like(windows, SMOOTHING, dtype=torch.float64)}
+    numerators |= {"none": torch.zeros_like(numerators["method1"]), "dropped": windows.double()}
+    hits = torch.where(matches == 0, numerators[smoothing], matches.double())
+    logs = (hits / windows).log().cumsum(1) / n
+    brevity = (1 - closest / sizes.clamp(min=1)).clamp(max=0).unsqueeze(1)
+    return torch.where(matches[:, :1] == 0, 0.0, (logs + brevity).exp())

@@ -1,0 +1,93 @@
+"""Which sentence a text is closest to: whether a generator writes or recites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from textgan.data.sentences import Sentences
+from textgan.metrics.functional.ngrams import common_grams
+
+LARGEST = 3  # words in the n-grams that are compared
+
+
+def places(texts: Sentences, among: Sentences) -> Tensor:
+    """(B,) where each text first stands, word for word, among others; -1 where it does not.
+
+    It takes the memory of the texts, however many the others are.
+    """
+    first = dict.fromkeys(_spelt(texts), -1)
+    for place, sentence in enumerate(_spelt(among)):
+        if first.get(sentence) == -1:
+            first[sentence] = place
+    return torch.tensor([first[text] for text in _spelt(texts)], dtype=torch.long)
+
+
+def nearest(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
+    """The sentence that each text is most similar to: where it stands (B,), how similar (B,).
+
+    The similarity is the F1 of n-grams, 2 x those in common / those of both: all of one to three
+    words, each as often as it stands, and the text itself as one more, so that only a copy has 1.
+    Of equals the first is taken. Raises ValueError where there is nothing to compare with.
+    """
+    if not len(among):
+        raise ValueError("there are no sentences to be near to")
+    index = places(texts, among)
+    share = torch.ones(len(texts), dtype=torch.float64)
+    others = (index < 0).nonzero().flatten()
+    if len(others):
+        index[others], share[others] = _most_similar(texts[others], among)
+    return index, share
+
+
+def _most_similar(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
+    """`nearest` for texts that do not stand among the others."""
+    own = []  # of all n-grams of the texts: which text and which n-gram
+    found = []  # of those in the others: which sentence, which n-gram and how often
+    kinds = 0
+    for mine, other in common_grams(texts, among, LARGEST):
+        own.append(torch.stack([mine.row, mine.kind + kinds]))
+        wanted = torch.zeros(mine.kinds, dtype=torch.bool)
+        wanted[mine.kind] = True
+        inside = wanted[other.kind]
+        codes = other.row[inside] * mine.kinds + other.kind[inside]
+        code, count = torch.unique(codes, return_counts=True)
+        found.append(torch.stack([code // mine.kinds, code % mine.kinds + kinds, count]))
+        kinds += mine.kinds
+    text, gram = torch.cat(own, 1)
+    sentence, found_gram, often = torch.cat(found, 1)
+    many, among_many = (_windows(side.sizes) for side in (texts, among))
+    best = []
+    for row in range(len(texts)):
+        limit = torch.bincount(gram[text == row], minlength=kinds)
+        shared = torch.minimum(limit[found_gram], often)
+        common = torch.zeros(len(among), dtype=torch.long).index_add_(0, sentence, shared)
+        best.append((2 * common.double() / (many[row] + among_many)).max(0))
+    return (
+        torch.stack([similar.indices for similar in best]),
+        torch.stack([similar.values for similar in best]),
+    )
+
+
+def _windows(sizes: Tensor) -> Tensor:
+    """How many n-grams texts of these sizes have, the text itself included."""
+    return 1 + sum(((sizes - n).clamp(min=0) for n in range(LARGEST)), torch.zeros_like(sizes))
+
+
+def longest_common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """The stretches of `a`, from one place up to another, in which every two neighbours are
+    neighbours in `b` too; each of two words or more."""
+    known = set(pairwise(b))
+    broken = [i for i, pair in enumerate(pairwise(a), start=1) if pair not in known]
+    return [(i, j) for i, j in pairwise([0, *broken, len(a)]) if j - i > 1]
+
+
+def _spelt(sentences: Sentences) -> Iterator[bytes]:
+    """Each sentence as bytes, the same for the same words."""
+    words = sentences.words.cpu().numpy()
+    starts = sentences.starts.tolist()
+    for start, size in zip(starts, sentences.sizes.tolist(), strict=True):
+        yield words[start : start + size].tobytes()

@@ -1,0 +1,1 @@
+"""Networks that write texts and networks that score them, and how texts are drawn."""

@@ -1,0 +1,150 @@
+"""Discriminators: what judges text.
+
+Shapes: B sentences, T positions, V vocabulary, E embedding, F features. Every discriminator is
+features (B, F), then dropout and one linear layer to an unbounded score (B,), which is a logit
+under a logistic loss. Padding never changes a score.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgan.core.device import is_asynchronous
+from textgan.core.precision import factor_type, precision
+from textgan.core.registry import register
+from textgan.data.text import Text, TextSpace, concatenate
+from textgan.models.embedding import TokenEmbedding
+
+BLOCK = 40  # rows of a highway's gradient at a time: 280 KB at the paper's size
+ROWS_AT_ONCE = 1024  # texts that go through a highway together where no gradients are recorded
+
+
+class Discriminator(nn.Module, ABC):
+    """Judges texts by a score that is high for real ones."""
+
+    embedding: TokenEmbedding
+    dropout: nn.Dropout
+    output: nn.Linear  # features to a score, or to one for each class
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name:
+            register("discriminator", name, cls)
+
+    def __init__(self, space: TextSpace) -> None:
+        super().__init__()
+        self.space = space
+
+    @abstractmethod
+    def features(self, text: Text) -> Tensor:
+        """What the discriminator sees in each text, (B, F), or in each of S views, (B, S, F)."""
+
+    def forward(self, text: Text) -> Tensor:
+        """The score of each text as one of its own class, (B,), the mean over views."""
+        return self.view_scores(text).mean(1)
+
+    def view_scores(self, text: Text) -> Tensor:
+        """The score of each text in every view, (B, S); S = 1 for most discriminators."""
+        scores = self.logits(text)
+        if scores.shape[2] == 1:
+            return scores.squeeze(2)
+        if text.labels is None:
+            raise ValueError(f"texts of {scores.shape[2]} classes need labels")
+        return scores[torch.arange(len(text), device=scores.device), :, text.labels]
+
+    def class_logits(self, text: Text) -> Tensor:
+        """The score of each text as one of every class, (B, C); C = 1 where none are."""
+        return self.logits(text).mean(1)
+
+    def logits(self, text: Text) -> Tensor:
+        """The score of each text in every view as one of every class, (B, S, C)."""
+        features = self.features(text)
+        views = features if features.dim() == 3 else features.unsqueeze(1)
+        # few products, whose rounding would be that of the reward
+        with precision("float32", views.device):
+            scores: Tensor = self.output(self.dropout(views.to(self.output.weight.dtype)))
+        return scores
+
+    def output_penalty(self) -> Tensor:
+        """What squares of the output layer an L2 term adds: half their sum in the two-column layer
+        of the papers, a quarter in one column that makes the same score (w_1 = -w_0)."""
+        return (self.output.weight.square().sum() + self.output.bias.square().sum()) / 4
+
+    def score_pair(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
+        """The scores of real and of fake texts, in one pass where both are words."""
+        if real.rows is not None or fake.rows is not None:
+            return self(real), self(fake)
+        scores: Tensor = self(concatenate([real, fake]))
+        return scores[: len(real)], scores[len(real) :]
+
+
+def widened(text: Text, width: int) -> Text:
+    """The text in tensors of at least so many positions; relaxed text as it is."""
+    if text.rows is not None or text.tokens.shape[1] >= width:
+        return text
+    return text.padded(width)
+
+
+class Highway(nn.Module):
+    """t * relu(W h) + (1 - t) * h with t = sigmoid(W_t h) (Srivastava et al. 2015), gate bias 0."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.both = nn.Linear(features, 2 * features)  # one product for candidate and gate
+        for half in self.both.weight.chunk(2):
+            nn.init.xavier_uniform_(half)
+        nn.init.zeros_(self.both.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) to (B, F)."""
+        both: Tensor = _Linear.apply(features, self.both.weight, self.both.bias)  # type: ignore[no-untyped-call]
+        candidate, gate = both.to(features.dtype).chunk(2, 1)
+        return torch.lerp(features, candidate.relu(), gate.sigmoid())
+
+    @torch.no_grad()
+    def replace(self, features: Tensor) -> Tensor:
+        """The same in place of the features of many texts, in pieces.
+
+        On a processor it is a third faster with the weight as the product reads it, and with one
+        buffer for all pieces.
+        """
+        kind = factor_type(features)
+        weight, bias = self.both.weight.t().to(kind).contiguous(), self.both.bias.to(kind)
+        buffer = weight.new_empty(min(len(features), ROWS_AT_ONCE), weight.shape[1])
+        for rows in features.split(ROWS_AT_ONCE):
+            both = torch.addmm(bias, rows.to(kind), weight, out=buffer[: len(rows)])
+            candidate, gate = both.to(rows.dtype).chunk(2, 1)
+            torch.lerp(rows, candidate.relu_(), gate.sigmoid_(), out=rows)
+        return features
+
+
+class _Linear(torch.autograd.Function):
+    """features (B, F) @ weight.T + bias, for few texts and a weight too large for the cache.
+
+    The product that is the weight's gradient has thin factors, and processors take it at half their
+    speed where the result is not in the cache: so it is taken in blocks of rows that stay there.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        return F.linear(features, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features, weight = ctx.saved_tensors
+        features, columns = features.to(gradient.dtype), gradient.t()
+        rough = factor_type(gradient) != gradient.dtype
+        if rough or torch.is_grad_enabled() or is_asynchronous(gradient):
+            of_weight = columns @ features
+        else:
+            columns, of_weight = columns.contiguous(), gradient.new_empty(weight.shape)
+            for some, place in zip(columns.split(BLOCK), of_weight.split(BLOCK), strict=True):
+                torch.mm(some, features, out=place)
+        of_features = gradient @ weight.to(gradient.dtype)
+        return of_features, of_weight.to(weight.dtype), gradient.sum(0).to(weight.dtype)

@@ -1,0 +1,144 @@
+"""The convolutional discriminator of SeqGAN."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan.core.device import is_asynchronous
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator, Highway, widened
+from textgan.models.discriminators.convolution import (
+    SENTENCES_AT_ONCE,
+    pool_by_table,
+    pool_windows,
+    shorter,
+    tables_fit,
+)
+from textgan.models.embedding import TokenEmbedding
+
+# (filter size: number of filters)
+PRESETS: dict[str, dict[int, int]] = {
+    # SeqGAN's table for 20 tokens (LantaoYu/SeqGAN, sequence_gan.py): 1,720 features
+    "seqgan20": {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100}
+    | {15: 160, 20: 160},
+    # LeakGAN's for captions of 32 tokens (CR-Gjx/LeakGAN, Image COCO/Main.py)
+    "leakgan32": {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100}
+    | {15: 160, 20: 160, 32: 160},
+    # Texygen's (models/maligan_basic/Maligan.py), a much weaker judge
+    "texygen_small": {2: 100, 3: 200},
+}
+
+
+class CNNDiscriminator(Discriminator, name="cnn"):
+    """Convolutions of many sizes, max over time, highway (SeqGAN, arXiv 1609.05473, appendix).
+
+    A window counts when it lies inside its sentence; a sentence shorter than a filter is extended
+    by zeros to exactly one window. For texts of full length that is the paper's VALID convolution.
+    """
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 64,
+        preset: Annotated[
+            Literal["auto", "seqgan20", "leakgan32", "texygen_small"],
+            Field(description="table of filters; auto: seqgan20 without sizes that do not fit"),
+        ] = "auto",
+        sizes: Annotated[
+            list[Annotated[int, Field(ge=1)]], Field(description="own filter sizes, for a preset")
+        ] = [],  # noqa: B006 (never changed)
+        counts: Annotated[
+            list[Annotated[int, Field(ge=1)]], Field(description="filters of each of `sizes`")
+        ] = [],  # noqa: B006
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before the output layer")] = 0.25,
+        highway: Annotated[bool, Field(description="the highway layer of the paper")] = True,
+    ) -> None:
+        super().__init__(space)
+        table = _filters(space, preset, sizes, counts)
+        self.embedding = TokenEmbedding(space.vocabulary, embedding)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(embedding, count, size) for size, count in table
+        )
+        features = sum(count for _, count in table)
+        self.highway = Highway(features) if highway else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(features, max(1, space.classes))
+        nn.init.uniform_(self.embedding.weight, -1, 1)
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            _truncated(convolution.weight)
+            assert convolution.bias is not None
+            nn.init.constant_(convolution.bias, 0.1)
+        # the difference of the paper's two columns, each a truncated normal of deviation 0.1
+        _truncated(self.output.weight, 0.1 * 2**0.5)
+        nn.init.zeros_(self.output.bias)
+
+    def features(self, text: Text) -> Tensor:
+        text, filters = self._narrowed(text), self._filters()
+        table = self.embedding.weight
+        by_table = (
+            not torch.is_grad_enabled()
+            and text.rows is None
+            # a table costs what V windows cost
+            and text.tokens.numel() > 2 * self.space.vocabulary
+            and tables_fit(table, filters)
+        )
+        if by_table:
+            pooled = pool_by_table(text, table, filters)
+        else:
+            pooled = torch.cat(
+                [
+                    pool_windows(self.embedding(part.symbols), part, filters)
+                    for part in text.split(SENTENCES_AT_ONCE)
+                ]
+            )
+        highway = self.highway
+        if isinstance(highway, Highway) and not torch.is_grad_enabled():
+            return highway.replace(pooled)
+        through: Tensor = highway(pooled)
+        return through
+
+    def _narrowed(self, text: Text) -> Text:
+        """The text as wide as its longest sentence or filter, where that is cheap to know."""
+        longest = max(c.kernel_size[0] for c in self._filters())
+        text = widened(text, longest)
+        if text.rows is not None or is_asynchronous(text.sizes):
+            return text
+        width = max(int(text.sizes.max()), longest)
+        return replace(text, tokens=text.tokens[:, :width])
+
+    def _filters(self) -> list[nn.Conv1d]:
+        return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
+
+
+def _filters(
+    space: TextSpace, preset: str, sizes: list[int], counts: list[int]
+) -> list[tuple[int, int]]:
+    if len(sizes) != len(counts):
+        raise ValueError(f"sizes has {len(sizes)} entries and counts {len(counts)}; give one each")
+    if sizes and preset != "auto":
+        raise ValueError(f"give either preset = {preset!r} or sizes and counts")
+    if sizes:
+        table = list(zip(sizes, counts, strict=True))
+    elif preset == "auto":
+        table = [item for item in PRESETS["seqgan20"].items() if item[0] <= space.length]
+    else:
+        table = list(PRESETS[preset].items())
+    longest = max(size for size, _ in table)
+    if longest > space.length:
+        raise ValueError(
+            f"a filter of size {longest} does not fit texts of {space.length} tokens; "
+            'use preset = "auto", or smaller ones and as many counts, such as '
+            f"{shorter([size for size, _ in table], [n for _, n in table], space.length)}"
+        )
+    return table
+
+
+def _truncated(weight: Tensor, deviation: float = 0.1) -> None:
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

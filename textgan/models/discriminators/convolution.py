@@ -1,0 +1,171 @@
+"""Convolutions of many sizes and the largest value of each filter over time.
+
+Shapes: B sentences, T positions, E embedding, F filters of one size k, N = T - k + 1 windows,
+V vocabulary. A window counts when it lies inside its sentence; a sentence shorter than a filter is
+extended by zeros to exactly one window.
+
+Nobody needs more than the largest value of a filter, so both ways below keep what they make small:
+for training one matrix product a size, of which only the places of the largest values are
+remembered; for scoring many texts, sums of rows of tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgan.core.device import is_asynchronous
+from textgan.core.precision import factor_type
+from textgan.data.text import Text
+
+TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `pool_by_table` may take
+SENTENCES_AT_ONCE = 512  # whose windows are in memory together
+
+
+def pool_windows(vectors: Tensor, text: Text, filters: Sequence[nn.Conv1d]) -> Tensor:
+    """max over windows of relu(convolution), (B, F of all sizes), of token vectors (B, T, E)."""
+    fixed = _is_full(text)
+    if not fixed:
+        vectors = vectors * text.mask.unsqueeze(2)
+    pooled = []
+    for convolution in filters:
+        counts = None if fixed else _counts(text, convolution.kernel_size[0])
+        best: Tensor = _Largest.apply(vectors, convolution.weight, counts)  # type: ignore[no-untyped-call]
+        pooled.append(best)
+    # the bias is the same for all windows, so it may wait for the largest
+    biases = [convolution.bias for convolution in filters if convolution.bias is not None]
+    return F.relu(torch.cat(pooled, 1) + torch.cat(biases))
+
+
+class _Largest(torch.autograd.Function):
+    """max over windows of vectors (B, T, E) * weight (F, E, k), (B, F); equal ones share the
+    gradient.
+
+    Differentiable as often as one likes: the backward pass is linear in what it reads, given the
+    places of the largest windows.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, weight: Tensor, counts: Tensor | None) -> Tensor:
+        kind = factor_type(vectors)
+        windows = _windows(vectors.to(kind), weight.shape[2])
+        columns = _columns(weight).to(kind)
+        values = (windows @ columns.t()).unflatten(0, (len(vectors), -1))
+        best = _best(values, counts)
+        chosen = values.eq_(best.unsqueeze(1))  # in place: fresh memory costs more than the work
+        ctx.save_for_backward(vectors, weight, chosen, windows, columns)
+        return best.to(vectors.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        vectors, weight, chosen, windows, columns = ctx.saved_tensors
+        size = weight.shape[2]
+        if torch.is_grad_enabled():  # for second derivatives they have to be made of what is given
+            windows, columns = _windows(vectors, size), _columns(weight)
+        shares = gradient / chosen.sum(1)
+        shares = (chosen * shares.to(chosen.dtype).unsqueeze(1)).flatten(0, 1)  # (B * N, F)
+        of_vectors = of_weight = None
+        if ctx.needs_input_grad[1]:
+            of_columns = (shares.t() @ windows.to(shares.dtype)).unflatten(1, (size, -1))
+            of_weight = of_columns.transpose(1, 2).to(weight.dtype)
+        if ctx.needs_input_grad[0]:
+            of_windows = (shares @ columns.to(shares.dtype)).unflatten(1, (size, -1))
+            of_windows = of_windows.unflatten(0, (len(vectors), -1))
+            of_vectors = _overlap(of_windows, vectors)
+        return of_vectors, of_weight, None
+
+
+def _windows(vectors: Tensor, size: int) -> Tensor:
+    """Every window of `size` vectors as one row, (B * N, size * E)."""
+    return vectors.unfold(1, size, 1).transpose(2, 3).flatten(2).flatten(0, 1)
+
+
+def _columns(weight: Tensor) -> Tensor:
+    """Filters (F, E, k) as rows (F, k * E), as windows are."""
+    return weight.transpose(1, 2).flatten(1)
+
+
+def _overlap(windows: Tensor, vectors: Tensor) -> Tensor:
+    """The sum, like vectors (B, T, E), of windows (B, N, k, E), each at its place."""
+    count, size = windows.shape[1:3]
+    total = torch.zeros_like(vectors)
+    for offset in range(size):
+        total[:, offset : offset + count] += windows[:, :, offset]
+    return total
+
+
+@torch.no_grad()
+def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -> Tensor:
+    """The same as `pool_windows` for many texts of a vocabulary with vectors `embedding` (V, E),
+    without gradients.
+
+    A convolution over vectors that come from a vocabulary is a sum of table rows: for each offset
+    of the filter, what every token would contribute there. The products are paid once a token of
+    the vocabulary instead of once a token of the texts.
+    """
+    fixed, vocabulary = _is_full(text), embedding.shape[0]
+    nothing = embedding.new_zeros(1, embedding.shape[1])
+    rows = torch.cat([embedding, nothing])  # padding contributes nothing: row V
+    tokens = text.tokens if fixed else torch.where(text.mask, text.tokens, vocabulary)
+    tokens = tokens.int()  # half the memory to look up with; `tables_fit` keeps them small enough
+    pooled = embedding.new_empty(len(text), sum(c.out_channels for c in filters))
+    columns = pooled.split([c.out_channels for c in filters], 1)
+    # one buffer for the tables of all filters: fresh memory costs as much as filling it
+    largest = max(c.kernel_size[0] * c.out_channels for c in filters)
+    buffer = embedding.new_empty(largest * len(rows))
+    for convolution, place in zip(filters, columns, strict=True):
+        assert convolution.bias is not None
+        size, channels = convolution.kernel_size[0], convolution.out_channels
+        table = buffer[: size * len(rows) * channels].view(-1, channels)
+        for offset, part in enumerate(table.split(len(rows))):
+            torch.mm(rows, convolution.weight[:, :, offset].t(), out=part)
+        offsets = torch.arange(size, dtype=torch.int, device=tokens.device) * (vocabulary + 1)
+        counts = None if fixed else _counts(text, size)
+        for start in range(0, len(text), SENTENCES_AT_ONCE):
+            piece = slice(start, start + SENTENCES_AT_ONCE)
+            windows = tokens[piece].unfold(1, size, 1) + offsets
+            sums = F.embedding_bag(windows.flatten(0, 1), table, mode="sum")
+            best = _best(
+                sums.unflatten(0, windows.shape[:2]),
+                None if counts is None else counts[piece],
+            )
+            place[piece] = F.relu(best + convolution.bias)
+    return pooled
+
+
+def tables_fit(embedding: Tensor, filters: Sequence[nn.Conv1d]) -> bool:
+    """Whether the tables of `pool_by_table` are small enough to be made."""
+    entries = sum(c.out_channels * c.kernel_size[0] for c in filters) * (len(embedding) + 1)
+    return entries * embedding.element_size() <= TABLES_AT_MOST
+
+
+def _best(values: Tensor, counts: Tensor | None) -> Tensor:
+    """The largest value over time, (B, F), of windows (B, N, F) that count (B, N)."""
+    if counts is not None:
+        values = values.masked_fill(~counts.unsqueeze(2), -torch.inf)
+    return values.amax(1)
+
+
+def _counts(text: Text, size: int) -> Tensor:
+    """(B, N): which windows lie inside their sentence."""
+    positions = torch.arange(text.tokens.shape[1] - size + 1, device=text.tokens.device)
+    return positions <= (text.sizes - size).clamp(min=0).unsqueeze(1)
+
+
+def _is_full(text: Text) -> bool:
+    """Whether no token is padding; where finding out means waiting for an accelerator: no."""
+    if text.rows is not None:
+        return True
+    return not is_asynchronous(text.sizes) and bool((text.sizes == text.tokens.shape[1]).all())
+
+
+def shorter(sizes: Sequence[int], counts: Sequence[int], longest: int) -> str:
+    """Settings of filters that fit texts of `longest` tokens: those of these that do, or one."""
+    table = [(size, n) for size, n in zip(sizes, counts, strict=True) if size <= longest]
+    table = table or [(longest, counts[0])]
+    first, second = (",".join(map(str, column)) for column in zip(*table, strict=True))
+    return f"discriminator.sizes=[{first}] discriminator.counts=[{second}]"

@@ -1,0 +1,105 @@
+"""The discriminator of RelGAN: many representations of a text, each judged on its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator, Highway, widened
+from textgan.models.discriminators.convolution import shorter
+from textgan.models.embedding import TokenEmbedding
+
+VIEWS_AT_ONCE = 4096  # whose windows are in memory together
+
+
+class RepresentationsDiscriminator(Discriminator, name="representations"):
+    """Several small embeddings side by side, one score for each (RelGAN, ICLR 2019).
+
+    All representations share the filters and every layer after them; a text's own score is the mean
+    of theirs. Windows count as in `cnn`. Weights start as in RelGAN's code, whose dropout is before
+    the layer of `hidden` numbers; here it is after it.
+    """
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        representations: Annotated[
+            int, Field(ge=1, description="S, each of its own embedding; paper: 64")
+        ] = 64,
+        embedding: Annotated[
+            int, Field(ge=1, description="size of a token's vector in each; paper: 1")
+        ] = 1,
+        sizes: Annotated[
+            list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="of the filters")
+        ] = [2, 3, 4, 5],  # noqa: B006 (never changed)
+        counts: Annotated[
+            list[Annotated[int, Field(ge=1)]], Field(description="filters of each of `sizes`")
+        ] = [300, 300, 300, 300],  # noqa: B006
+        hidden: Annotated[int, Field(ge=1, description="linear layer before the last")] = 100,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before the output layer")] = 0.25,
+    ) -> None:
+        super().__init__(space)
+        if len(sizes) != len(counts):
+            raise ValueError(
+                f"sizes has {len(sizes)} entries and counts {len(counts)}; give one each"
+            )
+        if max(sizes) > space.length:
+            raise ValueError(
+                f"a filter of size {max(sizes)} does not fit texts of {space.length} tokens; give "
+                f"smaller ones and as many counts, such as {shorter(sizes, counts, space.length)}"
+            )
+        self.representations = representations
+        self.embedding = TokenEmbedding(space.vocabulary, representations * embedding)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(embedding, count, size) for size, count in zip(sizes, counts, strict=True)
+        )
+        self.highway = Highway(sum(counts))
+        self.hidden = nn.Linear(sum(counts), hidden, bias=False)  # the output layer has one
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, max(1, space.classes))
+        _truncated(self.embedding.weight, space.vocabulary**-0.5)
+        for convolution in self._filters():
+            _truncated(convolution.weight, (2 / (convolution.kernel_size[0] * embedding)) ** 0.5)
+            assert convolution.bias is not None
+            nn.init.zeros_(convolution.bias)
+        for layer in (self.hidden, self.output):
+            _truncated(layer.weight, layer.in_features**-0.5)
+        nn.init.zeros_(self.output.bias)
+
+    def features(self, text: Text) -> Tensor:
+        text = widened(text, max(c.kernel_size[0] for c in self._filters()))
+        pieces = text.split(max(1, VIEWS_AT_ONCE // self.representations))
+        return torch.cat([self._features(piece) for piece in pieces])
+
+    def _features(self, text: Text) -> Tensor:
+        vectors = self.embedding(text.symbols)
+        fixed = self.space.eos is None or text.rows is not None
+        if not fixed:
+            vectors = vectors * text.mask.unsqueeze(2)
+        # (B, T, S * E) to (B * S, E, T): to the filters a representation is a text of its own
+        views = vectors.unflatten(2, (self.representations, -1)).permute(0, 2, 3, 1).flatten(0, 1)
+        pooled: list[Tensor] = []
+        for convolution in self._filters():
+            windows = convolution(views).unflatten(0, (len(text), -1))  # (B, S, filters, windows)
+            if not fixed:
+                # those inside the sentence; of one shorter than the filter, the first
+                starts = torch.arange(windows.shape[3], device=windows.device)
+                last = (text.sizes - convolution.kernel_size[0]).clamp(min=0)
+                outside = starts > last.unsqueeze(1)
+                windows = windows.masked_fill(outside[:, None, None], -torch.inf)
+            pooled.append(windows.amax(3).relu())
+        through = self.highway(torch.cat(pooled, 2).flatten(0, 1))
+        features: Tensor = self.hidden(through).unflatten(0, (len(text), -1))
+        return features
+
+    def _filters(self) -> list[nn.Conv1d]:
+        return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
+
+
+def _truncated(weight: Tensor, deviation: float) -> None:
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

@@ -1,0 +1,122 @@
+"""The transformer, and what all networks share that know something of every token.
+
+Shapes: B sentences, T positions, H size of a state, A heads.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.embedding import TokenEmbedding
+
+
+class TokenStates(Discriminator):
+    """A discriminator that has a state for every token; its features are their mean."""
+
+    @abstractmethod
+    def states(self, text: Text, positions: Tensor | None = None) -> Tensor:
+        """What is known of every token, (B, T, H); what stands at padding means nothing.
+
+        positions: (B, T) int64, the place of each token in its sentence; from 0 on where not given.
+        """
+
+    def features(self, text: Text) -> Tensor:
+        text = text.narrowed()
+        mask = text.mask.unsqueeze(2)
+        total = torch.where(mask, self.states(text), 0.0).sum(1)
+        return total / text.sizes.unsqueeze(1)
+
+
+class TransformerDiscriminator(TokenStates, name="transformer"):
+    """A small transformer that reads both ways, normalised before each block (Xiong et al. 2020,
+    arXiv 2002.04745), with learnt places.
+
+    Attention is written out, so that it has second derivatives and gives the same numbers with and
+    without gradients.
+    """
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Annotated[int, Field(ge=1, description="size of a token's vector")] = 64,
+        layers: Annotated[
+            int, Field(ge=1, description="blocks of attention and of two layers")
+        ] = 2,
+        heads: Annotated[int, Field(ge=1, description="of attention; they divide embedding")] = 4,
+        feedforward: Annotated[int, Field(ge=0, description="0: four times embedding")] = 0,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="in and after the blocks")] = 0.1,
+    ) -> None:
+        super().__init__(space)
+        if embedding % heads:
+            raise ValueError(f"embedding = {embedding} is not divisible by heads = {heads}")
+        self.embedding = TokenEmbedding(space.vocabulary, embedding)
+        self.places = nn.Parameter(torch.empty(space.length, embedding))
+        self.enter = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            Block(embedding, heads, feedforward or 4 * embedding, dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(embedding)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(embedding, max(1, space.classes))
+        # vectors of length 1, so that a state's products with them are of the size of logits
+        for table in (self.embedding.weight, self.places):
+            nn.init.normal_(table, std=embedding**-0.5)
+
+    def states(self, text: Text, positions: Tensor | None = None) -> Tensor:
+        vectors = self.embedding(text.symbols)
+        if positions is None:
+            positions = torch.arange(vectors.shape[1], device=vectors.device)
+        # only padding stands further out than the last place
+        positions = positions.clamp(max=len(self.places) - 1)
+        mask = text.mask
+        states = self.enter(vectors + F.embedding(positions, self.places))
+        for block in self.blocks:
+            states = block(states, mask)
+        found: Tensor = self.norm(states)
+        return found
+
+    def word_logits(self, states: Tensor) -> Tensor:
+        """Logits (..., V) of the token that stands at states (..., H), by its similarity to each
+        token's vector. The bias of `norm` serves as theirs."""
+        return states @ self.embedding.weight.t()
+
+
+class Block(nn.Module):
+    """states + attention(norm(states)), then the same with two layers for attention."""
+
+    def __init__(self, size: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
+        self.looks = nn.Linear(size, 3 * size)  # queries, keys and values in one product
+        self.joins = nn.Linear(size, size)
+        self.attention_dropout = nn.Dropout(dropout)
+        self.layers = nn.Sequential(
+            nn.Linear(size, feedforward), nn.GELU(), nn.Linear(feedforward, size)
+        )
+        self.leave = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """States (B, T, H) of which those count that the mask (B, T) tells."""
+        states = states + self.leave(self.attend(self.norms[0](states), mask))
+        found: Tensor = states + self.leave(self.layers(self.norms[1](states)))
+        return found
+
+    def attend(self, states: Tensor, mask: Tensor) -> Tensor:
+        """What each token (B, T, H) learns of those that count."""
+        looks = self.looks(states).unflatten(2, (3, self.heads, -1)).transpose(1, 3)
+        query, key, value = looks.unbind(2)  # (B, A, T, H / A)
+        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
+        weights = self.attention_dropout(scores.softmax(3))
+        found: Tensor = self.joins((weights @ value).transpose(1, 2).flatten(2))
+        return found

@@ -1,0 +1,15 @@
+"""The embedding of tokens, which perturbations know where to shift."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class TokenEmbedding(nn.Embedding):
+    """Vectors for symbols: token ids are looked up, relaxed rows mix the table."""
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """(..., E) for ids (...) or rows (..., V)."""
+        if symbols.is_floating_point():
+            return symbols @ self.weight
+        return super().forward(symbols)

@@ -1,0 +1,237 @@
+"""Generators: what writes text.
+
+Shapes: B sentences, T positions, V vocabulary, E embedding, H hidden, R hypotheses in flight.
+Whatever has a likelihood is an `AutoregressiveGenerator`; its state is a tuple of batch-first
+tensors, so forking a hypothesis is indexing and rollouts need no knowledge of the network.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgan.core.device import is_asynchronous
+from textgan.core.registry import register
+from textgan.data.text import START, Text, TextSpace
+from textgan.models.embedding import TokenEmbedding
+from textgan.models.output_layer import BlockSampler, log_prob_of
+from textgan.models.sampling import (
+    Categorical,
+    HiddenSampler,
+    Sampler,
+    State,
+    multinomial,
+    pick_in_blocks,
+)
+
+NEVER = -1e9  # the logit of a token that may not be written; finite, so that 0 * log 0 is 0
+SCORED_AT_ONCE = 2**23  # logits held while scoring without gradients: 32 MB in float32
+
+
+class Generator(nn.Module, ABC):
+    """Anything that writes texts of a `TextSpace`."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {}  # as an Objective's
+    # whether it writes by what its discriminator sees, so that it is not complete without that
+    reads_discriminator: ClassVar[bool] = False
+
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name:
+            register("generator", name, cls)
+
+    def __init__(self, space: TextSpace) -> None:
+        super().__init__()
+        self.space = space
+
+    @abstractmethod
+    def sample(
+        self,
+        n: int,
+        *,
+        choose: Sampler | None = None,
+        prefix: Tensor | None = None,
+        source: Text | None = None,
+        labels: Tensor | None = None,
+    ) -> Text:
+        """n texts; `choose` picks each symbol, unless given in the generator's usual way (drawn at
+        temperature 1 where it has a likelihood)."""
+
+
+class AutoregressiveGenerator(Generator):
+    """A generator that writes one symbol after another and knows the probability of each."""
+
+    embedding: TokenEmbedding
+
+    @abstractmethod
+    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+        """The state of n hypotheses before their first symbol; every part is batch first."""
+
+    @abstractmethod
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        """What the generator knows, (R, H), after reading one symbol, (R,) or (R, V)."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (..., V) of the next token from what is known, (..., H)."""
+
+    @abstractmethod
+    def forward(self, text: Text) -> Tensor:
+        """Logits (B, T, V) of every token of a text given those before it (teacher forcing)."""
+
+    def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (R, V) of the next token after reading one symbol, (R,) or (R, V)."""
+        hidden, state = self.read(symbol, state)
+        return self.logits(hidden), state
+
+    def log_prob(self, text: Text) -> Tensor:
+        """log P of every token, (B, T); what stands at padding means nothing (use `text.mask`)."""
+        logits = self(text)
+        nll = F.cross_entropy(logits.flatten(0, 1), text.tokens.flatten(), reduction="none")
+        return -nll.view_as(text.tokens)
+
+    def picker(self, choose: Sampler) -> HiddenSampler:
+        """How the next symbols, (R,) or (R, V), are chosen from what is known, (R, H), with the
+        weights as they are now."""
+        return pick_in_blocks(self.logits, choose, self.space.vocabulary)
+
+    @torch.no_grad()
+    def score(self, text: Text) -> Tensor:
+        """log P of every sentence, (B,), without gradients and in bounded memory."""
+        at_once = max(1, SCORED_AT_ONCE // (self.space.vocabulary * text.tokens.shape[1]))
+        return torch.cat([(self.log_prob(part) * part.mask).sum(1) for part in text.split(at_once)])
+
+    def sample(
+        self,
+        n: int,
+        *,
+        choose: Sampler | None = None,
+        prefix: Tensor | None = None,
+        source: Text | None = None,
+        labels: Tensor | None = None,
+        reads_words: bool = False,
+    ) -> Text:
+        """n texts. Gradients flow where `choose` lets them: call under no_grad to draw words.
+
+        prefix: (n, t) tokens that every text begins with; they are marked as `given`.
+        reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
+        the row.
+        """
+        if labels is None and self.space.classes:
+            labels = torch.randint(self.space.classes, (n,), device=self.embedding.weight.device)
+        pick = self.picker(choose or multinomial)
+        state = self.start(n, source, labels)
+        symbol = self.embedding.weight.new_full((n,), START, dtype=torch.long)
+        given = 0 if prefix is None else prefix.shape[1]
+        tokens = symbol.new_zeros(n, self.space.length)
+        active = torch.arange(n, device=symbol.device)  # which texts are still being written
+        rows: list[Tensor] = []
+        for position in range(self.space.length):
+            hidden, state = self.read(symbol, state)
+            if prefix is not None and position < given:
+                tokens[:, position] = symbol = prefix[:, position]
+                continue
+            symbol = pick(hidden)
+            if symbol.dim() == 2:
+                rows.append(symbol)
+                symbol = symbol.argmax(1) if reads_words else symbol
+                continue
+            tokens[active, position] = symbol
+            if self.space.eos is not None and not is_asynchronous(symbol):
+                writing = symbol != self.space.eos
+                active, symbol = active[writing], symbol[writing]
+                state = tuple(part[writing] for part in state)
+                if len(active) == 0:
+                    break
+        if not rows:
+            text = Text.ended(tokens, self.space)
+            return Text(text.tokens, text.sizes, None, source, labels, given)
+        stacked = torch.stack(rows, 1)
+        if prefix is not None:  # relaxed text continues a hard prefix
+            hard = F.one_hot(prefix, self.space.vocabulary).to(stacked)
+            stacked = torch.cat([hard, stacked], 1)
+        stacked = end_rows(stacked, self.space)
+        text = Text.full(stacked.argmax(2))
+        return Text(text.tokens, text.sizes, stacked, source, labels, given)
+
+
+class LinearGenerator(AutoregressiveGenerator):
+    """A language model whose logits are linear in what it knows: `output`, and on top of its bias
+    what `forbidden_logits` says."""
+
+    output: nn.Linear
+    forbidden: Tensor
+
+    @abstractmethod
+    def hidden(self, text: Text) -> Tensor:
+        """What is known before every token of a text, (B, T, H) (teacher forcing)."""
+
+    @property
+    def bias(self) -> Tensor:
+        """The bias (V,) of the logits."""
+        return self.output.bias + self.forbidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden, self.output.weight, self.bias)
+
+    def forward(self, text: Text) -> Tensor:
+        return self.logits(self.hidden(text))
+
+    def log_prob(self, text: Text) -> Tensor:
+        return self.log_prob_after(self.hidden(text), text)
+
+    def log_prob_after(self, hidden: Tensor, text: Text) -> Tensor:
+        """log P of every token, (B, T), given what is known before it, (B, T, H)."""
+        weight, bias = self.output.weight, self.bias
+        if is_asynchronous(hidden) or (mask := text.mask).all():
+            tokens = text.tokens.flatten()
+            return log_prob_of(hidden.flatten(0, 1), weight, bias, tokens).view_as(text.tokens)
+        # padding costs nothing
+        found = log_prob_of(hidden[mask], weight, bias, text.tokens[mask])
+        return found.new_zeros(mask.shape).masked_scatter(mask, found)
+
+    def picker(self, choose: Sampler) -> HiddenSampler:
+        if isinstance(choose, Categorical):
+            return BlockSampler(self.output.weight, self.bias, choose.temperature)
+        return super().picker(choose)
+
+
+def read_before(text: Text) -> Tensor:
+    """The symbol that stands before each token, (B, T) or (B, T, V): the start token, then the text
+    but for its last."""
+    symbols = text.symbols
+    first = torch.zeros_like(symbols[:, :1])
+    if text.rows is None:
+        first += START
+    else:
+        first[:, :, START] = 1
+    return torch.cat([first, symbols[:, :-1]], 1)
+
+
+def forbidden_logits(space: TextSpace) -> Tensor:
+    """What is added to logits (V,): NEVER for padding where it may not be written, else nothing."""
+    added = torch.zeros(space.vocabulary)
+    if space.eos is not None:
+        added[START] = NEVER
+    return added
+
+
+def end_rows(rows: Tensor, space: TextSpace) -> Tensor:
+    """Relaxed rows (B, T, V) that turn into padding as far as the text has ended before.
+
+    A row keeps the share of the text that goes on, the product of 1 - P(end) of the rows before it;
+    the rest becomes padding. Of one-hot rows that is exactly the text with its padding, and without
+    it a discriminator would know every real text by its padding.
+    """
+    if space.eos is None:
+        return rows
+    going_on = (1 - rows[:, :-1, space.eos]).clamp(min=0).cumprod(1)
+    share = F.pad(going_on, (1, 0), value=1.0).unsqueeze(2)
+    padding = torch.zeros_like(rows[0, 0])
+    padding[START] = 1
+    return share * rows + (1 - share) * padding

@@ -1,0 +1,104 @@
+"""Generators that start from noise: z decides everything, and no text has a likelihood."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from textgan.data.text import START, Text, TextSpace
+from textgan.models.generators.base import Generator
+from textgan.models.sampling import Sampler, draw_by_weight, greedy
+
+WRITTEN_AT_ONCE = 256  # texts in memory while writing without gradients
+LOGITS_AT_ONCE = 2**23  # and the logits of these: 32 MB in float32
+
+
+class NoiseGenerator(Generator):
+    """Writes texts out of Gaussian noise z (B, Z); a class, where texts have one, shifts z.
+
+    Its usual way is the likeliest symbol of every position. Where sentences vary in length, padding
+    is a symbol like the others, which it learns to write after the end; padding before the end of a
+    sentence is read as its end.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {"schedule.mle_epochs": 0, "evaluation.ngrams": 4}
+
+    def __init__(self, space: TextSpace, noise: int) -> None:
+        super().__init__(space)
+        self.noise = noise
+        if space.classes:
+            self.classes = nn.Embedding(space.classes, noise)
+
+    @abstractmethod
+    def forward(self, noise: Tensor) -> Tensor:
+        """Logits (B, T, V) of what z (B, Z) says."""
+
+    def sample(
+        self,
+        n: int,
+        *,
+        choose: Sampler | None = None,
+        prefix: Tensor | None = None,
+        source: Text | None = None,
+        labels: Tensor | None = None,
+    ) -> Text:
+        """n texts. Gradients flow where `choose` lets them.
+
+        Raises ValueError for a prefix: a whole text is written at once, out of z alone.
+        """
+        if prefix is not None:
+            raise ValueError(f"{type(self).__name__} cannot continue a prefix")
+        choose, space = choose or greedy, self.space
+        noise, labels = self._noise(n, labels)
+        at_once = n
+        if not torch.is_grad_enabled():
+            fit = LOGITS_AT_ONCE // (space.length * space.vocabulary)
+            at_once = max(1, min(WRITTEN_AT_ONCE, fit))
+        pieces = [choose(self(piece).flatten(0, 1)) for piece in noise.split(at_once)]
+        written = torch.cat(pieces).unflatten(0, (n, space.length))
+        if written.dim() == 3:
+            text = Text.full(written.argmax(2))
+            return Text(text.tokens, text.sizes, written, source, labels)
+        if space.eos is not None:
+            written = written.masked_fill(written == START, space.eos)
+        text = Text.ended(written, space)
+        return Text(text.tokens, text.sizes, None, source, labels)
+
+    def drawn(self, real: Text, shared: int) -> Text:
+        """One text for each of these, with their classes and sources, each symbol drawn by itself
+        from its chances given z; `shared` neighbours have z in common.
+
+        Its rows (B, T, V) are those chances, with gradients, padding counted as the end. Unlike
+        relaxed text it has the sizes of its words: the product of a text's chances up to its size
+        is P(text | z).
+        """
+        first = real[::shared]
+        noise, labels = self._noise(len(first), first.labels)
+        chances = self(noise).softmax(2)
+        if self.space.eos is not None:
+            ending = torch.zeros_like(chances[0, 0])
+            ending[self.space.eos] = 1
+            padding = chances[:, :, START : START + 1]
+            chances = torch.cat([torch.zeros_like(padding), chances[:, :, START + 1 :]], 2)
+            chances = chances + padding * ending
+        chances = chances.repeat_interleave(shared, 0)[: len(real)]
+        tokens, _ = draw_by_weight(chances.detach().flatten(0, 1))
+        text = Text.ended(tokens.view(len(real), -1), self.space)
+        if labels is not None:
+            labels = labels.repeat_interleave(shared)[: len(real)]
+        return Text(text.tokens, text.sizes, chances, real.source, labels)
+
+    def _noise(self, n: int, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """z (n, Z), shifted by the classes of the texts, and those, which are drawn where there
+        are classes and no labels."""
+        weight = next(self.parameters())
+        noise = torch.randn(n, self.noise, dtype=weight.dtype, device=weight.device)
+        if self.space.classes:
+            if labels is None:
+                labels = torch.randint(self.space.classes, (n,), device=weight.device)
+            noise = noise + self.classes(labels)
+        return noise, labels

@@ -1,0 +1,122 @@
+"""Recurrent generators: the LSTM of the papers, and a GRU."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from textgan.data.text import Text, TextSpace
+from textgan.models.embedding import TokenEmbedding
+from textgan.models.generators.base import LinearGenerator, forbidden_logits, read_before
+from textgan.models.sampling import State
+
+
+class RecurrentGenerator(LinearGenerator):
+    """Embedding, recurrent layers, linear to the vocabulary (SeqGAN, arXiv 1609.05473).
+
+    Every parameter starts as N(0, init^2) and the state starts at zero. `rnn` is made by the
+    final classes below.
+    """
+
+    rnn: nn.LSTM | nn.GRU
+    parts: ClassVar[int]  # how many tensors the state of `rnn` has
+
+    def __init__(
+        self,
+        space: TextSpace,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        dropout: float,
+        dropout_input: bool,
+    ) -> None:
+        super().__init__(space)
+        self.embedding = TokenEmbedding(space.vocabulary, embedding)
+        self.dropout, self.dropout_input = nn.Dropout(dropout), dropout_input
+        self.output = nn.Linear(hidden, space.vocabulary)
+        if space.classes:  # what the state is before the first token
+            self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
+        self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
+
+    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+        layers, size = self.rnn.num_layers, self.rnn.hidden_size
+        zeros = self.embedding.weight.new_zeros(n, layers, size)
+        if not self.space.classes:
+            return (zeros,) * self.parts
+        if labels is None:
+            raise ValueError(f"texts of {self.space.classes} classes need labels")
+        parts: State = self.classes(labels).view(n, self.parts, layers, size).unbind(1)
+        return parts
+
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden, state = self._run(self.embedding(symbol).unsqueeze(1), state)
+        return hidden.squeeze(1), state
+
+    def hidden(self, text: Text) -> Tensor:
+        # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
+        state = self.start(len(text), text.source, text.labels)
+        hidden, _ = self._run(self.embedding(read_before(text)), state)
+        return hidden
+
+    def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:
+        layers_first = tuple(part.transpose(0, 1).contiguous() for part in state)
+        before: Any = layers_first if self.parts > 1 else layers_first[0]
+        hidden, after = self.rnn(self.dropout(vectors) if self.dropout_input else vectors, before)
+        parts: State = after if self.parts > 1 else (after,)
+        return self.dropout(hidden), tuple(part.transpose(0, 1) for part in parts)
+
+
+class LSTMGenerator(RecurrentGenerator, name="lstm"):
+    """LSTM language model, one bias vector a gate; the paper's has embedding 32 and hidden 32."""
+
+    parts: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Annotated[
+            int, Field(ge=1, le=65_536, description="size of a token's vector")
+        ] = 32,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
+        layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before and after the layers")] = 0,
+        dropout_input: Annotated[
+            bool, Field(description="whether it falls on the embeddings too")
+        ] = True,
+        init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
+    ) -> None:
+        super().__init__(space, embedding, hidden, layers, dropout, dropout_input)
+        self.rnn = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        for name, parameter in self.named_parameters():
+            nn.init.normal_(parameter, std=init)
+            if "bias_hh" in name:  # torch has two bias vectors a gate, the paper one
+                nn.init.zeros_(parameter).requires_grad_(False)
+
+
+class GRUGenerator(RecurrentGenerator, name="gru"):
+    """GRU language model."""
+
+    parts: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Annotated[
+            int, Field(ge=1, le=65_536, description="size of a token's vector")
+        ] = 32,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
+        layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="before and after the layers")] = 0,
+        dropout_input: Annotated[
+            bool, Field(description="whether it falls on the embeddings too")
+        ] = True,
+        init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
+    ) -> None:
+        super().__init__(space, embedding, hidden, layers, dropout, dropout_input)
+        self.rnn = nn.GRU(embedding, hidden, layers, batch_first=True)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=init)

@@ -1,0 +1,53 @@
+"""What texts cost under a model, in nats per token.
+
+The sum over the sentences divided by the number of their tokens, padding left out. NLL_oracle is
+taken on the generator's texts and speaks of quality alone; NLL_test is taken on held-out real texts
+and speaks of coverage alone. Neither may be read without the other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from textgan.core.statistics import Estimate, bootstrap
+from textgan.data.text import Text, TextSpace
+from textgan.models.generators.base import NEVER, SCORED_AT_ONCE, AutoregressiveGenerator
+
+
+def nll_per_token(
+    model: AutoregressiveGenerator,
+    text: Text,
+    resamplings: int = 0,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Estimate:
+    """Nats per token that texts cost under a model that writes at a temperature."""
+    totals = -log_probs(model, text, temperature).double().cpu().numpy()
+    return bootstrap(totals, text.sizes.double().cpu().numpy(), resamplings, seed)
+
+
+@torch.no_grad()
+def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0) -> Tensor:
+    """log P of every sentence, (B,), under a model whose logits are divided by a temperature.
+
+    Minus infinity for a sentence with a token that the model never writes.
+    """
+    at_once = max(1, SCORED_AT_ONCE // (model.space.vocabulary * text.tokens.shape[1]))
+    found = []
+    for part in text.split(at_once):
+        if temperature == 1.0:
+            each = model.log_prob(part)
+        else:
+            logits = (model(part) / temperature).log_softmax(2)
+            each = logits.gather(2, part.tokens.unsqueeze(2)).squeeze(2)
+        each = each.masked_fill(each < NEVER / temperature / 2, -math.inf)
+        found.append(each.masked_fill(~part.mask, 0.0).sum(1))
+    return torch.cat(found)
+
+
+def uniform_nll(space: TextSpace) -> float:
+    """Nats per token of any text under tokens drawn uniformly from those that may be written."""
+    return math.log(space.vocabulary - (space.eos is not None))

@@ -1,0 +1,165 @@
+"""The linear layer to the vocabulary and its softmax, without a tensor of all logits.
+
+Half of a language model's work is here: R rows of V logits are made, exponentiated, summed, and
+hardly one of them is looked at. On a processor that work is bound by memory, so it is done in
+blocks of rows that stay in the cache, in one buffer that is used again and again (fresh memory
+costs as much as filling it). Two things save passes over a block: the bias is one more column of
+the product, and logits are exponentiated as they are, for floating point is as precise at exp(-40)
+as at exp(0); rows whose sum leaves the safe range are done again with their largest logit taken
+off. On an accelerator its own kernels do all rows at once.
+
+Shapes: R rows, H what the layer reads, V vocabulary. Logits are hidden @ weight.T + bias, in the
+precision of `weight` whatever other products are taken in: what is drawn and how likely it is
+called agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from textgan.core.device import is_asynchronous
+from textgan.core.precision import precision
+from textgan.models.sampling import Categorical, draw_by_weight
+
+BLOCK = 2**21  # logits of one block of rows: 8 MB in float32
+KEPT = 2**23  # logits whose exponentials are kept for the backward pass: 32 MB in float32
+SAFE = 1e-20, 1e30  # sums of exponentials that are as precise as sums of shares
+
+
+class BlockSampler:
+    """Draws tokens from softmax((hidden @ weight.T + bias) / temperature).
+
+    The weights are read once, when it is made; it draws at many positions of many texts.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, temperature: float = 1.0) -> None:
+        self.weight, self.bias, self.choose = (
+            weight.detach(),
+            bias.detach(),
+            Categorical(temperature),
+        )
+        self.at_once = max(1, BLOCK // len(weight))
+        self.in_blocks = not is_asynchronous(weight)
+        if self.in_blocks:
+            self.table = _table(self.weight, self.bias)
+            self.buffer = weight.new_empty(0)
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """One token (R,) for each row of hidden (R, H)."""
+        hidden = hidden.detach()
+        with precision("float32", hidden.device):
+            hidden = hidden.to(self.weight.dtype)
+            if not self.in_blocks:
+                return self.choose(F.linear(hidden, self.weight, self.bias))
+            rows = F.pad(hidden, (0, 1), value=1.0)
+            if self.buffer.numel() == 0 or len(self.buffer) < min(len(rows), self.at_once):
+                self.buffer = rows.new_empty(min(len(rows), self.at_once), self.table.shape[1])
+            pieces = [self._draw(piece) for piece in rows.split(self.at_once)]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _draw(self, rows: Tensor) -> Tensor:
+        tempered, buffer = rows / self.choose.temperature, self.buffer[: len(rows)]
+        tokens, sums = draw_by_weight(torch.mm(tempered, self.table, out=buffer).exp_())
+        if _safe(sums):
+            return tokens
+        return self.choose(torch.mm(rows, self.table, out=buffer))
+
+
+def log_prob_of(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) -> Tensor:
+    """log softmax(hidden @ weight.T + bias) of one token of each row, (R,).
+
+    hidden (R, H), tokens (R,) int64. Differentiable once on a processor: no tensor of R x V numbers
+    is written there but one buffer, and none larger than `KEPT`.
+    """
+    with precision("float32", hidden.device):
+        hidden = hidden.to(weight.dtype)
+        if is_asynchronous(hidden):
+            return -F.cross_entropy(F.linear(hidden, weight, bias), tokens, reduction="none")
+        total: Tensor = _LogTotal.apply(hidden, weight, bias)  # type: ignore[no-untyped-call]
+        own = (hidden * F.embedding(tokens, weight)).sum(1)
+        return own + F.embedding(tokens, bias.unsqueeze(1)).squeeze(1) - total
+
+
+class _LogTotal(torch.autograd.Function):
+    """log sum_j exp(h w_j) of each row h, where h and w have the bias as one more column.
+
+    Its gradients are, for a row that weighs g and shares p = softmax(h w):  g sum_j p_j w_j  by h,
+    and  g p_j h  by w_j. The first needs only a product of the exponentials with the weights, which
+    the forward pass makes while it has them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        rows, table = F.pad(hidden, (0, 1), value=1.0), _table(weight, bias)
+        keep = any(ctx.needs_input_grad) and len(rows) * len(weight) <= KEPT
+        at_once = len(rows) if keep else min(len(rows), BLOCK // len(weight))
+        at_once = max(1, at_once)
+        buffer = rows.new_empty(at_once, len(weight))
+        largest, sums = rows.new_zeros(len(rows), 1), rows.new_empty(len(rows), 1)
+        means = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(rows), at_once):
+            part = slice(start, start + at_once)
+            weights, sums[part] = _exponentials(rows[part], table, largest[part], buffer)
+            if means is not None:
+                torch.mm(weights, weight, out=means[part]).div_(sums[part])
+        ctx.save_for_backward(rows, table, largest, sums, means, buffer if keep else None)
+        return (sums.log() + largest).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        with precision("float32", gradient.device):
+            return _LogTotal._gradients(ctx, gradient.unsqueeze(1))
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, table, largest, sums, means, kept = ctx.saved_tensors
+        of_hidden = of_weight = of_bias = None
+        if means is not None:
+            of_hidden = means * gradient
+        if any(ctx.needs_input_grad[1:3]):
+            shares = rows * (gradient / sums)
+            of_table = torch.zeros_like(table)
+            at_once = max(1, len(rows) if kept is not None else BLOCK // table.shape[1])
+            buffer = kept if kept is not None else rows.new_empty(at_once, table.shape[1])
+            for start in range(0, len(rows), at_once):
+                part = slice(start, start + at_once)
+                weights = kept
+                if weights is None:
+                    weights = torch.mm(rows[part], table, out=buffer[: len(rows[part])])
+                    weights.sub_(largest[part]).exp_()
+                of_table.addmm_(shares[part].t(), weights)
+            of_weight, of_bias = of_table[:-1].t(), of_table[-1]
+        return of_hidden, of_weight, of_bias
+
+
+def _exponentials(
+    rows: Tensor, table: Tensor, largest: Tensor, buffer: Tensor
+) -> tuple[Tensor, Tensor]:
+    """exp(rows @ table - largest), (R, V), in `buffer`, and its sums (R, 1).
+
+    `largest` (R, 1) stays zero where no sum is in danger, and else becomes the largest logits.
+    """
+    weights = torch.mm(rows, table, out=buffer[: len(rows)]).exp_()
+    sums = weights.sum(1, keepdim=True)
+    if not _safe(sums):
+        torch.mm(rows, table, out=weights)
+        largest.copy_(weights.amax(1, keepdim=True))
+        torch.sum(weights.sub_(largest).exp_(), 1, keepdim=True, out=sums)
+    return weights, sums
+
+
+def _table(weight: Tensor, bias: Tensor) -> Tensor:
+    """The layer as one matrix (H + 1, V) for rows with a one behind them."""
+    return torch.cat([weight.t(), bias.unsqueeze(0)])
+
+
+def _safe(sums: Tensor) -> bool:
+    """Whether all sums are numbers in the safe range."""
+    low, high = SAFE
+    return bool(((sums > low) & (sums < high)).all())

@@ -1,0 +1,138 @@
+"""Monte Carlo rollouts: what the prefixes of a text are worth.
+
+All completions of all prefixes of all sentences advance together. At step t the hypotheses that
+grew from prefixes shorter than t take one step, and n copies of every sentence join them, so T
+steps suffice where completing one prefix after another takes T * T * n / 2 (SeqGAN, arXiv
+1609.05473, eq. 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textgan.core.device import is_asynchronous
+from textgan.data.text import START, Text
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.output_layer import BLOCK
+from textgan.models.sampling import multinomial
+
+Reward = Callable[[Text, Tensor], Tensor]
+"""Scores of finished texts (R,), given the texts and, for each, the sentence that it grew from."""
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """R finished texts, the sentence (R,) each grew from, and how many tokens (R,) it kept."""
+
+    text: Text
+    origin: Tensor
+    kept: Tensor
+
+
+@torch.no_grad()
+def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts:
+    """n completions of every proper prefix of every sentence, R = n * sum(sizes - 1) texts.
+
+    A prefix that holds the whole sentence needs no completion and has none here. No gradient is
+    recorded.
+    """
+    # a batch may be narrower than its generator's longest text, or padded beyond it
+    length = generator.space.length
+    written = F.pad(fake.tokens, (0, length - fake.tokens.shape[1]))
+    device = written.device
+    sentences = torch.arange(len(fake), device=device)
+    # hypotheses in the order in which they join: shortest prefixes first
+    everyone = sentences.repeat_interleave(n)
+    asks = not is_asynchronous(written)
+    joining = [
+        everyone[fake.sizes[everyone] > position] if asks else everyone
+        for position in range(1, length)
+    ]
+    origin = torch.cat([sentences[:0], *joining])
+    kept = torch.cat(
+        [origin[:0], *(torch.full_like(rows, at) for at, rows in enumerate(joining, start=1))]
+    )
+    columns = torch.arange(length, device=device)
+    tokens = written[origin] * (columns < kept.unsqueeze(1))
+
+    pick = generator.picker(multinomial)
+    trunk = generator.start(len(fake), fake.source, fake.labels)
+    symbol = written.new_full((len(fake),), START)
+    active, last = sentences[:0], symbol[:0]  # rows of `tokens` still writing; their last token
+    state = tuple(part[:0] for part in trunk)
+    joined = 0
+    for position, forks in enumerate(joining, start=1):
+        # the trunk reads all but the last token of the prefix, the forks go on from there
+        _, trunk = generator.read(symbol, trunk)
+        symbol = written[:, position - 1]
+        rows = torch.arange(joined, joined + len(forks), device=device)
+        joined += len(forks)
+        active, last = torch.cat([active, rows]), torch.cat([last, symbol[forks]])
+        state = tuple(
+            torch.cat([part, stem[forks]]) for part, stem in zip(state, trunk, strict=True)
+        )
+        if len(active) == 0:
+            break
+        hidden, state = generator.read(last, state)
+        last = pick(hidden)
+        tokens[active, position] = last
+        if asks and generator.space.eos is not None:
+            writing = last != generator.space.eos
+            active, last = active[writing], last[writing]
+            state = tuple(part[writing] for part in state)
+    if not asks:
+        proper = kept < fake.sizes[origin]
+        tokens, origin, kept = tokens[proper], origin[proper], kept[proper]
+    grown = Text.ended(tokens, generator.space)
+    source = None if fake.source is None else fake.source[origin]
+    labels = None if fake.labels is None else fake.labels[origin]
+    return Rollouts(replace(grown, source=source, labels=labels), origin, kept)
+
+
+def rollout_values(
+    generator: AutoregressiveGenerator, fake: Text, reward: Reward, n: int, chunk: int = 0
+) -> Tensor:
+    """Q(s_t, y_t): the mean reward (B, T) of n completions of each prefix fake[:, : t + 1].
+
+    The last token's value is the reward of the sentence itself, exactly and without completion;
+    values at padding are zero. `chunk` is how many of the n completions are in memory at once
+    (0: all); the mean is over all n in any case.
+    """
+    sentences = torch.arange(len(fake), device=fake.tokens.device)
+    with torch.no_grad():
+        whole = reward(fake, sentences)
+        values = whole.new_zeros(fake.tokens.shape)
+        left = n
+        while left > 0:
+            now = min(chunk or n, left)
+            left -= now
+            grown = roll_out(generator, fake, now)
+            if len(grown.text):
+                scores = reward(grown.text, grown.origin)
+                values.index_put_((grown.origin, grown.kept - 1), scores / n, accumulate=True)
+        values[sentences, fake.sizes - 1] = whole
+    return values
+
+
+def rollout_bytes(
+    generator: AutoregressiveGenerator, sentences: int, n: int, chunk: int, features: int
+) -> int:
+    """About how much memory the rollouts of a batch take at their peak, in bytes.
+
+    Token ids twice (written, and read by the reward), the state twice (before and after a step),
+    the logits of one block, and what the discriminator makes of all texts (`features` floats a
+    text, twice).
+    """
+    space = generator.space
+    weight = generator.embedding.weight
+    rows = sentences * min(chunk or n, n) * (space.length - 1)
+    start = generator.start(1, None, torch.zeros(1, dtype=torch.long, device=weight.device))
+    state = sum(part[0].numel() for part in start)
+    logits = rows if is_asynchronous(weight) else min(rows, max(1, BLOCK // space.vocabulary))
+    floats = rows * (2 * state + 2 * features) + 3 * logits * space.vocabulary
+    return rows * space.length * 2 * 8 + floats * weight.element_size()

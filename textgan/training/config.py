@@ -1,0 +1,407 @@
+"""RunConfig: everything that decides a run, from a TOML file, a name and `key=value`s, checked.
+
+A run's folder holds the whole of it, defaults included, so a later version's defaults change
+nothing about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from textgan.core import registry
+from textgan.core.checks import flag_from
+from textgan.core.errors import UserError
+from textgan.core.files import exists, read_json, read_toml
+from textgan.core.names import Kind, suggest
+from textgan.core.optim import Optimisers
+from textgan.core.own_code import Code, Typed, own_file
+from textgan.core.precision import Precision
+from textgan.core.settings import FROZEN, check_settings, explain, parse_setting, settings_of
+from textgan.data.fit import Spaced
+from textgan.data.settings import TextFile
+from textgan.perturb.base import Perturbation, perturbation
+from textgan.training.schedule import Schedule
+
+_LARGEST_SEED = 2**63 - 1
+_PARTS: tuple[Kind, ...] = ("objective", "generator", "discriminator")
+
+
+class Data(TextFile):
+    """The user's own sentences; where `file` is empty the synthetic oracle is the language."""
+
+    model_config = FROZEN
+
+    file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
+    tokens: Literal["word", "char"] = Field("word", description="what a token is")
+    spaced: Spaced = Field(
+        "auto", description="whether spaces separate characters; auto: as most lines have it"
+    )
+    vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
+    min_count: int = Field(2, ge=1, description="rarer words become <unk>")
+    length: int = Field(
+        0, ge=0, le=100_000, description="most tokens of a sentence; 0: from the data"
+    )
+    valid: float = Field(0.1, gt=0, lt=1, description="share of the sentences for validation")
+    test: float = Field(0.1, gt=0, lt=1, description="share of the sentences for the test")
+    split_seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="which sentences those are")
+
+
+class OracleConfig(BaseModel):
+    """The synthetic language and what is drawn from it. Defaults: a small one, for minutes."""
+
+    model_config = FROZEN
+
+    parameters: str = Field("", description="published parameters (.npz or pickle), or none")
+    vocabulary: int = Field(100, ge=2, le=10_000_000, description="tokens; paper: 5000")
+    length: int = Field(20, ge=2, le=100_000, description="tokens of a sentence; paper: 20")
+    embedding: int = Field(32, ge=1, le=65_536, description="size of a token's vector; paper: 32")
+    hidden: int = Field(32, ge=1, le=65_536, description="size of the state; paper: 32")
+    seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="of the N(0, 1) parameters")
+    positives: int = Field(
+        10000, ge=20, le=10**8, description="fixed training sentences; paper: 10000"
+    )
+    held_out: int = Field(
+        2000, ge=20, le=10**8, description="sentences for validation, and for the test"
+    )
+
+
+class Evaluation(BaseModel):
+    """How the generator is watched, and how it is measured at the end."""
+
+    model_config = FROZEN
+
+    samples: int = Field(
+        1000, ge=10, le=10**8, description="texts drawn at an evaluation during training"
+    )
+    final_samples: int = Field(
+        10000, ge=10, le=10**8, description="texts drawn for the final table"
+    )
+    ngrams: int = Field(
+        0, ge=0, le=8, description="largest n of the n-gram divergences jsd<n>; 0: not measured"
+    )
+    bootstrap: int = Field(1000, ge=100, le=10**6, description="resamplings for a 95 % interval")
+    unique_alarm: float = Field(
+        0.5, ge=0, le=1, description="warn when a smaller share of the samples is distinct"
+    )
+    entropy_alarm: float = Field(
+        0.5, ge=0, le=1, description="warn when entropy falls below this share of MLE's"
+    )
+
+
+class Part(BaseModel):
+    """A registered part and what it is told; other keys than `name` are the part's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Judge(Part):
+    """The discriminator, and how it is trained."""
+
+    perturb: str = Field(
+        "", description="of its updates: a perturbation, such as fgm(epsilon=1.0), or none"
+    )
+
+
+class MLE(BaseModel):
+    """How the MLE updates are done."""
+
+    model_config = FROZEN
+
+    perturb: str = Field("", description="a perturbation, such as fgm(epsilon=1.0), or none")
+
+
+class RunConfig(BaseModel):
+    """A run."""
+
+    model_config = FROZEN
+
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of weights, samples and batches")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Precision = Field(
+        "float32", description="of matrix products: float32, tf32 (GPU) or bf16 (faster, rounder)"
+    )
+    checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
+    data: Data = Data()
+    oracle: OracleConfig = OracleConfig()
+    objective: Part = Part(name="seqgan")
+    generator: Part = Part(name="")
+    discriminator: Judge = Judge(name="")
+    mle: MLE = MLE()
+    schedule: Schedule = Schedule()
+    optimisers: Optimisers = Optimisers()
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def part_names(self) -> dict[str, str]:
+        """Every name of a part, by its key."""
+        return {
+            **{f"{kind}.name": getattr(self, kind).name for kind in _PARTS},
+            "mle.perturb": self.mle.perturb,
+            "discriminator.perturb": self.discriminator.perturb,
+        }
+
+    def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
+        """What embeddings are shifted by in the updates of "mle" and "discriminator", new ones.
+
+        code: which files may be imported. Raises UserError that names the key for what cannot be.
+        """
+        found = {}
+        for who, told in {
+            "mle": self.mle.perturb,
+            "discriminator": self.discriminator.perturb,
+        }.items():
+            made = perturbation(told, f"{who}.perturb", code)
+            if made is not None and made.keeps and self.schedule.shards > 1:
+                raise UserError(
+                    f"{who}.perturb = {told!r} remembers what it did to a batch, and shards would "
+                    "mix that up; use schedule.shards = 1"
+                )
+            if made is not None:
+                found[who] = made
+        return found
+
+    def to_json(self) -> str:
+        """The config as JSON text."""
+        return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+
+def make_config(
+    target: str | Mapping[str, Any],
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    *,
+    trust_code: bool = False,
+) -> RunConfig:
+    """The config of a run, all defaults filled in.
+
+    target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
+    mapping. overrides: `key=value` strings with dotted keys, or a mapping of dotted keys.
+    trust_code: also import the files of code that a TOML or JSON file names; it may be somebody
+    else's, and the user has not read it by naming it.
+    Raises UserError that names the key, the value and the remedy.
+    """
+    flag_from("trust_code", trust_code)
+    values = _read_target(target) if isinstance(target, str) else _copied(target)
+    pairs = list(
+        overrides.items() if isinstance(overrides, Mapping) else map(parse_setting, overrides)
+    )
+    from_file = isinstance(target, str) and target.endswith((".toml", ".json"))
+    code = Typed.among(value for _, value in pairs) if from_file and not trust_code else Typed()
+    for key, value in pairs:
+        if key in ("objective", "objective.name") and value == "":
+            raise UserError(f"{key} = '' names no method; give one (see textgan list)")
+        _put(values, key, value)
+    return _config_of(values, code)
+
+
+def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
+    """The config that these values describe.
+
+    code: the files that may be imported; None for those of a run, which spell everything out that
+    the version it was written by had: what a method prefers adds nothing to them, and parts of
+    one's own were checked when it was made.
+    """
+    for kind in _PARTS:
+        if isinstance(values.get(kind), str):  # objective = "seqgan" is short for its name
+            values[kind] = {"name": values[kind]}
+        elif isinstance(values.get(kind), dict):
+            values[kind].setdefault("name", "")
+    objective = values.setdefault("objective", {"name": ""})
+    if isinstance(objective, dict) and not objective.get("name"):
+        objective["name"] = "seqgan"
+    _put_defaults(values, code)
+    try:
+        config = RunConfig(**values)
+    except pydantic.ValidationError as error:
+        raise UserError(_meant(error, values) or explain(error, known=_known_at(error))) from None
+    return _complete(config, code)
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config that a run's folder holds. No code is imported that it names."""
+    values = _read_target(str(path))
+    try:
+        return _config_of(values, None)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _put_defaults(values: dict[str, Any], code: Code | None) -> None:
+    """Add what a method, or the generator it comes with, prefers to the common defaults.
+
+    code: None for a run's settings, as in `_config_of`: to these is added what their absence meant
+    before there were such settings (the method's `legacy`), instead.
+    """
+    named: dict[str, Any] = {
+        kind: values[kind].get("name") if isinstance(values.get(kind), dict) else None
+        for kind in _PARTS
+    }
+    if not isinstance(named["objective"], str):
+        return  # an error that the checks to come will explain
+    if code is None and own_file(named["objective"]) is not None:
+        return
+    objective = registry.find("objective", named["objective"], code=code)
+    generator_name = named["generator"] or objective.generator
+    preferred = dict(objective.legacy if code is None else objective.defaults)
+    if isinstance(generator_name, str) and code is not None:
+        preferred |= registry.find("generator", generator_name, code=code).defaults
+    for key, value in preferred.items():
+        group, _, last = key.partition(".")
+        # settings of the usual pair fit no other part
+        usual = named["objective"] if group == "objective" else getattr(objective, group, None)
+        if group in _PARTS and named[group] and named[group] != usual:
+            continue
+        at = values.setdefault(group, {"name": ""} if group in _PARTS else {})
+        if isinstance(at, dict):
+            at.setdefault(last, value)
+
+
+def _complete(config: RunConfig, code: Code | None) -> RunConfig:
+    """The config with every part named and all its settings spelt out and checked.
+
+    code: None leaves what is not this package's as it is.
+    """
+    names = config.part_names
+    if code is None and own_file(config.objective.name) is not None:
+        if not config.generator.name:
+            raise UserError("generator.name is missing, which a run's config always has")
+        return config
+    objective = registry.find("objective", config.objective.name, code=code)
+    usual: dict[str, tuple[Kind, str | None]] = {
+        "objective": ("objective", config.objective.name),
+        "generator": ("generator", objective.generator),
+        "discriminator": (objective.discriminator_kind, objective.discriminator),
+    }
+    parts: dict[str, Part] = {}
+    for part, (kind, default) in usual.items():
+        given: Part = getattr(config, part)
+        own = given.model_dump(exclude={"name", *given.settings})
+        if default is None:  # the method has no discriminator
+            told = {key: value for key, value in own.items() if value} | given.settings
+            if told or given.name:
+                key = next(iter(told), "name")
+                objective_name = config.objective.name
+                raise UserError(
+                    f"discriminator.{key}: {objective_name} has no discriminator; leave it out"
+                )
+            parts[part] = type(given)(name="")
+            continue
+        name = given.name or default
+        if code is None and own_file(name) is not None:
+            continue
+        settings = check_settings(
+            kind, registry.find(kind, name, f"{part}.name", code), given.settings, part
+        )
+        parts[part] = type(given)(name=name, **own, **settings)
+    made = config.model_copy(update=parts)
+    if code is not None or all(own_file(name) is None for name in names.values()):
+        made.perturbations(code)  # raises for what they cannot be
+    return made
+
+
+def _read_target(target: str) -> dict[str, Any]:
+    if not target.endswith((".toml", ".json")):
+        if not registry.is_file(target) and target not in registry.names("objective"):
+            hint = suggest(target, registry.names("objective"))
+            known = ", ".join(registry.names("objective"))
+            raise UserError(
+                f"there is no objective called {target!r}{hint}; known: {known}, "
+                "or a .toml file, or path/to/file.py:Class"
+            )
+        return {"objective": {"name": target}}
+    path = Path(target)
+    if not exists(path):
+        raise UserError(f"there is no file {target}")
+    loaded = read_toml(path) if path.suffix == ".toml" else read_json(path)
+    if not isinstance(loaded, dict):
+        raise UserError(f"{target} does not hold a table of settings")
+    return loaded
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *folders, last = key.split(".")
+    at = values
+    for folder in folders:
+        inner = at.setdefault(folder, {})
+        if isinstance(inner, str) and folder in _PARTS:  # generator=gru, then generator.hidden=64
+            inner = at[folder] = {"name": inner}
+        if not isinstance(inner, dict):
+            raise UserError(f"{key}: {folder} is a value, not a group of settings")
+        at = inner
+    if key in _PARTS and isinstance(at.get(last), dict) and not isinstance(value, dict):
+        at[last]["name"] = value  # generator.hidden=64, then generator=gru
+    else:
+        at[last] = value
+
+
+def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copied(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }
+
+
+def _meant(error: pydantic.ValidationError, values: Mapping[str, Any]) -> str:
+    """What a run has settings for by the last word of a key that is none; empty if for nothing.
+
+    Only of a key that stands outside of all groups: inside of one, the group's own are listed.
+    """
+    first = error.errors()[0]
+    if first["type"] != "extra_forbidden" or len(first["loc"]) > 1:
+        return ""
+    word = str(first["loc"][0])
+    if suggest(word, RunConfig.model_fields):
+        return ""  # a group or key that is misspelt
+    known: list[str] = []
+    for group, field in RunConfig.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known += [f"{group}.{name}" for name in field.annotation.model_fields]
+    for kind in _PARTS:
+        told = values.get(kind)
+        name = told.get("name") if isinstance(told, Mapping) else None
+        if isinstance(name, str) and name in registry.names(kind):
+            part = registry.find(kind, name)
+            known += [f"{kind}.{setting.name}" for setting in settings_of(part)]
+            for other in _PARTS[1:] if kind == "objective" else ():
+                usual = getattr(part, other)
+                if usual in registry.names(other) and not values.get(other):
+                    of = settings_of(registry.find(other, usual))
+                    known += [f"{other}.{setting.name}" for setting in of]
+    last = {key: key.partition(".")[2] for key in known}
+    found = [key for key, name in last.items() if name == word]
+    found += [key for key, name in last.items() if word in name.split("_") and key not in found]
+    if not found:
+        found = [
+            key
+            for key, name in last.items()
+            if difflib.get_close_matches(word, [name, *name.split("_")], cutoff=0.8)
+        ]
+    if not found:
+        return ""
+    *others, end = found[:5]
+    listed = f"{', '.join(others)} or {end}" if others else end
+    return f"{word} is not a setting; do you mean {listed}?"
+
+
+def _known_at(error: pydantic.ValidationError) -> list[str]:
+    """The keys that would have been right where the first error is."""
+    model: Any = RunConfig
+    for part in error.errors()[0]["loc"][:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

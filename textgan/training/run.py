@@ -1,0 +1,594 @@
+"""A run's folder: everything that is needed to resume, sample, evaluate and share it.
+
+config.json           every setting, defaults included
+run.json              versions, machine, command, facts about the data, hashes of these files
+data.safetensors      the corpus as token ids, split
+vocabulary.json       the words, where there are words
+oracle.safetensors    the oracle's parameters, where there is an oracle
+code/                 copies of the user's own parts, which run only where that is allowed
+checkpoints/          the last two states of training
+mle.safetensors       the generator at its best MLE epoch
+metrics.jsonl         one line a tick; beside it TensorBoard's event files
+results.json, curves.png, samples.txt      the end
+evaluation.json, evaluation-*.safetensors, curve.json, report.html    what was measured afterwards
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textgan.core import registry
+from textgan.core.checks import flag_from, path_from
+from textgan.core.contract import contained, making, name_of, undisturbed
+from textgan.core.device import choose_device
+from textgan.core.errors import UserError
+from textgan.core.files import (
+    exists,
+    file_digest,
+    is_file,
+    is_folder,
+    is_partial,
+    read_text,
+    system_errors,
+    understood,
+    unwritable,
+    write_file,
+)
+from textgan.core.identity import CONFIG, DATA, FACTS, RUN, Identity, digest_of, identify, sealed
+from textgan.core.locks import LOCK, locked
+from textgan.core.memory import TooLarge, count_weights, in_units, memory_of
+from textgan.core.memory import memory_errors as memory_errors
+from textgan.core.own_code import FOLDER as COPIES
+from textgan.core.own_code import Code, Typed, copies_of, own_file
+from textgan.core.precision import supported
+from textgan.core.statistics import Estimate
+from textgan.core.streams import SCHEME, OldSeed
+from textgan.core.tensors import (
+    load_tensors,
+    read_facts,
+    restore_module,
+    save_tensors,
+    under_prefix,
+    with_prefix,
+)
+from textgan.core.version import __version__
+from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
+from textgan.data.corpus import Corpus, read_corpus
+from textgan.data.text import Text, TextSpace
+from textgan.data.vocabulary import Vocabulary
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.models.likelihood import nll_per_token
+from textgan.models.oracle import load_oracle, make_oracle, oracle_corpus
+from textgan.objectives.base import Objective
+from textgan.perturb.base import Perturbation
+from textgan.training.checkpoint import checkpoints, load_checkpoint
+from textgan.training.config import RunConfig, read_config
+from textgan.training.dry_run import check_objective, dry_run
+from textgan.training.schedule import plan
+
+WORDS, ORACLE = "vocabulary.json", "oracle.safetensors"
+MLE = "mle.safetensors"
+Weights = Literal["final", "mle"]
+_WITHOUT_MLE = "restore this run's own, or remove it to do without MLE"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, opened: what does not change while it trains.
+
+    code: which files of code may be imported for it.
+    """
+
+    folder: Path
+    config: RunConfig
+    corpus: Corpus
+    oracle: LSTMGenerator | None
+    device: torch.device
+    identity: Identity
+    code: Code
+    old: bool = False  # it began with the first version, and goes on to draw as that did
+
+    @property
+    def seed(self) -> int:
+        """What the streams of the run are made from, see `textgan.core.streams`."""
+        return OldSeed(self.config.seed) if self.old else self.config.seed
+
+    def __repr__(self) -> str:
+        told = self.config
+        return f"Run({str(self.folder)!r}: {told.objective.name} on {self.corpus.name})"
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides the run's course: its settings and what it was made with."""
+        return self.identity.digest
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with it."""
+        own = any(own_file(name) is not None for name in self.config.part_names.values())
+        return f"textgan resume {self.folder}" + (" --trust-code" if own else "")
+
+    @property
+    def method(self) -> str:
+        """The objective's name, without the file that it may be in."""
+        return self.config.objective.name.rpartition(":")[2]
+
+    @property
+    def recipe(self) -> str:
+        """All settings but the seed and what decides nothing: runs that share it are seeds of one
+        experiment."""
+        decides_nothing = {"seed", "device", "checkpoint_seconds"}
+        return json.dumps(self.config.model_dump(exclude=decides_nothing), sort_keys=True)
+
+    @property
+    def oracle_entropy(self) -> float | None:
+        """Nats per token that the oracle's own texts cost it: the floor of NLL_oracle."""
+        return None if self.oracle is None else float(self.corpus.facts["oracle_entropy"])
+
+    @property
+    def oracle_level(self) -> Estimate | None:
+        """`oracle_entropy` with its interval."""
+        entropy = self.oracle_entropy
+        if entropy is None:
+            return None
+        low, high = self.corpus.facts.get("oracle_entropy_interval", (None, None))
+        return Estimate(entropy, low, high)
+
+    def build_generator(self) -> Generator:
+        """The run's generator as the seed makes it, untrained."""
+        part = self.config.generator
+        built = registry.build(
+            "generator", part.name, part.settings, self.corpus.space, code=self.code
+        )
+        assert isinstance(built, Generator)
+        return built.to(self.device)
+
+    def build_discriminator(self) -> Any:
+        """The run's discriminator, untrained: a Discriminator, or a language model where that is
+        what the method wants; None where the method has none."""
+        part = self.config.discriminator
+        if not part.name:
+            return None
+        objective = registry.find("objective", self.config.objective.name, code=self.code)
+        kind = objective.discriminator_kind
+        built = registry.build(kind, part.name, part.settings, self.corpus.space, code=self.code)
+        assert isinstance(built, Discriminator | AutoregressiveGenerator)
+        return built.to(self.device)
+
+    def build_objective(self) -> Objective:
+        """The run's method, not yet connected."""
+        part = self.config.objective
+        built = registry.build("objective", part.name, part.settings, code=self.code)
+        assert isinstance(built, Objective)
+        built.old = self.old
+        return built
+
+    def perturbations(self) -> dict[str, Perturbation]:
+        """What embeddings are shifted by, as in its config."""
+        return self.config.perturbations(self.code)
+
+    def mle_lack(self) -> str:
+        """Why the run has no row of its best MLE epoch, though it should have; else nothing.
+
+        Raises UserError where its file is not the one that the last checkpoint knows of.
+        """
+        path, saved = self.folder / MLE, checkpoints(self.folder)
+        facts = read_facts(saved[-1]) if saved else {}
+        best = facts.get("best_mle")
+        if best is None or facts.get(RUN) != self.digest:  # who loads it says the latter
+            return ""
+        if not exists(path):
+            return f"no MLE row: {MLE} is missing, which this run once had; restore it from a copy"
+        score = read_facts(path).get("score", best)
+        # it is written before the checkpoint, so it may be better where a run was killed
+        finished = is_file(self.folder / "results.json")
+        if not isinstance(score, float) or score > best or (finished and score < best):
+            raise UserError(
+                f"{path} is not of this run's best MLE epoch (it scored {score}, not {best}); "
+                f"{_WITHOUT_MLE}"
+            )
+        return ""
+
+    def load_mle(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and facts of the best MLE epoch. Raises UserError unless they are this run's."""
+        path = self.folder / MLE
+        try:
+            tensors, facts = load_tensors(path)
+        except UserError as error:
+            raise UserError(f"{error}; {_WITHOUT_MLE}") from None
+        self.identity.check(path, facts, _WITHOUT_MLE)
+        if not isinstance(facts.get("epoch"), int):
+            raise UserError(f"{path} does not hold an MLE epoch; {_WITHOUT_MLE}")
+        return tensors, facts
+
+    def load_generator(self, weights: Weights = "final") -> Generator:
+        """The trained generator: as the last checkpoint has it, or at its best MLE epoch.
+
+        The method and the discriminator are built only where the generator reads of them, so that
+        a run whose method is in a file of its own can be sampled without importing that.
+        Raises UserError when the run has not come so far.
+        """
+        generator, discriminator = self.build_generator(), None
+        if generator.reads_discriminator or own_file(self.config.generator.name) is not None:
+            discriminator = self.build_discriminator()
+            # first of all: a generator that reads what its discriminator leaks is as wide as that
+            self.build_objective().connect(generator, discriminator, self.corpus.train)
+        if weights == "mle":
+            path = self.folder / MLE
+            if not path.exists():
+                raise UserError(f"{self.folder} has no MLE weights (yet): {path.name} is missing")
+            tensors, facts = self.load_mle()
+            remedy = _WITHOUT_MLE
+        else:
+            saved = checkpoints(self.folder)
+            if not saved:
+                raise UserError(f"{self.folder} has no checkpoint yet: {self.resume_command}")
+            path = saved[-1]
+            tensors, facts = load_checkpoint(path)
+            remedy = "restore this run's own"
+        self.identity.check(path, facts, remedy)
+        restore_module(generator, under_prefix("generator", tensors), path)
+        if discriminator is not None:
+            restore_module(discriminator, under_prefix("discriminator", tensors), path)
+            discriminator.eval()
+        return generator.eval()
+
+
+def create_run(config: RunConfig, out: Path | None) -> Run:
+    """A new run in a new folder; nothing is written unless everything about it is sound.
+
+    out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
+    Raises UserError.
+    """
+    with _writing(out):
+        if out is not None:
+            _refuse_used(out)
+    device = choose_device(config.device)
+    supported(config.precision, device)
+    copies, contents = copies_of(config.part_names.values())
+    with memory_errors("a smaller vocabulary, length or network"):
+        corpus, oracle = _make_corpus(config)
+        unnamed = Identity(Path(), "")
+        _check_sizes(config, corpus.space, device)
+        _check_parts(Run(Path(), config, corpus, oracle, device, unnamed, Typed()))
+    with _writing(out):
+        folder = _make_folder(config, corpus) if out is None else out
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            _refuse_used(folder)  # somebody may have been faster
+            _forget_begun(folder)
+            names = _write_corpus(folder, corpus, oracle)
+            for name, content in contents.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                write_file(folder / name, content)
+            files = {name: file_digest(folder / name) for name in [*names, *contents]}
+            digest = digest_of(json.loads(config.to_json()), files, copies)
+            facts = _facts(corpus) | {"files": files, "code": copies}
+            told = json.dumps(sealed(facts, digest), indent=2, ensure_ascii=False) + "\n"
+            write_file(folder / FACTS, told.encode())
+            # last, for its presence is what makes the folder a run
+            write_file(folder / CONFIG, config.to_json().encode())
+    return open_run(folder, trust_code=True)  # the user named it a moment ago
+
+
+@contextmanager
+def _writing(out: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(unwritable(f"out = {str(out)!r}", error)) from None
+
+
+@system_errors()
+def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool = False) -> Run:
+    """The run in a folder; `device` overrides the one it was made for.
+
+    trust_code: whether parts in files of its maker's own may be imported, which is to run their
+    code; where they are needed, and it is not given, a UserError names the file.
+    Raises UserError for a folder that is not a run, or a damaged one.
+    """
+    folder = path_from("run", folder, "a run's folder")
+    flag_from("trust_code", trust_code)
+    if not is_file(folder / CONFIG):
+        what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
+        raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
+    identity, config = identify(folder), read_config(folder / CONFIG)
+    chosen = choose_device(device or config.device)
+    with understood(folder):
+        return _open(identity, config, chosen, trust_code)
+
+
+def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_code: bool) -> Run:
+    folder = identity.folder
+    tensors, facts = load_tensors(folder / DATA)
+    identity.check_file(DATA)
+    if facts.get("listed") and identity.files is None:
+        raise UserError(f"{folder / FACTS} lacks its list of files; restore it from a copy")
+    parts = {
+        name: Text(
+            tensors[f"{name}.tokens"].long(),
+            tensors[f"{name}.sizes"].long(),
+            labels=tensors[f"{name}.labels"].long() if f"{name}.labels" in tensors else None,
+        )
+        for name in ("train", "valid", "test")
+    }
+    vocabulary, words = None, folder / WORDS
+    if config.data.file:
+        identity.check_file(WORDS)
+        with understood(words):
+            vocabulary = Vocabulary.from_json(read_text(words))
+    space = TextSpace(**facts["space"])
+    names = tuple(facts.get("label_names", ()))
+    if vocabulary is not None and len(vocabulary) != space.vocabulary:
+        raise ValueError(
+            f"{words.name} has {len(vocabulary)} words, data.safetensors {space.vocabulary}"
+        )
+    for name, part in parts.items():
+        _check_texts(name, part, space, len(names))
+    corpus = Corpus(
+        facts["name"], space, parts["train"], parts["valid"], parts["test"], vocabulary,
+        facts["facts"], names,
+    )  # fmt: skip
+    oracle = None
+    path = folder / ORACLE
+    if not config.data.file:
+        identity.check_file(ORACLE)
+        weights, shape = load_tensors(path)
+        oracle = LSTMGenerator(space, **shape)
+        restore_module(oracle, weights, path)
+        oracle = oracle.requires_grad_(False).to(chosen)
+    scheme = facts.get("streams", 1)
+    if scheme > SCHEME:
+        raise UserError(f"{str(folder)!r} was made by a later version of textgan; install that one")
+    old = scheme < SCHEME
+    code = identity.code(trust_code)
+    return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old)
+
+
+def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
+    """ValueError unless these can be texts of this space."""
+    n, shape, sizes = len(text.sizes), tuple(text.tokens.shape), text.sizes
+    fits = n > 0 and sizes.shape == (n,) and shape == (n, space.length)
+    fits = fits and int(text.tokens.min()) >= 0 and int(text.tokens.max()) < space.vocabulary
+    fits = fits and int(sizes.min()) >= 1 and int(sizes.max()) <= space.length
+    if labels:
+        told = text.labels
+        fits = fits and told is not None and told.shape == (n,)
+        fits = fits and told is not None and int(told.min()) >= 0 and int(told.max()) < labels
+    if not fits:
+        raise ValueError(f"the {name} texts of data.safetensors, {shape}, are no texts of {space}")
+
+
+def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
+    data, told = config.data, config.oracle
+    if data.file:
+        corpus = read_corpus(
+            Path(data.file),
+            tokens=data.tokens,
+            vocabulary=data.vocabulary,
+            min_count=data.min_count,
+            length=data.length,
+            valid=data.valid,
+            test=data.test,
+            seed=data.split_seed,
+            form=data.form,
+            spaced=data.spaced,
+        )
+        return corpus, None
+    if told.parameters:
+        oracle = load_oracle(Path(told.parameters), told.length)
+        source = Path(told.parameters).name
+    else:
+        sizes = (told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
+        _check_size("oracle", lambda: make_oracle(*sizes), torch.device("cpu"), copies=1)
+        oracle = make_oracle(told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
+        source = f"LSTM with N(0, 1) parameters, seed {told.seed}"
+    facts: dict[str, Any] = {"source": source, "vocabulary": oracle.space.vocabulary}
+    facts["length"] = told.length
+    corpus = oracle_corpus(oracle, told.positives, told.held_out, told.seed, facts)
+    entropy = nll_per_token(oracle, corpus.test, resamplings=1000, seed=told.seed)
+    corpus.facts["oracle_entropy"] = entropy.value
+    corpus.facts["oracle_entropy_interval"] = [entropy.low, entropy.high]
+    return corpus, oracle
+
+
+def _check_sizes(config: RunConfig, space: TextSpace, device: torch.device) -> None:
+    """UserError for networks that cannot fit into memory, before any of them is made."""
+    objective = registry.find("objective", config.objective.name, code=Typed())
+    for kind, part in {
+        "generator": config.generator,
+        objective.discriminator_kind: config.discriminator,
+    }.items():
+        # a part of one's own may not know how to be made without memory
+        if part.name and own_file(part.name) is None:
+            _check_size(
+                f"{kind} {part.name}",
+                partial(registry.build, kind, part.name, part.settings, space),
+                device,
+            )
+
+
+def _check_size(
+    called: str, build: Callable[[], object], device: torch.device, copies: int = 4
+) -> None:
+    """UserError for a network of more weights than fit into memory, each in so many copies: with
+    its gradient and Adam's two averages."""
+    memory = memory_of(device) or 2**50
+    try:
+        count_weights(build, memory // (4 * copies))
+    except TooLarge as error:
+        held = ", a gradient and two averages of each" if copies > 1 else ""
+        raise UserError(
+            f"{called}: {error}; there are {in_units(memory)} of memory for the weights{held}; "
+            "choose smaller sizes or fewer layers"
+        ) from None
+
+
+def _refuse_used(out: Path) -> None:
+    """UserError for a folder with anything in it but what a killed start left, or for a file."""
+    if not exists(out) or (is_folder(out) and (not any(out.iterdir()) or _begun(out))):
+        return
+    remedy = "choose another --out"
+    if (out / CONFIG).is_file():
+        remedy = f"go on with it (textgan resume {out}) or {remedy}"
+    raise UserError(f"out = {str(out)!r} is in use; {remedy}")
+
+
+def _begun(out: Path) -> bool:
+    """Whether a folder holds nothing but what `create_run` writes before a folder is a run."""
+    names = {path.name for path in out.iterdir() if not is_partial(path)}
+    return LOCK in names and names <= {LOCK, DATA, WORDS, ORACLE, FACTS, COPIES}
+
+
+def _forget_begun(out: Path) -> None:
+    """Remove what a killed start left; another command may want other files."""
+    for path in out.iterdir():
+        if path.name == COPIES:
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _check_parts(run: Run) -> None:
+    """Build everything once on the processor and do one dry step, so that what does not fit is
+    refused early."""
+    here = torch.device("cpu")
+    cpu = replace(run, corpus=run.corpus.to(here), oracle=None, device=here)
+    with undisturbed():
+        with making(f"the generator {run.config.generator.name}"):
+            generator = cpu.build_generator()
+        with making(f"the discriminator {run.config.discriminator.name}"):
+            discriminator = cpu.build_discriminator()
+    with making(f"the objective {run.config.objective.name}"):
+        objective = run.build_objective()
+    check_objective(objective)
+    try:
+        with contained(name_of(objective, "connect")):
+            objective.connect(generator, discriminator, cpu.corpus.train)
+    except ValueError as error:
+        raise UserError(f"objective {run.config.objective.name}: {error}") from None
+    networks = {"mle": generator, "discriminator": discriminator}
+    perturbations = run.perturbations()
+    for who, perturbation in perturbations.items():
+        network = networks[who]
+        assert network is not None  # the config refuses to perturb what there is not
+        perturbation.check(network)
+    schedule, sentences = run.config.schedule, len(run.corpus.train)
+    if next(plan(schedule, sentences, discriminator is not None), None) is None:
+        raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")
+    for key in ("batch_size", "discriminator_batch"):
+        size, least = getattr(schedule, key), 2 * schedule.shards
+        if size == 1:
+            raise UserError(f"schedule.{key} = 1: half of a batch is fake; choose 2 or more")
+        texts = size if key == "batch_size" else size // 2  # real ones
+        if texts > max(64, sentences):
+            raise UserError(
+                f"schedule.{key} = {size} reads {texts} of {sentences} training sentences at once; "
+                "choose a smaller one"
+            )
+        if schedule.shards > 1 and size % least:
+            raise UserError(
+                f"schedule.{key} = {size} cannot be divided into schedule.shards = "
+                f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
+            )
+    fewest = min(schedule.judged // 2, schedule.batch_size) // schedule.shards
+    if discriminator is not None and fewest < objective.least:
+        key = "discriminator_batch" if schedule.discriminator_batch else "batch_size"
+        raise UserError(
+            f"schedule.{key} = {schedule.judged}: {run.config.objective.name} compares "
+            f"{objective.least} real texts or more in every shard; "
+            f"choose {2 * objective.least * schedule.shards} or more"
+        )
+    for key in ("mle_epochs", "mle_steps"):
+        value = getattr(schedule, key)
+        if value and not isinstance(generator, AutoregressiveGenerator):
+            name = run.config.generator.name
+            raise UserError(
+                f"schedule.{key} = {value}: {name} has no likelihood to maximise; set it to 0"
+            )
+    dry_run(objective, generator, discriminator, cpu.corpus.train, schedule, perturbations)
+
+
+def _make_folder(config: RunConfig, corpus: Corpus) -> Path:
+    objective = config.objective.name.rpartition(":")[2].lower()
+    number = 1
+    while True:
+        folder = Path("runs") / f"{objective}-{corpus.name}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(f"out = {str(folder)!r} cannot be made: {error.strerror}") from None
+        else:
+            return folder
+
+
+def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) -> list[str]:
+    """Write data, and words or oracle; the names of the files."""
+    names = [DATA]
+    parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+    tensors: dict[str, Tensor] = {}
+    for name, text in parts.items():
+        part = {"tokens": text.tokens.int(), "sizes": text.sizes.int()}
+        if text.labels is not None:
+            part["labels"] = text.labels.int()
+        tensors |= with_prefix(name, part)
+    facts = {
+        "name": corpus.name,
+        "space": asdict(corpus.space),
+        "facts": corpus.facts,
+        "label_names": corpus.label_names,
+        "listed": True,  # in run.json, with its hash
+        "streams": SCHEME,
+    }
+    save_tensors(folder / DATA, tensors, facts)
+    if corpus.vocabulary is not None:
+        write_file(folder / WORDS, corpus.vocabulary.to_json().encode())
+        names.append(WORDS)
+    if oracle is not None:
+        shape = {
+            "embedding": oracle.embedding.embedding_dim,
+            "hidden": oracle.rnn.hidden_size,
+        }
+        save_tensors(folder / ORACLE, oracle.state_dict(), shape)
+        names.append(ORACLE)
+    return names
+
+
+def _facts(corpus: Corpus) -> dict[str, Any]:
+    about: dict[str, Any] = {}
+    if corpus.vocabulary is not None:
+        about["different_sentences"] = different_sentences(corpus)
+        about["unknown"] = round(unknown_share(corpus), 4)
+        about["warnings"] = corpus_warnings(corpus)
+    return {
+        "textgan": __version__,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "data": corpus.facts | about,
+    }

@@ -1,0 +1,88 @@
+"""How the gradient of a loss is accumulated, as a value; and over the shards of a batch.
+
+A `Backward` is called with a network and a closure that computes its loss; it may call the closure
+several times, with the network's embeddings shifted (see `perturb`), before the optimiser takes its
+one step. So the closure is pure: but for dropout it draws nothing, and it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from textgan.core.distributed import Group
+from textgan.core.optim import Backward, Loss, Outputs, Reduction, plain
+from textgan.core.seeds import fork_rng
+from textgan.data.text import Text
+
+
+class Shard(NamedTuple):
+    """One of the equal parts of a batch.
+
+    loss, outputs: the closures of a `Backward`. text: whose tokens the loss is about. stream: the
+    seed of what the loss draws, such as dropout.
+    """
+
+    loss: Callable[[], Loss]
+    text: Text
+    stream: int
+    outputs: Outputs | None = None
+
+
+def accumulate(
+    network: nn.Module,
+    shards: Sequence[Shard],
+    reduction: Reduction,
+    group: Group,
+    backward: Backward = plain,
+) -> Loss:
+    """The gradient of a whole batch from its shards, of which each process has as many.
+
+    reduction: what the loss is over a batch. Their gradients are added up, or averaged, by their
+    numbers of tokens where the loss is a mean over tokens. Logged scalars are averaged. A single
+    shard is the batch, and draws from the stream of random numbers as it stands.
+    """
+    parts = group.size * len(shards)
+    if parts == 1:
+        return backward(network, shards[0].loss, shards[0].outputs)
+    seen: list[Tensor] = []
+    names: list[str] = []
+    for shard in shards:
+        weight = shard.text.sizes.sum() if reduction == "mean_token" else torch.tensor(1)
+        with fork_rng(shard.stream, shard.text.tokens.device):
+            value, metrics = backward(network, shard.loss, shard.outputs, weight)
+        names = list(metrics)
+        figures = [weight, value.detach() * weight, *map(torch.as_tensor, metrics.values())]
+        each = [figure.detach().to(value.device, torch.float64).reshape(()) for figure in figures]
+        seen.append(torch.stack(each))
+    total = torch.stack(seen).sum(0)
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    group.add([*gradients, total])
+    weight, value = total[0], total[1]
+    if reduction != "sum":
+        value = value / weight
+        for gradient in gradients:
+            gradient.div_(weight)
+    return value, dict(zip(names, total[2:] / parts, strict=True))
+
+
+def averaged(memories: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
+    """One memory out of those that the shards of a batch left (see `Objective.memory`).
+
+    Real numbers are averaged over all shards of all processes; the rest is the same in all.
+    """
+    merged = dict(memories[0])
+    parts = group.size * len(memories)
+    if parts == 1:
+        return merged
+    for name, tensor in merged.items():
+        if tensor.is_floating_point():
+            merged[name] = torch.stack([memory[name] for memory in memories]).sum(0)
+    real = [tensor for tensor in merged.values() if tensor.is_floating_point()]
+    group.add(real)
+    for tensor in real:
+        tensor.div_(parts)
+    return merged

@@ -1,0 +1,332 @@
+"""Training: one function for every method. The words of the loop are defined in `schedule`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from textgan.core.checks import flag_from, path_from
+from textgan.core.device import choose_device
+from textgan.core.distributed import Group, joined
+from textgan.core.errors import Interrupted, SaidElsewhere, UserError
+from textgan.core.files import is_file, require_writable, system_errors
+from textgan.core.identity import CONFIG
+from textgan.core.locks import LOCK, locked
+from textgan.core.log import Log
+from textgan.core.memory import in_units, memory_errors, memory_of
+from textgan.core.optim import NotFinite
+from textgan.core.precision import without_denormals
+from textgan.core.progress import status
+from textgan.core.registry import remarks
+from textgan.core.statistics import Estimate
+from textgan.core.streams import Purpose, stream
+from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
+from textgan.data.vocabulary import UNKNOWN_WORD
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.rollout import rollout_bytes
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import RunConfig, make_config
+from textgan.training.monitor import ngram_divergences
+from textgan.training.results import Results, finish, read_results
+from textgan.training.run import Run, create_run, open_run
+from textgan.training.schedule import PHASE_NAMES, Phase, Step, plan
+from textgan.training.state import Training
+
+
+@system_errors()
+def train(
+    objective: str | Path | Mapping[str, Any] = "seqgan",
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+    **settings: Any,
+) -> Results:
+    """Train as `textgan train` does and return the final table.
+
+    objective: a name, `path/to/file.py:Class`, a TOML file, or a mapping of all settings.
+    trust_code: also run the code in files that a TOML file names (a name given here is trusted).
+    settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
+    `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
+    """
+    if isinstance(objective, Path):
+        objective = str(objective)
+    if not isinstance(objective, (str, Mapping)):
+        raise UserError(f"objective = {objective!r}: give a name, a file or a mapping of settings")
+    flag_from("trust_code", trust_code)
+    if data is not None:
+        settings["data.file"] = str(path_from("data", data, "a file of texts"))
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
+        else:
+            flat[key] = value
+    target, place = objective, None if out is None else path_from("out", out, "a new folder")
+    return train_new(lambda: make_config(target, flat, trust_code=trust_code), place, quiet=quiet)
+
+
+def train_new(
+    configure: Callable[[], RunConfig], out: Path | None, *, quiet: bool = False
+) -> Results:
+    """Train a new run; process 0 alone asks for its settings. Raises as `train_run` does."""
+    with without_denormals(), joined() as group:
+
+        def make() -> Run:
+            config = configure()
+            group.refuse(config.schedule.shards, choose_device(config.device))
+            return create_run(config, out)
+
+        return train_run(make, group, quiet=quiet, trust_code=True)  # what it named was allowed
+
+
+@system_errors()
+def resume(
+    folder: str | Path,
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+) -> Results:
+    """Continue the run in a folder from its last checkpoint, or return the results it has.
+
+    trust_code: run the code in files of its maker's own, of which the folder keeps copies.
+    """
+    folder = path_from("run", folder, "a run's folder")
+    flag_from("trust_code", trust_code)
+    with without_denormals(), joined() as group:
+
+        def make() -> Run:
+            run = open_run(folder, device, trust_code=trust_code)
+            group.refuse(run.config.schedule.shards, run.device)
+            return run
+
+        if group.size == 1:
+            done = _read_only_results(folder)
+            if done is not None:
+                return done
+
+        return train_run(make, group, device=device, quiet=quiet, trust_code=trust_code)
+
+
+def _read_only_results(folder: Path) -> Results | None:
+    """The results of a finished run in a folder that cannot be written; else None."""
+    if not is_file(folder / CONFIG):
+        return None
+    done = read_results(folder)
+    if done is not None:
+        try:
+            require_writable(folder / LOCK)
+        except UserError:
+            return done
+    return None
+
+
+def train_run(
+    make: Callable[[], Run],
+    group: Group,
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+) -> Results:
+    """Train a run from wherever it is to its end.
+
+    make: makes or opens it, in process 0; the others of the group open it then, on `device` if it
+    is not to be the run's own. Raises Interrupted on Ctrl-C (or SIGTERM) once a checkpoint is
+    written, NotFinite when a gradient is not finite, UserError for a checkpoint that cannot be
+    trusted.
+    """
+    silent = quiet or not group.first
+    with status("preparing the run", silent):
+        run = group.lead(
+            make,
+            tell=lambda run: run.folder,
+            follow=lambda at: open_run(at, device, trust_code=trust_code),
+        )
+    with ExitStack() as stack:
+        group.lead(lambda: stack.enter_context(locked(run.folder)))
+        with status("building networks", silent):
+            training = group.lead(
+                lambda: _begin(run, group), tell=lambda _: None, follow=lambda _: _begin(run, group)
+            )
+        # the others keep a log that nobody reads
+        folder = run.folder if group.first else Path(stack.enter_context(TemporaryDirectory()))
+        with status("starting the log", silent):
+            log = Log(folder, training.ticks_done, silent, digest=training.records)
+        if group.first and log.fault and log.fault not in training.alarms:
+            training.alarms.append(log.fault)  # the final table and the report say it, too
+        stack.callback(log.close)
+        group.lead(lambda: _introduce(run, training, log))
+        try:
+            _loop(run, training, log)
+        except NotFinite as error:  # in all processes alike
+            if group.first:
+                raise
+            raise SaidElsewhere(str(error)) from None
+        return group.lead(lambda: finish(run, training.alarms, log))
+
+
+def _begin(run: Run, group: Group) -> Training:
+    """Where the run stands, the same in every process."""
+    torch.manual_seed(stream(Purpose.TRAINING, run.seed))
+    training = Training(run, group)
+    saved = checkpoints(run.folder)
+    if saved:
+        training.restore(saved[-1])
+        if not run.mle_lack() and training.best_mle is not None:
+            run.load_mle()  # raises now, not at the end of training
+    return training
+
+
+def _loop(run: Run, training: Training, log: Log) -> None:
+    """Every step of the plan that is not done yet, with a checkpoint now and then."""
+
+    def steps() -> Iterator[Step]:
+        return plan(run.config.schedule, len(run.corpus.train), training.adversary)
+
+    totals = Counter(step.phase for step in steps())
+    ticks = Counter(step.phase for step in steps() if step.do == "tick")
+    done = Counter(step.phase for step in islice(steps(), training.done))
+    log.plan(Counter(map(_kind, islice(steps(), training.done, None))))
+    every, group = run.config.checkpoint_seconds, training.group
+    phase: Phase | None = None
+    saved_at = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved_at
+        if not group.first:
+            return
+        training.records = log.flush()
+        training.save()
+        saved_at = time.monotonic()
+
+    with _stop_requests(patient=group.size > 1) as asked:
+        for step in islice(steps(), training.done, None):
+            if step.phase != phase:
+                if phase is not None:
+                    save()
+                phase = step.phase
+                log.phase(PHASE_NAMES[phase], totals[phase], done[phase])
+            with memory_errors("a smaller schedule.batch_size, or objective.chunk=1 for rollouts"):
+                figures = training.do(step, log)
+            done[phase] += 1
+            where = f"{PHASE_NAMES[phase]} {step.number + 1}/{ticks[phase]}"
+            log.advance(where, figures, _kind(step))
+            stop = group.any(asked())
+            if stop or time.monotonic() - saved_at >= every:
+                save()
+            if stop:
+                log.end_phase()
+                raise Interrupted(
+                    f"stopped in {PHASE_NAMES[phase]} {step.number + 1}; everything is saved. "
+                    f"Go on with: {run.resume_command}"
+                )
+    save()
+    log.end_phase()
+
+
+def _kind(step: Step) -> tuple[str, str, bool]:
+    """Steps of one kind take about as long."""
+    return step.phase, step.do, step.evaluate
+
+
+def _introduce(run: Run, training: Training, log: Log) -> None:
+    facts = run.corpus.facts
+    split = facts["split"]
+    log.say(f"run        {run.folder}")
+    known = f" ({facts['known_as']} of textgan data list)" if facts.get("known_as") else ""
+    log.say(
+        f"data       {facts['source']}{known}: {split['train']} train, {split['valid']} valid, "
+        f"{split['test']} test sentences of at most {run.corpus.space.length} tokens, "
+        f"vocabulary {run.corpus.space.vocabulary}"
+    )
+    if run.corpus.vocabulary is not None:
+        log.say(
+            f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
+            f"{different_sentences(run.corpus)} sentences are different, as read"
+        )
+    if facts.get("spacing"):
+        log.say(f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)")
+    for warning in corpus_warnings(run.corpus):
+        log.say(f"warning: {warning}")
+    if facts.get("labels"):
+        few = [f"{name} ({count} train)" for name, count in list(facts["labels"].items())[:6]]
+        log.say(f"labels     {len(facts['labels'])}: {', '.join(few)}")
+    if facts.get("too_long"):
+        log.say(f"           {facts['too_long']} longer sentences are left out (data.length)")
+    if run.oracle is not None:
+        low, high = facts["oracle_entropy_interval"]
+        entropy = Estimate(facts["oracle_entropy"], low, high)
+        log.say(f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle")
+    told = run.config.evaluation
+    if told.ngrams:
+        real = run.corpus.test[: told.samples]
+        floor = ngram_divergences(real, run.corpus, told.ngrams)
+        shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
+        log.say(f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor")
+    settings = run.config.objective.settings
+    if "rollouts" in settings and isinstance(training.generator, AutoregressiveGenerator):
+        judge = training.discriminator
+        features = judge.output.in_features if isinstance(judge, Discriminator) else 0
+        size = rollout_bytes(
+            training.generator,
+            run.config.schedule.batch_size,
+            settings["rollouts"],
+            settings.get("chunk", 0),
+            features,
+        )
+        log.say(f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)")
+        have = memory_of(run.device)
+        if have is not None and size > 0.8 * have:  # the rest of a run wants some, too
+            log.say(
+                f"warning: rollouts may take {in_units(size)} of the {in_units(have)} that there "
+                "are; bound them with objective.chunk, or make schedule.batch_size smaller"
+            )
+    for network in (training.objective, training.generator, training.discriminator):
+        for remark in [] if network is None else remarks(type(network)):
+            log.say(f"note       {remark}")
+    products = "" if run.config.precision == "float32" else f", {run.config.precision} products"
+    log.say(f"device     {run.device}, {torch.get_num_threads()} threads{products}")
+    log.say(f"watch      tensorboard --logdir {run.folder.parent}  then open /#custom_scalars")
+    for news in run.code.news():
+        log.say(f"code       {news}")
+    for warning in (run.mle_lack(), log.fault):
+        if warning:
+            log.say(f"warning: {warning}")
+    if training.done:
+        log.say(f"resumed    after step {training.done}")
+
+
+@contextmanager
+def _stop_requests(patient: bool) -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came: the step under way ends first. A second Ctrl-C is at once,
+    unless `patient`: torchrun passes one Ctrl-C on several times."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: Any) -> None:
+        if asked.is_set() and not patient:
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set  # signals belong to the main thread
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

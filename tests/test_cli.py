@@ -62,7 +62,9 @@ def test_without_out_runs_get_a_number(
 
 
 def test_help_is_quick_and_imports_no_torch() -> None:
-    code = "import sys, textgan.cli.app; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    code = (
+        "import sys, textgan.cli; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     for command in ([], ["train"], ["resume"], ["sample"], ["evaluate"], ["bench"], ["data"]):
         shown = subprocess.run(

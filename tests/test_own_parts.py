@@ -24,7 +24,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 from textgan.models.discriminators.base import Discriminator
-from textgan.models.generators.base import AutoregressiveGenerator; from textgan.models.embedding import TokenEmbedding
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.embedding import TokenEmbedding
 from textgan.losses import logistic, policy_gradient
 from textgan.metrics.base import Metric
 from textgan.objectives.base import Objective

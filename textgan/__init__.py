@@ -7,6 +7,8 @@ F features, R hypotheses in flight during rollouts, n rollouts of a prefix.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from textgan.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from textgan.classifiers.train import classify, load_classifier
     from textgan.contracts.checking import check
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from textgan.training.results import Results, sample
     from textgan.training.run import open_run
     from textgan.training.trainer import resume, train
-
-from textgan.core.version import __version__
 
 __all__ = [
     "Comparison",

@@ -1,5 +1,5 @@
 """`python -m textgan` is `textgan`."""
 
-from textgan.cli.app import main
+from textgan.cli import main
 
 main()

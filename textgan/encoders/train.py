@@ -578,8 +578,8 @@ def prepare(
 
 
 def _new(
-    part: type[EncoderObjective], split: Split, network: str, told: Settings, classes: int, path: Path,
-    method: str,
+    part: type[EncoderObjective], split: Split, network: str, told: Settings, classes: int,
+    path: Path, method: str,
 ) -> InitialNetwork:  # fmt: skip
     """A network that was not trained here yet."""
     data, lines = told.data, split.train.lines

@@ -317,7 +317,7 @@ def test_differences_are_taken_seed_by_seed() -> None:
     runs += [run("b", seed, share) for seed, share in enumerate([1.0, 0.8, 0.6])]
     made = Classification(FACTS, (*runs[:3], *reversed(runs[3:])))  # in whatever order
     a, b = (made.differences()[name]["clean"] for name in "ab")
-    half = 4.3027 * 0.01 / 3**0.5  # Student's t
+    half = 4.30265273 * 0.01 / 3**0.5  # Student's t
     assert (a.value, a.low, a.high) == pytest.approx((0.1, 0.1 - half, 0.1 + half), rel=1e-4)
     assert b.value == pytest.approx(0.1)
     assert stands(a)

@@ -10,7 +10,6 @@ from textgan.core.statistics import (
     NORMAL_95,
     POSITIVE,
     SHARE,
-    STUDENT_95,
     Estimate,
     bootstrap,
     over_seeds,
@@ -46,18 +45,16 @@ def student_quantile(degrees: int) -> float:
     return low
 
 
-def test_the_table_of_students_t() -> None:
-    for degrees in range(1, len(STUDENT_95) + 1):
-        assert STUDENT_95[degrees - 1] == pytest.approx(student_quantile(degrees), abs=6e-5)
-        assert student_95(degrees) == STUDENT_95[degrees - 1]
+@pytest.mark.parametrize("degrees", [*range(1, 31), 50, 100, 1000])
+def test_the_quantile_of_students_t(degrees: int) -> None:
+    assert student_95(degrees) == pytest.approx(student_quantile(degrees), rel=1e-8)
+    assert student_95(degrees) > student_95(degrees + 1)
 
 
-def test_beyond_the_table() -> None:
-    assert len(STUDENT_95) == 20
-    for degrees in (21, 22, 25, 30, 50, 100, 1000):
-        assert student_95(degrees) == pytest.approx(student_quantile(degrees), abs=5e-4)
-    assert student_95(10**9) == pytest.approx(NORMAL_95, abs=1e-6)
-    assert all(student_95(n) > student_95(n + 1) for n in range(1, 60))
+def test_the_quantile_in_closed_form() -> None:
+    assert student_95(1) == pytest.approx(math.tan(0.475 * math.pi), rel=1e-8)
+    assert student_95(2) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2)), rel=1e-8)
+    assert student_95(10**9) == pytest.approx(NORMAL_95, abs=1e-7)
 
 
 def covers(estimate: Estimate, truth: float) -> bool:
@@ -74,7 +71,7 @@ def test_19_of_20_intervals_over_seeds_hold_the_truth(seeds: int) -> None:
 
 def test_over_seeds_by_hand() -> None:
     found = over_seeds([1.0, 2.0, 3.0])
-    half = 4.3027 / math.sqrt(3)
+    half = 4.30265273 / math.sqrt(3)
     assert (found.value, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half))
     assert over_seeds([7.0]) == Estimate(7.0)
     with pytest.raises(ValueError, match="no seeds"):

@@ -1,4 +1,5 @@
-"""Pretrained networks in local folders, as Hugging Face's transformers (extra `hf`) saves them.
+"""Pretrained networks in local folders, as Hugging Face's transformers and sentence-transformers
+(extra `hf`) save them.
 
 Nothing is downloaded and nothing in a folder is executed: weights are safetensors. A folder that is
 not what it should be is refused with one line.
@@ -24,6 +25,8 @@ from textgan.core.streams import Purpose, stream
 MOST_TOKENS = 512  # of a sentence; what follows is not read
 TOKENIZER = ("token*", "vocab*", "merges*", "*.model")
 READ = ("config.json", "*.safetensors", *TOKENIZER)
+# the same of a folder of sentence-transformers, each of whose modules may have a folder inside
+READ_OF_MODULES = ("**/*.json", "**/*.safetensors", *(f"**/{kind}" for kind in TOKENIZER))
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -72,6 +75,40 @@ def load_network(folder: Path, called: str, **told: Any) -> Any:
     return network.float()
 
 
+def load_sentence_transformer(folder: Path, called: str, device: torch.device) -> tuple[Any, int]:
+    """The model in a folder of sentence-transformers, of float32 weights, and the size of its
+    vectors.
+
+    called, raises: as for `load_tokenizer`.
+    """
+
+    def load(library: Any) -> Any:
+        with fork_rng(stream(Purpose.DISCARDED, 0), torch.device("cpu")):
+            first = _checksums(open_model(library))
+        with fork_rng(stream(Purpose.DISCARDED, 1), torch.device("cpu")):
+            model = open_model(library).float()
+        # weights that a folder lacks are drawn at random, and differ with the seed
+        drawn = [name for name, value in _checksums(model).items() if first[name] != value]
+        # modules may not fit each other, or the network not be able to read what it says it can
+        vectors = model.encode(["", "a " * MOST_TOKENS], show_progress_bar=False)
+        return model, vectors.shape[1], [name for name in drawn if "pooler" not in name]
+
+    def open_model(library: Any) -> Any:
+        return library.SentenceTransformer(
+            str(folder), device=str(device), model_kwargs={"use_safetensors": True}, **LOCAL
+        )
+
+    inside = [path for path in folder.rglob("*") if path.is_dir()]
+    model, size, lacking = _loaded(folder, called, load, "sentence_transformers", inside)
+    if lacking:
+        raise UserError(f"{_wanted(called)}: there are no weights for {lacking[0]}")
+    return model, size
+
+
+def _checksums(model: Any) -> dict[str, float]:
+    return {name: float(value.double().sum()) for name, value in model.state_dict().items()}
+
+
 def frame(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The tokens that a tokenizer puts before and after every sentence."""
     special = set(tokenizer.all_special_tokens)
@@ -89,26 +126,37 @@ def digest(folder: Path, kinds: Sequence[str] = READ) -> str:
     are."""
     sha = hashlib.sha256()
     for path in sorted({path for kind in kinds for path in folder.glob(kind) if path.is_file()}):
-        sha.update(f"{path.name}\n".encode())
+        sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())
         sha.update(bytes.fromhex(file_digest(path)))
     return sha.hexdigest()[:8]
 
 
-def _loaded(folder: Path, called: str, load: Callable[[Any], Any]) -> Any:
-    """What `load` gets out of transformers, in silence; UserError for whatever goes wrong."""
+def _loaded(
+    folder: Path,
+    called: str,
+    load: Callable[[Any], Any],
+    library: str = "transformers",
+    inside: Sequence[Path] = (),
+) -> Any:
+    """What `load` gets out of a library, in silence; UserError for whatever goes wrong.
+
+    inside: folders in the folder that are read, too.
+    """
     if not is_folder(folder):
         raise UserError(f"{called}: there is no folder {folder}")
-    for path in files_in(folder):
-        require_file(path, f"{called}: {path.name}")  # transformers would wait for a pipe
     try:
-        transformers = importlib.import_module("transformers")
+        module = importlib.import_module(library)
     except ImportError:
-        raise UserError(f"{called} needs transformers: pip install 'textgan[hf]'") from None
-    _refuse_pickles(folder, called)
+        name = library.replace("_", "-")
+        raise UserError(f"{called} needs {name}: pip install 'textgan[hf]'") from None
+    for place in (folder, *inside):
+        for path in files_in(place):
+            require_file(path, f"{called}: {path.name}")  # the library would wait for a pipe
+        _refuse_pickles(place, called)
     with silent():
         try:
-            return load(transformers)
-        # transformers raises whatever a reader of one of its hundred models raises
+            return load(module)
+        # these libraries raise whatever a reader of one of a hundred models raises
         except Exception as error:
             why = f"{error}".strip().partition("\n")[0] or type(error).__name__
             raise UserError(f"{_wanted(called)}: {why}") from None

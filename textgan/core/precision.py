@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +68,8 @@ def without_denormals() -> Iterator[None]:
     a hundred times as long for each: of an update of SeqGAN's discriminator a sixth, after some
     hundred of them. Threads that are started inside do so too; those that are there already do not.
     """
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # known from here on: numpy before 2.4 warns if it looks for them inside
     torch.set_flush_denormal(True)
     try:
         yield

@@ -35,8 +35,6 @@ from textgan.core.seeds import fork_rng
 from textgan.core.settings import explain
 from textgan.core.streams import Purpose, stream
 from textgan.core.tensors import load_tensors, restore_module, save_tensors
-from textgan.data.pooling import READ as POOLING_FILES
-from textgan.data.pooling import read_pooling
 from textgan.data.tokenizers import HF, PretrainedReader, Reader, WordReader
 from textgan.data.vocabulary import Tokens, Vocabulary
 from textgan.encoders.templates import Template
@@ -47,6 +45,7 @@ from textgan.models.pretrained import PretrainedNetwork, build_network
 ABOUT = "encoder.json"
 WEIGHTS = "encoder.safetensors"
 MODEL = "model"
+MODULES = "modules.json"  # a folder that has it is one of sentence-transformers
 AT_ONCE = 64  # lines
 POOLING = ("pooling", "template")  # the facts on which vectors depend
 
@@ -149,38 +148,28 @@ class SavedEncoder(LineEncoder):
 
 
 class PretrainedEncoder(LineEncoder):
-    """A pretrained transformer, its last states pooled over a sentence's tokens: as the folder's
-    modules.json says (see `textgan.data.pooling`), their mean where it has none.
+    """A pretrained transformer, the mean of its last states over a sentence's tokens.
 
-    What sentence encoders are, such as MiniLM; a plain language model works too.
     called: what asked for the folder, for messages. Raises UserError where transformers is missing
     or the folder has no such model.
     """
 
     def __init__(self, folder: Path, called: str, device: torch.device | None = None) -> None:
-        self.pooling = read_pooling(folder, called)
-        place, length = self.pooling.folder, self.pooling.length
-        self.tokenizer = huggingface.load_tokenizer(
-            place, called, length or huggingface.MOST_TOKENS
-        )
-        self.network = huggingface.load_network(place, called).to(device or "cpu").eval()
-        digest = huggingface.digest(folder, [*huggingface.READ, *POOLING_FILES])
-        self.name = f"{folder.resolve().name}-{self.pooling.name}-{digest}"
+        self.tokenizer = huggingface.load_tokenizer(folder, called)
+        self.network = huggingface.load_network(folder, called).to(device or "cpu").eval()
+        self.name = f"{folder.resolve().name}-mean-{huggingface.digest(folder)}"
 
     @torch.no_grad()
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
         network, padding = self.network, self.tokenizer.pad_token_id or 0
-        size = network.config.hidden_size * len(self.pooling.modes)
-        found = torch.zeros(len(lines), size, dtype=torch.float64)
+        found = torch.zeros(len(lines), network.config.hidden_size, dtype=torch.float64)
         if not lines:
             return found
-        # half a surrogate pair is no text to a tokenizer
-        whole = [self.pooling.prompt + line.encode(errors="replace").decode() for line in lines]
-        if self.pooling.lower:
-            whole = [line.lower() for line in whole]
-        tokens: list[list[int]] = self.tokenizer(whole, truncation=True)["input_ids"]
+        tokens: list[list[int]] = self.tokenizer(
+            [_without_surrogates(line) for line in lines], truncation=True
+        )["input_ids"]
         sizes = torch.tensor([len(part) for part in tokens])
         for rows in progress(_alike(sizes), f"encoding with {self.name}"):
             # a model that adds no tokens of its own has nothing to read in an empty line: zeros
@@ -191,8 +180,50 @@ class PretrainedEncoder(LineEncoder):
             ids = pad_sequence(read, batch_first=True, padding_value=padding)
             mask = (torch.arange(ids.shape[1]) < sizes[rows].unsqueeze(1)).to(network.device)
             states = network(ids.to(network.device), attention_mask=mask.long()).last_hidden_state
-            found[rows] = self.pooling(states, mask.sum(1)).double().cpu()
+            kept = states.where(mask.unsqueeze(2), 0.0)
+            found[rows] = (kept.sum(1) / mask.sum(1, keepdim=True)).double().cpu()
         return found
+
+
+class SentenceTransformerEncoder(LineEncoder):
+    """A folder of sentence-transformers, encoded by that library: pooled, projected and normalised
+    as its `modules.json` says, after the prompt that it names.
+
+    Raises UserError where the library is missing or the folder has no such model.
+    """
+
+    def __init__(self, folder: Path, called: str, device: torch.device | None = None) -> None:
+        device = device or torch.device("cpu")
+        self.model, self.size = huggingface.load_sentence_transformer(folder, called, device)
+        digest = huggingface.digest(folder, huggingface.READ_OF_MODULES)
+        self.name = f"{folder.resolve().name}-{_modules(self.model)}-{digest}"
+
+    @torch.no_grad()
+    def encode_lines(
+        self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
+    ) -> Tensor:
+        found = torch.zeros(len(lines), self.size, dtype=torch.float64)
+        sizes = torch.tensor([len(line) for line in lines])
+        for rows in progress(_alike(sizes), f"encoding with {self.name}"):
+            some = [_without_surrogates(lines[row]) for row in rows.tolist()]
+            vectors = self.model.encode(some, convert_to_tensor=True, show_progress_bar=False)
+            found[rows] = vectors.double().cpu()
+        return found
+
+
+def _modules(model: Any) -> str:
+    """What a model of sentence-transformers does with a transformer's states, for signatures."""
+    done: list[str] = []
+    for module in model:
+        kind = type(module).__name__.lower()
+        modes = getattr(module, "pooling_mode", kind)
+        done += [modes] if isinstance(modes, str) else modes
+    return "+".join(what for what in done if what != "transformer")
+
+
+def _without_surrogates(line: str) -> str:
+    """The line as a tokenizer takes it: half a surrogate pair is no text."""
+    return line.encode(errors="replace").decode()
 
 
 def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEncoder:
@@ -202,7 +233,9 @@ def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEn
     """
     told = str(path_from("encoder", told, "hf:FOLDER, or the folder of an encoder"))
     if told.startswith(HF):
-        return PretrainedEncoder(Path(told.removeprefix(HF)), f"encoder = {told!r}", device)
+        folder = Path(told.removeprefix(HF))
+        kind = SentenceTransformerEncoder if exists(folder / MODULES) else PretrainedEncoder
+        return kind(folder, f"encoder = {told!r}", device)
     return load_encoder(Path(told), device)
 
 

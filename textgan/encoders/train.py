@@ -54,7 +54,6 @@ from textgan.core.version import __version__
 from textgan.data.corpus import spacing_facts
 from textgan.data.fit import Spaced
 from textgan.data.noise import disturb_lines
-from textgan.data.pooling import MODULES, read_pooling
 from textgan.data.settings import TextFile
 from textgan.data.splits import Part as Side
 from textgan.data.splits import Split, split_file
@@ -62,7 +61,15 @@ from textgan.data.tokenizers import HF, MASK_WORD, Reader, WordReader, fit_warni
 from textgan.data.vocabulary import Tokens, separator_of, split_sentence
 from textgan.encoders.contrast.base import Batch, EncoderObjective
 from textgan.encoders.contrast.contract import check_contrast
-from textgan.encoders.folder import ABOUT, MODEL, WEIGHTS, SavedEncoder, load_encoder, save_encoder
+from textgan.encoders.folder import (
+    ABOUT,
+    MODEL,
+    MODULES,
+    WEIGHTS,
+    SavedEncoder,
+    load_encoder,
+    save_encoder,
+)
 from textgan.encoders.similarity import alignment, retrieval, uniformity
 from textgan.encoders.templates import MASK, SENTENCE, pieces_of
 from textgan.models.discriminators.base import Discriminator
@@ -632,19 +639,12 @@ def _begun(folder: Path, network: str | None, told: Settings, classes: int) -> I
 
 
 def _left_out(network: str, method: EncoderObjective) -> list[str]:
-    """What a pretrained folder says of its pooling, where training goes on with another."""
-    folder = Path(network.removeprefix(HF))
-    if not network.startswith(HF) or not (folder / MODULES).is_file():
+    """That a folder's own pooling is not what this encoder is trained with."""
+    if not network.startswith(HF) or not (Path(network.removeprefix(HF)) / MODULES).is_file():
         return []
-    own = method.pooling.get("pooling", "features")
-    called = "the mean" if own == "features" else f"the state at {MASK}"
-    try:
-        said = read_pooling(folder, network).name
-    except UserError as error:
-        return [f"{error}; this encoder takes {called} of the transformer's states"]
-    if said == "mean" and own == "features":
-        return []
-    return [f"{network} pools by {said}; this encoder takes {called} of its states"]
+    mean = method.pooling.get("pooling", "features") == "features"
+    called = "the mean" if mean else f"the state at {MASK}"
+    return [f"{network}: its {MODULES} is left out; this encoder takes {called} of the states"]
 
 
 def _refuse(data: Lines, keys: Sequence[str], why: str) -> None:

@@ -34,10 +34,10 @@ class Twice(Perturbation):
 """
 
 CONTRAST = """
-from textgan.encoders.contrast.base import Contrast
+from textgan.encoders.contrast.base import EncoderObjective
 from textgan.core.optim import plain
 
-class Small(Contrast):
+class Small(EncoderObjective):
     def accumulate(self, batch, backward=plain):
         text = self.read(batch)
         return backward(self.network, lambda: (self.network.features(text).square().mean(), {}))

@@ -606,8 +606,8 @@ def test_other_commands_try_own_parts_first(write, cli: Cli, tmp_path: Path) -> 
     head = (
         "\n@dataclass(kw_only=True)\nclass Mine(Perturbation):\n"
         "    def __call__(self, network, loss, outputs=None, scale=1.0, /): return loss()\n"
-        "from textgan.metrics.vectors.contrast.base import Contrast\n"
-        "class Small(Contrast):\n"
+        "from textgan.encoders.contrast.base import EncoderObjective\n"
+        "class Small(EncoderObjective):\n"
         "    def accumulate(self, batch, backward=None): return self.read(batch)\n"
         "    def held_out(self, batch): return torch.zeros(())\n"
     )

@@ -27,7 +27,7 @@ _BASES: dict[Kind, str] = {
     "discriminator": "textgan.models.discriminators.base:Discriminator",
     "metric": "textgan.metrics.base:Metric",
     "perturbation": "textgan.perturb.base:Perturbation",
-    "contrast": "textgan.encoders.contrast.base:Contrast",
+    "contrast": "textgan.encoders.contrast.base:EncoderObjective",
 }
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
 # keys that stand beside a part's settings in a config

@@ -94,7 +94,8 @@ def work(told: argparse.Namespace) -> None:
     from textgan.training.config import make_config
     from textgan.training.run import create_run, open_run
     from textgan.training.schedule import Step
-    from textgan.training.state import Training
+    from textgan.training.state import TrainingState
+    from textgan.training.steps import take_step
 
     with joined() as group:
         settings: dict[str, Any] = SMALL if told.objective == "seqgan" else {}
@@ -110,16 +111,16 @@ def work(told: argparse.Namespace) -> None:
             follow=open_run,
         )
         torch.manual_seed(stream(Purpose.TRAINING, 0))
-        training = Training(run, group)
-        log = Log(told.work / f"log-{group.rank}", 0, quiet=True)
+        state = TrainingState(run, group)
+        log = Log(told.work / f"log-{group.rank}", 0, True, {}, {})
         times: dict[str, list[float]] = {}
         for number in range(told.steps + 1):
             for part in PARTS:
-                if part in ("fakes", "discriminator") and not training.adversary:
+                if part in ("fakes", "discriminator") and not state.adversary:
                     continue
                 group.any(False)  # all begin together
                 began = time.perf_counter()
-                training.do(Step(part, "adversarial", 1, 0), log)  # type: ignore[arg-type]
+                take_step(state, Step(part, "adversarial", 1, 0), log)  # type: ignore[arg-type]
                 group.any(False)  # and have all ended
                 if run.device.type == "cuda":
                     torch.cuda.synchronize()

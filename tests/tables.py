@@ -194,7 +194,7 @@ def weights_of(
     """What a policy gradient weighs each token's log-probability with, (B, T)."""
     leaf = torch.zeros(fake.tokens.shape, dtype=torch.float64, requires_grad=True)
     with mock.patch.object(generator, "log_prob", return_value=leaf):
-        loss, _ = objective.generator_loss(generator, judge, real, fake, progress)
+        loss = objective.generator_loss(generator, judge, real, fake, progress)[0]
     (found,) = torch.autograd.grad(loss, leaf)
     return -found
 

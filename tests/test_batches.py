@@ -17,11 +17,14 @@ from textgan.core.distributed import Group
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Text, TextSpace
-from textgan.objectives.base import Objective
+from textgan.objectives.base import Objective, without_state
+from textgan.training.batches import TrainingBatches
 from textgan.training.config import make_config
 from textgan.training.run import create_run
+from textgan.training.schedule import Step
 from textgan.training.shards import Shard, accumulate
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import train_step
 
 METHODS = [
     name
@@ -72,7 +75,7 @@ def world(name: str, space: TextSpace, **settings: Any) -> World:
 
 def gradient(network: nn.Module, shards: list[Shard], reduction: Reduction) -> Tensor:
     network.zero_grad()
-    accumulate(network, shards, reduction, Group())
+    accumulate(network, shards, range(len(shards)), reduction, Group())
     found = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
     return torch.cat(found)
 
@@ -83,35 +86,36 @@ def judged(here: World, parts: list[slice]) -> Tensor:
     def loss(part: slice) -> Loss:
         return here.objective.discriminator_loss(here.judge, here.real[part], here.fake[part])
 
-    shards = [Shard(lambda p=p: loss(p), here.real[p], i) for i, p in enumerate(parts)]  # type: ignore[misc]
+    shards = [Shard(lambda p=p: loss(p), here.real[p]) for p in parts]  # type: ignore[misc]
     return gradient(here.judge, shards, "mean_sentence")
 
 
 def written(here: World, parts: list[slice]) -> Tensor:
     """The same of the generator's loss; each text is answered `group` times."""
     n = here.objective.group
-    answered, memory = here.real.repeat(n), dict(here.objective.memory)
+    answered = here.real.repeat(n)
     here.objective.remember(replace(here.fake, rows=None))
 
     def fakes(part: slice) -> slice:
         return slice(part.start * n, part.stop * n)
 
     def loss(part: slice) -> Loss:
-        here.objective.memory = dict(memory)
         at = fakes(part)
         fake = here.fake[at]
         if here.fake.rows is not None:  # the path goes through the drawing
             torch.manual_seed(7)
             whole = here.objective.sample(here.generator, answered, 0.5)
             fake = whole[at]
-        return here.objective.generator_loss(here.generator, here.judge, answered[at], fake, 0.5)
+        given = (here.generator, here.judge, answered[at], fake, 0.5)
+        return without_state(here.objective.generator_loss(*given))[0]
 
-    shards = [Shard(lambda p=p: loss(p), here.fake[fakes(p)], i) for i, p in enumerate(parts)]  # type: ignore[misc]
-    found = gradient(here.generator, shards, here.objective.reduction)
-    here.objective.memory = memory
-    return found
+    shards = [Shard(lambda p=p: loss(p), here.fake[fakes(p)]) for p in parts]  # type: ignore[misc]
+    return gradient(here.generator, shards, here.objective.reduction)
 
 
+FAKES, DISCRIMINATOR, GENERATOR = (
+    Step(do, "adversarial", 1, 0) for do in ("fakes", "discriminator", "generator")
+)
 WHOLE, SHARDS = [slice(0, 12)], [slice(0, 6), slice(6, 12)]
 
 
@@ -206,13 +210,13 @@ def toy(name: str, **settings: Any) -> dict[str, Any]:
     return told
 
 
-def training(name: str, folder: Path, **settings: Any) -> Training:
+def training(name: str, folder: Path, **settings: Any) -> TrainingState:
     told = toy(name, **settings)
     if not registry.find("objective", name).needs_likelihood:
         told["schedule.mle_epochs"] = 0
     run = create_run(make_config(name, told), folder)
     torch.manual_seed(run.config.seed)
-    return Training(run)
+    return TrainingState(run)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
@@ -231,9 +235,9 @@ def test_the_discriminator_compares_texts_of_one_class(
         return really(judge, real, fake)
 
     monkeypatch.setattr(here.objective, "discriminator_loss", look)
-    here.fakes = here._draw_fakes(0.0)
+    train_step(here, FAKES)
     for _ in range(30):
-        here._discriminator()
+        train_step(here, DISCRIMINATOR)
     assert len(seen) == 30 * shards
     for real, fake in seen:
         assert real.labels is not None
@@ -241,7 +245,8 @@ def test_the_discriminator_compares_texts_of_one_class(
         assert torch.equal(real.labels, fake.labels)
     assert {int(label) for real, _ in seen for label in real.labels} == {0, 1, 2}  # type: ignore[union-attr]
     # which texts these are is a function of the update's number and its fakes' classes
-    real = here._opposite(17, here.fakes[here.batches["fake"][17]])
+    assert here.fakes is not None
+    real = here.batches.opposite(here.batches.fake(here.fakes, 17), 17)
     again = torch.cat([r.tokens for r, _ in seen[17 * shards : 18 * shards]])
     assert torch.equal(real.tokens, again)
 
@@ -251,7 +256,7 @@ def test_all_texts_of_a_class_are_compared_with_its_fakes(tmp_path: Path) -> Non
     here = training("seqgan", tmp_path / "run", **data)
     train = here.run.corpus.train
     fake = replace(train[:4], labels=torch.tensor([0, 1, 1, 0]))
-    seen = {tuple(row) for n in range(60) for row in here._opposite(n, fake).tokens.tolist()}
+    seen = {tuple(row) for n in range(60) for row in here.batches.opposite(fake, n).tokens.tolist()}
     assert seen == {tuple(row) for row in train.tokens.tolist()}
 
 
@@ -259,16 +264,16 @@ def test_texts_without_labels_are_those_of_the_stream(tmp_path: Path) -> None:
     path = tmp_path / "plain.txt"
     path.write_text("".join(f"a {i % 7} {i}\n" for i in range(60)))
     here = training("seqgan", tmp_path / "run", **{"data.file": str(path)})
-    real = here._opposite(3, here.run.corpus.train[:4])
-    assert torch.equal(real.tokens, here.run.corpus.train[here.batches["real"][3]].tokens)
+    real = here.batches.opposite(here.run.corpus.train[:4], 3)
+    assert torch.equal(real.tokens, here.batches.real("real", 3).tokens)
 
 
 def test_old_runs_go_on_with_the_pairs_they_began_with(tmp_path: Path) -> None:
     data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 12}))}
     here = training("seqgan", tmp_path / "run", **data)
-    here.run = replace(here.run, old=True)
-    real = here._opposite(3, here.run.corpus.train[:4])
-    assert torch.equal(real.tokens, here.run.corpus.train[here.batches["real"][3]].tokens)
+    batches = TrainingBatches(replace(here.run, old=True), classes=2)
+    real = batches.opposite(here.run.corpus.train[:4], 3)
+    assert torch.equal(real.tokens, batches.real("real", 3).tokens)
 
 
 @pytest.mark.parametrize("space", [CLASSES, TextSpace(3, 3, classes=2)], ids=["ended", "fixed"])
@@ -354,10 +359,10 @@ def test_a_batch_of_one_or_two_texts_teaches_or_is_refused(
         return
     here = training(name, tmp_path / "run", **settings)
     if here.adversary:
-        here.fakes = here._draw_fakes(0.0)
-        figures = [here._discriminator() for _ in range(3)]
+        train_step(here, FAKES)
+        figures = [train_step(here, DISCRIMINATOR) for _ in range(3)]
         assert max(float(f["discriminator/gradient_norm"]) for f in figures) > 1e-9
-    figures = [here._generator(0.0) for _ in range(6)]
+    figures = [train_step(here, GENERATOR) for _ in range(6)]
     assert max(float(f["generator/gradient_norm"]) for f in figures) > 1e-9
 
 

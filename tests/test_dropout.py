@@ -10,11 +10,14 @@ from toys import TOY, small_parts
 from worlds import enumerate_texts, probabilities
 
 from textgan.core import registry
+from textgan.core.optim import dropout
 from textgan.data.text import Text
 from textgan.training.config import make_config
+from textgan.training.monitor import observe
 from textgan.training.run import create_run
 from textgan.training.schedule import Step
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import train_step
 
 # of every method, whether its loss goes back through relaxed texts, or is of real words
 ON = {
@@ -45,7 +48,7 @@ ON = {
 RATE = 0.2
 
 
-def training(name: str, folder: Path, **settings: Any) -> Training:
+def training(name: str, folder: Path, **settings: Any) -> TrainingState:
     """A method with a generator that has dropout, about to train."""
     parts = ("objective.", "generator.", "discriminator.")
     told = {key: value for key, value in TOY.items() if not key.startswith(parts)}
@@ -53,7 +56,7 @@ def training(name: str, folder: Path, **settings: Any) -> Training:
     told |= {"schedule.fakes": 8, "generator.name": "lstm", "generator.dropout": RATE}
     if not registry.find("objective", name).needs_likelihood:
         told["schedule.mle_epochs"] = 0
-    return Training(create_run(make_config(name, told | settings), folder / name))
+    return TrainingState(create_run(make_config(name, told | settings), folder / name))
 
 
 class Watch:
@@ -108,18 +111,18 @@ def test_dropout_is_on_in_updates_as_the_method_says(
     monkeypatch.setattr(method, "generator_loss", judge)
     for do in ("fakes", "discriminator", "generator"):
         if do == "generator" or here.adversary:
-            here._train(Step(do, "adversarial", 0, 0))  # type: ignore[arg-type]
+            train_step(here, Step(do, "adversarial", 0, 0))  # type: ignore[arg-type]
     assert set(drawn) == set(judged) == {ON[name]}
     assert len(drawn) == 1 + here.adversary  # the discriminator's fakes are of the same law
     watch.seen.clear()
-    here._measure(1)
+    observe(here, Step("tick", "mle", 1, 0, evaluate=True), {})
     assert not watch.all()
     if name in ("mle", "seqgan"):
-        here._train(Step("mle", "mle", 0, 0))
+        train_step(here, Step("mle", "mle", 0, 0))
         assert watch.all()
 
 
-def exact(here: Training) -> None:
+def exact(here: TrainingState) -> None:
     """In float64, and weights that no update changes."""
     here.generator.double()
     if here.discriminator is not None:
@@ -130,13 +133,13 @@ def exact(here: Training) -> None:
 
 
 def updates(
-    here: Training, texts: Text, monkeypatch: pytest.MonkeyPatch
+    here: TrainingState, texts: Text, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[dict[str, Any], torch.Tensor]]:
     """The figures and the gradient of an update of the generator on each of these texts alone."""
     found = []
     for text in texts.split(1):
-        monkeypatch.setattr(here, "_answers", lambda *_, text=text: [text])
-        figures = here._generator(0.0)
+        monkeypatch.setattr(here.objective, "sample", lambda *_, text=text: text)
+        figures = train_step(here, Step("generator", "adversarial", 0, 0))
         trained = [weight for weight in here.generator.parameters() if weight.requires_grad]
         gradients = [weight.grad.flatten() for weight in trained if weight.grad is not None]
         found.append((figures, torch.cat(gradients).clone()))
@@ -200,8 +203,8 @@ def test_relaxed_texts_have_the_masks_in_their_graph(tmp_path: Path) -> None:
     here = training("gsgan", tmp_path)
     generator: Any = here.generator
     generator.dropout.p = 1.0
-    real = here._real("generator", 0)
-    [fake] = here._answers(real, 0.0, len(real))
+    with dropout(generator):
+        fake = here.objective.sample(generator, here.batches.real("generator", 0), 0.0)
     assert fake.rows is not None
     assert not fake.rows.detach().equal(fake.rows.detach().mean(2, keepdim=True))
     fake.rows.square().sum().backward()

@@ -14,12 +14,12 @@ from toys import TOY
 import textgan
 from textgan.core.errors import UserError
 from textgan.core.identity import identify, sealed
-from textgan.core.log import SORTED_BY
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
 from textgan.evaluation.evaluate import compare_runs, evaluate, keep
 from textgan.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.scoring import choose_metrics, warnings_of
+from textgan.training.panels import SORTED_BY
 from textgan.training.run import Run
 
 QUICK = ["bleu", "self_bleu", "unique", "likelihood"]

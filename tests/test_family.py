@@ -1,12 +1,11 @@
 """Every registered method as a run: five rounds, stopped and resumed, on both kinds of text."""
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toys import TOY, small_parts, toy_text
+from toys import TOY, small_parts, stop_when, toy_text
 
 import textgan
 from textgan.core import registry
@@ -15,7 +14,7 @@ from textgan.core.log import read_records
 from textgan.training.checkpoint import checkpoints, load_checkpoint
 from textgan.training.run import open_run
 from textgan.training.schedule import plan
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
 
 
 def toy(name: str) -> dict[str, Any]:
@@ -64,15 +63,8 @@ def test_every_method_trains_and_resumes_bit_for_bit(
     steps = list(plan(whole.config.schedule, len(whole.corpus.train), adversary))
     middle = [i for i, s in enumerate(steps) if s.phase == "adversarial" and s.number == 2]
     stop = middle[len(middle) // 2]
-    really = Training.do
-
-    def do(self: Training, *arguments: object) -> object:
-        if self.done == stop:
-            signal.raise_signal(signal.SIGINT)
-        return really(self, *arguments)  # type: ignore[arg-type]
-
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "do", do)
+        stop_when(patch, lambda state: state.done == stop)
         with pytest.raises(Interrupted):
             textgan.train(name, out=tmp_path / "run", quiet=True, **told)
     textgan.resume(tmp_path / "run", quiet=True)
@@ -83,7 +75,7 @@ def _initial_weights_have_moved(name: str, folder: Path) -> None:
     """Every trainable weight of both networks is other than the seed made it."""
     run = open_run(folder)
     torch.manual_seed(run.config.seed)
-    fresh = Training(run)
+    fresh = TrainingState(run)
     tensors, _ = load_checkpoint(checkpoints(folder)[-1])
     unused = {"discriminator.output.bias"}  # cancels where only differences of scores count
     if name == "rankgan":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import TOY, TOY_TEXT, Cli, in_0_1s_way, refused, toy_text
+from toys import TOY, TOY_TEXT, Cli, in_0_1s_way, refused, stop_when, toy_text
 
 import textgan
 from textgan.core.errors import Interrupted, UserError
@@ -30,7 +30,6 @@ from textgan.training import run as runs
 from textgan.training.checkpoint import checkpoints
 from textgan.training.results import read_results
 from textgan.training.run import open_run
-from textgan.training.state import Training
 
 QUICK: dict[str, Any] = {"metrics": ["distinct"], "resamplings": 100, "quiet": True}
 SMALL = TOY | {"schedule.rounds": 1, "evaluation.final_samples": 20}
@@ -235,15 +234,8 @@ def test_a_run_that_has_no_mle_yet_lacks_nothing(tmp_path: Path) -> None:
 
 def stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that was stopped after five points of its curves, with a checkpoint."""
-
-    def do(self: Training, *arguments: Any) -> Any:
-        if self.ticks_done == 4:
-            os.kill(os.getpid(), 2)
-        return really(self, *arguments)
-
-    really = Training.do
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "do", do)
+        stop_when(patch, lambda state: state.ticks_done == 4)
         with pytest.raises(Interrupted):
             textgan.train("seqgan", out=folder, quiet=True, **TOY | {"schedule.rounds": 3})
     assert len(read_records(folder)) >= 4

@@ -2,7 +2,6 @@
 
 import io
 import json
-import signal
 from collections import Counter
 from contextlib import redirect_stderr
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import TOY, TOY_TEXT, Cli
+from toys import TOY, TOY_TEXT, Cli, stop_when
 
 import textgan
 from textgan.core import registry
@@ -28,7 +27,7 @@ from textgan.models.likelihood import nll_per_token
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
 
 # two classes that share one word alone: 40 different sentences of each
 GOOD = [f"{a} and {b}" for a in ("cake", "tea", "song", "sun", "day") for b in "abcdefgh"]
@@ -240,16 +239,10 @@ def test_a_runs_folder_holds_the_labels(finished: Path, tmp_path: Path) -> None:
 def test_stopped_and_resumed_is_bit_identical(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, really = finished.parent / "reviews.tsv", Training.do
+    data = finished.parent / "reviews.tsv"
     step = int(checkpoints(finished)[-1].stem) - 5  # among the updates on fakes of the last turn
-
-    def do(self: Training, *arguments: Any) -> Any:
-        if self.done == step:
-            signal.raise_signal(signal.SIGINT)
-        return really(self, *arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "do", do)
+        stop_when(patch, lambda state: state.done == step)
         with pytest.raises(Interrupted):
             textgan.train("sentigan", data=str(data), out=tmp_path / "run", quiet=True, **SMALL)
     textgan.resume(tmp_path / "run", quiet=True)
@@ -258,13 +251,13 @@ def test_stopped_and_resumed_is_bit_identical(
 
 def test_resumed_fakes_have_the_labels_they_were_drawn_with(finished: Path) -> None:
     run = open_run(finished)
-    training = Training(run)
+    training = TrainingState(run)
     training.restore(checkpoints(finished)[-1])
-    turn = training.batches["turn"][training.batches_done["turn"] - 1]
-    assert run.corpus.train.labels is not None
+    real = training.batches.real("turn", training.batches_done["turn"] - 1)
+    assert real.labels is not None
     assert training.fakes is not None
     assert training.fakes.labels is not None
-    assert torch.equal(training.fakes.labels, run.corpus.train.labels[turn])
+    assert torch.equal(training.fakes.labels, real.labels)
 
 
 def test_samples_are_lines_of_such_a_file(finished: Path, cli: Cli, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from textgan.data.batches import Batches
 from textgan.training.config import make_config
 from textgan.training.run import create_run
 from textgan.training.schedule import Schedule, Step, plan, pool_size
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import train_step
 
 
 def letters(schedule: Schedule, adversary: bool = True) -> str:
@@ -94,9 +95,9 @@ def moved(tmp_path: Path, weight: float, step: Step) -> tuple[Tensor, float]:
     told = toy | {"schedule.mle_weight": weight, "schedule.mle_steps": 1, "optimisers.mle_lr": 0.02}
     run = create_run(make_config("reinforce", told), tmp_path / f"{weight}-{step.phase}")
     torch.manual_seed(1)
-    training = Training(run)
+    training = TrainingState(run)
     before = torch.cat([part.detach().flatten() for part in training.generator.parameters()])
-    training._mle(step)
+    train_step(training, step)
     after = torch.cat([part.detach().flatten() for part in training.generator.parameters()])
     return after - before, training.optimisers["mle"].param_groups[0]["lr"]
 

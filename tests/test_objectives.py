@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from toys import learn
 from worlds import (
     FIXED,
     VARIABLE,
@@ -295,7 +296,7 @@ def entries(
     monkeypatch.setattr(seqgan, "rollout_values", watch)
     texts = enumerate_texts(generator.space)
     for _ in range(times):
-        objective.generator_loss(generator, Table(FIXED, random_rewards(FIXED)), texts, texts, 0.0)
+        learn(objective, generator, Table(FIXED, random_rewards(FIXED)), texts, texts, 0.0)
     return seen
 
 
@@ -331,12 +332,12 @@ def test_completions_are_written_by_the_lagged_policy() -> None:
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     objective = SeqGAN(rollouts=1, rollout_ema=0.5)
     judge = Table(FIXED, (1 + texts.tokens[:, 2].double()) / 4)
-    objective.generator_loss(generator, judge, texts, texts, 0.0)
+    learn(objective, generator, judge, texts, texts, 0.0)
     # the old policy as good as always ends in 2 and the new one in 0
     objective.memory["output.bias"] = torch.tensor([-99.0, -99.0, 99.0], dtype=torch.float64)
     with torch.no_grad():
         generator.output.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
-    _, metrics = objective.generator_loss(generator, judge, texts, texts, 0.0)
+    _, metrics = learn(objective, generator, judge, texts, texts, 0.0)
     ends = texts.tokens[:, 2]
     right = (2 * 0.75 + ((1 + ends) / 4).double().mean()) / 3
     assert same(metrics["value"], right, 1e-9)
@@ -349,11 +350,11 @@ def test_the_gradient_is_taken_at_the_generators_own_weights(
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     objective, judge = SeqGAN(rollout_ema=0.9), Table(FIXED, rewards)
     exact(rewards)
-    objective.generator_loss(generator, judge, texts, texts, 0.0)
+    learn(objective, generator, judge, texts, texts, 0.0)
     for parameter in generator.parameters():
         parameter.data += torch.randn_like(parameter)
     lagged = small_generator(FIXED)
-    loss, _ = objective.generator_loss(generator, judge, texts, texts, 0.0)
+    loss, _ = learn(objective, generator, judge, texts, texts, 0.0)
     lagged.load_state_dict(objective.memory, strict=False)
     weights = exact_values(lagged, texts, rewards)
     right = -(generator.log_prob(texts) * weights).sum()
@@ -378,12 +379,12 @@ def test_weights_come_back_even_when_the_reward_fails() -> None:
 
     objective, generator = SeqGAN(rollout_ema=0.8), small_generator(FIXED)
     texts, rewards = enumerate_texts(FIXED), random_rewards(FIXED)
-    objective.generator_loss(generator, Table(FIXED, rewards), texts, texts, 0.0)
+    learn(objective, generator, Table(FIXED, rewards), texts, texts, 0.0)
     for parameter in generator.parameters():
         parameter.data += 1 / 3
     before = weights_of(generator)
     with pytest.raises(RuntimeError, match="no reward today"):
-        objective.generator_loss(generator, Broken(FIXED, rewards), texts, texts, 0.0)
+        learn(objective, generator, Broken(FIXED, rewards), texts, texts, 0.0)
     assert unchanged(generator, before)
 
 
@@ -528,7 +529,7 @@ def test_losses_are_finite_and_reach_the_network_they_train(
     fake = objective.sample(generator, real, progress)
     assert len(fake) == len(real)
     before = weights_of(generator)
-    loss, metrics = objective.generator_loss(generator, judge, real, fake, progress)
+    loss, metrics = learn(objective, generator, judge, real, fake, progress)
     assert loss.shape == ()
     assert loss.isfinite()
     assert all(value.isfinite() and not value.requires_grad for value in metrics.values())
@@ -563,7 +564,7 @@ def test_a_loss_changes_neither_network(space: TextSpace, name: str) -> None:
     fake = objective.sample(generator, real, 0.5)
     networks = [network for network in (generator, judge) if network is not None]
     before = [weights_of(network) for network in networks]
-    objective.generator_loss(generator, judge, real, fake, 0.5)[0].backward()
+    learn(objective, generator, judge, real, fake, 0.5)[0].backward()
     assert all(map(unchanged, networks, before))
     if judge is not None:
         of_generator = [parameter.grad for parameter in generator.parameters()]

@@ -36,8 +36,10 @@ from textgan.objectives.scratchgan import ScratchGAN
 from textgan.objectives.seqgan import SeqGAN
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
+from textgan.training.schedule import Step
 from textgan.training.shards import Shard, accumulate, averaged
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import train_step
 
 README = Path(__file__).parent.parent / "README.md"
 SHARDED = TOY | {"schedule.shards": 2}
@@ -63,8 +65,8 @@ def both_ways(
     def of(part: Text) -> Callable[[], Loss]:
         return lambda: loss(part)
 
-    made = [Shard(of(part), part, seed) for seed, part in enumerate(parts)]
-    value, found = accumulate(network, made, reduction, Group())
+    made = [Shard(of(part), part) for part in parts]
+    value, found = accumulate(network, made, range(shards), reduction, Group())
     assert value.item() == pytest.approx(whole.item(), rel=1e-13)
     assert found.keys() == metrics.keys()
     for one, other in zip(gradients(network), wanted, strict=True):
@@ -130,14 +132,14 @@ def test_logged_scalars_are_means_and_dropout_is_each_shards_own() -> None:
         return network(torch.ones(1)).sum(), {"drawn": torch.tensor(drawn[-1])}
 
     before = torch.get_rng_state()
-    shards = [Shard(loss, text, seed) for seed in (5, 6)]
-    _, metrics = accumulate(network, shards, "mean_sentence", Group())
+    shards, seeds = 2 * [Shard(loss, text)], (5, 6)
+    _, metrics = accumulate(network, shards, seeds, "mean_sentence", Group())
     assert drawn[0] != drawn[1]
     assert metrics["drawn"].item() == pytest.approx(sum(drawn) / 2)
     assert torch.equal(torch.get_rng_state(), before)  # the run's own stream stands still
-    accumulate(network, shards, "mean_sentence", Group())
+    accumulate(network, shards, seeds, "mean_sentence", Group())
     assert drawn[2:] == drawn[:2]
-    _, metrics = accumulate(network, shards[:1], "sum", Group())  # one is the batch, and draws
+    _, metrics = accumulate(network, shards[:1], [5], "sum", Group())  # the whole batch, and draws
     assert not torch.equal(torch.get_rng_state(), before)
     assert metrics["drawn"].item() not in (drawn[0], drawn[1])
 
@@ -160,9 +162,9 @@ def test_every_shard_begins_with_the_memory_from_before(tmp_path: Path) -> None:
     }
     run = create_run(make_config("scratchgan", told | {"objective.decay": 0.5}), tmp_path / "run")
     torch.manual_seed(1)
-    training = Training(run)
+    training = TrainingState(run)
     training.objective.memory = {"baseline": torch.tensor(8.0)}
-    figures = training._generator(0.0)
+    figures = train_step(training, Step("generator", "adversarial", 1, 0))
     assert figures["generator/baseline"] == 8.0  # of both
     wanted = 0.5 * 8 + 0.5 * figures["generator/return"].item()
     assert training.objective.memory["baseline"].item() == pytest.approx(wanted)

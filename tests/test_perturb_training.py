@@ -18,7 +18,8 @@ from textgan.training.checkpoint import load_checkpoint
 from textgan.training.config import make_config
 from textgan.training.run import Run, create_run
 from textgan.training.schedule import Step, plan
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import take_step
 
 
 def begin(folder: Path, name: str, told: dict[str, Any]) -> Run:
@@ -31,10 +32,10 @@ def steps_of(run: Run, adversary: bool = True) -> list[Step]:
     return [step for step in steps if step.do != "tick"]
 
 
-def train(training: Training, steps: list[Step]) -> list[dict[str, Tensor]]:
+def train(training: TrainingState, steps: list[Step]) -> list[dict[str, Tensor]]:
     """Do these steps; what each logs."""
     log = None  # for ticks only
-    return [training.do(step, log) for step in steps]  # type: ignore[arg-type]
+    return [take_step(training, step, log) for step in steps]  # type: ignore[arg-type]
 
 
 def weights_of(network: nn.Module | None) -> list[Tensor]:
@@ -61,7 +62,7 @@ def test_seqgan_trains_and_resumes_bit_for_bit(name: str, tmp_path: Path) -> Non
     rounds = [i for i, step in enumerate(steps) if step.phase == "adversarial"]
     middle = rounds[len(rounds) // 2]
     torch.manual_seed(1)
-    training = Training(run)
+    training = TrainingState(run)
     assert training.perturbations.keys() == {"mle", "discriminator"}
     kept: Path | None = None
     seen = set()
@@ -84,7 +85,7 @@ def test_seqgan_trains_and_resumes_bit_for_bit(name: str, tmp_path: Path) -> Non
 
     assert kept is not None
     done = load_checkpoint(training.save())
-    resumed = Training(run)
+    resumed = TrainingState(run)
     resumed.restore(kept)
     train(resumed, steps[middle:])
     again = load_checkpoint(resumed.save())
@@ -99,7 +100,7 @@ def test_seqgan_trains_and_resumes_bit_for_bit(name: str, tmp_path: Path) -> Non
 
 def test_free_at_updates_each_batch_as_often_as_it_is_told(tmp_path: Path) -> None:
     told = TOY | {"mle.perturb": "free_at(replays=4)"}
-    training = Training(begin(tmp_path / "run", "seqgan", told))
+    training = TrainingState(begin(tmp_path / "run", "seqgan", told))
     calls: list[int] = []
     training.optimisers["mle"].register_step_post_hook(lambda *told: calls.append(1))
     train(training, steps_of(training.run)[:2])
@@ -129,7 +130,7 @@ def test_every_kind_of_network(name: str, kind: str, tmp_path: Path) -> None:
         told["discriminator.perturb"] = perturb
     if told["schedule.mle_epochs"]:
         told |= {"mle.perturb": perturb, "schedule.mle_epochs": 1}
-    training = Training(begin(tmp_path / "run", name, told))
+    training = TrainingState(begin(tmp_path / "run", name, told))
     perturbed = set()
     steps = steps_of(training.run, training.discriminator is not None)
     for kind in ("mle", "fakes", "discriminator"):
@@ -143,7 +144,7 @@ def test_every_kind_of_network(name: str, kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("objective", ["wgan_gp", "cot", "sentigan", "relgan"])
 def test_methods_beside_seqgan(objective: str, tmp_path: Path) -> None:
     """Gradients of gradients, language models, classes and relaxed texts, with each of them."""
-    training = Training(begin(tmp_path / "run", objective, toy(objective)))
+    training = TrainingState(begin(tmp_path / "run", objective, toy(objective)))
     fakes, judge = (
         next(step for step in steps_of(training.run) if step.do == kind)
         for kind in ("fakes", "discriminator")

@@ -24,7 +24,7 @@ from textgan.models.oracle import make_oracle
 from textgan.training.config import make_config
 from textgan.training.results import read_results
 from textgan.training.run import create_run, open_run
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
 
 ROOT = Path(__file__).parent.parent
 OLD = Path(__file__).with_name("old_run")  # seqgan, two shards, generator dropout, half way
@@ -121,7 +121,7 @@ def test_every_seed_is_a_stream() -> None:
                 allowed.add((str(path), whole))
                 continue
             made = isinstance(argument, ast.Call) and called(argument) in ("stream", "draw_seed")
-            kept = whole in ("once", "shard.stream")  # one of draw_seed, one of stream
+            kept = whole in ("once", "shard_stream")  # one of draw_seed, one of stream
             assert made or kept, f"{path}:{node.lineno}: {whole} is no stream"
     assert allowed == ALLOWED
     assert seen > 30
@@ -206,7 +206,7 @@ def test_evaluations_share_what_is_paired_and_nothing_else(
 def test_a_generator_does_not_begin_as_its_oracle(tmp_path: Path) -> None:
     """By addition, run 0 began with a tenth of the very weights of oracle 0."""
     told = TOY | {"seed": 0, "oracle.embedding": 8, "generator.embedding": 8}
-    here = Training(create_run(make_config("seqgan", told), tmp_path / "run"))
+    here = TrainingState(create_run(make_config("seqgan", told), tmp_path / "run"))
     truth = make_oracle(20, 6, 8, 8, 0)
     own: Any = here.generator
     for theirs, ours in zip(truth.parameters(), own.parameters(), strict=True):
@@ -220,13 +220,13 @@ def test_runs_that_differ_in_one_begin_alike_where_they_may(tmp_path: Path) -> N
     parts = ("objective.", "generator.", "discriminator.")
     usual = {key: value for key, value in TOY.items() if not key.startswith(parts)}
     ours, theirs = (
-        Training(create_run(make_config(name, usual | small_parts(name)), tmp_path / name))
+        TrainingState(create_run(make_config(name, usual | small_parts(name)), tmp_path / name))
         for name in ("seqgan", "dpgan")
     )
     for a, b in zip(ours.generator.parameters(), theirs.generator.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert torch.equal(ours.batches["mle"][0], theirs.batches["mle"][0])
-    assert len({batches.seed for batches in ours.batches.values()}) == 5
+    assert torch.equal(ours.batches.real("mle", 0).tokens, theirs.batches.real("mle", 0).tokens)
+    assert len({batches.seed for batches in ours.batches.indices.values()}) == 5
 
 
 def test_seeds_of_shards_are_all_different_and_as_large_as_may_be() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_trainer import everything, stop_at
 from torch import Tensor
-from toys import TOY, TOY_TEXT, toy_text
+from toys import TOY, TOY_TEXT, learn, toy_text
 from worlds import (
     FIXED,
     VARIABLE,
@@ -83,7 +83,7 @@ def expected(
     for i, chance in enumerate(chances):
         objective.memory = {"baseline": torch.tensor(baseline, dtype=torch.float64)}
         text = texts[i : i + 1]
-        total = total + chance * objective.generator_loss(generator, judge, text, text, 0.0)[0]
+        total = total + chance * learn(objective, generator, judge, text, text, 0.0)[0]
     return total
 
 
@@ -185,7 +185,7 @@ def test_each_token_is_weighted_by_its_return(space: TextSpace, gamma: float) ->
         right = -(generator.log_prob(texts) * weights)[texts.mask].sum()
         objective = ScratchGAN(gamma=gamma, reduction=reduction)
         objective.memory = {"baseline": torch.tensor(0.4, dtype=torch.float64)}
-        loss, _ = objective.generator_loss(generator, judge, texts, texts, 0.0)
+        loss, _ = learn(objective, generator, judge, texts, texts, 0.0)
         assert same(loss, right / count)
         assert same(gradient(loss, generator), gradient(right / count, generator))
 
@@ -193,7 +193,7 @@ def test_each_token_is_weighted_by_its_return(space: TextSpace, gamma: float) ->
 @worlds
 def test_what_a_constant_discriminator_teaches(space: TextSpace) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
-    unsure, _ = ScratchGAN().generator_loss(generator, Constant(space, 0.0), texts, texts, 0.0)
+    unsure, _ = learn(ScratchGAN(), generator, Constant(space, 0.0), texts, texts, 0.0)
     assert unsure == 0  # D = 1/2 is a reward of zero
     for gamma in (0.23, 1.0):
         loss = expected(ScratchGAN(gamma=gamma, reduction="sum"), generator, Constant(space, 1.3))
@@ -208,7 +208,7 @@ def test_the_baseline_is_a_running_mean_of_returns(space: TextSpace) -> None:
     objective = ScratchGAN(decay=0.3, gamma=0.5)
     right = torch.zeros((), dtype=torch.float64)
     for part in (texts[:4], texts[4:7], texts[7:15]):
-        _, metrics = objective.generator_loss(generator, judge, part, part, 0.0)
+        _, metrics = learn(objective, generator, judge, part, part, 0.0)
         assert same(metrics["baseline"], right)  # what the batch was compared with
         mean = returns_by_hand(rewards_by_hand(judge, part), 0.5)[part.mask].mean()
         assert same(metrics["return"], mean)
@@ -259,7 +259,7 @@ def test_padding_changes_no_loss() -> None:
 def test_each_loss_reaches_its_own_network_alone(space: TextSpace) -> None:
     generator, judge, texts = small_generator(space), stepwise(space), enumerate_texts(space)
     objective = ScratchGAN(l2=0)
-    loss, metrics = objective.generator_loss(generator, judge, texts, texts, 0.0)
+    loss, metrics = learn(objective, generator, judge, texts, texts, 0.0)
     loss.backward()
     assert not any(value.requires_grad for value in (*metrics.values(), *objective.memory.values()))
     assert all(part.grad is None for part in judge.parameters())
@@ -326,7 +326,7 @@ def test_the_pair_learns_from_scratch() -> None:
         objective.discriminator_loss(judge, real, fake)[0].backward()
         of_judge.step()
         of_generator.zero_grad()
-        objective.generator_loss(generator, judge, real, fake, 0.0)[0].backward()
+        learn(objective, generator, judge, real, fake, 0.0)[0].backward()
         of_generator.step()
     assert probabilities(generator, texts)[twos].sum() > 0.8
 

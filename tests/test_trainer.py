@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import TOY, TOY_TEXT, toy_text
+from toys import TOY, TOY_TEXT, stop_when, toy_text
 
 import textgan
 from textgan.core.errors import Interrupted, UserError
@@ -25,7 +25,6 @@ from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
 from textgan.training.run import create_run
 from textgan.training.schedule import plan
-from textgan.training.state import Training
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -48,14 +47,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while that step is being done."""
-    really = Training.do
-
-    def do(self: Training, *arguments: object) -> object:
-        if self.done == step:
-            signal.raise_signal(signal.SIGINT)
-        return really(self, *arguments)
-
-    monkeypatch.setattr(Training, "do", do)
+    stop_when(monkeypatch, lambda state: state.done == step)
 
 
 def steps_of_every_kind() -> list[int]:

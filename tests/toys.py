@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from textgan.core import registry
 from textgan.core.names import Kind
+from textgan.core.optim import Loss
 from textgan.core.settings import settings_of
 from textgan.core.tensors import load_tensors, save_tensors
+from textgan.objectives.base import Objective, without_state
+from textgan.training.state import TrainingState
+from textgan.training.steps import take_step
 
 Cli = Callable[..., tuple[int, str, str]]  # arguments to exit code, standard output, error
 
@@ -123,3 +130,21 @@ def in_0_1s_way(folder: Path) -> None:
             content = json.loads((folder / name).read_text())
             kept = {key: content[key] for key in content if key not in ("run", "digest")}
             (folder / name).write_text(json.dumps(kept))
+
+
+def stop_when(patch: pytest.MonkeyPatch, when: Callable[[TrainingState], bool]) -> None:
+    """Ctrl-C while the step is being done before which the state is so."""
+
+    def interrupted(state: TrainingState, *arguments: Any) -> Any:
+        if when(state):
+            signal.raise_signal(signal.SIGINT)
+        return take_step(state, *arguments)
+
+    patch.setattr("textgan.training.trainer.take_step", interrupted)
+
+
+def learn(objective: Objective, *given: Any) -> Loss:
+    """The generator's loss; what it wants kept is kept."""
+    loss, kept = without_state(objective.generator_loss(*given))
+    objective.memory |= kept
+    return loss

@@ -26,6 +26,7 @@ from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.draw import draw_texts
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.rollout import roll_out
+from textgan.objectives.base import without_state
 from textgan.objectives.seqgan import SeqGAN
 from textgan.training.monitor import measure
 
@@ -135,7 +136,8 @@ class Ours:
         objective = SeqGAN(rollouts=rollouts)
 
         def loss() -> Loss:
-            return objective.generator_loss(self.generator, self.discriminator, fake, fake, 0.0)
+            given = (self.generator, self.discriminator, fake, fake, 0.0)
+            return without_state(objective.generator_loss(*given))[0]
 
         self._update(self.generator, self.generator_optimiser, loss, CLIP)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NoReturn, get_args
+from typing import get_args
 
 import torch
-from tqdm import tqdm
 
 from textgan.bench.against import Before, check_comparable
 from textgan.bench.counting import count_parts
@@ -21,7 +20,7 @@ from textgan.bench.setting import PAPER, Axes, Setting
 from textgan.core.device import choose_device
 from textgan.core.errors import UserError
 from textgan.core.precision import Precision, supported
-from textgan.core.progress import status
+from textgan.core.progress import counting_bar, status
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 
@@ -79,7 +78,7 @@ def run_bench(
             few = min(sentences, BATCHES * setting.batch)
             hottest = trace_parts(sides.work(few, rollouts, chosen), folder, device)
         if axes is not None:
-            with _bar(measurements(axes, chosen)) as bar:
+            with counting_bar(measurements(axes, chosen)) as bar:
 
                 def done(what: str) -> None:
                     bar.set_description(what)
@@ -107,7 +106,7 @@ def time_parts(
     """
     times: dict[str, tuple[list[float], list[float]]] = {work.name: ([], []) for work in works}
     memory: dict[str, int | None] = {}
-    with _bar((1 + 2 * repeats) * len(works)) as bar:
+    with counting_bar((1 + 2 * repeats) * len(works)) as bar:
         for work in works:  # apart from the times, for which fresh memory would be unfair
             bar.set_description(f"{work.name}, memory")
             work.rest()
@@ -140,7 +139,3 @@ def _part(
         whole,
         work.textbook_amount,
     )
-
-
-def _bar(total: int) -> tqdm[NoReturn]:
-    return tqdm(total=total, disable=None, dynamic_ncols=True)

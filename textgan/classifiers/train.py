@@ -25,7 +25,6 @@ import torch
 from pydantic import BaseModel, BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from textgan.classifiers.attack import attack, margins, typical_norm
 from textgan.classifiers.results import CLEAN, NONE, Classification, Done, Trained, opened, write
@@ -47,6 +46,7 @@ from textgan.core.optim import (
     update,
 )
 from textgan.core.own_code import Typed
+from textgan.core.progress import counting_bar
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import explain, nested
 from textgan.core.streams import SCHEME, Purpose, stream
@@ -246,13 +246,11 @@ def classify(
         steps = {name: study.steps(name) for name in names}
         jobs = [(name, seed) for seed in range(seeds) for name in names]
         bar = stack.enter_context(
-            tqdm(
-                total=sum(steps[name] for name, _ in jobs),
-                initial=sum(steps[name] for name, _ in done),
-                disable=True if quiet else None,
-                dynamic_ncols=True,
+            counting_bar(
+                sum(steps[name] for name, _ in jobs),
+                done=sum(steps[name] for name, _ in done),
                 unit="step",
-                smoothing=0,
+                quiet=quiet,
             )
         )
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,9 +21,10 @@ from textgan.core.settings import settings_of
 from textgan.data.text import Text
 from textgan.models.contract import dropout_off
 from textgan.models.generators.base import Generator
-from textgan.objectives.base import Objective
+from textgan.objectives.base import Objective, without_state
 from textgan.training.dry_run import discriminator_step, generator_step
 from textgan.training.schedule import Step
+from textgan.training.steps import train_step
 
 
 def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, Check]]:
@@ -69,11 +71,17 @@ class Scene:
 
     def loss(self, who: str) -> Loss:
         """The loss of one of the networks."""
+        return self.loss_and_state(who)[0]
+
+    def loss_and_state(self, who: str) -> tuple[Loss, Mapping[str, Tensor]]:
+        """The same, and what it wants kept."""
         if who == "generator":
-            return self.objective.generator_loss(
-                self.generator, self.discriminator, self.real, self.fake, 0.0
+            return without_state(
+                self.objective.generator_loss(
+                    self.generator, self.discriminator, self.real, self.fake, 0.0
+                )
             )
-        return self.objective.discriminator_loss(self.discriminator, self.real, self.fake)
+        return self.objective.discriminator_loss(self.discriminator, self.real, self.fake), {}
 
 
 def scene(trial: Trial, who: str = "generator") -> Scene:
@@ -99,22 +107,22 @@ def _late(trial: Trial) -> None:
 
 
 def _pure(trial: Trial, who: str) -> None:
-    """Twice the same from the same memory and seed, and no weight is changed by it."""
+    """Twice the same from the same seed; neither weights nor what is remembered change by it."""
     at = scene(trial, who)
-    memory = dict(at.objective.memory)
+    memory = {name: tensor.clone() for name, tensor in at.objective.memory.items()}
     before = _weights(at)
     found, states = [], []
     for seed in (3, 3, 4):
-        at.objective.memory = dict(memory)
         with undisturbed(seed):
-            loss, metrics = at.loss(who)
+            (loss, metrics), kept = at.loss_and_state(who)
             states.append(torch.get_rng_state())
         if seed == 4:
             break
         figures = {name: float(torch.as_tensor(figure)) for name, figure in metrics.items()}
-        left = {name: tensor.clone() for name, tensor in at.objective.memory.items()}
-        found.append((float(loss.detach()), figures, left))
+        found.append((float(loss.detach()), figures, kept))
     function = f"{who}_loss"
+    if not _same(at.objective.memory, memory):
+        raise Broken(f"{function} changes memory, which losses only read")
     for name, weight in _weights(at).items():
         if not torch.equal(weight, before[name]):
             raise Broken(f"{function} changes the weight {name}; only optimisers may")
@@ -123,7 +131,7 @@ def _pure(trial: Trial, who: str) -> None:
             f"{function} seeds torch's random numbers, so that every update draws the same; draw "
             "without a seed, or from a torch.Generator of its own"
         )
-    (value, figures, left), (again, others, other) = found
+    (value, figures, kept), (again, others, other) = found
     if value != again:
         raise Broken(
             f"{function} gives {value:g}, then {again:g} of the same texts, state and random "
@@ -132,8 +140,12 @@ def _pure(trial: Trial, who: str) -> None:
         )
     if figures != others:
         raise Broken(f"{function} gives other metrics when it is called again")
-    if left.keys() != other.keys() or not all(torch.equal(left[key], other[key]) for key in left):
-        raise Broken(f"{function} leaves another memory when it is called again")
+    if not _same(kept, other):
+        raise Broken(f"{function} wants something else kept when it is called again")
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def _weights(at: Scene) -> dict[str, Tensor]:
@@ -169,10 +181,8 @@ def _shards(trial: Trial, who: str) -> str:
     at = scene(trial)
     if at.real.rows is not None or at.fake.rows is not None:
         return ""
-    memory = dict(at.objective.memory)
 
     def loss(real: Text, fake: Text, seed: int = 0) -> float:
-        at.objective.memory = dict(memory)
         part = replace(at, real=real, fake=fake)
         with undisturbed(seed):
             value, _ = part.loss("generator")
@@ -201,7 +211,7 @@ def _dropout(part: type[Objective], trial: Trial) -> str:
     for share in (0.0, 0.5):
         run = trial.run(generator__dropout=share)
         training = begin(run)
-        figures = training._train(Step("generator", "adversarial", 1, 0))
+        figures = train_step(training, Step("generator", "adversarial", 1, 0))
         found.append(float(figures["generator/loss"]))
     if found[0] != found[1]:
         raise Broken(

@@ -20,7 +20,8 @@ from textgan.core.streams import Purpose, stream
 from textgan.training.config import RunConfig, make_config
 from textgan.training.run import Run, create_run
 from textgan.training.schedule import Step, plan
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import take_step
 
 World = Literal["fixed", "variable", "labelled"]
 
@@ -121,15 +122,15 @@ class Trial:
         return path
 
 
-def begin(run: Run) -> Training:
+def begin(run: Run) -> TrainingState:
     """A run at its beginning, as the trainer makes it."""
     torch.manual_seed(stream(Purpose.TRAINING, run.seed))
-    return Training(run)
+    return TrainingState(run)
 
 
-def steps_of(run: Run, training: Training) -> list[Step]:
+def steps_of(run: Run, state: TrainingState) -> list[Step]:
     """What is trained in a run, without its measures."""
-    steps = plan(run.config.schedule, len(run.corpus.train), training.adversary)
+    steps = plan(run.config.schedule, len(run.corpus.train), state.adversary)
     return [step for step in steps if step.do != "tick"]
 
 
@@ -138,15 +139,15 @@ def train(run: Run, stops: Sequence[int] = ()) -> Path:
 
     Returns its last checkpoint.
     """
-    training = begin(run)
-    for number, step in enumerate(steps_of(run, training)):
+    state = begin(run)
+    for number, step in enumerate(steps_of(run, state)):
         if number in stops:
-            saved = training.save()
+            saved = state.save()
             torch.manual_seed(stream(Purpose.DRY_RUN, number))  # whatever a new process begins with
-            training = Training(run)
-            training.restore(saved)
-        training.do(step, None)  # type: ignore[arg-type]  # only ticks log
-    return training.save()
+            state = TrainingState(run)
+            state.restore(saved)
+        take_step(state, step, None)  # type: ignore[arg-type]  # only ticks log
+    return state.save()
 
 
 def resumes_exactly(trial: Trial, world: World = "fixed", **changes: Any) -> str:

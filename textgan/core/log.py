@@ -1,9 +1,7 @@
 """What a run shows of itself: TensorBoard, metrics.jsonl, progress bars, lines on the terminal.
 
-Tags are fixed, so that runs compare: `mle/loss`, `discriminator/loss`, `discriminator/accuracy`,
-`generator/loss`, `generator/reward`, `generator/entropy`, `*/gradient_norm`, `eval/<measure>`. The
-horizontal axis is the tick: MLE epochs, then turns of the discriminator, then rounds. Encoders have
-`encode/loss` and `valid/<measure>`.
+The horizontal axis of all curves is the tick: MLE epochs, then turns of the discriminator, then
+rounds. Which curves there are, and how they are shown, the caller says.
 """
 
 from __future__ import annotations
@@ -35,85 +33,31 @@ from textgan.core.terminal import visible
 
 Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
 
-OF_RUNS: Layout = {
-    "Overview": {
-        "quality and coverage (nats per token)": [
-            "Multiline",
-            ["eval/nll_oracle$", "eval/nll_test$", "eval/oracle_entropy$"],
-        ],
-        "diversity: entropy of the samples (nats per token)": ["Multiline", ["generator/entropy$"]],
-        "diversity: share of different samples": ["Multiline", ["eval/unique$"]],
-        "distance of n-grams from the training text (bits)": [
-            "Multiline",
-            [f"eval/jsd{n}$" for n in range(1, 9)],
-        ],
-        "discriminator accuracy (0.5: cannot tell)": [
-            "Multiline",
-            ["discriminator/accuracy$", "discriminator/accuracy_held_out$"],
-        ],
-        "reward of finished sentences": ["Multiline", ["generator/reward$", "generator/value$"]],
-        "effective sample size of importance weights (share)": ["Multiline", ["generator/ess$"]],
-    },
-    "Losses": {
-        "MLE": ["Multiline", ["mle/loss$", "mle/perturbed_loss$"]],
-        "discriminator": [
-            "Multiline",
-            ["discriminator/loss$", "discriminator/perturbed_loss$"],
-        ],
-        "estimate of the Wasserstein distance": ["Multiline", ["discriminator/wasserstein$"]],
-        "generator": ["Multiline", ["generator/loss$"]],
-        "gradient norms": [
-            "Multiline",
-            ["mle/gradient_norm$", "discriminator/gradient_norm$", "generator/gradient_norm$"],
-        ],
-    },
-}
-OF_ENCODERS: Layout = {
-    "Encoder": {
-        "loss": ["Multiline", ["encode/loss$"]],
-        "held-out lines": ["Multiline", ["valid/.*"]],
-        "norm of the gradient": ["Multiline", ["encode/gradient_norm$"]],
-        "learning rate": ["Multiline", ["encode/lr$"]],
-    },
-}
-# numbers of an evaluation by which TensorBoard's table sorts runs; it only knows those that are
-# announced when a run's settings are written, so they are announced before they are taken
-SORTED_BY = [
-    f"eval/{name}"
-    for name in (
-        *(f"bleu{n}" for n in (2, 3, 4, 5)), *(f"self_bleu{n}" for n in (2, 3, 4, 5)), "lm_score",
-        "reverse_lm", "frechet", "mauve", "d_accuracy", "jsd4", "ms_jaccard4", "distinct2",
-        "novelty", "kl_generator", "kl_oracle", "js",
-    )
-]  # fmt: skip
 HEADING = 11  # characters before what a line says
-# the one figure that a bar has room for, the first of these that there is, and what it is called
-IN_A_BAR = {
-    "generator/reward": "reward",
-    "generator/loss": "loss",
-    "mle/loss": "loss",
-    "encode/loss": "loss",
-    "loss": "loss",
-    "discriminator/loss": "D loss",
-}
 
 
 class Log:
-    """Writes what it is told to the run's folder and to the terminal; decides nothing."""
+    """Writes what it is given to the run's folder and to the terminal; decides nothing.
+
+    layout: TensorBoard's, of the curves. headline: metrics by what a progress bar calls them; it
+    shows the first that there is. digest: that `flush` gave at the checkpoint after `ticks_done`,
+    if it is known.
+    """
 
     def __init__(
         self,
         folder: Path,
         ticks_done: int,
         quiet: bool,
-        layout: Layout | None = None,
+        layout: Layout,
+        headline: Mapping[str, str],
         digest: str | None = None,
     ) -> None:
-        """digest: that `flush` gave at the checkpoint after `ticks_done`, if it is known."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
         self.quiet = quiet
+        self._headline = headline
         self._records = folder / "metrics.jsonl"
         self.fault = _fault(folder, ticks_done, digest)  # what is wrong with the points so far
         self._sha = hashlib.sha256()
@@ -122,7 +66,7 @@ class Log:
         with _to_tensorboard(folder):
             self._writer = SummaryWriter(str(folder), purge_step=ticks_done + 1 if again else None)
             if not again:
-                self._writer.add_custom_scalars(layout or OF_RUNS)
+                self._writer.add_custom_scalars(layout)
         self._bar: Bar | None = None
         self._durations = Durations({})
         self._figures: dict[str, Any] = {}
@@ -182,7 +126,7 @@ class Log:
         """The most telling figure of the phase so far, if there is any."""
         return [
             f"{called} {float(self._figures[name]):.3f}"
-            for name, called in IN_A_BAR.items()
+            for name, called in self._headline.items()
             if name in self._figures
         ][:1]
 
@@ -227,15 +171,20 @@ class Log:
         with _to_tensorboard(self.folder):
             self._writer.add_text("alarms", message, tick)
 
-    def hyperparameters(self, settings: Mapping[str, Any], results: Mapping[str, float]) -> None:
-        """The run's settings and its final numbers, in the run's own folder."""
+    def hyperparameters(
+        self, settings: Mapping[str, Any], results: Mapping[str, float], later: Sequence[str] = ()
+    ) -> None:
+        """The run's settings and its final numbers, in the run's own folder.
+
+        later: names of numbers that may be added by `show_numbers`.
+        """
         flat = {
             key: value if isinstance(value, (bool, int, float, str)) else str(value)
             for key, value in settings.items()
         }
         from torch.utils.tensorboard.summary import hparams
 
-        announced = dict(results) | dict.fromkeys(SORTED_BY, 0.0)
+        announced = dict(results) | dict.fromkeys(later, 0.0)
         with _to_tensorboard(self.folder):
             for summary in hparams(flat, announced):
                 self._writer._get_file_writer().add_summary(summary)

@@ -36,19 +36,31 @@ def update(
     optimiser.zero_grad()
     with dropout(network) if thinned else nullcontext():
         value, metrics = backward(network, loss)
+    return {**clipped_step(network, optimiser, value, clip), **metrics}
+
+
+def clipped_step(
+    network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, clip: float
+) -> dict[str, Tensor]:
+    """Clip the norm of the accumulated gradient at `clip` (0: never) and step.
+
+    loss: only for what is logged. Waits for the device once. Raises NotFinite, the weights
+    unchanged, if the gradient's norm is not a number.
+    """
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     norm = joint_norm(gradients)
-    if not norm.isfinite():
+    finite, exceeds = torch.stack([norm.isfinite(), norm > clip]).tolist()
+    if not finite:
         name = type(network).__name__
-        loss_value = float(value.detach())
         raise NotFinite(
-            f"the gradient of {name} is not finite (loss {loss_value:g}), its weights are unchanged"
+            f"the gradient of {name} is not finite (loss {float(loss.detach()):g}), "
+            "its weights are unchanged"
         )
-    if 0 < clip < norm:
+    if clip > 0 and exceeds:
         for gradient in gradients:
             gradient.mul_(clip / norm)
     optimiser.step()
-    return {"loss": value.detach(), "gradient_norm": norm.detach(), **metrics}
+    return {"loss": loss.detach(), "gradient_norm": norm.detach()}
 
 
 def joint_norm(tensors: Sequence[Tensor]) -> Tensor:

@@ -12,11 +12,12 @@ import textwrap
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from tqdm import tqdm
 
 Step = TypeVar("Step")
+Tqdm: TypeAlias = "tqdm[NoReturn]"
 
 LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
 BAR_SECONDS = 2.0  # that something may take without a bar
@@ -33,14 +34,13 @@ class Bar:
         self, total: float | None, what: str = "", quiet: bool = False, leave: bool = False
     ) -> None:
         self.what = what
-        self._bar = tqdm(
+        self._bar = _tqdm(
+            quiet,
             total=total,
             desc=what,
             leave=leave,
             bar_format="{desc} {percentage:3.0f}%|{bar}|" if total else "{desc} {n}",
             ncols=bar_width(),
-            file=sys.stderr,
-            disable=True if quiet else None,  # None: only on a terminal
         )
         self.disable: bool = self._bar.disable
 
@@ -54,6 +54,16 @@ class Bar:
     def close(self) -> None:
         """Clear it."""
         self._bar.close()
+
+
+def counting_bar(total: int, *, done: int = 0, unit: str = "it", quiet: bool = False) -> Tqdm:
+    """A bar over so many steps of which some are done, with their rate and the time left."""
+    return _tqdm(quiet, total=total, initial=done, unit=unit, smoothing=0, dynamic_ncols=True)
+
+
+def _tqdm(quiet: bool, **options: Any) -> Tqdm:
+    """The one place where bars are made: on standard error, only on a terminal."""
+    return tqdm(file=sys.stderr, disable=True if quiet else None, **options)
 
 
 def say(line: str) -> None:
@@ -98,10 +108,7 @@ def clock(seconds: float) -> str:
 @contextmanager
 def status(what: str, quiet: bool = False) -> Iterator[None]:
     """On a terminal, a line that says what is going on for as long as it goes on."""
-    line = tqdm(
-        desc=f"{what} ...", bar_format="{desc}", leave=False, ncols=bar_width(), file=sys.stderr,
-        disable=True if quiet else None,
-    )  # fmt: skip
+    line = _tqdm(quiet, desc=f"{what} ...", bar_format="{desc}", leave=False, ncols=bar_width())
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ and is never written (see `TextSpace`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -160,6 +160,23 @@ def concatenate(texts: Sequence[Text]) -> Text:
         rows=torch.cat(rows) if rows else None,
         source=concatenate(sources) if sources else None,
         labels=torch.cat(labels) if labels else None,
+    )
+
+
+def text_tensors(text: Text) -> dict[str, Tensor]:
+    """A text as tensors by name, for a file; what it answers, and `given`, are not among them."""
+    parts = {"tokens": text.tokens, "sizes": text.sizes, "rows": text.rows, "labels": text.labels}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def text_of(tensors: Mapping[str, Tensor]) -> Text:
+    """The text of `text_tensors`, whatever integers its ids were stored as."""
+    labels = tensors.get("labels")
+    return Text(
+        tensors["tokens"].long(),
+        tensors["sizes"].long(),
+        tensors.get("rows"),
+        labels=None if labels is None else labels.long(),
     )
 
 

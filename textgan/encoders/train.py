@@ -39,7 +39,7 @@ from textgan.core.files import (
     write_file,
 )
 from textgan.core.locks import LOCK, locked
-from textgan.core.log import OF_ENCODERS, Log
+from textgan.core.log import Layout, Log
 from textgan.core.memory import memory_errors
 from textgan.core.optim import NotFinite, accumulated, build_optimiser, dropout, plain, update
 from textgan.core.own_code import Typed
@@ -84,6 +84,16 @@ NOISE = 0.2  # share of the words that a copy of a line lacks, for the table
 UNFINISHED = "unfinished.json"  # in a folder whose encoder is still to come
 Step = TypeVar("Step")
 FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+CURVES: Layout = {
+    "Encoder": {
+        "loss": ["Multiline", ["encode/loss$"]],
+        "held-out lines": ["Multiline", ["valid/.*"]],
+        "norm of the gradient": ["Multiline", ["encode/gradient_norm$"]],
+        "learning rate": ["Multiline", ["encode/lr$"]],
+    },
+}
+HEADLINE = {"loss": "loss"}  # beside the progress bar
 
 
 class Lines(TextFile):
@@ -342,7 +352,7 @@ class EncoderTrainer:
         for old in [folder / "metrics.jsonl", *folder.glob("events.out.tfevents.*")]:
             old.unlink(missing_ok=True)
         stopped: Exception | None = None
-        with closing(Log(folder, 0, self.quiet, OF_ENCODERS)) as log:
+        with closing(Log(folder, 0, self.quiet, CURVES, HEADLINE)) as log:
             try:
                 self._introduce(log)
                 self._train(log)

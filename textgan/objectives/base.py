@@ -19,13 +19,15 @@ from torch import Tensor
 
 from textgan.core import registry
 from textgan.core.errors import UserError
-from textgan.core.names import Kind
+from textgan.core.names import Kind, title
 from textgan.core.optim import Loss, Reduction
 from textgan.core.settings import check_settings, settings_of
 from textgan.data.text import Text
 from textgan.losses import nll
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
+
+StatefulLoss = tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]  # and what is to be kept
 
 
 @dataclass(kw_only=True)
@@ -57,8 +59,8 @@ class Objective(ABC):
     score_is_logit: ClassVar[bool] = True
 
     # what the method remembers between steps (a lagged policy, a running mean); checkpoints hold
-    # it. The losses of a batch's shards all begin with the same, and the real numbers in what they
-    # leave are averaged; whatever else is in it, they must leave alone
+    # it. `prepare`, `remember` and `constrain` may change it, losses only read it: what a
+    # generator's loss wants kept it returns
     memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     # of a run that goes on to draw as the first version did, see `textgan.core.streams`
@@ -145,11 +147,13 @@ class Objective(ABC):
         real: Text,
         fake: Text,
         progress: float,
-    ) -> Loss:
+    ) -> Loss | StatefulLoss:
         """What the generator minimises; called once an update. The discriminator's dropout is off,
         the generator's as `generator_dropout` says.
 
         real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
+        A method that remembers something of the update returns that as a third value, tensors by
+        their names in `memory`. Of a batch in shards, real numbers in it are averaged.
         """
 
     def remember(self, fake: Text) -> None:  # noqa: B027 (most need nothing)
@@ -157,3 +161,21 @@ class Objective(ABC):
 
     def constrain(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
         """Called after every update of the discriminator, for constraints on its weights."""
+
+
+def without_state(returned: Any) -> tuple[Loss, Mapping[str, Tensor]]:
+    """What a generator's loss returned, as the loss, and what it wants kept, if anything."""
+    if isinstance(returned, tuple) and len(returned) == 3:
+        return (returned[0], returned[1]), returned[2]
+    return returned, {}
+
+
+def refuse_changes(objective: Objective, before: Mapping[str, Tensor]) -> None:
+    """UserError where a generator's loss changed what it may only read."""
+    now = objective.memory
+    for name in now.keys() | before.keys():
+        if now.get(name) is not before.get(name):
+            raise UserError(
+                f"{title(type(objective))}.generator_loss changed memory[{name!r}], which "
+                f"losses only read; return it: loss, metrics, {{{name!r}: ...}}"
+            )

@@ -45,7 +45,7 @@ from pydantic import Field
 from torch import Tensor
 
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import Text, concatenate
+from textgan.data.text import Text, concatenate, text_of, text_tensors
 from textgan.losses import leave_one_out, logistic, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -184,22 +184,19 @@ class ColdGAN(Objective, name="coldgan"):
         """Fill the memory; once it is full, forget as many at random as are new."""
         if not self.replay:
             return
-        new = fake[slice(-self.remembered, None)]
-        parts = {"tokens": new.tokens, "sizes": new.sizes, "labels": new.labels}
+        new = fake[slice(-self.remembered, None)]  # without rows, see Objective.remember
         order = torch.randperm(len(self.memory.get("tokens", ())), device=new.tokens.device)
         kept = order[: self.remembered - len(new)]
-        for name, part in parts.items():
-            if part is not None:
-                old = self.memory.get(name, part[:0])
-                self.memory[name] = torch.cat([old[kept], part])
+        for name, part in text_tensors(new).items():
+            old = self.memory.get(name, part[:0])
+            self.memory[name] = torch.cat([old[kept], part])
 
     def _replayed(self, fake: Text) -> Text:
         """The same number of fakes, the last of them replaced by remembered ones."""
         n = int(self.replay * len(fake))
         if n == 0 or not self.memory:
             return fake
-        labels = self.memory.get("labels")
-        memory = Text(self.memory["tokens"], self.memory["sizes"], labels=labels)
+        memory = text_of(self.memory)
         first = fake.tokens.sum()  # anything that differs between batches
         places = (first + torch.arange(n, device=first.device)) % len(memory)
         return concatenate([fake[: len(fake) - n], memory[places]])

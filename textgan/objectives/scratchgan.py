@@ -42,7 +42,7 @@ from textgan.losses import policy_gradient, reduce
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.stepwise import StepwiseDiscriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
-from textgan.objectives.base import Objective
+from textgan.objectives.base import Objective, StatefulLoss
 
 
 def discounted(rewards: Tensor, gamma: float) -> Tensor:
@@ -115,7 +115,7 @@ class ScratchGAN(Objective, name="scratchgan"):
         real: Text,
         fake: Text,
         progress: float,
-    ) -> Loss:
+    ) -> StatefulLoss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         assert isinstance(discriminator, StepwiseDiscriminator)
         mask = fake.mask
@@ -125,11 +125,12 @@ class ScratchGAN(Objective, name="scratchgan"):
         returns = discounted(rewards, self.gamma)
         mean = returns[mask].mean()
         baseline = self.memory.get("baseline", torch.zeros_like(mean))
-        self.memory["baseline"] = self.decay * baseline + (1 - self.decay) * mean
         log_prob = generator.log_prob(fake)
-        return policy_gradient(log_prob, returns - baseline, mask, self.reduction), {
+        loss = policy_gradient(log_prob, returns - baseline, mask, self.reduction)
+        metrics = {
             "reward": rewards[mask].mean(),
             "return": mean,
             "return_deviation": returns[mask].std(unbiased=False),
             "baseline": baseline,
         }
+        return loss, metrics, {"baseline": self.decay * baseline + (1 - self.decay) * mean}

@@ -31,7 +31,7 @@ Departs from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -46,7 +46,7 @@ from textgan.losses import leave_one_out, logistic, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.rollout import rollout_values
-from textgan.objectives.base import Objective
+from textgan.objectives.base import Objective, StatefulLoss
 
 
 @dataclass(kw_only=True)
@@ -88,45 +88,57 @@ class SeqGAN(Objective, name="seqgan"):
         real: Text,
         fake: Text,
         progress: float,
-    ) -> Loss:
+    ) -> Loss | StatefulLoss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
 
         def reward(text: Text, origin: Tensor) -> Tensor:
             score: Tensor = discriminator(text)
             return score.sigmoid()
 
-        with self._lagged(generator):
+        lagged = self._lagged(generator)
+        with _weights(generator, lagged):
             values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask
         baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
         weights = values - baseline
         finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
-        return policy_gradient(generator.log_prob(fake), weights, mask, self.reduction), {
+        loss = policy_gradient(generator.log_prob(fake), weights, mask, self.reduction)
+        metrics = {
             "reward": finished.mean(),  # D of the finished sentences
             "reward_deviation": finished.std(unbiased=False),
             "value": values[mask].mean(),
         }
+        return (loss, metrics, lagged) if lagged else (loss, metrics)
 
-    @contextmanager
-    def _lagged(self, generator: nn.Module) -> Iterator[None]:
-        """The generator with lagged weights, w <- ema * w + (1 - ema) * now at each entry.
+    def _lagged(self, generator: nn.Module) -> dict[str, Tensor]:
+        """The weights of the policy that completes, w <- ema * w + (1 - ema) * now; none where it
+        does not lag.
 
         The embedding does not lag, as in the released code.
         """
         if self.rollout_ema == 0:
-            yield
-            return
-        now = {name: weight.detach().clone() for name, weight in generator.named_parameters()}
-        for name, weight in now.items():
-            old = self.memory.get(name)
+            return {}
+        lagged = {}
+        for name, weight in generator.named_parameters():
+            now, old = weight.detach(), self.memory.get(name)
             if old is None or name.startswith("embedding"):
-                self.memory[name] = weight.clone()
+                lagged[name] = now.clone()
             else:
-                self.memory[name] = torch.lerp(weight, old.to(weight), self.rollout_ema)
-        try:
-            for name, parameter in generator.named_parameters():
-                parameter.data.copy_(self.memory[name])
-            yield
-        finally:
-            for name, parameter in generator.named_parameters():
-                parameter.data.copy_(now[name])
+                lagged[name] = torch.lerp(now, old.to(now), self.rollout_ema)
+        return lagged
+
+
+@contextmanager
+def _weights(network: nn.Module, other: Mapping[str, Tensor]) -> Iterator[None]:
+    """The network with other weights inside."""
+    if not other:
+        yield
+        return
+    own = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    try:
+        for name, weight in network.named_parameters():
+            weight.data.copy_(other[name])
+        yield
+    finally:
+        for name, weight in network.named_parameters():
+            weight.data.copy_(own[name])

@@ -35,7 +35,7 @@ from textgan.data.text import Text
 from textgan.models.contract import check_discriminator, check_generator, dropout_off
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
-from textgan.objectives.base import Objective
+from textgan.objectives.base import Objective, refuse_changes, without_state
 from textgan.perturb.base import Perturbation
 from textgan.perturb.contract import check_perturbation
 from textgan.training.schedule import Schedule
@@ -169,11 +169,14 @@ def generator_step(
     who = name_of(objective, "generator_loss")
     networks = {"generator": generator, "discriminator": discriminator}
     texts = {"real": real, "fake": fake}
+    before = dict(objective.memory)
     with unchanged(who, networks, texts) if is_own(objective) else nullcontext():
-        loss = called(objective, "generator_loss", *given, when=when)
-    found = checked_loss(loss, who, generator, "generator")
+        returned = called(objective, "generator_loss", *given, when=when)
+    loss, kept = without_state(returned)
+    checked_memory(kept, f"the third value of {who}")
+    refuse_changes(objective, before)
     checked_memory(objective.memory, f"{title(type(objective))}.memory")
-    return found
+    return checked_loss(loss, who, generator, "generator")
 
 
 def mle_step(objective: Objective, generator: Generator, real: Text) -> None:

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from textgan.core.optim import NotFinite
 from textgan.core.seeds import fork_rng
 from textgan.core.statistics import NORMAL_95, Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.data.corpus import Corpus
 from textgan.data.text import Text
+from textgan.data.vocabulary import UNKNOWN
 from textgan.metrics.functional.ngrams import ngram_jsds
+from textgan.models.discriminators.base import Discriminator
 from textgan.models.draw import draw_texts, labels_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.likelihood import nll_per_token
-from textgan.models.sampling import Categorical
+from textgan.models.sampling import Categorical, greedy, multinomial, without
+from textgan.training.schedule import Step
+from textgan.training.state import TrainingState
 
+JUDGED = 500  # texts of each kind on which a discriminator's accuracy is counted
 # Of new texts, half of them real, that a discriminator tells; where its whole interval is above,
 # fewer than one text in fifty is of use to the generator, and the sigmoid of a score is 0 or 1
 WINS = 0.98
@@ -160,3 +167,109 @@ def _wilson_low(share: float, n: int) -> float:
     z2 = NORMAL_95**2 / n
     middle, half = share + z2 / 2, math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
     return (middle - half) / (1 + z2)
+
+
+class MLEScore(NamedTuple):
+    """How good an MLE epoch is: nats per token, lower is better.
+
+    entropy: of the samples. best: whether no epoch before was as good.
+    """
+
+    score: float
+    entropy: float
+    best: bool
+
+
+class Observation(NamedTuple):
+    """What was seen of a run at a tick.
+
+    metrics: by their tags in the log. samples: some lines. mle: only of MLE epochs.
+    """
+
+    metrics: dict[str, float]
+    warnings: list[str]
+    samples: list[str]
+    mle: MLEScore | None = None
+
+
+def observe(state: TrainingState, step: Step, means: Mapping[str, float]) -> Observation:
+    """Measure the generator, and how well the discriminator does, where the plan says so.
+
+    means: of what was trained since the last tick. Nothing of the state changes. Raises NotFinite
+    where the weights are no longer numbers.
+    """
+    run, metrics = state.run, dict(means)
+    warnings: list[str] = []
+    samples: Text | None = None
+    mle = None
+    if step.evaluate and step.phase != "discriminator":
+        limits = run.config.evaluation
+        measures, samples = measure(
+            state.generator,
+            run.corpus,
+            run.oracle,
+            samples=limits.samples,
+            seed=stream(Purpose.MONITOR, run.seed, step.tick),  # other texts at every tick
+            ngrams=limits.ngrams,
+        )
+        if not all(math.isfinite(estimate.value) for estimate in measures.values()):
+            raise NotFinite("the generator's weights are no longer numbers")
+        for name, estimate in measures.items():
+            tag = "generator/entropy" if name == "entropy" else f"eval/{name}"
+            metrics[tag] = estimate.value
+        if run.oracle_entropy is not None:
+            metrics["eval/oracle_entropy"] = run.oracle_entropy
+        if step.phase == "mle":
+            score = measures["nll_oracle" if run.oracle is not None else "nll_valid"].value
+            best = state.best_mle is None or score < state.best_mle
+            mle = MLEScore(score, measures["entropy"].value, best)
+        else:
+            warnings += sample_warnings(
+                measures,
+                unique_alarm=limits.unique_alarm,
+                entropy_alarm=limits.entropy_alarm,
+                mle_entropy=state.mle_entropy,
+                oracle=run.oracle_level,
+            )
+    if step.evaluate and step.phase != "mle" and state.objective.score_is_logit:
+        metrics |= _accuracy(state, samples, step)
+    warnings += [
+        f"{name} is not a number but {value}"
+        for name, value in metrics.items()
+        if not math.isfinite(value)
+    ]
+    if step.phase == "adversarial":
+        warnings += adversary_warnings(metrics, 2 * min(JUDGED, len(run.corpus.valid)))
+    lines = [] if samples is None else run.corpus.decode(_readable(state, samples[:10], step.tick))
+    return Observation(metrics, warnings, lines, mle)
+
+
+def _readable(state: TrainingState, samples: Text, tick: int) -> Text:
+    """These samples, or as many others without the unknown word, as `textgan sample` writes
+    them."""
+    corpus = state.run.corpus
+    if corpus.vocabulary is None or not bool((samples.tokens == UNKNOWN).any()):
+        return samples
+    likely = isinstance(state.generator, AutoregressiveGenerator)
+    with fork_rng(stream(Purpose.MONITOR_LINES, state.run.seed, tick), state.run.device):
+        labels = labels_like(corpus.train, len(samples))
+        choose = without(UNKNOWN, multinomial if likely else greedy)
+        return draw_texts(state.generator, len(samples), choose, labels)
+
+
+@torch.no_grad()
+def _accuracy(state: TrainingState, samples: Text | None, step: Step) -> dict[str, float]:
+    """How well the discriminator tells fresh fakes from its training text and from new text,
+    dropout off."""
+    discriminator, corpus = state.discriminator, state.run.corpus
+    if not isinstance(discriminator, Discriminator):
+        return {}
+    if samples is None:
+        with fork_rng(stream(Purpose.ACCURACY, state.run.seed, step.tick), state.run.device):
+            real = corpus.valid[:JUDGED]
+            samples = state.objective.sample(state.generator, real, step.progress)
+    fake = discriminator(samples[:JUDGED])
+    return {
+        "discriminator/accuracy": accuracy(discriminator(corpus.train[:JUDGED]), fake),
+        "discriminator/accuracy_held_out": accuracy(discriminator(corpus.valid[:JUDGED]), fake),
+    }

@@ -37,6 +37,7 @@ from textgan.models.likelihood import nll_per_token, uniform_nll
 from textgan.models.sampling import Categorical, Sampler, greedy, without
 from textgan.training.checkpoint import checkpoints
 from textgan.training.monitor import measure, ngram_divergences, sample_warnings
+from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW, SORTED_BY, UPDATES
 from textgan.training.run import MLE, Run, Weights, open_run
 from textgan.training.schedule import PHASE_NAMES, plan
 
@@ -168,10 +169,10 @@ def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) 
     return Results(run.folder, rows, found, samples, likelihood=likelihood)
 
 
-def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
+def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> Results:
     """Evaluate a run that has come to its end and leave results.json, curves.png, samples.txt.
 
-    alarms: what the run was warned of while it trained.
+    alarms: what the run was warned of while it trained. plot: whether to draw curves.png.
     """
     done = read_results(run.folder)
     if done is not None:
@@ -192,16 +193,18 @@ def finish(run: Run, alarms: Sequence[str], log: Log) -> Results:
     log.hyperparameters(
         {key: value for key, value in settings.items() if not key.startswith(dull)},
         {f"result/{name}": estimate.value for name, estimate in final.items()},
+        SORTED_BY,
     )
-    with status("drawing curves.png", log.quiet):
-        plotted = plot_curves(run)
+    if plot:
+        with status("drawing curves.png", log.quiet):
+            plotted = plot_curves(run)
     # last, for its presence says that the run is finished
     told = sealed(results.to_dict() | {"records": log.digest}, run.digest)
     content = json.dumps(told, indent=2) + "\n"
     write_file(run.folder / "results.json", content.encode())
-    if plotted:
+    if plot and plotted:
         log.say(f"picture    {run.folder / 'curves.png'}")
-    else:
+    elif plot:
         log.say("picture    not drawn: matplotlib is missing (pip install 'textgan[plots]')")
     log.say(f"samples    {run.folder / 'samples.txt'}")
     return results
@@ -332,48 +335,22 @@ def plot_curves(run: Run) -> bool:
         found = [(x, r[tag]) for x, r in zip(places, records, strict=True) if tag in r]
         return [x for x, _ in found], [y for _, y in found]
 
-    likely, nats = "generator", "nats per token"
-    candidates: list[tuple[str, str, dict[str, str]]] = [
-        ("quality: NLL_oracle", nats, {"eval/nll_oracle": likely}),
-        (
-            "coverage: NLL of held-out text",
-            nats,
-            {"eval/nll_test": "test", "eval/nll_valid": "validation"},
-        ),
-        ("entropy of the samples", nats, {"generator/entropy": likely}),
-        (
-            "discriminator accuracy",
-            "accuracy",
-            {
-                "discriminator/accuracy": "on its training text",
-                "discriminator/accuracy_held_out": "on new text",
-            },
-        ),
-        (
-            "distance of n-grams from the training text",
-            "bits",
-            {f"eval/jsd{n}": f"{n}-grams" for n in range(1, 9)},
-        ),
-        ("share of different samples", "share", {"eval/unique": likely}),
-        ("estimate of the Wasserstein distance", "score", {"discriminator/wasserstein": "D"}),
-        ("loss of the generator", "loss", {"generator/loss": likely, "mle/loss": "MLE"}),
-    ]
     # the first four of which there is something to show
-    panels = [panel for panel in candidates if any(curve(tag)[0] for tag in panel[2])][:4]
+    shown = [p for p in (*OVERVIEW, *UPDATES) if any(curve(tag)[0] for tag in p.curves)][:4]
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), constrained_layout=True)
-    for axis in axes.flat[len(panels) :]:
+    for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
-    for axis, (title, unit, tags) in zip(axes.flat, panels, strict=False):
-        for tag, label in tags.items():
+    for axis, panel in zip(axes.flat, shown, strict=False):
+        for tag, label in panel.curves.items():
             if curve(tag)[0]:
                 axis.plot(*curve(tag), label=label, linewidth=1.5)
-        if run.oracle_entropy is not None and unit == nats:
-            axis.axhline(
-                run.oracle_entropy, color="grey", linestyle=":", label="entropy of the oracle"
-            )
-        if unit == "accuracy":
-            axis.axhline(0.5, color="grey", linestyle=":", label="cannot tell")
-            axis.set_ylim(0.45, 1.02)
+        level = panel.level
+        if run.oracle_entropy is not None and panel.unit == NATS:
+            level = run.oracle_entropy, ORACLE_ENTROPY
+        if level is not None:
+            axis.axhline(level[0], color="grey", linestyle=":", label=level[1])
+        axis.update_datalim([(1, value) for value in panel.reach])
+        axis.autoscale_view()
         if 0 < epochs < len(records):
             axis.axvline(epochs + 0.5, color="black", linewidth=0.8)
             if axis is axes[0, 0]:
@@ -386,10 +363,10 @@ def plot_curves(run: Run) -> bool:
                     fontsize=8,
                 )
         axis.set_xlim(0.5, max(len(records), 2) + 0.5)
-        axis.set_title(title, fontsize=10)
+        axis.set_title(panel.title, fontsize=10)
         phases = "MLE epochs, then rounds" if epochs < len(records) else "MLE epochs"
         axis.set_xlabel(phases if epochs else "rounds")
-        axis.set_ylabel(unit)
+        axis.set_ylabel(panel.unit)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     config = run.config

@@ -69,7 +69,7 @@ from textgan.core.tensors import (
 from textgan.core.version import __version__
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.corpus import Corpus, read_corpus
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace, text_of, text_tensors
 from textgan.data.vocabulary import Vocabulary
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -252,7 +252,8 @@ class Run:
 
 
 def create_run(config: RunConfig, out: Path | None) -> Run:
-    """A new run in a new folder; nothing is written unless everything about it is sound.
+    """A new run in a new folder, as `open_run` would open it; nothing is written unless everything
+    about it is sound.
 
     out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
     Raises UserError.
@@ -285,7 +286,16 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
             write_file(folder / FACTS, told.encode())
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
-    return open_run(folder, trust_code=True)  # the user named it a moment ago
+    identity = Identity(folder, digest, files, copies)
+    return Run(
+        folder,
+        config,
+        corpus.to(device),
+        None if oracle is None else oracle.requires_grad_(False).to(device),
+        device,
+        identity,
+        identity.code(trusted=True),  # the user named it a moment ago
+    )
 
 
 @contextmanager
@@ -321,14 +331,7 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     identity.check_file(DATA)
     if facts.get("listed") and identity.files is None:
         raise UserError(f"{folder / FACTS} lacks its list of files; restore it from a copy")
-    parts = {
-        name: Text(
-            tensors[f"{name}.tokens"].long(),
-            tensors[f"{name}.sizes"].long(),
-            labels=tensors[f"{name}.labels"].long() if f"{name}.labels" in tensors else None,
-        )
-        for name in ("train", "valid", "test")
-    }
+    parts = {name: text_of(under_prefix(name, tensors)) for name in ("train", "valid", "test")}
     vocabulary, words = None, folder / WORDS
     if config.data.file:
         identity.check_file(WORDS)
@@ -547,10 +550,7 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
     parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
     tensors: dict[str, Tensor] = {}
     for name, text in parts.items():
-        part = {"tokens": text.tokens.int(), "sizes": text.sizes.int()}
-        if text.labels is not None:
-            part["labels"] = text.labels.int()
-        tensors |= with_prefix(name, part)
+        tensors |= with_prefix(name, {key: part.int() for key, part in text_tensors(text).items()})
     facts = {
         "name": corpus.name,
         "space": asdict(corpus.space),

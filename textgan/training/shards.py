@@ -16,43 +16,76 @@ from torch import Tensor, nn
 from textgan.core.distributed import Group
 from textgan.core.optim import Backward, Loss, Outputs, Reduction, plain
 from textgan.core.seeds import fork_rng
-from textgan.data.text import Text
+from textgan.data.text import Text, concatenate
 
 
 class Shard(NamedTuple):
     """One of the equal parts of a batch.
 
-    loss, outputs: the closures of a `Backward`. text: whose tokens the loss is about. stream: the
-    seed of what the loss draws, such as dropout.
+    loss, outputs: the closures of a `Backward`. text: whose tokens the loss is about.
     """
 
     loss: Callable[[], Loss]
     text: Text
-    stream: int
     outputs: Outputs | None = None
+
+
+class Shards:
+    """How texts are divided into `count` shards, and which of these are this process's own."""
+
+    def __init__(self, count: int, group: Group) -> None:
+        self.count, self.group = count, group
+        self.own = group.share(count)
+
+    def split(self, text: Text) -> list[Text]:
+        """This process's shards of a batch, or of another number of texts, nearly equal."""
+        bounds = self._bounds(len(text))
+        return [text[slice(bounds[shard], bounds[shard + 1])] for shard in self.own]
+
+    def gather(self, shards: Sequence[Text], real: Text) -> Text:
+        """The texts of all processes, in their order, of which `shards` are this one's.
+
+        real: what they answer, text by text.
+        """
+        own = concatenate(shards)
+        if self.group.size == 1:
+            return own
+        start = self._bounds(len(real))[self.own.start]
+
+        def whole(part: Tensor) -> Tensor:
+            return self.group.whole(part, start, len(real))
+
+        rows = None if own.rows is None else whole(own.rows)
+        return Text(whole(own.tokens), whole(own.sizes), rows, real.source, real.labels, own.given)
+
+    def _bounds(self, texts: int) -> list[int]:
+        """Where each shard of that many texts begins, and the last one ends."""
+        return [texts * shard // self.count for shard in range(self.count + 1)]
 
 
 def accumulate(
     network: nn.Module,
     shards: Sequence[Shard],
+    streams: Sequence[int],
     reduction: Reduction,
     group: Group,
     backward: Backward = plain,
 ) -> Loss:
     """The gradient of a whole batch from its shards, of which each process has as many.
 
-    reduction: what the loss is over a batch. Their gradients are added up, or averaged, by their
-    numbers of tokens where the loss is a mean over tokens. Logged scalars are averaged. A single
-    shard is the batch, and draws from the stream of random numbers as it stands.
+    streams: seeds of what the loss of each shard draws, such as dropout. reduction: what the loss
+    is over a batch. Gradients are added up, or averaged, by the numbers of tokens where the loss is
+    a mean over tokens. Metrics are averaged. A single shard is the batch, and draws from the stream
+    of random numbers as it stands.
     """
     parts = group.size * len(shards)
     if parts == 1:
         return backward(network, shards[0].loss, shards[0].outputs)
     seen: list[Tensor] = []
     names: list[str] = []
-    for shard in shards:
+    for shard, shard_stream in zip(shards, streams, strict=True):
         weight = shard.text.sizes.sum() if reduction == "mean_token" else torch.tensor(1)
-        with fork_rng(shard.stream, shard.text.tokens.device):
+        with fork_rng(shard_stream, shard.text.tokens.device):
             value, metrics = backward(network, shard.loss, shard.outputs, weight)
         names = list(metrics)
         figures = [weight, value.detach() * weight, *map(torch.as_tensor, metrics.values())]
@@ -70,7 +103,7 @@ def accumulate(
 
 
 def averaged(memories: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
-    """One memory out of those that the shards of a batch left (see `Objective.memory`).
+    """What the losses of a batch's shards ask to be kept, as one (see `Objective.generator_loss`).
 
     Real numbers are averaged over all shards of all processes; the rest is the same in all.
     """

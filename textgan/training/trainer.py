@@ -38,10 +38,12 @@ from textgan.models.rollout import rollout_bytes
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import RunConfig, make_config
 from textgan.training.monitor import ngram_divergences
+from textgan.training.panels import HEADLINE, tensorboard_layout
 from textgan.training.results import Results, finish, read_results
 from textgan.training.run import Run, create_run, open_run
 from textgan.training.schedule import PHASE_NAMES, Phase, Step, plan
-from textgan.training.state import Training
+from textgan.training.state import TrainingState
+from textgan.training.steps import take_step
 
 
 @system_errors()
@@ -52,12 +54,14 @@ def train(
     out: str | Path | None = None,
     quiet: bool = False,
     trust_code: bool = False,
+    plot: bool = True,
     **settings: Any,
 ) -> Results:
     """Train as `textgan train` does and return the final table.
 
     objective: a name, `path/to/file.py:Class`, a TOML file, or a mapping of all settings.
-    trust_code: also run the code in files that a TOML file names (a name given here is trusted).
+    plot: whether curves.png is drawn, which takes a second. trust_code: also run the code in files
+    that a TOML file names (a name given here is trusted).
     settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
     `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
     """
@@ -75,11 +79,17 @@ def train(
         else:
             flat[key] = value
     target, place = objective, None if out is None else path_from("out", out, "a new folder")
-    return train_new(lambda: make_config(target, flat, trust_code=trust_code), place, quiet=quiet)
+    return train_new(
+        lambda: make_config(target, flat, trust_code=trust_code), place, quiet=quiet, plot=plot
+    )
 
 
 def train_new(
-    configure: Callable[[], RunConfig], out: Path | None, *, quiet: bool = False
+    configure: Callable[[], RunConfig],
+    out: Path | None,
+    *,
+    quiet: bool = False,
+    plot: bool = True,
 ) -> Results:
     """Train a new run; process 0 alone asks for its settings. Raises as `train_run` does."""
     with without_denormals(), joined() as group:
@@ -89,7 +99,8 @@ def train_new(
             group.refuse(config.schedule.shards, choose_device(config.device))
             return create_run(config, out)
 
-        return train_run(make, group, quiet=quiet, trust_code=True)  # what it named was allowed
+        # what the settings name was allowed
+        return train_run(make, group, quiet=quiet, trust_code=True, plot=plot)
 
 
 @system_errors()
@@ -99,10 +110,12 @@ def resume(
     device: str | None = None,
     quiet: bool = False,
     trust_code: bool = False,
+    plot: bool = True,
 ) -> Results:
     """Continue the run in a folder from its last checkpoint, or return the results it has.
 
-    trust_code: run the code in files of its maker's own, of which the folder keeps copies.
+    plot: whether curves.png is drawn. trust_code: run the code in files of its maker's own, of
+    which the folder keeps copies.
     """
     folder = path_from("run", folder, "a run's folder")
     flag_from("trust_code", trust_code)
@@ -118,7 +131,7 @@ def resume(
             if done is not None:
                 return done
 
-        return train_run(make, group, device=device, quiet=quiet, trust_code=trust_code)
+        return train_run(make, group, device=device, quiet=quiet, trust_code=trust_code, plot=plot)
 
 
 def _read_only_results(folder: Path) -> Results | None:
@@ -141,6 +154,7 @@ def train_run(
     device: str | None = None,
     quiet: bool = False,
     trust_code: bool = False,
+    plot: bool = True,
 ) -> Results:
     """Train a run from wherever it is to its end.
 
@@ -159,49 +173,51 @@ def train_run(
     with ExitStack() as stack:
         group.lead(lambda: stack.enter_context(locked(run.folder)))
         with status("building networks", silent):
-            training = group.lead(
+            state = group.lead(
                 lambda: _begin(run, group), tell=lambda _: None, follow=lambda _: _begin(run, group)
             )
         # the others keep a log that nobody reads
         folder = run.folder if group.first else Path(stack.enter_context(TemporaryDirectory()))
         with status("starting the log", silent):
-            log = Log(folder, training.ticks_done, silent, digest=training.records)
-        if group.first and log.fault and log.fault not in training.alarms:
-            training.alarms.append(log.fault)  # the final table and the report say it, too
+            log = Log(
+                folder, state.ticks_done, silent, tensorboard_layout(), HEADLINE, state.records
+            )
+        if group.first and log.fault and log.fault not in state.alarms:
+            state.alarms.append(log.fault)  # the final table and the report say it, too
         stack.callback(log.close)
-        group.lead(lambda: _introduce(run, training, log))
+        group.lead(lambda: _introduce(run, state, log))
         try:
-            _loop(run, training, log)
+            _loop(run, state, log)
         except NotFinite as error:  # in all processes alike
             if group.first:
                 raise
             raise SaidElsewhere(str(error)) from None
-        return group.lead(lambda: finish(run, training.alarms, log))
+        return group.lead(lambda: finish(run, state.alarms, log, plot=plot))
 
 
-def _begin(run: Run, group: Group) -> Training:
+def _begin(run: Run, group: Group) -> TrainingState:
     """Where the run stands, the same in every process."""
     torch.manual_seed(stream(Purpose.TRAINING, run.seed))
-    training = Training(run, group)
+    state = TrainingState(run, group)
     saved = checkpoints(run.folder)
     if saved:
-        training.restore(saved[-1])
-        if not run.mle_lack() and training.best_mle is not None:
+        state.restore(saved[-1])
+        if not run.mle_lack() and state.best_mle is not None:
             run.load_mle()  # raises now, not at the end of training
-    return training
+    return state
 
 
-def _loop(run: Run, training: Training, log: Log) -> None:
+def _loop(run: Run, state: TrainingState, log: Log) -> None:
     """Every step of the plan that is not done yet, with a checkpoint now and then."""
 
     def steps() -> Iterator[Step]:
-        return plan(run.config.schedule, len(run.corpus.train), training.adversary)
+        return plan(run.config.schedule, len(run.corpus.train), state.adversary)
 
     totals = Counter(step.phase for step in steps())
     ticks = Counter(step.phase for step in steps() if step.do == "tick")
-    done = Counter(step.phase for step in islice(steps(), training.done))
-    log.plan(Counter(map(_kind, islice(steps(), training.done, None))))
-    every, group = run.config.checkpoint_seconds, training.group
+    done = Counter(step.phase for step in islice(steps(), state.done))
+    log.plan(Counter(map(_kind, islice(steps(), state.done, None))))
+    every, group = run.config.checkpoint_seconds, state.group
     phase: Phase | None = None
     saved_at = time.monotonic()
 
@@ -209,22 +225,22 @@ def _loop(run: Run, training: Training, log: Log) -> None:
         nonlocal saved_at
         if not group.first:
             return
-        training.records = log.flush()
-        training.save()
+        state.records = log.flush()
+        state.save()
         saved_at = time.monotonic()
 
     with _stop_requests(patient=group.size > 1) as asked:
-        for step in islice(steps(), training.done, None):
+        for step in islice(steps(), state.done, None):
             if step.phase != phase:
                 if phase is not None:
                     save()
                 phase = step.phase
                 log.phase(PHASE_NAMES[phase], totals[phase], done[phase])
             with memory_errors("a smaller schedule.batch_size, or objective.chunk=1 for rollouts"):
-                figures = training.do(step, log)
+                metrics = take_step(state, step, log)
             done[phase] += 1
             where = f"{PHASE_NAMES[phase]} {step.number + 1}/{ticks[phase]}"
-            log.advance(where, figures, _kind(step))
+            log.advance(where, metrics, _kind(step))
             stop = group.any(asked())
             if stop or time.monotonic() - saved_at >= every:
                 save()
@@ -243,7 +259,7 @@ def _kind(step: Step) -> tuple[str, str, bool]:
     return step.phase, step.do, step.evaluate
 
 
-def _introduce(run: Run, training: Training, log: Log) -> None:
+def _introduce(run: Run, state: TrainingState, log: Log) -> None:
     facts = run.corpus.facts
     split = facts["split"]
     log.say(f"run        {run.folder}")
@@ -278,11 +294,11 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
         shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
         log.say(f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor")
     settings = run.config.objective.settings
-    if "rollouts" in settings and isinstance(training.generator, AutoregressiveGenerator):
-        judge = training.discriminator
+    if "rollouts" in settings and isinstance(state.generator, AutoregressiveGenerator):
+        judge = state.discriminator
         features = judge.output.in_features if isinstance(judge, Discriminator) else 0
         size = rollout_bytes(
-            training.generator,
+            state.generator,
             run.config.schedule.batch_size,
             settings["rollouts"],
             settings.get("chunk", 0),
@@ -295,7 +311,7 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
                 f"warning: rollouts may take {in_units(size)} of the {in_units(have)} that there "
                 "are; bound them with objective.chunk, or make schedule.batch_size smaller"
             )
-    for network in (training.objective, training.generator, training.discriminator):
+    for network in (state.objective, state.generator, state.discriminator):
         for remark in [] if network is None else remarks(type(network)):
             log.say(f"note       {remark}")
     products = "" if run.config.precision == "float32" else f", {run.config.precision} products"
@@ -306,8 +322,8 @@ def _introduce(run: Run, training: Training, log: Log) -> None:
     for warning in (run.mle_lack(), log.fault):
         if warning:
             log.say(f"warning: {warning}")
-    if training.done:
-        log.say(f"resumed    after step {training.done}")
+    if state.done:
+        log.say(f"resumed    after step {state.done}")
 
 
 @contextmanager

@@ -76,6 +76,7 @@ from textgan.evaluation.tradeoff import (
     spoken,
 )
 from textgan.metrics.functional.nearest import longest_common
+from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW
 from textgan.training.results import read_results
 
 ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "like real text": "≈"}
@@ -87,28 +88,6 @@ HEADLINE = (
     "nll_oracle", "nll_test", "bleu4", "self_bleu4", "lm_score", "reverse_lm", "frechet", "mauve",
     "d_accuracy", "novelty",
 )  # fmt: skip
-
-# curves of training: title, unit, tags of which the first that was measured is shown
-_NATS = "nats per token"
-_TRAINING: list[tuple[str, str, list[str]]] = [
-    ("NLL_oracle: quality", _NATS, ["eval/nll_oracle"]),
-    ("NLL of held-out text: coverage", _NATS, ["eval/nll_test", "eval/nll_valid"]),
-    ("entropy of the samples", _NATS, ["generator/entropy"]),
-    ("different samples", "share", ["eval/unique"]),
-    (
-        "accuracy of the discriminator",
-        "share",
-        ["discriminator/accuracy_held_out", "discriminator/accuracy"],
-    ),
-    ("estimate of the Wasserstein distance", "score", ["discriminator/wasserstein"]),
-    *((f"JSD-{n} to the training text", "bits", [f"eval/jsd{n}"]) for n in range(1, 9)),
-]
-_MEANING = {
-    "eval/nll_test": "test text",
-    "eval/nll_valid": "validation text",
-    "discriminator/accuracy_held_out": "on new text",
-    "discriminator/accuracy": "on the text it was trained on",
-}
 
 
 @dataclass(frozen=True)
@@ -547,33 +526,29 @@ def _axis(axis: Axis, unit: str, lower: str, higher: str) -> str:
 def training(methods: Sequence[System]) -> dict[str, Any]:
     """What was watched while the runs trained, all of them in one chart for each measure."""
     figures = []
-    for title, unit, tags in _TRAINING:
-        for tag in tags:
-            series = [one for method in methods for one in _course(method, tag)]
-            if series:
-                break
-        else:
-            continue
-        levels = []
-        if unit == _NATS:
-            found = {run.data.get("oracle_entropy") for method in methods for run in method.runs}
-            levels = [(v, "entropy of the oracle") for v in found if isinstance(v, float)]
-        if tag.startswith("discriminator/accuracy"):
-            levels = [(0.5, "cannot tell")]
-        epochs = {_epochs(run) for method in methods for run in method.runs}
-        ends = [(float(n), "MLE ends") for n in sorted(epochs) if n]
-        told = f"{title}, {_MEANING[tag]}" if tag in _MEANING else title
-        chart = Chart(
-            told,
-            "MLE epochs, then rounds" if ends else "MLE epochs or rounds",
-            unit,
-            series,
-            levels,
-            ends if len(ends) <= 2 else [],
-            x_reach=[1.0],
-            y_reach=[0.0, 1.0] if tag == "eval/unique" else [],
-        )
-        figures.append({"title": told, "about": "", "svg": Markup(svg(chart)), "findings": []})
+    measured = {tag for one in methods for run in one.runs for each in run.records for tag in each}
+    for panel in OVERVIEW:
+        tags = [tag for tag in panel.curves if tag in measured]
+        for tag in tags if panel.each else tags[:1]:
+            levels = [panel.level] if panel.level else []
+            if panel.unit == NATS:
+                found = {run.data.get("oracle_entropy") for one in methods for run in one.runs}
+                levels = [(v, ORACLE_ENTROPY) for v in found if isinstance(v, float)]
+            epochs = {_epochs(run) for method in methods for run in method.runs}
+            ends = [(float(n), "MLE ends") for n in sorted(epochs) if n]
+            several = len(panel.curves) > 1
+            title = f"{panel.title}, {panel.curves[tag]}" if several else panel.title
+            chart = Chart(
+                title,
+                "MLE epochs, then rounds" if ends else "MLE epochs or rounds",
+                panel.unit,
+                [one for method in methods for one in _course(method, tag)],
+                levels,
+                ends if len(ends) <= 2 else [],
+                x_reach=[1.0],
+                y_reach=list(panel.reach),
+            )
+            figures.append({"title": title, "about": "", "svg": Markup(svg(chart)), "findings": []})
     shown = [one for one in methods if any(run.records for run in one.runs)]
     return {
         "figures": figures,

@@ -1,0 +1,57 @@
+"""The texts of every update of a run."""
+
+from __future__ import annotations
+
+import torch
+
+from textgan.core.streams import Purpose, stream
+from textgan.data.batches import Batches
+from textgan.data.text import Text, class_rows
+from textgan.training.run import Run
+from textgan.training.schedule import pool_size
+
+
+class TrainingBatches:
+    """The texts of every update, as a function of its number: nothing here changes."""
+
+    def __init__(self, run: Run, classes: int) -> None:
+        self.train = run.corpus.train
+        schedule, seed, n = run.config.schedule, run.seed, len(self.train)
+        size, half, pool = schedule.batch_size, schedule.judged // 2, pool_size(schedule, n)
+        self.indices = {
+            "mle": Batches(n, size, stream(Purpose.MLE_BATCHES, seed)),
+            "generator": Batches(n, size, stream(Purpose.GENERATOR_BATCHES, seed)),
+            "real": Batches(n, half, stream(Purpose.REAL_BATCHES, seed)),
+            "fake": Batches(pool, half, stream(Purpose.FAKE_BATCHES, seed)),
+            "turn": Batches(n, pool, stream(Purpose.TURN_BATCHES, seed)),
+        }
+        # the rows of each class in the training text, and an endless order of them; a run of the
+        # first version goes on without
+        self.by_class = [
+            (rows, Batches(len(rows), half, self.indices["real"].seed))
+            for rows in class_rows(self.train, classes)
+            if not run.old
+        ]
+
+    def real(self, kind: str, number: int) -> Text:
+        """The training texts of the update of that kind and number."""
+        return self.train[self.indices[kind][number].to(self.train.tokens.device)]
+
+    def fake(self, fakes: Text, number: int) -> Text:
+        """The discriminator's update of that number reads these of the turn's fakes."""
+        return fakes[self.indices["fake"][number].to(fakes.tokens.device)]
+
+    def opposite(self, fake: Text, number: int) -> Text:
+        """The real texts of the discriminator's update of that number, of the fakes' classes.
+
+        Methods compare the two text by text. Place i of the update is, for its class, the same
+        place of an endless shuffled stream of the class's own texts.
+        """
+        if fake.labels is None or not self.by_class:
+            return self.real("real", number)
+        chosen = torch.zeros_like(fake.labels)
+        for label, (rows, batches) in enumerate(self.by_class):
+            own = fake.labels == label
+            if own.any():  # then there are texts of that class: the fakes answer some
+                chosen[own] = rows[batches[number].to(rows.device)[own]]
+        return self.train[chosen]

@@ -1,0 +1,211 @@
+"""What each step of the plan draws, computes and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from textgan.core.log import Log
+from textgan.core.optim import Loss, NotFinite, Reduction, clipped_step, dropout, plain
+from textgan.core.precision import precision
+from textgan.core.seeds import fork_rng
+from textgan.core.streams import Purpose, stream
+from textgan.data.text import Text, concatenate
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.objectives.base import refuse_changes, without_state
+from textgan.training.checkpoint import checkpoints
+from textgan.training.monitor import observe
+from textgan.training.schedule import PHASE_NAMES, Step
+from textgan.training.shards import Shard, accumulate, averaged
+from textgan.training.state import TrainingState
+
+DRAWN_AT_ONCE = 4096  # fakes of one turn that are written together
+Trained = Literal["mle", "generator", "discriminator"]
+
+
+def outputs_of(network: nn.Module, texts: Sequence[Text]) -> Tensor:
+    """What a network says of texts, logits (N, C), (N, 1) of yes: a discriminator of each text in
+    each view, a generator of each token."""
+    if isinstance(network, Discriminator):
+        return torch.cat([network.logits(text).flatten(0, 1) for text in texts])
+    return torch.cat([network(text)[text.mask] for text in texts])
+
+
+def take_step(state: TrainingState, step: Step, log: Log) -> dict[str, Tensor]:
+    """Do one step of the plan and count it; the metrics of its update, if it is one.
+
+    Raises NotFinite, which says where that was and what is left.
+    """
+    metrics: dict[str, Tensor] = {}
+    try:
+        if step.do == "tick":
+            means = state.means()
+            state.sums, state.ticks_done = {}, step.tick
+            state.group.lead(lambda: tick(state, step, means, log))
+        else:
+            metrics = train_step(state, step)
+    except NotFinite as error:
+        saved = checkpoints(state.run.folder)
+        where = f"{PHASE_NAMES[step.phase]} {step.number + 1}"
+        kept = f"the last good state is {saved[-1]}" if saved else "nothing was saved yet"
+        raise NotFinite(
+            f"{error}, in {where}; {kept}. Try a smaller optimisers.*_lr or optimisers.clip"
+        ) from None
+    state.add(metrics)
+    state.done += 1
+    return metrics
+
+
+def train_step(state: TrainingState, step: Step) -> dict[str, Tensor]:
+    """Draw a turn's fakes, or update one of the networks; the metrics of the update."""
+    with precision(state.run.config.precision, state.run.device):
+        match step.do:
+            case "fakes":
+                state.fakes = _turn_of_fakes(state, step.progress)
+                return {}
+            case "mle":
+                return _update_by_mle(state, step)
+            case "discriminator":
+                return _update_discriminator(state)
+        return _update_generator(state, step.progress)
+
+
+def _update_by_mle(state: TrainingState, step: Step) -> dict[str, Tensor]:
+    generator, objective = state.generator, state.objective
+    assert isinstance(generator, AutoregressiveGenerator)  # create_run refuses others
+    shards = [
+        Shard(
+            partial(objective.mle_loss, generator, real),
+            real,
+            partial(outputs_of, generator, [real]),
+        )
+        for real in state.shards.split(state.batches.real("mle", state.next("mle")))
+    ]
+    config = state.run.config
+    weight = config.schedule.mle_weight if step.phase == "adversarial" else 1.0
+    # Adam is blind to the scale of a loss, so the weight is one of the step
+    state.optimisers["mle"].param_groups[0]["lr"] = weight * config.optimisers.mle_lr
+    return _update(state, "mle", generator, shards, "mean_token")
+
+
+def _turn_of_fakes(state: TrainingState, progress: float) -> Text:
+    real = state.batches.real("turn", state.next("turn"))
+    with torch.no_grad():
+        return state.shards.gather(_answers(state, real, progress, DRAWN_AT_ONCE), real)
+
+
+def _update_discriminator(state: TrainingState) -> dict[str, Tensor]:
+    discriminator, objective = state.discriminator, state.objective
+    assert discriminator is not None and state.fakes is not None  # the plan draws fakes first
+    number = state.next("discriminator")
+    fakes = state.batches.fake(state.fakes, number)
+    reals = state.batches.opposite(fakes, number)
+    shards = [
+        Shard(
+            partial(objective.discriminator_loss, discriminator, real, fake),
+            real,
+            partial(outputs_of, discriminator, [real, fake]),
+        )
+        for real, fake in zip(state.shards.split(reals), state.shards.split(fakes), strict=True)
+    ]
+    return _update(state, "discriminator", discriminator, shards, "mean_sentence")
+
+
+def _update_generator(state: TrainingState, progress: float) -> dict[str, Tensor]:
+    generator, objective = state.generator, state.objective
+    reals = state.batches.real("generator", state.next("generator"))
+    if objective.group > 1:
+        reals = reals.repeat(objective.group)
+    fakes = _answers(state, reals, progress, len(reals))
+    objective.remember(state.shards.gather([replace(fake, rows=None) for fake in fakes], reals))
+    kept: dict[int, Mapping[str, Tensor]] = {}  # what the loss of each shard asks to be kept
+
+    def loss(shard: int, real: Text, fake: Text) -> Loss:
+        returned = objective.generator_loss(generator, state.discriminator, real, fake, progress)
+        value, kept[shard] = without_state(returned)
+        return value
+
+    shards = [
+        Shard(partial(loss, shard, real, fake), fake)
+        for shard, (real, fake) in enumerate(zip(state.shards.split(reals), fakes, strict=True))
+    ]
+    before = dict(objective.memory)
+    metrics = _update(state, "generator", generator, shards, objective.reduction)
+    if state.shards.count > 1:  # the losses of all shards must have read the same
+        refuse_changes(objective, before)
+    objective.memory = {**objective.memory, **averaged(list(kept.values()), state.group)}
+    return metrics
+
+
+def _update(
+    state: TrainingState,
+    who: Trained,
+    network: nn.Module,
+    shards: Sequence[Shard],
+    reduction: Reduction,
+) -> dict[str, Tensor]:
+    """One update of a network on this process's shards of a batch; or several in a row, where a
+    perturbation repeats each batch."""
+    run, objective = state.run, state.objective
+    streams = [stream(Purpose.SHARD_LOSS, run.seed, state.done, one) for one in state.shards.own]
+    perturbation = state.perturbations.get(who)
+    optimiser, rates = state.optimisers[who], run.config.optimisers
+    clip = rates.discriminator_clip if who == "discriminator" else rates.clip
+    # the first version had it on in all updates of a generator, and never in its drawing
+    with_dropout = who != "generator" or objective.generator_dropout or run.old
+    for _ in range(perturbation.replays if perturbation else 1):
+        optimiser.zero_grad()
+        with dropout(network) if with_dropout else nullcontext():
+            loss, metrics = accumulate(
+                network, shards, streams, reduction, state.group, perturbation or plain
+            )
+        metrics = {**clipped_step(network, optimiser, loss, clip), **metrics}
+        if who == "discriminator":
+            objective.constrain(state.discriminator)
+    return {f"{who}/{name}": value for name, value in metrics.items()}
+
+
+def _answers(state: TrainingState, real: Text, progress: float, at_once: int) -> list[Text]:
+    """The generator's texts in answer to this process's shards, drawn so many at once."""
+    answers = []
+    run, objective = state.run, state.objective
+    with_dropout = objective.generator_dropout and not run.old
+    for shard, part in zip(state.shards.own, state.shards.split(real), strict=True):
+        # a shard's texts have random numbers of their own; the only one has the run's
+        random = (
+            nullcontext()
+            if state.shards.count == 1
+            else fork_rng(stream(Purpose.SHARD_TEXTS, run.seed, state.done, shard), run.device)
+        )
+        with random, dropout(state.generator) if with_dropout else nullcontext():
+            pieces = [
+                objective.sample(state.generator, piece, progress) for piece in part.split(at_once)
+            ]
+        answers.append(pieces[0] if len(pieces) == 1 else concatenate(pieces))
+    return answers
+
+
+def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log) -> None:
+    """Log the means of what was trained and what the plan wants measured; keep the best MLE
+    epoch."""
+    seen = observe(state, step, means)
+    if seen.mle is not None:
+        state.mle_entropy = seen.mle.entropy
+        if seen.mle.best:
+            state.save_best_mle(step.number + 1, seen.mle.score)
+    for message in seen.warnings:  # once a kind, which is a message's first word
+        if not any(message.split()[0] in alarm for alarm in state.alarms):
+            state.alarms.append(f"round {step.number + 1}: {message}")
+            log.alarm(step.tick, state.alarms[-1])
+    where = {"phase": step.phase, "number": step.number, "tick": step.tick, "step": state.done}
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in seen.metrics.items())
+    log.tick(where, seen.metrics, f"{PHASE_NAMES[step.phase]} {step.number + 1}: {shown}")
+    if seen.samples:
+        log.samples(step.tick, seen.samples)

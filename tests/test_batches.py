@@ -94,7 +94,7 @@ def written(here: World, parts: list[slice]) -> Tensor:
     """The same of the generator's loss; each text is answered `group` times."""
     n = here.objective.group
     answered = here.real.repeat(n)
-    here.objective.remember(replace(here.fake, rows=None))
+    here.objective.on_fakes(replace(here.fake, rows=None))
 
     def fakes(part: slice) -> slice:
         return slice(part.start * n, part.stop * n)
@@ -164,7 +164,7 @@ def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
     losses = []
     for fake in (here.fake, turned):
         real = fake if fake.rows is None else here.real  # what jsdgan reads
-        here.objective.remember(replace(here.fake, rows=None))
+        here.objective.on_fakes(replace(here.fake, rows=None))
         torch.manual_seed(5)
         losses.append(here.objective.generator_loss(here.generator, here.judge, real, fake, 0.5)[0])
     assert not torch.isclose(*losses, rtol=1e-6)

@@ -297,7 +297,7 @@ def test_each_loss_reaches_its_own_network_alone(space: TextSpace) -> None:
     objective = ColdGAN()
     loss, metrics = objective.generator_loss(generator, judge, texts, texts, 0.0)
     loss.backward()
-    assert not any(value.requires_grad for value in (*metrics.values(), *objective.memory.values()))
+    assert not any(value.requires_grad for value in (*metrics.values(), *objective.state.values()))
     assert all(part.grad is None for part in judge.parameters())
     trained = [part for part in generator.parameters() if part.requires_grad]
     assert all(part.grad is not None and part.grad.any() for part in trained)
@@ -322,8 +322,8 @@ def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
     objective = ColdGAN(replay=0.5, remembered=6)
     first, _ = objective.discriminator_loss(judge, real, fake)
     assert same(first, logistic(judge(real), judge(fake)))  # nothing to remember yet
-    objective.remember(old)
-    state, before = torch.get_rng_state(), {k: v.clone() for k, v in objective.memory.items()}
+    objective.on_fakes(old)
+    state, before = torch.get_rng_state(), {k: v.clone() for k, v in objective.state.items()}
     loss, _ = objective.discriminator_loss(judge, real, fake)
     shown = objective._replayed(fake)
     assert len(shown) == 4
@@ -339,13 +339,13 @@ def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
     # pure: the same again, and nothing drawn or remembered
     assert torch.equal(objective.discriminator_loss(judge, real, fake)[0], loss)
     assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(objective.memory[name], before[name]) for name in before)
+    assert all(torch.equal(objective.state[name], before[name]) for name in before)
 
 
 def test_different_batches_see_different_memories() -> None:
     texts = enumerate_texts(FIXED)
     objective = ColdGAN(replay=0.5, remembered=20)
-    objective.remember(texts[:20])
+    objective.on_fakes(texts[:20])
     shown = [objective._replayed(texts[start : start + 2])[1:] for start in range(20, 26)]
     assert len(rows(concatenate(shown))) > 2
 
@@ -354,28 +354,28 @@ def test_the_memory_forgets_at_random() -> None:
     texts = enumerate_texts(FIXED)
     objective = ColdGAN(remembered=10)
     for number, part in enumerate(texts[:24].split(4)):
-        before = dict(objective.memory)
-        old = rows(Text.full(objective.memory["tokens"])) if number else set()
-        objective.remember(part)
-        now = rows(Text.full(objective.memory["tokens"]))
-        assert len(objective.memory["tokens"]) == len(now) == min(10, 4 * (number + 1))
+        before = dict(objective.state)
+        old = rows(Text.full(objective.state["tokens"])) if number else set()
+        objective.on_fakes(part)
+        now = rows(Text.full(objective.state["tokens"]))
+        assert len(objective.state["tokens"]) == len(now) == min(10, 4 * (number + 1))
         assert rows(part) <= now <= old | rows(part)
-    assert set(objective.memory) == {"tokens", "sizes"}
+    assert set(objective.state) == {"tokens", "sizes"}
     ways = set()  # which of the old ones stay is a matter of luck
     for _ in range(5):
-        objective.memory = dict(before)
-        objective.remember(part)
-        ways.add(frozenset(rows(Text.full(objective.memory["tokens"]))))
+        objective.state = dict(before)
+        objective.on_fakes(part)
+        ways.add(frozenset(rows(Text.full(objective.state["tokens"]))))
     assert len(ways) > 1
-    objective.remember(texts[:15])  # more than it holds
-    assert same(objective.memory["tokens"], texts.tokens[5:15])
+    objective.on_fakes(texts[:15])  # more than it holds
+    assert same(objective.state["tokens"], texts.tokens[5:15])
 
 
 def test_without_replay_nothing_is_remembered() -> None:
     texts = enumerate_texts(FIXED)
     objective = ColdGAN(replay=0)
-    objective.remember(texts)
-    assert objective.memory == {}
+    objective.on_fakes(texts)
+    assert objective.state == {}
 
 
 def test_pairs_that_do_not_fit_are_refused() -> None:
@@ -428,9 +428,9 @@ def test_remembered_fakes_keep_their_labels() -> None:
     for _ in range(3):
         # what is written says what its label is, so that a mixture would show
         fake = Text(real.tokens, real.sizes, labels=real.labels)
-        objective.remember(fake)
-    assert len(objective.memory["labels"]) == 20
-    assert torch.equal(objective.memory["labels"], objective.memory["tokens"][:, 0] % 2)
+        objective.on_fakes(fake)
+    assert len(objective.state["labels"]) == 20
+    assert torch.equal(objective.state["labels"], objective.state["tokens"][:, 0] % 2)
     shown = objective._replayed(real)
     assert len(shown) == len(real)
     assert torch.equal(shown.labels, shown.tokens[:, 0] % 2)  # type: ignore[arg-type]

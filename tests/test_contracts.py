@@ -95,11 +95,11 @@ BROKEN = {
     "something remembered elsewhere": (
         METHOD, "Mine",
         "seen: ClassVar[dict] = {}\n"
-        "def remember(self, fake): self.seen[id(self)] = self.seen.get(id(self), 0) + 1\n"
+        "def on_fakes(self, fake): self.seen[id(self)] = self.seen.get(id(self), 0) + 1\n"
         "def generator_loss(self, *given):\n"
         "    value, metrics = super().generator_loss(*given)\n"
         "    return value * self.seen.get(id(self), 0), metrics",
-        "killed and resumed, the same bits", "must be in memory",
+        "killed and resumed, the same bits", "must be in state",
     ),
     "figures with gradients": (
         METHOD, "Mine",
@@ -124,7 +124,7 @@ BROKEN = {
     ),
     "a loss that needs three texts": (
         METHOD, "Mine",
-        "def remember(self, fake): fake.tokens[2]",
+        "def on_fakes(self, fake): fake.tokens[2]",
         "a batch of two", "IndexError",
     ),
     "a likelihood that is none": (

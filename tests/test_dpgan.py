@@ -220,7 +220,7 @@ def test_each_loss_reaches_its_own_network_alone(space: TextSpace, reward: Any) 
         assert all(part.grad is None for part in other.parameters())
         trained = [part for part in network.parameters() if part.requires_grad]
         assert all(part.grad is not None and part.grad.any() for part in trained)
-    assert objective.memory == {}
+    assert objective.state == {}
 
 
 def test_pairs_that_do_not_fit_are_refused() -> None:

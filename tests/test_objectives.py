@@ -325,7 +325,7 @@ def test_without_a_lag_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) ->
     before = weights_of(generator)
     (seen,) = entries(objective, generator, monkeypatch, 1)
     assert all(torch.equal(seen[key], before[key]) for key in before)
-    assert objective.memory == {}
+    assert objective.state == {}
 
 
 def test_completions_are_written_by_the_lagged_policy() -> None:
@@ -334,7 +334,7 @@ def test_completions_are_written_by_the_lagged_policy() -> None:
     judge = Table(FIXED, (1 + texts.tokens[:, 2].double()) / 4)
     learn(objective, generator, judge, texts, texts, 0.0)
     # the old policy as good as always ends in 2 and the new one in 0
-    objective.memory["output.bias"] = torch.tensor([-99.0, -99.0, 99.0], dtype=torch.float64)
+    objective.state["output.bias"] = torch.tensor([-99.0, -99.0, 99.0], dtype=torch.float64)
     with torch.no_grad():
         generator.output.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
     _, metrics = learn(objective, generator, judge, texts, texts, 0.0)
@@ -355,7 +355,7 @@ def test_the_gradient_is_taken_at_the_generators_own_weights(
         parameter.data += torch.randn_like(parameter)
     lagged = small_generator(FIXED)
     loss, _ = learn(objective, generator, judge, texts, texts, 0.0)
-    lagged.load_state_dict(objective.memory, strict=False)
+    lagged.load_state_dict(objective.state, strict=False)
     weights = exact_values(lagged, texts, rewards)
     right = -(generator.log_prob(texts) * weights).sum()
     assert same(loss, right)
@@ -365,11 +365,11 @@ def test_the_gradient_is_taken_at_the_generators_own_weights(
 def test_the_memory_is_no_view_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     objective, generator = SeqGAN(rollout_ema=0.8), small_generator(FIXED)
     entries(objective, generator, monkeypatch, 1)
-    assert objective.memory.keys() == dict(generator.named_parameters()).keys()
-    remembered = {name: tensor.clone() for name, tensor in objective.memory.items()}
+    assert objective.state.keys() == dict(generator.named_parameters()).keys()
+    remembered = {name: tensor.clone() for name, tensor in objective.state.items()}
     for parameter in generator.parameters():
         parameter.data.add_(1.0)
-    assert all(torch.equal(objective.memory[name], old) for name, old in remembered.items())
+    assert all(torch.equal(objective.state[name], old) for name, old in remembered.items())
 
 
 def test_weights_come_back_even_when_the_reward_fails() -> None:

@@ -88,8 +88,8 @@ CASES = {
         ["mine.py:Mine.sample raised GeneratorExit"],
     ),
     "another working directory": (
-        "def remember(self, fake):\n    import os\n    os.chdir('/')",
-        ["mine.py:Mine.remember changed the working directory to '/'"],
+        "def on_fakes(self, fake):\n    import os\n    os.chdir('/')",
+        ["mine.py:Mine.on_fakes changed the working directory to '/'"],
     ),
     "a metric of training's own": (
         "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
@@ -189,8 +189,8 @@ CASES = {
         ["sample returned rows of shape (8, 6, 3); expected (8, 6, 20)"],
     ),
     "a memory that no checkpoint keeps": (
-        "def remember(self, fake): self.memory['count'] = 3",
-        ["mine.py:Mine.memory['count'] is an int", "expected a tensor"],
+        "def on_fakes(self, fake): self.state['count'] = 3",
+        ["mine.py:Mine.state['count'] is an int", "expected a tensor"],
     ),
     # what is called
     "another signature": (
@@ -201,7 +201,7 @@ CASES = {
         "def generator_loss(self, generator, fake): return generator.log_prob(fake).sum(), {}",
         ["mine.py:Mine.generator_loss takes (generator, fake)"],
     ),
-    "not a method": ("remember = 3", ["mine.py:Mine.remember is an int; expected a method"]),
+    "not a method": ("remember = 3", ["mine.py:Mine.on_fakes is an int; expected a method"]),
     # what is set
     "an unknown reduction": (
         "reduction: str = 'mean'",
@@ -453,7 +453,7 @@ def test_a_missing_file_is_the_parts_and_not_the_runs(write) -> None:  # type: i
 
 
 def test_a_method_that_needs_more_than_a_few_texts_is_given_a_batch(write, cli: Cli) -> None:  # type: ignore[no-untyped-def]
-    write("def remember(self, fake): fake.tokens.view(2, 4, 6)")
+    write("def on_fakes(self, fake): fake.tokens.view(2, 4, 6)")
     assert cli("train", "mine.py:Mine", "--out", "run", *ONE)[0] == 0
 
 
@@ -474,7 +474,7 @@ def test_a_dry_run_disturbs_no_random_numbers(write) -> None:  # type: ignore[no
 
     write(
         """
-        def remember(self, fake):
+        def on_fakes(self, fake):
             import random
             import numpy as np
             torch.manual_seed(3), np.random.rand(), random.random(), torch.rand(3)

@@ -163,11 +163,11 @@ def test_every_shard_begins_with_the_memory_from_before(tmp_path: Path) -> None:
     run = create_run(make_config("scratchgan", told | {"objective.decay": 0.5}), tmp_path / "run")
     torch.manual_seed(1)
     training = TrainingState(run)
-    training.objective.memory = {"baseline": torch.tensor(8.0)}
+    training.objective.state = {"baseline": torch.tensor(8.0)}
     figures = train_step(training, Step("generator", "adversarial", 1, 0))
     assert figures["generator/baseline"] == 8.0  # of both
     wanted = 0.5 * 8 + 0.5 * figures["generator/return"].item()
-    assert training.objective.memory["baseline"].item() == pytest.approx(wanted)
+    assert training.objective.state["baseline"].item() == pytest.approx(wanted)
 
 
 def test_each_process_has_its_share() -> None:

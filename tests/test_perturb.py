@@ -115,7 +115,7 @@ def test_a_closure_that_breaks_in_any_pass_leaves_nothing_behind(
             apply(made, network)
         apply(FGM(), network)
         kept = {n: w.grad for n, w in network.named_parameters()}
-        memory = dict(made.memory)
+        memory = dict(made.state)
         before, counter = state_of(network), list[int]()
         with pytest.raises(Broken):
             made(
@@ -124,15 +124,15 @@ def test_a_closure_that_breaks_in_any_pass_leaves_nothing_behind(
                 breaking(network.outputs(), at, counter),
             )
         same_state(network, before)
-        assert memory.keys() == made.memory.keys()
-        assert all(torch.equal(memory[key], made.memory[key]) for key in memory)
+        assert memory.keys() == made.state.keys()
+        assert all(torch.equal(memory[key], made.state[key]) for key in memory)
         if at == 1:
             assert all(w.grad is kept[n] for n, w in network.named_parameters())
         if frozen:
             assert network.table.weight.grad is None
         # and it goes on as if nothing had been
         fresh = make(name, placement=placement)
-        fresh.memory = memory
+        fresh.state = memory
         network.zero_grad()
         close(apply(made, network), apply(fresh, network))
 

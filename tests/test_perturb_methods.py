@@ -274,13 +274,13 @@ def test_free_at_moves_its_shift_once_a_call_and_forgets_it() -> None:
         shift = torch.zeros(3, 4, 3, dtype=torch.float64)
         for replay in range(3):
             slope, wanted = at(network, shift, cross_entropy)
-            assert bool(made.memory) == (replay > 0)
+            assert bool(made.state) == (replay > 0)
             close(apply(made, network), wanted)
             shift = into(shift + 0.4 * unit(slope), 0.6)
             with torch.no_grad():  # an optimiser's step
                 for weight, gradient in zip(network.parameters(), wanted, strict=True):
                     weight -= 0.1 * gradient
-        assert made.memory == {}
+        assert made.state == {}
 
 
 def test_free_at_of_the_paper_keeps_its_shift_and_steps_by_signs() -> None:
@@ -302,14 +302,14 @@ def test_free_at_that_keeps_its_shift_fits_it_to_other_texts() -> None:
     for rows in (2, 3):
         made = FreeAT(replays=1, keep=True)
         apply(made, network)
-        kept = made.memory["shift.0"].clone()
+        kept = made.state["shift.0"].clone()
         ids = IDS[:rows, :3]
         with watching(network, ids) as shifts:
             made(network, network.loss(ids, LABELS[:rows]))
         network.zero_grad()
         words = (ids != 0).unsqueeze(2)
         close(shifts[:1], [torch.where(words, kept[:rows, :3], 0.0)])
-        assert made.memory["shift.0"].shape == (rows, 3, 3)
+        assert made.state["shift.0"].shape == (rows, 3, 3)
         with watching(network) as shifts:  # and back: what was cut begins at zero
             made(network, network.loss(IDS, LABELS))
         network.zero_grad()
@@ -322,7 +322,7 @@ def test_free_at_goes_on_from_its_memory() -> None:
     network = Net()
     one, other = FreeAT(), FreeAT()
     apply(one, network)
-    other.memory = {key: tensor.clone() for key, tensor in one.memory.items()}
+    other.state = {key: tensor.clone() for key, tensor in one.state.items()}
     assert all(
         torch.equal(a, b) for a, b in zip(apply(one, network), apply(other, network), strict=True)
     )
@@ -601,7 +601,7 @@ def test_smart_is_its_formula(
     close(gradients(network), wanted)
     close(value, loss.detach())
     close(metrics["divergence"], between(said, shifted.detach()))
-    assert made.memory == {} and not made.keeps
+    assert made.state == {} and not made.keeps
 
 
 def test_smart_on_a_tied_table_is_the_gradient_of_both_sides() -> None:
@@ -666,9 +666,9 @@ def test_smart_s_average_of_the_weights() -> None:
         close(gradients(network), wanted)
         close(metrics["drift"], symmetric_kl(network(IDS).detach(), before))
         assert (metrics["drift"] == 0) == (update == 1)
-        assert int(made.memory["updates"]) == update
+        assert int(made.state["updates"]) == update
         for name, average in averages.items():
-            close(made.memory[name], average)
+            close(made.state[name], average)
         with torch.no_grad():
             for weight in network.parameters():
                 weight += 0.1 * torch.randn_like(weight)
@@ -687,10 +687,10 @@ def test_an_average_decays_by_beta() -> None:
     for n, beta in enumerate([0.9] * 3 + [0.5] * 3, start=2):
         wanted *= beta
         made(network, network.loss(), network.outputs())
-        for name, tensor in made.memory.items():
+        for name, tensor in made.state.items():
             if name != "updates":
                 close(tensor, torch.full_like(tensor, wanted))
-        assert int(made.memory["updates"]) == n
+        assert int(made.state["updates"]) == n
 
 
 def test_smart_goes_on_from_its_memory_and_knows_its_network() -> None:
@@ -699,14 +699,14 @@ def test_smart_goes_on_from_its_memory_and_knows_its_network() -> None:
     apply(one, network)
     with torch.no_grad():
         network.output.weight += 1
-    other.memory = {key: tensor.clone() for key, tensor in one.memory.items()}
+    other.state = {key: tensor.clone() for key, tensor in one.state.items()}
     assert all(
         torch.equal(a, b) for a, b in zip(apply(one, network), apply(other, network), strict=True)
     )
-    kept = dict(one.memory)
+    kept = dict(one.state)
     with pytest.raises(ValueError, match="another network"):
         apply(one, Net(tied=True))
-    assert one.memory == kept
+    assert one.state == kept
 
 
 @pytest.mark.parametrize("tied", [False, True])

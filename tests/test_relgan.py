@@ -383,7 +383,7 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
     rows = one_hot(real, FIXED).rows
     assert fake.rows is not None and rows is not None
     fake = Text(fake.tokens, fake.sizes, fake.rows.detach())
-    shares = shares_of(rows, objective.memory["stream"])
+    shares = shares_of(rows, objective.state["stream"])
     assert 0 < shares.min() < 0.2 < 0.8 < shares.max() < 1
     points = (rows + shares * (fake.rows - rows)).requires_grad_()
     opinions = judge.view_scores(Text(real.tokens, real.sizes, points))
@@ -398,7 +398,7 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
     assert same(found, right, 1e-10)
     again, _ = objective.discriminator_loss(judge, real, fake)
     assert torch.equal(found, again)  # within an update the points stay
-    objective.constrain(judge)
+    objective.after_discriminator_step(judge)
     other, _ = objective.discriminator_loss(judge, real, fake)
     assert not same(found, other, 1e-6)
     # differences in one weight

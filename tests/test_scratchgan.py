@@ -81,7 +81,7 @@ def expected(
     chances = probabilities(generator, texts)
     total = torch.zeros((), dtype=torch.float64)
     for i, chance in enumerate(chances):
-        objective.memory = {"baseline": torch.tensor(baseline, dtype=torch.float64)}
+        objective.state = {"baseline": torch.tensor(baseline, dtype=torch.float64)}
         text = texts[i : i + 1]
         total = total + chance * learn(objective, generator, judge, text, text, 0.0)[0]
     return total
@@ -184,7 +184,7 @@ def test_each_token_is_weighted_by_its_return(space: TextSpace, gamma: float) ->
     for reduction, count in counts.items():
         right = -(generator.log_prob(texts) * weights)[texts.mask].sum()
         objective = ScratchGAN(gamma=gamma, reduction=reduction)
-        objective.memory = {"baseline": torch.tensor(0.4, dtype=torch.float64)}
+        objective.state = {"baseline": torch.tensor(0.4, dtype=torch.float64)}
         loss, _ = learn(objective, generator, judge, texts, texts, 0.0)
         assert same(loss, right / count)
         assert same(gradient(loss, generator), gradient(right / count, generator))
@@ -213,8 +213,8 @@ def test_the_baseline_is_a_running_mean_of_returns(space: TextSpace) -> None:
         mean = returns_by_hand(rewards_by_hand(judge, part), 0.5)[part.mask].mean()
         assert same(metrics["return"], mean)
         right = 0.3 * right + 0.7 * mean
-        assert objective.memory.keys() == {"baseline"}
-        assert same(objective.memory["baseline"], right)
+        assert objective.state.keys() == {"baseline"}
+        assert same(objective.state["baseline"], right)
 
 
 # --- its losses ---
@@ -261,7 +261,7 @@ def test_each_loss_reaches_its_own_network_alone(space: TextSpace) -> None:
     objective = ScratchGAN(l2=0)
     loss, metrics = learn(objective, generator, judge, texts, texts, 0.0)
     loss.backward()
-    assert not any(value.requires_grad for value in (*metrics.values(), *objective.memory.values()))
+    assert not any(value.requires_grad for value in (*metrics.values(), *objective.state.values()))
     assert all(part.grad is None for part in judge.parameters())
     trained = [part for part in generator.parameters() if part.requires_grad]
     assert all(part.grad is not None and part.grad.any() for part in trained)

@@ -109,7 +109,7 @@ def test_without_clipping_the_estimate_grows_and_with_it_it_is_bounded() -> None
             loss, figures = objective.discriminator_loss(judge, real, fake)
             loss.backward()
             optimiser.step()
-            objective.constrain(judge)
+            objective.after_discriminator_step(judge)
         found.append(figures["wasserstein"].item())
     assert 0 < found[0] < 1 < found[1]
 

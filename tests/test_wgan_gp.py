@@ -193,7 +193,7 @@ def test_the_points_stay_in_an_update_and_move_after_it() -> None:
         found.append(shares_of(judge, real, fake))
         objective.discriminator_loss(judge, real, fake)
         assert torch.equal(shares_of(judge, real, fake), found[-1])
-        objective.constrain(judge)
+        objective.after_discriminator_step(judge)
     shares = torch.stack(found)
     # even over (0, 1), and unrelated between texts and between updates
     counts = torch.histc(shares, 20, 0, 1)
@@ -213,9 +213,9 @@ def test_the_points_are_the_runs_own_and_are_remembered() -> None:
 
     first, same_seed, other = connected(judge), connected(judge), connected(judge, seed=1)
     assert told(first) == told(same_seed) != told(other)
-    first.constrain(judge)
+    first.after_discriminator_step(judge)
     later = WGANGP()
-    later.memory = {name: tensor.clone() for name, tensor in first.memory.items()}
+    later.state = {name: tensor.clone() for name, tensor in first.state.items()}
     assert told(later) == told(first) != told(same_seed)
 
 

@@ -146,5 +146,5 @@ def stop_when(patch: pytest.MonkeyPatch, when: Callable[[TrainingState], bool]) 
 def learn(objective: Objective, *given: Any) -> Loss:
     """The generator's loss; what it wants kept is kept."""
     loss, kept = without_state(objective.generator_loss(*given))
-    objective.memory |= kept
+    objective.state |= kept
     return loss

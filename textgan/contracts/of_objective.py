@@ -91,7 +91,7 @@ def scene(trial: Trial, who: str = "generator") -> Scene:
     if who == "generator":
         real = real.repeat(objective.group)
         fake = objective.sample(training.generator, real, 0.0)
-        objective.remember(replace(fake, rows=None))
+        objective.on_fakes(replace(fake, rows=None))
     else:
         with torch.no_grad():
             fake = objective.sample(training.generator, real, 0.0)
@@ -109,7 +109,7 @@ def _late(trial: Trial) -> None:
 def _pure(trial: Trial, who: str) -> None:
     """Twice the same from the same seed; neither weights nor what is remembered change by it."""
     at = scene(trial, who)
-    memory = {name: tensor.clone() for name, tensor in at.objective.memory.items()}
+    state = {name: tensor.clone() for name, tensor in at.objective.state.items()}
     before = _weights(at)
     found, states = [], []
     for seed in (3, 3, 4):
@@ -121,8 +121,8 @@ def _pure(trial: Trial, who: str) -> None:
         figures = {name: float(torch.as_tensor(figure)) for name, figure in metrics.items()}
         found.append((float(loss.detach()), figures, kept))
     function = f"{who}_loss"
-    if not _same(at.objective.memory, memory):
-        raise Broken(f"{function} changes memory, which losses only read")
+    if not _same(at.objective.state, state):
+        raise Broken(f"{function} changes state, which losses only read")
     for name, weight in _weights(at).items():
         if not torch.equal(weight, before[name]):
             raise Broken(f"{function} changes the weight {name}; only optimisers may")

@@ -158,6 +158,6 @@ def resumes_exactly(trial: Trial, world: World = "fixed", **changes: Any) -> str
     if expected.read_bytes() != found.read_bytes():
         raise Broken(
             "a run that was killed and resumed ends in other weights: what is drawn must come from "
-            "torch's random numbers, and what is remembered must be in memory"
+            "torch's random numbers, and what is remembered must be in state"
         )
     return f"after each of {len(at)} steps"

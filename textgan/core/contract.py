@@ -170,11 +170,11 @@ def checked_tensor(returned: object, who: str, shape: tuple[int, ...], what: str
     return returned
 
 
-def checked_memory(memory: object, who: str) -> None:
+def checked_state(state: object, who: str) -> None:
     """UserError unless a checkpoint can keep what a part remembers."""
-    if not isinstance(memory, Mapping):
-        raise UserError(f"{who} is {described(memory)}; expected a mapping of names to tensors")
-    for name, value in memory.items():
+    if not isinstance(state, Mapping):
+        raise UserError(f"{who} is {described(state)}; expected a mapping of names to tensors")
+    for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(
                 f"{who}[{name!r}] is {described(value)}; expected a tensor, which a checkpoint "

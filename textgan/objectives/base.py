@@ -29,6 +29,9 @@ from textgan.models.generators.base import AutoregressiveGenerator, Generator
 
 StatefulLoss = tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]  # and what is to be kept
 
+# hooks by their names in 0.1, which files of one's own may still use, as they may `memory`
+_RENAMED = {"prepare": "setup", "remember": "on_fakes", "constrain": "after_discriminator_step"}
+
 
 @dataclass(kw_only=True)
 class Objective(ABC):
@@ -58,16 +61,21 @@ class Objective(ABC):
     # whether the sign of the discriminator's score of a text is its verdict, real or fake
     score_is_logit: ClassVar[bool] = True
 
-    # what the method remembers between steps (a lagged policy, a running mean); checkpoints hold
-    # it. `prepare`, `remember` and `constrain` may change it, losses only read it: what a
-    # generator's loss wants kept it returns
-    memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    # what the method keeps from step to step (a lagged policy, a running mean), for checkpoints
+    # too. `setup`, `on_fakes` and `after_discriminator_step` may change it; losses only read it,
+    # and a generator's loss returns what is to be kept
+    state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     # of a run that goes on to draw as the first version did, see `textgan.core.streams`
     old: bool = field(default=False, init=False, repr=False)
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for old, new in _RENAMED.items():  # either is both, so that super() finds it, too
+            if old in vars(cls):
+                setattr(cls, new, vars(cls)[old])
+            elif new in vars(cls):
+                setattr(cls, old, vars(cls)[new])
         cls.name = name or cls.__name__
         if name:
             registry.register("objective", name, cls)
@@ -81,6 +89,15 @@ class Objective(ABC):
             raise ValueError(str(error)) from None
         for name, value in checked.items():
             setattr(self, name, value)
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """`state`, by its name in 0.1."""
+        return self.state
+
+    @memory.setter
+    def memory(self, state: dict[str, Tensor]) -> None:
+        self.state = state
 
     @property
     def group(self) -> int:
@@ -115,9 +132,9 @@ class Objective(ABC):
                 f"{kind.name} needs a discriminator that is a language model, such as "
                 f"{kind.discriminator}; got {type(discriminator).__name__}"
             )
-        self.prepare(generator, discriminator, train)
+        self.setup(generator, discriminator, train)
 
-    def prepare(  # noqa: B027 (most need nothing)
+    def setup(  # noqa: B027 (most need nothing)
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
         """Keep what is needed of the pair and of the training text; refuse with a ValueError
@@ -152,14 +169,14 @@ class Objective(ABC):
         the generator's as `generator_dropout` says.
 
         real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
-        A method that remembers something of the update returns that as a third value, tensors by
-        their names in `memory`. Of a batch in shards, real numbers in it are averaged.
+        A method that keeps something of the update returns that as a third value, tensors by their
+        names in `state`. Of a batch in shards, real numbers in it are averaged.
         """
 
-    def remember(self, fake: Text) -> None:  # noqa: B027 (most need nothing)
+    def on_fakes(self, fake: Text) -> None:  # noqa: B027 (most need nothing)
         """Called with the fakes of a generator update, without their rows, before its loss."""
 
-    def constrain(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
+    def after_discriminator_step(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
         """Called after every update of the discriminator, for constraints on its weights."""
 
 
@@ -172,10 +189,10 @@ def without_state(returned: Any) -> tuple[Loss, Mapping[str, Tensor]]:
 
 def refuse_changes(objective: Objective, before: Mapping[str, Tensor]) -> None:
     """UserError where a generator's loss changed what it may only read."""
-    now = objective.memory
+    now = objective.state
     for name in now.keys() | before.keys():
         if now.get(name) is not before.get(name):
             raise UserError(
-                f"{title(type(objective))}.generator_loss changed memory[{name!r}], which "
+                f"{title(type(objective))}.generator_loss changed state[{name!r}], which "
                 f"losses only read; return it: loss, metrics, {{{name!r}: ...}}"
             )

@@ -94,9 +94,7 @@ class BGAN(Objective, name="bgan"):
     def group(self) -> int:
         return self.samples
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         if not isinstance(generator, AutoregressiveGenerator | NoiseGenerator):
             raise ValueError(f"bgan needs a likelihood, which {type(generator).__name__} lacks")
 

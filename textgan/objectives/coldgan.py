@@ -132,9 +132,7 @@ class ColdGAN(Objective, name="coldgan"):
         "mean_sentence"
     )
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         if self.replay and train.source is not None:
             raise ValueError("coldgan needs replay = 0 where texts have a source")
         if self.nucleus < 1 and self.epsilon == 0:
@@ -180,23 +178,23 @@ class ColdGAN(Objective, name="coldgan"):
             "clipped": (weight < ratio).to(ratio).mean(),
         }
 
-    def remember(self, fake: Text) -> None:
+    def on_fakes(self, fake: Text) -> None:
         """Fill the memory; once it is full, forget as many at random as are new."""
         if not self.replay:
             return
-        new = fake[slice(-self.remembered, None)]  # without rows, see Objective.remember
-        order = torch.randperm(len(self.memory.get("tokens", ())), device=new.tokens.device)
+        new = fake[slice(-self.remembered, None)]  # without rows, see Objective.on_fakes
+        order = torch.randperm(len(self.state.get("tokens", ())), device=new.tokens.device)
         kept = order[: self.remembered - len(new)]
         for name, part in text_tensors(new).items():
-            old = self.memory.get(name, part[:0])
-            self.memory[name] = torch.cat([old[kept], part])
+            old = self.state.get(name, part[:0])
+            self.state[name] = torch.cat([old[kept], part])
 
     def _replayed(self, fake: Text) -> Text:
         """The same number of fakes, the last of them replaced by remembered ones."""
         n = int(self.replay * len(fake))
-        if n == 0 or not self.memory:
+        if n == 0 or not self.state:
             return fake
-        memory = text_of(self.memory)
+        memory = text_of(self.state)
         first = fake.tokens.sum()  # anything that differs between batches
         places = (first + torch.arange(n, device=first.device)) % len(memory)
         return concatenate([fake[: len(fake) - n], memory[places]])

@@ -57,9 +57,7 @@ class JSDGAN(Objective, name="jsdgan"):
     texts: int = field(default=1, init=False, repr=False)
     log_shares: Tensor | None = field(default=None, init=False, repr=False)  # log p(c), (C,)
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         self.texts = len(train)
         if train.labels is not None:
             counts = train.labels.bincount(minlength=generator.space.classes)

@@ -103,9 +103,7 @@ class LeakGAN(Objective, name="leakgan"):
         Field(description="separate: the manager by transitions of real text; paper: separate"),
     ] = "separate"
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         if not isinstance(generator, LeakGenerator):
             raise ValueError(f"leakgan needs goals, which {type(generator).__name__} lacks")
         assert discriminator is not None  # see connect

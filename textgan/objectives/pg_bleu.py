@@ -81,9 +81,7 @@ class PGBLEU(Objective, name="pg_bleu"):
     ] = "sum"
     references: list[References | None] = field(default_factory=list, init=False, repr=False)
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         space = generator.space
         self.references = []  # of each class, of the only one where there are none
         for rows in class_rows(train, space.classes):

@@ -132,11 +132,9 @@ class RelGAN(Objective, name="relgan"):
                 return 1 + math.sqrt(u) * rise
         return self.beta_max
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         if self.loss == "wgan_gp":
-            self.memory["stream"] = torch.randint(2**31, ())
+            self.state["stream"] = torch.randint(2**31, ())
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return relaxed_texts(generator, real, 1 / self.beta(progress), reads_words=True)
@@ -193,9 +191,9 @@ class RelGAN(Objective, name="relgan"):
             "beta": torch.tensor(self.beta(progress)),
         }
 
-    def constrain(self, discriminator: Discriminator) -> None:
+    def after_discriminator_step(self, discriminator: Discriminator) -> None:
         if self.loss == "wgan_gp":
-            self.memory["stream"] = next_shares(self.memory["stream"], self.old)
+            self.state["stream"] = next_shares(self.state["stream"], self.old)
 
     def _penalty(self, discriminator: Discriminator, real: Text, fake: Text) -> Tensor:
         assert real.rows is not None and fake.rows is not None
@@ -203,5 +201,5 @@ class RelGAN(Objective, name="relgan"):
         def score(rows: Tensor) -> Tensor:
             return discriminator.view_scores(replace(fake, rows=rows)).sum(1)
 
-        shares = shares_of(fake.rows, self.memory["stream"])
+        shares = shares_of(fake.rows, self.state["stream"])
         return gradient_penalty(score, real.rows, fake.rows, shares)

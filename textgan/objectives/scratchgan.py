@@ -86,9 +86,7 @@ class ScratchGAN(Objective, name="scratchgan"):
         Reduction, Field(description="of the policy gradient over the batch; paper: mean_token")
     ] = "mean_token"
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         if not isinstance(discriminator, StepwiseDiscriminator):
             raise ValueError(
                 "scratchgan needs a discriminator that scores every token, such as stepwise; "
@@ -124,7 +122,7 @@ class ScratchGAN(Objective, name="scratchgan"):
             rewards = 2 * discriminator.steps(fake).sigmoid() - 1
         returns = discounted(rewards, self.gamma)
         mean = returns[mask].mean()
-        baseline = self.memory.get("baseline", torch.zeros_like(mean))
+        baseline = self.state.get("baseline", torch.zeros_like(mean))
         log_prob = generator.log_prob(fake)
         loss = policy_gradient(log_prob, returns - baseline, mask, self.reduction)
         metrics = {

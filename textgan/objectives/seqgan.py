@@ -120,7 +120,7 @@ class SeqGAN(Objective, name="seqgan"):
             return {}
         lagged = {}
         for name, weight in generator.named_parameters():
-            now, old = weight.detach(), self.memory.get(name)
+            now, old = weight.detach(), self.state.get(name)
             if old is None or name.startswith("embedding"):
                 lagged[name] = now.clone()
             else:

@@ -85,6 +85,6 @@ class WGAN(Objective, name="wgan"):
         return -discriminator(fake).mean(), {}
 
     @torch.no_grad()
-    def constrain(self, discriminator: Discriminator) -> None:
+    def after_discriminator_step(self, discriminator: Discriminator) -> None:
         for parameter in discriminator.parameters():
             parameter.clamp_(-self.clip, self.clip)

@@ -14,7 +14,7 @@ In the paper's words: n_critic is `schedule.d_steps`, for a turn is one update. 
 `generator.channels` and `discriminator.channels`.
 
 `discriminator_loss` must be the same however often it is called in one update, so a is drawn from a
-stream of its own, the next of which `constrain` makes after each update.
+stream of its own, the next of which `after_discriminator_step` makes after each update.
 
 Departs from the paper:
 - a batch is half real, half fake: `schedule.batch_size = 128` has the paper's 64 of each
@@ -68,10 +68,8 @@ class WGANGP(Objective, name="wgan_gp"):
     penalty: Annotated[float, Field(ge=0, description="lambda; paper: 10")] = 10.0
     temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
 
-    def prepare(
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
-        self.memory["stream"] = torch.randint(2**31, ())
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
+        self.state["stream"] = torch.randint(2**31, ())
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return relaxed_texts(generator, real, self.temperature)
@@ -87,7 +85,7 @@ class WGANGP(Objective, name="wgan_gp"):
             found: Tensor = discriminator(replace(fake, rows=rows))
             return found
 
-        shares = shares_of(fake.rows, self.memory["stream"])
+        shares = shares_of(fake.rows, self.state["stream"])
         penalty = gradient_penalty(score, real.rows, fake.rows, shares)
         return self.penalty * penalty - distance, {
             "wasserstein": distance.detach(),
@@ -104,5 +102,5 @@ class WGANGP(Objective, name="wgan_gp"):
     ) -> Loss:
         return -discriminator(fake).mean(), {}
 
-    def constrain(self, discriminator: Discriminator) -> None:
-        self.memory["stream"] = next_shares(self.memory["stream"], self.old)
+    def after_discriminator_step(self, discriminator: Discriminator) -> None:
+        self.state["stream"] = next_shares(self.state["stream"], self.old)

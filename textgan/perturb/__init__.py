@@ -12,7 +12,7 @@ an embedding can be trained with it, and no objective knows of it:
 
 VAT and SMART compare what the network says: their third argument is a closure of its logits (N, C).
 FreeAT wants each batch `replays` times in a row. What SMART and FreeAT remember, a checkpoint must
-keep: it is in `memory`.
+keep: it is in `state`.
 """
 
 from textgan.perturb.base import Perturbation, perturbation

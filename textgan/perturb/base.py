@@ -50,8 +50,8 @@ class Perturbation(ABC):
     ] = ""
     same_dropout: Annotated[bool, Field(description="one draw of dropout for all passes")] = True
 
-    # tensors that it remembers from one call to the next, which a checkpoint keeps
-    memory: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    # what it keeps from one call to the next, for checkpoints too
+    state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -67,6 +67,15 @@ class Perturbation(ABC):
             raise ValueError(str(error)) from None
         for name, value in checked.items():
             setattr(self, name, value)
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """`state`, by its name in 0.1."""
+        return self.state
+
+    @memory.setter
+    def memory(self, state: dict[str, Tensor]) -> None:
+        self.state = state
 
     @property
     def keeps(self) -> bool:

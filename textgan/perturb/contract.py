@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from textgan.core.contract import BEFORE, called, checked_memory, name_of, refuse_reserved
+from textgan.core.contract import BEFORE, called, checked_state, name_of, refuse_reserved
 from textgan.core.errors import UserError
 from textgan.core.names import title
 from textgan.core.optim import Loss, as_loss
@@ -39,4 +39,4 @@ def check_perturbation(
         if not torch.equal(weight, before[name]):
             raise UserError(f"{who} changed the weight {name}; expected only gradients")
     network.zero_grad()
-    checked_memory(perturbation.memory, f"{title(type(perturbation))}.memory")
+    checked_state(perturbation.state, f"{title(type(perturbation))}.state")

@@ -68,9 +68,9 @@ class FreeAT(Perturbation, name="free_at"):
         /,
     ) -> Loss:
         passes = Passes(network, self)
-        memory, self.memory = self.memory, {}
-        done = int(memory.get("done", 0))
-        kept = [memory[f"shift.{number}"] for number in range(len(memory) - 1)]
+        state, self.state = self.state, {}
+        done = int(state.get("done", 0))
+        kept = [state[f"shift.{number}"] for number in range(len(state) - 1)]
         at: Shifts = None
         if kept:
             at = kept if done else going_on(kept)
@@ -79,9 +79,9 @@ class FreeAT(Perturbation, name="free_at"):
             slopes = here.accumulate(value * scale)
         done = (done + 1) % self.replays
         if done or self.keep:
-            self.memory = {"done": torch.tensor(done)}
+            self.state = {"done": torch.tensor(done)}
             for number, (shift, slope) in enumerate(zip(here.shifts, slopes, strict=True)):
-                self.memory[f"shift.{number}"] = self._climb(passes.place, shift, slope)
+                self.state[f"shift.{number}"] = self._climb(passes.place, shift, slope)
         return value.detach(), metrics
 
     def _climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:

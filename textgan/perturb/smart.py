@@ -86,15 +86,15 @@ class SMART(Perturbation, name="smart"):
         say = said_of(outputs, "smart")
         between = _DIVERGENCES[self.divergence]
         passes = Passes(network, self)
-        memory = self._averaged(network) if self.mu > 0 else {}
+        state = self._averaged(network) if self.mu > 0 else {}
         figures: dict[str, Tensor] = {}
 
         passes.begin()
         value, metrics = computed(loss)
         (value * scale).backward()
-        if memory:
+        if state:
             passes.begin()
-            with weights(network, memory):
+            with weights(network, state):
                 before = say().detach()
         # the table is as it is here, and will be again when this graph is used
         passes.begin()
@@ -113,11 +113,11 @@ class SMART(Perturbation, name="smart"):
             figures["divergence"], gradient, there = halves(between, said, shifted)
             here.accumulate(shifted, there * self.weight * scale)
         gradient = gradient * self.weight
-        if memory:
+        if state:
             figures["drift"], moved, _ = halves(between, said, before)
             gradient = gradient + self.mu * moved
         said.backward(gradient * scale)
-        self.memory = memory
+        self.state = state
         return value.detach(), metrics | figures
 
     def climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
@@ -132,11 +132,11 @@ class SMART(Perturbation, name="smart"):
     def _averaged(self, network: nn.Module) -> dict[str, Tensor]:
         """What to remember once this call is over: the averages, and of how many calls."""
         own = {f"average.{name}": weight.detach() for name, weight in network.named_parameters()}
-        if not self.memory:
+        if not self.state:
             fresh = {name: weight.clone() for name, weight in own.items()}
             return {"updates": torch.tensor(1), **fresh}
-        updates = int(self.memory["updates"])
-        old = {name: tensor for name, tensor in self.memory.items() if name != "updates"}
+        updates = int(self.state["updates"])
+        old = {name: tensor for name, tensor in self.state.items() if name != "updates"}
         if {n: t.shape for n, t in old.items()} != {n: t.shape for n, t in own.items()}:
             raise ValueError("smart remembers the weights of another network; make one for each")
         beta = self.beta if updates < self.early else self.beta_later

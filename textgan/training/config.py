@@ -33,7 +33,7 @@ _LARGEST_SEED = 2**63 - 1
 _PARTS: tuple[Kind, ...] = ("objective", "generator", "discriminator")
 
 
-class Data(TextFile):
+class DataConfig(TextFile):
     """The user's own sentences; where `file` is empty the synthetic oracle is the language."""
 
     model_config = FROZEN
@@ -72,7 +72,7 @@ class OracleConfig(BaseModel):
     )
 
 
-class Evaluation(BaseModel):
+class EvaluationConfig(BaseModel):
     """How the generator is watched, and how it is measured at the end."""
 
     model_config = FROZEN
@@ -95,7 +95,7 @@ class Evaluation(BaseModel):
     )
 
 
-class Part(BaseModel):
+class PartConfig(BaseModel):
     """A registered part and what it is told; other keys than `name` are the part's own."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -108,7 +108,7 @@ class Part(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
-class Judge(Part):
+class DiscriminatorConfig(PartConfig):
     """The discriminator, and how it is trained."""
 
     perturb: str = Field(
@@ -116,7 +116,7 @@ class Judge(Part):
     )
 
 
-class MLE(BaseModel):
+class MLEConfig(BaseModel):
     """How the MLE updates are done."""
 
     model_config = FROZEN
@@ -135,15 +135,15 @@ class RunConfig(BaseModel):
         "float32", description="of matrix products: float32, tf32 (GPU) or bf16 (faster, rounder)"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
-    data: Data = Data()
+    data: DataConfig = DataConfig()
     oracle: OracleConfig = OracleConfig()
-    objective: Part = Part(name="seqgan")
-    generator: Part = Part(name="")
-    discriminator: Judge = Judge(name="")
-    mle: MLE = MLE()
+    objective: PartConfig = PartConfig(name="seqgan")
+    generator: PartConfig = PartConfig(name="")
+    discriminator: DiscriminatorConfig = DiscriminatorConfig(name="")
+    mle: MLEConfig = MLEConfig()
     schedule: Schedule = Schedule()
     optimisers: Optimisers = Optimisers()
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @property
     def part_names(self) -> dict[str, str]:
@@ -285,9 +285,9 @@ def _complete(config: RunConfig, code: Code | None) -> RunConfig:
         "generator": ("generator", objective.generator),
         "discriminator": (objective.discriminator_kind, objective.discriminator),
     }
-    parts: dict[str, Part] = {}
+    parts: dict[str, PartConfig] = {}
     for part, (kind, default) in usual.items():
-        given: Part = getattr(config, part)
+        given: PartConfig = getattr(config, part)
         own = given.model_dump(exclude={"name", *given.settings})
         if default is None:  # the method has no discriminator
             told = {key: value for key, value in own.items() if value} | given.settings

@@ -20,8 +20,8 @@ from textgan.core.contract import (
     FEW,
     called,
     checked_loss,
-    checked_memory,
     checked_reduction,
+    checked_state,
     is_own,
     name_of,
     undisturbed,
@@ -58,7 +58,7 @@ def dry_run(
     own code raises is noted to be that.
     """
     few = copy(objective)
-    few.memory = dict(objective.memory)
+    few.state = dict(objective.state)
     if isinstance(getattr(few, "rollouts", None), int):
         few.rollouts = 1  # type: ignore[attr-defined]
     try:
@@ -122,9 +122,9 @@ def check_objective(objective: Objective) -> None:
         "discriminator_loss": ("discriminator", "real", "fake"),
         "generator_loss": ("generator", "discriminator", "real", "fake", "progress"),
         "connect": ("generator", "discriminator", "train"),
-        "prepare": ("generator", "discriminator", "train"),
-        "remember": ("fake",),
-        "constrain": ("discriminator",),
+        "setup": ("generator", "discriminator", "train"),
+        "on_fakes": ("fake",),
+        "after_discriminator_step": ("discriminator",),
     }
     for method, given in calls.items():
         function = getattr(objective, method)
@@ -135,7 +135,7 @@ def check_objective(objective: Objective) -> None:
     group = objective.group
     if isinstance(group, bool) or not isinstance(group, int) or group < 1:
         raise UserError(f"{who}.group = {group!r}: expected how many fakes answer a real text")
-    checked_memory(objective.memory, f"{who}.memory")
+    checked_state(objective.state, f"{who}.state")
 
 
 def discriminator_step(
@@ -151,7 +151,7 @@ def discriminator_step(
     with unchanged(who, networks, texts) if is_own(objective) else nullcontext():
         loss = called(objective, "discriminator_loss", discriminator, real, fake, when=when)
     checked_loss(loss, who, discriminator, "discriminator")
-    called(objective, "constrain", discriminator, when=when)
+    called(objective, "after_discriminator_step", discriminator, when=when)
     return fake
 
 
@@ -164,18 +164,18 @@ def generator_step(
         real = real.repeat(objective.group)
     fake = called(objective, "sample", generator, real, progress, when=when)
     fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
-    called(objective, "remember", replace(fake, rows=None), when=when)
+    called(objective, "on_fakes", replace(fake, rows=None), when=when)
     given = (generator, discriminator, real, fake, progress)
     who = name_of(objective, "generator_loss")
     networks = {"generator": generator, "discriminator": discriminator}
     texts = {"real": real, "fake": fake}
-    before = dict(objective.memory)
+    before = dict(objective.state)
     with unchanged(who, networks, texts) if is_own(objective) else nullcontext():
         returned = called(objective, "generator_loss", *given, when=when)
     loss, kept = without_state(returned)
-    checked_memory(kept, f"the third value of {who}")
+    checked_state(kept, f"the third value of {who}")
     refuse_changes(objective, before)
-    checked_memory(objective.memory, f"{title(type(objective))}.memory")
+    checked_state(objective.state, f"{title(type(objective))}.state")
     return checked_loss(loss, who, generator, "generator")
 
 

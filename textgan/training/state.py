@@ -142,9 +142,9 @@ class TrainingState:
         tensors = self._networks()
         for name, optimiser in self.optimisers.items():
             tensors |= with_prefix(f"optimiser.{name}", optimiser_tensors(optimiser))
-        tensors |= with_prefix("objective", self.objective.memory)
+        tensors |= with_prefix("objective", self.objective.state)
         for name, perturbation in self.perturbations.items():
-            tensors |= with_prefix(f"perturbation.{name}", perturbation.memory)
+            tensors |= with_prefix(f"perturbation.{name}", perturbation.state)
         tensors["random.cpu"] = torch.get_rng_state()
         if self.run.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.run.device)
@@ -196,9 +196,9 @@ class TrainingState:
             restore_module(self.discriminator, under_prefix("discriminator", tensors), path)
         for name, optimiser in self.optimisers.items():
             restore_optimiser(optimiser, under_prefix(f"optimiser.{name}", tensors))
-        self.objective.memory = _on(device, under_prefix("objective", tensors))
+        self.objective.state = _on(device, under_prefix("objective", tensors))
         for name, perturbation in self.perturbations.items():
-            perturbation.memory = _on(device, under_prefix(f"perturbation.{name}", tensors))
+            perturbation.state = _on(device, under_prefix(f"perturbation.{name}", tensors))
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], device)

@@ -124,7 +124,7 @@ def _update_generator(state: TrainingState, progress: float) -> dict[str, Tensor
     if objective.group > 1:
         reals = reals.repeat(objective.group)
     fakes = _answers(state, reals, progress, len(reals))
-    objective.remember(state.shards.gather([replace(fake, rows=None) for fake in fakes], reals))
+    objective.on_fakes(state.shards.gather([replace(fake, rows=None) for fake in fakes], reals))
     kept: dict[int, Mapping[str, Tensor]] = {}  # what the loss of each shard asks to be kept
 
     def loss(shard: int, real: Text, fake: Text) -> Loss:
@@ -136,11 +136,11 @@ def _update_generator(state: TrainingState, progress: float) -> dict[str, Tensor
         Shard(partial(loss, shard, real, fake), fake)
         for shard, (real, fake) in enumerate(zip(state.shards.split(reals), fakes, strict=True))
     ]
-    before = dict(objective.memory)
+    before = dict(objective.state)
     metrics = _update(state, "generator", generator, shards, objective.reduction)
     if state.shards.count > 1:  # the losses of all shards must have read the same
         refuse_changes(objective, before)
-    objective.memory = {**objective.memory, **averaged(list(kept.values()), state.group)}
+    objective.state = {**objective.state, **averaged(list(kept.values()), state.group)}
     return metrics
 
 
@@ -168,7 +168,7 @@ def _update(
             )
         metrics = {**clipped_step(network, optimiser, loss, clip), **metrics}
         if who == "discriminator":
-            objective.constrain(state.discriminator)
+            objective.after_discriminator_step(state.discriminator)
     return {f"{who}/{name}": value for name, value in metrics.items()}
 
 

@@ -180,7 +180,7 @@ def test_recipes_of_the_papers_are_their_codes() -> None:
     cot, lengths, rates = told("cot")
     assert (lengths, rates[1]) == ((0, 200_000), 0.001)
     assert (cot.optimisers.discriminator_lr, cot.optimisers.clip) == (0.003, 0.0)
-    assert (cot.schedule.batch_size, cot.schedule.judged) == (64, 128)
+    assert (cot.schedule.batch_size, cot.schedule.discriminator_texts) == (64, 128)
     assert not cot.discriminator.settings["dropout_input"]
 
 

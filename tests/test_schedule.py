@@ -233,7 +233,7 @@ def test_schedules_that_cannot_be_are_refused(setting: dict[str, int]) -> None:
 def test_a_discriminators_batch_may_have_a_size_of_its_own() -> None:
     same = Schedule(batch_size=8, fakes=40)
     wide = Schedule(batch_size=8, fakes=40, discriminator_batch=16)
-    assert (same.judged, wide.judged) == (8, 16)
+    assert (same.discriminator_texts, wide.discriminator_texts) == (8, 16)
     assert count(same, 40) == {"mle": 5, "discriminator": 10}
     assert count(wide, 40) == {"mle": 5, "discriminator": 5}
     assert pool_size(Schedule(batch_size=8, fakes=1, discriminator_batch=16), 40) == 8

@@ -26,15 +26,15 @@ def update(
     backward: Backward,
     clip: float,
     *,
-    thinned: bool = True,
+    with_dropout: bool = True,
 ) -> dict[str, Tensor]:
     """One optimiser step: clear, accumulate, clip the norm at `clip` (0: never), step.
 
-    thinned: whether the network's dropout is on in the loss. Raises NotFinite, the weights
+    with_dropout: whether the network's dropout is on in the loss. Raises NotFinite, the weights
     unchanged, if the gradient's norm is not a number.
     """
     optimiser.zero_grad()
-    with dropout(network) if thinned else nullcontext():
+    with dropout(network) if with_dropout else nullcontext():
         value, metrics = backward(network, loss)
     return {**clipped_step(network, optimiser, value, clip), **metrics}
 
@@ -90,17 +90,17 @@ def dropout(network: nn.Module) -> Iterator[None]:
 
 
 def build_optimiser(
-    network: nn.Module, lr: float, told: Optimisers | None = None
+    network: nn.Module, lr: float, settings: Optimisers | None = None
 ) -> torch.optim.Optimizer:
-    """Over what may change: as `told`, or Adam as it usually is.
+    """Over the weights that are trained: as the settings say, or Adam with its usual ones.
 
     Fused Adam spares the update of a large discriminator a fifth of its time.
     """
-    told = told or Optimisers()
+    settings = settings or Optimisers()
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if told.method == "rmsprop":
+    if settings.method == "rmsprop":
         return torch.optim.RMSprop(trained, lr=lr)
-    return torch.optim.Adam(trained, lr=lr, betas=(told.beta1, told.beta2), fused=True)
+    return torch.optim.Adam(trained, lr=lr, betas=(settings.beta1, settings.beta2), fused=True)
 
 
 class Optimisers(BaseModel):

@@ -181,13 +181,24 @@ def build(
 
     code: as for `find`. Raises UserError for a name or setting that does not exist or does not fit.
     """
+    return maker(kind, name, values, code)(*arguments)
+
+
+def maker(
+    kind: Kind, name: str, values: dict[str, Any], code: Code | None = None
+) -> typing.Callable[..., Any]:
+    """What makes such parts, as `build` does, of settings that are checked now and not again."""
     part = find(kind, name, code=code)
     checked = check_settings(kind, part, values)
-    refuse_call(part, f"the constructor of {title(part)}", *arguments, **checked)
-    try:
-        return part(*arguments, **checked)
-    except ValueError as error:
-        raise UserError(f"{kind} {name}: {error}") from None
+
+    def make(*arguments: Any) -> Any:
+        refuse_call(part, f"the constructor of {title(part)}", *arguments, **checked)
+        try:
+            return part(*arguments, **checked)
+        except ValueError as error:
+            raise UserError(f"{kind} {name}: {error}") from None
+
+    return make
 
 
 def refuse_call(function: typing.Callable[..., Any], who: str, *given: Any, **named: Any) -> None:

@@ -82,8 +82,8 @@ class WGANGP(Objective, name="wgan_gp"):
         distance = of_real.mean() - of_fake.mean()
 
         def score(rows: Tensor) -> Tensor:
-            found: Tensor = discriminator(replace(fake, rows=rows))
-            return found
+            scores: Tensor = discriminator(replace(fake, rows=rows))
+            return scores
 
         shares = shares_of(fake.rows, self.state["stream"])
         penalty = gradient_penalty(score, real.rows, fake.rows, shares)

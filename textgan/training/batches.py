@@ -17,7 +17,8 @@ class TrainingBatches:
     def __init__(self, run: Run, classes: int) -> None:
         self.train = run.corpus.train
         schedule, seed, n = run.config.schedule, run.seed, len(self.train)
-        size, half, pool = schedule.batch_size, schedule.judged // 2, pool_size(schedule, n)
+        size, half = schedule.batch_size, schedule.discriminator_texts // 2
+        pool = pool_size(schedule, n)
         self.indices = {
             "mle": Batches(n, size, stream(Purpose.MLE_BATCHES, seed)),
             "generator": Batches(n, size, stream(Purpose.GENERATOR_BATCHES, seed)),

@@ -29,7 +29,7 @@ from textgan.models.sampling import Categorical, greedy, multinomial, without
 from textgan.training.schedule import Step
 from textgan.training.state import TrainingState
 
-JUDGED = 500  # texts of each kind on which a discriminator's accuracy is counted
+ACCURACY_TEXTS = 500  # texts of each kind on which a discriminator's accuracy is counted
 # Of new texts, half of them real, that a discriminator tells; where its whole interval is above,
 # fewer than one text in fifty is of use to the generator, and the sigmoid of a score is 0 or 1
 WINS = 0.98
@@ -129,21 +129,21 @@ def sample_warnings(
     return warnings
 
 
-def adversary_warnings(figures: Mapping[str, float], judged: int) -> list[str]:
-    """What the figures of a round say of a game that is over: the discriminator wins, or its
-    reward is the same for all texts, so that it teaches nothing.
+def adversary_warnings(metrics: Mapping[str, float], texts: int) -> list[str]:
+    """Whether a round's metrics show that the game is over: the discriminator wins, or its reward
+    is the same for all texts, so that it teaches nothing.
 
-    figures: by their tags in the log. judged: texts that its accuracy on new text is counted on.
+    metrics: by their tags in the log. texts: how many its accuracy on new text is counted on.
     """
     warnings = []
-    accuracy = figures.get("discriminator/accuracy_held_out")
-    if accuracy is not None and _wilson_low(accuracy, judged) > WINS:
+    accuracy = metrics.get("discriminator/accuracy_held_out")
+    if accuracy is not None and _wilson_low(accuracy, texts) > WINS:
         warnings.append(
             f"discriminator wins: it tells {accuracy:.1%} of new texts from generated ones, so its "
             "scores hardly rank texts; train it less (schedule.d_steps, schedule.k, "
             "optimisers.discriminator_lr) or the generator longer by MLE first"
         )
-    reward, deviation = (figures.get(f"generator/reward{end}") for end in ("", "_deviation"))
+    reward, deviation = (metrics.get(f"generator/reward{end}") for end in ("", "_deviation"))
     ends = reward is not None and (0 <= reward < FLAT / 10 or 1 - FLAT / 10 < reward <= 1)
     if (deviation is not None and deviation < FLAT) or (deviation is None and ends):
         shown = f"{reward:.3f}" if reward is not None else "constant"
@@ -239,7 +239,7 @@ def observe(state: TrainingState, step: Step, means: Mapping[str, float]) -> Obs
         if not math.isfinite(value)
     ]
     if step.phase == "adversarial":
-        warnings += adversary_warnings(metrics, 2 * min(JUDGED, len(run.corpus.valid)))
+        warnings += adversary_warnings(metrics, 2 * min(ACCURACY_TEXTS, len(run.corpus.valid)))
     lines = [] if samples is None else run.corpus.decode(_readable(state, samples[:10], step.tick))
     return Observation(metrics, warnings, lines, mle)
 
@@ -266,10 +266,12 @@ def _accuracy(state: TrainingState, samples: Text | None, step: Step) -> dict[st
         return {}
     if samples is None:
         with fork_rng(stream(Purpose.ACCURACY, state.run.seed, step.tick), state.run.device):
-            real = corpus.valid[:JUDGED]
+            real = corpus.valid[:ACCURACY_TEXTS]
             samples = state.objective.sample(state.generator, real, step.progress)
-    fake = discriminator(samples[:JUDGED])
+    train, new, fake = (
+        discriminator(text[:ACCURACY_TEXTS]) for text in (corpus.train, corpus.valid, samples)
+    )
     return {
-        "discriminator/accuracy": accuracy(discriminator(corpus.train[:JUDGED]), fake),
-        "discriminator/accuracy_held_out": accuracy(discriminator(corpus.valid[:JUDGED]), fake),
+        "discriminator/accuracy": accuracy(train, fake),
+        "discriminator/accuracy_held_out": accuracy(new, fake),
     }

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +53,7 @@ from textgan.core.identity import CONFIG, DATA, FACTS, RUN, Identity, digest_of,
 from textgan.core.locks import LOCK, locked
 from textgan.core.memory import TooLarge, count_weights, in_units, memory_of
 from textgan.core.memory import memory_errors as memory_errors
+from textgan.core.names import Kind
 from textgan.core.own_code import FOLDER as COPIES
 from textgan.core.own_code import Code, Typed, copies_of, own_file
 from textgan.core.precision import supported
@@ -111,8 +112,7 @@ class Run:
         return OldSeed(self.config.seed) if self.old else self.config.seed
 
     def __repr__(self) -> str:
-        told = self.config
-        return f"Run({str(self.folder)!r}: {told.objective.name} on {self.corpus.name})"
+        return f"Run({str(self.folder)!r}: {self.config.objective.name} on {self.corpus.name})"
 
     @property
     def digest(self) -> str:
@@ -153,32 +153,37 @@ class Run:
 
     def build_generator(self) -> Generator:
         """The run's generator as the seed makes it, untrained."""
-        part = self.config.generator
-        built = registry.build(
-            "generator", part.name, part.settings, self.corpus.space, code=self.code
-        )
+        built = self._make("generator", "generator", self.corpus.space)
         assert isinstance(built, Generator)
         return built.to(self.device)
 
     def build_discriminator(self) -> Any:
         """The run's discriminator, untrained: a Discriminator, or a language model where that is
         what the method wants; None where the method has none."""
-        part = self.config.discriminator
-        if not part.name:
+        if not self.config.discriminator.name:
             return None
         objective = registry.find("objective", self.config.objective.name, code=self.code)
-        kind = objective.discriminator_kind
-        built = registry.build(kind, part.name, part.settings, self.corpus.space, code=self.code)
+        built = self._make("discriminator", objective.discriminator_kind, self.corpus.space)
         assert isinstance(built, Discriminator | AutoregressiveGenerator)
         return built.to(self.device)
 
     def build_objective(self) -> Objective:
         """The run's method, not yet connected."""
-        part = self.config.objective
-        built = registry.build("objective", part.name, part.settings, code=self.code)
+        built = self._make("objective", "objective")
         assert isinstance(built, Objective)
         built.old = self.old
         return built
+
+    def _make(self, group: str, kind: Kind, *arguments: Any) -> Any:
+        """A new part, as a group of the config says; its settings are checked the first time."""
+        if group not in self._makers:
+            part = getattr(self.config, group)
+            self._makers[group] = registry.maker(kind, part.name, part.settings, self.code)
+        return self._makers[group](*arguments)
+
+    @cached_property
+    def _makers(self) -> dict[str, Callable[..., Any]]:
+        return {}
 
     def perturbations(self) -> dict[str, Perturbation]:
         """What embeddings are shifted by, as in its config."""
@@ -282,8 +287,9 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
             files = {name: file_digest(folder / name) for name in [*names, *contents]}
             digest = digest_of(json.loads(config.to_json()), files, copies)
             facts = _facts(corpus) | {"files": files, "code": copies}
-            told = json.dumps(sealed(facts, digest), indent=2, ensure_ascii=False) + "\n"
-            write_file(folder / FACTS, told.encode())
+            sealed_facts = sealed(facts, digest)
+            text = json.dumps(sealed_facts, indent=2, ensure_ascii=False) + "\n"
+            write_file(folder / FACTS, text.encode())
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
     identity = Identity(folder, digest, files, copies)
@@ -372,15 +378,15 @@ def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
     fits = fits and int(text.tokens.min()) >= 0 and int(text.tokens.max()) < space.vocabulary
     fits = fits and int(sizes.min()) >= 1 and int(sizes.max()) <= space.length
     if labels:
-        told = text.labels
-        fits = fits and told is not None and told.shape == (n,)
-        fits = fits and told is not None and int(told.min()) >= 0 and int(told.max()) < labels
+        of = text.labels
+        fits = fits and of is not None and of.shape == (n,)
+        fits = fits and of is not None and int(of.min()) >= 0 and int(of.max()) < labels
     if not fits:
         raise ValueError(f"the {name} texts of data.safetensors, {shape}, are no texts of {space}")
 
 
 def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
-    data, told = config.data, config.oracle
+    data, settings = config.data, config.oracle
     if data.file:
         corpus = read_corpus(
             Path(data.file),
@@ -395,18 +401,21 @@ def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
             spaced=data.spaced,
         )
         return corpus, None
-    if told.parameters:
-        oracle = load_oracle(Path(told.parameters), told.length)
-        source = Path(told.parameters).name
+    if settings.parameters:
+        oracle = load_oracle(Path(settings.parameters), settings.length)
+        source = Path(settings.parameters).name
     else:
-        sizes = (told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
+        sizes = (
+            settings.vocabulary, settings.length, settings.embedding, settings.hidden,
+            settings.seed,
+        )  # fmt: skip
         _check_size("oracle", lambda: make_oracle(*sizes), torch.device("cpu"), copies=1)
-        oracle = make_oracle(told.vocabulary, told.length, told.embedding, told.hidden, told.seed)
-        source = f"LSTM with N(0, 1) parameters, seed {told.seed}"
+        oracle = make_oracle(*sizes)
+        source = f"LSTM with N(0, 1) parameters, seed {settings.seed}"
     facts: dict[str, Any] = {"source": source, "vocabulary": oracle.space.vocabulary}
-    facts["length"] = told.length
-    corpus = oracle_corpus(oracle, told.positives, told.held_out, told.seed, facts)
-    entropy = nll_per_token(oracle, corpus.test, resamplings=1000, seed=told.seed)
+    facts["length"] = settings.length
+    corpus = oracle_corpus(oracle, settings.positives, settings.held_out, settings.seed, facts)
+    entropy = nll_per_token(oracle, corpus.test, resamplings=1000, seed=settings.seed)
     corpus.facts["oracle_entropy"] = entropy.value
     corpus.facts["oracle_entropy_interval"] = [entropy.low, entropy.high]
     return corpus, oracle
@@ -511,12 +520,12 @@ def _check_parts(run: Run) -> None:
                 f"schedule.{key} = {size} cannot be divided into schedule.shards = "
                 f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
             )
-    fewest = min(schedule.judged // 2, schedule.batch_size) // schedule.shards
+    fewest = min(schedule.discriminator_texts // 2, schedule.batch_size) // schedule.shards
     if discriminator is not None and fewest < objective.least:
         key = "discriminator_batch" if schedule.discriminator_batch else "batch_size"
         raise UserError(
-            f"schedule.{key} = {schedule.judged}: {run.config.objective.name} compares "
-            f"{objective.least} real texts or more in every shard; "
+            f"schedule.{key} = {schedule.discriminator_texts}: {run.config.objective.name} "
+            f"compares {objective.least} real texts or more in every shard; "
             f"choose {2 * objective.least * schedule.shards} or more"
         )
     for key in ("mle_epochs", "mle_steps"):

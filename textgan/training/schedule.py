@@ -92,7 +92,7 @@ class Schedule(BaseModel):
     evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")
 
     @property
-    def judged(self) -> int:
+    def discriminator_texts(self) -> int:
         """How many texts an update of the discriminator reads, half of them fake."""
         return self.discriminator_batch or self.batch_size
 
@@ -115,7 +115,7 @@ class Step(NamedTuple):
 
 def pool_size(schedule: Schedule, sentences: int) -> int:
     """How many fakes a turn draws over a corpus of that many training sentences."""
-    return max(schedule.fakes or sentences, schedule.judged // 2)
+    return max(schedule.fakes or sentences, schedule.discriminator_texts // 2)
 
 
 def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
@@ -124,7 +124,7 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
     adversary: whether there is a discriminator; without one its steps are left out.
     """
     batches = max(1, sentences // schedule.batch_size)
-    pairs = max(1, 2 * pool_size(schedule, sentences) // schedule.judged)
+    pairs = max(1, 2 * pool_size(schedule, sentences) // schedule.discriminator_texts)
     tick = 0
 
     def turn(phase: Phase, number: int, progress: float) -> Iterator[Step]:
@@ -152,18 +152,18 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
         return number + 1 == of or number % schedule.evaluate_every == 0
 
     for part in range(schedule.pretraining_rounds):
-        trained = epochs(_part(schedule.mle_epochs, part, schedule.pretraining_rounds))
-        judged = turns(
+        by_generator = epochs(_part(schedule.mle_epochs, part, schedule.pretraining_rounds))
+        by_discriminator = turns(
             _part(
                 schedule.discriminator_turns if adversary else 0, part, schedule.pretraining_rounds
             )
         )
         if schedule.pretraining_first == "generator":
-            yield from trained
-            yield from judged
+            yield from by_generator
+            yield from by_discriminator
         else:
-            yield from judged
-            yield from trained
+            yield from by_discriminator
+            yield from by_generator
 
     for index in range(schedule.rounds):
         tick += 1

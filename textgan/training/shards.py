@@ -88,8 +88,8 @@ def accumulate(
         with fork_rng(shard_stream, shard.text.tokens.device):
             value, metrics = backward(network, shard.loss, shard.outputs, weight)
         names = list(metrics)
-        figures = [weight, value.detach() * weight, *map(torch.as_tensor, metrics.values())]
-        each = [figure.detach().to(value.device, torch.float64).reshape(()) for figure in figures]
+        scalars = [weight, value.detach() * weight, *map(torch.as_tensor, metrics.values())]
+        each = [scalar.detach().to(value.device, torch.float64).reshape(()) for scalar in scalars]
         seen.append(torch.stack(each))
     total = torch.stack(seen).sum(0)
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
@@ -102,18 +102,18 @@ def accumulate(
     return value, dict(zip(names, total[2:] / parts, strict=True))
 
 
-def averaged(memories: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
+def averaged(states: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
     """What the losses of a batch's shards ask to be kept, as one (see `Objective.generator_loss`).
 
     Real numbers are averaged over all shards of all processes; the rest is the same in all.
     """
-    merged = dict(memories[0])
-    parts = group.size * len(memories)
+    merged = dict(states[0])
+    parts = group.size * len(states)
     if parts == 1:
         return merged
     for name, tensor in merged.items():
         if tensor.is_floating_point():
-            merged[name] = torch.stack([memory[name] for memory in memories]).sum(0)
+            merged[name] = torch.stack([state[name] for state in states]).sum(0)
     real = [tensor for tensor in merged.values() if tensor.is_floating_point()]
     group.add(real)
     for tensor in real:

@@ -287,16 +287,16 @@ def _introduce(run: Run, state: TrainingState, log: Log) -> None:
         low, high = facts["oracle_entropy_interval"]
         entropy = Estimate(facts["oracle_entropy"], low, high)
         log.say(f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle")
-    told = run.config.evaluation
-    if told.ngrams:
-        real = run.corpus.test[: told.samples]
-        floor = ngram_divergences(real, run.corpus, told.ngrams)
+    evaluation = run.config.evaluation
+    if evaluation.ngrams:
+        real = run.corpus.test[: evaluation.samples]
+        floor = ngram_divergences(real, run.corpus, evaluation.ngrams)
         shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
         log.say(f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor")
     settings = run.config.objective.settings
     if "rollouts" in settings and isinstance(state.generator, AutoregressiveGenerator):
-        judge = state.discriminator
-        features = judge.output.in_features if isinstance(judge, Discriminator) else 0
+        network = state.discriminator
+        features = network.output.in_features if isinstance(network, Discriminator) else 0
         size = rollout_bytes(
             state.generator,
             run.config.schedule.batch_size,

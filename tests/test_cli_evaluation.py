@@ -13,9 +13,7 @@ import textgan
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("seqgan", out=home / "run", quiet=True, **TOY)
+    textgan.train("seqgan", out=home / "run", quiet=True, plot=False, **TOY)
     return home / "run"
 
 

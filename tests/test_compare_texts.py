@@ -38,12 +38,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = toy_text(home, 80)
     short = TOY_TEXT | {"schedule.rounds": 1, "evaluation.final_samples": 40, "data.min_count": 1}
     plain = {k: v for k, v in short.items() if not k.startswith(("discriminator", "objective"))}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("seqgan", data=data, out=home / "gan", quiet=True, **short)
-        for name, rate in (("mle", 0.01), ("third", 0.1)):
-            told = plain | {"optimisers.mle_lr": rate}
-            textgan.train("mle", data=data, out=home / name, quiet=True, **told)
+    textgan.train("seqgan", data=data, out=home / "gan", quiet=True, plot=False, **short)
+    for name, rate in (("mle", 0.01), ("third", 0.1)):
+        told = plain | {"optimisers.mle_lr": rate}
+        textgan.train("mle", data=data, out=home / name, quiet=True, plot=False, **told)
     return home
 
 
@@ -100,9 +98,9 @@ def test_runs_and_files_stand_in_one_table(runs: Path, tmp_path: Path) -> None:
 
 def test_runs_on_other_data_need_references(runs: Path, tmp_path: Path) -> None:
     plain = {k: v for k, v in TOY.items() if not k.startswith(("discriminator", "objective"))}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("mle", out=tmp_path / "oracle", quiet=True, **plain | {"schedule.rounds": 1})
+    textgan.train(
+        "mle", out=tmp_path / "oracle", quiet=True, plot=False, **plain | {"schedule.rounds": 1}
+    )
     with pytest.raises(UserError, match=r"have different data; give --references FILE"):
         evaluate(runs / "gan", tmp_path / "oracle", quiet=True)
 

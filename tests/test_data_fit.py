@@ -68,7 +68,6 @@ def test_a_run_shows_and_keeps_what_is_unknown(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     shown: list[list[str]] = []
     monkeypatch.setattr(
         "textgan.core.log.Log.samples", lambda self, tick, lines: shown.append(lines)
@@ -182,7 +181,6 @@ def test_the_guess_is_said_and_can_be_overridden(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     Path("a.txt").write_text("\n".join([*(" ".join(p) for p in POEMS), "春夏秋冬"]), "utf-8")
     told = ["train", "mle", "--data", "a.txt", "--tokens", "char", *TINY, "schedule.rounds=0"]
     told += ["data.min_count=1"]

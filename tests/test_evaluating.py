@@ -30,14 +30,12 @@ SHORT = TOY | {"schedule.rounds": 1, "evaluation.final_samples": 60}
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs: two seeds of seqgan, one of mle."""
     home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        for seed in (1, 2):
-            textgan.train(
-                "seqgan", out=home / f"seqgan-{seed}", quiet=True, **SHORT | {"seed": seed}
-            )
-        plain = {k: v for k, v in SHORT.items() if not k.startswith(("discriminator", "objective"))}
-        textgan.train("mle", out=home / "mle", quiet=True, **plain)
+    for seed in (1, 2):
+        textgan.train(
+            "seqgan", out=home / f"seqgan-{seed}", quiet=True, plot=False, **SHORT | {"seed": seed}
+        )
+    plain = {k: v for k, v in SHORT.items() if not k.startswith(("discriminator", "objective"))}
+    textgan.train("mle", out=home / "mle", quiet=True, plot=False, **plain)
     return home
 
 
@@ -233,9 +231,7 @@ def test_a_comparison_measures_what_is_missing(runs: Path, monkeypatch: pytest.M
 
 def test_runs_on_other_data_do_not_compare(runs: Path, tmp_path: Path) -> None:
     told = SHORT | {"oracle.seed": 5, "schedule.rounds": 0, "schedule.discriminator_turns": 0}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("seqgan", out=tmp_path / "other", quiet=True, **told)
+    textgan.train("seqgan", out=tmp_path / "other", quiet=True, plot=False, **told)
     with pytest.raises(UserError, match="these runs have different data"):
         compare_runs([runs / "seqgan-1", tmp_path / "other"])
 

@@ -11,12 +11,7 @@ from textgan.training.run import open_run
 
 
 @pytest.mark.parametrize("name", registry.names("objective"))
-def test_every_method_trains_on_labelled_text(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "textgan.training.results.plot_curves", lambda run: True
-    )  # longer than these runs
+def test_every_method_trains_on_labelled_text(name: str, tmp_path: Path) -> None:
     data = tmp_path / "moods.tsv"
     lines = [f"{['good', 'bad'][i % 2]}\t{'so very much'[: i % 9 + 3]} {i % 7}" for i in range(90)]
     data.write_text("\n".join(lines) + "\n")
@@ -27,7 +22,7 @@ def test_every_method_trains_on_labelled_text(
     preferred = dict(objective.defaults) | registry.find("generator", objective.generator).defaults
     if preferred.get("schedule.mle_epochs") == 0:
         told["schedule.mle_epochs"] = 0
-    textgan.train(name, data=str(data), out=tmp_path / "run", quiet=True, **told)
+    textgan.train(name, data=str(data), out=tmp_path / "run", quiet=True, plot=False, **told)
     assert open_run(tmp_path / "run").corpus.label_names == ("bad", "good")
     written = (tmp_path / "run/samples.txt").read_text().splitlines()
     assert {line.split("\t")[0] for line in written} == {"bad", "good"}

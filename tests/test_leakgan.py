@@ -561,8 +561,7 @@ def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
         "generator.goals": goals,
         "generator.horizon": 2,
     }
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
-    textgan.train("leakgan", out=tmp_path / "whole", quiet=True, **told)
+    textgan.train("leakgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
     records = read_records(tmp_path / "whole")
     phases = "".join(record["phase"][0] for record in records)
     assert phases == "dm" + "ddmm" + "aa"
@@ -571,8 +570,8 @@ def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
     with monkeypatch.context() as patch:
         stop_at(22, patch)  # amid the second part
         with pytest.raises(Interrupted, match=r"discriminator turn 2|MLE epoch [23]"):
-            textgan.train("leakgan", out=tmp_path / "run", quiet=True, **told)
-    textgan.resume(tmp_path / "run", quiet=True)
+            textgan.train("leakgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
 
 
@@ -584,9 +583,7 @@ def finished(request: Any, tmp_path_factory: Any) -> Path:
     if request.param == "variable":
         told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
         told["data.file"] = str(toy_text(folder))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("leakgan", out=folder / "run", quiet=True, **told)
+    textgan.train("leakgan", out=folder / "run", quiet=True, plot=False, **told)
     return folder / "run"
 
 

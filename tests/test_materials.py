@@ -212,12 +212,10 @@ def test_references_are_asked_for(tmp_path: Path) -> None:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """An oracle's run, and one on text of which some words are unknown."""
     home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("seqgan", out=home / "oracle", quiet=True, **TOY)
-        file = toy_text(home)
-        told = TOY_TEXT | {"data.vocabulary": 7, "data.test": 0.3}
-        textgan.train("seqgan", data=file, out=home / "text", quiet=True, **told)
+    textgan.train("seqgan", out=home / "oracle", quiet=True, plot=False, **TOY)
+    file = toy_text(home)
+    told = TOY_TEXT | {"data.vocabulary": 7, "data.test": 0.3}
+    textgan.train("seqgan", data=file, out=home / "text", quiet=True, plot=False, **told)
     return {"oracle": home / "oracle", "text": home / "text"}
 
 

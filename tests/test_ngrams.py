@@ -111,19 +111,13 @@ def test_the_floor_is_measured_on_as_many_texts_as_the_samples() -> None:
     assert torch.equal(again.tokens, text.tokens)  # measuring it draws nothing
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures take longer than these runs."""
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
-
-
 def test_divergences_stand_in_the_table_beside_those_of_real_text(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], no_pictures: None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = TOY_TEXT | {"evaluation.ngrams": 2, "schedule.rounds": 0, "data.test": 0.4}
     told |= {"schedule.discriminator_turns": 0, "evaluation.samples": 10}
     data = toy_text(tmp_path, 200)
-    results = textgan.train("seqgan", data=data, out=tmp_path / "run", **told)
+    results = textgan.train("seqgan", data=data, out=tmp_path / "run", plot=False, **told)
     corpus = open_run(tmp_path / "run").corpus
     assert results.samples == 50 < len(corpus.test)
     assert results.rows["real, held out"] == ngram_divergences(corpus.test[:50], corpus, 2)
@@ -138,10 +132,10 @@ def test_divergences_stand_in_the_table_beside_those_of_real_text(
     assert "jsd1" in (tmp_path / "run/metrics.jsonl").read_text()
 
 
-def test_nothing_is_measured_unless_asked_for(tmp_path: Path, no_pictures: None) -> None:
+def test_nothing_is_measured_unless_asked_for(tmp_path: Path) -> None:
     assert make_config("seqgan").evaluation.ngrams == 0
     told = TOY | {"schedule.rounds": 0, "schedule.discriminator_turns": 0}
-    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **told)
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **told)
     assert list(results.rows)[:2] == ["oracle", "random tokens"]
     assert not any("jsd1" in row for row in results.rows.values())
     assert "JSD" not in str(results)

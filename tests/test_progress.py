@@ -153,7 +153,6 @@ def test_bars_are_as_wide_as_columns_says(
 def test_training_shows_work_in_80_columns(terminal: Terminal, tmp_path: Path) -> None:
     told = TOY | {"schedule.mle_epochs": 3, "evaluation.final_samples": 20}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
         # draw every step, as if the machine were slow
         real, told_times = time.monotonic, [0.0]
 
@@ -162,7 +161,7 @@ def test_training_shows_work_in_80_columns(terminal: Terminal, tmp_path: Path) -
             return real() + told_times[0]
 
         patched.setattr("textgan.core.log.time.monotonic", slow)
-        textgan.train("seqgan", out=tmp_path / "run", **told)
+        textgan.train("seqgan", out=tmp_path / "run", plot=False, **told)
     frames = terminal.frames
     assert max(len(frame) for frame in frames if str(tmp_path.parent) not in frame) <= 80
     for said in ("preparing the run ...", "final measures, on 20 samples ..."):
@@ -176,9 +175,7 @@ def test_training_shows_work_in_80_columns(terminal: Terminal, tmp_path: Path) -
 
 
 def test_sampling_an_interrupted_run_says_where_it_stopped(cli: Cli, tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.training.results.plot_curves", lambda run: True)
-        textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **TOY)
     code, out, err = cli("sample", tmp_path / "run", "-n", 2)
     assert code == 0 and "not finished" not in err and len(out.splitlines()) == 2
     assert textgan.sample(tmp_path / "run", 2) == out.splitlines()

@@ -165,14 +165,15 @@ class Recorder:
 def test_runs_share_no_seed_with_each_other_nor_with_their_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     recorder = Recorder(monkeypatch)
     used: dict[str, set[int]] = {}
     for seed in (0, 1, 2):
         config = make_config("seqgan", TOY | {"seed": seed})
         run = tmp_path / f"{seed}"
         used[f"data of {seed}"] = recorder.during(lambda c=config, run=run: create_run(c, run))
-        used[f"run {seed}"] = recorder.during(lambda run=run: textgan.resume(run, quiet=True))
+        used[f"run {seed}"] = recorder.during(
+            lambda run=run: textgan.resume(run, quiet=True, plot=False)
+        )
         used[f"sample of {seed}"] = recorder.during(lambda run=run: cli("sample", run, "--seed", 1))
     assert used["data of 0"] == used["data of 1"] == used["data of 2"]  # of one oracle
     data = used.pop("data of 0")
@@ -187,9 +188,10 @@ def test_runs_share_no_seed_with_each_other_nor_with_their_corpus(
 def test_evaluations_share_what_is_paired_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     for seed in (0, 1):
-        textgan.train("seqgan", out=tmp_path / f"{seed}", quiet=True, **TOY | {"seed": seed})
+        textgan.train(
+            "seqgan", out=tmp_path / f"{seed}", quiet=True, plot=False, **TOY | {"seed": seed}
+        )
     recorder = Recorder(monkeypatch)
 
     def seeds(run: int, seed: int) -> set[int]:
@@ -300,8 +302,7 @@ def test_a_run_of_a_later_version_is_refused(
 def test_what_is_compared_was_resampled_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
-    textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **TOY)
     found = textgan.evaluate(tmp_path / "run", metrics=["likelihood"], quiet=True)
     assert found.facts["streams"] == 2
     facts = {key: value for key, value in found.facts.items() if key != "streams"}

@@ -416,15 +416,14 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
 def test_other_losses_train_and_resume_bit_for_bit(
     loss: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     told = toy("relgan") | {"objective.loss": loss, "schedule.rounds": 2, "schedule.mle_epochs": 1}
-    textgan.train("relgan", out=tmp_path / "whole", quiet=True, **told)
+    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
     last = int(checkpoints(tmp_path / "whole")[-1].stem)
     with monkeypatch.context() as patch:
         stop_at(last - 3, patch)
         with pytest.raises(Interrupted):
-            textgan.train("relgan", out=tmp_path / "run", quiet=True, **told)
-    textgan.resume(tmp_path / "run", quiet=True)
+            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
 
 
@@ -588,7 +587,6 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    monkeypatch.setattr("textgan.training.results.plot_curves", lambda run: True)
     others = ("objective.", "generator.")
     told = {key: value for key, value in TOY.items() if not key.startswith(others)} | {
         "generator.embedding": 4,
@@ -599,7 +597,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
         "schedule.d_steps": 2,
         "schedule.rounds": 4,
     }
-    textgan.train("relgan", out=tmp_path / "whole", quiet=True, **told)
+    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
     records = read_records(tmp_path / "whole")
     betas = [r["generator/beta"] for r in records if r["phase"] == "adversarial"]
     assert betas == pytest.approx([100 ** (i / 4) for i in range(4)])
@@ -607,9 +605,9 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     with monkeypatch.context() as patch:
         stop_at(last - 3, patch)  # rows were drawn and nothing has learnt from them yet
         with pytest.raises(Interrupted):
-            textgan.train("relgan", out=tmp_path / "run", quiet=True, **told)
+            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **told)
     assert "fakes.rows" in load_tensors(checkpoints(tmp_path / "run")[-1])[0]
-    textgan.resume(tmp_path / "run", quiet=True)
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
 
 

@@ -13,10 +13,12 @@ import textgan
 from textgan.core import registry
 from textgan.core.errors import UserError
 from textgan.core.own_code import Typed
+from textgan.core.tensors import load_tensors
 from textgan.perturb.fgm import FGM
 from textgan.perturb.freelb import FreeLB
 from textgan.perturb.pgd import PGD
 from textgan.perturb.vat import VAT
+from textgan.training.checkpoint import checkpoints
 
 HEAD = """
 from dataclasses import dataclass
@@ -191,6 +193,17 @@ CASES = {
     "a memory that no checkpoint keeps": (
         "def on_fakes(self, fake): self.state['count'] = 3",
         ["mine.py:Mine.state['count'] is an int", "expected a tensor"],
+    ),
+    "a state that the loss changes": (
+        "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
+        "    self.state['mean'] = torch.tensor(0.0)\n"
+        "    return -generator.log_prob(fake).mean(), {}",
+        ["mine.py:Mine.generator_loss changed state['mean']", "loss, metrics, {'mean': ...}"],
+    ),
+    "a third value that is no state": (
+        "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
+        "    return -generator.log_prob(fake).mean(), {}, 3",
+        ["the third value of mine.py:Mine.generator_loss is an int", "names to tensors"],
     ),
     # what is called
     "another signature": (
@@ -618,3 +631,52 @@ def test_other_commands_try_own_parts_first(write, cli: Cli, tmp_path: Path) -> 
     line = refused(cli, "encode", "mine.py:Small", *told)
     assert "mine.py:Small.accumulate returned a Text" in line
     assert not Path("encoder").exists()
+
+
+KEEPING = """
+def setup(self, generator, discriminator, train): self.state["seen"] = torch.tensor(0)
+
+def on_fakes(self, fake): self.state["seen"] = self.state["seen"] + len(fake)
+
+def after_discriminator_step(self, discriminator):
+    with torch.no_grad():
+        discriminator.output.weight.clamp_(-0.01, 0.01)
+
+def generator_loss(self, generator, discriminator, real, fake, progress):
+    mean = self.state.get("mean", torch.zeros(()))
+    reward = discriminator(fake).sigmoid().detach()
+    value = policy_gradient(
+        generator.log_prob(fake), (reward - mean)[:, None].expand_as(fake.tokens), fake.mask, "sum"
+    )
+    return value, {"seen": self.state["seen"]}, {"mean": (mean + reward.mean()) / 2}
+"""
+
+
+def test_files_of_0_1_go_on_with_the_names_of_hooks_that_they_have(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """And keep what a loss writes down itself, where a batch is one shard."""
+    names = {"self.state": "self.memory", "setup": "prepare", "on_fakes": "remember"}
+    old = KEEPING.replace("after_discriminator_step", "constrain")
+    for new_name, old_name in names.items():
+        old = old.replace(new_name, old_name)
+    write(KEEPING, name="new.py")
+    write(old, name="old.py")
+    for name in ("new", "old"):
+        textgan.train(f"{name}.py:Mine", out=name, quiet=True, plot=False, **SHORT)
+    new, found = (load_tensors(checkpoints(Path(name))[-1])[0] for name in ("new", "old"))
+    assert {"objective.seen", "objective.mean"} < new.keys() == found.keys()
+    assert all(torch.equal(new[key], found[key]) for key in new)
+    # a run of such a file goes on, though a new one would be refused
+    last = '    return value, {"seen": self.memory["seen"]}'
+    written = old.replace(f'{last}, {{"mean": ', '    self.memory["mean"] = (').replace(
+        "/ 2}", f"/ 2)\n{last}"
+    )
+    write(written, name="old.py")
+    with pytest.raises(UserError, match=r"old.py:Mine.generator_loss changed state\['mean'\]"):
+        textgan.train("old.py:Mine", out="third", quiet=True, **SHORT)
+    with pytest.MonkeyPatch.context() as patched:  # as 0.1 made it
+        patched.setattr("textgan.training.run.dry_run", lambda *_: None)
+        textgan.train("old.py:Mine", out="third", quiet=True, plot=False, **SHORT)
+        third = load_tensors(checkpoints(Path("third"))[-1])[0]
+        assert all(torch.equal(new[key], third[key]) for key in new)
+        with pytest.raises(UserError, match=r"changed state\['mean'\], which losses only read"):
+            textgan.train("old.py:Mine", out="two", quiet=True, **SHORT | {"schedule.shards": 2})

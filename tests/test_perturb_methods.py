@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.core.errors import UserError
-from textgan.core.optim import Loss
+from textgan.core.optim import Loss, swapped_weights
 from textgan.perturb.divergences import halves, kl, log_probabilities, squared_error, symmetric_kl
 from textgan.perturb.fgm import FGM, FGSM
 from textgan.perturb.free_at import FreeAT
 from textgan.perturb.freelb import FreeLB
 from textgan.perturb.passes import Passes
 from textgan.perturb.pgd import PGD
-from textgan.perturb.smart import SMART, weights
+from textgan.perturb.smart import SMART
 from textgan.perturb.vat import VAT
 from textgan.perturb.yopo import YOPO
 
@@ -657,7 +657,7 @@ def test_smart_s_average_of_the_weights() -> None:
         for name, weight in own.items():
             now = weight.detach().clone()
             averages[name] = now if update == 1 else beta * averages[name] + (1 - beta) * now
-        with weights(network, averages):
+        with swapped_weights(network, {n.partition(".")[2]: w for n, w in averages.items()}):
             before = network(IDS).detach()
         loss, _ = network.loss()()
         (loss + 2.0 * symmetric_kl(network(IDS), before)).backward()
@@ -713,11 +713,11 @@ def test_smart_goes_on_from_its_memory_and_knows_its_network() -> None:
 def test_weights_that_are_exchanged_come_back_to_the_bit(tied: bool) -> None:
     network = Net(tied=tied)
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    averages = {f"average.{name}": torch.rand_like(weight) for name, weight in before.items()}
-    read = "average.words.embedding.weight" if tied else "average.output.weight"
+    averages = {name: torch.rand_like(weight) for name, weight in before.items()}
+    read = "words.embedding.weight" if tied else "output.weight"
 
     def broken() -> None:
-        with weights(network, averages):
+        with swapped_weights(network, averages):
             assert torch.equal(network.output.weight, averages[read])
             raise KeyError
 

@@ -89,6 +89,21 @@ def dropout(network: nn.Module) -> Iterator[None]:
             module.eval()
 
 
+@contextmanager
+def swapped_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, the network has other weights, by their names; outside its own, to the bit."""
+    own = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    try:
+        for name, weight in network.named_parameters():
+            weight.data.copy_(weights[name])
+        torch.clear_autocast_cache()
+        yield
+    finally:
+        for name, weight in network.named_parameters():
+            weight.data.copy_(own[name])
+        torch.clear_autocast_cache()
+
+
 def build_optimiser(
     network: nn.Module, lr: float, settings: Optimisers | None = None
 ) -> torch.optim.Optimizer:

@@ -31,8 +31,7 @@ Departs from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -40,7 +39,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.core.optim import Loss, Reduction
+from textgan.core.optim import Loss, Reduction, swapped_weights
 from textgan.data.text import Text
 from textgan.losses import leave_one_out, logistic, policy_gradient
 from textgan.models.discriminators.base import Discriminator
@@ -96,7 +95,7 @@ class SeqGAN(Objective, name="seqgan"):
             return score.sigmoid()
 
         lagged = self._lagged(generator)
-        with _weights(generator, lagged):
+        with swapped_weights(generator, lagged) if lagged else nullcontext():
             values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask
         baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
@@ -126,19 +125,3 @@ class SeqGAN(Objective, name="seqgan"):
             else:
                 lagged[name] = torch.lerp(now, old.to(now), self.rollout_ema)
         return lagged
-
-
-@contextmanager
-def _weights(network: nn.Module, other: Mapping[str, Tensor]) -> Iterator[None]:
-    """The network with other weights inside."""
-    if not other:
-        yield
-        return
-    own = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    try:
-        for name, weight in network.named_parameters():
-            weight.data.copy_(other[name])
-        yield
-    finally:
-        for name, weight in network.named_parameters():
-            weight.data.copy_(own[name])

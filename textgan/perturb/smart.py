@@ -25,8 +25,7 @@ backward, and one more forward where mu > 0: 4, and 5 with mu.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -34,7 +33,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.core.optim import Loss, Outputs, computed
+from textgan.core.optim import Loss, Outputs, computed, swapped_weights
 from textgan.perturb.base import Perturbation
 from textgan.perturb.divergences import Divergence, halves, said_of, squared_error, symmetric_kl
 from textgan.perturb.passes import Passes
@@ -94,7 +93,8 @@ class SMART(Perturbation, name="smart"):
         (value * scale).backward()
         if state:
             passes.begin()
-            with weights(network, state):
+            averages = {name.removeprefix("average."): mean for name, mean in state.items()}
+            with swapped_weights(network, averages):
                 before = say().detach()
         # the table is as it is here, and will be again when this graph is used
         passes.begin()
@@ -142,18 +142,3 @@ class SMART(Perturbation, name="smart"):
         beta = self.beta if updates < self.early else self.beta_later
         averages = {name: torch.lerp(own[name], old[name], beta) for name in own}
         return {"updates": torch.tensor(updates + 1), **averages}
-
-
-@contextmanager
-def weights(network: nn.Module, averages: Mapping[str, Tensor]) -> Iterator[None]:
-    """Inside, the network has the averages for weights; outside its own, to the bit."""
-    own = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    try:
-        for name, weight in network.named_parameters():
-            weight.data.copy_(averages[f"average.{name}"])
-        torch.clear_autocast_cache()
-        yield
-    finally:
-        for name, weight in network.named_parameters():
-            weight.data.copy_(own[name])
-        torch.clear_autocast_cache()

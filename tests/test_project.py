@@ -1,8 +1,7 @@
-"""The project as a whole: imports, recipes, README, promises about what is shipped."""
+"""The project as a whole: imports, recipes, promises about what is shipped."""
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,14 +10,9 @@ from typing import Any
 
 import importlinter.cli
 import pytest
-import torch
 from toys import TOY, small_parts
 
 import textgan
-import textgan.bench
-import textgan.evaluation.scoring
-from textgan.bench.setting import Setting
-from textgan.cli.app import main
 from textgan.core import registry
 from textgan.core.names import Kind
 from textgan.core.settings import settings_of
@@ -67,6 +61,12 @@ def test_nothing_happens_at_import() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def rows_of(page: str) -> list[str]:
+    """What the lines of a page's tables begin with."""
+    text = (ROOT / f"docs/{page}.md").read_text("utf-8")
+    return re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", registry.names("objective"))
 def test_every_method_is_documented(name: str) -> None:
     part = registry.find("objective", name)
@@ -78,8 +78,7 @@ def test_every_method_is_documented(name: str) -> None:
     assert "Departs from the paper" in about or "control" in about or name == "mle"
     for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"
-    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert table.count(name) == 1, "the README's table of methods has one line for each"
+    assert rows_of("methods").count(name) == 1, "docs/methods.md has one line for each"
     for folder in ("paper", "small"):
         told = [tomllib.loads(path.read_text()) for path in RECIPES if path.parent.name == folder]
         assert name in [recipe["objective"]["name"] for recipe in told], folder
@@ -96,8 +95,8 @@ def test_every_perturbation_and_contrast_is_documented(kind: Kind, name: str) ->
     assert (part.__doc__ or "").splitlines()[0].endswith(".")
     for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"
-    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert table.count(name) == 1, "the README's tables have one line for each"
+    page = {"perturbation": "perturbations", "contrast": "encoders"}[kind]
+    assert rows_of(page).count(name) == 1, f"docs/{page}.md has one line for each"
 
 
 @pytest.mark.parametrize("name", registry.names("metric"))
@@ -108,10 +107,8 @@ def test_every_metric_is_documented(name: str) -> None:
     assert "Pitfalls: " in about
     for setting in settings_of(part):
         assert setting.doc, f"{name}.{setting.name} has no description"
-    readme = (ROOT / "README.md").read_text()
-    assert re.search(rf"^\| [^|]*`{name}`", readme, flags=re.MULTILINE), (
-        "the README's table lacks it"
-    )
+    page = (ROOT / "docs/evaluation.md").read_text("utf-8")
+    assert re.search(rf"^\| [^|]*`{name}`", page, flags=re.MULTILINE), "its table lacks it"
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -191,126 +188,6 @@ def test_defaults_are_the_same_however_they_are_written() -> None:
     assert one == other
     assert one.generator.name == "gru"
     assert one.generator.settings["hidden"] == 64
-
-
-def test_readme_commands_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every textgan command of the README, in its order, at toy size."""
-    readme = (ROOT / "README.md").read_text()
-    commands = re.findall(r"^\s*(?:\$ )?(textgan .*)$", readme, flags=re.MULTILINE)
-    assert len(commands) >= 12
-    monkeypatch.chdir(tmp_path)
-    for folder in ("data", "experiments"):
-        Path(folder).symlink_to(ROOT / folder)
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    (method,) = [block for block in blocks if "(Objective" in block]
-    Path("mine.py").write_text(method)
-    Path("poems.txt").write_text(
-        "".join(f"{'春江花月夜山'[i % 6 :]}水{i % 9}\n" for i in range(60))
-    )
-    moods = "good", "bad"
-    lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
-    Path("reviews.tsv").write_text("".join(lines))
-    rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
-    Path("reviews.csv").write_text("".join(rows))
-    really = textgan.evaluation.scoring.choose_metrics
-
-    def quick(wanted: list[str], *told: object) -> object:
-        return really(["quick" if name == "all" else name for name in wanted], *told)
-
-    tiny = Setting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
-    timed = textgan.bench.run_bench
-    monkeypatch.setattr(
-        "textgan.bench.run_bench", lambda *told, **more: timed(*told, **more, setting=tiny)
-    )
-    for module in ("evaluation.evaluate", "evaluation.temperature_sweep"):
-        monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
-    for line in commands:
-        words = shlex.split(line, comments=True)
-        if words[1] == "train":
-            toy = {
-                k: v for k, v in TOY.items() if k.partition(".")[0] in ("schedule", "evaluation")
-            }
-            if "--data" not in words:
-                toy |= {k: v for k, v in TOY.items() if k.startswith("oracle.")}
-                toy["oracle.length"] = 20
-            toy["schedule.fakes"] = 16
-            if "seqgan" in words:
-                toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
-            words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]
-        elif words[1] == "evaluate":
-            words += ["--size", "120" if "--encoder" in words else "60"]
-        elif words[1] == "encode":
-            words += ["epochs=1"]
-            if "--start" not in words:
-                words += ["network.embedding=8", "network.heads=2", "network.layers=1"]
-        elif words[1] == "similarity":
-            words += ["--limit", "40", "--resamplings", "20"]
-        elif words[1] == "classify":
-            words += ["epochs=1", "network.embedding=4", "network.hidden=4", "data.min_count=1"]
-            words += ["attack.steps=1"]
-        elif words[1] == "curve":
-            words += ["--samples", "40", "--temperatures", "1,0.8"]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert stopped.value.code == 0, (line, capsys.readouterr().err)
-        capsys.readouterr()
-    for target in re.findall(r"^\s*(?:\$ )?make (\w+)", readme, flags=re.MULTILINE):
-        assert f"\n{target}:" in (ROOT / "Makefile").read_text()
-
-
-def test_readme_python_perturbs_a_pretrained_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The five lines of the README, with a model of transformers."""
-    transformers = pytest.importorskip("transformers")
-    readme = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    (block,) = [block for block in blocks if "textgan.perturb" in block]
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    told = transformers.BertConfig(vocab_size=20, intermediate_size=8, **sizes)
-    model = transformers.BertForSequenceClassification(told)
-    before = {name: weight.clone() for name, weight in model.named_parameters()}
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
-    batch = {"input_ids": torch.randint(1, 20, (4, 6)), "labels": torch.tensor([0, 1, 0, 1])}
-    exec(
-        compile(block, "README.md", "exec"),
-        {"model": model, "optimiser": optimiser, "batches": [batch, batch]},
-    )
-    moved = [not torch.equal(weight, before[name]) for name, weight in model.named_parameters()]
-    assert sum(moved) > len(moved) / 2
-
-
-def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python of the README, at toy size where it trains."""
-    readme = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    trained = [block for block in blocks if "textgan.train(" in block]
-    assert trained
-    monkeypatch.chdir(tmp_path)
-    really = textgan.train
-
-    def small(*arguments: object, **settings: object) -> object:
-        told = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
-        settings = told | settings | {"quiet": True}
-        settings["data"] = str(ROOT / "data/captions.txt")
-        return really(*arguments, **settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(textgan, "train", small)
-    for block in trained:
-        exec(compile(block, "README.md", "exec"), {})
-
-
-def test_the_readmes_own_method_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    (method,) = [block for block in blocks if "(Objective" in block]
-    monkeypatch.chdir(tmp_path)
-    Path("mine.py").write_text(method)
-    name = re.findall(r"class (\w+)\(Objective", method)[0]
-    toy = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
-    results = textgan.train(f"mine.py:{name}", out="run", quiet=True, **toy)
-    assert list(results.rows)[-1] == f"mine.py:{name}, last"
 
 
 def test_shipped_captions_are_the_known_ones() -> None:

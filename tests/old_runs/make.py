@@ -16,7 +16,7 @@ import torch
 
 import textgan
 from textgan.bench.machine import _processor
-from textgan.training.state import Training
+from textgan.training import Training
 
 WORDS = ["a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house"]
 

@@ -1,0 +1,198 @@
+"""README and the pages under docs/: their commands and Python run, their links and counts hold."""
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toys import TOY
+
+import textgan
+import textgan.bench
+import textgan.evaluation.scoring
+from textgan.bench.setting import Setting
+from textgan.cli.app import main
+from textgan.core import registry
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+# in the order in which README names them, which is the one that their commands are run in
+PAGES = list(dict.fromkeys(["README.md", *re.findall(r"\]\((docs/[\w-]+\.md)", README)]))
+TEXT = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, flags=re.DOTALL | re.MULTILINE)
+BLOCKS = [body for language, body in FENCED if language == "python"]
+SHELL = "\n".join(body for language, body in FENCED if not language)
+
+
+def blocks_with(part: str) -> list[str]:
+    found = [block for block in BLOCKS if part in block]
+    assert found, part
+    return found
+
+
+def test_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 200
+    assert sorted(PAGES[1:]) == sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    """Links to files, and to headings within them."""
+    text = (ROOT / page).read_text("utf-8")
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    for target in targets:
+        if target.startswith("https://"):
+            continue
+        name, _, heading = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+            assert heading in slugs, target
+
+
+def test_readme_names_every_method_and_folder() -> None:
+    table = README.partition("## Methods")[2].partition("## ")[0]
+    rows = "".join(line for line in table.splitlines() if line.startswith("| "))
+    assert sorted(re.findall(r"`(\w+)`", rows)) == sorted(registry.names("objective"))
+    assert f"one of {len(registry.names('objective'))} methods" in README
+    assert f"{len(registry.names('metric'))} metrics" in README
+
+
+def test_the_picture_shows_the_recorded_table() -> None:
+    sys.path.insert(0, str(ROOT / "experiments"))
+    try:
+        import picture
+    finally:
+        sys.path.pop(0)
+    table = json.loads(picture.TABLE.read_text("utf-8"))
+    assert picture.PICTURE.read_text("utf-8") == picture.picture(table)
+
+
+def test_commands_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every textgan command of README and docs, in their order, each once, at toy size."""
+    commands = dict.fromkeys(
+        shlex.join(shlex.split(line, comments=True))
+        for line in re.findall(r"^(textgan .*)$", SHELL, flags=re.MULTILINE)
+    )
+    assert len(commands) >= 30
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data", "experiments"):
+        Path(folder).symlink_to(ROOT / folder)
+    (method,) = blocks_with("(Objective")
+    Path("mine.py").write_text(method)
+    Path("poems.txt").write_text(
+        "".join(f"{'春江花月夜山'[i % 6 :]}水{i % 9}\n" for i in range(60))
+    )
+    moods = "good", "bad"
+    lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
+    Path("reviews.tsv").write_text("".join(lines))
+    rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
+    Path("reviews.csv").write_text("".join(rows))
+    really = textgan.evaluation.scoring.choose_metrics
+
+    def quick(wanted: list[str], *told: object) -> object:
+        return really(["quick" if name == "all" else name for name in wanted], *told)
+
+    tiny = Setting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
+    timed = textgan.bench.run_bench
+    monkeypatch.setattr(
+        "textgan.bench.timing.run_bench", lambda *told, **more: timed(*told, **more, setting=tiny)
+    )
+    for module in ("evaluating", "sweep"):
+        monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
+    for line in commands:
+        words = shlex.split(line)
+        if words[1] == "train":
+            toy = {
+                k: v for k, v in TOY.items() if k.partition(".")[0] in ("schedule", "evaluation")
+            }
+            if "--data" not in words:
+                toy |= {k: v for k, v in TOY.items() if k.startswith("oracle.")}
+                toy["oracle.length"] = 20
+            toy["schedule.fakes"] = 16
+            if "seqgan" in words:
+                toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
+            words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]
+        elif words[1] == "evaluate":
+            words += ["--size", "120" if "--encoder" in words else "60"]
+        elif words[1] == "encode":
+            words += ["epochs=1"]
+            if "--start" not in words:
+                words += ["network.embedding=8", "network.heads=2", "network.layers=1"]
+        elif words[1] == "similarity":
+            words += ["--limit", "40", "--resamplings", "20"]
+        elif words[1] == "classify":
+            words += ["epochs=1", "network.embedding=4", "network.hidden=4", "data.min_count=1"]
+            words += ["attack.steps=1"]
+        elif words[1] == "curve":
+            words += ["--samples", "40", "--temperatures", "1,0.8"]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 0, (line, capsys.readouterr().err)
+        capsys.readouterr()
+    for target in re.findall(r"^make (\w+)", SHELL, flags=re.MULTILINE):
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+def test_every_python_block_is_run_by_a_test_here() -> None:
+    run = ["textgan.train(", "textgan.perturb", "(Objective", "textgan.check("]
+    for block in BLOCKS:
+        assert sum(part in block for part in run) == 1, block
+
+
+def test_python_perturbs_a_pretrained_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The five lines of docs/perturbations.md, with a model of transformers."""
+    transformers = pytest.importorskip("transformers")
+    (block,) = blocks_with("textgan.perturb")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    told = transformers.BertConfig(vocab_size=20, intermediate_size=8, **sizes)
+    model = transformers.BertForSequenceClassification(told)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    batch = {"input_ids": torch.randint(1, 20, (4, 6)), "labels": torch.tensor([0, 1, 0, 1])}
+    exec(
+        compile(block, "docs", "exec"),
+        {"model": model, "optimiser": optimiser, "batches": [batch, batch]},
+    )
+    moved = [not torch.equal(weight, before[name]) for name, weight in model.named_parameters()]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of README and docs, at toy size where it trains."""
+    monkeypatch.chdir(tmp_path)
+    really = textgan.train
+
+    def small(*arguments: object, **settings: object) -> object:
+        told = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
+        settings = told | settings | {"quiet": True}
+        settings["data"] = str(ROOT / "data/captions.txt")
+        return really(*arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(textgan, "train", small)
+    for block in blocks_with("textgan.train("):
+        exec(compile(block, "docs", "exec"), {})
+
+
+def test_the_own_method_trains_and_keeps_its_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (method,) = blocks_with("(Objective")
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(method)
+    name = re.findall(r"class (\w+)\(Objective", method)[0]
+    toy = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+    results = textgan.train(f"mine.py:{name}", out="run", quiet=True, **toy)
+    assert list(results.rows)[-1] == f"mine.py:{name}, last"
+    (contract,) = blocks_with("textgan.check(")
+    namespace = {"textgan": textgan}
+    exec(compile(contract, "docs", "exec"), namespace)
+    namespace["test_mine"]()  # type: ignore[operator]

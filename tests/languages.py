@@ -1,22 +1,34 @@
 """Languages whose entropy is known, and materials to judge texts of them."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from textgan.data.sentences import Sentences, Words
+from textgan.data.pre_tokenizer import PreTokenizer
+from textgan.data.sentences import Sentences
+from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs
 from textgan.metrics.networks import LanguageModelSettings
 
 TINY: dict[str, Any] = {"embedding": 8, "hidden": 16, "dropout": 0.0, "lr": 1e-2, "longest": 24}
 TINY_MODEL = LanguageModelSettings(**TINY)
+# of words that are the numbers below 10,000
+NUMBERS = replace(
+    WordTokenizer.numbers(10_000, 24), pre_tokenizer=PreTokenizer("whitespace", unknown="")
+)
 
 
 def numbered(sentences: list[list[int]]) -> Sentences:
     """Sentences of words that are numbers already."""
     flat = [word for sentence in sentences for word in sentence]
     return Sentences(torch.tensor(flat).long(), torch.tensor([len(s) for s in sentences]).long())
+
+
+def spelt(sentences: Sentences) -> list[list[str]]:
+    """Their words."""
+    return [list(map(str, sentence)) for sentence in sentences.tolist()]
 
 
 def written(transitions: Tensor, first: Tensor, n: int, seed: int) -> Sentences:
@@ -53,14 +65,13 @@ def material(
     hypotheses: Sentences,
     real: Sentences,
     train: Sentences | None = None,
-    words: Words | None = None,
+    tokenizer: WordTokenizer | None = None,
     **told: Any,
 ) -> MetricInputs:
     """Everything is judged and compared as it is."""
     return MetricInputs(
         **{
-            "words": words or Words(),
-            "tokenizer": "whitespace",
+            "tokenizer": tokenizer or NUMBERS,
             "hypotheses": hypotheses,
             "lines": [],
             "references": real,

@@ -13,6 +13,7 @@ from textgan.bench.textbook import Textbook
 from textgan.core.precision import factor_type
 from textgan.data.corpus import Corpus
 from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import WordTokenizer
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.draw import draw_texts
 from textgan.models.generators.recurrent import LSTMGenerator
@@ -166,7 +167,8 @@ def test_both_sides_find_the_same_figures() -> None:
     with torch.no_grad():
         oracle.output.weight.mul_(-1)
     real, valid, test = (Text.full(torch.randint(6, (n, 4))) for n in (20, 30, 10))
-    corpus = Corpus("", ours.generator.space, real, valid, test, None, {})
+    tokenizer = WordTokenizer.numbers(6, 4)
+    corpus = Corpus("", ours.generator.space, real, valid, test, tokenizer, {})
     found, drawn = ours.evaluate(oracle, corpus, 50)
     assert len(drawn) == 50
     expected = textbook.figures(drawn.tokens, oracle, valid.tokens, test.tokens)

@@ -244,7 +244,7 @@ def test_references_alone_serve_to_train_networks() -> None:
     assert real.train is not None and judged.train is not None
 
     def of(part: object) -> set[str]:
-        return {" ".join(words) for words in real.words.decode(part)}  # type: ignore[arg-type]
+        return {" ".join(words) for words in real.words(part)}  # type: ignore[arg-type]
 
     sides = [of(real.hypotheses), of(real.real), of(real.train)]
     assert min(map(len, sides)) >= FEWEST_TO_TRAIN

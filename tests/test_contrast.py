@@ -15,8 +15,7 @@ from textgan.core.errors import UserError
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import settings_of
 from textgan.data.text import Text, TextSpace
-from textgan.data.tokenizers import MASK_WORD, WordReader
-from textgan.data.vocabulary import EOS, SPECIAL, UNKNOWN, Vocabulary
+from textgan.data.tokenizers import EOS, MASK_WORD, SPECIAL, UNKNOWN, WordTokenizer
 from textgan.encoders.contrast.base import Batch, vectors
 from textgan.encoders.contrast.losses import cosines, info_nce, unit
 from textgan.encoders.contrast.masked_words import MaskedWords, hide
@@ -37,17 +36,17 @@ LINES = ["a cat", "a dog sees a cat", "trees", "dog likes trees .", "a cat likes
 TAU = 0.05
 
 
-def reader(length: int = 30, words: Sequence[str] = (*WORDS, ":", MASK_WORD)) -> WordReader:
-    return WordReader(Vocabulary(tuple(words), "word", " "), length)
+def tokenizer(length: int = 30, words: Sequence[str] = (*WORDS, ":", MASK_WORD)) -> WordTokenizer:
+    return WordTokenizer(tuple(words), length=length)
 
 
 def batch(labels: Sequence[int] | None = None, lines: Sequence[str] = LINES) -> Batch:
-    ids = [reader().ids(line) for line in lines]
+    ids = tokenizer().encode(lines)
     return Batch(ids, None if labels is None else torch.tensor(labels))
 
 
 def transformer(dropout: float = 0.0, classes: int = 0, length: int = 30) -> Any:
-    space = TextSpace(reader().space.vocabulary, length, EOS, classes)
+    space = TextSpace(tokenizer().space.vocabulary, length, EOS, classes)
     network = TransformerDiscriminator(space, embedding=8, layers=2, heads=2, dropout=dropout)
     return network.double()
 
@@ -57,7 +56,7 @@ class Bag(Discriminator):
     down as a function of what the embedding reads out."""
 
     def __init__(self, classes: int = 0, dropout: float = 0.0) -> None:
-        super().__init__(TextSpace(reader().space.vocabulary, 30, EOS, classes))
+        super().__init__(TextSpace(tokenizer().space.vocabulary, 30, EOS, classes))
         self.embedding = TokenEmbedding(self.space.vocabulary, 6)
         self.inner = nn.Linear(6, 5)
         self.dropout = nn.Dropout(dropout)
@@ -161,7 +160,7 @@ def test_a_vector_of_zeros_has_no_direction_and_no_gradient() -> None:
 
 
 def test_simcse_contrasts_two_draws_of_dropout() -> None:
-    method = SimCSE(transformer(dropout=0.3), reader()).double()
+    method = SimCSE(transformer(dropout=0.3), tokenizer()).double()
     text = method.read(batch())
     with fork_rng(3, torch.device("cpu")):
         first, second = (method.head(method.network.dropout(method.network.features(text)))
@@ -174,15 +173,15 @@ def test_simcse_contrasts_two_draws_of_dropout() -> None:
 
 
 def test_looks_of_a_network_without_inner_dropout_differ() -> None:
-    space = TextSpace(reader().space.vocabulary, 30, EOS)
-    method = SimCSE(RNNDiscriminator(space, embedding=4, hidden=3, dropout=0.5), reader())
+    space = TextSpace(tokenizer().space.vocabulary, 30, EOS)
+    method = SimCSE(RNNDiscriminator(space, embedding=4, hidden=3, dropout=0.5), tokenizer())
     text = method.read(batch())
     assert torch.equal(method.network.features(text), method.network.features(text))
     assert not torch.equal(method.look(text), method.look(text))
 
 
 def test_held_out_loss_draws_dropout_and_leaves_it_off() -> None:
-    method = SimCSE(transformer(dropout=0.3), reader()).double()
+    method = SimCSE(transformer(dropout=0.3), tokenizer()).double()
     off = [module.eval() for module in method.modules() if isinstance(module, nn.Dropout)]
     with fork_rng(1, torch.device("cpu")):
         one = method.held_out(batch())
@@ -195,7 +194,7 @@ def test_held_out_loss_draws_dropout_and_leaves_it_off() -> None:
 
 @pytest.mark.parametrize("on", [True, False])
 def test_the_head_stands_in_training_only(on: bool) -> None:
-    method = SimCSE(Bag().double(), reader(), head=on).double()
+    method = SimCSE(Bag().double(), tokenizer(), head=on).double()
     text = method.read(batch())
     features = vectors(method.network, text)
     expected = features
@@ -213,7 +212,7 @@ def test_the_head_stands_in_training_only(on: bool) -> None:
 
 
 def test_uscals_shift_is_epsilon_long_and_zero_on_padding(told: list[Any]) -> None:
-    method = USCAL(transformer(dropout=0.2), reader(), epsilon=0.7).double()
+    method = USCAL(transformer(dropout=0.2), tokenizer(), epsilon=0.7).double()
     method.accumulate(batch())
     first, (shift,) = told
     assert first is None
@@ -224,7 +223,7 @@ def test_uscals_shift_is_epsilon_long_and_zero_on_padding(told: list[Any]) -> No
 
 
 def test_uscals_shift_increases_the_contrastive_loss_to_first_order(told: list[Any]) -> None:
-    method = USCAL(transformer(dropout=0.2), reader(), epsilon=1.0).double()
+    method = USCAL(transformer(dropout=0.2), tokenizer(), epsilon=1.0).double()
     with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
         second = method.look(method.read(batch())).detach()
@@ -250,7 +249,7 @@ def test_uscals_shift_increases_the_contrastive_loss_to_first_order(told: list[A
 @pytest.mark.parametrize("clean", [False, True])
 def test_uscals_gradient_by_hand(clean: bool) -> None:
     network = Bag().double()
-    method = USCAL(network, reader(), epsilon=0.4, alpha=0.3, clean=clean).double()
+    method = USCAL(network, tokenizer(), epsilon=0.4, alpha=0.3, clean=clean).double()
     text = method.read(batch())
     value, figures = method.accumulate(batch())
 
@@ -273,7 +272,7 @@ def test_uscals_gradient_by_hand(clean: bool) -> None:
 
 
 def test_uscal_at_epsilon_zero_looks_again_with_the_first_dropout() -> None:
-    method = USCAL(transformer(dropout=0.3), reader(), epsilon=0.0, alpha=0.5).double()
+    method = USCAL(transformer(dropout=0.3), tokenizer(), epsilon=0.0, alpha=0.5).double()
     with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
         second = method.look(method.read(batch()))
@@ -293,7 +292,7 @@ def test_uscal_at_epsilon_zero_looks_again_with_the_first_dropout() -> None:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_scal_at_epsilon_zero(dropout: float) -> None:
-    method = SCAL(transformer(dropout, classes=3), reader(), epsilon=0.0).double()
+    method = SCAL(transformer(dropout, classes=3), tokenizer(), epsilon=0.0).double()
     told = batch([0, 1, 2, 1, 0])
     with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
@@ -312,7 +311,7 @@ def test_scal_at_epsilon_zero(dropout: float) -> None:
 
 def test_scals_gradient_by_hand() -> None:
     network = Bag(classes=2).double()
-    method = SCAL(network, reader(), epsilon=0.4).double()
+    method = SCAL(network, tokenizer(), epsilon=0.4).double()
     told = batch([0, 1, 1, 0, 1])
     text, labels = method.read(told), torch.tensor([0, 1, 1, 0, 1])
     value, _ = method.accumulate(told)
@@ -333,7 +332,7 @@ def test_scals_gradient_by_hand() -> None:
 
 
 def test_scal_counts_what_is_right() -> None:
-    method = SCAL(Bag(classes=2).double(), reader()).double()
+    method = SCAL(Bag(classes=2).double(), tokenizer()).double()
     told = method.network.class_logits(method.read(batch())).argmax(1)
     told[0] = 1 - told[0]
     assert float(method.held_out(batch(told.tolist()))) == pytest.approx(4 / 5)
@@ -345,7 +344,7 @@ def test_scal_counts_what_is_right() -> None:
 
 
 def test_hidden_words_are_as_told() -> None:
-    known = reader()
+    known = tokenizer()
     assert known.mask_id is not None
     vocabulary, mask_id = known.space.vocabulary, known.mask_id
     tokens = torch.randint(SPECIAL, SPECIAL + len(WORDS), (400, 30))
@@ -384,8 +383,8 @@ def test_some_word_is_always_hidden_where_there_is_one() -> None:
 
 
 def test_masked_words_are_told_from_what_was_there() -> None:
-    method = MaskedWords(transformer(), reader()).double()
-    text, known = method.read(batch()), reader()
+    method = MaskedWords(transformer(), tokenizer()).double()
+    text, known = method.read(batch()), tokenizer()
     assert known.mask_id is not None
     with fork_rng(4, torch.device("cpu")):
         hidden, chosen = hide(text, known.space.vocabulary, known.mask_id, 0.15)
@@ -401,9 +400,9 @@ def test_masked_words_are_told_from_what_was_there() -> None:
 
 def test_only_the_transformer_from_scratch_learns_masked_words() -> None:
     with pytest.raises(UserError, match="--network transformer"):
-        MaskedWords(Bag(), reader())
+        MaskedWords(Bag(), tokenizer())
     with pytest.raises(UserError, match="--network transformer"):
-        MaskedWords(transformer(), reader(words=WORDS))
+        MaskedWords(transformer(), tokenizer(words=WORDS))
 
 
 # templates and PromptBERT
@@ -411,9 +410,9 @@ def test_only_the_transformer_from_scratch_learns_masked_words() -> None:
 
 @pytest.mark.parametrize("told", [FIRST, SECOND, "[MASK] means [X] .", "[X] [MASK]"])
 def test_the_mask_is_found_around_every_sentence(told: str) -> None:
-    known, lines = reader(length=14), ["", "a", "a cat sees a dog", "a cat " * 20]
+    known, lines = tokenizer(length=14), ["", "a", "a cat sees a dog", "a cat " * 20]
     template = Template.of(told, known)
-    ids = [known.ids(line) for line in lines]
+    ids = known.encode(lines)
     text = template.around(ids)
 
     class Echo(TransformerDiscriminator):
@@ -432,13 +431,13 @@ def test_the_mask_is_found_around_every_sentence(told: str) -> None:
 
 
 def test_a_template_is_what_it_says() -> None:
-    known = reader()
-    text = Template.of(FIRST, known).around([known.ids("a cat")])
-    assert known.vocabulary.decode(text) == [f'This sentence of " a cat " means {MASK_WORD} .']
+    known = tokenizer()
+    text = Template.of(FIRST, known).around(known.encode(["a cat"]))
+    assert known.decode(text.tolist()) == [f'This sentence of " a cat " means {MASK_WORD} .']
 
 
 def test_a_shift_moves_only_the_tail() -> None:
-    template = Template.of(FIRST, reader())
+    template = Template.of(FIRST, tokenizer())
     places = template.shifted(torch.tensor([0, 1, 7]))
     size = int(template.around([()]).sizes)
     assert places[0].tolist() == list(range(size))
@@ -448,9 +447,9 @@ def test_a_shift_moves_only_the_tail() -> None:
 
 
 def test_nothing_is_left_of_an_empty_sentence() -> None:
-    network, known = transformer(), reader()
+    network, known = transformer(), tokenizer()
     template = Template.of(FIRST, known)
-    ids: list[list[int]] = [[], known.ids("a cat"), []]
+    ids: list[list[int]] = [[], *known.encode(["a cat"]), []]
     with torch.no_grad():
         state = template.state(network, ids[:1])
         alone = template.alone(network, template.sizes(ids[:1]))
@@ -461,13 +460,13 @@ def test_nothing_is_left_of_an_empty_sentence() -> None:
 
 
 def test_alone_is_the_network_at_shifted_places() -> None:
-    network, known = transformer(), reader()
+    network, known = transformer(), tokenizer()
     template = Template.of(SECOND, known)
     sizes = torch.tensor([3, 0, 3, 9])
     found = template.alone(network, sizes)
     text = template.around([()])
     where = text.tokens[0].tolist().index(known.mask_id or 0)
-    gap = known.ids('This sentence : "')
+    (gap,) = known.encode(['This sentence : "'])
     for row, n in enumerate(sizes.tolist()):
         places = torch.tensor([[p + n * (p >= len(gap)) for p in range(text.tokens.shape[1])]])
         torch.testing.assert_close(found[row], network.states(text, places)[0, where])
@@ -475,9 +474,9 @@ def test_alone_is_the_network_at_shifted_places() -> None:
 
 
 def test_vectors_do_not_depend_on_padding() -> None:
-    network, known = transformer(), reader()
+    network, known = transformer(), tokenizer()
     template = Template.of(FIRST, known)
-    short, long = known.ids("a cat"), known.ids("a cat likes a dog sees trees . a cat")
+    short, long = known.encode(["a cat", "a cat likes a dog sees trees . a cat"])
     beside = template.state(network, [short, long])
     torch.testing.assert_close(beside[:1], template.state(network, [short]), rtol=1e-12, atol=1e-12)
     alone = template.alone(network, torch.tensor([2, 10]))
@@ -489,7 +488,7 @@ def test_vectors_do_not_depend_on_padding() -> None:
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_promptberts_gradient_by_hand(frozen: bool) -> None:
-    method = PromptBERT(transformer(), reader(), frozen=frozen).double()
+    method = PromptBERT(transformer(), tokenizer(), frozen=frozen).double()
     value, _ = method.accumulate(batch())
 
     def view(template: Template) -> Tensor:
@@ -498,15 +497,15 @@ def test_promptberts_gradient_by_hand(frozen: bool) -> None:
         found: Tensor = method.head(state - (alone.detach() if frozen else alone))
         return found
 
-    first, second = (Template.of(told, reader()) for told in (FIRST, SECOND))
+    first, second = (Template.of(told, tokenizer()) for told in (FIRST, SECOND))
     expected = info_nce(view(first), view(second), TAU)
     torch.testing.assert_close(value, expected.detach())
     assert_gradients(method, expected)
 
 
 def test_without_denoising_the_state_itself_is_contrasted() -> None:
-    method = PromptBERT(transformer(), reader(), denoise=False, head=False).double()
-    template = Template.of(FIRST, reader())
+    method = PromptBERT(transformer(), tokenizer(), denoise=False, head=False).double()
+    template = Template.of(FIRST, tokenizer())
     expected = template.state(method.words, batch().ids)
     torch.testing.assert_close(method.view(method.first, batch()), expected)
     assert method.pooling == {"pooling": "mask", "template": FIRST}
@@ -523,17 +522,17 @@ def test_without_denoising_the_state_itself_is_contrasted() -> None:
 )
 def test_templates_that_are_none(told: str, why: str) -> None:
     with pytest.raises(UserError, match=why):
-        Template.of(told, reader())
+        Template.of(told, tokenizer())
 
 
 def test_a_template_needs_room_and_a_mask() -> None:
     with pytest.raises(UserError, match="cut at 9 tokens"):
-        Template.of(FIRST, reader(length=9))
-    assert Template.of(FIRST, reader(length=10)).room == 1
+        Template.of(FIRST, tokenizer(length=9))
+    assert Template.of(FIRST, tokenizer(length=10)).room == 1
     with pytest.raises(UserError, match=r"no token for \[MASK\]"):
-        Template.of(FIRST, reader(words=WORDS))
+        Template.of(FIRST, tokenizer(words=WORDS))
     with pytest.raises(UserError, match="states of tokens"):
-        PromptBERT(Bag(), reader())
+        PromptBERT(Bag(), tokenizer())
 
 
 # batches, rates, all methods
@@ -568,7 +567,7 @@ def test_every_method_is_known_and_documented() -> None:
 
 @pytest.mark.parametrize("name", ["simcse", "uscal", "scal", "promptbert"])
 def test_the_order_of_sentences_changes_no_gradient(name: str) -> None:
-    method = registry.build("contrast", name, {}, transformer(classes=2), reader()).double()
+    method = registry.build("contrast", name, {}, transformer(classes=2), tokenizer()).double()
     labels = [0, 1, 1, 0, 1]
     method.accumulate(batch(labels))
     before = [slope.clone() for slope in gradients(method)]

@@ -12,8 +12,9 @@ from textgan.core.errors import UserError
 from textgan.data.batches import Batches
 from textgan.data.corpus import USUAL_LENGTH, Corpus, read_corpus
 from textgan.data.labelled import FEWEST, read_data
-from textgan.data.text import Text
-from textgan.data.vocabulary import EOS, SPECIAL, UNKNOWN, Vocabulary, separator_of, split_sentence
+from textgan.data.pre_tokenizer import PreTokenizer
+from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import EOS, SPECIAL, UNKNOWN, WordTokenizer
 
 # whatever a line of a UTF-8 file may hold
 characters = st.characters(codec="utf-8", exclude_characters="\r\n\0")
@@ -25,9 +26,9 @@ sentences = st.lists(st.lists(words, min_size=1, max_size=6), min_size=1, max_si
 lines = st.lists(st.text(characters, min_size=1, max_size=12), min_size=1, max_size=6)
 
 
-def vocabulary_of(split: list[list[str]], **settings: Any) -> Vocabulary:
+def tokenizer_of(split: list[list[str]], *told: Any, length: int = 64) -> WordTokenizer:
     kept = dict.fromkeys(word for sentence in split for word in sentence if word != "<unk>")
-    return Vocabulary(tuple(kept), **settings)
+    return WordTokenizer(tuple(kept), PreTokenizer(*told), length)
 
 
 def read(path: Path, **settings: Any) -> Corpus:
@@ -57,37 +58,37 @@ COMMON = [f"{a} {b} {c}" for a in "abcd" for b in "efg" for c in "hijkl"]
 
 @given(sentences)
 def test_words_come_back(split: list[list[str]]) -> None:
-    known = vocabulary_of(split, tokens="word", separator=" ")
-    text = known.encode(split, 7)
-    assert known.decode(text) == [" ".join(sentence) for sentence in split]
-    assert [known.split(line) for line in known.decode(text)] == split
+    known = tokenizer_of(split)
+    lines = [" ".join(sentence) for sentence in split]
+    assert known.decode(known.encode(lines)) == lines
+    assert known.decode(known(lines).tolist()) == lines
+    assert [known.tokenize(line) for line in lines] == split
 
 
 @given(lines)
 def test_characters_come_back(sentences: list[str]) -> None:
-    split = [split_sentence(line, "char", "") for line in sentences]
-    known = vocabulary_of(split, tokens="char", separator="")
-    assert known.decode(known.encode(split, 13)) == sentences
+    plain = PreTokenizer("char", "")
+    known = tokenizer_of([plain(line) for line in sentences], "char", "")
+    assert known.decode(known.encode(sentences)) == sentences
 
 
 @given(st.lists(st.lists(words.map(lambda word: word[0]), min_size=1), min_size=1))
 def test_spaced_characters_come_back_spaced(split: list[list[str]]) -> None:
     spaced = [" ".join(sentence) for sentence in split]
-    separator = separator_of(spaced, "char")
-    known = vocabulary_of(split, tokens="char", separator=separator)
+    pre_tokenizer = PreTokenizer.of(spaced, "char")
+    known = tokenizer_of(split, "char", pre_tokenizer.separator)
     longest = max(map(len, split))
-    encoded = known.encode([known.split(line) for line in spaced], longest + 1)
-    assert known.decode(encoded) == spaced
+    assert known.decode(known.encode(spaced)) == spaced
     # a space between characters is no character; it is where there is none to tell it by
-    assert separator == (" " if longest > 1 else "")
+    assert pre_tokenizer.separator == (" " if longest > 1 else "")
     assert " " not in known.words
 
 
 @given(sentences)
 def test_ids_are_as_documented(split: list[list[str]]) -> None:
-    known = vocabulary_of(split, tokens="word", separator=" ")
-    text = known.encode(split, 8)
-    assert text.tokens.shape == (len(split), 8)
+    known = tokenizer_of(split)
+    text = known.pad(map(known.convert_tokens_to_ids, split))
+    assert text.tokens.shape == (len(split), 1 + max(map(len, split)))
     assert text.sizes.tolist() == [len(sentence) + 1 for sentence in split]
     for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True):
         assert row[size - 1] == EOS
@@ -98,29 +99,32 @@ def test_ids_are_as_documented(split: list[list[str]]) -> None:
 
 @given(sentences)
 def test_a_vocabulary_survives_being_written_down(split: list[list[str]]) -> None:
-    known = vocabulary_of(split, tokens="word", separator=" ")
-    again = Vocabulary.from_json(known.to_json())
+    known = tokenizer_of(split)
+    again = WordTokenizer.from_json(known.to_json(), known.length)
     assert again == known
-    assert again.ids == known.ids
+    assert again.ids == known.ids and again.name == known.name
 
 
 def test_words_that_are_not_known() -> None:
-    known = Vocabulary(("cat", "dog"), "word", " ")
-    text = known.encode([["cat", "mouse", "dog"], ["<unk>"]], 5)
-    assert text.tokens.tolist() == [[3, UNKNOWN, 4, EOS, 0], [UNKNOWN, EOS, 0, 0, 0]]
-    assert known.decode(text) == ["cat <unk> dog", "<unk>"]
+    known = WordTokenizer(("cat", "dog"))
+    text = known(["cat mouse dog", "<unk>"])
+    assert text.tokens.tolist() == [[3, UNKNOWN, 4, EOS], [UNKNOWN, EOS, 0, 0]]
+    assert known.decode(text.tolist()) == ["cat <unk> dog", "<unk>"]
 
 
 def test_what_a_generator_did_not_end_is_decoded_whole() -> None:
-    known = Vocabulary(("cat", "dog"), "word", " ")
+    known = WordTokenizer(("cat", "dog"))
     text = Text(torch.tensor([[3, 4, 3], [4, EOS, 0], [EOS, 0, 0]]), torch.tensor([3, 2, 1]))
-    assert known.decode(text) == ["cat dog cat", "dog", ""]
+    assert known.decode(text.tolist()) == ["cat dog cat", "dog", ""]
 
 
-def test_a_sentence_that_does_not_fit_is_named() -> None:
-    known = Vocabulary(("cat", "dog"), "word", " ")
-    with pytest.raises(ValueError, match="sentence 1 has 3 words; at most 2 fit"):
-        known.encode([["cat", "cat"], ["cat", "cat", "dog"]], 3)
+def test_words_that_are_numbers_have_their_own_ids_and_no_end() -> None:
+    known = WordTokenizer.numbers(5, 3)
+    assert known.space == TextSpace(5, 3) and known.unknown_id is None
+    assert known(["0 4 1"]).tokens.tolist() == known.encode(["0 4 1"]) == [[0, 4, 1]]
+    assert known.decode([[0, 4, 1], [0, 0, 0]]) == ["0 4 1", "0 0 0"]
+    with pytest.raises(KeyError, match="5"):
+        known.encode(["5"])
 
 
 # --- files ---
@@ -131,14 +135,14 @@ def test_lines_are_read_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, written: list[str]
 ) -> None:
     path = write(tmp_path_factory.mktemp("lines"), "\n".join(["x", *written]))
-    assert read_data(path)[0] == ["x", *[line.strip() for line in written if line.strip()]]
+    assert read_data(path).lines == ["x", *[line.strip() for line in written if line.strip()]]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_line_ends_and_byte_order_marks_are_no_text(tmp_path: Path, end: str, mark: bytes) -> None:
     content = mark + end.join(["ein Fuß", "", "  zwei\t", " ", "drei\u2028vier"]).encode()
-    assert read_data(write(tmp_path, content))[0] == ["ein Fuß", "zwei", "drei\u2028vier"]
+    assert read_data(write(tmp_path, content)).lines == ["ein Fuß", "zwei", "drei\u2028vier"]
 
 
 def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> None:
@@ -224,18 +228,16 @@ def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> 
     path = write(tmp_path, "\n".join(lines))
     corpus = read(path, min_count=3, seed=1)
     counts = Counter(word for line in corpus.decode(corpus.train) for word in line.split())
-    assert corpus.vocabulary is not None
-    assert corpus.vocabulary.words[0] == "the"
-    kept = [counts[word] for word in corpus.vocabulary.words]
+    assert corpus.tokenizer.words[0] == "the"
+    kept = [counts[word] for word in corpus.tokenizer.words]
     assert kept == sorted(kept, reverse=True)
     assert min(kept) >= 3
-    assert set("pqrstuvwxy") | {"the"} == set(corpus.vocabulary.words)
+    assert set("pqrstuvwxy") | {"the"} == set(corpus.tokenizer.words)
     assert counts["<unk>"] > 0
     assert corpus.facts["unknown_in_train"] == round(counts["<unk>"] / counts.total(), 4)
 
     few = read(path, vocabulary=4, seed=1)
-    assert few.vocabulary is not None
-    assert few.vocabulary.words == corpus.vocabulary.words[:4]
+    assert few.tokenizer.words == corpus.tokenizer.words[:4]
     assert few.space.vocabulary == 4 + SPECIAL
 
 
@@ -250,8 +252,7 @@ def test_the_vocabulary_is_of_the_training_part_alone(tmp_path: Path) -> None:
 def test_unk_in_the_data_is_the_unknown_word(tmp_path: Path) -> None:
     lines = [f"<unk> {line}" for line in COMMON]
     corpus = read(write(tmp_path, "\n".join(lines)))
-    assert corpus.vocabulary is not None
-    assert "<unk>" not in corpus.vocabulary.words
+    assert "<unk>" not in corpus.tokenizer.words
     assert (corpus.train.tokens[:, 0] == UNKNOWN).all()
     assert Counter(everything(corpus)) == Counter(lines)
     assert corpus.facts["unknown_in_train"] == 0.25
@@ -263,8 +264,7 @@ def test_characters_are_tokens_whether_or_not_they_are_spaced(tmp_path: Path, sp
     lines = [" ".join(poem) for poem in poems] if spaced else poems
     corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
     assert corpus.facts["spaced_characters"] is spaced
-    assert corpus.vocabulary is not None
-    assert set(corpus.vocabulary.words) == set("春夏秋冬山水風月花鳥")
+    assert set(corpus.tokenizer.words) == set("春夏秋冬山水風月花鳥")
     assert (corpus.train.sizes == 4).all()
     assert Counter(everything(corpus)) == Counter(lines)
 
@@ -273,8 +273,7 @@ def test_a_space_is_a_character_among_words(tmp_path: Path) -> None:
     lines = [f"{a}x {b}" for a in "abcdef" for b in "ghijk"]
     corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
     assert corpus.facts["spaced_characters"] is False
-    assert corpus.vocabulary is not None
-    assert " " in corpus.vocabulary.words
+    assert " " in corpus.tokenizer.words
     assert Counter(everything(corpus)) == Counter(lines)
 
 
@@ -326,10 +325,10 @@ def test_a_corpus_moves_to_a_device_as_a_whole(tmp_path: Path) -> None:
     corpus = read(write(tmp_path, "\n".join(COMMON)))
     moved = corpus.to(torch.device("meta"))
     assert {text.tokens.device.type for text in (moved.train, moved.valid, moved.test)} == {"meta"}
-    assert (moved.name, moved.space, moved.vocabulary) == (
+    assert (moved.name, moved.space, moved.tokenizer) == (
         corpus.name,
         corpus.space,
-        corpus.vocabulary,
+        corpus.tokenizer,
     )
     assert moved.facts == corpus.facts
 

@@ -3,8 +3,10 @@
 import contextlib
 import csv
 import gzip
+import hashlib
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Callable
@@ -17,8 +19,11 @@ from hypothesis import strategies as st
 from toys import Cli
 
 from textgan.core.errors import UserError
+from textgan.data.corpus import read_corpus
 from textgan.data.decoding import decode
+from textgan.data.splits import split_file
 from textgan.data.texts import Form, Row, read_rows
+from textgan.evaluation.inputs import read_texts
 
 SENTENCES = [f"a {w}, seen by {v}" for w in ("dog", "cat", "sun", "sea") for v in "abcdefg"]
 LABELS = ["neg", "pos"] * 14
@@ -128,12 +133,14 @@ def test_a_name_with_spaces_can_be_pasted(tmp_path: Path) -> None:
 def test_plain_lines_and_labelled_lines(tmp_path: Path) -> None:
     content = "a dog \n\n  a cat\n"
     plain = write(tmp_path, content, "a.txt")
-    assert read_rows(plain, "x") == [(1, None, "a dog"), (2, None, ""), (3, None, "a cat")]
-    rows = read_rows(write(tmp_path, ["pos\t a dog ", "", "neg\ta cat", "pos\t"], "a.tsv"), "x")
+    assert read_rows(plain, "x").rows == [(1, None, "a dog"), (2, None, ""), (3, None, "a cat")]
+    rows = read_rows(
+        write(tmp_path, ["pos\t a dog ", "", "neg\ta cat", "pos\t"], "a.tsv"), "x"
+    ).rows
     assert rows == [(1, "pos", "a dog"), (2, None, ""), (3, "neg", "a cat"), (4, "pos", "")]
     lines = write(tmp_path, labelled(), "b.txt")
-    assert [row.label for row in read_rows(lines, "x", Form("yes"))] == LABELS
-    assert [row.text for row in read_rows(lines, "x", Form("no"))] == labelled()
+    assert [row.label for row in read_rows(lines, "x", Form("yes")).rows] == LABELS
+    assert [row.text for row in read_rows(lines, "x", Form("no")).rows] == labelled()
 
 
 def test_labels_under_a_plain_name_are_asked_about(tmp_path: Path) -> None:
@@ -144,7 +151,7 @@ def test_labels_under_a_plain_name_are_asked_about(tmp_path: Path) -> None:
     )
     assert "give --labels yes if" in refusal(path, called="--references")
     one = write(tmp_path, [*SENTENCES, "a\tslip"], "b.txt")
-    assert len(read_rows(one, "x")) == 29  # one tab is a slip of the pen
+    assert len(read_rows(one, "x").rows) == 29  # one tab is a slip of the pen
 
 
 # --- tables ---
@@ -153,19 +160,21 @@ def test_labels_under_a_plain_name_are_asked_about(tmp_path: Path) -> None:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_csv_by_named_fields(delimiter: str, tmp_path: Path) -> None:
     path = write(tmp_path, as_csv(delimiter), "a.csv")
-    rows = read_rows(path, "x", Form(field="text", label_field="label"))
+    rows = read_rows(path, "x", Form(field="text", label_field="label")).rows
     assert [row.text for row in rows] == SENTENCES
     assert [row.label for row in rows] == LABELS
     assert [row.line for row in rows] == list(range(2, 30))
-    assert {row.label for row in read_rows(path, "x", Form(field="text"))} == {None}
+    assert {row.label for row in read_rows(path, "x", Form(field="text")).rows} == {None}
     if delimiter == "\t":
         path.rename(tmp_path / "a.tsv")
-        assert read_rows(tmp_path / "a.tsv", "x", Form(field="text", label_field="label")) == rows
+        assert (
+            read_rows(tmp_path / "a.tsv", "x", Form(field="text", label_field="label")).rows == rows
+        )
 
 
 def test_quotes_line_breaks_and_empty_texts_of_csv(tmp_path: Path) -> None:
     content = 'text,n\r\n"a ""big"" dog",1\r\n"two\r\n lines",2\r\n,3\r\n\r\n"tab\there",4\r\n'
-    rows = read_rows(write(tmp_path, content, "a.csv"), "x", Form(field="text"))
+    rows = read_rows(write(tmp_path, content, "a.csv"), "x", Form(field="text")).rows
     assert rows == [
         Row(2, None, 'a "big" dog'),
         Row(3, None, "two lines"),
@@ -174,7 +183,8 @@ def test_quotes_line_breaks_and_empty_texts_of_csv(tmp_path: Path) -> None:
     ]
     long = "text\n" + "word " * 100_000 + "\n"
     assert (
-        len(read_rows(write(tmp_path, long, "b.csv"), "x", Form(field="text"))[0].text) == 499_999
+        len(read_rows(write(tmp_path, long, "b.csv"), "x", Form(field="text")).rows[0].text)
+        == 499_999
     )
 
 
@@ -185,7 +195,7 @@ def test_json_lines_by_named_fields(tmp_path: Path) -> None:
         json.dumps({"text": "ein\nFuß 日", "label": 3}),
         '{"text": "", "label": true}',
     ]
-    rows = read_rows(write(tmp_path, lines, "a.jsonl"), "x", Form("auto", "text", "label"))
+    rows = read_rows(write(tmp_path, lines, "a.jsonl"), "x", Form("auto", "text", "label")).rows
     assert [row.text for row in rows] == [*SENTENCES, "ein Fuß 日", ""]
     assert [row.label for row in rows] == [*LABELS, "3", None]
     assert rows[-2].line == 30
@@ -276,14 +286,14 @@ def test_structured_files_are_read_by_a_field_or_refused(
     ],
 )
 def test_plain_sentences_are_no_tables(lines: list[str], tmp_path: Path) -> None:
-    rows = read_rows(write(tmp_path, lines, "a.txt"), "data.file")
+    rows = read_rows(write(tmp_path, lines, "a.txt"), "data.file").rows
     assert [row.text for row in rows] == lines
 
 
 @pytest.mark.parametrize("content", [as_csv(), "\n".join(as_jsonl()), "\n".join(labelled())])
 def test_who_says_that_these_are_plain_sentences_gets_them(content: str, tmp_path: Path) -> None:
     path = write(tmp_path, content, "a.txt")
-    rows = read_rows(path, "data.file", Form(format="text"))
+    rows = read_rows(path, "data.file", Form(format="text")).rows
     assert [row.text for row in rows] == content.splitlines()
 
 
@@ -303,7 +313,7 @@ def test_tables_come_back_as_they_were_written(
     lines = [json.dumps({"text": text, "other": other}) for text, other in pairs]
     for path in (write(folder, written, "a.csv"), write(folder, lines, "a.jsonl")):
         for number, field in enumerate(("text", "other")):
-            rows = read_rows(path, "x", Form(field=field))
+            rows = read_rows(path, "x", Form(field=field)).rows
             assert not any("\t" in row.text or "\n" in row.text for row in rows)
             assert [row.text.split() for row in rows] == [pair[number].split() for pair in pairs]
 
@@ -318,7 +328,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(
         for form in (Form(), Form("yes"), Form("no"), TEXT, Form(field="text", format="csv")):
             refused: list[UserError] = []
             try:
-                rows = read_rows(path, "x", form)
+                rows = read_rows(path, "x", form).rows
             except UserError as error:
                 refused.append(error)
                 rows = []
@@ -376,6 +386,27 @@ def test_every_command_gives_one_answer_to_one_file(
         assert (code, out, err.count("\n")) == (2, "", 1), err
         assert said in err
     assert not (tmp_path / "enc").exists() and not (tmp_path / "runs").exists()
+
+
+def test_a_file_is_opened_once_for_its_texts_and_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened, real = write(tmp_path, labelled(), "a.tsv"), [], os.open
+
+    def counted(path: Any, *more: Any, **keywords: Any) -> int:
+        opened.append(Path(path).name)
+        return real(path, *more, **keywords)
+
+    monkeypatch.setattr(os, "open", counted)
+    usual: dict[str, Any] = {"valid": 0.1, "test": 0.1, "seed": 0}
+    hashes = [
+        read_corpus(path, tokens="word", vocabulary=0, min_count=1, length=0, **usual).facts,
+        split_file(path, **usual).facts,
+        read_texts(path, "samples").about,
+    ]
+    assert opened == ["a.tsv"] * 3
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [facts["sha256"] for facts in hashes] == [right] * 3
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])

@@ -14,7 +14,7 @@ from toys import Cli
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.corpus import Corpus, read_corpus
 from textgan.data.fit import MANY_UNKNOWN, evenly, misfit, spacing
-from textgan.data.vocabulary import separator_of, split_sentence
+from textgan.data.pre_tokenizer import PreTokenizer
 
 POEMS = [f"{a}{b}{c}{a}{c}" for a in "春夏秋冬" for b in "山水風" for c in "月花鳥"]
 ENGLISH = [f"{a} {b} sees the {c}" for a in ("a", "one") for b in ("dog", "cat") for c in "bcdefgh"]
@@ -156,25 +156,25 @@ def test_every_command_names_the_tokenizer_that_fits(
 
 def test_one_odd_line_flips_no_guess() -> None:
     spaced = [" ".join(poem) for poem in POEMS]
-    assert separator_of(spaced, "char") == " "
-    assert separator_of([*spaced, POEMS[0], "page 12"], "char") == " "
-    assert separator_of([*POEMS, spaced[0]], "char") == ""
-    assert separator_of([*spaced, POEMS[0]], "char", "no") == ""
-    assert separator_of(POEMS, "char", "yes") == " "
-    assert separator_of(["月", "花"], "char") == ""
+    assert PreTokenizer.of(spaced, "char").separator == " "
+    assert PreTokenizer.of([*spaced, POEMS[0], "page 12"], "char").separator == " "
+    assert PreTokenizer.of([*POEMS, spaced[0]], "char").separator == ""
+    assert PreTokenizer.of([*spaced, POEMS[0]], "char", "no").separator == ""
+    assert PreTokenizer.of(POEMS, "char", "yes").separator == " "
+    assert PreTokenizer.of(["月", "花"], "char").separator == ""
     found = spacing([*spaced, POEMS[0], "月"], "<unk>")
     assert (found.spaced, found.lines, found.decided) == (36, 37, True)
     assert str(found) == "spaces separate characters: they stand between all of them in 36 of 37"
     # the odd line is made of characters, too
-    assert split_sentence("春山 月", "char", " ") == ["春", "山", "月"]
+    assert PreTokenizer("char", " ")("春山 月") == ["春", "山", "月"]
 
 
 @given(st.lists(st.sampled_from([*"ab春 ", "<unk>"]), min_size=1))
 def test_the_unknown_word_is_one_character(parts: list[str]) -> None:
     text = "".join(parts)
-    assert split_sentence(text, "char", "") == parts
+    assert PreTokenizer("char", "")(text) == parts
     spaced = [part for part in parts if part != " "]
-    assert split_sentence(" ".join(parts), "char", " ") == spaced
+    assert PreTokenizer("char", " ")(" ".join(parts)) == spaced
 
 
 def test_the_guess_is_said_and_can_be_overridden(

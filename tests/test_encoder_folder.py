@@ -14,9 +14,8 @@ from toys import Cli, refused
 
 from textgan.core.errors import UserError
 from textgan.core.tensors import save_tensors
-from textgan.data.sentences import Words
-from textgan.data.tokenizers import MASK_WORD, WordReader, open_reader
-from textgan.data.vocabulary import Tokens
+from textgan.data.pre_tokenizer import PreTokenizer, Tokens
+from textgan.data.tokenizers import MASK_WORD, WordTokenizer, build_tokenizer
 from textgan.encoders import folder as encoder_folder
 from textgan.encoders.folder import SavedEncoder, load_encoder, open_encoder, save_encoder
 from textgan.encoders.templates import Template
@@ -39,10 +38,10 @@ def saved(
 ) -> Path:
     """A folder of an encoder with random weights."""
     extra = (MASK_WORD, "it", "means")
-    reader = WordReader.of(LINES, tokens=tokens, min_count=1, length=9, extra=extra)
+    tokenizer = WordTokenizer.train(LINES, tokens=tokens, min_count=1, length=9, extra=extra)
     torch.manual_seed(seed)
-    network = build_network(name, SMALL[name], reader, classes=2)
-    save_encoder(folder, name, SMALL[name], network, reader, {"by": "a test"} | facts)
+    network = build_network(name, SMALL[name], tokenizer, classes=2)
+    save_encoder(folder, name, SMALL[name], network, tokenizer, {"by": "a test"} | facts)
     return folder
 
 
@@ -50,14 +49,14 @@ def saved(
 def test_what_was_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
     folder = saved(tmp_path / "encoder", name)
     torch.manual_seed(0)
-    reader = WordReader.of(LINES, min_count=1, length=9, extra=(MASK_WORD, "it", "means"))
-    expected = build_network(name, SMALL[name], reader, classes=2).eval()
+    tokenizer = WordTokenizer.train(LINES, min_count=1, length=9, extra=(MASK_WORD, "it", "means"))
+    expected = build_network(name, SMALL[name], tokenizer, classes=2).eval()
     before = torch.get_rng_state()
     found = load_encoder(folder)
     assert torch.equal(torch.get_rng_state(), before)
     assert (found.network_name, found.settings) == (name, SMALL[name])
     assert found.facts == {"by": "a test"}
-    assert found.reader.name == reader.name and found.reader.space == reader.space
+    assert found.tokenizer.name == tokenizer.name and found.tokenizer.space == tokenizer.space
     assert found.network.space == expected.space
     for (key, weight), (other, own) in zip(
         found.network.state_dict().items(), expected.state_dict().items(), strict=True
@@ -67,7 +66,7 @@ def test_what_was_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
     assert vectors.dtype == torch.float64
     for line, vector in zip(LINES, vectors, strict=True):
         with torch.no_grad():
-            alone = expected.features(reader.read([line]))
+            alone = expected.features(tokenizer([line]))
         alone = alone.mean(1) if alone.dim() == 3 else alone
         assert torch.allclose(vector, alone[0].double(), atol=1e-6)
     assert found.encode_lines([]).shape == (0, vectors.shape[1])
@@ -75,8 +74,8 @@ def test_what_was_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
 
 def test_characters_are_kept(tmp_path: Path) -> None:
     found = load_encoder(saved(tmp_path / "encoder", "rnn", tokens="char"))
-    assert isinstance(found.reader, WordReader)
-    assert found.reader.vocabulary.tokens == "char" and found.reader.vocabulary.separator == ""
+    assert isinstance(found.tokenizer, WordTokenizer)
+    assert found.tokenizer.pre_tokenizer == PreTokenizer("char", "")
     assert json.loads((tmp_path / "encoder/encoder.json").read_text())["reader"]["tokens"] == "char"
 
 
@@ -117,12 +116,12 @@ def test_a_name_changes_with_the_vectors(tmp_path: Path) -> None:
 def test_the_vector_may_be_that_of_a_template(tmp_path: Path) -> None:
     told = "it [X] means [MASK]"
     found = load_encoder(saved(tmp_path / "encoder", pooling="mask", template=told))
-    network, reader = found.network, found.reader
+    network, tokenizer = found.network, found.tokenizer
     assert isinstance(network, TransformerDiscriminator)
-    template = Template.of(told, reader)
+    template = Template.of(told, tokenizer)
     for line, vector in zip(LINES, found.encode_lines(LINES), strict=True):
         with torch.no_grad():
-            expected = template.state(network, [reader.ids(line)])[0].double()
+            expected = template.state(network, tokenizer.encode([line]))[0].double()
         assert torch.allclose(vector, expected, atol=1e-6)
     plain = load_encoder(saved(tmp_path / "plain")).encode_lines(LINES)
     assert not torch.allclose(plain, found.encode_lines(LINES), atol=1e-3)
@@ -130,7 +129,7 @@ def test_the_vector_may_be_that_of_a_template(tmp_path: Path) -> None:
 
 def test_an_encoder_may_go_on_from_another(tmp_path: Path) -> None:
     first = load_encoder(saved(tmp_path / "first"))
-    told = first.network_name, first.settings, first.network, first.reader
+    told = first.network_name, first.settings, first.network, first.tokenizer
     save_encoder(tmp_path / "second", *told, {})
     second = load_encoder(tmp_path / "second")
     assert torch.equal(second.encode_lines(LINES), first.encode_lines(LINES))
@@ -236,21 +235,21 @@ def test_what_a_stranger_wrote_is_read_with_care(
 def saved_pretrained(folder: Path, source: Path, kind: str = "bert") -> SavedEncoder:
     """What a pretrained network becomes that has learnt something, saved and loaded."""
     told = f"hf:{tiny(source, kind, head=True)}"
-    reader = open_reader(told, [], length=7)
-    network = build_network(told, {}, reader, classes=3)
+    tokenizer = build_tokenizer(told, [], length=7)
+    network = build_network(told, {}, tokenizer, classes=3)
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.1)
-    save_encoder(folder, told, {}, network, reader, {})
+    save_encoder(folder, told, {}, network, tokenizer, {})
     shutil.rmtree(source)  # the folder stands alone
     found = load_encoder(folder)
     own = network.state_dict()
     assert found.network.state_dict().keys() == own.keys()
     for name, weight in found.network.state_dict().items():
         assert torch.equal(weight, own[name])
-    text = reader.read(["a man rides the wave on the red board", ""])
+    text = tokenizer(["a man rides the wave on the red board", ""])
     assert torch.equal(
-        found.reader.read(["a man rides the wave on the red board", ""]).tokens, text.tokens
+        found.tokenizer(["a man rides the wave on the red board", ""]).tokens, text.tokens
     )
     with torch.no_grad():
         assert torch.equal(found.network.class_logits(text), network.eval().class_logits(text))
@@ -266,7 +265,7 @@ def test_a_pretrained_network_stands_alone(kind: str, tmp_path: Path) -> None:
     through = open_encoder(f"hf:{tmp_path / 'encoder/model'}")
     assert torch.allclose(through.encode_lines(lines)[:2], vectors[:2], atol=1e-6)
     # from one folder to the next
-    save_encoder(tmp_path / "next", found.network_name, {}, found.network, found.reader, {})
+    save_encoder(tmp_path / "next", found.network_name, {}, found.network, found.tokenizer, {})
     assert torch.equal(load_encoder(tmp_path / "next").encode_lines(lines), vectors)
 
 
@@ -290,15 +289,15 @@ def test_an_altered_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_words_become_lines(tmp_path: Path) -> None:
-    folder, words = saved(tmp_path / "encoder"), Words()
-    sentences = words.encode(line.split() for line in LINES)
-    encoder = FolderEncoder(str(folder), words)
+    folder = saved(tmp_path / "encoder")
+    encoder = FolderEncoder(str(folder))
     assert encoder.name == load_encoder(folder).name
-    assert torch.equal(encoder.encode(sentences), load_encoder(folder).encode_lines(LINES))
-    chars = FolderEncoder(str(saved(tmp_path / "chars", tokens="char")), words, space="")
-    letters = words.encode([list("catdog"), list("sees")])
+    assert torch.equal(
+        encoder.encode([line.split() for line in LINES]), load_encoder(folder).encode_lines(LINES)
+    )
+    chars = FolderEncoder(str(saved(tmp_path / "chars", tokens="char")), separator="")
     expected = load_encoder(tmp_path / "chars").encode_lines(["catdog", "sees"])
-    assert torch.equal(chars.encode(letters), expected)
+    assert torch.equal(chars.encode([list("catdog"), list("sees")]), expected)
 
 
 def test_evaluating_with_a_saved_encoder(cli: Cli, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 from tiny import PLACES, SPECIAL, WORDS, tiny
+from tokenized import sentences_of
 from torch import Tensor
 from vectors import material_of
 
 from textgan.core.errors import UserError
-from textgan.data.sentences import Sentences, Words
 from textgan.encoders import folder as encoder_folder
 from textgan.metrics import vectors as encoders
 from textgan.metrics.base import MetricInputs, Unavailable
@@ -30,15 +30,14 @@ needs_transformers = pytest.mark.skipif(
 )
 
 
-def sentences_of(lines: Iterable[str]) -> tuple[Words, Sentences]:
-    words = Words()
-    return words, words.encode(line.split() for line in lines)
-
-
 def material_with(lines: list[str], **more: Any) -> MetricInputs:
-    words, all_of_them = sentences_of(lines)
+    tokenizer, (texts,) = sentences_of(lines)
     common = material_of(torch.zeros(1, 1), torch.zeros(1, 1))
-    return replace(common, words=words, paired=all_of_them, real=all_of_them, memory={}, **more)
+    return replace(common, tokenizer=tokenizer, paired=texts, real=texts, memory={}, **more)
+
+
+def split(lines: Iterable[str]) -> list[list[str]]:
+    return [line.split() for line in lines]
 
 
 # a transformer in a folder
@@ -64,48 +63,46 @@ def by_hand(folder: Path, line: str) -> Tensor:
 def test_vectors_are_means_of_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny(tmp_path / "tiny")
     lines = [*LINES, "words unknown to it", "\ud800 man"]
-    words, sentences = sentences_of(lines)
-    found = FolderEncoder(hf(folder), words).encode(sentences)
+    sentences = split(lines)
+    found = FolderEncoder(hf(folder)).encode(sentences)
     assert found.shape == (7, 8)
     assert found.dtype == torch.float64
     expected = torch.stack([by_hand(folder, line) for line in lines])
     assert torch.allclose(found, expected, atol=1e-6)
     # whatever stands beside it
     monkeypatch.setattr(encoder_folder, "AT_ONCE", 2)
-    assert torch.allclose(found, FolderEncoder(hf(folder), words).encode(sentences), atol=1e-6)
+    assert torch.allclose(found, FolderEncoder(hf(folder)).encode(sentences), atol=1e-6)
 
 
 @needs_transformers
 def test_long_sentences_are_cut(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "tiny", frame=False)
-    words, sentences = sentences_of([" ".join(["man"] * 12), " ".join(["man"] * 12 + ["a"] * 900)])
-    found = FolderEncoder(hf(folder), words).encode(sentences)
+    found = FolderEncoder(hf(folder)).encode([["man"] * 12, ["man"] * 12 + ["a"] * 900])
     assert torch.allclose(found[0], found[1])
 
 
 @needs_transformers
 @pytest.mark.parametrize("pads", [True, False])
 def test_an_empty_line_with_nothing_to_read(tmp_path: Path, pads: bool) -> None:
-    words, sentences = sentences_of(LINES)
-    encoder = FolderEncoder(hf(tiny(tmp_path / "tiny", frame=False, pads=pads)), words)
+    sentences = split(LINES)
+    encoder = FolderEncoder(hf(tiny(tmp_path / "tiny", frame=False, pads=pads)))
     found = encoder.encode(sentences)
     assert not found[1].any()
     assert found[[0, 2, 3, 4]].any(1).all()
-    assert not encoder.encode(sentences[torch.tensor([1, 1])]).any()
-    alone = torch.cat([encoder.encode(sentences[torch.tensor([i])]) for i in range(5)])
+    assert not encoder.encode([sentences[1]] * 2).any()
+    alone = torch.cat([encoder.encode([sentence]) for sentence in sentences])
     assert torch.allclose(found, alone, atol=1e-6)
 
 
 @needs_transformers
 def test_name_says_which_weights(tmp_path: Path) -> None:
-    words = Words()
     one, other = tiny(tmp_path / "tiny"), tiny(tmp_path / "there" / "tiny", seed=1)
-    first, second = (FolderEncoder(hf(folder), words).name for folder in (one, other))
+    first, second = (FolderEncoder(hf(folder)).name for folder in (one, other))
     assert first.startswith("tiny-mean-")
     assert first != second
     shutil.copytree(one, tmp_path / "copy" / "tiny")
     (tmp_path / "copy" / "tiny" / "README.md").write_text("about it")
-    assert FolderEncoder(hf(tmp_path / "copy" / "tiny"), words).name == first
+    assert FolderEncoder(hf(tmp_path / "copy" / "tiny")).name == first
 
 
 @needs_transformers
@@ -117,7 +114,7 @@ def test_loading_leaves_no_trace(tmp_path: Path, capfd: pytest.CaptureFixture[st
     logging.set_verbosity_warning()  # the default
     before = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
     capfd.readouterr()
-    FolderEncoder(hf(folder), Words())
+    FolderEncoder(hf(folder))
     now = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
     assert torch.equal(before[0], now[0])
     assert before[1:] == now[1:]
@@ -151,10 +148,10 @@ def test_nothing_in_the_folder_is_executed(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     with pytest.raises(UserError, match=r"only in pytorch_model.bin, a pickle, and those"):
-        FolderEncoder(hf(folder), Words())
+        FolderEncoder(hf(folder))
     (folder / "pytorch_model.bin").unlink()
     with pytest.raises(UserError, match=r"tiny' is not a folder of a sentence encoder .*safetens"):
-        FolderEncoder(hf(folder), Words())
+        FolderEncoder(hf(folder))
     config = json.loads((folder / "config.json").read_text())
     config |= {
         "model_type": "mine",
@@ -163,7 +160,7 @@ def test_nothing_in_the_folder_is_executed(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "mine.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        FolderEncoder(hf(folder), Words())
+        FolderEncoder(hf(folder))
     assert not (tmp_path / "exploded").exists()
 
 
@@ -173,24 +170,24 @@ def test_folders_without_a_model(tmp_path: Path) -> None:
 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        FolderEncoder(hf(tmp_path / "empty"), Words())
+        FolderEncoder(hf(tmp_path / "empty"))
     folder = tiny(tmp_path / "tiny")
     path = folder / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        FolderEncoder(hf(folder), Words())
+        FolderEncoder(hf(folder))
     path.write_bytes(whole)
     weights = safetensors.torch.load_file(path)
     kept = {name: weight for name, weight in weights.items() if "layer.1" not in name}
     safetensors.torch.save_file(kept, path, {"format": "pt"})
     with pytest.raises(UserError, match=r"there are no weights for encoder\.layer\.1"):
-        FolderEncoder(hf(folder), Words())
+        FolderEncoder(hf(folder))
     path.write_bytes(whole)
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(UserError, match="is not a folder of a sentence encoder"):
-        FolderEncoder(hf(folder), Words())
+        FolderEncoder(hf(folder))
 
 
 @needs_transformers
@@ -208,9 +205,9 @@ def test_metrics_over_a_folder(tmp_path: Path) -> None:
 def test_without_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"needs transformers: pip install 'textgan\[hf\]'"):
-        FolderEncoder(hf(tmp_path), Words())
+        FolderEncoder(hf(tmp_path))
     with pytest.raises(UserError, match="there is no folder"):
-        FolderEncoder(hf(tmp_path / "nowhere"), Words())
+        FolderEncoder(hf(tmp_path / "nowhere"))
 
 
 # a language model of the training text
@@ -233,13 +230,11 @@ def test_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = encoded(encoder, material.paired, material)
     assert vectors.shape == (80, 6)
     assert vectors.dtype == torch.float64
-    assert torch.equal(vectors, encode(real_language_model(material, told), material.paired))
+    assert torch.equal(vectors, encode(real_language_model(material, told), split(lines)))
     assert vectors is encoded(encoder, material.paired[:], material)
     # the name is that of the text, whatever numbers its words have
-    words = Words()
-    words.encode([["other", "words", "first"]])
-    same = words.encode(line.split() for line in lines)
-    again = replace(material, words=words, train=same, paired=same, memory={})
+    tokenizer, (same,) = sentences_of(lines, known=["other", "words", "first"])
+    again = replace(material, tokenizer=tokenizer, train=same, paired=same, memory={})
     assert find_encoder("lm", again).name == encoder.name
     fewer = replace(material, train=material.paired[:70], memory={})
     assert find_encoder("lm", fewer).name != encoder.name

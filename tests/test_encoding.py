@@ -128,12 +128,12 @@ def test_prompts_start_from_masked_words(text: Path, mlm: Path, tmp_path: Path, 
     found = load_encoder(out)
     assert (found.facts["pooling"], found.facts["template"]) == ("mask", FIRST)
     assert found.facts["start"] == load_encoder(mlm).name
-    assert found.reader.name == load_encoder(mlm).reader.name
+    assert found.tokenizer.name == load_encoder(mlm).tokenizer.name
     vectors = found.encode_lines(["the cat sees a dog"])
-    ids = [found.reader.ids("the cat sees a dog")]
-    state = Template.of(FIRST, found.reader).state(found.network, ids)  # type: ignore[arg-type]
+    ids = found.tokenizer.encode(["the cat sees a dog"])
+    state = Template.of(FIRST, found.tokenizer).state(found.network, ids)  # type: ignore[arg-type]
     torch.testing.assert_close(vectors, state.detach().double())
-    assert not torch.allclose(vectors, found.network.features(found.reader.wrap(ids)).double())
+    assert not torch.allclose(vectors, found.network.features(found.tokenizer.pad(ids)).double())
 
 
 def test_a_start_is_where_training_begins(text: Path, labelled: Path, mlm: Path) -> None:

@@ -308,7 +308,7 @@ def test_bad_settings_of_a_run_are_one_line(cli: Cli, run: Path) -> None:
 def test_a_vocabulary_of_another_text_is_refused_when_a_run_is_opened(
     run: Path, change_words: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    from textgan.data.vocabulary import Vocabulary
+    from textgan.data.tokenizers import WordTokenizer
 
     told = change_words(json.loads((run / "vocabulary.json").read_text()))
     (run / "vocabulary.json").write_text(json.dumps(told))
@@ -316,7 +316,7 @@ def test_a_vocabulary_of_another_text_is_refused_when_a_run_is_opened(
         textgan.open_run(run)
     if len(told["words"]) != 2 and told["tokens"] == "word":
         with pytest.raises((TypeError, ValueError)):
-            Vocabulary.from_json(json.dumps(told))
+            WordTokenizer.from_json(json.dumps(told), 5)
 
 
 def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> None:

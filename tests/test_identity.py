@@ -156,7 +156,7 @@ def looks(folder: Path) -> dict[str, Callable[[], object]]:
     return {
         "config.json": lambda: open_run(folder).config.model_dump(),
         "run.json": lambda: identify(folder),
-        "vocabulary.json": lambda: open_run(folder).corpus.vocabulary,
+        "vocabulary.json": lambda: open_run(folder).corpus.tokenizer,
         "evaluation.json": lambda: str(read_evaluation(folder)),
         "curve.json": lambda: str(read_sweep(folder)),
         "results.json": lambda: read_results(folder),

@@ -15,7 +15,7 @@ from toys import Cli, refused
 import textgan
 import textgan.encoders.evaluate
 from textgan.core.errors import UserError
-from textgan.data.tokenizers import WordReader
+from textgan.data.tokenizers import WordTokenizer
 from textgan.encoders.evaluate import BASELINE, COLUMNS, BagOfWords, evaluate_encoders
 from textgan.encoders.folder import LineEncoder, Progress, save_encoder
 from textgan.encoders.similarity import pair_cosines, spearman
@@ -366,13 +366,13 @@ def test_at_most_so_many_lines(data: Path) -> None:
 
 def test_encoders_that_were_saved(cli: Cli, data: Path, tmp_path: Path) -> None:
     lines = data.read_text().splitlines()
-    reader = WordReader.of(lines)
+    tokenizer = WordTokenizer.train(lines)
     folders = [tmp_path / "one" / "encoder", tmp_path / "two" / "encoder"]
     for folder in folders:
         settings = {"embedding": 4, "hidden": 3}
-        network = build_network("rnn", settings, reader)
+        network = build_network("rnn", settings, tokenizer)
         sha256 = hashlib.sha256(data.read_bytes()).hexdigest() if folder == folders[1] else ""
-        save_encoder(folder, "rnn", settings, network, reader, {"data": {"sha256": sha256}})
+        save_encoder(folder, "rnn", settings, network, tokenizer, {"data": {"sha256": sha256}})
     before = torch.get_rng_state()
     code, out, err = cli("similarity", *folders, "--data", data, "--resamplings", 20)
     assert (code, err) == (0, "")

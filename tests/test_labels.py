@@ -67,7 +67,7 @@ def test_labels_and_sentences_are_read_as_they_were_written(
     pairs = [("x", "y"), *pairs, ("another", "y")]
     folder = tmp_path_factory.mktemp("labelled")
     path = write(folder, [f"{label}\t{sentence}" for label, sentence in pairs])
-    _, found = read_data(path)
+    found = read_data(path).labelled
     assert [(one.label, one.sentence) for one in found] == pairs
     assert [one.line for one in found] == list(range(1, len(pairs) + 1))
 
@@ -78,7 +78,7 @@ def test_line_ends_marks_and_empty_lines_are_no_text(tmp_path: Path, end: str, m
     content = (
         mark + end.join(["gut \t ein Fuß ", "", " ", "schlecht\tkein Fuß", "gut\t", ""]).encode()
     )
-    _, found = read_data(write(tmp_path, content))
+    found = read_data(write(tmp_path, content)).labelled
     assert found == [(1, "gut", "ein Fuß"), (4, "schlecht", "kein Fuß")]
 
 
@@ -146,8 +146,7 @@ def test_characters_and_lengths_are_those_of_the_sentences(tmp_path: Path) -> No
     corpus = read(write(tmp_path, lines), tokens="char")
     assert corpus.facts["spaced_characters"] is True
     assert corpus.space.length == 4
-    assert corpus.vocabulary is not None
-    assert set(corpus.vocabulary.words) == set("春夏秋冬山水風月花鳥")
+    assert set(corpus.tokenizer.words) == set("春夏秋冬山水風月花鳥")
     long = read(write(tmp_path, [*LINES, "good\tthe cake a b c d e", "bad\tthe mud"]), length=3)
     assert long.facts["too_long"] == 1
     assert Counter(line for side in sides(long) for line in side) == Counter(

@@ -9,8 +9,9 @@ from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
 from textgan.core.errors import UserError
+from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.data.sentences import Sentences
-from textgan.data.vocabulary import UNKNOWN, UNKNOWN_WORD
+from textgan.data.tokenizers import UNKNOWN
 from textgan.evaluation.inputs import (
     MOST_CHARACTERS,
     Layout,
@@ -30,7 +31,7 @@ def write(path: Path, lines: list[str]) -> Path:
 
 
 def texts(material: MetricInputs, sentences: Sentences) -> list[str]:
-    return [" ".join(words) for words in material.words.decode(sentences)]
+    return [" ".join(words) for words in material.words(sentences)]
 
 
 def numbered(word: str, n: int) -> list[str]:
@@ -246,14 +247,14 @@ def test_a_run_against_an_oracle_has_fresh_real_text(folders: dict[str, Path]) -
 
 def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) -> None:
     run = open_run(folders["text"])
-    assert run.corpus.vocabulary is not None
+    assert run.corpus.tokenizer.special
     layout = inputs_from_run(run, TOLD, samples=300)
     real, _, last = layout.rows.values()
     assert layout.real == "real, held out"
     assert last.models is not None
     assert bool((last.models.drawn.tokens == UNKNOWN).any())  # as the generator draws them
     assert not any(UNKNOWN_WORD in line.split() for line in last.lines)
-    words = [" ".join(words) for words in last.words.decode(last.hypotheses)]
+    words = [" ".join(words) for words in last.words(last.hypotheses)]
     assert words == last.lines
     assert texts(real, real.references) == run.corpus.decode(run.corpus.test)
     assert texts(real, real.hypotheses) == run.corpus.decode(run.corpus.valid)
@@ -264,5 +265,5 @@ def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     run = open_run(folders["text"])
     layout = inputs_from_run(run, TOLD, samples=20, split="char")
     last = layout.rows["seqgan, last"]
-    assert last.tokenizer == "char"
+    assert last.tokenizer.kind == "char"
     assert texts(last, last.hypotheses) == [" ".join(line.replace(" ", "")) for line in last.lines]

@@ -9,12 +9,12 @@ import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from tokenized import sentences_of
 
 from textgan.core.score import Score
 from textgan.core.streams import Purpose, stream
-from textgan.data.sentences import Words
-from textgan.metrics import aligned
-from textgan.metrics.aligned import ChrF, SacreBLEU
+from textgan.metrics.aligned import ChrF, SacreBLEU, corpus_score
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 
 Lines = list[str]
@@ -23,11 +23,9 @@ each = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name
 
 
 def material(lines: Lines, references: list[Lines], **told: Any) -> MetricInputs:
-    words = Words()
-    texts = words.encode(line.split() for line in lines)
+    tokenizer, (texts,) = sentences_of(lines)
     return MetricInputs(
-        words=words,
-        tokenizer="whitespace",
+        tokenizer=tokenizer,
         hypotheses=texts,
         lines=lines,
         references=texts,
@@ -72,10 +70,13 @@ def test_values_and_signatures_are_those_of_the_library(
 
 
 @pytest.mark.parametrize("n", [1, 4, 5, 6, 23])
-def test_any_number_of_texts_and_references(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aligned, "AT_ONCE", 5)
+def test_any_number_of_texts_and_references(n: int) -> None:
     lines, one, two = (some_lines(seed, n) for seed in (0, 1, 2))
     for references in ([one], [one, two]):
+        row, bleu = material(lines, references), BLEU(force=True)
+        assert (
+            corpus_score(bleu, row, "", at_once=5).estimate == corpus_score(bleu, row, "").estimate
+        )
         found = score(SacreBLEU(), lines, references)
         assert found.estimate.value == sacrebleu.corpus_bleu(lines, references).score
         assert f"nrefs:{len(references)}|" in found.signature

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+from tokenized import joined_words, sentences_of
 from torch import Tensor
 
 import textgan
@@ -16,8 +18,8 @@ from textgan.core import registry
 from textgan.core.errors import UserError
 from textgan.core.score import Score
 from textgan.core.statistics import over_subsets, resampled_ratio
-from textgan.data.sentences import Sentences, Words
-from textgan.data.words import tokenizer
+from textgan.data.pre_tokenizer import LineTokens, PreTokenizer
+from textgan.data.sentences import Sentences
 from textgan.metrics import bleu
 from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.bleu import BLEU, SelfBLEU
@@ -29,11 +31,11 @@ Rows = list[list[str]]
 
 
 def material(hypotheses: Rows, references: Rows, **told: Any) -> MetricInputs:
-    words = Words()
-    known, judged = words.encode(references), words.encode(hypotheses)
-    lines = [" ".join(row) for row in hypotheses]
+    lines = joined_words(hypotheses)
+    tokenizer, (known, judged) = sentences_of(joined_words(references), lines)
+    tokenizer = replace(tokenizer, pre_tokenizer=PreTokenizer("nltk", unknown=""))
     return MetricInputs(
-        words=words, tokenizer="nltk", hypotheses=judged, lines=lines, references=known,
+        tokenizer=tokenizer, hypotheses=judged, lines=lines, references=known,
         alone=judged, paired=judged, real=known, **told,
     )  # fmt: skip
 
@@ -73,9 +75,8 @@ BAD = "he read the book because he was interested in world history"
 
 
 def test_the_numbers_of_fast_bleu() -> None:
-    words = Words()
-    known = words.encode(map(str.split, (FIRST, SECOND, THIRD)))
-    found = References(known, 3).score(words.encode(map(str.split, (GOOD, BAD))))
+    _, (known, judged) = sentences_of((FIRST, SECOND, THIRD), (GOOD, BAD))
+    found = References(known, 3).score(judged)
     alone = LeaveOneOut(known, 3).score()
     pairs = [0.7453559924999299, 0.0191380231127159]
     pairs_alone = [0.25819888974716115, 0.3615507630310936, 0.37080992435478316]
@@ -254,16 +255,15 @@ def test_settings_are_known_by_name() -> None:
 
 
 @pytest.fixture(scope="module")
-def captions() -> Callable[[str], tuple[Words, Sentences, Sentences]]:
-    """Words, the first 2,000 training captions and all test captions, as a tokenizer has them."""
+def captions() -> Callable[..., list[Sentences]]:
+    """The first 2,000 training captions, all test captions, and others, as a tokenizer has
+    them."""
     if not COCO.is_dir():
         pytest.skip("the captions are not there")
     lines = [(COCO / f"{name}.txt").read_text("utf-8").splitlines() for name in ("train", "test")]
 
-    def cut(name: Any) -> tuple[Words, Sentences, Sentences]:
-        words, split = Words(), tokenizer(name)
-        train, test = lines[0][:2000], lines[1]
-        return words, words.encode(map(split, train)), words.encode(map(split, test))
+    def cut(name: LineTokens, *others: list[str]) -> list[Sentences]:
+        return sentences_of(lines[0][:2000], lines[1], *others, tokens=name)[1]
 
     return cut
 
@@ -284,25 +284,24 @@ REAL_ROWS = {
 
 @pytest.mark.shared_data
 def test_real_captions_have_the_known_bleu(captions: Any) -> None:
-    words, train, test = captions("whitespace")
+    train, test, canned = captions("whitespace", ["a man riding a wave on a surfboard ."])
     assert (len(train), len(test)) == (2_000, 10_000)
     for n, right in REAL_ROWS.items():
         assert to_three(References(test[:n], 5).score(train)) == pytest.approx(right, abs=0.002)
-    canned = words.encode(map(str.split, ["a man riding a wave on a surfboard ."]))
     found = to_three(References(test, 5).score(canned))
     assert found == pytest.approx([0.745, 0.620, 0.446, 0.240], abs=0.002)
 
 
 @pytest.mark.shared_data
 def test_another_tokenizer_has_another_bleu(captions: Any) -> None:
-    _, train, test = captions("nltk")
+    train, test = captions("nltk")
     found = to_three(References(test, 5).score(train))
     assert found == pytest.approx([0.736, 0.513, 0.329, 0.211], abs=0.001)
 
 
 @pytest.mark.shared_data
 def test_real_captions_have_the_known_self_bleu(captions: Any) -> None:
-    _, _, test = captions("whitespace")
+    _, test = captions("whitespace")
     known = {
         500: [0.679, 0.451, 0.286, 0.189],
         1_000: [0.740, 0.511, 0.334, 0.220],

@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from languages import material, numbered, written
+from languages import material, numbered, spelt, written
 
 from textgan.core import registry
 from textgan.data.sentences import Sentences, joined
 from textgan.metrics.base import MetricInputs, Unavailable
-from textgan.metrics.discriminator import DiscriminatorAccuracy, judge, parts, shuffled
-from textgan.metrics.networks import Known
+from textgan.metrics.discriminator import DiscriminatorAccuracy, parts, score, shuffled
+from textgan.metrics.networks import train_tokenizer
 from textgan.models.discriminators.cnn import CNNDiscriminator
 
 CHAIN = torch.tensor([[0.05, 0.8, 0.05, 0.1], [0.1, 0.1, 0.6, 0.2], [0.5, 0.1, 0.1, 0.3]])
@@ -121,11 +121,12 @@ def test_the_sharpness_of_the_judge_is_measured_once(monkeypatch: pytest.MonkeyP
 def test_a_text_is_judged_the_same_alone_and_among_others() -> None:
     texts = joined([written(CHAIN, FIRST, 30, 0), numbered([[], [1], [0] * 40])])
     metric = DiscriminatorAccuracy(**TINY)
-    known, device = Known.of(texts, 9, metric.longest), torch.device("cpu")
+    words, device = spelt(texts), torch.device("cpu")
+    known, _ = train_tokenizer(words, 9, metric.longest)
     network = CNNDiscriminator(known.space, sizes=[1, 2, 3, 4], counts=[8] * 4, dropout=0)
-    together = judge(network, metric.text(known, texts, device))
+    together = score(network, metric.text(known, words, device))
     for row in range(len(texts)):
-        alone = judge(network, metric.text(known, texts[row : row + 1], device))
+        alone = score(network, metric.text(known, words[row : row + 1], device))
         assert float(together[row]) == pytest.approx(float(alone), abs=1e-5)
 
 

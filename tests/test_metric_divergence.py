@@ -54,11 +54,6 @@ def by_enumeration(
     return in_plain_sums(p.tolist(), q.tolist())
 
 
-@pytest.fixture
-def no_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textgan.metrics.divergence.ENUMERABLE", 0)
-
-
 def values(found: dict[str, Score]) -> dict[str, float]:
     return {name: score.estimate.value for name, score in found.items()}
 
@@ -185,11 +180,10 @@ def test_the_oracle_is_at_no_distance_from_itself(space: TextSpace) -> None:
     assert set(values(found).values()) == {0.0}
 
 
-@pytest.mark.usefixtures("no_enumeration")
 @pytest.mark.parametrize("space", WORLDS)
 def test_drawn_texts_of_the_oracle_are_at_no_distance_either(space: TextSpace) -> None:
     oracle = small_generator(space).float()
-    found = Divergence().measure(material_of(models_of(oracle, oracle)))
+    found = Divergence(enumerable=0).measure(material_of(models_of(oracle, oracle)))
     assert list(found) == ["kl_generator", "kl_oracle", "js"]
     for score in found.values():
         assert score.estimate.value == 0
@@ -210,19 +204,17 @@ def test_infinite_divergences_are_refused() -> None:
 # --- means over drawn texts ---
 
 
-@pytest.mark.usefixtures("no_enumeration")
 def test_impossible_texts_are_refused() -> None:
     uniform = torch.full((27,), 1 / 27, dtype=torch.float64)
     oracle, narrow = generator_of(FIXED, uniform), generator_of(FIXED, uniform)
     with torch.no_grad():
         narrow.table[..., 2] = -math.inf
     with pytest.raises(Unavailable, match="texts that the generator can write"):
-        Divergence().measure(material_of(models_of(narrow, oracle)))
+        Divergence(enumerable=0).measure(material_of(models_of(narrow, oracle)))
     with pytest.raises(Unavailable, match="texts that the oracle can write"):
-        Divergence().measure(material_of(models_of(oracle, narrow)))
+        Divergence(enumerable=0).measure(material_of(models_of(oracle, narrow)))
 
 
-@pytest.mark.usefixtures("no_enumeration")
 @pytest.mark.parametrize("space", WORLDS)
 @pytest.mark.parametrize("temperature", [1.0, 0.8])
 def test_means_over_texts_as_often_as_they_are_drawn_are_the_sums(
@@ -241,7 +233,9 @@ def test_means_over_texts_as_often_as_they_are_drawn_are_the_sums(
     generator = generator_of(space, shares[1] / shares[1].sum())
     with torch.no_grad():  # so that it writes those texts at that temperature
         generator.table.mul_(temperature)
-    found = Divergence().measure(material_of(Models(generator, oracle, fake, real, temperature)))
+    found = Divergence(enumerable=0).measure(
+        material_of(Models(generator, oracle, fake, real, temperature))
+    )
     right = by_enumeration(generator, oracle, temperature)
     del right["tv"]
     assert values(found) == pytest.approx(right, rel=1e-10)
@@ -251,7 +245,6 @@ def test_means_over_texts_as_often_as_they_are_drawn_are_the_sums(
     )
 
 
-@pytest.mark.usefixtures("no_enumeration")
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     """Of 200 samples, 95 % but for chance: a count of 190 +- 4 sqrt(200 * 0.95 * 0.05)."""
     generator, oracle = small_generator(FIXED), random_generator(FIXED)
@@ -261,7 +254,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     errors: dict[str, list[float]] = {name: [] for name in inside}
     for trial, (some, others) in enumerate(zip(fake.split(200), real.split(160), strict=True)):
         material = material_of(Models(generator, oracle, some, others), resamplings=80, seed=trial)
-        found = Divergence().measure(material)
+        found = Divergence(enumerable=0).measure(material)
         for name in inside:
             estimate = found[name].estimate
             assert estimate.low is not None and estimate.high is not None
@@ -273,11 +266,10 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
         assert abs(bias) < 4 * error, name
 
 
-@pytest.mark.usefixtures("no_enumeration")
 def test_both_sides_make_the_interval_of_js() -> None:
     generator, oracle = small_generator(FIXED), random_generator(FIXED)
     models = models_of(generator, oracle, 400)
-    found = Divergence().measure(material_of(models, resamplings=1000))["js"]
+    found = Divergence(enumerable=0).measure(material_of(models, resamplings=1000))["js"]
     variance = 0.0
     for a, b, text in ((generator, oracle, models.drawn), (oracle, generator, models.test)):
         of_texts = log_over_mixture(by_hand(a, text), by_hand(b, text))
@@ -285,26 +277,24 @@ def test_both_sides_make_the_interval_of_js() -> None:
     assert found.replicates.std() == pytest.approx(math.sqrt(variance), rel=0.1)
 
 
-@pytest.mark.usefixtures("no_enumeration")
 def test_padding_changes_nothing() -> None:
     generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
     models = models_of(generator, oracle)
     ended = models.test.sizes < VARIABLE.length
     models = replace(models, test=models.test[ended])
     narrow = Text(models.test.tokens[:, :2], models.test.sizes)
-    found = Divergence().measure(material_of(models))
-    again = Divergence().measure(material_of(replace(models, test=narrow)))
+    found = Divergence(enumerable=0).measure(material_of(models))
+    again = Divergence(enumerable=0).measure(material_of(replace(models, test=narrow)))
     assert values(found) == pytest.approx(values(again), rel=1e-12)
 
 
-@pytest.mark.usefixtures("no_enumeration")
 def test_sides_of_few_texts() -> None:
     models = models_of(small_generator(FIXED), random_generator(FIXED))
-    found = Divergence().measure(material_of(replace(models, test=models.test[:1])))
+    found = Divergence(enumerable=0).measure(material_of(replace(models, test=models.test[:1])))
     assert found["js"].estimate.low is None and found["kl_oracle"].estimate.low is None
     assert found["kl_generator"].estimate.low is not None
     with pytest.raises(Unavailable, match="needs at least 1 drawn text"):
-        Divergence().measure(material_of(replace(models, drawn=models.drawn[:0])))
+        Divergence(enumerable=0).measure(material_of(replace(models, drawn=models.drawn[:0])))
 
 
 def test_what_it_needs() -> None:
@@ -321,16 +311,13 @@ def test_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize("enumerable", [0, 2**17])
-def test_weights_that_are_no_numbers_are_not_at_distance_0(
-    enumerable: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("textgan.metrics.divergence.ENUMERABLE", enumerable)
+def test_weights_that_are_no_numbers_are_not_at_distance_0(enumerable: int) -> None:
     generator = small_generator(FIXED)
     models = models_of(generator, random_generator(FIXED))
     with torch.no_grad():
         next(generator.parameters()).fill_(math.nan)
     with pytest.raises(Unavailable, match="it diverged"):
-        Divergence().measure(material_of(models))
+        Divergence(enumerable=enumerable).measure(material_of(models))
 
 
 def test_a_large_space_is_not_written_down(monkeypatch: pytest.MonkeyPatch) -> None:

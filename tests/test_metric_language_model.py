@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from languages import TINY, TINY_MODEL, material, numbered, written
+from languages import TINY, TINY_MODEL, material, numbered, spelt, written
+from tokenized import sentences_of
 
 from textgan.core import registry
 from textgan.core.settings import settings_of
-from textgan.data.sentences import Words
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
-from textgan.metrics.language_model import LMScore, ReverseLM, read
-from textgan.metrics.networks import Known, costs, train_language_model
+from textgan.metrics.language_model import LMScore, ReverseLM, costs_of
+from textgan.metrics.networks import costs, read, train_language_model, train_tokenizer
 
 CHAIN = torch.tensor([[0.05, 0.8, 0.05, 0.1], [0.1, 0.1, 0.6, 0.2], [0.5, 0.1, 0.1, 0.3]])
 FIRST = torch.tensor([0.7, 0.2, 0.05, 0.05])
@@ -45,50 +45,50 @@ def test_disorder_is_dear_both_ways_and_repetition_only_backward() -> None:
 
 def test_an_unknown_word_costs_its_share_of_all_unknown_words() -> None:
     taught = numbered([[1, 2, 1], [2, 1]] * 30 + [[3], [4], [5], [6]])
-    known = Known.of(taught, 9, 9)
-    assert known.others == 4
-    model = train_language_model(taught, known, replace(TINY_MODEL, longest=9, reads=64))
-    sentences = numbered([[3], [99, 1, 98], [1, 2], []])
-    found = read(model, sentences)
+    known = train_tokenizer(spelt(taught), 9, 9)
+    assert known[1] == 4
+    told = replace(TINY_MODEL, longest=9, reads=64)
+    model = train_language_model(spelt(taught), known, told)
+    sentences = spelt(numbered([[3], [99, 1, 98], [1, 2], []]))
+    found = costs_of(model, sentences)
     assert found.unknown.tolist() == [1, 2, 0, 0]
     assert found.tokens.tolist() == [2, 4, 3, 1]
-    extra = found.nats - costs(model.network, known.text(sentences))
+    extra = found.nats - costs(model.network, read(known[0], sentences))
     torch.testing.assert_close(extra, found.unknown * math.log(4))
 
 
 def test_all_sentences_together_have_probability_one() -> None:
     taught = numbered([[1, 2], [2], [], [1]] * 20 + [[3], [4]])
-    known = Known.of(taught, 9, 3)  # sentences are cut at three tokens
-    model = train_language_model(taught, known, replace(TINY_MODEL, longest=3, reads=82))
+    known = train_tokenizer(spelt(taught), 9, 3)  # sentences are cut at three tokens
+    told = replace(TINY_MODEL, longest=3, reads=82)
+    model = train_language_model(spelt(taught), known, told)
     words = range(1, 5)
     everything = [[], *([a] for a in words), *([a, b] for a in words for b in words)]
     everything += [[a, b, c] for a in words for b in words for c in words]
-    mass = torch.exp(-read(model, numbered(everything)).nats).sum()
+    mass = torch.exp(-costs_of(model, spelt(numbered(everything))).nats).sum()
     assert float(mass) == pytest.approx(1, abs=1e-5)
 
 
 def test_nonsense_of_unknown_words_is_dearer_than_real_text() -> None:
-    words = Words()
-    rare = [[f"rare{i}"] for i in range(300)]
-    train = words.encode([["a", "b", "c"], ["a", "c"]] * 300 + rare)
-    nonsense = words.encode([["x", "y", "z"]] * 60)
-    usual = words.encode([["a", "b", "c"], ["a", "c"], ["unheard"]] * 20)
+    tokenizer, (train, nonsense, usual) = sentences_of(
+        ["a b c", "a c"] * 300 + [f"rare{i}" for i in range(300)],
+        ["x y z"] * 60,
+        ["a b c", "a c", "unheard"] * 20,
+    )
     metric = LMScore(**TINY, reads=3000)
-    found = [metric.measure(material(texts, train, train)) for texts in (usual, nonsense)]
+    rows = [material(texts, train, train, tokenizer) for texts in (usual, nonsense)]
+    found = [metric.measure(row) for row in rows]
     assert found[1]["lm_score"].estimate.value > found[0]["lm_score"].estimate.value + 2
     assert found[0]["lm_unknown"].estimate.value == 20 / (20 * 9)
     assert found[1]["lm_unknown"].estimate.value == 3 / 4
 
 
 def test_a_row_is_the_same_whatever_is_judged_beside_it() -> None:
-    lines = [["a", "b"], ["b", "a", "c"], ["c"], ["a"]] * 20
-    alone, beside = Words(), Words()
+    lines = ["a b", "b a c", "c", "a"] * 20
     found = []
-    for words in (alone, beside):
-        if words is beside:
-            words.encode([["z", "c", "x"]])
-        sentences = words.encode(lines)
-        row = material(sentences, sentences, sentences, words)
+    for known in ([], ["z", "c", "x"]):
+        tokenizer, (sentences,) = sentences_of(lines, known=known)
+        row = material(sentences, sentences, sentences, tokenizer)
         tiny = {**TINY, "reads": 200}
         found.append([LMScore(**tiny).measure(row), ReverseLM(**tiny).measure(row)])
     for first, second in zip(*found, strict=True):

@@ -24,8 +24,9 @@ import textgan
 from textgan.core import registry
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
-from textgan.data.sentences import Sentences, Words
+from textgan.data.sentences import Sentences
 from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs, Models, Unavailable
 from textgan.metrics.likelihood import Likelihood, fingerprint
 from textgan.models.draw import draw_texts
@@ -39,8 +40,7 @@ NOTHING = Sentences(torch.tensor([], dtype=torch.long), torch.tensor([], dtype=t
 def material_of(models: Models | None, **told: Any) -> MetricInputs:
     """Nothing but models."""
     return MetricInputs(
-        words=Words(),
-        tokenizer="id",
+        tokenizer=WordTokenizer.numbers(2, 2),
         hypotheses=NOTHING,
         lines=[],
         references=NOTHING,

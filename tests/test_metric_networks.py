@@ -5,23 +5,26 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from languages import TINY_MODEL, material, numbered, true_nats, written
+from languages import TINY_MODEL, material, numbered, spelt, true_nats, written
+from tokenized import sentences_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.data.batches import batches
-from textgan.data.sentences import Sentences, Words, joined
+from textgan.data.sentences import Sentences, joined
 from textgan.metrics.base import Unavailable
 from textgan.metrics.networks import (
-    Known,
     LanguageModel,
+    LanguageModelSettings,
     costs,
     encode,
     fit,
-    known_words,
+    read,
     real_language_model,
+    shared_tokenizer,
     silent,
     train_language_model,
+    train_tokenizer,
 )
 
 sentences_of_words = st.lists(st.lists(st.integers(0, 9), max_size=7), min_size=1, max_size=8)
@@ -35,30 +38,43 @@ FIRST = torch.tensor([0.7, 0.2, 0.05, 0.05])
 def model() -> LanguageModel:
     taught = written(CHAIN, FIRST, 400, 0)
     told = replace(TINY_MODEL, reads=2000)
-    return train_language_model(taught, Known.of(taught, 100, told.longest), told)
+    return learnt(taught, told)
+
+
+def learnt(
+    taught: Sentences, told: LanguageModelSettings, vocabulary: int = 100, seed: int = 0
+) -> LanguageModel:
+    """A language model of all that stands in sentences twice."""
+    words = spelt(taught)
+    known = train_tokenizer(words, vocabulary, told.longest)
+    return train_language_model(words, known, told, seed=seed)
+
+
+def cost(model: LanguageModel, sentences: Sentences) -> Tensor:
+    return costs(model.network, read(model.tokenizer, spelt(sentences)))
 
 
 # Words as networks read them
 
 
 def test_words_seen_twice_are_known_the_most_frequent_first() -> None:
-    real = numbered([[7, 3, 3], [9, 7, 5], [5, 3, 8]])  # 3: three times; 7, 5: twice; 9, 8: once
-    known = Known.of(real, 10, 6)
-    assert known.words.tolist() == [3, 7, 5]  # of 7 and 5 the one that occurs first
-    assert known.others == 2
-    assert known.space.vocabulary == 6
-    cut = Known.of(real, 2, 6)
-    assert cut.words.tolist() == [3, 7]
-    assert cut.others == 3
+    real = list(map(str.split, ["7 3 3", "9 7 5", "5 3 8"]))  # 3: three times; 9, 8: once
+    tokenizer, others = train_tokenizer(real, 10, 6)
+    assert tokenizer.words == ("3", "7", "5")  # of 7 and 5 the one that occurs first
+    assert others == 2
+    assert (tokenizer.space.vocabulary, tokenizer.space.length) == (6, 6)
+    tokenizer, others = train_tokenizer(real, 2, 6)
+    assert tokenizer.words == ("3", "7")
+    assert others == 3
 
 
 @given(sentences_of_words, st.integers(1, 6), st.integers(2, 9))
 def test_text_is_words_then_end_then_padding(
     sentences: list[list[int]], most: int, longest: int
 ) -> None:
-    known = Known.of(numbered([[0, 0, 1, 1, 1, 4, 4]]), most, longest)
-    text = known.text(numbered(sentences))
-    ids = {word: 3 + i for i, word in enumerate(known.words.tolist())}
+    known, _ = train_tokenizer(spelt(numbered([[0, 0, 1, 1, 1, 4, 4]])), most, longest)
+    text = read(known, spelt(numbered(sentences)))
+    ids = {int(word): 3 + i for i, word in enumerate(known.words)}
     wanted = [[*(ids.get(word, 2) for word in words), 1][:longest] for words in sentences]
     assert text.sizes.tolist() == [len(row) for row in wanted]
     width = text.tokens.shape[1]
@@ -67,24 +83,24 @@ def test_text_is_words_then_end_then_padding(
 
 
 def test_what_networks_read_does_not_depend_on_the_numbers_of_words() -> None:
-    real = [["b", "a"], ["a", "b", "c"], ["c", "d"]]
-    plain, used = Words(), Words()
-    used.encode([["d", "z", "c", "y"]])
-    read = []
-    for words in (plain, used):
-        sentences = words.encode(real)
-        read.append(Known.of(sentences, 10, 9).text(sentences).tokens)
-    assert torch.equal(*read)
+    lines, found = ["b a", "a b c", "c d <unk> <unk>"], []
+    for known in ([], ["d", "z", "c", "y"]):
+        tokenizer, (real,) = sentences_of(lines, known=known)
+        row = material(real, real, real, tokenizer)
+        words = row.words(real)
+        assert words == [line.split() for line in lines]  # the unknown word is one like others
+        found.append(read(shared_tokenizer(row, TINY_MODEL)[0], words).tokens)
+    assert torch.equal(*found)
 
 
 def test_known_words_are_the_same_in_all_rows_and_come_from_train_where_there_is_some() -> None:
     train, references = numbered([[1, 1, 2, 2, 2]]), numbered([[5, 5]])
     memory: dict[object, object] = {}
     rows = [material(numbered([[w, w]]), references, train, memory=memory) for w in (8, 9)]
-    first, second = (known_words(row, TINY_MODEL) for row in rows)
+    first, second = (shared_tokenizer(row, TINY_MODEL) for row in rows)
     assert first is second
-    assert first.words.tolist() == [2, 1]
-    assert known_words(material(references, references), TINY_MODEL).words.tolist() == [5]
+    assert first[0].words == ("2", "1")
+    assert shared_tokenizer(material(references, references), TINY_MODEL)[0].words == ("5",)
 
 
 # Training
@@ -168,20 +184,16 @@ def test_a_language_model_learns_the_entropy_of_its_language(
     transitions: Tensor, first: Tensor
 ) -> None:
     taught, new = written(transitions, first, 1500, 0), written(transitions, first, 1000, 1)
-    known = Known.of(taught, 100, 64)
-    model = train_language_model(taught, known, replace(TINY_MODEL, longest=64, reads=15_000))
-    text = known.text(new)
-    found = float(costs(model.network, text).sum() / text.sizes.sum())
+    model = learnt(taught, replace(TINY_MODEL, longest=64, reads=15_000))
+    found = float(cost(model, new).sum() / (new.sizes + 1).sum())
     exact = true_nats(new, transitions, first)
     assert exact - 1e-3 < found < exact + 0.01
 
 
 def test_a_tenth_of_the_sentences_is_never_learnt_from() -> None:
     taught = numbered([[i, i] for i in range(60)])  # every sentence has a word of its own
-    known = Known.of(taught, 100, 24)
     slow, fast = (
-        train_language_model(taught, known, replace(TINY_MODEL, reads=120, lr=lr)).network
-        for lr in (1e-2, 2e-2)
+        learnt(taught, replace(TINY_MODEL, reads=120, lr=lr)).network for lr in (1e-2, 2e-2)
     )
     # a word that was never read is what it was at the start
     never_read = (slow.embedding.weight == fast.embedding.weight).all(1)[3:]
@@ -190,7 +202,7 @@ def test_a_tenth_of_the_sentences_is_never_learnt_from() -> None:
 
 def test_a_sentence_costs_the_same_alone_and_among_others(model: LanguageModel) -> None:
     sentences = joined([written(CHAIN, FIRST, 30, 2), numbered([[], [0] * 40, [77]])])
-    text = model.known.text(sentences)
+    text = read(model.tokenizer, spelt(sentences))
     together = costs(model.network, text)
     for row in range(len(text)):
         alone = text[row : row + 1].narrowed()
@@ -203,11 +215,11 @@ def test_training_is_deterministic_and_disturbs_no_random_numbers(model: Languag
     taught = written(CHAIN, FIRST, 400, 0)
     before = torch.get_rng_state()
     told = replace(TINY_MODEL, reads=2000)
-    again = train_language_model(taught, model.known, told)
+    again = learnt(taught, told)
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(1)
-    other = train_language_model(taught, model.known, told, seed=1)
-    new = written(CHAIN, FIRST, 50, 3)
+    other = learnt(taught, told, seed=1)
+    new = spelt(written(CHAIN, FIRST, 50, 3))
     assert torch.equal(encode(model, new), encode(again, new))
     assert not torch.equal(encode(model, new), encode(other, new))
 
@@ -225,7 +237,7 @@ def test_the_model_of_train_is_trained_once() -> None:
 def test_no_more_sentences_are_learnt_from_than_told() -> None:
     train = written(CHAIN, FIRST, 90, 0)
     told = replace(TINY_MODEL, reads=60, sentences=70)
-    model = train_language_model(train, Known.of(train, 9, 24), told)
+    model = learnt(train, told)
     assert model.facts["learnt"] == 70
 
 
@@ -235,7 +247,7 @@ def test_too_little_text_is_unavailable() -> None:
         with pytest.raises(Unavailable, match="or --train FILE, the text"):
             real_language_model(material(few, few, train))
     with pytest.raises(Unavailable, match=r"needs at least 50 texts .*; there are 49"):
-        train_language_model(few, Known.of(few, 9, 9), TINY_MODEL)
+        learnt(few, TINY_MODEL)
 
 
 # Vectors of sentences
@@ -245,10 +257,10 @@ def test_a_vector_is_the_mean_of_the_states_before_each_word_and_the_end(
     model: LanguageModel,
 ) -> None:
     sentences = joined([written(CHAIN, FIRST, 20, 4), numbered([[], [0] * 40])])
-    vectors = encode(model, sentences)
+    vectors = encode(model, spelt(sentences))
     assert vectors.dtype == torch.float64
     assert vectors.shape == (22, TINY_MODEL.hidden)
-    ids = {word: 3 + i for i, word in enumerate(model.known.words.tolist())}
+    ids = {int(word): 3 + i for i, word in enumerate(model.tokenizer.words)}
     with torch.no_grad():
         for vector, words in zip(vectors, sentences.tolist(), strict=True):
             read = [0, *(ids[word] for word in words)][: TINY_MODEL.longest]
@@ -257,7 +269,7 @@ def test_a_vector_is_the_mean_of_the_states_before_each_word_and_the_end(
 
 
 def test_vectors_know_the_order_of_words(model: LanguageModel) -> None:
-    forth, back = encode(model, numbered([[0, 1, 2], [2, 1, 0]]))
+    forth, back = encode(model, spelt(numbered([[0, 1, 2], [2, 1, 0]])))
     assert float((forth - back).norm()) > 0.1
 
 
@@ -276,8 +288,8 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
 def test_odd_texts_have_finite_costs_and_vectors(odd: Sentences, model: LanguageModel) -> None:
     told = replace(TINY_MODEL, reads=120)
-    own = train_language_model(odd, Known.of(odd, 100, told.longest), told)
+    own = learnt(odd, told)
     usual = written(CHAIN, FIRST, 5, 0)
     for judge, judged in ((own, odd), (own, usual), (model, odd)):
-        assert bool(costs(judge.network, judge.known.text(judged)).isfinite().all())
-        assert bool(encode(judge, judged).isfinite().all())
+        assert bool(cost(judge, judged).isfinite().all())
+        assert bool(encode(judge, spelt(judged)).isfinite().all())

@@ -12,9 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenized import sentences_of
 
 from textgan.core.streams import Purpose, stream
-from textgan.data.sentences import Sentences, Words
+from textgan.data.sentences import Sentences
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.ngrams import Distinct, JensenShannon, MSJaccard
 
@@ -23,11 +24,9 @@ COCO = Path(__file__).parents[2] / "shared/data/coco"
 
 
 def material(judged: Lines, real: Lines, **told: Any) -> MetricInputs:
-    words = Words()
-    texts, others = (words.encode(line.split() for line in lines) for lines in (judged, real))
+    tokenizer, (texts, others) = sentences_of(judged, real)
     return MetricInputs(
-        words=words,
-        tokenizer="whitespace",
+        tokenizer=tokenizer,
         hypotheses=texts,
         lines=judged,
         references=others,
@@ -206,9 +205,8 @@ def test_scores_say_what_they_are() -> None:
 
 
 def test_each_number_is_taken_on_its_own_texts() -> None:
-    nothing, words = material(["z"], ["z"]), Words()
-    paired, real, alone = (words.encode([line.split()]) for line in ("a b", "a a", "a a b"))
-    row = replace(nothing, paired=paired, real=real, alone=alone)
+    _, (paired, real, alone) = sentences_of(["a b"], ["a a"], ["a a b"])
+    row = replace(material(["z"], ["z"]), paired=paired, real=real, alone=alone)
     assert JensenShannon().measure(row)["jsd1"].estimate.value == pytest.approx(0.3113, abs=1e-4)
     jaccard = MSJaccard().measure(replace(row, real=paired))["ms_jaccard2"]
     assert jaccard.estimate.value == pytest.approx(1)

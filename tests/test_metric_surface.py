@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenized import sentences_of
 
-from textgan.data.sentences import Words
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.surface import (
     Length,
@@ -31,13 +31,9 @@ texts = st.lists(lines, min_size=1, max_size=7)
 def material(
     judged: Lines, real: Lines | None = None, known: Lines | None = None, **told: Any
 ) -> MetricInputs:
-    words = Words()
-    texts, others, train = (
-        words.encode(line.split() for line in side) for side in (judged, real or [], known or [])
-    )
+    tokenizer, (texts, others, train) = sentences_of(judged, real or [], known or [])
     return MetricInputs(
-        words=words,
-        tokenizer="whitespace",
+        tokenizer=tokenizer,
         hypotheses=texts,
         lines=judged,
         references=others,
@@ -100,7 +96,7 @@ def test_repetition_is_what_counting_gives(judged: Lines, n: int) -> None:
         again.append(1 - len(found) / found.total() if found else float("nan"))
         pairs = [words[i] == words[i - 1] for i in range(1, len(words))]
         stutter.append(np.mean(pairs) if pairs else float("nan"))
-    sentences = Words().encode(line.split() for line in judged)
+    _, (sentences,) = sentences_of(judged)
     assert recurring(sentences, n).tolist() == pytest.approx(again, nan_ok=True)
     assert stuttering(sentences).tolist() == pytest.approx(stutter, nan_ok=True)
 
@@ -154,9 +150,7 @@ def test_every_number_is_finite_and_has_its_interval(judged: Lines, real: Lines)
 
 def test_each_number_is_taken_on_its_own_texts() -> None:
     given = material(["a", "b", "c c", ""], known=["b"])
-    twice, short, long = (
-        Words().encode(line.split() for line in side) for side in (["a", "a"], ["a"], ["a b c d"])
-    )
+    _, (twice, short, long) = sentences_of(["a", "a"], ["a"], ["a b c d"])
     row = replace(given, alone=twice, paired=short, real=long, references=twice)
     found: dict[str, float] = {}
     for metric in METRICS:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tokenized import joined_words, sentences_of
 
-from textgan.data.sentences import Sentences, Words
+from textgan.data.sentences import Sentences
 from textgan.metrics.functional.nearest import longest_common, nearest, places
 
 Row = list[str]
@@ -16,8 +17,8 @@ rows = st.lists(st.lists(st.sampled_from("abc"), max_size=6), min_size=1, max_si
 
 
 def found(texts: list[Row], among: list[Row]) -> list[tuple[int, float]]:
-    words = Words()
-    index, share = nearest(words.encode(texts), words.encode(among))
+    _, (first, second) = sentences_of(joined_words(texts), joined_words(among))
+    index, share = nearest(first, second)
     assert index.dtype == torch.long and share.dtype == torch.float64
     return list(zip(index.tolist(), share.tolist(), strict=True))
 
@@ -44,9 +45,9 @@ def test_it_is_the_first_of_the_most_similar(texts: list[Row], among: list[Row])
 
 @given(rows, rows)
 def test_where_copies_stand(texts: list[Row], among: list[Row]) -> None:
-    words = Words()
+    _, (first, second) = sentences_of(joined_words(texts), joined_words(among))
     right = [among.index(text) if text in among else -1 for text in texts]
-    assert places(words.encode(texts), words.encode(among)).tolist() == right
+    assert places(first, second).tolist() == right
 
 
 def test_the_same_ngrams_in_another_order_are_no_copy() -> None:

@@ -15,6 +15,7 @@ from worlds import FIXED, enumerate_texts, probabilities, same
 
 from textgan.core.errors import UserError
 from textgan.data.text import Text
+from textgan.data.tokenizers import WordTokenizer
 from textgan.models.draw import draw_texts
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.likelihood import nll_per_token
@@ -163,7 +164,7 @@ def test_the_corpus_of_an_oracle_is_split_as_told() -> None:
     assert [len(part) for part in (corpus.train, corpus.valid, corpus.test)] == [30, 20, 20]
     assert corpus.facts == {"made": "here", "split": {"train": 30, "valid": 20, "test": 20}}
     assert corpus.space == oracle.space
-    assert corpus.vocabulary is None
+    assert corpus.tokenizer == WordTokenizer.numbers(corpus.space.vocabulary, corpus.space.length)
     line = corpus.decode(corpus.train[:1])[0]
     assert line.split() == [str(token) for token in corpus.train.tokens[0].tolist()]
     again = oracle_corpus(oracle, 30, 20, 5, {})

@@ -14,7 +14,7 @@ from textgan.core import huggingface
 from textgan.core.errors import UserError
 from textgan.core.optim import build_optimiser, dropout, update
 from textgan.data.text import Text
-from textgan.data.tokenizers import PretrainedReader, WordReader, open_reader
+from textgan.data.tokenizers import PretrainedTokenizer, WordTokenizer, build_tokenizer
 from textgan.models.pretrained import PretrainedNetwork, build_network
 from textgan.perturb.fgm import FGM
 from textgan.perturb.shifts import EmbeddingOutput, find_embedding, words_of
@@ -25,12 +25,12 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 
 def opened(
     folder: Path, kind: str = "bert", classes: int = 0, **settings: Any
-) -> tuple[PretrainedReader, PretrainedNetwork]:
+) -> tuple[PretrainedTokenizer, PretrainedNetwork]:
     told = f"hf:{tiny(folder, kind, **settings)}"
-    reader = open_reader(told, [])
-    network = build_network(told, {}, reader, classes).eval()
-    assert isinstance(reader, PretrainedReader) and isinstance(network, PretrainedNetwork)
-    return reader, network
+    tokenizer = build_tokenizer(told, [])
+    network = build_network(told, {}, tokenizer, classes).eval()
+    assert isinstance(tokenizer, PretrainedTokenizer) and isinstance(network, PretrainedNetwork)
+    return tokenizer, network
 
 
 def model_ids(kind: str, line: str) -> list[int]:
@@ -53,8 +53,8 @@ def by_hand(folder: Path, kind: str, line: str) -> Tensor:
 @kinds
 @pytest.mark.parametrize("head", [False, True])
 def test_states_are_those_of_transformers(kind: str, head: bool, tmp_path: Path) -> None:
-    reader, network = opened(tmp_path / "tiny", kind, head=head)
-    text = reader.read(LINES)
+    tokenizer, network = opened(tmp_path / "tiny", kind, head=head)
+    text = tokenizer(LINES)
     with torch.no_grad():
         states, features = network.states(text), network.features(text)
         places = torch.arange(text.tokens.shape[1]).expand_as(text.tokens)
@@ -73,16 +73,16 @@ def test_states_are_those_of_transformers(kind: str, head: bool, tmp_path: Path)
 
 @kinds
 def test_zero_is_padding_and_nothing_else(kind: str, tmp_path: Path) -> None:
-    reader, network = opened(tmp_path / "tiny", kind)
+    tokenizer, network = opened(tmp_path / "tiny", kind)
     vocabulary = KINDS[kind][1]
-    assert reader.space.vocabulary == len(vocabulary) + 1
-    assert reader.space.length == PLACES
-    assert reader.space.eos == 1 + vocabulary.index("[SEP]")
-    assert reader.mask_id == 1 + vocabulary.index("[MASK]")
-    assert reader.ids("the [MASK] zebra") == [
+    assert tokenizer.space.vocabulary == len(vocabulary) + 1
+    assert tokenizer.space.length == PLACES
+    assert tokenizer.space.eos == 1 + vocabulary.index("[SEP]")
+    assert tokenizer.mask_id == 1 + vocabulary.index("[MASK]")
+    assert tokenizer.encode(["the [MASK] zebra"])[0] == [
         1 + vocabulary.index(word) for word in ("the", "[MASK]", "[UNK]")
     ]
-    text = reader.read(LINES)
+    text = tokenizer(LINES)
     for row, line in enumerate(LINES):
         ids = [1 + number for number in model_ids(kind, line)]
         assert text.tokens[row].tolist() == ids + [0] * (PLACES - len(ids))
@@ -99,9 +99,9 @@ def test_zero_is_padding_and_nothing_else(kind: str, tmp_path: Path) -> None:
 
 @kinds
 def test_what_is_perturbed_is_every_word_and_no_padding(kind: str, tmp_path: Path) -> None:
-    reader, network = opened(tmp_path / "tiny", kind)
+    tokenizer, network = opened(tmp_path / "tiny", kind)
     network.double()
-    text = reader.read(LINES)
+    text = tokenizer(LINES)
     module = find_embedding(network)
     assert module is network.embedding
     place = EmbeddingOutput(module, words_of(network, module))
@@ -118,22 +118,22 @@ def test_what_is_perturbed_is_every_word_and_no_padding(kind: str, tmp_path: Pat
 
 
 def test_rows_are_read_like_their_tokens(tmp_path: Path) -> None:
-    reader, network = opened(tmp_path / "tiny", "roberta")
-    text = reader.read(LINES[3:4])
-    relaxed = text.relaxed(torch.zeros(1, reader.space.vocabulary))
+    tokenizer, network = opened(tmp_path / "tiny", "roberta")
+    text = tokenizer(LINES[3:4])
+    relaxed = text.relaxed(torch.zeros(1, tokenizer.space.vocabulary))
     assert torch.allclose(network(relaxed), network(text), atol=1e-6)
 
 
 def test_a_sentence_keeps_its_frame_where_it_is_cut(tmp_path: Path) -> None:
     told = f"hf:{tiny(tmp_path / 'tiny')}"
-    reader = open_reader(told, [], length=5)
-    assert reader.read(LINES[:1]).tokens.tolist() == [[3, 6, 7, 8, 4]]
-    assert reader.space.length == 5
-    assert open_reader(told, [], length=99).space.length == PLACES
-    assert reader.name != open_reader(told, []).name
-    other = open_reader(f"hf:{tiny(tmp_path / 'b/tiny', seed=1)}", [], length=5)
-    assert reader.name == other.name  # other weights, the same tokens
-    assert reader.read(["half a \ud800 pair"]).sizes.tolist() == [5]
+    tokenizer = build_tokenizer(told, [], length=5)
+    assert tokenizer(LINES[:1]).tokens.tolist() == [[3, 6, 7, 8, 4]]
+    assert tokenizer.space.length == 5
+    assert build_tokenizer(told, [], length=99).space.length == PLACES
+    assert tokenizer.name != build_tokenizer(told, []).name
+    other = build_tokenizer(f"hf:{tiny(tmp_path / 'b/tiny', seed=1)}", [], length=5)
+    assert tokenizer.name == other.name  # other weights, the same tokens
+    assert tokenizer(["half a \ud800 pair"]).sizes.tolist() == [5]
 
 
 def losses(network: PretrainedNetwork, text: Text) -> Callable[[], tuple[Tensor, dict[str, Any]]]:
@@ -142,8 +142,8 @@ def losses(network: PretrainedNetwork, text: Text) -> Callable[[], tuple[Tensor,
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_all_weights_learn(kind: str, tmp_path: Path) -> None:
-    reader, network = opened(tmp_path / "tiny", kind, classes=3)
-    text = reader.read([*LINES, "[PAD] [MASK] on red board"])
+    tokenizer, network = opened(tmp_path / "tiny", kind, classes=3)
+    text = tokenizer([*LINES, "[PAD] [MASK] on red board"])
     assert network.class_logits(text).shape == (6, 3)
     before = {name: weight.clone() for name, weight in network.named_parameters()}
 
@@ -157,8 +157,8 @@ def test_all_weights_learn(kind: str, tmp_path: Path) -> None:
 
 def test_attention_drops_what_it_should(tmp_path: Path) -> None:
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.5}
-    reader, network = opened(tmp_path / "tiny", **rates)
-    text = reader.read(LINES)
+    tokenizer, network = opened(tmp_path / "tiny", **rates)
+    text = tokenizer(LINES)
     with torch.no_grad():
         states = network.states(text)
         with dropout(network):
@@ -169,10 +169,10 @@ def test_attention_drops_what_it_should(tmp_path: Path) -> None:
 
 
 def test_second_derivatives_and_modes(tmp_path: Path) -> None:
-    reader, network = opened(tmp_path / "tiny")
+    tokenizer, network = opened(tmp_path / "tiny")
     network.double()
-    text = reader.read(LINES[3:4])
-    text = text.relaxed(torch.zeros(1, reader.space.vocabulary, dtype=torch.float64))
+    text = tokenizer(LINES[3:4])
+    text = text.relaxed(torch.zeros(1, tokenizer.space.vocabulary, dtype=torch.float64))
     assert text.rows is not None
     rows = text.rows.requires_grad_()
     scores = network(text)
@@ -203,32 +203,34 @@ def refusal(told: Callable[[], object]) -> str:
 def test_what_cannot_be_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = WordReader.of(["a man rides a man rides"])
-    assert "there is no folder nowhere" in refusal(lambda: open_reader("hf:nowhere", []))
+    words = WordTokenizer.train(["a man rides a man rides"])
+    assert "there is no folder nowhere" in refusal(lambda: build_tokenizer("hf:nowhere", []))
     told = f"hf:{tiny(tmp_path / 'tiny')}"
-    reader = open_reader(told, [])
+    tokenizer = build_tokenizer(told, [])
     assert "does not read the tokens" in refusal(lambda: build_network(told, {}, words))
-    assert "does not read the tokens" in refusal(lambda: build_network("cnn", {}, reader))
+    assert "does not read the tokens" in refusal(lambda: build_network("cnn", {}, tokenizer))
     assert "known: cnn, " in refusal(lambda: build_network("a.py:B", {}, words))
     assert "did you mean 'cnn'" in refusal(lambda: build_network("cn", {}, words))
     unknown = refusal(lambda: build_network("rnn", {"hiden": 3}, words))
     assert "network.hiden is not a setting; did you mean 'hidden'?" in unknown
     odd = refusal(lambda: build_network("transformer", {"heads": 5}, words))
     assert "not divisible by heads = 5" in odd
-    high = refusal(lambda: build_network(told, {"dropout": 1.5}, reader))
+    high = refusal(lambda: build_network(told, {"dropout": 1.5}, tokenizer))
     assert "network.dropout = 1.5" in high
-    assert "length = 2: give at least 3" in refusal(lambda: open_reader(told, [], length=2))
+    assert "length = 2: give at least 3" in refusal(lambda: build_tokenizer(told, [], length=2))
     frameless = f"hf:{tiny(tmp_path / 'frameless', frame=False)}"
-    assert "does not end a sentence" in refusal(lambda: open_reader(frameless, []))
+    assert "does not end a sentence" in refusal(lambda: build_tokenizer(frameless, []))
     config = tmp_path / "tiny/config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 3}))
-    assert "there are no weights for" in refusal(lambda: build_network(told, {}, reader))
+    assert "there are no weights for" in refusal(lambda: build_network(told, {}, tokenizer))
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    assert "pip install 'textgan[hf]'" in refusal(lambda: open_reader(told, []))
+    assert "pip install 'textgan[hf]'" in refusal(lambda: build_tokenizer(told, []))
 
 
 def test_frames(tmp_path: Path) -> None:
     folders = [tiny(tmp_path / "framed"), tiny(tmp_path / "frameless", frame=False)]
-    found = [huggingface.frame(huggingface.load_tokenizer(folder, "it")) for folder in folders]
+    found = [
+        huggingface.special_tokens(huggingface.load_tokenizer(folder, "it")) for folder in folders
+    ]
     assert found == [([2], [3]), ([], [])]
     assert len(WORDS) == 8

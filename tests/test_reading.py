@@ -11,8 +11,7 @@ from textgan.core.errors import UserError
 from textgan.data.corpus import read_corpus
 from textgan.data.splits import split_file
 from textgan.data.texts import Form
-from textgan.data.tokenizers import MASK_WORD, WordReader, open_reader
-from textgan.data.vocabulary import EOS, UNKNOWN
+from textgan.data.tokenizers import EOS, MASK_WORD, UNKNOWN, WordTokenizer, build_tokenizer
 
 WORDS = ["a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house"]
 
@@ -102,11 +101,11 @@ LINES = ["the cat sees the dog", "the dog sees a cat", "the house"]
 
 
 def test_words() -> None:
-    reader = WordReader.of(LINES, length=5)
-    assert reader.vocabulary.words == ("the", "cat", "dog", "sees", MASK_WORD)  # the frequent ones
-    assert reader.mask_id == 7
-    assert (reader.space.vocabulary, reader.space.length, reader.space.eos) == (8, 5, EOS)
-    text = reader.read(["the cat", "", "a cat sees the dog", "the <mask> <unk> dog", "  the  "])
+    tokenizer = WordTokenizer.train(LINES, length=5)
+    assert tokenizer.words == ("the", "cat", "dog", "sees", MASK_WORD)  # the frequent ones
+    assert tokenizer.mask_id == 7
+    assert (tokenizer.space.vocabulary, tokenizer.space.length, tokenizer.space.eos) == (8, 5, EOS)
+    text = tokenizer(["the cat", "", "a cat sees the dog", "the <mask> <unk> dog", "  the  "])
     assert text.tokens.tolist() == [
         [3, 4, EOS, 0, 0],
         [EOS, 0, 0, 0, 0],
@@ -115,39 +114,41 @@ def test_words() -> None:
         [3, EOS, 0, 0, 0],
     ]
     assert text.sizes.tolist() == [3, 1, 5, 5, 2]
-    assert torch.equal(reader.wrap([[3, 4]]).tokens, torch.tensor([[3, 4, EOS]]))
-    assert reader.vocabulary.decode(text)[0] == "the cat"
-    empty = reader.read([])
+    assert torch.equal(tokenizer.pad([[3, 4]]).tokens, torch.tensor([[3, 4, EOS]]))
+    assert tokenizer.decode(text.tolist()) == [
+        "the cat", "", "<unk> cat sees the dog", "the <mask> <unk> dog", "the",
+    ]  # fmt: skip
+    empty = tokenizer([])
     assert len(empty) == 0 and empty.tokens.dim() == 2
 
 
 def test_characters() -> None:
-    reader = WordReader.of(["春江花月", "花月夜"], tokens="char", min_count=1)
-    assert reader.read(["花江"]).tokens.shape == (1, 3)
-    assert reader.vocabulary.decode(reader.read(["花江"])) == ["花江"]
-    spaced = WordReader.of(["春 江 花 月", "花 月 夜"], tokens="char", min_count=1)
-    assert torch.equal(spaced.read(["花 江"]).tokens, reader.read(["花江"]).tokens)
+    tokenizer = WordTokenizer.train(["春江花月", "花月夜"], tokens="char", min_count=1)
+    assert tokenizer(["花江"]).tokens.shape == (1, 3)
+    assert tokenizer.decode(tokenizer(["花江"]).tolist()) == ["花江"]
+    spaced = WordTokenizer.train(["春 江 花 月", "花 月 夜"], tokens="char", min_count=1)
+    assert torch.equal(spaced(["花 江"]).tokens, tokenizer(["花江"]).tokens)
 
 
 def test_extra_words_are_known_once() -> None:
-    reader = WordReader.of(LINES, extra=(MASK_WORD, "means", "the", "means"))
-    assert reader.vocabulary.words == ("cat", "dog", "sees", MASK_WORD, "means", "the")
-    assert WordReader.of(LINES, extra=()).mask_id is None
-    assert WordReader.of(LINES, vocabulary=2).vocabulary.words == ("the", "cat", MASK_WORD)
+    tokenizer = WordTokenizer.train(LINES, extra=(MASK_WORD, "means", "the", "means"))
+    assert tokenizer.words == ("cat", "dog", "sees", MASK_WORD, "means", "the")
+    assert WordTokenizer.train(LINES, extra=()).mask_id is None
+    assert WordTokenizer.train(LINES, vocabulary=2).words == ("the", "cat", MASK_WORD)
 
 
 def test_a_vocabulary_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"vocabulary is 0 words seen 9 times.*min_count = 1"):
-        WordReader.of(LINES, min_count=9)
+        WordTokenizer.train(LINES, min_count=9)
 
 
 def test_a_length_in_which_nothing_fits_is_refused() -> None:
     with pytest.raises(UserError, match="length = 1: give at least 2 tokens"):
-        WordReader.of(LINES, length=1)
+        WordTokenizer.train(LINES, length=1)
 
 
 def test_a_name_says_how_it_reads() -> None:
     told = [({}, LINES), ({"length": 9}, LINES), ({"min_count": 1}, LINES), ({}, [*LINES, "a a"])]
-    found = {open_reader("transformer", lines, **more).name for more, lines in told}  # type: ignore[arg-type]
+    found = {build_tokenizer("transformer", lines, **more).name for more, lines in told}  # type: ignore[arg-type]
     assert len(found) == 4
-    assert open_reader("cnn", LINES).name == open_reader("rnn", LINES[::-1]).name
+    assert build_tokenizer("cnn", LINES).name == build_tokenizer("rnn", LINES[::-1]).name

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textgan.data.words import tokenizer
+from textgan.data.pre_tokenizer import PreTokenizer
 
 LINES = [
     "", " ", "a man riding a wave on a surfboard .", "people skiing at night.",
@@ -16,7 +16,7 @@ LINES = [
 
 def test_treebank_words_are_those_of_word_tokenize(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nltk.data, "path", [])  # nothing downloaded
-    split = tokenizer("nltk")
+    split = PreTokenizer("nltk")
     for line in LINES:
         assert split(line) == nltk.word_tokenize(line, preserve_line=True)
     assert split("A dog's bed.") == ["A", "dog", "'s", "bed", "."]
@@ -25,19 +25,19 @@ def test_treebank_words_are_those_of_word_tokenize(monkeypatch: pytest.MonkeyPat
 @given(st.text())
 @example("\ud800 a lone surrogate")
 def test_any_line_can_be_split(line: str) -> None:
-    assert tokenizer("whitespace")(line) == line.split()
-    assert "".join(tokenizer("char")(line)) == "".join(line.split())
-    assert all(len(character) == 1 for character in tokenizer("char")(line))
-    for word in tokenizer("nltk")(line):
+    assert PreTokenizer("whitespace")(line) == line.split()
+    assert "".join(PreTokenizer("char")(line)) == "".join(line.split())
+    assert all(len(character) == 1 for character in PreTokenizer("char")(line))
+    for word in PreTokenizer("nltk")(line):
         assert word and not word.isspace()
 
 
 def test_spaced_out_and_plain_characters_are_the_same_text() -> None:
-    split = tokenizer("char")
+    split = PreTokenizer("char")
     assert split("床 前 明 月 光") == split("床前明月光") == list("床前明月光")
     assert split(" \t\u3000") == []
 
 
 @pytest.mark.parametrize("line", ["a." + " " * 10**5 + "b", '"' * 10**5, "x's " * 10**5])
 def test_a_long_line_is_split_in_time(line: str) -> None:
-    tokenizer("nltk")(line)
+    PreTokenizer("nltk")(line)

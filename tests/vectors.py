@@ -1,9 +1,12 @@
 """Texts whose vectors are known, for metrics that compare vectors."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from textgan.data.sentences import Sentences, Words
+from textgan.data.sentences import Sentences
+from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs
 from textgan.metrics.vectors import Encoder
 
@@ -16,18 +19,17 @@ class Given(Encoder):
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors
 
-    def encode(self, sentences: Sentences) -> Tensor:
-        return self.vectors[sentences.words]
+    def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        return self.vectors[[int(word) for (word,) in sentences]]
 
 
 def material_of(judged: Tensor, real: Tensor, seed: int = 0) -> MetricInputs:
     """What is at hand where the encoder `lm` gives these vectors (B, F)."""
-    words = Words()
-    rows = words.encode([str(row)] for row in range(len(judged) + len(real)))
+    n = len(judged) + len(real)
+    rows = Sentences(torch.arange(n), torch.ones(n, dtype=torch.long))
     first, second = rows[: len(judged)], rows[len(judged) :]
     return MetricInputs(
-        words=words,
-        tokenizer="whitespace",
+        tokenizer=WordTokenizer.numbers(n, 1),
         hypotheses=first,
         lines=[],
         references=second,

@@ -20,6 +20,7 @@ from textgan.core.statistics import Estimate
 from textgan.data.corpus import Corpus
 from textgan.data.sentences import Sentences
 from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import WordTokenizer
 from textgan.losses import nll, policy_gradient
 from textgan.metrics.functional.bleu import References
 from textgan.models.discriminators.cnn import CNNDiscriminator
@@ -233,9 +234,9 @@ class Sides:
         real, drawn = self._random(sentences), self._random(sentences)
         valid, test = self._random(sentences), self._random(sentences)
         texts = Text.full(real), Text.full(drawn)
-        corpus = Corpus(
-            "bench", ours.generator.space, texts[0], Text.full(valid), Text.full(test), None, {}
-        )
+        space = ours.generator.space
+        tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
+        corpus = Corpus("bench", space, texts[0], Text.full(valid), Text.full(test), tokenizer, {})
         # but rollouts share their prefixes, and in any language some words are much rarer
         fake = draw_texts(ours.generator, setting.batch)
         values = torch.rand(fake.tokens.shape, device=fake.tokens.device)

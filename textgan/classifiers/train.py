@@ -55,11 +55,11 @@ from textgan.core.version import __version__
 from textgan.data.batches import batches
 from textgan.data.fit import Spaced
 from textgan.data.noise import Noise, disturb_lines
+from textgan.data.pre_tokenizer import Tokens
 from textgan.data.settings import TextFile
 from textgan.data.splits import Part, Split, split_file
 from textgan.data.text import Text
-from textgan.data.tokenizers import HF, Reader, fit_warnings, open_reader
-from textgan.data.vocabulary import Tokens
+from textgan.data.tokenizers import HF, Tokenizer, build_tokenizer, tokenizer_warnings
 from textgan.encoders.folder import load_encoder, save_encoder
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.pretrained import build_network
@@ -168,7 +168,7 @@ class Classifier:
     """
 
     network: Discriminator
-    reader: Reader
+    tokenizer: Tokenizer
     names: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -178,7 +178,7 @@ class Classifier:
     def __call__(self, lines: Sequence[str]) -> Tensor:
         """The probability of each label for each line, (N, C) float64."""
         found = torch.zeros(len(lines), len(self.names), dtype=torch.float64)
-        text = self.reader.read(lines)
+        text = self.tokenizer(lines)
         for rows, part in _pieces(text, self.network.output.weight.device):
             found[rows] = self.network.class_logits(part).double().softmax(1).cpu()
         return found
@@ -193,7 +193,7 @@ def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
     saved = load_encoder(place, choose_device(device))
     if "labels" not in saved.facts:
         raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
-    return Classifier(saved.network, saved.reader, tuple(saved.facts["labels"]))
+    return Classifier(saved.network, saved.tokenizer, tuple(saved.facts["labels"]))
 
 
 def split_names(told: str) -> list[str]:
@@ -284,7 +284,7 @@ class Study:
     network: str
     settings: Settings
     split: Split
-    reader: Reader
+    tokenizer: Tokenizer
     device: torch.device
     train_text: Text
     valid_text: Text
@@ -311,7 +311,7 @@ class Study:
                     f"data.{min(given)}: {network} reads by its own tokenizer; leave it out"
                 )
             own = {"length": told.length}
-        reader = open_reader(network, split.train.lines, **own)
+        tokenizer = build_tokenizer(network, split.train.lines, **own)
         words = sorted({word for line in split.train.lines for word in line.split()})
         tokens = told.tokens
         if tokens == "char":
@@ -336,12 +336,12 @@ class Study:
             network,
             settings,
             split,
-            reader,
+            tokenizer,
             device,
-            _read(reader, split.train),
-            _read(reader, split.valid),
+            _read(tokenizer, split.train),
+            _read(tokenizer, split.valid),
             {
-                name: replace(reader.read(lines), labels=split.test.labels)
+                name: replace(tokenizer(lines), labels=split.test.labels)
                 for name, lines in tests.items()
             },
         )
@@ -351,12 +351,12 @@ class Study:
         """What decides its numbers."""
         labels = self.test_texts[CLEAN].labels
         assert labels is not None
-        warnings = fit_warnings(self.reader, self.split.train.lines)
+        warnings = tokenizer_warnings(self.tokenizer, self.split.train.lines)
         return {
             "textgan": __version__,
             "streams": SCHEME,
             "network": self.network,
-            "reader": self.reader.name,
+            "reader": self.tokenizer.name,
             "settings": _said(self.settings),
             "data": self.split.facts,
             "device": self.device.type,
@@ -368,7 +368,7 @@ class Study:
     def build(self) -> Discriminator:
         """A new network."""
         classes = len(self.split.names)
-        made = build_network(self.network, self.settings.network, self.reader, classes)
+        made = build_network(self.network, self.settings.network, self.tokenizer, classes)
         return made.to(self.device)
 
     def check(self, names: Sequence[str]) -> None:
@@ -501,11 +501,11 @@ class Study:
         """Save a trained network, for `load_classifier`, over what a killed run left of it."""
         shutil.rmtree(folder, ignore_errors=True)
         facts = {"labels": list(self.split.names), "perturb": name, "data": self.split.facts}
-        save_encoder(folder, self.network, self.settings.network, network, self.reader, facts)
+        save_encoder(folder, self.network, self.settings.network, network, self.tokenizer, facts)
 
 
-def _read(reader: Reader, part: Part) -> Text:
-    return replace(reader.read(part.lines), labels=part.labels)
+def _read(tokenizer: Tokenizer, part: Part) -> Text:
+    return replace(tokenizer(part.lines), labels=part.labels)
 
 
 def _loss(network: Discriminator, text: Text) -> Loss:

@@ -20,7 +20,7 @@ from textgan.core.distributed import first
 from textgan.core.errors import Interrupted, NotKept, SaidElsewhere, UserError
 from textgan.core.files import exists, is_file, make_folder, system_errors, write_file
 from textgan.core.terminal import ReaderLeft, standard_streams, stop_signals, visible
-from textgan.data.words import Tokenizer
+from textgan.data.pre_tokenizer import LineTokens
 
 if TYPE_CHECKING:
     from textgan.data.texts import Form
@@ -897,10 +897,10 @@ def _form(
     return Form(**{key.removeprefix("data."): value for key, value in given.items()})  # type: ignore[arg-type]
 
 
-def _tokenizer(told: str | None) -> Tokenizer | None:
-    if told is None or told in get_args(Tokenizer):
+def _tokenizer(told: str | None) -> LineTokens | None:
+    if told is None or told in get_args(LineTokens):
         return told  # type: ignore[return-value]
-    raise UserError(f"--tokenizer = {told!r}: give {', '.join(get_args(Tokenizer))}")
+    raise UserError(f"--tokenizer = {told!r}: give {', '.join(get_args(LineTokens))}")
 
 
 def _temperature(told: float) -> float:

@@ -109,8 +109,8 @@ def _checksums(model: Any) -> dict[str, float]:
     return {name: float(value.double().sum()) for name, value in model.state_dict().items()}
 
 
-def frame(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The tokens that a tokenizer puts before and after every sentence."""
+def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The ids that a tokenizer puts before and after every sentence."""
     special = set(tokenizer.all_special_tokens)
     for word in sorted(set(tokenizer.get_vocab()) - special):
         alone = tokenizer(word, add_special_tokens=False)["input_ids"]

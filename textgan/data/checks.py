@@ -6,17 +6,19 @@ import torch
 
 from textgan.data.corpus import Corpus
 from textgan.data.fit import MANY_UNKNOWN, evenly, misfit
-from textgan.data.vocabulary import EOS, UNKNOWN, UNKNOWN_WORD
+from textgan.data.pre_tokenizer import UNKNOWN_WORD
+from textgan.data.tokenizers import EOS
 
 
 def unknown_share(corpus: Corpus) -> float:
     """The share of `<unk>` among all words of a corpus, ends of sentences not counted."""
-    if corpus.vocabulary is None:
+    unknown = corpus.tokenizer.unknown_id
+    if unknown is None:
         return 0.0
     parts = (corpus.train, corpus.valid, corpus.test)
-    unknown = sum(int((text.tokens == UNKNOWN).sum()) for text in parts)
+    times = sum(int((text.tokens == unknown).sum()) for text in parts)
     words = sum(int(((text.tokens != 0) & (text.tokens != EOS)).sum()) for text in parts)
-    return unknown / max(1, words)
+    return times / max(1, words)
 
 
 def different_sentences(corpus: Corpus) -> int:
@@ -28,8 +30,8 @@ def different_sentences(corpus: Corpus) -> int:
 
 def corpus_warnings(corpus: Corpus) -> list[str]:
     """What is odd about a corpus: too many unknown words, tokens that are no words."""
-    known = corpus.vocabulary
-    if known is None:
+    tokenizer = corpus.tokenizer
+    if not tokenizer.special:
         return []
     warnings = []
     share = unknown_share(corpus)
@@ -38,10 +40,10 @@ def corpus_warnings(corpus: Corpus) -> list[str]:
             f"{share:.0%} of the words are {UNKNOWN_WORD}, all one symbol and easy to guess: these "
             "numbers look better than they are and compare with no other vocabulary's; try a "
             "smaller data.min_count, a larger data.vocabulary"
-            f"{', data.tokens=char' if known.tokens == 'word' else ''} or more text"
+            f"{', data.tokens=char' if tokenizer.kind == 'word' else ''} or more text"
         )
-    if known.tokens == "word":
-        lines = evenly(known.decode(corpus.train))
+    if tokenizer.kind == "word":
+        lines = evenly(tokenizer.decode(corpus.train.tolist()))
         wrong = misfit(lines, [len(line.split()) for line in lines])
         if wrong:
             warnings.append(f"{wrong}: data.tokens=char fits text without spaces between its words")

@@ -1,6 +1,6 @@
 """Corpus: sentences as token ids, split into train, valid and test; and how they are read.
 
-What a file may hold, and how its texts are told from their labels, is `textgan.data.texts`'s.
+What a file may hold, and how labels are separated from texts, is `textgan.data.texts`'s.
 """
 
 from __future__ import annotations
@@ -15,23 +15,15 @@ import numpy as np
 import torch
 
 from textgan.core.errors import UserError
-from textgan.core.files import file_digest
 from textgan.core.names import suggest
 from textgan.data.datasets import recognise
 from textgan.data.fit import Spaced, spacing
 from textgan.data.labelled import FEWEST, read_data, short_label
+from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.splits import divide, number_labels
 from textgan.data.text import Text, TextSpace
 from textgan.data.texts import PLAIN, Form
-from textgan.data.vocabulary import (
-    EOS,
-    UNKNOWN_WORD,
-    Tokens,
-    Vocabulary,
-    frequent,
-    separator_of,
-    split_sentence,
-)
+from textgan.data.tokenizers import WordTokenizer, frequent
 
 USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %
 
@@ -40,7 +32,7 @@ USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 
 class Corpus:
     """Real sentences, and what is known of where they come from.
 
-    vocabulary: None where tokens are only numbers, as in the synthetic oracle's corpus.
+    tokenizer: of its sentences; in the synthetic oracle's corpus the words are numbers.
     facts: source, hash, counts, split: what a run records about its data.
     label_names: what each label of the texts stands for; empty where they have none.
     """
@@ -50,17 +42,14 @@ class Corpus:
     train: Text
     valid: Text
     test: Text
-    vocabulary: Vocabulary | None
+    tokenizer: WordTokenizer
     facts: dict[str, Any]
     label_names: tuple[str, ...] = ()
 
     def decode(self, text: Text) -> list[str]:
-        """One line for each sentence, as in a file: its words, or numbers where there are no words,
-        and before them its label and a tab where it has one."""
-        if self.vocabulary is not None:
-            lines = self.vocabulary.decode(text)
-        else:
-            lines = [" ".join(map(str, row)) for row in text.tokens.tolist()]
+        """One line for each sentence, as in a file: its words, and before them its label and a tab
+        where it has one."""
+        lines = self.tokenizer.decode(text.tolist())
         if text.labels is None:
             return lines
         names = (self.label_names[label] for label in text.labels.tolist())
@@ -114,14 +103,14 @@ def read_corpus(
     USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
     sentences, so that no sentence stands on both sides of the split; `seed` decides which. form:
     where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
-    order of the lines decides nothing. spaced: of characters, see `separator_of`.
+    order of the lines decides nothing. spaced: of characters, see `PreTokenizer.of`.
     Raises UserError where the file leaves too little to train on.
     """
-    lines, labelled = read_data(path, form)
+    lines, labelled, sha256 = read_data(path, form)
     if tokens == "word" and spaced != "auto":
         raise UserError(f"data.spaced = {spaced}: it is for data.tokens = char; leave it out")
-    separator = separator_of(lines, tokens, spaced)
-    split = [split_sentence(line, tokens, separator) for line in lines]
+    pre_tokenizer = PreTokenizer.of(lines, tokens, spaced)
+    split = [pre_tokenizer(line) for line in lines]
     sizes = np.array([len(words) for words in split])
     if length == 0:
         longest = int(sizes.max())
@@ -146,11 +135,13 @@ def read_corpus(
             f"{'words' if tokens == 'word' else 'characters'} seen {min_count} times or more; "
             "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
         )
-    known = Vocabulary(tuple(kept), tokens, separator)
+    tokenizer = WordTokenizer(tuple(kept), pre_tokenizer, length + 1)  # a token more ends them
     encoded = {
-        name: known.encode([split[row] for row in rows], length + 1) for name, rows in parts.items()
+        name: tokenizer.pad(tokenizer.convert_tokens_to_ids(split[row]) for row in rows).padded(
+            length + 1
+        )
+        for name, rows in parts.items()
     }
-    sha256 = file_digest(path)
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),
@@ -160,11 +151,11 @@ def read_corpus(
         "too_long": len(lines) - len(fits),
         "split_seed": seed,
         "split": {name: len(part) for name, part in parts.items()},
-        "vocabulary": len(known),
+        "vocabulary": len(tokenizer),
         "unknown_in_train": round(1 - sum(counts[word] for word in kept) / max(1, train_tokens), 4),
         "length": length + 1,
         "tokens": tokens,
-        "spaced_characters": tokens == "char" and separator == " ",
+        "spaced_characters": tokens == "char" and pre_tokenizer.separator == " ",
         **spacing_facts(lines, tokens, spaced),
     }
     names: tuple[str, ...] = ()
@@ -175,11 +166,11 @@ def read_corpus(
             encoded[name] = replace(part, labels=numbers[name])
     return Corpus(
         path.stem,
-        TextSpace(len(known), length + 1, EOS, len(names)),
+        replace(tokenizer.space, classes=len(names)),
         encoded["train"],
         encoded["valid"],
         encoded["test"],
-        known,
+        tokenizer,
         facts,
         names,
     )
@@ -189,5 +180,5 @@ def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[
     """How a guess about spaces was made, where not all lines agree; otherwise nothing."""
     if tokens == "word" or spaced != "auto":
         return {}
-    found = spacing(lines, UNKNOWN_WORD)
-    return {"spacing": str(found)} if 0 < found.spaced < found.lines else {}
+    guess = spacing(lines, UNKNOWN_WORD)
+    return {"spacing": str(guess)} if 0 < guess.spaced < guess.lines else {}

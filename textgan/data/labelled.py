@@ -40,19 +40,27 @@ def check_labels(labels: Sequence[str], name: str, least: int = 2) -> None:
         )
 
 
-def read_data(
-    path: Path, form: Form = PLAIN, called: str = "data.file"
-) -> tuple[list[str], list[Labelled]]:
-    """The sentences of a file that are not empty, and the same with their labels where it has any.
+class Data(NamedTuple):
+    """The sentences of a file that are not empty, the same with their labels where it has any, and
+    the SHA-256 of the file."""
+
+    lines: list[str]
+    labelled: list[Labelled]
+    sha256: str
+
+
+def read_data(path: Path, form: Form = PLAIN, called: str = "data.file") -> Data:
+    """The sentences of a file.
 
     form: how it is read. called: what asked for it, for messages. Raises UserError as `read_rows`
     and `check_labels` do.
     """
-    rows = [row for row in read_rows(path, called, form) if row.text]
+    every, sha256 = read_rows(path, called, form)
+    rows = [row for row in every if row.text]
     labelled = [Labelled(row.line, row.label, row.text) for row in rows if row.label is not None]
     if labelled:
         check_labels([one.label for one in labelled], f"{called} = {str(path)!r}")
-    return [row.text for row in rows], labelled
+    return Data([row.text for row in rows], labelled, sha256)
 
 
 def short_label(label: str) -> str:

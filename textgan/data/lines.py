@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 from textgan.core.errors import UserError
 from textgan.core.files import read_bytes
 from textgan.data.decoding import decode
+
+
+class FileText(NamedTuple):
+    """The text of a file, each of its lines ended with a line feed alone, and the SHA-256 of the
+    bytes that it was decoded from."""
+
+    text: str
+    sha256: str
 
 
 def read_lines(path: Path, called: str) -> list[str]:
@@ -14,19 +24,21 @@ def read_lines(path: Path, called: str) -> list[str]:
 
     called: what asked for the file, for messages. Raises UserError as `read_text` does.
     """
-    return split_lines(read_text(path, called))
+    return split_lines(read_text(path, called).text)
 
 
-def read_text(path: Path, called: str) -> str:
-    """A UTF-8 text file that is not empty; each of its lines ends with a line feed alone.
+def read_text(path: Path, called: str) -> FileText:
+    """A UTF-8 text file that is not empty, read once for both its text and its hash.
 
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
     name = f"{called} = {str(path)!r}"
-    text = decode(read_bytes(path, name), path, name)
+    content = read_bytes(path, name)
+    text = decode(content, path, name)
     if not text.strip():
         raise UserError(f"{name} is empty; give one sentence a line")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return FileText(text, hashlib.sha256(content).hexdigest())
 
 
 def split_lines(text: str) -> list[str]:

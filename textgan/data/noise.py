@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 import numpy as np
 
 from textgan.core.streams import Purpose, stream
-from textgan.data.vocabulary import Tokens, separator_of, split_sentence
+from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 
 Noise = Literal["drop", "swap", "replace", "repeat", "typo"]
 
@@ -72,9 +72,8 @@ def disturb_lines(
     Words are what stands between white space, and are joined by one space again.
     """
     random = np.random.default_rng(stream(Purpose.NOISE, seed))
-    separator = separator_of(lines, tokens)
-    split = (split_sentence(line, tokens, separator) for line in lines)
-    return [separator.join(disturb(words, rate, kind, vocabulary, random)) for words in split]
+    split = PreTokenizer.of(lines, tokens)
+    return [split.join(disturb(split(line), rate, kind, vocabulary, random)) for line in lines]
 
 
 def _swapped(words: Sequence[str], rate: float, random: np.random.Generator) -> list[str]:
@@ -93,9 +92,9 @@ def _swapped(words: Sequence[str], rate: float, random: np.random.Generator) -> 
 
 def _other(word: str, vocabulary: Sequence[str], random: np.random.Generator) -> str:
     """A word of the vocabulary, which has others, but this one."""
-    while (found := vocabulary[int(random.integers(len(vocabulary)))]) == word:
+    while (other := vocabulary[int(random.integers(len(vocabulary)))]) == word:
         pass
-    return found
+    return other
 
 
 def _misspelt(word: str, random: np.random.Generator) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from textgan.data.text import Text
+from textgan.data.tokenizers import WordTokenizer
 
 
 @dataclass(frozen=True)
@@ -76,27 +77,18 @@ def joined(parts: Sequence[Sentences]) -> Sentences:
     )
 
 
-class Words:
-    """Numbers for words, given out as words are met, so that all texts of one evaluation share
-    them."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def encode(self, sentences: Iterable[Sequence[str]]) -> Sentences:
-        """Sentences already split into words."""
-        numbers = self._numbers
+def encode_all(
+    tokenizer: WordTokenizer, texts: Iterable[Iterable[str]]
+) -> tuple[WordTokenizer, list[Sentences]]:
+    """Several texts, each of many lines, as sentences; and the tokenizer that knows all their
+    words, those that it lacked after the others in the order in which they are met."""
+    ids, encoded = dict(tokenizer.ids), []
+    further = len(tokenizer) - len(ids)  # what the special tokens take
+    for lines in texts:
         flat: list[int] = []
         sizes: list[int] = []
-        for sentence in sentences:
-            flat.extend(numbers.setdefault(word, len(numbers)) for word in sentence)
-            sizes.append(len(sentence))
-        return Sentences(torch.tensor(flat, dtype=torch.long), torch.tensor(sizes).long())
-
-    def decode(self, sentences: Sentences) -> list[list[str]]:
-        """The words of each sentence."""
-        spelt = list(self._numbers)
-        return [[spelt[number] for number in sentence] for sentence in sentences.tolist()]
+        for words in map(tokenizer.tokenize, lines):
+            flat.extend(ids.setdefault(word, len(ids) + further) for word in words)
+            sizes.append(len(words))
+        encoded.append(Sentences(torch.tensor(flat, dtype=torch.long), torch.tensor(sizes).long()))
+    return tokenizer.extended(ids), encoded

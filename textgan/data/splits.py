@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from textgan.core.errors import UserError
-from textgan.core.files import file_digest
 from textgan.core.streams import Purpose, stream
 from textgan.data.datasets import recognise
 from textgan.data.labelled import FEWEST, Labelled, read_data, short_label
@@ -115,14 +114,13 @@ def split_file(
     form, valid, test, seed: as for `read_corpus`. Raises UserError where the file leaves too
     little to train on.
     """
-    lines, labelled = read_data(path, form)
+    lines, labelled, sha256 = read_data(path, form)
     if len(lines) < FEWEST:
         raise UserError(
             f"data.file = {str(path)!r} has {len(lines)} sentences; at least {FEWEST} are needed"
         )
     rows = {row: line.split() for row, line in enumerate(lines)}
     parts = divide(path, rows, valid=valid, test=test, seed=seed)
-    sha256 = file_digest(path)
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),

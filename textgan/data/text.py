@@ -76,6 +76,11 @@ class Text:
     def __len__(self) -> int:
         return self.tokens.shape[0]
 
+    def tolist(self) -> list[list[int]]:
+        """Each sentence as a list of its tokens, the end token included, without padding."""
+        sizes = self.sizes.tolist()
+        return [row[:size] for row, size in zip(self.tokens.tolist(), sizes, strict=True)]
+
     @property
     def symbols(self) -> Tensor:
         """What an embedding reads: the rows if there are any, else the tokens."""
@@ -190,7 +195,7 @@ def class_rows(text: Text, classes: int) -> list[Tensor]:
 
 
 def _all_or_none(parts: Sequence[Part | None]) -> list[Part]:
-    found = [part for part in parts if part is not None]
-    if found and len(found) < len(parts):
+    present = [part for part in parts if part is not None]
+    if present and len(present) < len(parts):
         raise ValueError("cannot concatenate texts of which only some have rows, source or labels")
-    return found
+    return present

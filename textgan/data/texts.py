@@ -57,9 +57,9 @@ class Form:
     format: Format = "auto"
 
     def facts(self) -> dict[str, str]:
-        """What was said of the fields, for a run's facts; empty for plain text."""
-        said = {"field": self.field, "label_field": self.label_field}
-        return {key: value for key, value in said.items() if value}
+        """The fields, for a run's facts; empty for plain text."""
+        fields = {"field": self.field, "label_field": self.label_field}
+        return {key: value for key, value in fields.items() if value}
 
 
 PLAIN = Form()
@@ -76,15 +76,22 @@ class Row(NamedTuple):
     text: str
 
 
-def read_rows(path: Path, called: str, form: Form = PLAIN) -> list[Row]:
-    """All texts of a file in its order, of which at least one is not empty.
+class Rows(NamedTuple):
+    """All texts of a file in its order, and the SHA-256 of the file."""
+
+    rows: list[Row]
+    sha256: str
+
+
+def read_rows(path: Path, called: str, form: Form = PLAIN) -> Rows:
+    """The texts of a file, of which at least one is not empty.
 
     called: what asked for the file, for messages: `data.file`, or an option such as `--references`.
     Raises UserError that names the remedy for a file that is not as `form` says, or that has a
     structure nobody asked for.
     """
     name, ask = f"{called} = {str(path)!r}", _Asking(called)
-    text = read_text(path, called)
+    text, sha256 = read_text(path, called)
     suffix = path.suffix.lower()
     table = _table_format(suffix, text, form, name, ask)
     if table:
@@ -93,7 +100,7 @@ def read_rows(path: Path, called: str, form: Form = PLAIN) -> list[Row]:
         rows = _read_plain(split_lines(text), suffix, form, name, ask)
     if not any(row.text for row in rows):
         raise UserError(f"{name} is empty; give one sentence a line")
-    return rows
+    return Rows(rows, sha256)
 
 
 def has_fields(path: Path, form: Form) -> bool:
@@ -156,10 +163,10 @@ def _table_format(
             f"{name} is one JSON document; make JSON lines of it, such as with "
             f"jq -c '.[]' FILE.json > FILE.jsonl, and give {ask('field', 'NAME')}"
         )
-    found = "" if suffix == ".tsv" else _delimiter(text)
-    if found and not (found == "\t" and form.labels != "auto"):
-        between = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[found]
-        names = next(csv.reader(io.StringIO(text), delimiter=found))
+    delimiter = "" if suffix == ".tsv" else _delimiter(text)
+    if delimiter and not (delimiter == "\t" and form.labels != "auto"):
+        between = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
+        names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
         raise UserError(
             f"{name} looks like a table with {between} between its fields, {_shown(names)}; give "
             f"{ask('format', 'csv')} and {ask('field', 'NAME')}, or {plain} if these are plain "
@@ -248,10 +255,10 @@ def _read_table(
             f"labels){'; put a line of names first if that is none' * (table == 'csv')}"
         )
     for key in ("field", "label_field"):
-        told = getattr(form, key)
-        if told and told not in names:
+        field = getattr(form, key)
+        if field and field not in names:
             raise UserError(
-                f"{name}: there is no field {told!r} ({ask(key, told)}); it has {_shown(names)}"
+                f"{name}: there is no field {field!r} ({ask(key, field)}); it has {_shown(names)}"
             )
     if form.labels == "yes" and not form.label_field:
         raise UserError(
@@ -284,7 +291,7 @@ def _csv_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         names: list[str] = []
-        found: list[tuple[int, dict[str, Any]]] = []
+        records: list[tuple[int, dict[str, Any]]] = []
         while True:
             line = reader.line_num + 1
             try:
@@ -304,18 +311,18 @@ def _csv_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
                     f"{name}: line {line} has {len(cells)} fields and the first line "
                     f"{len(names)}; put quotes around texts that hold {delimiter!r} or quotes"
                 )
-            found.append((line, dict(zip(names, cells, strict=True))))
+            records.append((line, dict(zip(names, cells, strict=True))))
     except csv.Error as error:
         raise UserError(f"{name} is no CSV: in line {reader.line_num} {error}") from None
     finally:
         csv.field_size_limit(before)
-    if not found:
+    if not records:
         raise UserError(f"{name} has names of fields ({_shown(names)}) but no rows")
-    return found
+    return records
 
 
 def _json_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
-    found = []
+    records = []
     for number, line in enumerate(split_lines(text), start=1):
         if not line.strip():
             continue
@@ -325,8 +332,8 @@ def _json_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
                 f"{name}: line {number} is not a JSON object; give one in every line, such as "
                 '{"text": "a sentence"}'
             )
-        found.append((number, record))
-    return found
+        records.append((number, record))
+    return records
 
 
 def _text(value: Any, field: str, line: int, name: str) -> str:
@@ -416,8 +423,8 @@ def _whole_json(text: str) -> bool:
     bare = text.strip()
     if bare[:1] not in ("{", "[") or bare[-1:] not in ("}", "]"):
         return False
-    found = _parsed(bare)
-    return isinstance(found, dict | list) and len(found) > 0
+    document = _parsed(bare)
+    return isinstance(document, dict | list) and len(document) > 0
 
 
 def _parsed(text: str) -> Any:

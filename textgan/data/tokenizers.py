@@ -1,82 +1,119 @@
-"""Reading: sentences of a file in three parts, and how a network reads a sentence.
+"""Tokenizers: lines of text as the ids that a network reads, and back.
 
-Encoders and classifiers take lines of text; a `Reader` makes of them the `Text` that a network
-takes, by words of its own or by the tokens of a pretrained one.
+One protocol for a corpus, the networks of metrics, encoders and classifiers, and pretrained
+folders: `encode` lines to ids, `pad` ids to a `Text`, `decode` ids to lines. Calling a tokenizer
+does the first two.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from textgan.core import huggingface
 from textgan.core.errors import UserError
+from textgan.core.files import parse_json
 from textgan.data.fit import MANY_UNKNOWN, Spaced, evenly, misfit
+from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.text import Text, TextSpace
-from textgan.data.vocabulary import (
-    EOS,
-    UNKNOWN,
-    UNKNOWN_WORD,
-    Tokens,
-    Vocabulary,
-    frequent,
-    separator_of,
-    split_sentence,
-)
 
+EOS = 1
+UNKNOWN = 2
+SPECIAL = 3  # ids below this are padding, end of sentence, unknown word
 MASK_WORD = "<mask>"
 HF = "hf:"  # what the name of a pretrained network begins with
 
 
-class Reader(ABC):
-    """How sentences become what a network reads.
+class Tokenizer(ABC):
+    """How lines become what a network reads, and back.
 
-    name: for signatures; the same for the same tokens. space: of the texts; it has an end token,
-    and what is longer than space.length is cut. mask_id: the token that stands for a hidden one,
-    where there is one.
+    space: of the texts. A longer one is cut at space.length tokens. mask_id: the token that stands
+    for a hidden one, where there is one. unknown_id, unknown_word: the token of all words that
+    there is no other for, where there is one, and how it is spelt.
     """
 
-    name: str
     space: TextSpace
     mask_id: int | None
+    unknown_id: int | None
+    unknown_word: str
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For signatures; the same where the ids are the same."""
 
     @abstractmethod
-    def ids(self, line: str) -> list[int]:
-        """The tokens of a line, neither cut nor ended."""
+    def encode(self, lines: Iterable[str]) -> list[list[int]]:
+        """The ids of each line, neither cut nor with special tokens."""
 
     @abstractmethod
-    def wrap(self, ids: Sequence[Sequence[int]]) -> Text:
-        """Sentences of tokens with what stands before and after them, cut and padded to the longest
-        of them; none is without a token."""
+    def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
+        """A line of each list of ids, without its special tokens."""
 
-    def read(self, lines: Sequence[str]) -> Text:
+    @abstractmethod
+    def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
+        """The ids of one text as a network reads them, special tokens included, cut where there
+        are more than space.length; at least one."""
+
+    def pad(self, ids: Iterable[Sequence[int]]) -> Text:
+        """Texts of ids as a batch: special tokens added, as wide as the longest."""
+        rows = [self.add_special_tokens(some) for some in ids]
+        sizes = torch.tensor([len(row) for row in rows], dtype=torch.long)
+        tokens = torch.zeros(len(rows), int(sizes.max()) if rows else 1, dtype=torch.long)
+        for place, row in enumerate(rows):
+            tokens[place, : len(row)] = torch.tensor(row)
+        return Text(tokens, sizes)
+
+    def __call__(self, lines: Iterable[str]) -> Text:
         """Lines as a network reads them."""
-        return self.wrap([self.ids(line) for line in lines])
+        return self.pad(self.encode(lines))
 
 
-class WordReader(Reader):
-    """Words, or characters, of a vocabulary; each sentence is ended.
+@dataclass(frozen=True)
+class WordTokenizer(Tokenizer):
+    """Words, or characters, of a vocabulary; id 0 is padding, 1 ends a text, 2 is unknown.
 
-    Of a sentence that is longer than `length` tokens the end is not seen. Raises UserError for a
-    length in which nothing fits.
+    words: the vocabulary, without special tokens; the first has the id 3. length: tokens at which
+    a text is cut, so that the end of a longer one is not seen. special: False for the synthetic
+    oracle, whose words are numbers: there are no special tokens, and every word is known.
+    Raises UserError for a length in which nothing fits.
     """
 
-    def __init__(self, vocabulary: Vocabulary, length: int) -> None:
-        _refuse_short(length, 2)
-        self.vocabulary = vocabulary
-        self.space = TextSpace(len(vocabulary), length, EOS)
-        self.mask_id = vocabulary.ids.get(MASK_WORD)
-        digest = hashlib.sha256(vocabulary.to_json().encode(errors="surrogatepass")).hexdigest()
-        self.name = f"{vocabulary.tokens}{len(vocabulary)}-cut{length}-{digest[:8]}"
+    words: tuple[str, ...]
+    pre_tokenizer: PreTokenizer = field(default_factory=PreTokenizer)
+    length: int = 64
+    special: bool = True
+    ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.special:
+            _refuse_short(self.length, 2)
+        first = SPECIAL if self.special else 0
+        ids = {word: first + i for i, word in enumerate(self.words)}
+        if self.special and self.pre_tokenizer.unknown:
+            ids[self.pre_tokenizer.unknown] = UNKNOWN
+        size = first + len(self.words)
+        known = {
+            "ids": ids,
+            "space": TextSpace(size, self.length, EOS if self.special else None),
+            "mask_id": ids.get(MASK_WORD),
+            "unknown_id": UNKNOWN if self.special else None,
+            "unknown_word": self.pre_tokenizer.unknown or UNKNOWN_WORD,
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
 
     @staticmethod
-    def of(
+    def train(
         lines: Sequence[str],
         *,
         tokens: Tokens = "word",
@@ -85,14 +122,14 @@ class WordReader(Reader):
         min_count: int = 2,
         length: int = 64,
         extra: Sequence[str] = (MASK_WORD,),
-    ) -> WordReader:
-        """A reader of the words of lines.
+    ) -> WordTokenizer:
+        """A tokenizer of the words of lines.
 
         spaced, vocabulary, min_count: as for `read_corpus`. extra: words that it knows besides.
         Raises UserError where fewer than two words are seen often enough.
         """
-        separator = separator_of(lines, tokens, spaced)
-        counts = Counter(word for line in lines for word in split_sentence(line, tokens, separator))
+        split = PreTokenizer.of(lines, tokens, spaced)
+        counts = Counter(word for line in lines for word in split(line))
         kept = [word for word in frequent(counts, vocabulary, min_count) if word not in extra]
         if len(kept) < 2:
             raise UserError(
@@ -100,27 +137,100 @@ class WordReader(Reader):
                 f"seen {min_count} times or more; at least 2 are needed (is tokens = {tokens} "
                 "right? try min_count = 1)"
             )
-        return WordReader(Vocabulary((*kept, *dict.fromkeys(extra)), tokens, separator), length)
+        return WordTokenizer((*kept, *dict.fromkeys(extra)), split, length)
 
-    def ids(self, line: str) -> list[int]:
-        return [self.vocabulary.ids.get(word, UNKNOWN) for word in self.vocabulary.split(line)]
+    @staticmethod
+    def numbers(vocabulary: int, length: int) -> WordTokenizer:
+        """That of texts whose words are the numbers 0 .. vocabulary - 1, as the oracle's are."""
+        split = PreTokenizer("id", unknown="")
+        return WordTokenizer(tuple(map(str, range(vocabulary))), split, length, special=False)
 
-    def wrap(self, ids: Sequence[Sequence[int]]) -> Text:
-        return _padded([[*some, EOS][: self.space.length] for some in ids])
+    def __len__(self) -> int:
+        return self.space.vocabulary
+
+    @property
+    def kind(self) -> str:
+        """What a token is, see `PreTokenizer`."""
+        return self.pre_tokenizer.kind
+
+    @property
+    def name(self) -> str:
+        digest = hashlib.sha256(self.to_json().encode(errors="surrogatepass")).hexdigest()
+        return f"{self.kind}{len(self)}-cut{self.length}-{digest[:8]}"
+
+    def encode(self, lines: Iterable[str]) -> list[list[int]]:
+        return [self.convert_tokens_to_ids(self.tokenize(line)) for line in lines]
+
+    def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
+        left_out = (0, EOS) if self.special else ()
+        texts = ([i for i in some if i not in left_out] for some in ids)
+        return [self.pre_tokenizer.join(self.convert_ids_to_tokens(text)) for text in texts]
+
+    def tokenize(self, line: str) -> list[str]:
+        """The words of a line, known or not."""
+        return self.pre_tokenizer(line)
+
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """The ids of words. Raises KeyError for one that is not known where none is unknown."""
+        if not self.special:
+            return [self.ids[token] for token in tokens]
+        return [self.ids.get(token, UNKNOWN) for token in tokens]
+
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """The words of ids; padding and the end of a text are spelt as nothing."""
+        return [self._spelt[i] for i in ids]
+
+    def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
+        return [*ids, *([EOS] if self.special else ())][: self.length]
+
+    def extended(self, words: Iterable[str]) -> WordTokenizer:
+        """The same with ids for these words, too, after the others."""
+        new = dict.fromkeys(words)
+        new.pop(self.pre_tokenizer.unknown, None)
+        return replace(self, words=tuple(dict.fromkeys((*self.words, *new))))
+
+    def to_json(self) -> str:
+        """The vocabulary as JSON text."""
+        content = {
+            "tokens": self.kind,
+            "separator": self.pre_tokenizer.separator,
+            "words": self.words,
+        }
+        return json.dumps(content, ensure_ascii=False, indent=0)
+
+    @staticmethod
+    def from_json(content: str, length: int) -> WordTokenizer:
+        """The tokenizer whose vocabulary `to_json` wrote. Raises KeyError, TypeError or ValueError
+        for any other text."""
+        known = parse_json(content, "the vocabulary")
+        words, tokens, separator = known["words"], known["tokens"], known["separator"]
+        if tokens not in get_args(Tokens) or not isinstance(separator, str):
+            raise ValueError(f"tokens are {tokens!r} and their separator is {separator!r}")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("its words are no list of words")
+        if len(set(words)) < len(words):
+            raise ValueError("a word stands in it twice")
+        "".join(words).encode()  # half a surrogate pair cannot be written again
+        return WordTokenizer(tuple(words), PreTokenizer(tokens, separator), length)
+
+    @cached_property
+    def _spelt(self) -> tuple[str, ...]:
+        return ("", "", self.unknown_word, *self.words) if self.special else self.words
 
 
-class PretrainedReader(Reader):
-    """The tokens of a pretrained network's own tokenizer, and those that frame its sentences.
+class PretrainedTokenizer(Tokenizer):
+    """A pretrained network's own tokenizer, and the special tokens that it puts around a text.
 
-    Numbers are one higher than the tokenizer's, so that 0 is padding and nothing else. A longer
-    sentence loses its last tokens, not its frame.
+    Ids are one higher than the tokenizer's, so that 0 is padding and nothing else. A longer text
+    loses its last tokens, not its special ones.
     length: 0 for the longest that the network can read. Raises UserError where transformers is
     missing or the folder has no such tokenizer, or for a length in which nothing fits.
     """
 
     def __init__(self, folder: Path, length: int = 0) -> None:
         tokenizer = self.tokenizer = huggingface.load_tokenizer(folder, f"network = '{HF}{folder}'")
-        self.before, self.after = ([1 + i for i in part] for part in huggingface.frame(tokenizer))
+        before, after = huggingface.special_tokens(tokenizer)
+        self.before, self.after = ([1 + i for i in part] for part in (before, after))
         if not self.after:
             raise UserError(
                 f"network = '{HF}{folder}': its tokenizer does not end a sentence; give the folder "
@@ -130,62 +240,81 @@ class PretrainedReader(Reader):
         length = min(length or most, most)
         _refuse_short(length, len(self.before) + len(self.after) + 1)
         self.space = TextSpace(len(tokenizer) + 1, length, self.after[-1])
-        self.mask_id = None if tokenizer.mask_token_id is None else tokenizer.mask_token_id + 1
+        self.mask_id, self.unknown_id = (
+            None if number is None else 1 + number
+            for number in (tokenizer.mask_token_id, tokenizer.unk_token_id)
+        )
+        self.unknown_word = str(tokenizer.unk_token)
         digest = huggingface.digest(folder, huggingface.TOKENIZER)
-        self.name = f"{folder.resolve().name}-cut{length}-{digest}"
+        self._name = f"{folder.resolve().name}-cut{length}-{digest}"
 
-    def ids(self, line: str) -> list[int]:
-        # half a surrogate pair is no text to a tokenizer
-        line = line.encode(errors="replace").decode()
-        found = self.tokenizer(line, add_special_tokens=False, verbose=False)["input_ids"]
-        return [1 + i for i in found]
+    @property
+    def name(self) -> str:
+        return self._name
 
-    def wrap(self, ids: Sequence[Sequence[int]]) -> Text:
+    def encode(self, lines: Iterable[str]) -> list[list[int]]:
+        def ids(line: str) -> list[int]:
+            # half a surrogate pair is no text to a tokenizer
+            text = line.encode(errors="replace").decode()
+            own = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+            return [1 + i for i in own]
+
+        return [ids(line) for line in lines]
+
+    def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
+        return [
+            self.tokenizer.decode([i - 1 for i in some if i], skip_special_tokens=True)
+            for some in ids
+        ]
+
+    def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
         room = self.space.length - len(self.before) - len(self.after)
-        return _padded([[*self.before, *some[:room], *self.after] for some in ids])
+        return [*self.before, *ids[:room], *self.after]
+
+    def save(self, folder: Path) -> None:
+        """Write the files of which a folder of this name makes the same tokenizer."""
+        self.tokenizer.save_pretrained(folder)
 
 
-def open_reader(network: str, lines: Sequence[str], **settings: Any) -> Reader:
-    """How a network reads: of `hf:FOLDER` by its tokenizer, of another by the words of lines.
+def build_tokenizer(network: str, lines: Sequence[str], **settings: Any) -> Tokenizer:
+    """The tokenizer of a network: of `hf:FOLDER` its own, of another the words of lines.
 
-    settings: those of `WordReader.of`; a pretrained one has only `length` in common with it.
+    settings: those of `WordTokenizer.train`; a pretrained one has only `length` in common with it.
     """
     if network.startswith(HF):
         length = settings.get("length", 0)
-        return PretrainedReader(Path(network.removeprefix(HF)), length)
-    return WordReader.of(lines, **settings)
+        return PretrainedTokenizer(Path(network.removeprefix(HF)), length)
+    return WordTokenizer.train(lines, **settings)
 
 
-def fit_warnings(reader: Reader, lines: Sequence[str]) -> list[str]:
-    """What is wrong with how a reader splits lines: they are one token each, or mostly unknown."""
-    some = evenly(lines)
-    ids = [reader.ids(line) for line in some]
-    unknown, name, warnings = UNKNOWN, UNKNOWN_WORD, []
-    if isinstance(reader, PretrainedReader):
-        number, name = reader.tokenizer.unk_token_id, str(reader.tokenizer.unk_token)
-        unknown = -1 if number is None else 1 + number
-    elif isinstance(reader, WordReader) and reader.vocabulary.tokens == "word":
-        wrong = misfit(some, [len(one) for one in ids])
+def frequent(counts: Mapping[str, int], vocabulary: int, min_count: int) -> list[str]:
+    """At most so many words (0: all) that occur so often, the most frequent first, equally frequent
+    ones in alphabetical order; not the unknown word."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = [word for word, count in ranked if count >= min_count and word != UNKNOWN_WORD]
+    return kept[: vocabulary or None]
+
+
+def tokenizer_warnings(tokenizer: Tokenizer, lines: Sequence[str]) -> list[str]:
+    """What is wrong with how a tokenizer splits lines: they are one token each, or mostly
+    unknown."""
+    some, warnings = evenly(lines), []
+    ids, unknown = tokenizer.encode(some), tokenizer.unknown_id
+    remedy = "take a network that was trained on this language"
+    if isinstance(tokenizer, WordTokenizer):
+        remedy = "try a smaller data.min_count or a larger data.vocabulary"
+        wrong = misfit(some, [len(one) for one in ids]) if tokenizer.kind == "word" else ""
         if wrong:
             warnings.append(f"{wrong}: data.tokens=char fits text without spaces between its words")
-    share = sum(one.count(unknown) for one in ids) / max(1, sum(map(len, ids)))
+    times = 0 if unknown is None else sum(one.count(unknown) for one in ids)
+    share = times / max(1, sum(map(len, ids)))
     if share >= MANY_UNKNOWN:
-        remedy = "take a network that was trained on this language"
-        if isinstance(reader, WordReader):
-            remedy = "try a smaller data.min_count or a larger data.vocabulary"
-        warnings.append(f"{share:.0%} of the tokens are {name}, which are all alike; {remedy}")
+        warnings.append(
+            f"{share:.0%} of the tokens are {tokenizer.unknown_word}, which are all alike; {remedy}"
+        )
     return warnings
 
 
 def _refuse_short(length: int, least: int) -> None:
     if length < least:
         raise UserError(f"length = {length}: give at least {least} tokens, a word and what ends it")
-
-
-def _padded(ids: Sequence[Sequence[int]]) -> Text:
-    """Sentences of tokens as one batch, as wide as the longest."""
-    sizes = torch.tensor([len(some) for some in ids], dtype=torch.long)
-    tokens = torch.zeros(len(ids), int(sizes.max()) if len(ids) else 1, dtype=torch.long)
-    for row, some in enumerate(ids):
-        tokens[row, : len(some)] = torch.tensor(some)
-    return Text(tokens, sizes)

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from textgan.core.device import choose_device
 from textgan.core.errors import Interrupted, UserError
-from textgan.core.files import file_digest
 from textgan.core.memory import memory_errors
 from textgan.core.names import different, suggest
 from textgan.core.progress import bar
@@ -31,8 +30,8 @@ from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
 from textgan.data.labelled import FEWEST, read_data
 from textgan.data.noise import Noise, disturb_lines
+from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 from textgan.data.texts import PLAIN, Form
-from textgan.data.vocabulary import Tokens, separator_of, split_sentence
 from textgan.encoders.folder import LineEncoder, Progress, SavedEncoder, open_encoder
 from textgan.encoders.similarity import distances, pair_cosines, retrieval, uniformities
 from textgan.encoders.sts import Sts, correlation, read_sts
@@ -63,8 +62,8 @@ class BagOfWords(LineEncoder):
     """
 
     def __init__(self, lines: Sequence[str], tokens: Tokens = "word") -> None:
-        self.tokens, self.separator = tokens, separator_of(lines, tokens)
-        counts = Counter(word for line in lines for word in self._split(line))
+        self.split = PreTokenizer.of(lines, tokens)
+        counts = Counter(word for line in lines for word in self.split(line))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))[:COLUMNS]
         self.columns = {word: column for column, word in enumerate(ranked)}
         self.name = f"counts{COLUMNS}-{tokens}-{_digest(ranked)}"
@@ -74,12 +73,9 @@ class BagOfWords(LineEncoder):
     ) -> Tensor:
         found = torch.zeros(len(lines), COLUMNS, dtype=torch.float64)
         for row, line in enumerate(lines):
-            columns = torch.tensor([self._column(word) for word in self._split(line)])
+            columns = torch.tensor([self._column(word) for word in self.split(line)])
             found[row] = torch.bincount(columns.long(), minlength=COLUMNS)
         return found
-
-    def _split(self, line: str) -> list[str]:
-        return split_sentence(line, self.tokens, self.separator)
 
     def _column(self, word: str) -> int:
         half = COLUMNS // 2
@@ -160,7 +156,7 @@ def evaluate_encoders(
     kinds, split = _kinds(noise), _tokens(tokens)
     if not 0 < rate <= 1:
         raise UserError(f"--rate = {rate}: give a share above 0 and at most 1")
-    lines = _lines(data, form, limit, seed)
+    lines, sha256 = _lines(data, form, limit, seed)
     pairs = None if sts is None else read_sts(sts)
     copies = _copies(lines, kinds, rate, split, seed, data)
     chosen = choose_device(device or "auto")
@@ -177,7 +173,7 @@ def evaluate_encoders(
             todo = list(zip(named, opened, strict=True))
             for name, encoder in trial.progress(todo, "encoders"):
                 rows[name], told = trial.measure(encoder)
-                if _learnt_from(encoder, data):
+                if _learnt_from(encoder, sha256):
                     told = [*told, f"learnt from lines of {data.name}; other text is a harder test"]
                 notes += [f"{name}: {note}" for note in told]
     except KeyboardInterrupt:
@@ -321,27 +317,28 @@ def _tokens(told: str) -> Tokens:
     raise UserError(f"--tokens = {told!r}: give word or char")
 
 
-def _lines(path: Path, form: Form, limit: int, seed: int) -> list[str]:
-    """The different lines of a file, at most `limit` of them, with one space between words."""
-    read, _ = read_data(path, form, "--data")
-    found = list(dict.fromkeys(" ".join(line.split()) for line in read))
+def _lines(path: Path, form: Form, limit: int, seed: int) -> tuple[list[str], str]:
+    """The different lines of a file, at most `limit` of them, with one space between words, and
+    the file's SHA-256."""
+    data = read_data(path, form, "--data")
+    found = list(dict.fromkeys(" ".join(line.split()) for line in data.lines))
     if len(found) < FEWEST:
         raise UserError(
             f"--data = {str(path)!r} has {len(found)} different lines; at least {FEWEST} are needed"
         )
     if len(found) <= limit:
-        return found
+        return found, data.sha256
     random = np.random.default_rng(stream(Purpose.SIMILARITY_LINES, seed))
     chosen = np.sort(random.permutation(len(found))[:limit])
-    return [found[row] for row in chosen]
+    return [found[row] for row in chosen], data.sha256
 
 
 def _copies(
     lines: list[str], kinds: Sequence[Noise], rate: float, tokens: Tokens, seed: int, path: Path
 ) -> dict[Noise, list[str]]:
     """A disturbed copy of every line, by kind of noise."""
-    separator = separator_of(lines, tokens)
-    words = sorted({word for line in lines for word in split_sentence(line, tokens, separator)})
+    split = PreTokenizer.of(lines, tokens)
+    words = sorted({word for line in lines for word in split(line)})
     if len(words) < 2:
         raise UserError(f"--data = {str(path)!r}: all lines are made of one word")
     copies = {kind: disturb_lines(lines, rate, kind, words, seed, tokens=tokens) for kind in kinds}
@@ -354,10 +351,9 @@ def _copies(
     return copies
 
 
-def _learnt_from(encoder: LineEncoder, path: Path) -> bool:
-    """Whether an encoder's folder says that this file is what it was trained on."""
+def _learnt_from(encoder: LineEncoder, sha256: str) -> bool:
+    """Whether an encoder's folder says that it was trained on the file of this hash."""
     told = encoder.facts.get("data") if isinstance(encoder, SavedEncoder) else None
-    sha256 = file_digest(path)
     return isinstance(told, dict) and told.get("sha256") == sha256
 
 

@@ -35,8 +35,8 @@ from textgan.core.seeds import fork_rng
 from textgan.core.settings import explain
 from textgan.core.streams import Purpose, stream
 from textgan.core.tensors import load_tensors, restore_module, save_tensors
-from textgan.data.tokenizers import HF, PretrainedReader, Reader, WordReader
-from textgan.data.vocabulary import Tokens, Vocabulary
+from textgan.data.pre_tokenizer import PreTokenizer, Tokens
+from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer, WordTokenizer
 from textgan.encoders.templates import Template
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.transformer import TokenStates
@@ -53,7 +53,7 @@ Progress = Callable[[Iterable[Tensor], str], Iterable[Tensor]]
 
 
 class _Words(pydantic.BaseModel, extra="forbid"):
-    """What a `WordReader` is made of."""
+    """What a `WordTokenizer` is made of."""
 
     kind: Literal["words"] = "words"
     tokens: Tokens
@@ -63,7 +63,7 @@ class _Words(pydantic.BaseModel, extra="forbid"):
 
 
 class _Pretrained(pydantic.BaseModel, extra="forbid"):
-    """What a `PretrainedReader` is made of; the tokenizer is in the model's folder."""
+    """What a `PretrainedTokenizer` is made of; the tokenizer is in the model's folder."""
 
     kind: Literal["pretrained"] = "pretrained"
     length: int = Field(ge=1)  # 0 would stand for the longest
@@ -72,7 +72,7 @@ class _Pretrained(pydantic.BaseModel, extra="forbid"):
 class _About(pydantic.BaseModel, extra="forbid"):
     """What encoder.json says.
 
-    model: the SHA-256 of each of the files of a pretrained network.
+    reader: the tokenizer. model: the SHA-256 of each of the files of a pretrained network.
     """
 
     format: Literal[1] = 1
@@ -113,7 +113,7 @@ class SavedEncoder(LineEncoder):
 
     name: str
     network: Discriminator
-    reader: Reader
+    tokenizer: Tokenizer
     facts: dict[str, Any]
     network_name: str
     settings: dict[str, Any]
@@ -123,7 +123,7 @@ class SavedEncoder(LineEncoder):
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
         network, vectors = self.network.eval(), self.pooling()
-        ids = [self.reader.ids(line) for line in lines]
+        ids = self.tokenizer.encode(lines)
         found = torch.zeros(len(ids), network.output.in_features, dtype=torch.float64)
         sizes = torch.tensor([len(some) for some in ids], dtype=torch.long)
         for rows in progress(_alike(sizes), f"encoding with {self.name}"):
@@ -132,16 +132,16 @@ class SavedEncoder(LineEncoder):
 
     def pooling(self) -> Callable[[Sequence[Sequence[int]]], Tensor]:
         """What makes vectors (B, F) of sentences of tokens; UserError for another pooling."""
-        network, reader, device = self.network, self.reader, self.network.output.weight.device
+        network, tokenizer, device = self.network, self.tokenizer, self.network.output.weight.device
         told = self.facts.get("pooling", "features")
         if told == "mask" and isinstance(network, TokenStates):
-            template = Template.of(str(self.facts.get("template", "")), reader, "facts.template")
+            template = Template.of(str(self.facts.get("template", "")), tokenizer, "facts.template")
             return partial(template.state, network)
         if told != "features":
             raise UserError(f"facts.pooling = {told!r}: known are features, and mask of a network")
 
         def features(ids: Sequence[Sequence[int]]) -> Tensor:
-            found = network.features(reader.wrap(ids).to(device))
+            found = network.features(tokenizer.pad(ids).to(device))
             return found.mean(1) if found.dim() == 3 else found
 
         return features
@@ -244,7 +244,7 @@ def save_encoder(
     network_name: str,
     settings: Mapping[str, Any],
     network: Discriminator,
-    reader: Reader,
+    tokenizer: Tokenizer,
     facts: Mapping[str, Any],
 ) -> None:
     """Write an encoder into a folder, which is made where there is none.
@@ -258,15 +258,15 @@ def save_encoder(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         model: dict[str, str] = {}
-        if isinstance(network, PretrainedNetwork) and isinstance(reader, PretrainedReader):
+        if isinstance(network, PretrainedNetwork) and isinstance(tokenizer, PretrainedTokenizer):
             network.save_model(folder / MODEL)
-            reader.tokenizer.save_pretrained(folder / MODEL)
+            tokenizer.save(folder / MODEL)
             model = _hashes(folder / MODEL)
         about = _About(
             network=HF + MODEL if model else network_name,
             settings=dict(settings),
             classes=network.space.classes,
-            reader=_about_reader(reader),
+            reader=_about_tokenizer(tokenizer),
             model=model,
             facts=dict(facts),
         ).model_dump(mode="json")
@@ -306,21 +306,21 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
         raise UserError(f"{model} was altered after it was written (its hashes do not match)")
     name = HF + str(model) if about.network.startswith(HF) else about.network
     try:
-        reader = _reader(about.reader, model)
+        tokenizer = _tokenizer(about.reader, model)
         if not about.model:  # before memory is asked for: of a file that has these weights
             with torch.device("meta"):
                 _refuse_others(
-                    tensors, partial(build_network, name, about.settings, reader, about.classes)
+                    tensors, partial(build_network, name, about.settings, tokenizer, about.classes)
                 )
         # the weights that are drawn here, and then loaded, are none of the caller's random numbers
         with fork_rng(stream(Purpose.DISCARDED, 0), torch.device("cpu")):
-            network = build_network(name, about.settings, reader, about.classes)
+            network = build_network(name, about.settings, tokenizer, about.classes)
         if tensors.keys() != _own_tensors(network).keys():
             raise UserError(f"{WEIGHTS} does not hold the weights of {about.network}")
         encoder = SavedEncoder(
             name=f"{folder.resolve().name}-{_digest(about, tensors)}",
             network=network,
-            reader=reader,
+            tokenizer=tokenizer,
             facts=about.facts,
             network_name=name,
             settings=about.settings,
@@ -354,22 +354,24 @@ def _own_tensors(network: Discriminator) -> dict[str, Tensor]:
     return tensors
 
 
-def _about_reader(reader: Reader) -> _Words | _Pretrained:
-    if isinstance(reader, WordReader):
-        words = reader.vocabulary
-        return _Words(
-            tokens=words.tokens,
-            separator=words.separator,
-            length=reader.space.length,
-            words=list(words.words),
+def _about_tokenizer(tokenizer: Tokenizer) -> _Words | _Pretrained:
+    if isinstance(tokenizer, WordTokenizer):
+        return _Words.model_validate(
+            {
+                "tokens": tokenizer.kind,
+                "separator": tokenizer.pre_tokenizer.separator,
+                "length": tokenizer.length,
+                "words": list(tokenizer.words),
+            }
         )
-    return _Pretrained(length=reader.space.length)
+    return _Pretrained(length=tokenizer.space.length)
 
 
-def _reader(about: _Words | _Pretrained, model: Path) -> Reader:
+def _tokenizer(about: _Words | _Pretrained, model: Path) -> Tokenizer:
     if isinstance(about, _Pretrained):
-        return PretrainedReader(model, about.length)
-    return WordReader(Vocabulary(tuple(about.words), about.tokens, about.separator), about.length)
+        return PretrainedTokenizer(model, about.length)
+    pre_tokenizer = PreTokenizer(about.tokens, about.separator)
+    return WordTokenizer(tuple(about.words), pre_tokenizer, about.length)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

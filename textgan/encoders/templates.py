@@ -17,8 +17,7 @@ from torch import Tensor
 
 from textgan.core.errors import UserError
 from textgan.data.text import Text
-from textgan.data.tokenizers import Reader, WordReader
-from textgan.data.vocabulary import UNKNOWN
+from textgan.data.tokenizers import Tokenizer, WordTokenizer
 from textgan.models.discriminators.transformer import TokenStates
 
 SENTENCE, MASK = "[X]", "[MASK]"
@@ -31,12 +30,12 @@ SECOND = f'This sentence : "{SENTENCE}" means {MASK}.'
 class Template:
     """The tokens around a sentence.
 
-    before, after: without what the reader itself puts around a sentence. place: where in both
-    together [MASK] is. lead: tokens that the reader puts first. room: tokens of a sentence that
+    before, after: without what the tokenizer itself puts around a sentence. place: where in both
+    together [MASK] is. lead: tokens that the tokenizer puts first. room: tokens of a sentence that
     fit; what follows them is cut.
     """
 
-    reader: Reader
+    tokenizer: Tokenizer
     before: tuple[int, ...]
     after: tuple[int, ...]
     place: int
@@ -44,15 +43,15 @@ class Template:
     room: int
 
     @staticmethod
-    def of(told: str, reader: Reader, key: str = "template") -> Template:
+    def of(told: str, tokenizer: Tokenizer, key: str = "template") -> Template:
         """The template that a text with one [X] and one [MASK] is.
 
-        Raises UserError, which names the key, for another text, words that the reader does not
-        know, a reader without a token for [MASK], or one that cuts texts too short for it.
+        Raises UserError, which names the key, for another text, words that the tokenizer does not
+        know, a tokenizer without a token for [MASK], or one that cuts texts too short for it.
         """
-        if reader.mask_id is None:
+        if tokenizer.mask_id is None:
             raise UserError(
-                f"{key}: {reader.name} has no token for {MASK}; take a network that has"
+                f"{key}: {tokenizer.name} has no token for {MASK}; take a network that has"
             )
         pieces = pieces_of(told)
         if pieces.count(SENTENCE) != 1 or pieces.count(MASK) != 1:
@@ -60,11 +59,16 @@ class Template:
                 f"{key} = {told!r}: give one {SENTENCE}, the sentence, and one {MASK}, whose state "
                 "is its vector"
             )
-        tokens = [[reader.mask_id] if piece == MASK else reader.ids(piece) for piece in pieces]
+        tokens = [
+            [tokenizer.mask_id] if piece == MASK else ids
+            for piece, ids in zip(pieces, tokenizer.encode(pieces), strict=True)
+        ]
         unknown = [
             piece
             for piece, ids in zip(pieces, tokens, strict=True)
-            if piece != SENTENCE and isinstance(reader, WordReader) and UNKNOWN in ids
+            if piece != SENTENCE
+            and isinstance(tokenizer, WordTokenizer)
+            and tokenizer.unknown_id in ids
         ]
         if unknown:
             raise UserError(
@@ -74,20 +78,20 @@ class Template:
         gap = pieces.index(SENTENCE)
         before = tuple(token for part in tokens[:gap] for token in part)
         after = tuple(token for part in tokens[gap + 1 :] for token in part)
-        frame = reader.wrap([[reader.mask_id]])
-        lead = frame.tokens[0].tolist().index(reader.mask_id)
-        room = reader.space.length - (int(frame.sizes) - 1) - len(before) - len(after)
+        alone = tokenizer.pad([[tokenizer.mask_id]])
+        lead = alone.tokens[0].tolist().index(tokenizer.mask_id)
+        room = tokenizer.space.length - (int(alone.sizes) - 1) - len(before) - len(after)
         if room < 1:
             raise UserError(
-                f"{key} = {told!r}: texts are cut at {reader.space.length} tokens, which leaves "
+                f"{key} = {told!r}: texts are cut at {tokenizer.space.length} tokens, which leaves "
                 "none for a sentence; allow longer ones (data.length) or shorten the template"
             )
-        place = (before + after).index(reader.mask_id)
-        return Template(reader, before, after, place, lead, room)
+        place = (before + after).index(tokenizer.mask_id)
+        return Template(tokenizer, before, after, place, lead, room)
 
     def around(self, ids: Sequence[Sequence[int]]) -> Text:
         """The template around each sentence of tokens, which is cut where it does not fit."""
-        return self.reader.wrap([(*self.before, *some[: self.room], *self.after) for some in ids])
+        return self.tokenizer.pad([(*self.before, *some[: self.room], *self.after) for some in ids])
 
     def sizes(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """How many tokens of each sentence there are in the gap, (B,)."""

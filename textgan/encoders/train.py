@@ -54,11 +54,18 @@ from textgan.core.version import __version__
 from textgan.data.corpus import spacing_facts
 from textgan.data.fit import Spaced
 from textgan.data.noise import disturb_lines
+from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 from textgan.data.settings import TextFile
 from textgan.data.splits import Part as Side
 from textgan.data.splits import Split, split_file
-from textgan.data.tokenizers import HF, MASK_WORD, Reader, WordReader, fit_warnings, open_reader
-from textgan.data.vocabulary import Tokens, separator_of, split_sentence
+from textgan.data.tokenizers import (
+    HF,
+    MASK_WORD,
+    Tokenizer,
+    WordTokenizer,
+    build_tokenizer,
+    tokenizer_warnings,
+)
 from textgan.encoders.contrast.base import Batch, EncoderObjective
 from textgan.encoders.contrast.contract import check_contrast
 from textgan.encoders.folder import (
@@ -147,7 +154,7 @@ class EncoderResult(Shown):
     """A trained encoder's folder and its table.
 
     rows: measures of held-out lines, before training and at its best. best: what chose the state,
-    and at which update. warnings: what a reader should know.
+    and at which update. warnings: what a tokenizer should know.
     """
 
     folder: Path
@@ -274,7 +281,7 @@ class InitialNetwork:
     """
 
     network: Discriminator
-    reader: Reader
+    tokenizer: Tokenizer
     name: str
     settings: dict[str, Any]
     encoder: str = ""
@@ -431,11 +438,11 @@ class EncoderTrainer:
         """The numbers of the network as it is, on the test lines."""
         begun, facts = self.begun, dict(self.method.pooling)
         encoder = SavedEncoder(
-            self.name, begun.network, begun.reader, facts, begun.name, begun.settings
+            self.name, begun.network, begun.tokenizer, facts, begun.name, begun.settings
         )
         tokens = self.told.data.tokens
-        if isinstance(begun.reader, WordReader):  # of another encoder, perhaps
-            tokens = begun.reader.vocabulary.tokens
+        if isinstance(begun.tokenizer, WordTokenizer):  # of another encoder, perhaps
+            tokens = "char" if begun.tokenizer.kind == "char" else "word"
         copies = disturb_lines(self.test.lines, NOISE, "drop", (), self.seed, tokens=tokens)
         clean, noisy = (
             encoder.encode_lines(lines, self._progress) for lines in (self.test.lines, copies)
@@ -452,10 +459,10 @@ class EncoderTrainer:
 
     def _introduce(self, log: Log) -> None:
         device = self.begun.network.output.weight.device
-        words = f"{self.begun.reader.space.vocabulary} tokens, cut at"
+        words = f"{self.begun.tokenizer.space.vocabulary} tokens, cut at"
         log.say(
             f"data       {self.facts['source']}: {len(self.train)} train, {len(self.valid)} valid, "
-            f"{len(self.test)} test lines; {words} {self.begun.reader.space.length}"
+            f"{len(self.test)} test lines; {words} {self.begun.tokenizer.space.length}"
         )
         if self.facts.get("spacing"):
             log.say(f"           {self.facts['spacing']} lines (data.spaced=yes or no)")
@@ -482,7 +489,7 @@ class EncoderTrainer:
         for old in (folder / ABOUT, folder / WEIGHTS):  # of a start that was stopped or killed
             old.unlink(missing_ok=True)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
-        save_encoder(folder, begun.name, begun.settings, begun.network, begun.reader, facts)
+        save_encoder(folder, begun.name, begun.settings, begun.network, begun.tokenizer, facts)
 
     def _training(self) -> dict[str, Any]:
         return self.told.model_dump(exclude={"data", "contrast", "network"})
@@ -557,7 +564,7 @@ def prepare(
         begun = _begun(Path(start), network, told, classes)
     begun.network.to(device)
     try:
-        method: EncoderObjective = part(begun.network, begun.reader, **settings).to(device)
+        method: EncoderObjective = part(begun.network, begun.tokenizer, **settings).to(device)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from None
     if part.two_looks and not any(
@@ -568,10 +575,13 @@ def prepare(
             "sentence apart; give network.dropout = 0.1"
         )
     train, valid, test = (
-        _read(side, begun.reader, part.labelled, what, quiet)
+        _read(side, begun.tokenizer, part.labelled, what, quiet)
         for side, what in ((split.train, "train"), (split.valid, "valid"), (split.test, "test"))
     )
-    warnings = (*fit_warnings(begun.reader, split.train.lines), *_left_out(begun.name, method))
+    warnings = (
+        *tokenizer_warnings(begun.tokenizer, split.train.lines),
+        *_left_out(begun.name, method),
+    )
     remedy = warnings[0] if warnings else "give more text, or a larger data.valid and data.test"
     for what, side in (("train", train), ("valid", valid), ("test", test)):
         if len(side) < 2:
@@ -580,7 +590,7 @@ def prepare(
                 f"a contrast takes two; {remedy}"
             )
     facts = split.facts | {"different": [len(train), len(valid), len(test)]}
-    if isinstance(begun.reader, WordReader) and start is None:
+    if isinstance(begun.tokenizer, WordTokenizer) and start is None:
         facts |= spacing_facts(split.train.lines, data.tokens, data.spaced)
     valid, test = (_some(side, seed) for side in (valid, test))
     training(method)
@@ -609,25 +619,21 @@ def _new(
     if network.startswith(HF):
         _refuse(data, OF_WORDS[1:], f"{network} has a tokenizer of its own")
     if part.templates:
-        separator = separator_of(lines, data.tokens, data.spaced)
+        pre_tokenizer = PreTokenizer.of(lines, data.tokens, data.spaced)
         texts = [text for told in part.templates for text in pieces_of(told)]
-        words = [
-            split_sentence(text, data.tokens, separator)
-            for text in texts
-            if text not in (SENTENCE, MASK)
-        ]
+        words = [pre_tokenizer(text) for text in texts if text not in (SENTENCE, MASK)]
         of_words["extra"] = (MASK_WORD, *dict.fromkeys(word for some in words for word in some))
     else:
         of_words["extra"] = ()
     try:
-        reader = open_reader(network, lines, **of_words)
+        tokenizer = build_tokenizer(network, lines, **of_words)
     except UserError as error:
         if network.startswith(HF):  # which is to blame, not the file
             raise
         raise UserError(f"data.file = {str(path)!r}: {error}") from None
     settings = dict(told.network)
     return InitialNetwork(
-        build_network(network, settings, reader, classes), reader, network, settings
+        build_network(network, settings, tokenizer, classes), tokenizer, network, settings
     )
 
 
@@ -645,7 +651,7 @@ def _begun(folder: Path, network: str | None, told: Settings, classes: int) -> I
         features = found.network.output.in_features
         found.network.space = replace(found.network.space, classes=classes)
         found.network.output = nn.Linear(features, max(1, classes))
-    return InitialNetwork(found.network, found.reader, name, found.settings, found.name)
+    return InitialNetwork(found.network, found.tokenizer, name, found.settings, found.name)
 
 
 def _left_out(network: str, method: EncoderObjective) -> list[str]:
@@ -664,10 +670,10 @@ def _refuse(data: Lines, keys: Sequence[str], why: str) -> None:
             raise UserError(f"data.{key} = {getattr(data, key)!r}: {why}; leave it out")
 
 
-def _read(side: Side, reader: Reader, labelled: bool, what: str, quiet: bool) -> Part:
+def _read(side: Side, tokenizer: Tokenizer, labelled: bool, what: str, quiet: bool) -> Part:
     """A side of the split as lists of tokens. Without labels every list is there once: a sentence
     cannot be told from itself."""
-    ids = [reader.ids(line) for line in bar(side.lines, f"reading {what}", quiet)]
+    ids = tokenizer.encode(bar(side.lines, f"reading {what}", quiet))
     if labelled:
         return Part(side.lines, Batch(ids, side.labels))
     first: dict[tuple[int, ...], int] = {}

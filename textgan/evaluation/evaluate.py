@@ -23,8 +23,8 @@ from textgan.core.locks import keeping
 from textgan.core.log import show_numbers
 from textgan.core.progress import say, status
 from textgan.core.streams import SCHEME
+from textgan.data.pre_tokenizer import LineTokens
 from textgan.data.texts import PLAIN, Form
-from textgan.data.words import Tokenizer
 from textgan.evaluation.compare import Comparison, Comparisons, among_all, compare_seeds
 from textgan.evaluation.compare import compare as compare_scores
 from textgan.evaluation.inputs import (
@@ -50,7 +50,7 @@ def evaluate(
     train: Source | None = None,
     real: Source | None = None,
     aligned: Sequence[Source] = (),
-    tokenizer: Tokenizer | None = None,
+    tokenizer: LineTokens | None = None,
     form: Form = PLAIN,
     metrics: str | Sequence[str] = ("all",),
     samples: int = 0,

@@ -20,7 +20,7 @@ sides of a comparison:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from textgan.core.device import choose_device
 from textgan.core.errors import UserError
-from textgan.core.files import exists, file_digest
+from textgan.core.files import exists
 from textgan.core.names import different
 from textgan.core.progress import bar
 from textgan.core.seeds import fork_rng
@@ -41,11 +41,11 @@ from textgan.data.checks import corpus_warnings
 from textgan.data.datasets import recognise
 from textgan.data.fit import evenly, misfit
 from textgan.data.labelled import check_labels
-from textgan.data.sentences import Sentences, Words
+from textgan.data.pre_tokenizer import UNKNOWN_WORD, LineTokens, PreTokenizer
+from textgan.data.sentences import Sentences, encode_all
 from textgan.data.text import Text
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
-from textgan.data.vocabulary import UNKNOWN, UNKNOWN_WORD
-from textgan.data.words import Tokenizer, tokenizer
+from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs, Models
 from textgan.models.draw import draw_texts, labels_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -105,9 +105,15 @@ def read_texts(source: Source, called: str, name: str = "", form: Form = PLAIN) 
     """
     if isinstance(source, (str, Path)):
         path = Path(source)
-        lines = _read(path, called, form)
-        empty = sum(not line.strip() for line in lines)
-        return Texts(name or path.name, lines, _about(path, len(lines), empty))
+        lines, sha256 = _read(path, called, form)
+        about = {
+            "file": path.name,
+            "sha256": sha256,
+            "known_as": recognise(sha256),
+            "lines": len(lines),
+            "empty": sum(not line.strip() for line in lines),
+        }
+        return Texts(name or path.name, lines, about)
     lines = []
     for number, text in enumerate(source):
         if not isinstance(text, str):
@@ -156,7 +162,7 @@ def inputs_from_files(
     train: Source | None = None,
     real: Source | None = None,
     aligned: Sequence[Source] = (),
-    split: Tokenizer = "nltk",
+    split: LineTokens = "nltk",
     form: Form = PLAIN,
     device: str = "cpu",
 ) -> Layout:
@@ -202,22 +208,21 @@ def inputs_from_files(
     if references is None:
         known_lines["references"] = [line for line in answers[0] if line.strip()]
 
-    words, cut = Words(), tokenizer(split)
-
-    def encoded(lines: list[str], what: str) -> Sentences:
-        return words.encode(map(cut, bar(lines, f"splitting {what}", told.quiet)))
-
-    # real text first, so that its words have the same numbers whatever is judged
-    sides = {role: encoded(lines, role) for role, lines in known_lines.items()}
-    judged = [encoded(text.lines, text.name) for text in judged_texts]
+    # real text first, so that its words have the same ids whatever is judged
+    named = [*known_lines.items(), *((text.name, text.lines) for text in judged_texts)]
+    tokenizer, encoded = encode_all(
+        WordTokenizer((), PreTokenizer(split, unknown="")),
+        (bar(lines, f"splitting {name}", told.quiet) for name, lines in named),
+    )
+    sides = dict(zip(known_lines, encoded, strict=False))
+    judged = encoded[len(sides) :]
     layout = _arrange(
         {text.name: made for text, made in zip(judged_texts, judged, strict=True)},
         {text.name: text.lines for text in judged_texts},
         sides,
         told,
         MetricInputs(
-            words=words,
-            tokenizer=split,
+            tokenizer=tokenizer,
             hypotheses=judged[0],
             lines=judged_texts[0].lines,
             references=sides["references"],
@@ -406,7 +411,7 @@ def _arrange(
         rows[real] = replace(
             common,
             hypotheses=other,
-            lines=[" ".join(words) for words in common.words.decode(other)],
+            lines=[" ".join(words) for words in common.words(other)],
             references=references,
             alone=_some(alone, single, Purpose.CHOSEN_ALONE, told.seed),
             paired=_some(other, pair, Purpose.CHOSEN_PAIRED, told.seed),
@@ -482,7 +487,7 @@ def inputs_from_run(
     *,
     samples: int,
     temperature: float = 1.0,
-    split: Tokenizer | None = None,
+    split: LineTokens | None = None,
     memory: dict[Hashable, Any] | None = None,
     only: Sequence[str] = (),
     with_real: bool = True,
@@ -519,17 +524,24 @@ def inputs_from_run(
     files = [one for one in others if not isinstance(one, Run)]
     fits_some(form, files)
     given = name_texts(files, form)
-    known = Lines(run, split)
-    test, train = known.sentences(corpus.test), known.sentences(corpus.train)
     if run.oracle is not None:
         with fork_rng(stream(Purpose.EVALUATION_ORACLE, seed), run.device):
             fresh = draw_texts(run.oracle, samples)
     else:
         fresh = corpus.valid
-    other = known.sentences(fresh)
     if told.equal and given:
         samples = min(samples, *(len(text.lines) for text in given))
         given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
+    chosen = [(writer, author) for writer, author in written if not only or writer.name in only]
+    texts = [
+        _write(author, writer.generator, samples, seed, temperature) for writer, author in chosen
+    ]
+    tokenizer, (test, train, other, *judged) = _encode_run(
+        run,
+        split,
+        [corpus.test, corpus.train, fresh, *(text for text, _ in texts)],
+        [one.lines for one in given],
+    )
     fewest = min(samples, *(len(text.lines) for text in given), samples)
     pair = min(fewest, len(test), len(other))
     single = min(fewest, len(other))
@@ -537,10 +549,9 @@ def inputs_from_run(
         pair, single = min(pair, told.size), min(single, told.size)
     facing = _some(test, pair, Purpose.CHOSEN_REAL, seed)
     common = MetricInputs(
-        words=known.words,
-        tokenizer=known.name,
+        tokenizer=tokenizer,
         hypotheses=other,
-        lines=known.lines(fresh),
+        lines=_lines(run, fresh),
         references=test,
         alone=_some(other, single, Purpose.CHOSEN_ALONE, seed),
         paired=_some(other, pair, Purpose.CHOSEN_PAIRED, seed),
@@ -559,25 +570,20 @@ def inputs_from_run(
     )
     real = "oracle" if run.oracle is not None else "real, held out"
     rows = {real: common} if with_real else {}
-    for writer, author in written:
-        if only and writer.name not in only:
-            continue
-        text, drawn = _write(author, writer.generator, samples, seed, temperature)
+    for (writer, _), (text, drawn), hypotheses in zip(chosen, texts, judged, strict=False):
         likely = writer.generator if isinstance(writer.generator, AutoregressiveGenerator) else None
         models = None
         if likely is not None or run.oracle is not None:
             models = Models(likely, run.oracle, drawn, corpus.test, temperature)
-        hypotheses = known.sentences(text)
         rows[writer.name] = replace(
             common,
             hypotheses=hypotheses,
-            lines=known.lines(text),
+            lines=_lines(run, text),
             alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, seed),
             paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, seed),
             models=models,
         )
-    for one in given:
-        hypotheses = known.of_lines(one.lines)
+    for one, hypotheses in zip(given, judged[len(texts) :], strict=True):
         rows[one.name] = replace(
             common,
             hypotheses=hypotheses,
@@ -591,7 +597,7 @@ def inputs_from_run(
         "objective": run.config.objective.name,
         "checkpoint": checkpoints(run.folder)[-1].stem,
         "data": corpus.facts,
-        "tokenizer": known.name,
+        "tokenizer": tokenizer.kind,
         "temperature": temperature,
         "samples": samples,
         "alone": single,
@@ -604,11 +610,11 @@ def inputs_from_run(
         facts["runs"] = [rival.folder.resolve().name for rival in (run, *more)]
     if given:
         facts["texts"] = {one.name: one.about for one in given}
-        held = {"references": known.lines(corpus.test), "train": known.lines(corpus.train)}
+        held = {"references": _lines(run, corpus.test), "train": _lines(run, corpus.train)}
         for one in given:
             warnings += judged_alike(one, held)
-    if corpus.vocabulary is not None:
-        share = float((corpus.test.tokens == UNKNOWN).sum()) / float(corpus.test.sizes.sum())
+    if (unknown := corpus.tokenizer.unknown_id) is not None:
+        share = float((corpus.test.tokens == unknown).sum()) / float(corpus.test.sizes.sum())
         if share > 0.01:
             warnings.append(
                 f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "
@@ -624,40 +630,23 @@ def inputs_from_run(
     return Layout(rows, real if with_real else None, facts, warnings)
 
 
-class Lines:
-    """A run's texts as sentences: by its own words, or written out and split anew."""
+def _lines(run: Run, text: Text) -> list[str]:
+    """One line for each text of a run, without its label."""
+    return run.corpus.tokenizer.decode(text.tolist())
 
-    def __init__(self, run: Run, split: Tokenizer | None) -> None:
-        self.corpus = run.corpus
-        self.words = Words()
-        self.split: Callable[[str], list[str]] | None = None
-        vocabulary = run.corpus.vocabulary
-        if split is not None and vocabulary is not None:
-            self.name: str = split
-            self.split = tokenizer(split)
-            return
-        self.name = "id" if vocabulary is None else vocabulary.tokens
-        if vocabulary is None:
-            spelt = [str(token) for token in range(run.corpus.space.vocabulary)]
-        else:
-            spelt = ["\0padding", "\0end", UNKNOWN_WORD, *vocabulary.words]
-        self.words.encode([spelt])  # so that a word's number is its token
 
-    def lines(self, text: Text) -> list[str]:
-        """One line for each text, without its label."""
-        return self.corpus.decode(replace(text, labels=None))
-
-    def sentences(self, text: Text) -> Sentences:
-        """The same texts as numbers of `words`."""
-        if self.split is not None:
-            return self.of_lines(self.lines(text))
-        return Sentences.of(text.to(torch.device("cpu")), self.corpus.space.eos)
-
-    def of_lines(self, lines: Sequence[str]) -> Sentences:
-        """Lines, cut as the run's own are, as numbers of `words`; words that the run does not know
-        have numbers of their own."""
-        split = self.split or tokenizer("char" if self.name == "char" else "whitespace")
-        return self.words.encode(map(split, lines))
+def _encode_run(
+    run: Run, split: LineTokens | None, texts: Sequence[Text], files: Sequence[Sequence[str]]
+) -> tuple[WordTokenizer, list[Sentences]]:
+    """A run's texts, then lines of files, as sentences, and their tokenizer: the run's own, or for
+    a corpus of words another by which its lines are split anew."""
+    tokenizer = run.corpus.tokenizer
+    if split is not None and tokenizer.special:
+        anew = WordTokenizer((), PreTokenizer(split, unknown=""))
+        return encode_all(anew, [*(_lines(run, text) for text in texts), *files])
+    cpu, eos = torch.device("cpu"), run.corpus.space.eos
+    tokenizer, encoded = encode_all(tokenizer, files)
+    return tokenizer, [*(Sentences.of(text.to(cpu), eos) for text in texts), *encoded]
 
 
 def _write(
@@ -670,18 +659,20 @@ def _write(
     with fork_rng(stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed), run.device):
         labels = labels_like(run.corpus.train, n)
         drawn = draw_texts(generator, n, choose, labels)
-    if run.corpus.vocabulary is None or not bool((drawn.tokens == UNKNOWN).any()):
+    unknown = run.corpus.tokenizer.unknown_id
+    if unknown is None or not bool((drawn.tokens == unknown).any()):
         return drawn, drawn
     with fork_rng(stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed), run.device):
         labels = labels_like(run.corpus.train, n)
-        return draw_texts(generator, n, without(UNKNOWN, choose), labels), drawn
+        return draw_texts(generator, n, without(unknown, choose), labels), drawn
 
 
-def _read(path: Path, called: str, form: Form) -> list[str]:
-    """The texts of a file without their labels, none of them longer than a sentence can be."""
+def _read(path: Path, called: str, form: Form) -> tuple[list[str], str]:
+    """The texts of a file without their labels, none of them longer than a sentence can be, and
+    the file's SHA-256."""
     if form.facts() and not has_fields(path, form):
         form = replace(form, field="", label_field="")
-    rows = read_rows(path, called, form)
+    rows, sha256 = read_rows(path, called, form)
     for row in rows:
         if len(row.text) > MOST_CHARACTERS:
             raise UserError(
@@ -691,13 +682,7 @@ def _read(path: Path, called: str, form: Form) -> list[str]:
     # texts of one label are as good as any here, but labels must be labels
     labels = [row.label for row in rows if row.label is not None]
     check_labels(labels, f"{called} = {str(path)!r}", least=0)
-    return [row.text for row in rows]
-
-
-def _about(path: Path, lines: int, empty: int) -> dict[str, Any]:
-    sha256 = file_digest(path)
-    known = recognise(sha256)
-    return {"file": path.name, "sha256": sha256, "known_as": known, "lines": lines, "empty": empty}
+    return [row.text for row in rows], sha256
 
 
 def _called(source: Source) -> str:

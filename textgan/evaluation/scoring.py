@@ -182,8 +182,8 @@ def examples(material: MetricInputs) -> list[dict[str, Any]]:
     if material.known is None or not len(material.known):
         return [{"text": line, "nearest": None, "share": None} for line in lines]
     index, share = nearest(few, material.known)
-    glue = "" if material.tokenizer == "char" else " "
-    found = [glue.join(words) for words in material.words.decode(material.known[index])]
+    glue = "" if material.tokenizer.kind == "char" else " "
+    found = [glue.join(words) for words in material.words(material.known[index])]
     return [
         {"text": line, "nearest": near, "share": of_words}
         for line, near, of_words in zip(lines, found, share.tolist(), strict=True)

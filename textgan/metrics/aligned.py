@@ -13,9 +13,8 @@ from textgan.core.statistics import Estimate, percentiles, resamples
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics.base import Metric as Judge
+    from sacrebleu.metrics.base import Metric as Scorer
 
-AT_ONCE = 500  # texts between two steps of the progress bar
 LOWERCASE = "whether upper and lower case are the same"
 
 
@@ -27,12 +26,14 @@ def aligned_or_none(material: MetricInputs) -> None:
         )
 
 
-def judged(judge: Judge, material: MetricInputs, title: str) -> Score:
+def corpus_score(scorer: Scorer, material: MetricInputs, title: str, at_once: int = 500) -> Score:
     """A corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
 
     Such a score is one of sums over the sentences. Their terms are counted once and resampled here:
     sacrebleu's own bootstrap, which does the same, keeps its replicates to itself. Hence the two
     methods that have no public name.
+
+    at_once: texts between two steps of the progress bar.
     """
     aligned_or_none(material)
     lines, aligned = material.lines, material.aligned
@@ -45,21 +46,21 @@ def judged(judge: Judge, material: MetricInputs, title: str) -> Score:
                 f"and {len(lines)} texts"
             )
     counted: list[list[int]] = []
-    for start in material.progress(range(0, len(lines), AT_ONCE), title):
-        some = slice(start, start + AT_ONCE)
-        counted += judge._extract_corpus_statistics(lines[some], [side[some] for side in aligned])
+    for start in material.progress(range(0, len(lines), at_once), title):
+        some = slice(start, start + at_once)
+        counted += scorer._extract_corpus_statistics(lines[some], [side[some] for side in aligned])
     terms = np.array(counted)
-    whole = judge._compute_score_from_stats(terms.sum(0).tolist())
+    whole = scorer._compute_score_from_stats(terms.sum(0).tolist())
     estimate, replicates = Estimate(whole.score), np.empty(0)
     if material.resamplings and len(lines) > 1:
         replicates = np.array(
             [
-                judge._compute_score_from_stats(terms[chosen].sum(0).tolist()).score
+                scorer._compute_score_from_stats(terms[chosen].sum(0).tolist()).score
                 for chosen in resamples(len(lines), material.resamplings, material.seed)
             ]
         )
         estimate = percentiles(whole.score, replicates)
-    signature = f"{whole.name}|{judge.get_signature()}"
+    signature = f"{whole.name}|{scorer.get_signature()}"
     return Score(title, estimate, signature, "higher", "of 100", replicates)
 
 
@@ -90,9 +91,9 @@ class SacreBLEU(Metric, name="sacrebleu"):
     def measure(self, material: MetricInputs) -> dict[str, Score]:
         from sacrebleu.metrics.bleu import BLEU
 
-        # force: it would say of tokenized text what is said above
-        judge = BLEU(tokenize=self.tokenize, lowercase=self.lowercase, force=True)
-        return {"sacrebleu": judged(judge, material, "sacreBLEU")}
+        # force: it would warn of tokenized text, as the docstring does
+        scorer = BLEU(tokenize=self.tokenize, lowercase=self.lowercase, force=True)
+        return {"sacrebleu": corpus_score(scorer, material, "sacreBLEU")}
 
 
 @dataclass(kw_only=True)
@@ -118,5 +119,5 @@ class ChrF(Metric, name="chrf"):
     def measure(self, material: MetricInputs) -> dict[str, Score]:
         from sacrebleu.metrics.chrf import CHRF
 
-        judge = CHRF(word_order=self.words, lowercase=self.lowercase)
-        return {"chrf": judged(judge, material, f"chrF2{'+' * self.words}")}
+        scorer = CHRF(word_order=self.words, lowercase=self.lowercase)
+        return {"chrf": corpus_score(scorer, material, f"chrF2{'+' * self.words}")}

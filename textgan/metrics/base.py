@@ -31,8 +31,9 @@ from textgan.core.statistics import (
     spread,
 )
 from textgan.core.version import __version__
-from textgan.data.sentences import Sentences, Words
+from textgan.data.sentences import Sentences
 from textgan.data.text import Text
+from textgan.data.tokenizers import WordTokenizer
 from textgan.models.generators.base import AutoregressiveGenerator
 
 Made = TypeVar("Made")
@@ -62,10 +63,10 @@ class Models:
 class MetricInputs:
     """All that is at hand to judge one set of texts, which may be real: the real-data row.
 
-    All sentences share the numbers of `words`. The same object is judged by every metric, and the
+    All sentences are of ids of `tokenizer`. The same object is judged by every metric, and the
     rows of one table differ in as little as they can: the references, real and train are the same.
 
-    tokenizer: how lines were split, for the signature.
+    tokenizer: of all texts; it knows every word of theirs. Its kind is in the signature.
     hypotheses: every text that is judged, empty ones included, in the file's order.
     lines: the same as lines. aligned: for each reference file as many lines, or none.
     references: every held-out real text. own: (B,) where each of the hypotheses stands among the
@@ -84,8 +85,7 @@ class MetricInputs:
     memory: what metrics of one evaluation share, such as trained networks; see `remember`.
     """
 
-    words: Words
-    tokenizer: str
+    tokenizer: WordTokenizer
     hypotheses: Sentences
     lines: list[str]
     references: Sentences
@@ -111,6 +111,10 @@ class MetricInputs:
             self.memory[key] = make()
         made: Made = self.memory[key]
         return made
+
+    def words(self, sentences: Sentences) -> list[list[str]]:
+        """The words of each sentence."""
+        return [self.tokenizer.convert_ids_to_tokens(ids) for ids in sentences.tolist()]
 
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
         """The same steps with a bar, once they have taken two seconds."""

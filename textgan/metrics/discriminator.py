@@ -1,7 +1,8 @@
-"""How well a freshly trained discriminator tells texts from real ones."""
+"""How well a freshly trained discriminator separates texts from real ones."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from itertools import pairwise
 from typing import Annotated, ClassVar
@@ -17,11 +18,12 @@ from textgan.core.streams import Purpose, stream
 from textgan.data.batches import by_size
 from textgan.data.sentences import Sentences, joined
 from textgan.data.text import Text
+from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
-from textgan.metrics.networks import USUAL_EPOCHS, Known, fit, mean_size
+from textgan.metrics.networks import USUAL_EPOCHS, fit, mean_size, read, train_tokenizer
 from textgan.models.discriminators.cnn import CNNDiscriminator
 
-FEWEST = 100  # texts of each kind: 20 of them are judged
+FEWEST = 100  # texts of each kind: 20 of them are scored
 DISCRIMINATOR_SECONDS = 3e-5  # of a word that it reads while it trains, on one core
 
 
@@ -33,10 +35,10 @@ def shuffled(sentences: Sentences, seed: int) -> Sentences:
 
 
 def parts(sentences: Sentences, n: int, seed: int) -> list[Sentences]:
-    """n of the sentences at random: 60 % to learn from, 20 % to stop by, 20 % to judge.
+    """n of the sentences at random: 60 % to learn from, 20 % to stop by, 20 % to score.
 
     Of two sets of the same size the same places are taken, so that a sentence and its shuffled
-    words, or its copy, stand in the same part: none of them is judged by memory of the other.
+    words, or its copy, stand in the same part: none of them is scored by memory of the other.
     """
     random = torch.Generator().manual_seed(stream(Purpose.JUDGE_PARTS, seed))
     order = torch.randperm(len(sentences), generator=random)[:n]
@@ -49,14 +51,14 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     """How often a discriminator trained here is right about texts it has not seen.
 
     A small SeqGAN CNN learns from 60 % of the texts and as many real ones, stops by 20 % and is
-    judged on the last 20 %. 0.5 means that it cannot tell them apart; lower is better, and below
-    0.5 is chance. `d_accuracy_shuffled` says how sharp such a judge is: the same training on real
+    scored on the last 20 %. 0.5 means that it cannot tell them apart; lower is better, and below
+    0.5 is chance. `d_accuracy_shuffled` says how sharp it is: the same training on real
     text against itself with the words of each sentence in a random order.
 
     Pitfalls: any difference will do, also one of topic, spelling or tokenisation that no reader
-    would mind (the published training and test captions of COCO are told apart at 0.91), so read it
+    would mind (the published training and test captions of COCO differ at 0.91), so read it
     beside the real-data row. It is no distance: two generators at 0.99 may be far apart. It grows
-    with the number of texts to learn from. The interval is that of the judged texts; another
+    with the number of texts to learn from. The interval is that of the scored texts; another
     training would differ as well.
     """
 
@@ -111,7 +113,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
             "words": self.vocabulary,
             "cut": self.longest,
             "seed": material.seed,
-            "tok": material.tokenizer,
+            "tok": material.tokenizer.kind,
         }
         accuracy, replicates = material.mean(hits)
         sharp, sharp_replicates = material.mean(sharpness)
@@ -135,18 +137,19 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
         }
 
     def hits(self, material: MetricInputs, texts: Sentences, real: Sentences, n: int) -> Tensor:
-        """Whether a new discriminator is right (1) or not (0) about each judged text, as many real
+        """Whether a new discriminator is right (1) or not (0) about each new text, as many real
         ones as others."""
         sides = zip(parts(real, n, material.seed), parts(texts, n, material.seed), strict=True)
-        taught, stopping, judged = (joined(both) for both in sides)
+        training, stopping, scoring = (joined(both) for both in sides)
         # not the words of real text alone: an unknown word would give every other text away
-        known = Known.of(taught, self.vocabulary, self.longest)
+        words = [material.words(part) for part in (training, stopping, scoring)]
+        tokenizer, _ = train_tokenizer(words[0], self.vocabulary, self.longest)
         device = material.device
-        learnt, seen, new = (self.text(known, part, device) for part in (taught, stopping, judged))
+        learnt, seen, new = (self.text(tokenizer, part, device) for part in words)
         is_real = halves(learnt)
         with fork_rng(stream(Purpose.JUDGE, material.seed), device):
             network = CNNDiscriminator(
-                known.space,
+                tokenizer.space,
                 embedding=self.embedding,
                 sizes=list(range(1, self.widest + 1)),
                 counts=[self.filters] * self.widest,
@@ -158,7 +161,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 return F.binary_cross_entropy_with_logits(network(learnt[chosen]), is_real[chosen])
 
             def stop_loss() -> float:
-                scores = judge(network, seen)
+                scores = score(network, seen)
                 return float(F.binary_cross_entropy_with_logits(scores, halves(seen)))
 
             fit(
@@ -172,12 +175,14 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 progress=material.progress,
                 what="discriminator",
             )
-        rightly = judge(network, new) * (2 * halves(new) - 1)
+        rightly = score(network, new) * (2 * halves(new) - 1)
         return (rightly > 0).double()
 
-    def text(self, known: Known, sentences: Sentences, device: torch.device) -> Text:
-        """Sentences as the network reads them, wide enough for its filters."""
-        text = known.text(sentences)
+    def text(
+        self, tokenizer: WordTokenizer, sentences: Sequence[Sequence[str]], device: torch.device
+    ) -> Text:
+        """Sentences of words as the network reads them, wide enough for its filters."""
+        text = read(tokenizer, sentences)
         return text.padded(max(text.tokens.shape[1], self.widest)).to(device)
 
 
@@ -188,7 +193,7 @@ def halves(text: Text) -> Tensor:
 
 
 @torch.no_grad()
-def judge(network: CNNDiscriminator, text: Text) -> Tensor:
+def score(network: CNNDiscriminator, text: Text) -> Tensor:
     """The score of each text, (B,), high for real ones, whatever it stands beside."""
     scores = torch.zeros(len(text), device=text.tokens.device)
     for piece in by_size(text):

@@ -15,10 +15,12 @@ however many texts there are. Where all texts can be written down the sums are t
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,7 +38,6 @@ from textgan.metrics.likelihood import (
     remembered,
 )
 
-ENUMERABLE = 2**17  # texts of a space that are written down rather than drawn
 MODELS: tuple[Model, Model] = ("generator", "oracle")
 TITLES = {
     "kl_generator": "KL(G‖O)",
@@ -100,14 +101,15 @@ def every_text(space: TextSpace) -> Text:
     )
 
 
+@dataclass(kw_only=True)
 class Divergence(Metric, name="divergence"):
     """How far the generator's distribution over whole texts is from the oracle's, in nats.
 
     KL(G‖O) punishes what the oracle would not write, KL(O‖G) what the generator leaves out, the
     Jensen-Shannon divergence (JS, at most log 2) both; all are 0 for the oracle itself and lower is
     better. Means over drawn texts are unbiased and may be below 0 by chance. Where a space has at
-    most 131,072 texts all of them are summed instead, which is exact (`exact` in the signature),
-    and total variation (TV, at most 1) is given too.
+    most `enumerable` texts all of them are summed instead, which is exact (`exact` in the
+    signature), and total variation (TV, at most 1) is given too.
 
     Pitfalls: they are of whole texts and grow with the length, so that JS is near its limit, 0.693
     nats, for any two models of long texts unless they are close. KL(O‖G) is dominated by the few
@@ -116,6 +118,10 @@ class Divergence(Metric, name="divergence"):
     """
 
     paper: ClassVar[str] = "Lin 1991, Divergence measures based on the Shannon entropy"
+
+    enumerable: Annotated[
+        int, Field(ge=0, description="texts of a space, at most, that are summed and not drawn")
+    ] = 2**17
 
     def check(self, material: MetricInputs) -> None:
         models = known_models(material)
@@ -133,19 +139,19 @@ class Divergence(Metric, name="divergence"):
         assert generator is not None and oracle is not None  # it was checked
         space = oracle.space
         texts: dict[str, object]
-        if space.classes or how_many(space) > ENUMERABLE:
+        if space.classes or how_many(space) > self.enumerable:
             texts = {"drawn": len(models.drawn), "test": len(models.test)}
-            found = sampled(material)
+            estimates = sampled(material)
         else:
             device = models.drawn.tokens.device
             every = material.remember(("every text", space), lambda: every_text(space).to(device))
             g = remembered(material, generator, every, models.temperature)
             exact = exact_divergences(g, remembered(material, oracle, every, 1.0))
             texts = {"exact": None}
-            found = {name: (Estimate(value), np.empty(0)) for name, value in exact.items()}
+            estimates = {name: (Estimate(value), np.empty(0)) for name, value in exact.items()}
         facts = {**texts, "temp": f"{models.temperature:g}", "oracle": fingerprint(oracle)}
         scores: dict[str, Score] = {}
-        for name, (estimate, replicates) in found.items():
+        for name, (estimate, replicates) in estimates.items():
             if math.isinf(estimate.value):
                 raise Unavailable(
                     "needs a generator and an oracle that can write the same texts; "

@@ -41,34 +41,34 @@ Encoding = Annotated[
 ]
 
 
-def comparable(told: str, material: MetricInputs) -> None:
+def comparable(name: str, material: MetricInputs) -> None:
     """Unavailable for too few texts, or none to train the encoder on."""
     fewest = min(len(material.paired), len(material.real))
     if fewest < FEWEST:
         raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")
-    if trained_here(told, material):
+    if trained_here(name, material):
         text_to_train_on(material)
 
 
-def trained_here(told: str, material: MetricInputs) -> bool:
+def trained_here(name: str, material: MetricInputs) -> bool:
     """Whether the encoder is a language model that is still to be trained."""
-    return told == "lm" and ("encoder", told) not in material.memory
+    return name == "lm" and ("encoder", name) not in material.memory
 
 
-def embedding_cost(told: str, material: MetricInputs) -> dict[str, float]:
+def embedding_cost(name: str, material: MetricInputs) -> dict[str, float]:
     """About how long the vectors take, on one core: most of it is the training of the encoder."""
     usual = LanguageModelSettings()
-    times = 1 if told == "lm" else 30  # what a pretrained network takes longer
+    times = 1 if name == "lm" else 30  # what a pretrained network takes longer
     cost = {
-        f"vectors of {side.digest()} by {told}": times * reading_seconds(side, usual)
+        f"vectors of {side.digest()} by {name}": times * reading_seconds(side, usual)
         for side in (material.paired, material.real)
     }
-    return cost | ({REAL_MODEL: training_seconds(material.train, usual)} if told == "lm" else {})
+    return cost | ({REAL_MODEL: training_seconds(material.train, usual)} if name == "lm" else {})
 
 
-def compared(told: str, material: MetricInputs) -> tuple[Encoder, Tensor, Tensor]:
-    """The encoder, and the vectors of the judged and of the real texts, (B, F) each."""
-    encoder = find_encoder(told, material)
+def compared(name: str, material: MetricInputs) -> tuple[Encoder, Tensor, Tensor]:
+    """The encoder, and the vectors of the texts and of the real ones, (B, F) each."""
+    encoder = find_encoder(name, material)
     return (
         encoder,
         encoded(encoder, material.paired, material),
@@ -78,7 +78,7 @@ def compared(told: str, material: MetricInputs) -> tuple[Encoder, Tensor, Tensor
 
 @dataclass(kw_only=True)
 class Frechet(Metric, name="frechet"):
-    """Fréchet distance between the vectors of judged and of real texts.
+    """Fréchet distance between the vectors of texts and of real texts.
 
     That of two normal distributions with the sets' means and covariances; 0 where these are the
     same. Lower is better.
@@ -112,8 +112,8 @@ class Frechet(Metric, name="frechet"):
 
     def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
-        encoder, judged, real = compared(self.encoder, material)
-        size, fewest = judged.shape[1], min(len(judged), len(real))
+        encoder, texts, real = compared(self.encoder, material)
+        size, fewest = texts.shape[1], min(len(texts), len(real))
         if fewest < 2 * size:
             raise Unavailable(
                 f"needs at least {2 * size} texts on each side, twice the dimensions of "
@@ -121,12 +121,16 @@ class Frechet(Metric, name="frechet"):
             )
 
         def distance(some: Tensor) -> float:
-            return frechet_distance(Moments.of(judged[some]), Moments.of(real[some]))
+            return frechet_distance(Moments.of(texts[some]), Moments.of(real[some]))
 
-        value = frechet_distance(Moments.of(judged), Moments.of(real))
+        value = frechet_distance(Moments.of(texts), Moments.of(real))
         estimate, replicates = material.of_set(value, distance, fewest, POSITIVE)
         signature = material.sign(
-            "frechet", enc=encoder.name, texts=len(judged), real=len(real), tok=material.tokenizer
+            "frechet",
+            enc=encoder.name,
+            texts=len(texts),
+            real=len(real),
+            tok=material.tokenizer.kind,
         )
         score = Score("Fréchet distance", estimate, signature, "lower", replicates=replicates)
         return {"frechet": score}
@@ -143,15 +147,15 @@ def overlaps(
     clusterings: for each, the buckets of the texts of both sets.
     """
     areas = [
-        overlap(histogram(judged[chosen], buckets, added), histogram(real[chosen], buckets, added))
-        for judged, real in clusterings
+        overlap(histogram(texts[chosen], buckets, added), histogram(real[chosen], buckets, added))
+        for texts, real in clusterings
     ]
     return np.array(areas)
 
 
 @dataclass(kw_only=True)
 class Mauve(Metric, name="mauve"):
-    """MAUVE: how far the distributions of judged and of real texts overlap.
+    """MAUVE: how far the distributions of texts and of real texts overlap.
 
     Of their vectors, sorted into buckets; from 0.004 (nothing in common) to 1 (the same). Higher is
     better.
@@ -192,13 +196,13 @@ class Mauve(Metric, name="mauve"):
 
     def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
-        encoder, judged, real = compared(self.encoder, material)
-        fewest = min(len(judged), len(real))
+        encoder, texts, real = compared(self.encoder, material)
+        fewest = min(len(texts), len(real))
         buckets = self.buckets_of(fewest)
         if buckets < 2 or buckets > fewest:
             raise Unavailable(f"needs 2 to {fewest} buckets for {fewest} texts; told {buckets}")
-        vectors = prepared(torch.cat([judged, real]), VARIANCE)
-        sizes = [len(judged), len(real)]
+        vectors = prepared(torch.cat([texts, real]), VARIANCE)
+        sizes = [len(texts), len(real)]
         clusterings = [
             kmeans(vectors, buckets, material.seed, self.restarts, number).split(sizes)
             for number in material.progress(range(self.seeds), "clustering for MAUVE")
@@ -206,7 +210,7 @@ class Mauve(Metric, name="mauve"):
         facts = {
             "enc": encoder.name, "texts": sizes[0], "real": sizes[1], "buckets": buckets,
             "pca": VARIANCE, "c": f"{SCALE:g}", "points": POINTS, "seeds": self.seeds,
-            "restarts": self.restarts, "tok": material.tokenizer, "seed": material.seed,
+            "restarts": self.restarts, "tok": material.tokenizer.kind, "seed": material.seed,
         }  # fmt: skip
 
         def score(name: str, title: str, added: float, **more: object) -> Score:

@@ -1,16 +1,16 @@
-"""Language models as judges: one of real text on the samples, one of the samples on real text."""
+"""What texts cost under a language model of real text, and real text under one of the texts."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from textgan.core.score import Score
-from textgan.data.sentences import Sentences
-from textgan.data.vocabulary import UNKNOWN
+from textgan.data.tokenizers import UNKNOWN
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.networks import (
     REAL_MODEL,
@@ -19,9 +19,10 @@ from textgan.metrics.networks import (
     Progress,
     costs,
     enough_to_train_on,
-    known_words,
+    read,
     reading_seconds,
     real_language_model,
+    shared_tokenizer,
     silent,
     text_to_train_on,
     train_language_model,
@@ -30,8 +31,8 @@ from textgan.metrics.networks import (
 
 
 @dataclass(frozen=True)
-class Read:
-    """What a language model makes of B sentences.
+class Costs:
+    """What B sentences cost under a language model.
 
     nats: (B,) what each costs. unknown: (B,) how many of its words are unknown. tokens: (B,) how
     many it has, its end being one of them.
@@ -42,18 +43,20 @@ class Read:
     tokens: Tensor
 
 
-def read(model: LanguageModel, sentences: Sentences, progress: Progress = silent) -> Read:
-    """What sentences cost under a language model.
+def costs_of(
+    model: LanguageModel, sentences: Sequence[Sequence[str]], progress: Progress = silent
+) -> Costs:
+    """What sentences of words cost under a language model.
 
     An unknown word costs what the model asks for one and log of how many there are, so that the
     probabilities of all words still sum to 1, as in adjusted perplexity. Else nonsense made of
     unknown words would cost no more than one frequent word repeated.
     """
-    text = model.known.text(sentences)
+    text = read(model.tokenizer, sentences)
     unknown = (text.tokens == UNKNOWN).sum(1).double()
     nats = costs(model.network, text, progress)
-    nats += unknown * math.log(max(1, model.known.others))
-    return Read(nats, unknown, text.sizes.double())
+    nats += unknown * math.log(max(1, model.unknown))
+    return Costs(nats, unknown, text.sizes.double())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
 
     Pitfalls: it speaks of quality alone and is lowest for one likely sentence repeated, so a value
     below that of real text means that the texts are too likely, not that they are better. It
-    compares only between texts judged by the same model: the same train, size and seed.
+    compares only between texts scored by the same model: the same train, size and seed.
     """
 
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
@@ -84,14 +87,14 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
     def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         model = real_language_model(material, self)
-        found = read(model, material.hypotheses, material.progress)
-        facts = {"hyps": len(material.hypotheses), "tok": material.tokenizer, **model.facts}
-        unknown, unknown_replicates = material.ratio(found.unknown, found.tokens)
-        cost, replicates = material.ratio(found.nats, found.tokens)
+        costs = costs_of(model, material.words(material.hypotheses), material.progress)
+        facts = {"hyps": len(material.hypotheses), "tok": material.tokenizer.kind, **model.facts}
+        unknown, unknown_replicates = material.ratio(costs.unknown, costs.tokens)
+        per_word, replicates = material.ratio(costs.nats, costs.tokens)
         return {
             "lm_score": Score(
                 "LM score",
-                cost,
+                per_word,
                 material.sign("lm", **facts),
                 "lower",
                 "nats per word",
@@ -135,17 +138,19 @@ class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
     def measure(self, material: MetricInputs) -> dict[str, Score]:
         self.check(material)
         model = train_language_model(
-            material.paired,
-            known_words(material, self),
+            material.words(material.paired),
+            shared_tokenizer(material, self),
             self,
             seed=material.seed,
             device=material.device,
             progress=material.progress,
         )
-        found = read(model, material.real, material.progress)
-        facts = {"refs": len(material.real), "tok": material.tokenizer, **model.facts}
-        cost, replicates = material.ratio(found.nats, found.tokens)
+        costs = costs_of(model, material.words(material.real), material.progress)
+        facts = {"refs": len(material.real), "tok": material.tokenizer.kind, **model.facts}
+        per_word, replicates = material.ratio(costs.nats, costs.tokens)
         signature = material.sign("reverse_lm", **facts)
         return {
-            "reverse_lm": Score("Reverse LM", cost, signature, "lower", "nats per word", replicates)
+            "reverse_lm": Score(
+                "Reverse LM", per_word, signature, "lower", "nats per word", replicates
+            )
         }

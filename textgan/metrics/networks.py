@@ -7,7 +7,8 @@ many sentences it learns from, its seed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 
@@ -19,9 +20,10 @@ from textgan.core.optim import Loss, NotFinite, build_optimiser, plain, update
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.data.batches import batches, by_size
+from textgan.data.pre_tokenizer import PreTokenizer
 from textgan.data.sentences import Sentences
-from textgan.data.text import START, Text, TextSpace
-from textgan.data.vocabulary import EOS, SPECIAL, UNKNOWN
+from textgan.data.text import START, Text
+from textgan.data.tokenizers import WordTokenizer
 from textgan.losses import nll
 from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.models.generators.base import AutoregressiveGenerator
@@ -48,56 +50,24 @@ def silent(steps: Iterable[Step], what: str, /) -> Iterable[Step]:
     return steps
 
 
-@dataclass(frozen=True)
-class Known:
-    """The words that networks know; all others are one unknown word to them.
+def train_tokenizer(
+    sentences: Iterable[Sequence[str]], vocabulary: int, length: int
+) -> tuple[WordTokenizer, int]:
+    """A tokenizer of the words that stand in sentences twice or more, the `vocabulary` most
+    frequent, which cuts texts at `length` tokens; and how many other words the sentences have.
 
-    words: (K,) their numbers among all words, the most frequent first.
-    others: how many different words of the real text are unknown.
-    longest: tokens at which a sentence is cut, its end being one of them.
+    A word seen once is left out, so that a network meets the unknown word while it trains. Equally
+    frequent words keep the order in which they first occur.
     """
+    counts = Counter(word for words in sentences for word in words)
+    kept = [word for word, count in counts.most_common() if count > 1][:vocabulary]
+    tokenizer = WordTokenizer(tuple(kept), PreTokenizer(unknown=""), length)
+    return tokenizer, len(counts) - len(kept)
 
-    words: Tensor
-    others: int
-    longest: int
 
-    @staticmethod
-    def of(real: Sentences, most: int, longest: int) -> Known:
-        """Words that stand in a text twice or more, at most so many, the most frequent.
-
-        A word seen once is left out, so that a network meets the unknown word while it trains.
-        Equally frequent words keep the order in which they first occur: what a network learns must
-        not depend on the numbers that words were given.
-        """
-        kinds, kind = real.words.unique(return_inverse=True)
-        counts = torch.bincount(kind, minlength=len(kinds))
-        places = torch.arange(len(kind))
-        first = torch.full_like(kinds, len(kind)).scatter_reduce(0, kind, places, "amin")
-        order = first.argsort()
-        order = order[counts[order].argsort(descending=True, stable=True)]
-        kept = order[counts[order] > 1][:most]
-        return Known(kinds[kept], len(kinds) - len(kept), longest)
-
-    @property
-    def space(self) -> TextSpace:
-        """The texts that networks read."""
-        return TextSpace(SPECIAL + len(self.words), self.longest, EOS)
-
-    def text(self, sentences: Sentences) -> Text:
-        """Sentences as networks read them: each ended, then cut at `longest` tokens, so that the
-        end of a longer one is not seen. An empty sentence is its end alone."""
-        words, sizes = sentences.words, sentences.sizes
-        largest = max((int(part.max()) for part in (self.words, words) if len(part)), default=0)
-        ids = torch.full((largest + 1,), UNKNOWN)
-        ids[self.words] = SPECIAL + torch.arange(len(self.words))
-        width = min(self.longest, int(sizes.max()) + 1)
-        rows, places = sentences.rows, torch.arange(len(words))
-        places = places - sentences.starts.repeat_interleave(sizes)
-        inside, ended = places < width, sizes < width
-        tokens = torch.zeros(len(sizes), width, dtype=torch.long)
-        tokens[rows[inside], places[inside]] = ids[words[inside]]
-        tokens[ended, sizes[ended]] = EOS
-        return Text(tokens, (sizes + 1).clamp(max=width))
+def read(tokenizer: WordTokenizer, sentences: Iterable[Sequence[str]]) -> Text:
+    """Sentences of words as a network reads them; an empty one is its end alone."""
+    return tokenizer.pad(map(tokenizer.convert_tokens_to_ids, sentences))
 
 
 def fit(
@@ -130,9 +100,9 @@ def fit(
                 update(network, optimiser, of_batch, plain, CLIP)
             except NotFinite as error:
                 raise Unavailable(f"the {what} did not train: {error}") from None
-        found, since = held_out(), since + 1
-        if found < best:
-            best, since = found, 0
+        validation_loss, since = held_out(), since + 1
+        if validation_loss < best:
+            best, since = validation_loss, 0
             kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         elif since == PATIENCE:
             break
@@ -158,17 +128,19 @@ class LanguageModelSettings:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A network that gives sentences their probability, and the words that it knows.
+    """A network that gives sentences their probability, and the tokenizer that it reads by.
 
-    facts: how it was made, for signatures.
+    unknown: how many different words of real text are unknown to it. facts: how it was made, for
+    signatures.
     """
 
     network: LSTMGenerator
-    known: Known
+    tokenizer: WordTokenizer
+    unknown: int
     facts: dict[str, object]
 
 
-def enough_to_train_on(sentences: Sentences) -> None:
+def enough_to_train_on(sentences: Sized) -> None:
     """Unavailable for fewer texts than a language model learns anything from."""
     if len(sentences) < FEWEST:
         raise Unavailable(
@@ -195,24 +167,24 @@ def mean_size(sentences: Sentences) -> float:
     return 1 + len(sentences.words) / max(1, len(sentences))
 
 
-def training_seconds(sentences: Sentences | None, told: LanguageModelSettings) -> float:
+def training_seconds(sentences: Sentences | None, settings: LanguageModelSettings) -> float:
     """About how long a language model takes to learn from texts, on one core."""
     if sentences is None or not len(sentences):
         return 0.0
-    learnt = min(len(sentences), told.sentences)
-    epochs = min(USUAL_EPOCHS, told.reads / learnt)
-    return epochs * learnt * min(told.longest, mean_size(sentences)) * SECONDS_A_WORD
+    learnt = min(len(sentences), settings.sentences)
+    epochs = min(USUAL_EPOCHS, settings.reads / learnt)
+    return epochs * learnt * min(settings.longest, mean_size(sentences)) * SECONDS_A_WORD
 
 
-def reading_seconds(sentences: Sentences, told: LanguageModelSettings) -> float:
+def reading_seconds(sentences: Sentences, settings: LanguageModelSettings) -> float:
     """About how long a language model takes to read texts once, on one core."""
-    return len(sentences) * min(told.longest, mean_size(sentences)) * SECONDS_A_WORD / 3
+    return len(sentences) * min(settings.longest, mean_size(sentences)) * SECONDS_A_WORD / 3
 
 
 def train_language_model(
-    sentences: Sentences,
-    known: Known,
-    told: LanguageModelSettings,
+    sentences: Sequence[Sequence[str]],
+    known: tuple[WordTokenizer, int],
+    settings: LanguageModelSettings,
     *,
     seed: int = 0,
     device: torch.device | None = None,
@@ -221,15 +193,20 @@ def train_language_model(
     """An LSTM taught by teacher forcing: the best epoch on a tenth of the sentences, which it never
     learns from.
 
-    Raises Unavailable for too few sentences, or where the weights stop being numbers.
+    known: what `train_tokenizer` made. Raises Unavailable for too few sentences, or where the
+    weights stop being numbers.
     """
-    device = device or torch.device("cpu")
+    (tokenizer, unknown), device = known, device or torch.device("cpu")
     enough_to_train_on(sentences)
     with fork_rng(stream(Purpose.LANGUAGE_MODEL, seed), device):
-        text = known.text(sentences[torch.randperm(len(sentences))[: told.sentences]])
+        chosen = torch.randperm(len(sentences))[: settings.sentences].tolist()
+        text = read(tokenizer, (sentences[row] for row in chosen))
         held_out, taught = text[: len(text) // 10], text[len(text) // 10 :]
         network = LSTMGenerator(
-            known.space, embedding=told.embedding, hidden=told.hidden, dropout=told.dropout
+            tokenizer.space,
+            embedding=settings.embedding,
+            hidden=settings.hidden,
+            dropout=settings.dropout,
         ).to(device)
 
         # a mean over the tokens of a batch would weigh those of short sentences more
@@ -244,59 +221,63 @@ def train_language_model(
             taught.sizes,
             loss,
             lambda: float(costs(network, held_out).sum()),
-            lr=told.lr,
-            batch=told.batch,
-            reads=told.reads,
+            lr=settings.lr,
+            batch=settings.batch,
+            reads=settings.reads,
             progress=progress,
             what="language model",
         )
     facts: dict[str, object] = {
-        "lstm": f"{told.embedding}x{told.hidden}",
+        "lstm": f"{settings.embedding}x{settings.hidden}",
         "learnt": len(text),
-        "reads": told.reads,
-        "batch": told.batch,
-        "lr": told.lr,
-        "dropout": told.dropout,
-        "words": len(known.words),
-        "unknown": known.others,
-        "cut": told.longest,
+        "reads": settings.reads,
+        "batch": settings.batch,
+        "lr": settings.lr,
+        "dropout": settings.dropout,
+        "words": len(tokenizer.words),
+        "unknown": unknown,
+        "cut": settings.longest,
         "seed": seed,
     }
-    return LanguageModel(network, known, facts)
+    return LanguageModel(network, tokenizer, unknown, facts)
 
 
 def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = silent) -> Tensor:
     """Nats that each text costs, (B,) float64, whatever it stands beside."""
     device = network.embedding.weight.device
-    found = torch.zeros(len(text), dtype=torch.float64)
+    nats = torch.zeros(len(text), dtype=torch.float64)
     for piece in progress(by_size(text), "reading texts"):
-        found[piece] = -network.score(text[piece].narrowed().to(device)).double().cpu()
-    return found
+        nats[piece] = -network.score(text[piece].narrowed().to(device)).double().cpu()
+    return nats
 
 
-def known_words(material: MetricInputs, told: LanguageModelSettings) -> Known:
-    """The words that language models know, the same in all rows: those of train, else of the
-    references."""
+def shared_tokenizer(
+    material: MetricInputs, settings: LanguageModelSettings
+) -> tuple[WordTokenizer, int]:
+    """What `train_tokenizer` makes for language models, the same in all rows: of the words of
+    train, else of the references."""
     real = material.references if material.train is None else material.train
-    key = ("known words", told.vocabulary, told.longest, real.digest())
-    return material.remember(key, lambda: Known.of(real, told.vocabulary, told.longest))
+    key = ("tokenizer", settings.vocabulary, settings.longest, real.digest())
+    return material.remember(
+        key, lambda: train_tokenizer(material.words(real), settings.vocabulary, settings.longest)
+    )
 
 
 def real_language_model(
-    material: MetricInputs, told: LanguageModelSettings | None = None
+    material: MetricInputs, settings: LanguageModelSettings | None = None
 ) -> LanguageModel:
     """The language model of train, trained once for all metrics and rows.
 
     Raises Unavailable where there is no train or little of it.
     """
-    told = told or LanguageModelSettings()
+    settings = settings or LanguageModelSettings()
     train = text_to_train_on(material)
 
     def trained() -> LanguageModel:
         made = train_language_model(
-            train,
-            known_words(material, told),
-            told,
+            material.words(train),
+            shared_tokenizer(material, settings),
+            settings,
             seed=material.seed,
             device=material.device,
             progress=material.progress,
@@ -305,20 +286,20 @@ def real_language_model(
             return made
         return replace(made, facts=made.facts | {"on": material.learnt})
 
-    return material.remember(("language model", astuple(told), train.digest()), trained)
+    return material.remember(("language model", astuple(settings), train.digest()), trained)
 
 
 @torch.no_grad()
-def encode(model: LanguageModel, sentences: Sentences) -> Tensor:
+def encode(model: LanguageModel, sentences: Iterable[Sequence[str]]) -> Tensor:
     """The mean of the states from which a sentence's words and its end are predicted,
     (B, F) float64.
 
     Every state sums up the words before it, so the mean knows their order, and all of a sentence
-    has a part in it; the last state alone would speak mostly of how sentences end.
+    has a part in it; the last state alone is mostly that of how sentences end.
     """
-    network, text = model.network, model.known.text(sentences)
+    network, text = model.network, read(model.tokenizer, sentences)
     size, device = network.output.in_features, network.embedding.weight.device
-    found = torch.zeros(len(text), size, dtype=torch.float64)
+    vectors = torch.zeros(len(text), size, dtype=torch.float64)
     for piece in by_size(text):
         part = text[piece].narrowed().to(device)
         total = torch.zeros(len(part), size, device=device)
@@ -327,5 +308,5 @@ def encode(model: LanguageModel, sentences: Sentences) -> Tensor:
             hidden, state = network.read(symbol, state)
             total += hidden * (place < part.sizes).unsqueeze(1)
             symbol = following
-        found[piece] = (total / part.sizes.unsqueeze(1)).double().cpu()
-    return found
+        vectors[piece] = (total / part.sizes.unsqueeze(1)).double().cpu()
+    return vectors

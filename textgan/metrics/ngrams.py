@@ -1,4 +1,4 @@
-"""What the n-grams of a set of texts tell: how far it is from real text, and how varied it is.
+"""The n-grams of a set of texts: how far it is from real text, and how varied it is.
 
 N-grams stay within their text, and nothing is padded. They are counted once; for a subset of the
 texts, those of the others are left out.
@@ -66,7 +66,7 @@ class JensenShannon(Metric, name="jsd"):
 
     0 where both sets have the same n-grams equally often, 1 where they have none in common; lower
     is better. An order of which one side has no n-gram is left out. The interval is that of the
-    judged texts beside the same real ones.
+    texts beside the same real ones.
 
     Pitfalls: two samples of one source are far from 0, the more so the smaller the samples and the
     longer the n-grams. What can be reached at all, the floor, is the row of real text, and only
@@ -86,7 +86,7 @@ class JensenShannon(Metric, name="jsd"):
                 break
             estimate, replicates = over_texts(material, mine, partial(divergence, b=theirs))
             signature = material.sign(
-                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=material.tokenizer
+                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=material.tokenizer.kind
             )
             scores[f"jsd{mine.n}"] = Score(
                 f"JSD-{mine.n}", estimate, signature, "lower", "bits", replicates
@@ -104,7 +104,7 @@ class MSJaccard(Metric, name="ms_jaccard"):
     compare. The score of an order is the sum of the smaller weights / the sum of the larger ones,
     and MS-Jaccard-n is the geometric mean of orders 1 to n: 0 where an order has nothing in common,
     1 for equal sets. Higher is better; it takes both quality and diversity. The interval is that of
-    the judged texts beside the same real ones.
+    the texts beside the same real ones.
 
     Pitfalls: it grows with the number of texts, and two samples of one source are far from 1: what
     can be reached is the row of real text. Texts longer or shorter than real ones lose in all
@@ -132,12 +132,12 @@ class MSJaccard(Metric, name="ms_jaccard"):
             )
             return [product ** (1 / n) for n, product in enumerate(accumulate(orders, mul), 1)][1:]
 
-        found = material.of_sets(means(torch.arange(len(texts))), means, len(texts), SHARE)
+        estimates = material.of_sets(means(torch.arange(len(texts))), means, len(texts), SHARE)
         scores = {}
-        for n, (estimate, replicates) in enumerate(found, start=2):
+        for n, (estimate, replicates) in enumerate(estimates, start=2):
             signature = material.sign(
                 "ms_jaccard", n=n, cum=None, refs=len(real), hyps=len(texts),
-                tok=material.tokenizer,
+                tok=material.tokenizer.kind,
             )  # fmt: skip
             scores[f"ms_jaccard{n}"] = Score(
                 f"MS-Jaccard-{n}", estimate, signature, "higher", replicates=replicates
@@ -167,7 +167,9 @@ class Distinct(Metric, name="distinct"):
             if not of.kinds:
                 break
             estimate, replicates = over_texts(material, of, variety)
-            signature = material.sign("distinct", n=of.n, hyps=len(texts), tok=material.tokenizer)
+            signature = material.sign(
+                "distinct", n=of.n, hyps=len(texts), tok=material.tokenizer.kind
+            )
             scores[f"distinct{of.n}"] = Score(
                 f"Distinct-{of.n}", estimate, signature, "like real text", replicates=replicates
             )

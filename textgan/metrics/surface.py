@@ -1,4 +1,4 @@
-"""What can be told of texts without knowing the language: copies, repetition and length."""
+"""Copies, repetition and length: what texts show without knowledge of their language."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def averaged(
     estimate, replicates = material.mean(values)
     # not len(values): how many texts are long enough for a number is a finding, no condition
     hyps = len(material.hypotheses)
-    signature = material.sign(name, **facts, hyps=hyps, tok=material.tokenizer)
+    signature = material.sign(name, **facts, hyps=hyps, tok=material.tokenizer.kind)
     return Score(title, estimate, signature, better, unit, replicates)
 
 
@@ -90,7 +90,7 @@ class Unique(Metric, name="unique"):
         estimate, replicates = material.of_set(
             share(torch.arange(len(texts))), share, len(texts), SHARE
         )
-        signature = material.sign("unique", hyps=len(texts), tok=material.tokenizer)
+        signature = material.sign("unique", hyps=len(texts), tok=material.tokenizer.kind)
         return {"unique": Score("Unique", estimate, signature, LIKE_REAL, replicates=replicates)}
 
 
@@ -158,7 +158,7 @@ class Length(Metric, name="length"):
 
     length is the mean. length_distance is the Wasserstein-1 distance to the lengths of real texts:
     by how many tokens texts would have to be lengthened or shortened, on average, to have them all;
-    0 is best, and the interval is that of the judged texts beside the same real ones. empty is the
+    0 is best, and the interval is that of the texts beside the same real ones. empty is the
     share of texts without a token, which have length 0; lower is better.
 
     Pitfalls: by chance, the length_distance of real text is above 0 too; see its row. A token is
@@ -166,19 +166,22 @@ class Length(Metric, name="length"):
     """
 
     def measure(self, material: MetricInputs) -> dict[str, Score]:
-        sizes, judged, real = (
+        sizes, sample, references = (
             texts.sizes for texts in (material.hypotheses, material.paired, material.real)
         )
         scores = {"length": averaged(material, "length", "Length", sizes, unit="tokens")}
-        if len(judged) and len(real):
+        if len(sample) and len(references):
             estimate, replicates = material.of_set(
-                wasserstein(judged, real),
-                lambda some: wasserstein(judged[some], real),
-                len(judged),
+                wasserstein(sample, references),
+                lambda some: wasserstein(sample[some], references),
+                len(sample),
                 POSITIVE,
             )
             signature = material.sign(
-                "length_distance", refs=len(real), hyps=len(judged), tok=material.tokenizer
+                "length_distance",
+                refs=len(references),
+                hyps=len(sample),
+                tok=material.tokenizer.kind,
             )
             scores["length_distance"] = Score(
                 "Length distance", estimate, signature, "lower", "tokens", replicates

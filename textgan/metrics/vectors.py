@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from textgan.data.sentences import Sentences, Words
+from textgan.data.sentences import Sentences
 from textgan.encoders.folder import Progress, open_encoder
 from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.networks import encode, real_language_model
@@ -27,8 +28,8 @@ class Encoder(ABC):
     name: str
 
     @abstractmethod
-    def encode(self, sentences: Sentences) -> Tensor:
-        """One vector for each sentence, (B, F) float64."""
+    def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        """One vector for each sentence of words, (B, F) float64."""
 
 
 class LanguageModelEncoder(Encoder):
@@ -42,54 +43,50 @@ class LanguageModelEncoder(Encoder):
         assert material.train is not None  # there is a model of it
         facts = self.model.facts
         sha = hashlib.sha256(repr(facts).encode())
-        for words in material.words.decode(material.train):  # their numbers may differ elsewhere
+        for words in material.words(material.train):
             sha.update(f"{' '.join(words)}\n".encode(errors="surrogatepass"))
         size = self.model.network.output.in_features
         self.name = f"lstm{size}-mean@{material.learnt}:{facts['learnt']}-{sha.hexdigest()[:8]}"
 
-    def encode(self, sentences: Sentences) -> Tensor:
+    def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
         return encode(self.model, sentences)
 
 
 class FolderEncoder(Encoder):
     """An encoder of lines from a folder, for sentences: a pretrained one, or one trained here.
 
-    told: `hf:FOLDER`, or a FOLDER that `textgan encode` wrote. Words are joined by spaces
-    (characters by nothing) before the encoder cuts them its own way.
-    Raises UserError where the folder has no encoder.
+    encoder: `hf:FOLDER`, or a FOLDER that `textgan encode` wrote. separator: what joins words
+    before the encoder cuts them its own way. Raises UserError where the folder has no encoder.
     """
 
     def __init__(
         self,
-        told: str,
-        words: Words,
+        encoder: str,
         *,
-        space: str = " ",
+        separator: str = " ",
         device: torch.device | None = None,
         progress: Progress = lambda steps, what: steps,
     ) -> None:
-        self.lines = open_encoder(told, device)
+        self.lines = open_encoder(encoder, device)
         self.name = self.lines.name
-        self.words, self.space, self.progress = words, space, progress
+        self.separator, self.progress = separator, progress
 
-    def encode(self, sentences: Sentences) -> Tensor:
-        lines = [self.space.join(words) for words in self.words.decode(sentences)]
-        return self.lines.encode_lines(lines, self.progress)
+    def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        return self.lines.encode_lines(list(map(self.separator.join, sentences)), self.progress)
 
 
-def find_encoder(told: str, material: MetricInputs) -> Encoder:
+def find_encoder(name: str, material: MetricInputs) -> Encoder:
     """The encoder `lm`, `hf:FOLDER` or FOLDER, made once for all metrics and rows.
 
     Raises Unavailable, or UserError for a folder that has none.
     """
-    if told == "lm":
-        return material.remember(("encoder", told), lambda: LanguageModelEncoder(material))
+    if name == "lm":
+        return material.remember(("encoder", name), lambda: LanguageModelEncoder(material))
     return material.remember(
-        ("encoder", told),
+        ("encoder", name),
         lambda: FolderEncoder(
-            told,
-            material.words,
-            space="" if material.tokenizer == "char" else " ",
+            name,
+            separator="" if material.tokenizer.kind == "char" else " ",
             device=material.device,
             progress=material.progress,
         ),
@@ -102,7 +99,7 @@ def encoded(encoder: Encoder, sentences: Sentences, material: MetricInputs) -> T
     Raises Unavailable where they are not numbers.
     """
     key = ("vectors", encoder.name, sentences.digest())
-    vectors = material.remember(key, lambda: encoder.encode(sentences))
+    vectors = material.remember(key, lambda: encoder.encode(material.words(sentences)))
     if not bool(vectors.isfinite().all()):
         raise Unavailable(f"needs vectors of numbers; some of {encoder.name} are not finite")
     return vectors

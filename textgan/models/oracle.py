@@ -24,6 +24,7 @@ from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.data.corpus import Corpus
 from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import WordTokenizer
 from textgan.models.draw import draw_texts
 from textgan.models.generators.recurrent import LSTMGenerator
 
@@ -108,13 +109,14 @@ def oracle_corpus(
         with fork_rng(stream(purpose, seed), torch.device("cpu")):
             return draw_texts(oracle, n)
 
+    space = oracle.space
     return Corpus(
         "oracle",
-        oracle.space,
+        space,
         drawn(Purpose.ORACLE_TRAIN, positives),
         drawn(Purpose.ORACLE_VALID, held_out),
         drawn(Purpose.ORACLE_TEST, held_out),
-        None,
+        WordTokenizer.numbers(space.vocabulary, space.length),
         facts | {"split": {"train": positives, "valid": held_out, "test": held_out}},
     )
 

@@ -1,6 +1,6 @@
 """Pretrained networks as discriminators, and networks by name.
 
-What a folder holds is `hf_folder`'s, and its tokens are `reading`'s: numbers are one higher here
+What a folder holds is `hf_folder`'s, and its tokens are `tokenizers`'s: numbers are one higher here
 than in the tokenizer, and 0 is padding.
 """
 
@@ -20,7 +20,7 @@ from textgan.core.errors import UserError
 from textgan.core.names import suggest
 from textgan.core.settings import check_settings
 from textgan.data.text import Text, TextSpace
-from textgan.data.tokenizers import HF, PretrainedReader, Reader
+from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.transformer import TokenStates
 from textgan.models.embedding import TokenEmbedding
@@ -88,17 +88,17 @@ class PretrainedNetwork(TokenStates):
 
 
 def build_network(
-    network: str, settings: Mapping[str, Any], reader: Reader, classes: int = 0
+    network: str, settings: Mapping[str, Any], tokenizer: Tokenizer, classes: int = 0
 ) -> Discriminator:
-    """The network called `network`, a registered discriminator or `hf:FOLDER`, for what a reader
+    """The network called `network`, a registered discriminator or `hf:FOLDER`, for what a tokenizer
     reads.
 
     Raises UserError for a name, folder or setting that does not exist or does not fit.
     """
-    space = replace(reader.space, classes=classes)
+    space = replace(tokenizer.space, classes=classes)
     told = dict(settings)
-    if network.startswith(HF) != isinstance(reader, PretrainedReader):
-        raise UserError(f"network = {network!r} does not read the tokens of {reader.name}")
+    if network.startswith(HF) != isinstance(tokenizer, PretrainedTokenizer):
+        raise UserError(f"network = {network!r} does not read the tokens of {tokenizer.name}")
     if not network.startswith(HF):
         known = registry.names("discriminator")
         if network not in known:

@@ -19,7 +19,6 @@ from textgan.core.statistics import NORMAL_95, Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.data.corpus import Corpus
 from textgan.data.text import Text
-from textgan.data.vocabulary import UNKNOWN
 from textgan.metrics.functional.ngrams import ngram_jsds
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.draw import draw_texts, labels_like
@@ -247,13 +246,13 @@ def observe(state: TrainingState, step: Step, means: Mapping[str, float]) -> Obs
 def _readable(state: TrainingState, samples: Text, tick: int) -> Text:
     """These samples, or as many others without the unknown word, as `textgan sample` writes
     them."""
-    corpus = state.run.corpus
-    if corpus.vocabulary is None or not bool((samples.tokens == UNKNOWN).any()):
+    corpus, unknown = state.run.corpus, state.run.corpus.tokenizer.unknown_id
+    if unknown is None or not bool((samples.tokens == unknown).any()):
         return samples
     likely = isinstance(state.generator, AutoregressiveGenerator)
     with fork_rng(stream(Purpose.MONITOR_LINES, state.run.seed, tick), state.run.device):
         labels = labels_like(corpus.train, len(samples))
-        choose = without(UNKNOWN, multinomial if likely else greedy)
+        choose = without(unknown, multinomial if likely else greedy)
         return draw_texts(state.generator, len(samples), choose, labels)
 
 

@@ -300,11 +300,9 @@ def draw_lines(
     choose: Sampler = Categorical(temperature)
     if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
         choose = greedy  # its usual way
-    vocabulary = run.corpus.vocabulary
-    if vocabulary is not None and not allow_unknown:
-        from textgan.data.vocabulary import UNKNOWN
-
-        choose = without(UNKNOWN, choose)
+    unknown = run.corpus.tokenizer.unknown_id
+    if unknown is not None and not allow_unknown:
+        choose = without(unknown, choose)
     with fork_rng(stream(Purpose.SAMPLE, seed, run.seed), run.device):
         labels = labels_like(run.corpus.train, n)
         if label is not None:

@@ -71,7 +71,7 @@ from textgan.core.version import __version__
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.corpus import Corpus, read_corpus
 from textgan.data.text import Text, TextSpace, text_of, text_tensors
-from textgan.data.vocabulary import Vocabulary
+from textgan.data.tokenizers import WordTokenizer
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.generators.recurrent import LSTMGenerator
@@ -338,37 +338,45 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     if facts.get("listed") and identity.files is None:
         raise UserError(f"{folder / FACTS} lacks its list of files; restore it from a copy")
     parts = {name: text_of(under_prefix(name, tensors)) for name in ("train", "valid", "test")}
-    vocabulary, words = None, folder / WORDS
-    if config.data.file:
-        identity.check_file(WORDS)
-        with understood(words):
-            vocabulary = Vocabulary.from_json(read_text(words))
     space = TextSpace(**facts["space"])
     names = tuple(facts.get("label_names", ()))
-    if vocabulary is not None and len(vocabulary) != space.vocabulary:
-        raise ValueError(
-            f"{words.name} has {len(vocabulary)} words, data.safetensors {space.vocabulary}"
-        )
     for name, part in parts.items():
         _check_texts(name, part, space, len(names))
+    oracle = None
+    if config.data.file:
+        tokenizer = _open_tokenizer(identity, space)
+    else:
+        oracle = _open_oracle(identity, space).to(chosen)
+        tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
     corpus = Corpus(
-        facts["name"], space, parts["train"], parts["valid"], parts["test"], vocabulary,
+        facts["name"], space, parts["train"], parts["valid"], parts["test"], tokenizer,
         facts["facts"], names,
     )  # fmt: skip
-    oracle = None
-    path = folder / ORACLE
-    if not config.data.file:
-        identity.check_file(ORACLE)
-        weights, shape = load_tensors(path)
-        oracle = LSTMGenerator(space, **shape)
-        restore_module(oracle, weights, path)
-        oracle = oracle.requires_grad_(False).to(chosen)
     scheme = facts.get("streams", 1)
     if scheme > SCHEME:
         raise UserError(f"{str(folder)!r} was made by a later version of textgan; install that one")
     old = scheme < SCHEME
     code = identity.code(trust_code)
     return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old)
+
+
+def _open_tokenizer(identity: Identity, space: TextSpace) -> WordTokenizer:
+    identity.check_file(WORDS)
+    path = identity.folder / WORDS
+    with understood(path):
+        tokenizer = WordTokenizer.from_json(read_text(path), space.length)
+    if len(tokenizer) != space.vocabulary:
+        raise ValueError(f"{WORDS} has {len(tokenizer)} words, data.safetensors {space.vocabulary}")
+    return tokenizer
+
+
+def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
+    identity.check_file(ORACLE)
+    path = identity.folder / ORACLE
+    weights, shape = load_tensors(path)
+    oracle = LSTMGenerator(space, **shape)
+    restore_module(oracle, weights, path)
+    return oracle.requires_grad_(False)
 
 
 def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
@@ -569,8 +577,8 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
         "streams": SCHEME,
     }
     save_tensors(folder / DATA, tensors, facts)
-    if corpus.vocabulary is not None:
-        write_file(folder / WORDS, corpus.vocabulary.to_json().encode())
+    if oracle is None:
+        write_file(folder / WORDS, corpus.tokenizer.to_json().encode())
         names.append(WORDS)
     if oracle is not None:
         shape = {
@@ -584,7 +592,7 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
 
 def _facts(corpus: Corpus) -> dict[str, Any]:
     about: dict[str, Any] = {}
-    if corpus.vocabulary is not None:
+    if corpus.tokenizer.special:
         about["different_sentences"] = different_sentences(corpus)
         about["unknown"] = round(unknown_share(corpus), 4)
         about["warnings"] = corpus_warnings(corpus)

@@ -31,7 +31,7 @@ from textgan.core.registry import remarks
 from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
-from textgan.data.vocabulary import UNKNOWN_WORD
+from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.rollout import rollout_bytes
@@ -269,7 +269,7 @@ def _introduce(run: Run, state: TrainingState, log: Log) -> None:
         f"{split['test']} test sentences of at most {run.corpus.space.length} tokens, "
         f"vocabulary {run.corpus.space.vocabulary}"
     )
-    if run.corpus.vocabulary is not None:
+    if run.corpus.tokenizer.special:
         log.say(
             f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
             f"{different_sentences(run.corpus)} sentences are different, as read"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from textgan.core.optim import Backward, Loss, dropout, plain
 from textgan.core.registry import register
 from textgan.data.text import Text
-from textgan.data.tokenizers import Reader
+from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.losses import cosines, matching_loss
 from textgan.models.discriminators.base import Discriminator
 from textgan.perturb.shifts import EmbeddingOutput, find_embedding, words_of
@@ -54,10 +54,10 @@ class EncoderObjective(nn.Module, ABC):
         if name:
             register("contrast", name, cls)
 
-    def __init__(self, network: Discriminator, reader: Reader) -> None:
+    def __init__(self, network: Discriminator, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.network = network
-        self.reader = reader
+        self.tokenizer = tokenizer
 
     @abstractmethod
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
@@ -77,7 +77,7 @@ class EncoderObjective(nn.Module, ABC):
 
     def read(self, batch: Batch) -> Text:
         """A batch as the network reads it, on its device."""
-        return self.reader.wrap(batch.ids).to(self.network.output.weight.device)
+        return self.tokenizer.pad(batch.ids).to(self.network.output.weight.device)
 
 
 class TwoViews(EncoderObjective):
@@ -90,9 +90,9 @@ class TwoViews(EncoderObjective):
     two_looks: ClassVar[bool] = True
 
     def __init__(
-        self, network: Discriminator, reader: Reader, temperature: float, head: bool
+        self, network: Discriminator, tokenizer: Tokenizer, temperature: float, head: bool
     ) -> None:
-        super().__init__(network, reader)
+        super().__init__(network, tokenizer)
         self.head = build_head(network, head)
         self.temperature = temperature
 

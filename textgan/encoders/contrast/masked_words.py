@@ -19,8 +19,7 @@ from torch.nn import functional
 from textgan.core.errors import UserError
 from textgan.core.optim import Backward, Loss, Outputs, plain
 from textgan.data.text import Text
-from textgan.data.tokenizers import Reader
-from textgan.data.vocabulary import SPECIAL
+from textgan.data.tokenizers import SPECIAL, Tokenizer
 from textgan.encoders.contrast.base import Batch, EncoderObjective
 from textgan.encoders.templates import FIRST, SECOND
 from textgan.models.discriminators.base import Discriminator
@@ -39,17 +38,17 @@ class MaskedWords(EncoderObjective, name="mlm"):
     def __init__(
         self,
         network: Discriminator,
-        reader: Reader,
+        tokenizer: Tokenizer,
         *,
         share: Annotated[float, Field(gt=0, lt=1, description="of the words are chosen")] = 0.15,
     ) -> None:
-        super().__init__(network, reader)
-        if not isinstance(network, TransformerDiscriminator) or reader.mask_id is None:
+        super().__init__(network, tokenizer)
+        if not isinstance(network, TransformerDiscriminator) or tokenizer.mask_id is None:
             raise UserError(
                 "mlm trains the transformer from scratch only; give --network transformer (a "
                 "pretrained masked language model is one already)"
             )
-        self.words, self.mask_id = network, reader.mask_id
+        self.words, self.mask_id = network, tokenizer.mask_id
         self.share = share
 
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from textgan.core.errors import UserError
 from textgan.core.optim import Backward, Loss, dropout, plain
-from textgan.data.tokenizers import Reader
+from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.base import (
     Batch,
     EncoderObjective,
@@ -46,7 +46,7 @@ class PromptBERT(EncoderObjective, name="promptbert"):
     def __init__(
         self,
         network: Discriminator,
-        reader: Reader,
+        tokenizer: Tokenizer,
         *,
         temperature: Temperature = 0.05,
         head: WithHead = True,
@@ -57,7 +57,7 @@ class PromptBERT(EncoderObjective, name="promptbert"):
         denoise: Annotated[bool, Field(description="take away what templates say alone")] = True,
         frozen: Annotated[bool, Field(description="no gradients through what they say")] = False,
     ) -> None:
-        super().__init__(network, reader)
+        super().__init__(network, tokenizer)
         if not isinstance(network, TokenStates):
             raise UserError(
                 "promptbert needs a network with states of tokens: give --network transformer with "
@@ -65,8 +65,8 @@ class PromptBERT(EncoderObjective, name="promptbert"):
             )
         self.head = build_head(network, head)
         self.words = network
-        self.first = Template.of(first, reader, "contrast.first")
-        self.second = Template.of(second, reader, "contrast.second")
+        self.first = Template.of(first, tokenizer, "contrast.first")
+        self.second = Template.of(second, tokenizer, "contrast.second")
         self.told = first
         self.temperature, self.denoise, self.frozen = temperature, denoise, frozen
 

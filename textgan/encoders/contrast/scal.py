@@ -21,7 +21,7 @@ from torch.nn import functional
 from textgan.core.optim import Backward, Loss, plain
 from textgan.core.seeds import draw_seed, fork_rng
 from textgan.data.text import Text
-from textgan.data.tokenizers import Reader
+from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.base import (
     Batch,
     EncoderObjective,
@@ -48,13 +48,13 @@ class SCAL(EncoderObjective, name="scal"):
     def __init__(
         self,
         network: Discriminator,
-        reader: Reader,
+        tokenizer: Tokenizer,
         *,
         temperature: Temperature = 0.05,
         head: WithHead = True,
         epsilon: Epsilon = 0.3,
     ) -> None:
-        super().__init__(network, reader)
+        super().__init__(network, tokenizer)
         self.head = build_head(network, head)
         self.temperature = temperature
         self.epsilon = epsilon

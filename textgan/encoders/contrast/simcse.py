@@ -12,7 +12,7 @@ from functools import partial
 from typing import ClassVar
 
 from textgan.core.optim import Backward, Loss, plain
-from textgan.data.tokenizers import Reader
+from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.base import Batch, Temperature, TwoViews, WithHead
 from textgan.encoders.contrast.losses import matching_loss
 from textgan.models.discriminators.base import Discriminator
@@ -26,12 +26,12 @@ class SimCSE(TwoViews, name="simcse"):
     def __init__(
         self,
         network: Discriminator,
-        reader: Reader,
+        tokenizer: Tokenizer,
         *,
         temperature: Temperature = 0.05,
         head: WithHead = True,
     ) -> None:
-        super().__init__(network, reader, temperature, head)
+        super().__init__(network, tokenizer, temperature, head)
 
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
         logits = partial(self.logits, self.read(batch))

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from textgan.core.optim import Backward, Loss, plain
 from textgan.core.seeds import draw_seed, fork_rng
-from textgan.data.tokenizers import Reader
+from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.base import Batch, Epsilon, Temperature, TwoViews, WithHead, place_of
 from textgan.encoders.contrast.losses import info_nce
 from textgan.models.discriminators.base import Discriminator
@@ -35,7 +35,7 @@ class USCAL(TwoViews, name="uscal"):
     def __init__(
         self,
         network: Discriminator,
-        reader: Reader,
+        tokenizer: Tokenizer,
         *,
         temperature: Temperature = 0.05,
         head: WithHead = True,
@@ -43,7 +43,7 @@ class USCAL(TwoViews, name="uscal"):
         alpha: Annotated[float, Field(ge=0, description="weight of InfoNCE(h2, h_adv)")] = 0.5,
         clean: Annotated[bool, Field(description="learn from InfoNCE(h1, h2), too")] = False,
     ) -> None:
-        super().__init__(network, reader, temperature, head)
+        super().__init__(network, tokenizer, temperature, head)
         self.epsilon = epsilon
         self.alpha = alpha
         self.clean = clean

@@ -64,7 +64,7 @@ class References:
     def _learnt(self, n: int, codes: Tensor) -> tuple[Tensor, int]:
         """Numbers for the n-grams of the references, and one to spare for all others."""
         known, kind = torch.unique(codes, return_inverse=True)
-        # whatever is larger than all that is known is looked for, and not found, at the end
+        # what is larger than all known codes is looked up at the end, which is none of them
         self.codes.append(torch.cat([known, known.new_tensor([torch.iinfo(known.dtype).max])]))
         return kind, len(known) + 1
 
@@ -160,8 +160,8 @@ class Most:
         if own is not None:
             held = self.holder[counts.kind] == own[counts.row]
             allowed = torch.where(held, self.others[counts.kind], allowed)
-        found = torch.minimum(counts.times, allowed)
-        return found.new_zeros(counts.rows).index_add(0, counts.row, found)
+        clipped = torch.minimum(counts.times, allowed)
+        return clipped.new_zeros(counts.rows).index_add(0, counts.row, clipped)
 
 
 class Lengths:

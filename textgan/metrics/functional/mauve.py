@@ -71,7 +71,9 @@ def kmeans(
     """
     generator = torch.Generator().manual_seed(stream(Purpose.CLUSTERING, seed, number))
     starts = (spread_out(vectors, buckets, generator) for _ in range(restarts))
-    return min((settled(vectors, centres) for centres in starts), key=lambda found: found[1])[0]
+    return min(
+        (settled(vectors, centres) for centres in starts), key=lambda clustering: clustering[1]
+    )[0]
 
 
 def settled(vectors: Tensor, centres: Tensor) -> tuple[Tensor, float]:

@@ -46,7 +46,7 @@ def nearest(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
 def _most_similar(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
     """`nearest` for texts that do not stand among the others."""
     own = []  # of all n-grams of the texts: which text and which n-gram
-    found = []  # of those in the others: which sentence, which n-gram and how often
+    others = []  # of those in the others: which sentence, which n-gram and how often
     kinds = 0
     for mine, other in common_grams(texts, among, LARGEST):
         own.append(torch.stack([mine.row, mine.kind + kinds]))
@@ -55,15 +55,15 @@ def _most_similar(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
         inside = wanted[other.kind]
         codes = other.row[inside] * mine.kinds + other.kind[inside]
         code, count = torch.unique(codes, return_counts=True)
-        found.append(torch.stack([code // mine.kinds, code % mine.kinds + kinds, count]))
+        others.append(torch.stack([code // mine.kinds, code % mine.kinds + kinds, count]))
         kinds += mine.kinds
     text, gram = torch.cat(own, 1)
-    sentence, found_gram, often = torch.cat(found, 1)
+    sentence, other_gram, often = torch.cat(others, 1)
     many, among_many = (_windows(side.sizes) for side in (texts, among))
     best = []
     for row in range(len(texts)):
         limit = torch.bincount(gram[text == row], minlength=kinds)
-        shared = torch.minimum(limit[found_gram], often)
+        shared = torch.minimum(limit[other_gram], often)
         common = torch.zeros(len(among), dtype=torch.long).index_add_(0, sentence, shared)
         best.append((2 * common.double() / (many[row] + among_many)).max(0))
     return (

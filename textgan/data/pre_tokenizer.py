@@ -1,0 +1,66 @@
+"""What a token of a line is: the one place that splits lines into words or characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from textgan.data.fit import Spaced, spacing
+
+UNKNOWN_WORD = "<unk>"
+
+Tokens = Literal["word", "char"]  # of a corpus, and of networks trained here
+LineTokens = Literal["nltk", "whitespace", "char"]  # of lines that are evaluated
+
+
+@dataclass(frozen=True)
+class PreTokenizer:
+    """How a line is split into tokens, and how they are joined again.
+
+    kind: "nltk", Treebank words; "word", "whitespace" and "id", what stands between white space;
+    "char", characters. The names differ for signatures. separator: what stands between tokens: a
+    space, or nothing, where white space is characters, too. unknown: how lines spell the unknown
+    word, which is one token of any kind; "": not at all.
+
+    >>> PreTokenizer("char")("a <unk> b")
+    ['a', '<unk>', 'b']
+    """
+
+    kind: Tokens | LineTokens | Literal["id"] = "word"
+    separator: str = " "
+    unknown: str = UNKNOWN_WORD
+
+    @staticmethod
+    def of(lines: Sequence[str], tokens: Tokens, spaced: Spaced = "auto") -> PreTokenizer:
+        """The one for these lines.
+
+        spaced: whether white space separates characters, as corpora of Chinese poems have it;
+        "auto": as half of the lines or more have it (see `spacing`).
+        """
+        apart = spaced == "yes" or (spaced == "auto" and spacing(lines, UNKNOWN_WORD).decided)
+        return PreTokenizer(tokens, " " if tokens == "word" or apart else "")
+
+    def __call__(self, line: str) -> list[str]:
+        """The tokens of a line."""
+        return self._split(line)
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """A line of these tokens."""
+        return self.separator.join(tokens)
+
+    @cached_property
+    def _split(self) -> Callable[[str], list[str]]:
+        if self.kind == "nltk":
+            # nltk's `word_tokenize` wants a download to find the ends of sentences. A line is one
+            # sentence here: the tokenizer behind it gives the same words and needs nothing.
+            from nltk.tokenize import NLTKWordTokenizer
+
+            return NLTKWordTokenizer().tokenize  # type: ignore[no-any-return]
+        if self.kind == "char":
+            one = r"\S" if self.separator else "."
+            whole = f"{re.escape(self.unknown)}|" if self.unknown else ""
+            return re.compile(whole + one, re.DOTALL).findall
+        return str.split

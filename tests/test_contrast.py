@@ -87,7 +87,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The shifts of all passes of USCAL and SCAL."""
     found: list[Any] = []
     monkeypatch.setattr(Spy, "told", found, raising=False)
-    monkeypatch.setattr("textgan.encoders.contrast.base.OutputPlace", Spy)
+    monkeypatch.setattr("textgan.encoders.contrast.base.EmbeddingOutput", Spy)
     return found
 
 
@@ -236,7 +236,7 @@ def test_uscals_shift_increases_the_contrastive_loss_to_first_order(told: list[A
         """The loss with the first look shifted by t * shift, and how long its gradients are."""
         with place.shifted([t * shift]) as here, fork_rng(once, torch.device("cpu")):
             value = info_nce(method.look(text), second, TAU)
-        (slope,) = here.slopes(value)
+        (slope,) = here.gradients(value)
         return float(value.detach()), float(slope.flatten(1).norm(dim=1).sum())
 
     step = 1e-6

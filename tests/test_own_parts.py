@@ -572,6 +572,17 @@ def test_a_perturbation_of_ones_own_is_tried(write, cli: Cli) -> None:  # type: 
             assert expected.replace("mine.py", name) in refused(cli, *arguments)
 
 
+def test_a_perturbation_with_a_name_of_version_0_1_is_one_line(write, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    call = "\n    def __call__(self, network, loss, outputs=None, scale=1.0, /): pass"
+    write("", f"\nclass Mine(Perturbation):{call}\n    keeps = True\n")
+    line = refused(cli, "train", "reinforce", "--out", "run", "discriminator.perturb=mine.py:Mine")
+    assert "Mine.keeps: call it is_stateful" in line
+    imported = "\nfrom textgan.perturb.base import Passes"
+    write("", f"{imported}\nclass Mine(Perturbation):{call}\n", "b.py")
+    line = refused(cli, "train", "reinforce", "--out", "run", "discriminator.perturb=b.py:Mine")
+    assert "cannot import name 'Passes'" in line
+
+
 def test_an_error_in_a_constructor_is_noted_to_be_its_own(write) -> None:  # type: ignore[no-untyped-def]
     write(
         "", NETWORKS + "\nclass Bag(Bag):\n    def __init__(self, space): self.x = nn.Linear(1, 1)"

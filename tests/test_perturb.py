@@ -360,12 +360,12 @@ def test_a_generator_s_first_symbol_is_no_padding() -> None:
 
     network = Reader(padding=None)
     ids = torch.tensor([[0, 4, 5, 0]])
-    place = Passes(network, FGM()).place
+    place = Passes(network, FGM()).target
     with place.shifted(lambda zeros, count: torch.ones_like(zeros)) as here:
         network.table(ids)
     assert here.shifts[0][0, :, 0].tolist() == [1, 1, 1, 0]
     Space.eos = None  # type: ignore[assignment]
-    place = Passes(network, FGM()).place
+    place = Passes(network, FGM()).target
     with place.shifted(lambda zeros, count: torch.ones_like(zeros)) as here:
         network.table(ids)
     assert here.shifts[0][0, :, 0].tolist() == [1, 1, 1, 1]
@@ -374,7 +374,7 @@ def test_a_generator_s_first_symbol_is_no_padding() -> None:
 def test_what_is_read_without_gradients_is_a_constant() -> None:
     network = Net()
     own = network.table.weight.detach()[IDS]
-    with Passes(network, FGM()).place.shifted(lambda zeros, count: torch.ones_like(zeros)) as here:
+    with Passes(network, FGM()).target.shifted(lambda zeros, count: torch.ones_like(zeros)) as here:
         with torch.no_grad():
             assert torch.equal(network.table(IDS), own)
         assert not here.shifts

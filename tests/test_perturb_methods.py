@@ -269,7 +269,7 @@ def test_freelb_without_a_start_or_ascents_is_plain_training() -> None:
 def test_free_at_moves_its_shift_once_a_call_and_forgets_it() -> None:
     network = Net()
     made = FreeAT(replays=3, alpha=0.4, epsilon=0.6)
-    assert made.keeps
+    assert made.is_stateful
     for _ in range(2):
         shift = torch.zeros(3, 4, 3, dtype=torch.float64)
         for replay in range(3):
@@ -601,7 +601,7 @@ def test_smart_is_its_formula(
     close(gradients(network), wanted)
     close(value, loss.detach())
     close(metrics["divergence"], between(said, shifted.detach()))
-    assert made.state == {} and not made.keeps
+    assert made.state == {} and not made.is_stateful
 
 
 def test_smart_on_a_tied_table_is_the_gradient_of_both_sides() -> None:
@@ -649,7 +649,7 @@ def test_smart_is_nothing_without_a_start_and_steps(placement: str, divergence: 
 def test_smart_s_average_of_the_weights() -> None:
     network = Net()
     made = SMART(weight=0.0, mu=2.0, beta=0.5, beta_later=0.75, early=3)
-    assert made.keeps
+    assert made.is_stateful
     own = {f"average.{name}": weight for name, weight in network.named_parameters()}
     averages: dict[str, Tensor] = {}
     for update in range(1, 7):

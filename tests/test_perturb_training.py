@@ -80,7 +80,7 @@ def test_seqgan_trains_and_resumes_bit_for_bit(name: str, tmp_path: Path) -> Non
             seen.add(step.do)
     assert seen == {"mle", "discriminator", "generator"}
     assert all(
-        memory.keeps == bool(memory.state) for memory in training.perturbations.values()
+        memory.is_stateful == bool(memory.state) for memory in training.perturbations.values()
     ) or (name == "free_at")
 
     assert kept is not None

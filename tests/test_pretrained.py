@@ -106,8 +106,8 @@ def test_what_is_perturbed_is_every_word_and_no_padding(kind: str, tmp_path: Pat
     assert module is network.embedding
     place = EmbeddingOutput(module, words_of(network, module))
     with place.shifted(None) as here:
-        (slope,) = here.slopes(network(text).sum())
-    assert torch.equal(here.counts[0][..., 0], text.mask)
+        (slope,) = here.gradients(network(text).sum())
+    assert torch.equal(here.masks[0][..., 0], text.mask)
     assert torch.equal(slope.any(2), text.mask)
     before = network(text).sum()
     with place.shifted([1e-6 * place.direction(slope)]):

@@ -154,8 +154,8 @@ def test_what_is_perturbed_is_the_vector_of_a_word() -> None:
     assert module is network.embedding
     place = EmbeddingOutput(module, words_of(network, module))
     with place.shifted(None) as here:
-        slopes = here.slopes(network(TEXT).sum())
-    assert torch.equal(here.counts[0][..., 0], TEXT.mask)
+        slopes = here.gradients(network(TEXT).sum())
+    assert torch.equal(here.masks[0][..., 0], TEXT.mask)
     assert torch.equal(slopes[0].any(2), TEXT.mask)
     # the same as the slope in the vectors, placed or not
     shift = torch.zeros(4, 8, 8, dtype=torch.float64, requires_grad=True)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from textgan.data.text import Text
 from textgan.models.discriminators.base import Discriminator
-from textgan.perturb.shifts import EmbeddingOutput, Shift, Start, find_embedding, words_of
+from textgan.perturb.shifts import EmbeddingOutput, ShiftedPass, Start, find_embedding, words_of
 
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:
@@ -73,11 +73,11 @@ def attack(
     labels, place = text.labels, _place(network)
     largest = torch.full(labels.shape, -torch.inf, device=labels.device)
 
-    def look(shifts: Sequence[Tensor] | Start | None) -> tuple[Shift, list[Tensor]]:
+    def look(shifts: Sequence[Tensor] | Start | None) -> tuple[ShiftedPass, list[Tensor]]:
         nonlocal largest
         with torch.enable_grad(), place.shifted(shifts) as here:
             found = margins(network.class_logits(text), labels)
-            slopes = here.slopes(found.sum())
+            slopes = here.gradients(found.sum())
         largest = torch.maximum(largest.to(found), found.detach())
         return here, slopes
 
@@ -89,9 +89,9 @@ def attack(
         drawn = torch.where(count, zeros.normal_(generator=random), 0.0)
         return radius(drawn, count) * place.direction(drawn)
 
-    def further(here: Shift, slopes: Sequence[Tensor], length: float) -> list[Tensor]:
+    def further(here: ShiftedPass, slopes: Sequence[Tensor], length: float) -> list[Tensor]:
         found = []
-        for shift, count, slope in zip(here.shifts, here.counts, slopes, strict=True):
+        for shift, count, slope in zip(here.shifts, here.masks, slopes, strict=True):
             most = radius(shift, count)
             found.append(place.project(shift + length * most * place.direction(slope), most))
         return found

@@ -10,9 +10,9 @@ an embedding can be trained with it, and no objective knows of it:
         perturbation(network, lambda: (loss_of(network, batch), {}))
         optimiser.step()
 
-VAT and SMART compare what the network says: their third argument is a closure of its logits (N, C).
-FreeAT wants each batch `replays` times in a row. What SMART and FreeAT remember, a checkpoint must
-keep: it is in `state`.
+VAT and SMART compare the network's outputs: their third argument is a closure of its logits (N, C).
+FreeAT wants each batch `replays` times in a row. Where `is_stateful`, a checkpoint must keep
+`state`: the averaged weights of SMART, the shifts of FreeAT.
 """
 
 from textgan.perturb.base import Perturbation, perturbation

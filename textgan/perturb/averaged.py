@@ -1,6 +1,6 @@
-"""The mean loss at several shifts, each found from the one before: FreeLB and what is made of it.
+"""The mean loss at several shifts, each an ascent from the one before: FreeLB and its kin.
 
-delta_0 is drawn, delta_{t+1} found from the gradient at delta_t; the network learns from
+delta_0 is drawn, delta_{t+1} follows from the gradient at delta_t; the network learns from
 (1 / K) sum_t L(delta_t), t = 0 .. K - 1. There is no other pass without a shift.
 """
 
@@ -34,7 +34,7 @@ class Averaged(Perturbation):
 
     @property
     def ascents(self) -> int:
-        """How often the shift is found anew: once less than there are passes."""
+        """How many ascents there are: one less than passes."""
         return self.passes - 1
 
     @abstractmethod
@@ -65,14 +65,14 @@ class Averaged(Perturbation):
             values.append(value)
         return torch.stack(values).mean(), metrics | {"perturbed_loss": value}
 
-    def climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
-        """A step along the slope, and back into the ball where there is one."""
+    def ascend(self, target: ShiftTarget, shift: Tensor, gradient: Tensor) -> Tensor:
+        """A step along the gradient, and back into the ball where there is one."""
         radius = self.epsilon if self.epsilon > 0 else float("inf")
-        return place.climb(shift, slope, self.alpha, radius)
+        return target.ascend(shift, gradient, self.alpha, radius)
 
     def _start(self, passes: Passes) -> Shifts:
         start = passes.uniform(self.magnitude)
         if start is None or self.epsilon <= 0:
             return start
         drawn = start  # for the type checker
-        return lambda zeros, count: passes.place.project(drawn(zeros, count), self.epsilon)
+        return lambda zeros, mask: passes.target.project(drawn(zeros, mask), self.epsilon)

@@ -55,14 +55,16 @@ class Perturbation(ABC):
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "keeps" in vars(cls):  # until 0.1: it would be read by nobody
+            raise TypeError(f"{cls.__name__}.keeps: call it is_stateful")
         if name:
             register("perturbation", name, cls)
 
     def __post_init__(self) -> None:
         kind = type(self)
-        told = {setting.name: getattr(self, setting.name) for setting in settings_of(kind)}
+        values = {setting.name: getattr(self, setting.name) for setting in settings_of(kind)}
         try:
-            checked = check_settings("perturbation", kind, told)
+            checked = check_settings("perturbation", kind, values)
         except UserError as error:
             raise ValueError(str(error)) from None
         for name, value in checked.items():
@@ -78,7 +80,7 @@ class Perturbation(ABC):
         self.state = state
 
     @property
-    def keeps(self) -> bool:
+    def is_stateful(self) -> bool:
         """Whether it remembers something from one call to the next."""
         return False
 
@@ -103,31 +105,31 @@ class Perturbation(ABC):
         """Add the gradient to that of the network's weights; the loss and what is logged of it."""
 
 
-def perturbation(told: str, key: str = "perturb", code: Code | None = None) -> Perturbation | None:
+def perturbation(text: str, key: str = "perturb", code: Code | None = None) -> Perturbation | None:
     """What `fgm`, `fgm(epsilon=0.5, placement=matrix)` or `path/to/file.py:Class` names; None for
     an empty text or `none`.
 
     code: which files may be imported, None for none. Raises UserError, which names the key, for
     what it cannot be.
     """
-    if told in ("", "none"):
+    if text in ("", "none"):
         return None
-    found = re.fullmatch(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", told)
-    if found is None:
-        raise UserError(f"{key} = {told!r}: give a name and settings, such as fgm(epsilon=1.0)")
-    name, inside = found.groups()
+    match = re.fullmatch(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", text)
+    if match is None:
+        raise UserError(f"{key} = {text!r}: give a name and settings, such as fgm(epsilon=1.0)")
+    name, inside = match.groups()
     settings: dict[str, Any] = {}
     for pair in filter(None, map(str.strip, (inside or "").split(","))):
         setting, equals, value = map(str.strip, pair.partition("="))
         if not equals or not setting or setting in settings:
             wrong = "is there twice" if setting in settings else "is not a setting"
             raise UserError(
-                f"{key} = {told!r}: {pair!r} {wrong}; write each once, such as epsilon=1.0"
+                f"{key} = {text!r}: {pair!r} {wrong}; write each once, such as epsilon=1.0"
             )
         settings |= [parse_setting(f"{setting}={value}")]
     part = registry.find("perturbation", name, key, code)
     try:
         made: Perturbation = part(**check_settings("perturbation", part, settings, key))
     except ValueError as error:
-        raise UserError(f"{key} = {told!r}: {error}") from None
+        raise UserError(f"{key} = {text!r}: {error}") from None
     return made

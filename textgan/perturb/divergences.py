@@ -1,4 +1,4 @@
-"""How far what a network says of some texts is from what it says of others.
+"""How far a network's outputs for some texts are from those for others.
 
 Shapes: logits (N, C), or (N, 1) of yes and no. Each function gives the mean over the N rows, zero
 where both are the same.
@@ -26,21 +26,21 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return wide.log_softmax(-1)
 
 
-def kl(told: Tensor, other: Tensor) -> Tensor:
+def kl(logits: Tensor, other: Tensor) -> Tensor:
     """KL(p || q) in nats of the probabilities p and q that two logits are of."""
-    log_p, log_q = log_probabilities(told), log_probabilities(other)
+    log_p, log_q = log_probabilities(logits), log_probabilities(other)
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean()
 
 
-def symmetric_kl(told: Tensor, other: Tensor) -> Tensor:
+def symmetric_kl(logits: Tensor, other: Tensor) -> Tensor:
     """KL(p || q) + KL(q || p), as one sum whose terms are never negative."""
-    log_p, log_q = log_probabilities(told), log_probabilities(other)
+    log_p, log_q = log_probabilities(logits), log_probabilities(other)
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean()
 
 
-def squared_error(told: Tensor, other: Tensor) -> Tensor:
+def squared_error(first: Tensor, other: Tensor) -> Tensor:
     """The squared Euclidean distance of the outputs themselves, for regression."""
-    return (told - other).square().sum(-1).mean()
+    return (first - other).square().sum(-1).mean()
 
 
 def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,7 +52,7 @@ def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, 
     return value.detach(), of_first, of_second
 
 
-def said_of(outputs: Outputs | None, who: str) -> Outputs:
+def checked_outputs(outputs: Outputs | None, who: str) -> Outputs:
     """The closure, which must be there and give logits.
 
     Raises UserError where it is not, or does not.

@@ -31,7 +31,7 @@ class OneStep(Perturbation):
     epsilon: Annotated[float, Field(ge=0, description="how far")] = 1.0
 
     @abstractmethod
-    def shift(self, place: ShiftTarget, slope: Tensor) -> Tensor:
+    def shift(self, target: ShiftTarget, gradient: Tensor) -> Tensor:
         """Where to look, given the gradient of the clean loss."""
 
     def __call__(
@@ -43,12 +43,12 @@ class OneStep(Perturbation):
         /,
     ) -> Loss:
         passes = Passes(network, self)
-        with passes.at(None) as here:
+        with passes.at(None) as current:
             value, metrics = computed(loss)
-            slopes = here.accumulate(value * scale)
-        with passes.at([self.shift(passes.place, slope) for slope in slopes]) as here:
+            gradients = current.accumulate(value * scale)
+        with passes.at([self.shift(passes.target, gradient) for gradient in gradients]) as current:
             shifted, _ = computed(loss)
-            here.accumulate(shifted * scale)
+            current.accumulate(shifted * scale)
         return value.detach(), metrics | {"perturbed_loss": shifted.detach()}
 
 
@@ -58,8 +58,8 @@ class FGM(OneStep, name="fgm"):
 
     paper: ClassVar[str] = "Miyato et al. 2017, arXiv 1605.07725"
 
-    def shift(self, place: ShiftTarget, slope: Tensor) -> Tensor:
-        return self.epsilon * place.direction(slope)
+    def shift(self, target: ShiftTarget, gradient: Tensor) -> Tensor:
+        return self.epsilon * target.direction(gradient)
 
 
 @dataclass(kw_only=True)
@@ -70,5 +70,5 @@ class FGSM(OneStep, name="fgsm"):
 
     epsilon: Annotated[float, Field(ge=0, description="at every entry")] = 0.1
 
-    def shift(self, place: ShiftTarget, slope: Tensor) -> Tensor:
-        return self.epsilon * place.finite(slope).sign()
+    def shift(self, target: ShiftTarget, gradient: Tensor) -> Tensor:
+        return self.epsilon * target.finite(gradient).sign()

@@ -1,7 +1,7 @@
-"""Updates of the same batch, each with the shift that the one before found on its way.
+"""Several updates on each batch, each of which also moves the shift for the next.
 
-A batch is for `replays` updates. Each is one forward and backward pass (counted), in which
-both the gradient of the weights at delta and the ascent of delta are found:
+A batch is for `replays` updates. Each is one forward and backward pass (counted), which gives
+both the gradient of the weights at delta and the ascent of delta:
 delta <- project(delta + alpha * g / |g|, epsilon), from zero. So delta is always one update of the
 weights old. A run trains each batch `replays` times, so give it as many times fewer of them to
 compare. Each replay has a draw of dropout of its own.
@@ -9,12 +9,12 @@ compare. Each replay has a draw of dropout of its own.
 The authors' code, for images, is `norm = "inf"`, `keep = true`, `alpha = epsilon`: a step of
 epsilon along the sign of g, each entry clipped at epsilon, and delta goes on from one batch to the
 next (ashafahi/free_adv_train bea8692, free_train.py, "Compute new image"). What a batch of other
-lengths leaves is cut, or goes on with zeros, place by place.
+lengths leaves is cut, or goes on with zeros, position by position.
 
-Departs from the paper unless told otherwise:
+Departs from the paper by default:
 - the ball is the Euclidean one of a sentence and the step shorter, as in all perturbations here and
   in the comparison of FreeLB's paper, so that one epsilon means one thing
-- delta is forgotten after the last replay: places of texts, unlike those of images, share nothing
+- delta is forgotten after the last replay: positions of texts, unlike pixels, share nothing
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FreeAT(Perturbation, name="free_at"):
     ] = False
 
     @property
-    def keeps(self) -> bool:
+    def is_stateful(self) -> bool:
         return True
 
     def __call__(
@@ -74,29 +74,29 @@ class FreeAT(Perturbation, name="free_at"):
         at: Shifts = None
         if kept:
             at = kept if done else going_on(kept)
-        with passes.at(at) as here:
+        with passes.at(at) as current:
             value, metrics = computed(loss)
-            slopes = here.accumulate(value * scale)
+            gradients = current.accumulate(value * scale)
         done = (done + 1) % self.replays
         if done or self.keep:
             self.state = {"done": torch.tensor(done)}
-            for number, (shift, slope) in enumerate(zip(here.shifts, slopes, strict=True)):
-                self.state[f"shift.{number}"] = self._climb(passes.place, shift, slope)
+            for number, (shift, gradient) in enumerate(zip(current.shifts, gradients, strict=True)):
+                self.state[f"shift.{number}"] = self._ascend(passes.target, shift, gradient)
         return value.detach(), metrics
 
-    def _climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
+    def _ascend(self, target: ShiftTarget, shift: Tensor, gradient: Tensor) -> Tensor:
         if self.norm == "l2":
-            return place.climb(shift, slope, self.alpha, self.epsilon)
-        step = self.alpha * place.finite(slope).sign()
+            return target.ascend(shift, gradient, self.alpha, self.epsilon)
+        step = self.alpha * target.finite(gradient).sign()
         return (shift + step).clamp(-self.epsilon, self.epsilon)
 
 
 def going_on(kept: Sequence[Tensor]) -> Start:
     """The shifts of another batch as starts of this one, one reading of the embedding after the
-    other: where this one has more places, they start at zero."""
+    other: where this one has more positions, they start at zero."""
     left = list(kept)
 
-    def start(zeros: Tensor, count: Tensor) -> Tensor:
+    def start(zeros: Tensor, mask: Tensor) -> Tensor:
         if not left:
             return zeros
         before = left.pop(0)

@@ -1,4 +1,4 @@
-"""Several passes whose shifts climb, and the mean of their losses.
+"""Several passes whose shifts ascend, and the mean of their losses.
 
 delta_0 ~ U(-1, 1) * magnitude / sqrt(n E), n the true length; delta_{t+1} = project(delta_t + alpha
 * g_t / |g_t|, epsilon); the network learns from the mean of the losses at delta_0 .. delta_{K-1}.
@@ -36,13 +36,13 @@ class FreeLB(Averaged, name="freelb"):
         passes: Passes,
         at: Shifts,
     ) -> tuple[Loss, Callable[[], list[Tensor]]]:
-        """One full pass, whose gradient in the shift is what the next is found by."""
-        with passes.at(at) as here:
+        """One full pass, along whose gradient the shift ascends."""
+        with passes.at(at) as current:
             value, metrics = computed(loss)
-            slopes = here.accumulate(value * scale / self.passes)
+            gradients = current.accumulate(value * scale / self.passes)
 
         def following() -> list[Tensor]:
-            parts = zip(here.shifts, slopes, strict=True)
-            return [self.climb(passes.place, shift, slope) for shift, slope in parts]
+            parts = zip(current.shifts, gradients, strict=True)
+            return [self.ascend(passes.target, shift, gradient) for shift, gradient in parts]
 
         return (value.detach(), metrics), following

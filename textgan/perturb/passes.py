@@ -14,7 +14,7 @@ from textgan.perturb.base import Perturbation
 from textgan.perturb.shifts import (
     EmbeddingOutput,
     EmbeddingWeight,
-    Shift,
+    ShiftedPass,
     Shifts,
     ShiftTarget,
     Start,
@@ -31,24 +31,24 @@ class Passes:
     there is.
     """
 
-    def __init__(self, network: nn.Module, told: Perturbation) -> None:
-        module = find_embedding(network, told.embedding)
-        self.place: ShiftTarget = (
+    def __init__(self, network: nn.Module, perturbation: Perturbation) -> None:
+        module = find_embedding(network, perturbation.embedding)
+        self.target: ShiftTarget = (
             EmbeddingWeight(module)
-            if told.placement == "matrix"
+            if perturbation.placement == "matrix"
             else EmbeddingOutput(module, words_of(network, module))
         )
         self.device = module.weight.device
         self.noise = torch.Generator(self.device)
-        self.same_dropout = told.same_dropout
+        self.same_dropout = perturbation.same_dropout
         self.random: list[Tensor] = []
 
     def uniform(self, magnitude: float) -> Start | None:
         """Starts drawn from U(-1, 1) * magnitude / sqrt(entries of the ball that count), of length
         magnitude / sqrt(3) on average and magnitude at most; None where that is zero."""
 
-        def start(zeros: Tensor, count: Tensor) -> Tensor:
-            entries = count.sum(self.place.over(count), keepdim=True).clamp(min=1)
+        def start(zeros: Tensor, mask: Tensor) -> Tensor:
+            entries = mask.sum(self.target.over(mask), keepdim=True).clamp(min=1)
             return (2 * self._random(zeros) - 1) * magnitude / entries.sqrt()
 
         return self._starting(start) if magnitude > 0 else None
@@ -56,11 +56,11 @@ class Passes:
     def normal(self, deviation: float) -> Start | None:
         """Starts whose every entry has a normal distribution; None where all are zero."""
 
-        def start(zeros: Tensor, count: Tensor) -> Tensor:
+        def start(zeros: Tensor, mask: Tensor) -> Tensor:
             # Box and Muller's: torch's own depend on how many are drawn at once
             length, angle = self._random(zeros.expand(2, *zeros.shape))
             drawn: Tensor = (-2 * torch.log1p(-length)).sqrt() * (2 * math.pi * angle).cos()
-            return deviation * drawn * count
+            return deviation * drawn * mask
 
         return self._starting(start) if deviation > 0 else None
 
@@ -76,11 +76,11 @@ class Passes:
         return drawn.movedim(0, words)
 
     @contextmanager
-    def at(self, shifts: Shifts) -> Iterator[Shift]:
+    def at(self, shifts: Shifts) -> Iterator[ShiftedPass]:
         """One pass: compute inside, and take gradients inside, too."""
         self.begin()
-        with self.place.shifted(shifts) as here:
-            yield here
+        with self.target.shifted(shifts) as current:
+            yield current
 
     def begin(self) -> None:
         """Before a pass, also one without shifts: dropout falls as in the first one."""

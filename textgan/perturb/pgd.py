@@ -46,28 +46,28 @@ class PGD(Perturbation, name="pgd"):
         /,
     ) -> Loss:
         passes = Passes(network, self)
-        place = passes.place
+        target = passes.target
         # where the next pass is taken; None: at zero
         at: Sequence[Tensor] | Start | None = None
         clean: Loss | None = None
-        slopes: list[Tensor] | None = None
+        gradients: list[Tensor] | None = None
         if self.init == "random":
             at = passes.uniform(self.epsilon)
         if self.include_clean:
-            with passes.at(None) as here:
+            with passes.at(None) as current:
                 clean = computed(loss)
-                slopes = here.accumulate(clean[0] * scale)
+                gradients = current.accumulate(clean[0] * scale)
         for _ in range(self.steps):
-            if slopes is None or callable(at):  # else they were taken with the clean loss
-                with passes.at(at) as here:
-                    slopes = here.slopes(computed(loss)[0])
+            if gradients is None or callable(at):  # else they were taken with the clean loss
+                with passes.at(at) as current:
+                    gradients = current.gradients(computed(loss)[0])
             at = [
-                place.climb(shift, slope, self.alpha, self.epsilon)
-                for shift, slope in zip(here.shifts, slopes, strict=True)
+                target.ascend(shift, gradient, self.alpha, self.epsilon)
+                for shift, gradient in zip(current.shifts, gradients, strict=True)
             ]
-            slopes = None
-        with passes.at(at) as here:
+            gradients = None
+        with passes.at(at) as current:
             shifted, metrics = computed(loss)
-            here.accumulate(shifted * scale)
+            current.accumulate(shifted * scale)
         value, metrics = clean or (shifted, metrics)
         return value.detach(), metrics | {"perturbed_loss": shifted.detach()}

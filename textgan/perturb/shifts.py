@@ -12,11 +12,8 @@ from torch import Tensor, nn
 from textgan.core.errors import UserError
 from textgan.data.text import START
 
-Start = Callable[[Tensor, Tensor], Tensor]  # zeros like the shift, which entries count: a shift
-
-
+Start = Callable[[Tensor, Tensor], Tensor]  # of zeros like the shift and its mask, the shift
 Shifts = Sequence[Tensor] | Start | None  # those of a pass; None: zeros
-
 
 OTHER_TEXTS = "the loss read other texts when it was called again; draw them before"
 
@@ -24,7 +21,7 @@ OTHER_TEXTS = "the loss read other texts when it was called again; draw them bef
 class ShiftTarget(ABC):
     """Where vectors are shifted, and what a ball is there.
 
-    All functions are of one shift or slope of the list; entries that do not count are zero.
+    All functions take one shift or gradient of the list; masked entries of it are zero.
     """
 
     def __init__(self, module: nn.Embedding) -> None:
@@ -32,7 +29,7 @@ class ShiftTarget(ABC):
 
     @contextmanager
     @abstractmethod
-    def shifted(self, shifts: Shifts) -> Iterator[Shift]:
+    def shifted(self, shifts: Shifts) -> Iterator[ShiftedPass]:
         """Inside, what the embedding reads out with gradients is shifted."""
 
     @abstractmethod
@@ -52,17 +49,17 @@ class ShiftTarget(ABC):
         """The largest absolute entry of each ball's vector, with kept dimensions."""
         return value.abs().amax(self.over(value), keepdim=True)
 
-    def finite(self, slope: Tensor) -> Tensor:
-        """The slope, zero in every ball where it is not all numbers: there is nothing to climb."""
-        good = slope.isfinite().all(dim=self.over(slope), keepdim=True)
-        return torch.where(good, slope, torch.zeros_like(slope))
+    def finite(self, gradient: Tensor) -> Tensor:
+        """The gradient, zero in every ball where some of it is not finite."""
+        good = gradient.isfinite().all(dim=self.over(gradient), keepdim=True)
+        return torch.where(good, gradient, torch.zeros_like(gradient))
 
-    def direction(self, slope: Tensor) -> Tensor:
-        """slope / |slope|, zero where the slope is zero or no number."""
-        slope = self.finite(slope)
+    def direction(self, gradient: Tensor) -> Tensor:
+        """gradient / |gradient|, zero where the gradient is zero or not finite."""
+        gradient = self.finite(gradient)
         # by its largest entry first, so that squares neither overflow nor vanish
-        scaled = slope / self.largest(slope).clamp(min=torch.finfo(slope.dtype).tiny)
-        return scaled / self.norm(scaled).clamp(min=torch.finfo(slope.dtype).tiny)
+        scaled = gradient / self.largest(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
+        return scaled / self.norm(scaled).clamp(min=torch.finfo(gradient.dtype).tiny)
 
     def project(self, shift: Tensor, epsilon: float | Tensor) -> Tensor:
         """The nearest shift within the ball of that radius."""
@@ -70,57 +67,57 @@ class ShiftTarget(ABC):
         # those inside stay as they are, to the bit
         return torch.where(norm > epsilon, shift * (epsilon / norm), shift)
 
-    def climb(self, shift: Tensor, slope: Tensor, alpha: float, epsilon: float) -> Tensor:
-        """A step of length alpha along the slope, then back into the ball of radius epsilon."""
-        return self.project(shift + alpha * self.direction(slope), epsilon)
+    def ascend(self, shift: Tensor, gradient: Tensor, alpha: float, epsilon: float) -> Tensor:
+        """A step of length alpha along the gradient, then back into the ball of radius epsilon."""
+        return self.project(shift + alpha * self.direction(gradient), epsilon)
 
 
-class Shift:
-    """One pass with shifts: the leaves that gradients are taken of.
+class ShiftedPass:
+    """One pass with shifts, and the gradients in them.
 
-    shifts: complete once the loss was computed. counts: which of their entries count, alike.
+    shifts: complete once the loss was computed. masks: which of their entries may move. leaves: the
+    tensors of the graph that gradients are taken of.
     """
 
-    def __init__(self, place: ShiftTarget) -> None:
-        self.place = place
+    def __init__(self, target: ShiftTarget) -> None:
+        self.target = target
         self.shifts: list[Tensor] = []
-        self.counts: list[Tensor] = []
+        self.masks: list[Tensor] = []
         self.leaves: list[Tensor] = []
 
-    def slopes(
-        self, value: Tensor, gradient: Tensor | None = None, *, keep: bool = False
+    def gradients(
+        self, value: Tensor, grad_output: Tensor | None = None, *, retain_graph: bool = False
     ) -> list[Tensor]:
-        """The gradient of a value in the shifts; the network's weights get none.
-
-        keep: for another gradient of what it was computed from.
-        """
+        """The gradients of a value in the shifts; the network's weights get none."""
         if not value.requires_grad:
             return [torch.zeros_like(shift) for shift in self.shifts]
-        found = torch.autograd.grad(
-            value, self.leaves, gradient, retain_graph=keep, allow_unused=True
+        gradients = torch.autograd.grad(
+            value, self.leaves, grad_output, retain_graph=retain_graph, allow_unused=True
         )
-        return self.counting(found)
+        return self.masked(gradients)
 
-    def accumulate(self, value: Tensor, gradient: Tensor | None = None) -> list[Tensor]:
-        """The same, and the gradient in the weights is added to what they have."""
+    def accumulate(self, value: Tensor, grad_output: Tensor | None = None) -> list[Tensor]:
+        """The same, and the gradients in the weights are added to what they have."""
         kept = [leaf.grad for leaf in self.leaves]
         for leaf in self.leaves:
             leaf.grad = None
         try:
-            value.backward(gradient)
-            found = [leaf.grad for leaf in self.leaves]
+            value.backward(grad_output)
+            gradients = [leaf.grad for leaf in self.leaves]
         finally:
             for leaf, before in zip(self.leaves, kept, strict=True):
                 if before is not None:
                     leaf.grad = before if leaf.grad is None else before + leaf.grad
-        return self.counting(found)
+        return self.masked(gradients)
 
-    def counting(self, found: Sequence[Tensor | None]) -> list[Tensor]:
-        """Gradients in the shifts, zero at entries that do not count."""
-        parts = zip(found, self.shifts, self.counts, strict=True)
+    def masked(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        """Gradients in the shifts, zero where the mask is; None is zero."""
+        parts = zip(gradients, self.shifts, self.masks, strict=True)
         return [
-            torch.zeros_like(shift) if slope is None else torch.where(count, slope.to(shift), 0.0)
-            for slope, shift, count in parts
+            torch.zeros_like(shift)
+            if gradient is None
+            else torch.where(mask, gradient.to(shift), 0.0)
+            for gradient, shift, mask in parts
         ]
 
 
@@ -135,8 +132,8 @@ class EmbeddingOutput(ShiftTarget):
         self.words = words
 
     @contextmanager
-    def shifted(self, shifts: Shifts) -> Iterator[Shift]:
-        here = Shift(self)
+    def shifted(self, shifts: Shifts) -> Iterator[ShiftedPass]:
+        current = ShiftedPass(self)
 
         def add(
             module: nn.Module, read: tuple[Tensor, ...], named: dict[str, Tensor], vectors: Tensor
@@ -144,34 +141,34 @@ class EmbeddingOutput(ShiftTarget):
             if not torch.is_grad_enabled():
                 return vectors
             symbols = read[0] if read else next(iter(named.values()))
-            count = self.words(symbols).unsqueeze(-1).expand_as(vectors)
+            mask = self.words(symbols).unsqueeze(-1).expand_as(vectors)
             # half precision is for the network; shifts are a difference of small numbers
             kind = torch.promote_types(vectors.dtype, torch.float32)
             shift = torch.zeros(vectors.shape, dtype=kind, device=vectors.device)
             if callable(shifts):
-                shift = torch.where(count, shifts(shift, count), 0.0)
+                shift = torch.where(mask, shifts(shift, mask), 0.0)
             elif shifts is not None:
-                number = len(here.shifts)
+                number = len(current.shifts)
                 if number >= len(shifts) or shifts[number].shape != shift.shape:
                     raise RuntimeError(OTHER_TEXTS)
                 shift = shifts[number]
             leaf = shift.detach().requires_grad_()
-            here.shifts.append(shift.detach())
-            here.counts.append(count)
-            here.leaves.append(leaf)
+            current.shifts.append(shift.detach())
+            current.masks.append(mask)
+            current.leaves.append(leaf)
             return vectors + leaf.to(vectors.dtype)
 
         handle = self.module.register_forward_hook(add, with_kwargs=True)
         try:
-            yield here
+            yield current
         finally:
             handle.remove()
-        if not here.shifts:
+        if not current.shifts:
             raise UserError(
                 "perturb: the loss does not read the embedding, so there is nothing to shift; call "
                 "the network with token ids, or name another embedding"
             )
-        if isinstance(shifts, Sequence) and len(here.shifts) < len(shifts):
+        if isinstance(shifts, Sequence) and len(current.shifts) < len(shifts):
             raise RuntimeError(OTHER_TEXTS)
 
     def over(self, value: Tensor) -> tuple[int, ...]:
@@ -188,25 +185,25 @@ class EmbeddingWeight(ShiftTarget):
     """
 
     @contextmanager
-    def shifted(self, shifts: Shifts) -> Iterator[Shift]:
-        here, weight = Shift(self), self.module.weight
+    def shifted(self, shifts: Shifts) -> Iterator[ShiftedPass]:
+        current, weight = ShiftedPass(self), self.module.weight
         own, trained = weight.data, weight.requires_grad
         shift = torch.zeros_like(own)
-        count = torch.ones_like(own, dtype=torch.bool)
+        mask = torch.ones_like(own, dtype=torch.bool)
         if self.module.padding_idx is not None:
-            count[self.module.padding_idx] = False
+            mask[self.module.padding_idx] = False
         if callable(shifts):
-            shift = torch.where(count, shifts(shift, count), 0.0)
+            shift = torch.where(mask, shifts(shift, mask), 0.0)
         elif shifts is not None:
             (shift,) = shifts
-        here.shifts, here.counts, here.leaves = [shift], [count], [weight]
+        current.shifts, current.masks, current.leaves = [shift], [mask], [weight]
         kept = weight.grad
         try:
             weight.requires_grad_()
             if shifts is not None:
                 weight.data = own + shift.to(own)
                 torch.clear_autocast_cache()  # it would give the table as it was
-            yield here
+            yield current
         finally:
             weight.data = own
             if shifts is not None:
@@ -240,12 +237,12 @@ def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
             return own
     if name in known:
         return known[name]
-    found = {at: part for at, part in known.items() if name in at}
-    if len(found) == 1:
-        return next(iter(found.values()))
+    matches = {at: part for at, part in known.items() if name in at}
+    if len(matches) == 1:
+        return next(iter(matches.values()))
     which = f"called {name!r}" if name else "that words go through"
-    why = "there is no embedding" if not found else "there are several embeddings"
-    names = ", ".join(found or known) or "none"
+    why = "there is no embedding" if not matches else "there are several embeddings"
+    names = ", ".join(matches or known) or "none"
     raise UserError(
         f"perturb: {why} {which} in {type(network).__name__}; give embedding as one of: {names}"
     )
@@ -261,9 +258,9 @@ def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Ten
             symbols = symbols.argmax(-1)
         if padding is None:
             return torch.ones_like(symbols, dtype=torch.bool)
-        found = symbols != padding
-        if space is not None and found.dim() > 1:
-            found[:, 0] = True  # what a generator reads first has the number of padding
-        return found
+        real = symbols != padding
+        if space is not None and real.dim() > 1:
+            real[:, 0] = True  # what a generator reads first has the number of padding
+        return real
 
     return words

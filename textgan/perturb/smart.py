@@ -1,4 +1,4 @@
-"""What a network says must be smooth near each text, and near what its average says.
+"""A network's outputs must be smooth near each text, and near those of its averaged weights.
 
 The network learns from loss + weight * R + mu * D, where R = D(f(s + r), f(s)) at the worst r found
 and D = D(f(s), f~(s)) with f~ the network of exponentially averaged weights (Bregman proximal
@@ -35,7 +35,13 @@ from torch import Tensor, nn
 
 from textgan.core.optim import Loss, Outputs, computed, swapped_weights
 from textgan.perturb.base import Perturbation
-from textgan.perturb.divergences import Divergence, halves, said_of, squared_error, symmetric_kl
+from textgan.perturb.divergences import (
+    Divergence,
+    checked_outputs,
+    halves,
+    squared_error,
+    symmetric_kl,
+)
 from textgan.perturb.passes import Passes
 from textgan.perturb.shifts import Shifts, ShiftTarget
 
@@ -71,7 +77,7 @@ class SMART(Perturbation, name="smart"):
     ] = 100
 
     @property
-    def keeps(self) -> bool:
+    def is_stateful(self) -> bool:
         return self.mu > 0
 
     def __call__(
@@ -82,11 +88,11 @@ class SMART(Perturbation, name="smart"):
         scale: float | Tensor = 1.0,
         /,
     ) -> Loss:
-        say = said_of(outputs, "smart")
+        outputs = checked_outputs(outputs, "smart")
         between = _DIVERGENCES[self.divergence]
         passes = Passes(network, self)
         state = self._averaged(network) if self.mu > 0 else {}
-        figures: dict[str, Tensor] = {}
+        terms: dict[str, Tensor] = {}
 
         passes.begin()
         value, metrics = computed(loss)
@@ -95,39 +101,39 @@ class SMART(Perturbation, name="smart"):
             passes.begin()
             averages = {name.removeprefix("average."): mean for name, mean in state.items()}
             with swapped_weights(network, averages):
-                before = say().detach()
+                before = outputs().detach()
         # the table is as it is here, and will be again when this graph is used
         passes.begin()
-        said = say()
+        logits = outputs()
 
         at: Shifts = passes.normal(self.sigma)
         for _ in range(self.steps):
-            with passes.at(at) as here:
-                slopes = here.slopes(between(said.detach(), say()))
+            with passes.at(at) as current:
+                gradients = current.gradients(between(logits.detach(), outputs()))
             at = [
-                self.climb(passes.place, shift, slope)
-                for shift, slope in zip(here.shifts, slopes, strict=True)
+                self.ascend(passes.target, shift, gradient)
+                for shift, gradient in zip(current.shifts, gradients, strict=True)
             ]
-        with passes.at(at) as here:
-            shifted = say()
-            figures["divergence"], gradient, there = halves(between, said, shifted)
-            here.accumulate(shifted, there * self.weight * scale)
+        with passes.at(at) as current:
+            shifted = outputs()
+            terms["divergence"], gradient, of_shifted = halves(between, logits, shifted)
+            current.accumulate(shifted, of_shifted * self.weight * scale)
         gradient = gradient * self.weight
         if state:
-            figures["drift"], moved, _ = halves(between, said, before)
+            terms["drift"], moved, _ = halves(between, logits, before)
             gradient = gradient + self.mu * moved
-        said.backward(gradient * scale)
+        logits.backward(gradient * scale)
         self.state = state
-        return value.detach(), metrics | figures
+        return value.detach(), metrics | terms
 
-    def climb(self, place: ShiftTarget, shift: Tensor, slope: Tensor) -> Tensor:
+    def ascend(self, target: ShiftTarget, shift: Tensor, gradient: Tensor) -> Tensor:
         """One ascent, and back to where shifts may be."""
-        slope = place.finite(slope)
+        gradient = target.finite(gradient)
         if self.projection == "unit":
-            moved = shift + self.eta * slope
+            moved = shift + self.eta * gradient
             return moved / (moved.abs().amax(-1, keepdim=True) + 1e-6)
-        largest = place.largest(slope).clamp(min=torch.finfo(slope.dtype).tiny)
-        return (shift + self.eta * (slope / largest)).clamp(-self.epsilon, self.epsilon)
+        largest = target.largest(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
+        return (shift + self.eta * (gradient / largest)).clamp(-self.epsilon, self.epsilon)
 
     def _averaged(self, network: nn.Module) -> dict[str, Tensor]:
         """What to remember once this call is over: the averages, and of how many calls."""

@@ -1,4 +1,4 @@
-"""The shift after which a network says what differs most from what it says now.
+"""The shift that changes a network's outputs most.
 
 The network learns from loss + weight * KL(p(.|s) || p(.|s + r)), with p(.|s) a constant. r has
 length epsilon and the direction d in which the KL curves most, by power iteration: d is random at
@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from textgan.core.optim import Loss, Outputs, computed
 from textgan.perturb.base import Perturbation
-from textgan.perturb.divergences import kl, said_of
+from textgan.perturb.divergences import checked_outputs, kl
 from textgan.perturb.passes import Passes
 from textgan.perturb.shifts import Shifts
 
 
 @dataclass(kw_only=True)
 class VAT(Perturbation, name="vat"):
-    """Virtual adversarial training: what the network says of a text must not change nearby.
+    """Virtual adversarial training: a network's outputs must not change near a text.
 
     Raises UserError where it is not given outputs.
     """
@@ -48,9 +48,9 @@ class VAT(Perturbation, name="vat"):
         scale: float | Tensor = 1.0,
         /,
     ) -> Loss:
-        say = said_of(outputs, "vat")
+        outputs = checked_outputs(outputs, "vat")
         passes = Passes(network, self)
-        place = passes.place
+        target = passes.target
         random = passes.normal(1.0)
         assert random is not None  # for it is not of deviation 0
 
@@ -59,19 +59,19 @@ class VAT(Perturbation, name="vat"):
         (value * scale).backward()
         passes.begin()
         # with gradients, if only to throw them away: networks may compute otherwise without
-        said = say().detach()
+        logits = outputs().detach()
 
-        def start(zeros: Tensor, count: Tensor) -> Tensor:
-            return self.xi * place.direction(random(zeros, count))
+        def start(zeros: Tensor, mask: Tensor) -> Tensor:
+            return self.xi * target.direction(random(zeros, mask))
 
         at: Shifts = start
         directions: list[Tensor] = []
         for _ in range(self.iterations):
-            with passes.at(at) as here:
-                slopes = here.slopes(kl(said, say()))
-            directions = [place.direction(slope) for slope in slopes]
+            with passes.at(at) as current:
+                gradients = current.gradients(kl(logits, outputs()))
+            directions = [target.direction(gradient) for gradient in gradients]
             at = [self.xi * direction for direction in directions]
-        with passes.at([self.epsilon * direction for direction in directions]) as here:
-            divergence = kl(said, say())
-            here.accumulate(divergence * self.weight * scale)
+        with passes.at([self.epsilon * direction for direction in directions]) as current:
+            divergence = kl(logits, outputs())
+            current.accumulate(divergence * self.weight * scale)
         return value.detach(), metrics | {"divergence": divergence.detach()}

@@ -30,7 +30,7 @@ from textgan.core.optim import Loss, computed
 from textgan.core.seeds import random_state, set_random_state
 from textgan.perturb.averaged import Averaged
 from textgan.perturb.passes import Passes
-from textgan.perturb.shifts import Shift, Shifts
+from textgan.perturb.shifts import ShiftedPass, Shifts
 
 SHOWN = 30  # names in an error
 
@@ -63,17 +63,17 @@ class YOPO(Averaged, name="yopo"):
     ) -> tuple[Loss, Callable[[], list[Tensor]]]:
         """One full pass; the next shifts come of its p, and of the first layer."""
         first = FirstLayer(network, self.layer, passes) if self.layer else None
-        with passes.at(at) as here, first.watched() if first else nullcontext():
+        with passes.at(at) as current, first.watched() if first else nullcontext():
             value, metrics = computed(loss)
-            slopes = here.accumulate(value * scale / self.passes)
+            gradients = current.accumulate(value * scale / self.passes)
 
         def following() -> list[Tensor]:
-            shifts, found = here.shifts, slopes
+            shifts, ascents = current.shifts, gradients
             for step in range(self.steps):
                 if step and first is not None:
-                    found = first.slopes(here, shifts)
-                parts = zip(shifts, found, strict=True)
-                shifts = [self.climb(passes.place, shift, slope) for shift, slope in parts]
+                    ascents = first.gradients(current, shifts)
+                parts = zip(shifts, ascents, strict=True)
+                shifts = [self.ascend(passes.target, shift, gradient) for shift, gradient in parts]
             return shifts
 
         return (value.detach(), metrics), following
@@ -105,14 +105,14 @@ class FirstLayer:
 
     def __init__(self, network: nn.Module, name: str, passes: Passes) -> None:
         self.module, self.name = find_layer(network, name), name
-        self.place, self.device = passes.place, passes.device
+        self.target, self.device = passes.target, passes.device
         self.symbols: list[Tensor] = []  # of each reading of the embedding
         self.shapes: list[torch.Size] = []
         self.calls: list[Call] = []
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Inside, what the embedding and the layer read with gradients is written down."""
+        """Inside, what the embedding and the layer read with gradients is recorded."""
         random: list[Tensor] = []
 
         def reading(
@@ -142,7 +142,7 @@ class FirstLayer:
             return result + probe
 
         handles = [
-            self.place.module.register_forward_hook(reading, with_kwargs=True),
+            self.target.module.register_forward_hook(reading, with_kwargs=True),
             self.module.register_forward_pre_hook(before),
             self.module.register_forward_hook(after),
         ]
@@ -154,14 +154,14 @@ class FirstLayer:
         if len(self.calls) < len(self.shapes):
             self._refuse()
 
-    def slopes(self, here: Shift, shifts: Sequence[Tensor]) -> list[Tensor]:
+    def gradients(self, current: ShiftedPass, shifts: Sequence[Tensor]) -> list[Tensor]:
         """The gradient of <p, layer(what it read, but with these shifts)> in the shifts."""
         leaves = [shift.detach().requires_grad_() for shift in shifts]
-        moved = [leaf - before for leaf, before in zip(leaves, here.shifts, strict=True)]
+        moved = [leaf - before for leaf, before in zip(leaves, current.shifts, strict=True)]
         results: list[Tensor] = []
         now = random_state(self.device)
         for number, (call, symbols) in enumerate(zip(self.calls, self.symbols, strict=True)):
-            added = self.place.added(moved, number, symbols)
+            added = self.target.added(moved, number, symbols)
             set_random_state(call.random, self.device)
             results.append(self.module(call.read + added.to(call.read.dtype)))
         set_random_state(now, self.device)
@@ -169,7 +169,7 @@ class FirstLayer:
             torch.zeros_like(call.result) if call.result.grad is None else call.result.grad
             for call in self.calls
         ]
-        return here.counting(torch.autograd.grad(results, leaves, p, allow_unused=True))
+        return current.masked(torch.autograd.grad(results, leaves, p, allow_unused=True))
 
     def _refuse(self) -> NoReturn:
         raise UserError(

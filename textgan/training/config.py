@@ -165,7 +165,7 @@ class RunConfig(BaseModel):
             "discriminator": self.discriminator.perturb,
         }.items():
             made = perturbation(told, f"{who}.perturb", code)
-            if made is not None and made.keeps and self.schedule.shards > 1:
+            if made is not None and made.is_stateful and self.schedule.shards > 1:
                 raise UserError(
                     f"{who}.perturb = {told!r} remembers what it did to a batch, and shards would "
                     "mix that up; use schedule.shards = 1"

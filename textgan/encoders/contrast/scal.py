@@ -66,7 +66,7 @@ class SCAL(EncoderObjective, name="scal"):
         with place.shifted(None) as here, fork_rng(once, device):
             vector, scores = self.look(text)
         clean = functional.cross_entropy(scores, labels)
-        slopes = here.slopes(clean, keep=True)
+        slopes = here.gradients(clean, retain_graph=True)
         shifts = [self.epsilon * place.direction(slope) for slope in slopes]
         with place.shifted(shifts), fork_rng(once, device):
             vector_there, scores_there = self.look(text)

@@ -55,7 +55,7 @@ class USCAL(TwoViews, name="uscal"):
             first = self.look(text)
         second = self.look(text)
         clean = info_nce(first, second, self.temperature)
-        slopes = here.slopes(clean, keep=True)
+        slopes = here.gradients(clean, retain_graph=True)
         shifts = [self.epsilon * place.direction(slope) for slope in slopes]
         with place.shifted(shifts), fork_rng(once, device):
             shifted = self.look(text)

@@ -72,7 +72,7 @@ class Log:
         self._figures: dict[str, Any] = {}
         self._phase: tuple[int, int] = (0, 0)  # steps of it that are done, and in all
         self._begun = self._drawn = 0.0
-        self._said = self._stepped = time.monotonic()
+        self._line_at = self._stepped = time.monotonic()
 
     def plan(self, left: Mapping[Hashable, int]) -> None:
         """How many steps of each kind are to be done: what the time left is estimated from. Kinds
@@ -110,8 +110,8 @@ class Log:
         if self._bar is None or self.quiet:
             return
         if self._bar.disable:
-            if now - self._said > LINE_SECONDS:
-                self._said = now
+            if now - self._line_at > LINE_SECONDS:
+                self._line_at = now
                 self.say(f"{name}, step {done:,} of {steps:,}: {self._state(kind)}")
             return
         if now - self._drawn > 0.2:
@@ -138,10 +138,10 @@ class Log:
             return [f"~{clock(whole)} left"] if whole else []
         own = [one for one in self._durations.left if isinstance(one, tuple) and one[0] == kind[0]]
         phase, known = self._durations.seconds(own)
-        told = [f"{'~' if known else 'over '}{clock(phase)} left"]
+        left = [f"{'~' if known else 'over '}{clock(phase)} left"]
         if any(count and one not in own for one, count in self._durations.left.items()):
-            told.append(f"run {'~' if all_known else 'over '}{clock(whole)}")
-        return told
+            left.append(f"run {'~' if all_known else 'over '}{clock(whole)}")
+        return left
 
     def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
         """One point of every curve. `where` says which epoch, turn or round it is."""
@@ -154,8 +154,8 @@ class Log:
         append_line(self._records, line_of_file)
         self._sha.update(line_of_file.encode() + b"\n")
         now = time.monotonic()
-        if (self._bar is None or self._bar.disable) and now - self._said > LINE_SECONDS:
-            self._said = now
+        if (self._bar is None or self._bar.disable) and now - self._line_at > LINE_SECONDS:
+            self._line_at = now
             left = [f"run {part}" for part in self._left()]
             self.say("; ".join([line, *left]))
 

@@ -44,12 +44,12 @@ class Bar:
         )
         self.disable: bool = self._bar.disable
 
-    def show(self, done: float, told: str, what: str = "") -> None:
+    def show(self, done: float, note: str, what: str = "") -> None:
         """Draw it anew: how much is done, what it is, if that is another thing now, and a few words
         about it."""
         self.what = what or self.what
         self._bar.n, self._bar.ncols = done, bar_width()
-        self._bar.set_description_str(f"{self.what}: {told}" if told else self.what)
+        self._bar.set_description_str(f"{self.what}: {note}" if note else self.what)
 
     def close(self) -> None:
         """Clear it."""
@@ -88,9 +88,9 @@ def say_filled(line: str, indent: int = 2) -> None:
 
 def bar_width() -> int:
     """How many characters a bar may have: $COLUMNS, else those of the terminal, else 80."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isascii() and told.isdigit() and int(told) > 0:
-        return int(told)
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns) > 0:
+        return int(columns)
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except (OSError, ValueError, AttributeError):
@@ -118,7 +118,7 @@ def status(what: str, quiet: bool = False) -> Iterator[None]:
 def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
     """The same steps; once they have taken two seconds with a bar, where there is no terminal with
     a line every ten seconds."""
-    began = said = time.monotonic()
+    began = line_at = time.monotonic()
     total = len(steps) if isinstance(steps, Sized) else None
     drawn = 0.0
     shown: Bar | None = None
@@ -135,8 +135,8 @@ def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
                 if now - drawn > 0.1:
                     drawn = now
                     shown.show(done, left.strip())
-            elif silent and not quiet and now - said > LINE_SECONDS:
-                said = now
+            elif silent and not quiet and now - line_at > LINE_SECONDS:
+                line_at = now
                 of = f" of {total}" if total else ""
                 say(f"{what}: {done}{of}{',' if left else ''}{left}")
             yield step
@@ -201,7 +201,7 @@ class WorkBar:
         self.done = 0
         self.took = 0.0
         self.quiet = quiet
-        self._began = self._said = time.monotonic()
+        self._began = self._line_at = time.monotonic()
         self._started = self._began
         self._bar: Bar | None = None
 
@@ -220,9 +220,9 @@ class WorkBar:
             return
         left = f"about {clock(self.left)} left"
         if not sys.stderr.isatty():
-            soon = self._started - self._said > LINE_SECONDS
+            soon = self._started - self._line_at > LINE_SECONDS
             if soon or (self.expected[self.done] > LINE_SECONDS and self.left > LINE_SECONDS):
-                self._said = self._started
+                self._line_at = self._started
                 say(f"{what}; {left}")
             return
         if self._bar is None:

@@ -49,7 +49,17 @@ from textgan.core.files import (
     unwritable,
     write_file,
 )
-from textgan.core.identity import CONFIG, DATA, FACTS, RUN, Identity, digest_of, identify, sealed
+from textgan.core.identity import (
+    CONFIG,
+    DATA,
+    FACTS,
+    NO_COURSE,
+    RUN,
+    Identity,
+    digest_of,
+    identify,
+    sealed,
+)
 from textgan.core.locks import LOCK, locked
 from textgan.core.memory import TooLarge, count_weights, in_units, memory_of
 from textgan.core.memory import memory_errors as memory_errors
@@ -134,8 +144,8 @@ class Run:
     def recipe(self) -> str:
         """All settings but the seed and what decides nothing: runs that share it are seeds of one
         experiment."""
-        decides_nothing = {"seed", "device", "checkpoint_seconds"}
-        return json.dumps(self.config.model_dump(exclude=decides_nothing), sort_keys=True)
+        others = self.config.model_dump(exclude={"seed", *NO_COURSE})
+        return json.dumps(others, sort_keys=True)
 
     @property
     def oracle_entropy(self) -> float | None:

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from textgan.core.device import is_asynchronous
 from textgan.core.distributed import Group
 from textgan.core.files import understood
 from textgan.core.identity import RUN
@@ -130,8 +131,10 @@ class TrainingState:
         """Count the metrics of an update in the means of its tick, without waiting for a device."""
         for name, value in metrics.items():
             total, count = self.sums.get(name, (0.0, 0))
-            value = torch.as_tensor(value).detach().to(torch.float64).reshape(())
-            self.sums[name] = total + value, count + 1
+            value = torch.as_tensor(value).detach()
+            # the same sum either way
+            number = value.double().reshape(()) if is_asynchronous(value) else float(value)
+            self.sums[name] = total + number, count + 1
 
     def means(self) -> dict[str, float]:
         """The means of the metrics since the last tick."""

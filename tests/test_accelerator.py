@@ -1,11 +1,13 @@
 """Where a device runs ahead of its host, loops over time steps ask it nothing."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from toys import TOY
 from worlds import (
     FIXED,
     VARIABLE,
@@ -23,6 +25,9 @@ from textgan.data.text import Text, TextSpace
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.rollout import roll_out, rollout_values
 from textgan.models.sampling import greedy, softmax
+from textgan.training.config import make_config
+from textgan.training.run import create_run
+from textgan.training.state import TrainingState
 
 aten = torch.ops.aten
 # of these the host waits for the result, or for its size
@@ -140,3 +145,23 @@ def test_nothing_is_written_after_the_end() -> None:
     assert len(text.sizes.unique()) > 1
     assert not text.tokens[~text.mask].any()
     assert small_generator(FIXED).sample(3).sizes.tolist() == [FIXED.length] * 3
+
+
+def test_metrics_are_added_up_to_the_same_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(make_config("seqgan", TOY), tmp_path / "run")
+    values = torch.randn(50) * 10.0 ** torch.randint(-6, 6, (50,))
+    means = []
+    for ahead in (False, True):
+        monkeypatch.setattr(device, "SYNCHRONOUS", frozenset() if ahead else {"cpu"})
+        state = TrainingState(run)
+        for number, value in enumerate(values):
+            state.add({"loss": value, "count": torch.tensor([number])})
+            if number == 20:  # killed and resumed
+                saved, state = state.save(), TrainingState(run)
+                state.restore(saved)
+        means.append(state.means())
+    assert means[0] == means[1]
+    assert means[0]["count"] == 24.5
+    assert means[0]["loss"] == sum(values.tolist()) / 50

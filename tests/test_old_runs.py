@@ -136,7 +136,7 @@ def test_a_study_of_classifiers_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     runs = read(out / "classify.json")["runs"]
     settings = {"network.embedding": 4, "network.hidden": 4, "data.min_count": 1, "epochs": 2}
     study: dict[str, Any] = {"perturb": "none,fgm", "seeds": 2, "keep": True, "quiet": True}
-    assert "fgm" in str(textgan.class_logits("moods.tsv", out=out, **study, **settings))
+    assert "fgm" in str(textgan.classify("moods.tsv", out=out, **study, **settings))
     assert [path.stat().st_mtime_ns for path in kept] == before
     assert read(out / "classify.json")["runs"] == runs
 

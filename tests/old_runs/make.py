@@ -109,7 +109,7 @@ def main(out: Path) -> None:
     textgan.encode("simcse", data="moods.tsv", out="encoder", quiet=True, **small)
     sentences = [line.partition("\t")[2] for line in lines(6)]
     vectors = textgan.open_encoder("encoder").encode_lines(sentences)
-    textgan.class_logits(
+    textgan.classify(
         "moods.tsv",
         out="classifiers",
         perturb="none,fgm",

@@ -1,4 +1,4 @@
-"""Many texts from a generator, by pieces."""
+"""Drawing many texts from a generator, in pieces that fit in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedding of tokens, which perturbations know where to shift."""
+"""The embedding of tokens: the layer that perturbations shift."""
 
 from __future__ import annotations
 

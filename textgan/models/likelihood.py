@@ -1,8 +1,8 @@
-"""What texts cost under a model, in nats per token.
+"""Negative log-likelihood of texts under a model, in nats per token.
 
 The sum over the sentences divided by the number of their tokens, padding left out. NLL_oracle is
-taken on the generator's texts and speaks of quality alone; NLL_test is taken on held-out real texts
-and speaks of coverage alone. Neither may be read without the other.
+taken on the generator's texts and measures quality alone; NLL_test is taken on held-out real texts
+and measures coverage alone. Neither may be read without the other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1
     Minus infinity for a sentence with a token that the model never writes.
     """
     at_once = max(1, SCORED_AT_ONCE // (model.space.vocabulary * text.tokens.shape[1]))
-    found = []
+    sums = []
     for part in text.split(at_once):
         if temperature == 1.0:
             each = model.log_prob(part)
@@ -44,8 +44,8 @@ def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1
             logits = (model(part) / temperature).log_softmax(2)
             each = logits.gather(2, part.tokens.unsqueeze(2)).squeeze(2)
         each = each.masked_fill(each < NEVER / temperature / 2, -math.inf)
-        found.append(each.masked_fill(~part.mask, 0.0).sum(1))
-    return torch.cat(found)
+        sums.append(each.masked_fill(~part.mask, 0.0).sum(1))
+    return torch.cat(sums)
 
 
 def uniform_nll(space: TextSpace) -> float:

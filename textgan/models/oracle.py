@@ -1,6 +1,6 @@
 """The synthetic oracle: a frozen random LSTM that plays the part of the real language.
 
-Because it can say how probable any text is, a generator can be scored exactly (SeqGAN, arXiv
+Because it has an exact probability of every text, a generator can be scored exactly (SeqGAN, arXiv
 1609.05473, section 5.1). Numbers are comparable only for the same oracle, whose entropy is their
 floor, so a run measures and prints it.
 """
@@ -132,16 +132,16 @@ def _read_npz(path: Path, name: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
             left = LARGEST
-            found: dict[str, Any] = {}
+            arrays: dict[str, Any] = {}
             for key in FILE_ORDER:
                 if f"{key}.npy" in file.NameToInfo:
-                    found[key], size = _read_npy(file, file.NameToInfo[f"{key}.npy"], left)
+                    arrays[key], size = _read_npy(file, file.NameToInfo[f"{key}.npy"], left)
                     left -= size
     except Exception as error:
         # a hostile archive can make zipfile and zlib raise nearly anything
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{name} is not a readable .npz of plain arrays: {why}") from None
-    return found
+    return arrays
 
 
 def _read_npy(file: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple[Any, int]:

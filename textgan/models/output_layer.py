@@ -1,7 +1,7 @@
 """The linear layer to the vocabulary and its softmax, without a tensor of all logits.
 
 Half of a language model's work is here: R rows of V logits are made, exponentiated, summed, and
-hardly one of them is looked at. On a processor that work is bound by memory, so it is done in
+hardly one of them is used. On a processor that work is bound by memory, so it is done in
 blocks of rows that stay in the cache, in one buffer that is used again and again (fresh memory
 costs as much as filling it). Two things save passes over a block: the bias is one more column of
 the product, and logits are exponentiated as they are, for floating point is as precise at exp(-40)

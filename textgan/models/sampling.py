@@ -1,7 +1,7 @@
 """How the next symbol is chosen.
 
 A `Sampler` maps logits (R, V) to token ids (R,) or to relaxed rows (R, V); a `HiddenSampler`
-does the same from what a generator knows, (R, H).
+does the same from the hidden states of a generator, (R, H).
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
         return torch.rand(rows, 1, dtype=weights.dtype, device=weights.device)
 
     if vocabulary <= 2 * block:
-        found, total = _invert(weights, uniform())
-        return found.squeeze(1), total
+        index, total = _invert(weights, uniform())
+        return index.squeeze(1), total
     whole = vocabulary // block * block
     sums = weights[:, :whole].unflatten(1, (-1, block)).sum(2)
     if whole < vocabulary:
@@ -124,7 +124,7 @@ def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
         inside = weights.gather(1, columns.clamp(max=vocabulary - 1)) * (columns < vocabulary)
     else:
         inside = weights.gather(1, columns)
-    # a uniform number that chose its block says nothing about the place inside it
+    # a uniform number that chose its block gives no information about the place inside it
     place, _ = _invert(inside, uniform())
     return chosen.mul_(block).add_(place).squeeze(1), total
 
@@ -137,9 +137,9 @@ def _invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     # rounding must not lift the target to the total: that would choose the last index, which may
     # have weight zero
     target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    found = torch.searchsorted(cumulative, target, right=True)
+    index = torch.searchsorted(cumulative, target, right=True)
     # only weights that are not numbers get beyond the last
-    return found.clamp_(max=weights.shape[1] - 1), total
+    return index.clamp_(max=weights.shape[1] - 1), total
 
 
 def pick_in_blocks(

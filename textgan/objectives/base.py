@@ -55,7 +55,7 @@ class Objective(ABC):
     # whether the generator's dropout is on in its adversarial updates and while the texts of this
     # method are drawn for training. On where the gradient flows through relaxed texts, whose masks
     # are part of the graph, and where the loss is that of real words, as in MLE. Off, as most need
-    # it, where a loss takes what the generator says of a text for the law the text was drawn from:
+    # it, where a loss takes the generator's probability of a text as that of its distribution:
     # a score function, a ratio, a rollout, a divergence. A thinned network is another policy
     generator_dropout: ClassVar[bool] = False
     # whether the sign of the discriminator's score of a text is its verdict, real or fake
@@ -118,7 +118,7 @@ class Objective(ABC):
     ) -> None:
         """Called before training with the pair and the training text.
 
-        Raises ValueError, which says what is needed, for a pair that does not fit.
+        Raises ValueError for a pair that does not fit, naming what the method needs.
         """
         kind = type(self)
         if kind.needs_likelihood and not isinstance(generator, AutoregressiveGenerator):
@@ -138,7 +138,7 @@ class Objective(ABC):
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
         """Keep what is needed of the pair and of the training text; refuse with a ValueError
-        what does not fit. A generator that it changes must say so (`reads_discriminator`), for
+        what does not fit. A generator that it changes must declare `reads_discriminator`, for
         others are loaded without it."""
 
     @abstractmethod
@@ -166,7 +166,7 @@ class Objective(ABC):
         progress: float,
     ) -> Loss | StatefulLoss:
         """What the generator minimises; called once an update. The discriminator's dropout is off,
-        the generator's as `generator_dropout` says.
+        the generator's follows `generator_dropout`.
 
         real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
         A method that keeps something of the update returns that as a third value, tensors by their

@@ -1,7 +1,7 @@
 """ColdGAN: language GANs with cautious sampling (Scialom et al., NeurIPS 2020).
 
 arXiv 2006.04643. The generator G is explored near its modes: texts are drawn from a colder policy
-H, and importance weights say what they would have been worth under G.
+H, and importance weights turn their reward into what it would have been under G.
 
 Policy:         H(y_t | y_<t) = (1 - epsilon) C(y_t | y_<t) + epsilon G(y_t | y_<t), where C is the
                 nucleus (top p) of softmax(logits / temperature): its likeliest tokens, as few as

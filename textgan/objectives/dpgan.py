@@ -9,7 +9,7 @@ Discriminator:  L_D = mean R(fake) - real_weight * mean R(real)
 Generator:      L_G = -mean_b sum_t (Q_bt - baseline_bt) log G(y_bt | y_b,<t),  Q a constant
 Return:         Q_t = sum_{s >= t} r_s ("word"), R(y) ("sentence") or R(y) sum_{s >= t} r_s ("both")
 
-Real text shall surprise D and generated text shall not, so D learns what the generator says too
+Real text shall surprise D and generated text shall not, so D learns the generator's texts too
 often. -log D has no upper bound, and L_D as the paper has it (bound infinite, real_weight 1) no
 minimum. With the bound L_D >= -bound * real_weight, and a word that has reached it pulls no more;
 but where the two texts are alike a real_weight of 1 still drives all words there, and nothing is

@@ -11,7 +11,7 @@ Rescaling:      R = sigmoid(delta * (0.5 - rank / B)),  rank 1 is the batch's be
 
 f_t is what the discriminator sees in the first t tokens, and g_t the manager's goal: see
 generators/leak.py, which also has c. Q is SeqGAN's value by rollouts. The manager is rewarded for
-having aimed where good texts went, the worker for going where it was told; neither loss reaches
+having aimed where good texts went, the worker for following the goals; neither loss reaches
 the other network. `progress` anneals nothing; maximum likelihood among the rounds is the
 schedule's `mle_steps` and `mle_every`, pretraining of the two networks in turn its
 `pretraining_rounds`.
@@ -40,7 +40,7 @@ Synthetic Data/LeakGANModel.py) differs from the paper, and from both settings o
   `textgan sample --temperature 0.667` writes as it evaluates
 - Main.py sets a weight of 0.2 for l2 on the discriminator and does not pass it on; the
   discriminator's own default, 0.0, is in force. So is l2 = 0 here
-- it rewards and judges once in c tokens, and its two networks have an optimiser each
+- it rewards and scores once in c tokens, and its two networks have an optimiser each
 
 Departs from the paper:
 - the last goals of a text aim at its end, which is nearer than c tokens
@@ -119,11 +119,11 @@ class LeakGAN(Objective, name="leakgan"):
         assert isinstance(generator, LeakGenerator)  # see prepare
         features, goals, log_prob = generator.trace(real)
         worker = nll(log_prob, real.mask)
-        aim, judged = _aims(features, goals, real, generator)
-        manager = _reduced(-aim, judged, real, generator, "mean_token")
+        aim, scored = _aims(features, goals, real, generator)
+        manager = _reduced(-aim, scored, real, generator, "mean_token")
         return worker + manager, {
             "nll": worker.detach(),
-            "alignment": aim.detach()[judged].mean(),
+            "alignment": aim.detach()[scored].mean(),
         }
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
@@ -148,15 +148,15 @@ class LeakGAN(Objective, name="leakgan"):
         mask, horizon = fake.mask, generator.horizon
         features, goals, log_prob = generator.trace(fake)
 
-        aim, judged = _aims(features, goals, fake, generator)
+        aim, scored = _aims(features, goals, fake, generator)
         if generator.block:  # a block is worth what its last token is
             ends = _ends(fake.sizes, values.shape[1], horizon)
-            rewards = rescale(values.gather(1, ends - 1), judged, self.delta)
+            rewards = rescale(values.gather(1, ends - 1), scored, self.delta)
             obeyed = obedience(features, goals.detach(), horizon)
         else:
             rewards = rescale(values, mask, self.delta)
             obeyed = intrinsic_reward(features, goals.detach(), horizon)
-        manager = _reduced(-rewards * aim, judged, fake, generator, self.reduction)
+        manager = _reduced(-rewards * aim, scored, fake, generator, self.reduction)
 
         baseline = leave_one_out(obeyed, mask) if self.baseline == "batch" else 0.0
         worker = policy_gradient(log_prob, obeyed - baseline, mask, self.reduction)
@@ -165,7 +165,7 @@ class LeakGAN(Objective, name="leakgan"):
         return manager + worker, {
             "reward": finished.mean(),  # D of the finished sentences
             "value": values[mask].mean(),
-            "alignment": aim.detach()[judged].mean(),
+            "alignment": aim.detach()[scored].mean(),
             "intrinsic": obeyed[mask].mean(),
         }
 
@@ -179,7 +179,7 @@ def _ends(sizes: Tensor, steps: int, horizon: int) -> Tensor:
 def _aims(
     features: Tensor, goals: Tensor, text: Text, generator: LeakGenerator
 ) -> tuple[Tensor, Tensor]:
-    """The alignment (B, T) of goals, and where one is judged, (B, T): at every token, or at the
+    """The alignment (B, T) of goals, and where one is scored, (B, T): at every token, or at the
     first of each block."""
     aim = alignment(features, goals, text.sizes, generator.horizon)
     if not generator.block:
@@ -189,11 +189,11 @@ def _aims(
 
 
 def _reduced(
-    values: Tensor, judged: Tensor, text: Text, generator: LeakGenerator, reduction: Reduction
+    values: Tensor, scored: Tensor, text: Text, generator: LeakGenerator, reduction: Reduction
 ) -> Tensor:
-    """`reduce` of what stands at judged places; a mean over tokens counts a block as its tokens."""
+    """`reduce` of the values at scored places; a mean over tokens counts a block as its tokens."""
     each = generator.horizon if generator.block and reduction == "mean_token" else 1
-    return each * reduce(torch.where(judged, values, 0.0), text.mask, reduction)
+    return each * reduce(torch.where(scored, values, 0.0), text.mask, reduction)
 
 
 def rescale(values: Tensor, mask: Tensor, delta: float) -> Tensor:

@@ -39,7 +39,7 @@ Its lin, quad and sqrt divide by N - 1, where these divide by N. On the oracle b
 tokens and 2 for 40 (the author in weilinie/RelGAN#22; its oracle_relgan.py tries 2, 5, 10, 100).
 
 Departs from the paper and its code:
-- beta reaches beta_max in the last round, as in the paper, unless `reach` says otherwise
+- beta reaches beta_max in the last round, as in the paper, unless `reach` is set
 - dropout of the discriminator is off while the generator is updated
 - `schedule.batch_size` counts real and fake together for the discriminator, the code each
 - a relational memory of normalised slots, a discriminator with dropout after its linear layer: see
@@ -73,7 +73,7 @@ ROUNDS = 5000  # that the released code counts on
 
 @dataclass(kw_only=True)
 class RelGAN(Objective, name="relgan"):
-    """Relaxed texts, and a discriminator that says which of two is the more real."""
+    """Relaxed texts, and a discriminator that ranks a real and a fake text by how real they are."""
 
     paper: ClassVar[str] = "Nie et al. 2019, ICLR"
     needs_likelihood: ClassVar[bool] = False
@@ -168,7 +168,7 @@ class RelGAN(Objective, name="relgan"):
         progress: float,
     ) -> Loss:
         assert fake.rows is not None
-        # to the other losses the real texts only say how far they are ahead
+        # to the other losses the real texts only give how far they are ahead
         with torch.set_grad_enabled(self.loss == "relativistic"):
             of_real = discriminator.view_scores(real.relaxed(fake.rows))
         of_fake = discriminator.view_scores(fake)

@@ -25,7 +25,7 @@ Departs from the paper:
   of its `get_variable` (discriminator.py:30)
 - a discriminator batch holds as many real as fake sentences, exactly and not on average
 - L_G is a sum, as in the released code; the 1/T that the paper prints would be undone by clipping
-- completions are written by the generator itself, as the paper says; the released code names a lag
+- the generator itself writes the completions, as in the paper; the released code names a lag
   of 0.8, which has no effect there (the graph is built once). `rollout_ema = 0.8` is the lag
 """
 

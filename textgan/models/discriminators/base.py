@@ -1,4 +1,4 @@
-"""Discriminators: what judges text.
+"""Discriminators: networks that score texts.
 
 Shapes: B sentences, T positions, V vocabulary, E embedding, F features. Every discriminator is
 features (B, F), then dropout and one linear layer to an unbounded score (B,), which is a logit

@@ -29,7 +29,7 @@ PRESETS: dict[str, dict[int, int]] = {
     # LeakGAN's for captions of 32 tokens (CR-Gjx/LeakGAN, Image COCO/Main.py)
     "leakgan32": {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100}
     | {15: 160, 20: 160, 32: 160},
-    # Texygen's (models/maligan_basic/Maligan.py), a much weaker judge
+    # Texygen's (models/maligan_basic/Maligan.py), a much weaker discriminator
     "texygen_small": {2: 100, 3: 200},
 }
 

@@ -1,4 +1,4 @@
-"""The discriminator of RelGAN: many representations of a text, each judged on its own."""
+"""The discriminator of RelGAN: many representations of a text, each scored on its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformer, and what all networks share that know something of every token.
+"""The transformer discriminator, and the base of networks that have a state for every token.
 
 Shapes: B sentences, T positions, H size of a state, A heads.
 """
@@ -81,8 +81,8 @@ class TransformerDiscriminator(TokenStates, name="transformer"):
         states = self.enter(vectors + F.embedding(positions, self.places))
         for block in self.blocks:
             states = block(states, mask)
-        found: Tensor = self.norm(states)
-        return found
+        normalised: Tensor = self.norm(states)
+        return normalised
 
     def word_logits(self, states: Tensor) -> Tensor:
         """Logits (..., V) of the token that stands at states (..., H), by its similarity to each
@@ -106,17 +106,17 @@ class Block(nn.Module):
         self.leave = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """States (B, T, H) of which those count that the mask (B, T) tells."""
+        """States (B, T, H) from states (B, T, H), of which the mask (B, T) marks the tokens."""
         states = states + self.leave(self.attend(self.norms[0](states), mask))
-        found: Tensor = states + self.leave(self.layers(self.norms[1](states)))
-        return found
+        after: Tensor = states + self.leave(self.layers(self.norms[1](states)))
+        return after
 
     def attend(self, states: Tensor, mask: Tensor) -> Tensor:
-        """What each token (B, T, H) learns of those that count."""
+        """Attention of each token (B, T, H) to the tokens that the mask marks."""
         looks = self.looks(states).unflatten(2, (3, self.heads, -1)).transpose(1, 3)
         query, key, value = looks.unbind(2)  # (B, A, T, H / A)
         scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
         scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
         weights = self.attention_dropout(scores.softmax(3))
-        found: Tensor = self.joins((weights @ value).transpose(1, 2).flatten(2))
-        return found
+        attended: Tensor = self.joins((weights @ value).transpose(1, 2).flatten(2))
+        return attended

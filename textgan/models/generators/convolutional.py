@@ -29,8 +29,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(B, C, T) to (B, C, T)."""
-        found: Tensor = self.second(F.relu(self.first(F.relu(vectors))))
-        return vectors + SHARE * found
+        change: Tensor = self.second(F.relu(self.first(F.relu(vectors))))
+        return vectors + SHARE * change
 
 
 def even(weight: Tensor) -> None:

@@ -225,7 +225,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
     def _leaked(self, prefixes: Text) -> Tensor:
         """What the discriminator sees in texts that may be unfinished, (B, F).
 
-        Zeros where nothing is written: no discriminator has learnt to judge that.
+        Zeros where nothing is written: no discriminator has learnt to score an empty text.
         """
         sizes = prefixes.sizes.clamp(1, self.space.length)
         features = self.leak(replace(prefixes, sizes=sizes)).flatten(1)

@@ -35,7 +35,7 @@ class NoiseGenerator(Generator):
 
     @abstractmethod
     def forward(self, noise: Tensor) -> Tensor:
-        """Logits (B, T, V) of what z (B, Z) says."""
+        """Logits (B, T, V) of the text that z (B, Z) stands for."""
 
     def sample(
         self,

@@ -102,8 +102,8 @@ class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
         query, key, value = of_heads.chunk(3, 3)  # (R, heads, N + 1, head_size)
         # scaled by the size of all three together, as in the code of both papers
         likeness = query[:, :, :-1] @ key.transpose(2, 3) * of_heads.shape[3] ** -0.5
-        found: Tensor = likeness.softmax(3) @ value
-        return found.transpose(1, 2).flatten(2)
+        read: Tensor = likeness.softmax(3) @ value
+        return read.transpose(1, 2).flatten(2)
 
 
 def _truncated(weight: Tensor, inputs: int) -> None:

@@ -22,9 +22,15 @@ README = (ROOT / "README.md").read_text("utf-8")
 # in the order in which README names them, which is the one that their commands are run in
 PAGES = list(dict.fromkeys(["README.md", *re.findall(r"\]\((docs/[\w-]+\.md)", README)]))
 TEXT = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
-FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, flags=re.DOTALL | re.MULTILINE)
+FENCE = r"^```(\w*)\n(.*?)^```$"
+FENCED = re.findall(FENCE, TEXT, flags=re.DOTALL | re.MULTILINE)
 BLOCKS = [body for language, body in FENCED if language == "python"]
 SHELL = "\n".join(body for language, body in FENCED if not language)
+
+
+def fences(page: str) -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    return [body for _, body in re.findall(FENCE, text, flags=re.DOTALL | re.MULTILINE)]
 
 
 def blocks_with(part: str) -> list[str]:
@@ -55,12 +61,27 @@ def test_links_lead_somewhere(page: str) -> None:
             assert heading in slugs, target
 
 
-def test_readme_names_every_method_and_folder() -> None:
+def test_readme_names_every_method_and_counts_metrics() -> None:
     table = README.partition("## Methods")[2].partition("## ")[0]
     rows = "".join(line for line in table.splitlines() if line.startswith("| "))
     assert sorted(re.findall(r"`(\w+)`", rows)) == sorted(registry.names("objective"))
     assert f"one of {len(registry.names('objective'))} methods" in README
     assert f"{len(registry.names('metric'))} metrics" in README
+
+
+def test_readme_and_design_have_one_line_for_each_room() -> None:
+    package = ROOT / "textgan"
+    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} | {"losses.py"}
+    for page in ("README.md", "docs/design.md"):
+        tree = next(body for body in fences(page) if body.startswith("textgan/"))
+        lines = re.findall(r"^  ([\w.]+/?) ", tree, flags=re.MULTILINE)
+        assert sorted(lines) == sorted(rooms), page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_of_code_are_where_a_page_names_them(page: str) -> None:
+    for name in re.findall(r"`((?:\w+/)+\w+\.\w+)`", (ROOT / page).read_text("utf-8")):
+        assert (ROOT / name).is_file() or (ROOT / "textgan" / name).is_file(), name
 
 
 def test_the_picture_shows_the_recorded_table() -> None:

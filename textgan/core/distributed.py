@@ -107,11 +107,11 @@ class Group:
         work: Callable[[], Made],
         *,
         tell: Callable[[Made], Any] = lambda made: made,
-        follow: Callable[[Any], Made] = lambda told: told,
+        follow: Callable[[Any], Made] = lambda made: made,
     ) -> Made:
-        """What `work` makes in process 0; the others wait, and `follow` what it is told of it.
+        """What `work` makes in process 0; the others wait, and `follow` what it sends them.
 
-        tell: what of it goes to the others. Where `work` raises, it does so in process 0, and the
+        tell: what it sends. Where `work` raises, it does so in process 0, and the
         others raise SaidElsewhere.
         """
         if self.size == 1:
@@ -144,9 +144,9 @@ class Group:
         try:
             yield
         except RuntimeError as error:
-            found = (str(error).splitlines() or [type(error).__name__])[0][:100]
+            why = (str(error).splitlines() or [type(error).__name__])[0][:100]
             raise Lost(
-                f"process {self.rank} of {self.size} lost the others ({found}): one of them ended, "
+                f"process {self.rank} of {self.size} lost the others ({why}): one of them ended, "
                 f"or did not answer for {PATIENCE.total_seconds() / 60:.0f} minutes; "
                 "textgan resume goes on from the last checkpoint"
             ) from None
@@ -185,9 +185,9 @@ def joined() -> Iterator[Group]:
     try:
         dist.init_process_group(backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
-        found = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        why = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
-            f"WORLD_SIZE = {size}, but the processes did not find each other ({found}); "
+            f"WORLD_SIZE = {size}, but the processes did not find each other ({why}); "
             "start them with torchrun, or unset WORLD_SIZE"
         ) from None
     try:
@@ -198,9 +198,9 @@ def joined() -> Iterator[Group]:
 
 def _number(name: str, default: int) -> int:
     """A number that torchrun sets in the environment; UserError where it is none."""
-    told = os.environ.get(name, "")
-    if not told:
+    text = os.environ.get(name, "")
+    if not text:
         return default
-    if not told.isdecimal():
-        raise UserError(f"{name} = {told!r} in the environment is not a number; unset it")
-    return int(told)
+    if not text.isdecimal():
+        raise UserError(f"{name} = {text!r} in the environment is not a number; unset it")
+    return int(text)

@@ -138,14 +138,14 @@ def understood(path: Path, remedy: str = "restore it from a copy") -> Iterator[N
     try:
         yield
     except Malformed as error:
-        found = str(error).removeprefix(f"{path} ").removeprefix("is ")
-        raise UserError(f"{path} is damaged ({found}); {remedy}") from None
+        why = str(error).removeprefix(f"{path} ").removeprefix("is ")
+        raise UserError(f"{path} is damaged ({why}); {remedy}") from None
     except (
         KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, AssertionError,
         RecursionError,
     ) as error:  # fmt: skip
-        found = f"{type(error).__name__}: {_why(error)}"
-        raise UserError(f"{path} is damaged ({found}); {remedy}") from None
+        why = f"{type(error).__name__}: {_why(error)}"
+        raise UserError(f"{path} is damaged ({why}); {remedy}") from None
 
 
 def is_file(path: Path) -> bool:
@@ -266,7 +266,7 @@ def _bounded(value: Any, called: str) -> None:
 
 def _bounded_toml(text: str, called: str) -> None:
     """The same before TOML is read: its reader recurses, and squares the length of keys."""
-    bare = _TOML_QUOTED.sub(lambda found: "#" if found[0][0] == "#" else '"', text)
+    bare = _TOML_QUOTED.sub(lambda match: "#" if match[0][0] == "#" else '"', text)
     depth = 0
     for piece in re.split(r"([\[\]{}])", bare):
         if piece in ("[", "{"):
@@ -414,14 +414,14 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what killed processes left in the folder of `path`."""
     with suppress(OSError):
         for other in path.parent.glob("*.partial"):
-            found = _PARTIAL.fullmatch(other.name)
-            ours = found and (found["name"] == path.name or found["name"].endswith(_WRITTEN))
-            if not found or not ours:
+            partial = _PARTIAL.fullmatch(other.name)
+            ours = partial and (partial["name"] == path.name or partial["name"].endswith(_WRITTEN))
+            if not partial or not ours:
                 continue
             with suppress(OSError):
                 about = other.lstat()
                 idle = time.time() - about.st_mtime > OLD
-                if stat.S_ISREG(about.st_mode) and (idle or not _alive(int(found["process"]))):
+                if stat.S_ISREG(about.st_mode) and (idle or not _alive(int(partial["process"]))):
                     other.unlink()
 
 

@@ -53,21 +53,21 @@ def load_tokenizer(folder: Path, called: str, most: int = MOST_TOKENS) -> Any:
     return tokenizer
 
 
-def load_network(folder: Path, called: str, **told: Any) -> Any:
+def load_network(folder: Path, called: str, **settings: Any) -> Any:
     """The network in a folder, of float32 weights, without a head that predicts.
 
-    called, raises: as for `load_tokenizer`. told: to transformers.
+    called, raises: as for `load_tokenizer`. settings: of `from_pretrained`.
     """
 
     # weights that a folder lacks are drawn at random: from numbers of their own, then refused
     def load(transformers: Any) -> Any:
         with fork_rng(stream(Purpose.DISCARDED, 0), torch.device("cpu")):
             return transformers.AutoModel.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True, **LOCAL, **told
+                folder, use_safetensors=True, output_loading_info=True, **LOCAL, **settings
             )
 
-    network, found = _loaded(folder, called, load)
-    lacking = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    network, info = _loaded(folder, called, load)
+    lacking = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if lacking:
         raise UserError(f"{_wanted(called)}: there are no weights for {lacking[0]}")
     if network.config.is_encoder_decoder:

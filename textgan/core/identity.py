@@ -58,10 +58,10 @@ class Identity:
 
     def check(self, path: Path, facts: Mapping[str, Any], remedy: str) -> None:
         """Raises UserError, with the remedy, unless a file's facts say that it is of this run."""
-        said = facts.get(RUN)
-        if said == self.digest or (said is None and self.files is None):
+        owner = facts.get(RUN)
+        if owner == self.digest or (owner is None and self.files is None):
             return
-        what = "does not say which run it is of" if said is None else "belongs to another run"
+        what = "does not say which run it is of" if owner is None else "belongs to another run"
         if self.files is None:  # as in a run of 0.1, or where somebody took the list away
             what += f", or {FACTS} was altered"
         raise UserError(f"{path} {what}; {remedy}")
@@ -104,8 +104,8 @@ def digest_of(
 
 def sealed(content: Mapping[str, Any], run: str) -> dict[str, Any]:
     """The content of a JSON file with the digest of its run, and its own."""
-    told = dict(content) | {RUN: run}
-    return told | {DIGEST: _digest(told)}
+    owned = dict(content) | {RUN: run}
+    return owned | {DIGEST: _digest(owned)}
 
 
 def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _is_sealed(content: Mapping[str, Any]) -> bool:
-    told = {key: value for key, value in content.items() if key != DIGEST}
-    return content.get(DIGEST) == _digest(told)
+    inside = {key: value for key, value in content.items() if key != DIGEST}
+    return content.get(DIGEST) == _digest(inside)
 
 
 def _digest(value: Any) -> str:

@@ -38,12 +38,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def asked_for(error: BaseException) -> str:
     """What an allocator could not give, in a few words; nothing where it does not say."""
-    found = re.search(r"[Tt]ried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(error))
-    if not found:
+    match = re.search(r"[Tt]ried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(error))
+    if not match:
         return ""
-    if found[2] != "bytes":
-        return f"{found[1]} {found[2]} more were asked for"
-    return f"{in_units(int(float(found[1])))} more were asked for"
+    if match[2] != "bytes":
+        return f"{match[1]} {match[2]} more were asked for"
+    return f"{in_units(int(float(match[1])))} more were asked for"
 
 
 def in_units(size: int) -> str:
@@ -75,22 +75,22 @@ def memory_of(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    found: list[int] = []
+    limits: list[int] = []
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     if sys.platform != "win32":
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            found.append(limit)
+            limits.append(limit)
         try:
             with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123
-                found.append(int(file.read()))
+                limits.append(int(file.read()))
         except (OSError, ValueError):
             pass
-    found = [size for size in found if size > 0]
-    return min(found) if found else None
+    limits = [size for size in limits if size > 0]
+    return min(limits, default=None)
 
 
 class _Counting(TorchDispatchMode):

@@ -144,9 +144,8 @@ Outputs = Callable[[], Tensor]
 class Backward(Protocol):
     """Adds the gradient of scale * loss to that of a network's weights, and returns the loss.
 
-    loss: computes it; several calls, dropout apart, compute the same. outputs: computes what the
-    network says of the same texts, logits (N, C), or of yes (N, 1); for those that compare what is
-    said.
+    loss: computes it; several calls, dropout apart, compute the same. outputs: computes the
+    network's logits of the same texts, (N, C) or (N, 1), for those that compare outputs.
     """
 
     def __call__(

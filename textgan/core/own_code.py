@@ -172,11 +172,11 @@ class Kept(Code):
         place = Path(path) if self.copies is None else self.folder / copy
         if not self.trusted:
             try:
-                found = f"sha256 {read_source(place, where).sha256}"
+                what = f"sha256 {read_source(place, where).sha256}"
             except UserError:
-                found = "which cannot be read"
+                what = "which cannot be read"
             raise UserError(
-                f"{where} would run the code in {place} ({found}); read it, and if you trust it, "
+                f"{where} would run the code in {place} ({what}); read it, and if you trust it, "
                 f"{HOW}"
             )
         source = read_source(place, where)
@@ -189,9 +189,9 @@ class Kept(Code):
 
     def news(self) -> list[str]:
         """One sentence for each file that is no longer what the run keeps a copy of."""
-        said: list[str] = []
+        changes: list[str] = []
         if not self.trusted:
-            return said
+            return changes
         for path, copy in (self.copies or {}).items():
             try:
                 same = read_source(Path(path), path).sha256 == self.hashes.get(copy)
@@ -199,8 +199,8 @@ class Kept(Code):
             except UserError:
                 what = "is not there any more"
             if what:
-                said.append(f"{path} {what}; the run goes on with its own copy, {copy}")
-        return said
+                changes.append(f"{path} {what}; the run goes on with its own copy, {copy}")
+        return changes
 
 
 def copies_of(names: Iterable[str]) -> tuple[dict[str, str], dict[str, bytes]]:

@@ -1,7 +1,7 @@
 """Names for parts: one new file is one new method.
 
 A class registers itself when it is defined (`class MyGAN(Objective, name="mygan")`); a part in a
-file of one's own is named by `path/to/mygan.py:MyGAN`. What a part can be told is the signature of
+file of one's own is named by `path/to/mygan.py:MyGAN`. A part's settings are the signature of
 its constructor, and nothing else describes it: the keyword-only parameters are its settings, their
 annotations are checked, and `textgan list` prints them.
 """
@@ -74,8 +74,8 @@ def is_file(name: str) -> bool:
 def base_of(kind: Kind) -> type[Any]:
     """The abstract class that all parts of a kind derive from."""
     module, _, base = _BASES[kind].partition(":")
-    found: type[Any] = getattr(importlib.import_module(module), base)
-    return found
+    kind_base: type[Any] = getattr(importlib.import_module(module), base)
+    return kind_base
 
 
 def parts_in(
@@ -94,13 +94,13 @@ def parts_in(
         and value.__module__ == module.__name__
         and (abstract or not inspect.isabstract(value))
     }
-    found: dict[Kind, dict[str, type[Any]]] = {}
+    parts: dict[Kind, dict[str, type[Any]]] = {}
     for kind in _BASES:
         base = base_of(kind)
         own = {name: part for name, part in classes.items() if issubclass(part, base)}
         if own:
-            found[kind] = own
-    return found
+            parts[kind] = own
+    return parts
 
 
 def refuse_unusable(kind: Kind, part: type[Any]) -> None:
@@ -148,7 +148,7 @@ def refuse_unusable(kind: Kind, part: type[Any]) -> None:
 
 def remarks(part: type[Any]) -> list[str]:
     """What looks like a setting of a part in a file of one's own, and is none."""
-    who, found = title(part), []
+    who, problems = title(part), []
     if ":" not in who:
         return []
     for owner in part.__mro__:
@@ -159,19 +159,19 @@ def remarks(part: type[Any]) -> list[str]:
             plain = isinstance(value, bool | int | float | str | list) and not name.startswith("_")
             annotated = name in vars(owner).get("__annotations__", {})
             if plain and not annotated and name.islower() and name not in inherited:
-                found.append(
+                problems.append(
                     f"{who}.{name} = {value!r} has no annotation, so it is not a setting; "
                     f"write {name}: {type(value).__name__} = {value!r} to make it one"
                 )
     if not dataclasses.is_dataclass(part):
         parameters = inspect.signature(part).parameters.values()
-        found += [
+        problems += [
             f"{who}: its parameter {one.name} is not keyword-only, so it is not a setting; "
             "put * before it"
             for one in parameters
             if one.default is not one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
         ]
-    return found
+    return problems
 
 
 def build(
@@ -239,7 +239,7 @@ def _from_file(kind: Kind, key: str, name: str, code: Code | None) -> type[Any]:
     if isinstance(part, type) and issubclass(part, base) and part is not base:
         return part
     own = parts_in(path, key, code).get(kind, {})
-    one = ", ".join(f"{path}:{found}" for found in own)
+    one = ", ".join(f"{path}:{one}" for one in own)
     remedy = f"name one of {one}" if own else f"it defines none that derives from {base.__name__}"
     if not class_name:
         raise UserError(f"{key} = {name!r} names a file and no class; {remedy}")

@@ -26,7 +26,7 @@ _TYPES = "int, float, bool, str, a Literal of words, or a list of these"
 
 
 class Setting(NamedTuple):
-    """One thing that a part can be told; `values` says in words what its type is."""
+    """One setting of a part; `values` is its type in words."""
 
     name: str
     type: str
@@ -36,7 +36,7 @@ class Setting(NamedTuple):
 
 
 def settings_of(part: type) -> list[Setting]:
-    """What a part can be told: name, type, default and meaning of each setting."""
+    """The settings of a part: name, type, default and meaning of each."""
     return [
         Setting(
             name,
@@ -69,11 +69,11 @@ def parse_setting(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
-    told = f"{key[:40]} = {text[:40]!r}"
+    given = f"{key[:40]} = {text[:40]!r}"
     if key.count(".") >= LONGEST_KEY:
-        raise UserError(f"{told}: a key has at most {LONGEST_KEY} parts between dots")
+        raise UserError(f"{given}: a key has at most {LONGEST_KEY} parts between dots")
     try:
-        table = parse_toml(f"value = {text}", told)
+        table = parse_toml(f"value = {text}", given)
     except NoSyntax:
         return key, text  # a bare word is a string
     if len(table) > 1:
@@ -84,10 +84,10 @@ def parse_setting(override: str) -> tuple[str, Any]:
     return key, table["value"]
 
 
-def nested(told: Mapping[str, Any]) -> dict[str, Any]:
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key as groups of settings; UserError where a group is a value, too."""
     values: dict[str, Any] = {}
-    for key, value in told.items():
+    for key, value in settings.items():
         group, dot, name = key.partition(".")
         if not dot:
             values[group] = value
@@ -209,9 +209,9 @@ def type_in_words(annotation: Any) -> str:
     if origin is typing.Annotated:
         return type_in_words(inner[0])
     if origin in (list, tuple, set, frozenset, Sequence):
-        told = [type_in_words(one) for one in inner if one is not ...] or ["anything"]
+        kinds = [type_in_words(one) for one in inner if one is not ...] or ["anything"]
         several = [one if one.endswith(("text", "e")) or " | " in one else f"{one}s"
-                   for one in dict.fromkeys(told)]  # fmt: skip
+                   for one in dict.fromkeys(kinds)]  # fmt: skip
         return f"list of {' and '.join(several)}"
     if origin in (typing.Union, UnionType):
         return " or ".join(type_in_words(one) for one in inner)
@@ -230,11 +230,11 @@ def _type_name(annotation: Any) -> str:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted key."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in values.items():
         inner = isinstance(value, Mapping)
-        found |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return found
+        dotted |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return dotted
 
 
 FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

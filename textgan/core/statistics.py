@@ -56,8 +56,8 @@ class Estimate:
 
 def decimals(value: float, digits: int = 3) -> str:
     """The number with so many decimals; what rounds to zero has no sign."""
-    told = f"{value:.{digits}f}"
-    return told.removeprefix("-") if not told.strip("-0.") else told
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text
 
 
 def bootstrap(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -> Estimate:
@@ -125,10 +125,12 @@ def over_subsets(
     it lies, so their mean is moved to the value.
     """
     chosen = subsets(n, repeats, seed)
-    found = np.array([statistic(subset) for subset in chosen])
+    measured = np.array([statistic(subset) for subset in chosen])
     kept = len(chosen[0])
     # a mean of the kept texts has (n - kept) / kept of the variance of a mean of n texts
-    return np.asarray(np.array(values) + math.sqrt(kept / (n - kept)) * (found - found.mean(0)))
+    return np.asarray(
+        np.array(values) + math.sqrt(kept / (n - kept)) * (measured - measured.mean(0))
+    )
 
 
 def spread(value: float, replicates: Floats, bounds: tuple[float, float] = UNBOUNDED) -> Estimate:

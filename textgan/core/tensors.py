@@ -38,7 +38,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             names: list[str] = list(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
-            told = (file.metadata() or {}).get("textgan", "{}")
+            written = (file.metadata() or {}).get("textgan", "{}")
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, UserError) as error:
         raise UserError(f"{wrong}: {error}") from None
     except RuntimeError as error:
@@ -46,7 +46,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise
         raise UserError(f"{wrong}: {error}") from None
     with understood(path):
-        signed = parse_json(told, f"the header of {path}")
+        signed = parse_json(written, f"the header of {path}")
         header = signed.get("facts", "")
         if signed.get("digest") != digest(tensors, header):
             raise UserError(f"{path} was altered after it was written (its digest does not match)")
@@ -64,11 +64,11 @@ def read_facts(path: Path) -> dict[str, Any]:
     try:
         require_file(path)
         with safe_open(path, framework="pt") as file:
-            told = (file.metadata() or {}).get("textgan", "{}")
+            written = (file.metadata() or {}).get("textgan", "{}")
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a safetensors file: {error}") from None
     with understood(path):
-        facts = parse_json(parse_json(told, str(path))["facts"], str(path))
+        facts = parse_json(parse_json(written, str(path))["facts"], str(path))
         if not isinstance(facts, dict):
             raise TypeError("its facts are no table")
     return facts

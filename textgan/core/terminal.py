@@ -30,7 +30,7 @@ class ReaderLeft(Exception):
 
 def visible(text: str) -> str:
     """A text without control characters but tab and line feed: they are shown as escapes."""
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class Output(io.TextIOBase):

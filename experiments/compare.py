@@ -97,25 +97,27 @@ def train(folder: Path, recipe: Path, seed: int, settings: list[str]) -> tuple[s
 
 
 def collect(folder: Path, names: list[str], seeds: list[int]) -> list[dict[str, Any]]:
-    """One row for each method: its measures in every seed, beside those of its MLE start."""
+    """One row for each method: its scores with every seed, beside those of its MLE start."""
+    from textgan.core.score import scores_to_dict
+    from textgan.training.results import MLE_ROW, read_results
+
     rows = []
     for name in names:
         found = []
         for seed in seeds:
             run = folder / f"{name}-{seed}"
-            if not (run / "results.json").is_file():
+            results = read_results(run) if run.is_dir() else None
+            if results is None:
                 continue
-            table = json.loads((run / "results.json").read_text())
-            last = list(table["rows"].values())[-1]
-            starts = [row for title, row in table["rows"].items() if title.startswith("MLE")]
+            starts = [row for title, row in results.rows.items() if title.startswith(MLE_ROW)]
             clock = run / "seconds.json"
             found.append(
                 {
                     "seed": seed,
-                    "measures": last,
-                    "mle": starts[0] if starts else None,
-                    "warnings": table["warnings"],
-                    "alarms": table["alarms"],
+                    "measures": scores_to_dict(results.last),
+                    "mle": scores_to_dict(starts[0]) if starts else None,
+                    "warnings": results.warnings,
+                    "alarms": list(results.alarms),
                     "seconds": json.loads(clock.read_text()) if clock.is_file() else None,
                 }
             )

@@ -17,7 +17,7 @@ import textgan
 from textgan.core.errors import UserError
 from textgan.evaluation.compare import Comparison, Comparisons, holm
 from textgan.evaluation.evaluate import compare, evaluate
-from textgan.evaluation.inputs import FEWEST_TO_TRAIN, Told, alike, inputs_from_files
+from textgan.evaluation.inputs import FEWEST_TO_TRAIN, EvaluationOptions, alike, inputs_from_files
 from textgan.evaluation.results import read_evaluation, write_evaluation
 from textgan.evaluation.scoring import choose_metrics
 from textgan.metrics.base import Unavailable
@@ -238,7 +238,7 @@ def test_references_alone_serve_to_train_networks() -> None:
     """Three parts without a common sentence; the signature and the notes say what was learnt."""
     references = sentences(3 * FEWEST_TO_TRAIN + 10, 1)
     references = [f"{text} {i}" for i, text in enumerate(references)]
-    layout = inputs_from_files([sentences(60, 0)], references, Told())
+    layout = inputs_from_files([sentences(60, 0)], references, EvaluationOptions())
     assert layout.real == "real (a third of the references)"
     real, judged = layout.rows.values()
     assert real.train is not None and judged.train is not None
@@ -260,19 +260,27 @@ def test_references_alone_serve_to_train_networks() -> None:
 
 def test_other_real_text_serves_to_train_networks() -> None:
     other = [f"{text} {i}" for i, text in enumerate(sentences(2 * FEWEST_TO_TRAIN, 2))]
-    layout = inputs_from_files([sentences(60, 0)], sentences(40, 1), Told(), real=other)
+    layout = inputs_from_files(
+        [sentences(60, 0)], sentences(40, 1), EvaluationOptions(), real=other
+    )
     assert layout.real == "real (half of the other text)"
     real = layout.rows[layout.real]
     assert real.train is not None and real.learnt == "real"
     assert len(real.hypotheses) == len(real.train) == FEWEST_TO_TRAIN
     given = inputs_from_files(
-        [sentences(60, 0)], sentences(40, 1), Told(), real=other, train=sentences(80, 3)
+        [sentences(60, 0)],
+        sentences(40, 1),
+        EvaluationOptions(),
+        real=other,
+        train=sentences(80, 3),
     )
     assert "on" not in real_language_model(given.rows["texts"]).facts
 
 
 def test_few_references_leave_networks_without_text() -> None:
-    layout = inputs_from_files([sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), Told())
+    layout = inputs_from_files(
+        [sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), EvaluationOptions()
+    )
     assert layout.real == "real (half of the references)"
     with pytest.raises(Unavailable, match=r"give more --references \(150 or more\)"):
         real_language_model(layout.rows["texts"])

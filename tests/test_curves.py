@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from textgan.core.score import Score
 from textgan.core.statistics import Estimate, over_seeds
 from textgan.evaluation.tradeoff import (
     PAIRS,
@@ -331,10 +332,13 @@ def test_it_can_be_json() -> None:
 
 
 def test_a_curve_of_what_was_measured() -> None:
-    def level(value: float) -> dict[str, Estimate]:
-        return {"nll_test": known(value), "nll_oracle": known(-value), "bleu4": known(0)}
+    def score(value: float) -> Score:
+        return Score("", known(value), "", "lower")
 
-    found = Curve.of("a", LIKELIHOODS, {2.0: level(2), 0.5: level(1), 1.0: {"nll_test": known(3)}})
+    def level(value: float) -> dict[str, Score]:
+        return {"nll_test": score(value), "nll_oracle": score(-value), "bleu4": score(0)}
+
+    found = Curve.of("a", LIKELIHOODS, {2.0: level(2), 0.5: level(1), 1.0: {"nll_test": score(3)}})
     assert found.points == (
         Point(0.5, known(1), known(-1)), Point(2.0, known(2), known(-2))
     )  # fmt: skip

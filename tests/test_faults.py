@@ -1,6 +1,7 @@
 """No traceback where one line was promised: what strangers and a crowbar found, row by row."""
 
 import errno
+import importlib
 import io
 import json
 import os
@@ -100,10 +101,10 @@ def test_curve_shows_what_it_cannot_keep(cli: Cli, run: Path, full: Callable[[Pa
 def test_compare_and_report_show_what_they_cannot_keep(
     cli: Cli, run: Path, tmp_path: Path, full: Callable[[Path], None], monkeypatch: Any
 ) -> None:
-    for module in ("evaluating", "sweep"):
-        really = __import__(f"textgan.{module}", fromlist="x").choose_metrics
+    for module in ("evaluate", "temperature_sweep"):
+        really = importlib.import_module(f"textgan.evaluation.{module}").choose_metrics
         monkeypatch.setattr(
-            f"textgan.{module}.choose_metrics",
+            f"textgan.evaluation.{module}.choose_metrics",
             lambda names, *told, really=really: really(["distinct"], *told),
         )
     monkeypatch.setattr("textgan.evaluation.temperature_sweep.TEMPERATURES", (1.0, 0.5))
@@ -613,7 +614,8 @@ def killed_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
             raise SystemError("killed")
         really(path, content)
 
-    for module in ("run", "checkpoint", "classification", "encoding", "encoder_folder", "log"):
+    modules = ("training.run", "training.checkpoint", "core.tensors", "core.identity", "core.log")
+    for module in (*modules, "classifiers.results", "encoders.train", "encoders.folder"):
         monkeypatch.setattr(f"textgan.{module}.write_file", write, raising=False)
 
 

@@ -14,15 +14,15 @@ from textgan.data.sentences import Sentences
 from textgan.data.tokenizers import UNKNOWN
 from textgan.evaluation.inputs import (
     MOST_CHARACTERS,
+    EvaluationOptions,
     Layout,
-    Told,
     inputs_from_files,
     inputs_from_run,
 )
 from textgan.metrics.base import MetricInputs
 from textgan.training.run import open_run
 
-TOLD = Told()
+OPTIONS = EvaluationOptions()
 
 
 def write(path: Path, lines: list[str]) -> Path:
@@ -46,7 +46,7 @@ def real_row(layout: Layout) -> MetricInputs:
 def test_files_alone_are_compared_with_halves_of_the_references(tmp_path: Path) -> None:
     samples = write(tmp_path / "samples.txt", numbered("sample", 30))
     references = write(tmp_path / "test.txt", numbered("real", 41))
-    layout = inputs_from_files([samples], references, TOLD, split="whitespace")
+    layout = inputs_from_files([samples], references, OPTIONS, split="whitespace")
     assert list(layout.rows) == ["real (half of the references)", "samples.txt"]
     real, judged = layout.rows.values()
     assert texts(judged, judged.hypotheses) == numbered("sample", 30)
@@ -67,7 +67,7 @@ def test_networks_never_train_on_a_row_of_real_text(tmp_path: Path) -> None:
     samples = write(tmp_path / "samples.txt", numbered("sample", 30))
     references = write(tmp_path / "test.txt", numbered("real", 25))
     train = write(tmp_path / "train.txt", numbered("train", 44))
-    layout = inputs_from_files([samples], references, TOLD, train=train, split="whitespace")
+    layout = inputs_from_files([samples], references, OPTIONS, train=train, split="whitespace")
     real, judged = layout.rows.values()
     assert layout.real == "real (training text)"
     assert real.train is not None and judged.known is not None and real.known is not None
@@ -87,7 +87,7 @@ def test_other_real_text_leaves_all_of_the_training_text_to_networks(tmp_path: P
         for name, n in (("a", 12), ("b", 9), ("test", 30), ("train", 40), ("valid", 20))
     }
     layout = inputs_from_files(
-        [files["a"], files["b"]], files["test"], TOLD,
+        [files["a"], files["b"]], files["test"], OPTIONS,
         train=files["train"], real=files["valid"], split="whitespace",
     )  # fmt: skip
     real, a, b = layout.rows.values()
@@ -105,12 +105,12 @@ def test_other_real_text_leaves_all_of_the_training_text_to_networks(tmp_path: P
 def test_a_size_takes_fewer(tmp_path: Path) -> None:
     samples = write(tmp_path / "samples.txt", numbered("sample", 30))
     references = write(tmp_path / "test.txt", numbered("real", 40))
-    layout = inputs_from_files([samples], references, replace(TOLD, size=7), split="char")
+    layout = inputs_from_files([samples], references, replace(OPTIONS, size=7), split="char")
     judged = layout.rows["samples.txt"]
     assert len(judged.alone) == len(judged.paired) == len(judged.real) == 7
     assert len(judged.hypotheses) == 30
     # drawn over the whole file, not its beginning, and by the seed
-    again = inputs_from_files([samples], references, replace(TOLD, size=7, seed=1), split="char")
+    again = inputs_from_files([samples], references, replace(OPTIONS, size=7, seed=1), split="char")
     other = again.rows["samples.txt"]
     assert texts(judged, judged.alone) != texts(other, other.alone)
 
@@ -121,7 +121,7 @@ def test_the_words_of_real_text_have_the_same_numbers_whatever_is_judged(tmp_pat
     digests = set()
     for word in ("one", "two"):
         samples = write(tmp_path / f"{word}.txt", numbered(word, 5))
-        layout = inputs_from_files([samples], references, TOLD, train=train)
+        layout = inputs_from_files([samples], references, OPTIONS, train=train)
         row = real_row(layout)
         assert row.train is not None
         digests.add((row.train.digest(), row.references.digest()))
@@ -131,7 +131,7 @@ def test_the_words_of_real_text_have_the_same_numbers_whatever_is_judged(tmp_pat
 def test_empty_lines_are_kept_where_they_are_judged_and_counted(tmp_path: Path) -> None:
     samples = write(tmp_path / "samples.txt", ["a b", "", "  ", "c"])
     references = write(tmp_path / "test.txt", ["a b", "", "b c", "c d", "d e"])
-    layout = inputs_from_files([samples], references, TOLD)
+    layout = inputs_from_files([samples], references, OPTIONS)
     judged = layout.rows["samples.txt"]
     assert judged.hypotheses.sizes.tolist() == [2, 0, 0, 1]
     assert len(judged.references) == 4
@@ -145,7 +145,7 @@ def test_what_says_nothing_is_warned_of(tmp_path: Path) -> None:
     references = write(tmp_path / "test.txt", lines)
     same = write(tmp_path / "same.txt", lines)
     mostly = write(tmp_path / "mostly.txt", [*lines[:6], "x", "y"])
-    layout = inputs_from_files([same, mostly], references, TOLD)
+    layout = inputs_from_files([same, mostly], references, OPTIONS)
     assert layout.warnings == [
         "same.txt: these are the references themselves, so comparing them says nothing",
         "mostly.txt: 6 of 8 texts stand word for word in the references",
@@ -154,7 +154,7 @@ def test_what_says_nothing_is_warned_of(tmp_path: Path) -> None:
 
 def test_one_sentence_and_one_reference_are_laid_out(tmp_path: Path) -> None:
     one = write(tmp_path / "one.txt", ["a"])
-    layout = inputs_from_files([one], one, TOLD)
+    layout = inputs_from_files([one], one, OPTIONS)
     assert layout.real is None
     assert len(layout.rows["one.txt"].paired) == 1
 
@@ -162,11 +162,11 @@ def test_one_sentence_and_one_reference_are_laid_out(tmp_path: Path) -> None:
 def test_aligned_references_are_kept_as_lines(tmp_path: Path) -> None:
     samples = write(tmp_path / "samples.txt", ["a b", "c"])
     answers = write(tmp_path / "answers.txt", ["A b", ""])
-    judged = inputs_from_files([samples], None, TOLD, aligned=[answers]).rows["samples.txt"]
+    judged = inputs_from_files([samples], None, OPTIONS, aligned=[answers]).rows["samples.txt"]
     assert judged.aligned == [["A b", ""]]
     assert judged.lines == ["a b", "c"]
     with pytest.raises(UserError, match=r"one reference for each text"):
-        inputs_from_files([samples], None, TOLD, aligned=[write(tmp_path / "few.txt", ["a"])])
+        inputs_from_files([samples], None, OPTIONS, aligned=[write(tmp_path / "few.txt", ["a"])])
 
 
 def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         write(tmp_path / folder / "samples.txt", ["a b"])
     files = [tmp_path / folder / "samples.txt" for folder in ("a", "b")]
-    layout = inputs_from_files(files, write(tmp_path / "test.txt", numbered("real", 9)), TOLD)
+    layout = inputs_from_files(files, write(tmp_path / "test.txt", numbered("real", 9)), OPTIONS)
     assert list(layout.judged) == [str(file) for file in files]
 
 
@@ -197,16 +197,16 @@ def test_files_that_cannot_be_texts_are_refused(
         path.write_bytes(content)
     references = write(tmp_path / "test.txt", ["a"])
     with pytest.raises(UserError) as refused:
-        inputs_from_files([path], references, TOLD)
+        inputs_from_files([path], references, OPTIONS)
     assert str(refused.value).startswith(said.format(path))
     with pytest.raises(UserError, match="--references"):
-        inputs_from_files([references], path, TOLD)
+        inputs_from_files([references], path, OPTIONS)
     assert MOST_CHARACTERS < 10_000_000
 
 
 def test_references_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="give --references FILE"):
-        inputs_from_files([write(tmp_path / "samples.txt", ["a"])], None, TOLD)
+        inputs_from_files([write(tmp_path / "samples.txt", ["a"])], None, OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_a_run_against_an_oracle_has_fresh_real_text(folders: dict[str, Path]) -> None:
     run = open_run(folders["oracle"])
-    layout = inputs_from_run(run, TOLD, samples=50)
+    layout = inputs_from_run(run, OPTIONS, samples=50)
     assert list(layout.rows) == ["oracle", "MLE, best epoch", "seqgan, last"]
     oracle, mle, last = layout.rows.values()
     assert layout.real == "oracle"
@@ -235,12 +235,12 @@ def test_a_run_against_an_oracle_has_fresh_real_text(folders: dict[str, Path]) -
     assert last.lines[0] == " ".join(map(str, last.hypotheses[:1].tolist()[0]))
     assert torch.equal(last.models.drawn.tokens.flatten(), last.hypotheses.words)
     assert not set(oracle.lines) & set(run.corpus.decode(run.corpus.train))
-    same_seed = replace(TOLD, seed=run.config.oracle.seed + 1)  # as the training text's
+    same_seed = replace(OPTIONS, seed=run.config.oracle.seed + 1)  # as the training text's
     fresh = inputs_from_run(run, same_seed, samples=50).rows["oracle"]
     assert not set(fresh.lines) & set(run.corpus.decode(run.corpus.train))
-    again = inputs_from_run(run, TOLD, samples=50).rows["seqgan, last"]
+    again = inputs_from_run(run, OPTIONS, samples=50).rows["seqgan, last"]
     assert again.hypotheses.digest() == last.hypotheses.digest()
-    cold = inputs_from_run(run, TOLD, samples=50, temperature=0.1, with_real=False)
+    cold = inputs_from_run(run, OPTIONS, samples=50, temperature=0.1, with_real=False)
     assert cold.real is None
     assert cold.rows["seqgan, last"].hypotheses.digest() != last.hypotheses.digest()
 
@@ -248,7 +248,7 @@ def test_a_run_against_an_oracle_has_fresh_real_text(folders: dict[str, Path]) -
 def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) -> None:
     run = open_run(folders["text"])
     assert run.corpus.tokenizer.special
-    layout = inputs_from_run(run, TOLD, samples=300)
+    layout = inputs_from_run(run, OPTIONS, samples=300)
     real, _, last = layout.rows.values()
     assert layout.real == "real, held out"
     assert last.models is not None
@@ -263,7 +263,7 @@ def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) ->
 
 def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     run = open_run(folders["text"])
-    layout = inputs_from_run(run, TOLD, samples=20, split="char")
+    layout = inputs_from_run(run, OPTIONS, samples=20, split="char")
     last = layout.rows["seqgan, last"]
     assert last.tokenizer.kind == "char"
     assert texts(last, last.hypotheses) == [" ".join(line.replace(" ", "")) for line in last.lines]

@@ -138,7 +138,6 @@ def test_pieces_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
     model, texts = small_generator(VARIABLE), enumerate_texts(VARIABLE)
     whole = log_probs(model, texts)
     monkeypatch.setattr("textgan.models.likelihood.SCORED_AT_ONCE", 30)
-    monkeypatch.setattr("textgan.metrics.likelihood.AT_ONCE", 4)
     assert same(log_probs(model, texts), whole)
     models = Models(model, None, texts, texts)
     found = Likelihood().measure(material_of(models, resamplings=0))

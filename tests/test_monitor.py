@@ -7,23 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import TOY
+from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
+from textgan.core.score import Score
 from textgan.core.seeds import fork_rng
 from textgan.core.statistics import Estimate, bootstrap
 from textgan.data.text import Text, TextSpace
+from textgan.metrics.base import Models, Unavailable
+from textgan.metrics.warnings import warnings_of_row
 from textgan.models.draw import draw_texts
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.likelihood import nll_per_token, uniform_nll
 from textgan.models.oracle import make_oracle, oracle_corpus
-from textgan.training.monitor import (
-    accuracy,
-    adversary_warnings,
-    measure,
-    sample_warnings,
-    unique_share,
-)
+from textgan.training.measure import level_of, measure, scores_of
+from textgan.training.monitor import accuracy, adversary_warnings
 
 
 def test_nll_is_per_token_and_leaves_padding_out() -> None:
@@ -94,15 +92,32 @@ def test_measure_leaves_random_numbers_and_the_generator_alone() -> None:
     assert first["nll_oracle"].value == first["entropy"].value
 
 
-def test_a_temperature_leaves_out_what_would_mix_two_distributions() -> None:
+def test_every_score_is_that_of_its_definition_and_says_how_it_was_taken() -> None:
+    oracle, model = (make_oracle(9, 5, 4, 4, seed) for seed in (0, 1))
+    corpus = oracle_corpus(oracle, 30, 20, 0, {})
+    scores, text = measure(model, corpus, oracle, samples=200, seed=1)
+    assert scores["nll_oracle"].estimate == nll_per_token(oracle, text, 200, 1)
+    assert scores["nll_test"].estimate == nll_per_token(model, corpus.test)
+    assert scores["nll_valid"].estimate == nll_per_token(model, corpus.valid)
+    assert scores["entropy"].estimate == nll_per_token(model, text)
+    assert scores["unique"].estimate == Estimate(len(text.tokens.unique(dim=0)) / 200)
+    assert scores["length"].estimate == Estimate(5.0)
+    for name, score in scores.items():
+        assert score.signature.startswith(f"{name}|")
+    sure, _ = measure(model, corpus, oracle, samples=200, seed=1, resamplings=300)
+    for network, texts, name in ((oracle, text, "nll_oracle"), (model, corpus.test, "nll_test")):
+        assert sure[name].estimate == nll_per_token(network, texts, 300, 1)
+
+
+def test_what_no_model_knows_is_left_out_and_what_is_no_number_is_refused() -> None:
     oracle = make_oracle(9, 5, 4, 4, seed=0)
     corpus = oracle_corpus(oracle, 30, 20, 0, {})
-    cold, _ = measure(oracle, corpus, oracle, samples=200, seed=1, temperature=0.5)
-    warm, _ = measure(oracle, corpus, oracle, samples=200, seed=1)
-    assert cold["nll_oracle"].value < warm["nll_oracle"].value
-    assert "nll_test" in warm
-    assert "nll_test" not in cold
-    assert "entropy" not in cold
+    scores, text = measure(oracle, corpus, None, samples=50, seed=1)
+    assert list(scores) == ["nll_test", "nll_valid", "entropy", "unique", "length"]
+    assert list(scores_of(Models(None, None, text, text), corpus, seed=0)) == ["unique", "length"]
+    torch.nn.init.constant_(oracle.output.bias, math.nan)
+    with pytest.raises(Unavailable, match="no longer numbers"):
+        scores_of(Models(oracle, None, text, corpus.test), corpus, seed=0)
 
 
 def test_accuracy_weighs_both_sides_equally() -> None:
@@ -111,23 +126,24 @@ def test_accuracy_weighs_both_sides_equally() -> None:
     assert accuracy(torch.tensor([1.0] * 9), torch.tensor([1.0])) == 0.5
 
 
-def test_unique_share() -> None:
+def test_unique_is_the_share_of_different_texts() -> None:
+    corpus = oracle_corpus(make_oracle(9, 2, 4, 4, seed=0), 30, 20, 0, {})
     text = Text.full(torch.tensor([[1, 2], [1, 2], [2, 1], [2, 2]]))
-    assert unique_share(text) == 0.75
+    models = Models(None, None, text, corpus.test)
+    assert scores_of(models, corpus, seed=0)["unique"].estimate == Estimate(0.75)
 
 
 def test_alarms_name_collapse_and_numbers_too_good() -> None:
     def found(unique: float, entropy: float, oracle: float) -> list[str]:
-        return sample_warnings(
-            {
-                "unique": Estimate(unique),
-                "entropy": Estimate(entropy),
-                "nll_oracle": Estimate(oracle, oracle - 0.05, oracle + 0.05),
-            },
-            unique_alarm=0.5,
-            entropy_alarm=0.5,
+        estimates = {
+            "unique": Estimate(unique),
+            "entropy": Estimate(entropy),
+            "nll_oracle": Estimate(oracle, oracle - 0.05, oracle + 0.05),
+        }
+        return warnings_of_row(
+            {name: Score(name, estimate, "", "lower") for name, estimate in estimates.items()},
+            level_of(Estimate(3.0, 2.96, 3.04)),
             mle_entropy=4.0,
-            oracle=Estimate(3.0, 2.96, 3.04),
         )
 
     assert found(0.9, 3.0, 3.5) == []
@@ -190,3 +206,20 @@ def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
     oracle, random = results.rows["oracle"], results.rows["random tokens"]
     assert oracle["nll_oracle"].value < results.rows["seqgan, last"]["nll_oracle"].value
     assert random["nll_test"].value == pytest.approx(math.log(20))
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_final_table_and_an_evaluation_have_the_same_numbers(tmp_path: Path, words: bool) -> None:
+    told = TOY_TEXT | {"data.file": str(toy_text(tmp_path, 200))} if words else TOY
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **told)
+    evaluation = textgan.evaluate(tmp_path / "run", metrics=["likelihood", "unique"], quiet=True)
+    tables = [results.rows, evaluation.rows]
+    for rows in zip(*(list(table.values())[-2:] for table in tables), strict=True):
+        final, evaluated = rows
+        same = {
+            name: (score.value, evaluated[name].value)
+            for name, score in final.items()
+            if name in evaluated and score.signature == evaluated[name].signature
+        }
+        assert same.keys() >= {"nll_test", "entropy"} | (set() if words else {"nll_oracle"})
+        assert all(first == second for first, second in same.values())

@@ -84,11 +84,12 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 
 MAKERS = {"manual_seed", "manual_seed_all", "fork_rng", "default_rng", "SeedSequence"}
-MAKERS |= {"RandomState", "Random", "PCG64", "Philox", "MT19937", "seed"}
+MAKERS |= {"RandomState", "Random", "PCG64", "Philox", "MT19937", "seed", "draw_like"}
 STREAMS = "textgan/core/streams.py"
 # (file, argument) of those that need no stream, and why
 ALLOWED = {
     ("textgan/core/seeds.py", "seed"),  # `fork_rng` itself, whose callers are looked at
+    ("textgan/models/draw.py", "seed"),  # `draw_like` itself, likewise
     ("textgan/models/oracle.py", "seed"),  # names the oracle
     (
         "textgan/data/batches.py",
@@ -114,7 +115,7 @@ def test_every_seed_is_a_stream() -> None:
             if ast.unparse(node.func) == "torch.random.fork_rng":  # keeps the state, seeds nothing
                 continue
             assert node.args, f"{path}:{node.lineno}: drawn from the clock"
-            argument = node.args[0]
+            argument = next((one.value for one in node.keywords if one.arg == "seed"), node.args[0])
             seen += 1
             whole = ast.unparse(argument)
             if (str(path), whole) in ALLOWED:
@@ -199,7 +200,8 @@ def test_evaluations_share_what_is_paired_and_nothing_else(
         return recorder.during(lambda: textgan.evaluate(tmp_path / f"{run}", **told))
 
     first, second, other = seeds(0, 0), seeds(1, 0), seeds(0, 1)
-    texts = {stream(Purpose.EVALUATION_TEXTS, 0, run) % LOW for run in (0, 1)}
+    # those of the final table
+    texts = {stream(Purpose.MEASURED, stream(Purpose.FINAL_TEXTS, run)) % LOW for run in (0, 1)}
     assert first ^ second == texts  # the resamplings are those of the differences
     assert stream(Purpose.BOOTSTRAP, 0, 0) % LOW in first & second
     assert not first & other
@@ -276,7 +278,7 @@ def test_a_run_of_the_first_version_goes_on_as_it_began(begun: bool, tmp_path: P
     assert left is not None
     for name, row in results.items():
         for key, estimate in row.items():
-            for end, value in left.rows[name][key].to_dict().items():
+            for end, value in left.rows[name][key].estimate.to_dict().items():
                 assert value == estimate[end] or value == pytest.approx(estimate[end], rel=1e-4)
 
 

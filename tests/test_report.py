@@ -14,7 +14,7 @@ import pytest
 
 from textgan.core.errors import UserError
 from textgan.core.format import bare, interval, number
-from textgan.core.score import Better, Score
+from textgan.core.score import Better, Score, scores_from_dict
 from textgan.core.statistics import Estimate, over_seeds
 from textgan.evaluation.report.charts import TICK, WIDTH
 from textgan.evaluation.report.page import Cell, Line, make_page, marked, write_report
@@ -253,10 +253,7 @@ def test_where_curves_differ_is_said_over_all_seeds(three: list[Path]) -> None:
         of_seeds = []
         for run in runs:
             steps = {
-                step["temperature"]: {
-                    key: Estimate(one["value"], one["low"], one["high"])
-                    for key, one in step["scores"].items()
-                }
+                step["temperature"]: scores_from_dict(step["scores"])
                 for step in by_run[run]["rows"][row]
             }
             of_seeds.append(Curve.of(name, pair, steps))

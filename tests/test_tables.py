@@ -4,7 +4,6 @@ import html
 import os
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import textgan
-from textgan.core.score import Better, Score
+from textgan.core.score import Better, Score, table_of
 from textgan.core.statistics import Estimate, decimals
 from textgan.core.tables import Shown, Table, filled, terminal_width
 from textgan.evaluation.compare import Comparison, among_all, compare, holm
-from textgan.evaluation.results import Evaluation, table_of
+from textgan.evaluation.results import Evaluation
 from textgan.evaluation.temperature_sweep import Sweep
 from textgan.training.results import Results
 
@@ -111,7 +110,7 @@ ROWS = {"real, held out": row(0), "MLE, best epoch": row(0.05), "seqgan, last": 
 
 
 def shown() -> list[Shown]:
-    estimates = {key: Estimate(2.4, 2.3, 2.5) for key in ("nll_test", "nll_valid", "entropy")}
+    scores = {key: score(2.4, "lower") for key in ("nll_test", "nll_valid", "entropy")}
     names = ["oracle", "random tokens", "MLE, best epoch (18 of 20)", "seqgan, last"]
     temperatures = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
     pair = compare(ROWS["MLE, best epoch"], ROWS["seqgan, last"], names=("MLE", "seqgan"))
@@ -121,7 +120,7 @@ def shown() -> list[Shown]:
         {"seconds": 3.0, "peak_memory_mib": 300.0},
     )  # fmt: skip
     return [
-        Results(Path("r"), dict.fromkeys(names, estimates | {"unique": Estimate(1.0)}), [], 100),
+        Results(dict.fromkeys(names, scores | {"unique": score(1.0, "higher")}), samples=100),
         evaluation,
         pair,
         named,

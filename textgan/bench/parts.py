@@ -16,7 +16,7 @@ from textgan.bench.textbook import Textbook
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss, build_optimiser, plain, update
 from textgan.core.precision import Precision, precision
-from textgan.core.statistics import Estimate
+from textgan.core.score import Scores
 from textgan.data.corpus import Corpus
 from textgan.data.sentences import Sentences
 from textgan.data.text import Text, TextSpace
@@ -29,7 +29,7 @@ from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.rollout import roll_out
 from textgan.objectives.base import without_state
 from textgan.objectives.seqgan import SeqGAN
-from textgan.training.monitor import measure
+from textgan.training.measure import measure
 
 TEXTBOOK_TEXTS = 4  # of which the textbook takes BLEU
 
@@ -161,10 +161,8 @@ class Ours:
 
             self._update(self.discriminator, self.discriminator_optimiser, loss, 0)
 
-    def evaluate(
-        self, oracle: LSTMGenerator, corpus: Corpus, n: int
-    ) -> tuple[dict[str, Estimate], Text]:
-        """The figures of n texts that the generator draws, as at a tick of a run: in float32."""
+    def evaluate(self, oracle: LSTMGenerator, corpus: Corpus, n: int) -> tuple[Scores, Text]:
+        """The scores of n texts that the generator draws, as at a tick of a run: in float32."""
         return measure(self.generator, corpus, oracle, samples=n, seed=0)
 
     def _update(

@@ -18,7 +18,7 @@ from textgan.core.streams import Purpose, stream
 from textgan.encoders.contrast.base import EncoderObjective
 from textgan.encoders.contrast.contract import check_contrast
 from textgan.encoders.train import encode, make_settings, prepare
-from textgan.evaluation.inputs import Told, inputs_from_run
+from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.contract import checked_scores
 from textgan.perturb.base import Perturbation
@@ -44,7 +44,7 @@ def _rows(trial: Trial) -> dict[str, MetricInputs]:
     sizes: dict[str, Any] = {"oracle__positives": TEXTS, "oracle__held_out": TEXTS}
     run = trial.run(schedule__mle_epochs=1, schedule__rounds=0, **sizes)
     train(run)
-    return inputs_from_run(run, Told(resamplings=20, subsets=4), samples=TEXTS).rows
+    return inputs_from_run(run, EvaluationOptions(resamplings=20, subsets=4), samples=TEXTS).rows
 
 
 def _scores(metric: Metric, rows: Rows) -> dict[str, dict[str, Score]]:

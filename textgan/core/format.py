@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from textgan.core import files
-from textgan.core.errors import UserError
 from textgan.core.statistics import Estimate
 
 
@@ -70,12 +68,3 @@ def strip_paths(sentence: object) -> str:
     return re.sub(
         r"(?<![\w.~<:/])/(?:[^\s/'\"<>]+/)+|\b[A-Za-z]:\\(?:[^\s\\'\"]+\\)*", "", str(sentence)
     )
-
-
-def read_json(path: Path) -> Mapping[str, Any]:
-    """The table in a JSON file. Raises UserError where there is none."""
-    with files.understood(path):
-        content = files.read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (it holds no table); restore it from a copy")
-    return content

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from textgan.core.errors import UserError
-from textgan.core.files import exists, file_digest, read_bytes, read_json, understood
+from textgan.core.files import exists, file_digest, read_bytes, read_json, understood, write_file
 from textgan.core.own_code import Kept
 
 CONFIG, FACTS, DATA = "config.json", "run.json", "data.safetensors"
 RUN, DIGEST = "run", "digest"  # keys: of the run that a file belongs to, and of its content
 NO_COURSE = ("device", "checkpoint_seconds")  # settings that decide nothing of a run's course
+NO_EXPERIMENT = ("seed", *NO_COURSE)  # settings in which the runs of one experiment may differ
 _RESTORE = "restore it from a copy"
 
 
@@ -102,10 +103,23 @@ def digest_of(
     return _digest([course, files, copies])
 
 
+def experiment_of(settings: Mapping[str, Any], *others: object) -> str:
+    """Equal for runs of one experiment: whose settings, and whatever else is given, are the same
+    but for the seed and what decides nothing of a run's course."""
+    kept = {key: value for key, value in settings.items() if key not in NO_EXPERIMENT}
+    return json.dumps([kept, *others], sort_keys=True)
+
+
 def sealed(content: Mapping[str, Any], run: str) -> dict[str, Any]:
     """The content of a JSON file with the digest of its run, and its own."""
     owned = dict(content) | {RUN: run}
     return owned | {DIGEST: _digest(owned)}
+
+
+def write_sealed(path: Path, content: Mapping[str, Any], run: str) -> None:
+    """Write a JSON file that `read_sealed` reads. run: the digest of its run; empty for none."""
+    told = json.dumps(sealed(content, run), indent=1, ensure_ascii=False) + "\n"
+    write_file(path, told.encode())
 
 
 def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str, Any]:

@@ -1,25 +1,32 @@
-"""A Score: one number of one row, its interval, and the signature of how it was measured."""
+"""Scores: numbers that say how they were taken, and tables of them.
+
+A number without its conditions cannot be compared. So every score carries a signature, in the
+manner of sacrebleu (Post 2018, arXiv 1804.08771): everything that would change the number. A final
+table of a run, an evaluation and a comparison of encoders are all tables of scores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pydantic
-import torch
 
-from textgan.core.statistics import Estimate, Floats
+from textgan.core.statistics import Estimate, Floats, decimals
+from textgan.core.tables import ARROWS, LEGEND, Shown, Table
+from textgan.core.version import __version__
 
 Better = Literal["higher", "lower", "like real text"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Score:
     """One number of one set of texts.
 
-    title: as in a table. replicates: the number in each resampling, none where it has no interval.
+    title: as in a table. replicates: the number in each resampling; empty where it has no interval.
     """
 
     title: str
@@ -27,7 +34,25 @@ class Score:
     signature: str
     better: Better
     unit: str = ""
-    replicates: Floats = field(default_factory=lambda: np.empty(0), repr=False)
+    replicates: Floats = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+
+    @property
+    def value(self) -> float:
+        """The number itself."""
+        return self.estimate.value
+
+    @property
+    def low(self) -> float | None:
+        """The lower end of its 95 % interval."""
+        return self.estimate.low
+
+    @property
+    def high(self) -> float | None:
+        """The upper end of its 95 % interval."""
+        return self.estimate.high
+
+    def __str__(self) -> str:
+        return str(self.estimate)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the replicates."""
@@ -39,31 +64,119 @@ class Score:
             "signature": self.signature,
         }
 
+    @staticmethod
+    def from_dict(content: Mapping[str, Any], replicates: Floats | None = None) -> Score:
+        """The score that `to_dict` wrote. Raises KeyError or ValueError for what it did not."""
+        return Score(
+            checked_value(content, "title", str),
+            Estimate(*(checked_value(content, key, kind) for key, kind in _NUMBERS.items())),
+            checked_value(content, "signature", str),
+            checked_value(content, "better", Better),
+            checked_value(content, "unit", str),
+            np.empty(0) if replicates is None else replicates,
+        )
+
 
 Scores = dict[str, Score]
-
+"""Scores by name, in the order of a table."""
 
 _NUMBERS: dict[str, Any] = {"value": float, "low": float | None, "high": float | None}
 
 
+def sign(name: str, **facts: object) -> str:
+    """A signature: the name of a number, everything that would change it, and this version.
+
+    Such as `bleu|n:4|tok:nltk|v:0.1.0`; a fact without a value (None) is its key alone.
+    """
+    parts = [f"{key}:{value}" if value is not None else key for key, value in facts.items()]
+    return "|".join([name, *parts, f"v:{__version__}"])
+
+
+def scores_to_dict(scores: Mapping[str, Score]) -> dict[str, Any]:
+    """Scores for JSON."""
+    return {name: score.to_dict() for name, score in scores.items()}
+
+
+def scores_from_dict(content: Mapping[str, Any]) -> Scores:
+    """The scores that `scores_to_dict` wrote. Raises KeyError or ValueError."""
+    return {name: Score.from_dict(score) for name, score in content.items()}
+
+
+@dataclass(frozen=True, repr=False)
+class ScoreTable(Shown):
+    """Scores of several sets of texts, or of several encoders: a row each.
+
+    rows: the scores of each row by their names. real: the name of the row of real text, None where
+    there is none. unavailable: metrics that could not be measured, and what they would have needed.
+    warnings: what a reader must know of the numbers. facts: what was measured, and how.
+    """
+
+    rows: dict[str, Scores]
+    real: str | None = None
+    unavailable: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def real_scores(self) -> Scores:
+        """The row of real text; empty where there is none."""
+        return self.rows.get(self.real, {}) if self.real is not None else {}
+
+    @property
+    def last(self) -> Scores:
+        """The last row: of a run, the generator as training left it."""
+        return list(self.rows.values())[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "textgan": __version__,
+            "rows": {row: scores_to_dict(scores) for row, scores in self.rows.items()},
+            "real": self.real,
+            "unavailable": self.unavailable,
+            "warnings": self.warnings,
+            "facts": self.facts,
+        }
+
+    @abstractmethod
+    def footnotes(self) -> list[str]:
+        """What stands below the table, without the warnings."""
+
+    def shown(self) -> list[Table | str]:
+        warnings = (f"warning: {warning}" for warning in self.warnings)
+        return [table_of(self.rows), *self.footnotes(), *warnings]
+
+
 def checked_value(content: Mapping[str, Any], key: str, kind: Any) -> Any:
-    """What stands under a key, which must be of that kind."""
+    """The value under a key of what was read from JSON. Raises KeyError, or ValueError unless it is
+    of that type."""
     try:
         return pydantic.TypeAdapter(kind).validate_python(content[key], strict=True)
     except pydantic.ValidationError as error:
         raise ValueError(f"{key}: {error.errors()[0]['msg']}") from None
 
 
-def read_score(content: Mapping[str, Any], replicates: torch.Tensor | None = None) -> Score:
-    """The score that `Score.to_dict` wrote, with its replicates where they were kept.
+def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
+    """The names of all scores in the order of a table: that of the row that has the most."""
+    fullest = sorted(rows, key=len, reverse=True)
+    return list(dict.fromkeys(name for row in fullest for name in row))
 
-    Raises KeyError or ValueError for what it did not write.
-    """
-    return Score(
-        checked_value(content, "title", str),
-        Estimate(*(checked_value(content, key, kind) for key, kind in _NUMBERS.items())),
-        checked_value(content, "signature", str),
-        checked_value(content, "better", Better),
-        checked_value(content, "unit", str),
-        np.empty(0) if replicates is None else replicates.double().flatten().numpy(),
-    )
+
+def table_of(
+    rows: Mapping[str, Mapping[str, Score]], intervals: bool = True, title: str = ""
+) -> Table:
+    """A table with a line for each metric and a column for each row of scores."""
+
+    def cell(score: Score) -> str:
+        return str(score) if intervals else decimals(score.value)
+
+    body, narrow = [], []
+    for name in names_of(list(rows.values())):
+        # the last row's: real text, the first, is not at the temperature that a title may name
+        score = next(rows[row][name] for row in reversed(list(rows)) if name in rows[row])
+        cells = [cell(scores[name]) if name in scores else "" for scores in rows.values()]
+        body.append([score.title, score.better, *cells, score.unit])
+        unit = f"\n  {score.unit}" if score.unit else ""
+        narrow.append([f"{score.title} {ARROWS[score.better]}{unit}", *cells])
+    slim = Table(["", *rows], narrow, footnote=LEGEND)
+    return Table(["", "better", *rows, ""], body, title=title, narrow=slim)

@@ -37,6 +37,11 @@ class Sentences:
             mask = mask & ~(last & (text.tokens == eos))
         return Sentences(text.tokens[mask], mask.sum(1))
 
+    @staticmethod
+    def padded(text: Text) -> Sentences:
+        """The tokens of a text with its end tokens and its padding, as if they were words."""
+        return Sentences(text.tokens.flatten(), torch.full_like(text.sizes, text.tokens.shape[1]))
+
     def __len__(self) -> int:
         return self.sizes.shape[0]
 

@@ -23,11 +23,10 @@ from textgan.core.errors import Interrupted, UserError
 from textgan.core.memory import memory_errors
 from textgan.core.names import different, suggest
 from textgan.core.progress import bar
-from textgan.core.score import Better, Score, Scores
+from textgan.core.score import Better, Score, Scores, ScoreTable, sign
 from textgan.core.statistics import UNBOUNDED, Estimate, bootstrap, over_subsets, spread, subsets
 from textgan.core.streams import Purpose, stream
-from textgan.core.tables import Shown, Table
-from textgan.core.version import __version__
+from textgan.core.tables import Table
 from textgan.data.labelled import FEWEST, read_data
 from textgan.data.noise import Noise, disturb_lines
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
@@ -84,34 +83,26 @@ class BagOfWords(LineEncoder):
 
 
 @dataclass(frozen=True, repr=False)
-class EncoderEvaluation(Shown):
-    """What was measured of several encoders.
+class EncoderEvaluation(ScoreTable):
+    """The scores of several encoders, those of the baseline first.
 
-    rows: by the encoder's name its scores by theirs, the baseline first. facts: what was measured
-    on and how. notes: what a reader must know of the numbers.
+    facts: the lines they were taken on, and how. notes: what a reader must know of the numbers.
     """
 
-    rows: dict[str, Scores]
-    facts: dict[str, Any]
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "textgan": __version__,
-            "rows": {
-                row: {name: score.to_dict() for name, score in scores.items()}
-                for row, scores in self.rows.items()
-            },
-            "facts": self.facts,
-            "notes": self.notes,
-        }
+        return super().to_dict() | {"notes": self.notes}
+
+    def footnotes(self) -> list[str]:
+        return self.notes
 
     def shown(self) -> list[Table | str]:
         """One table for each family of numbers, an encoder a row."""
         tables = [table for table in map(self._table, FAMILIES) if table.headers[1:]]
         shown = [part for table in tables for part in (table, "")]
-        return [*shown, *self.notes, "--json has every signature"]
+        return [*shown, *self.footnotes(), "--json has every signature"]
 
     def _table(self, family: str) -> Table:
         """Without columns where there are no such numbers."""
@@ -204,7 +195,7 @@ def evaluate_encoders(
     ]
     if resamplings:
         heads.append("[95 % interval]: bootstrap over lines or pairs; uniformity: random subsets")
-    return EncoderEvaluation(rows, facts, heads + notes)
+    return EncoderEvaluation(rows, facts=facts, notes=heads + notes)
 
 
 @dataclass(frozen=True)
@@ -366,6 +357,5 @@ def _digest(lines: Iterable[str]) -> str:
 def _score(family: str, column: str, estimate: Estimate, told: Mapping[str, object]) -> Scores:
     """One number under its name, signed with all that would change it, and with this version."""
     title, better = FAMILIES[family]
-    facts = [f"{key}:{value}" for key, value in told.items()]
-    signature = "|".join([family, *facts, f"v:{__version__}"])
+    signature = sign(family, **told)
     return {f"{family}/{column}": Score(f"{title}, {column}", estimate, signature, better)}

@@ -103,52 +103,60 @@ class Comparison(Shown):
             "a": self.a,
             "b": self.b,
             "over": self.over,
-            "differences": {found.name: found.to_dict() for found in self.differences},
+            "differences": {
+                difference.name: difference.to_dict() for difference in self.differences
+            },
             "said": self.sentences(),
             "warnings": list(self.warnings),
         }
 
     def sentences(self) -> list[str]:
         """What stands, what does not, and what was not compared."""
-        tested = [found for found in self.differences if found.p is not None]
+        tested = [difference for difference in self.differences if difference.p is not None]
         many = f"{self.among} comparisons" if self.among else f"{len(tested)} metrics"
         groups = {
             f"These differences stand, also among {many} (Holm)": [
-                found for found in tested if found.stands_corrected
+                difference for difference in tested if difference.stands_corrected
             ],
             "These stand alone, but not among so many": [
-                found for found in tested if found.stands and not found.stands_corrected
+                difference
+                for difference in tested
+                if difference.stands and not difference.stands_corrected
             ],
-            "These do not stand": [found for found in tested if not found.stands],
+            "These do not stand": [difference for difference in tested if not difference.stands],
         }
-        said = [
+        sentences = [
             f"{what}: {', '.join(map(self._named, one))}." for what, one in groups.items() if one
         ]
-        for note in dict.fromkeys(found.note for found in self.differences if found.note):
-            titles = [found.title for found in self.differences if found.note == note]
-            said.append(f"{', '.join(titles)}: {note}.")
-        return said or ["There is no metric that both have."]
+        for note in dict.fromkeys(
+            difference.note for difference in self.differences if difference.note
+        ):
+            titles = [
+                difference.title for difference in self.differences if difference.note == note
+            ]
+            sentences.append(f"{', '.join(titles)}: {note}.")
+        return sentences or ["There is no metric that both have."]
 
-    def _named(self, found: Difference) -> str:
-        if not found.stands_corrected:
-            return found.title
-        if found.better is None:
-            return f"{found.title} (which is nearer to real text is open)"
-        return f"{found.title} ({self.a if found.better == 'a' else self.b} is better)"
+    def _named(self, difference: Difference) -> str:
+        if not difference.stands_corrected:
+            return difference.title
+        if difference.better is None:
+            return f"{difference.title} (which is nearer to real text is open)"
+        return f"{difference.title} ({self.a if difference.better == 'a' else self.b} is better)"
 
     def shown(self) -> list[Table | str]:
         names = {"a": self.a, "b": self.b, None: ""}
         body = [
             [
-                found.title,
-                str(found.a),
-                str(found.b),
-                "" if found.estimate is None else str(found.estimate),
-                _shown(found.p),
-                _shown(found.corrected),
-                names[found.winner],
+                difference.title,
+                str(difference.a),
+                str(difference.b),
+                "" if difference.estimate is None else str(difference.estimate),
+                _shown(difference.p),
+                _shown(difference.corrected),
+                names[difference.winner],
             ]
-            for found in self.differences
+            for difference in self.differences
         ]
         headers = ["", self.a, self.b, "difference", "p", "p (Holm)", "better"]
         table = Table(headers, body, narrow=self._narrow())
@@ -169,14 +177,14 @@ class Comparison(Shown):
         names = {"a": a, "b": b, None: ""}
         body = [
             [
-                found.title,
-                decimals(found.a.value),
-                decimals(found.b.value),
-                "" if found.estimate is None else str(found.estimate),
-                _shown(found.corrected),
-                names[found.winner],
+                difference.title,
+                decimals(difference.a.value),
+                decimals(difference.b.value),
+                "" if difference.estimate is None else str(difference.estimate),
+                _shown(difference.corrected),
+                names[difference.winner],
             ]
-            for found in self.differences
+            for difference in self.differences
         ]
         title = f"A: {self.a}; B: {self.b}" if long else ""
         return Table(["", a, b, "difference", "p (Holm)", "better"], body, title=title)
@@ -213,7 +221,9 @@ def among_all(made: Sequence[Comparison]) -> Comparison | Comparisons:
         raise ValueError("there is nothing to compare")
     if len(made) == 1:
         return made[0]
-    tested = [found.p for one in made for found in one.differences if found.p is not None]
+    tested = [
+        difference.p for one in made for difference in one.differences if difference.p is not None
+    ]
     corrected = iter(holm(tested))
     return Comparisons(
         tuple(
@@ -221,8 +231,10 @@ def among_all(made: Sequence[Comparison]) -> Comparison | Comparisons:
                 one,
                 among=len(tested),
                 differences=tuple(
-                    found if found.p is None else replace(found, corrected=next(corrected))
-                    for found in one.differences
+                    difference
+                    if difference.p is None
+                    else replace(difference, corrected=next(corrected))
+                    for difference in one.differences
                 ),
             )
             for one in made
@@ -264,14 +276,16 @@ def _compare(
     if not a or not b:
         raise ValueError("there are no scores to compare")
     common = [name for name in a[0] if all(name in scores for scores in (*a, *b))]
-    found = [
+    differences = [
         _difference(name, [of[name] for of in a], [of[name] for of in b], real.get(name), test)
         for name in common
     ]
-    corrected = iter(holm([one.p for one in found if one.p is not None]))
+    corrected = iter(holm([one.p for one in differences if one.p is not None]))
     return Comparison(
         *names,
-        tuple(one if one.p is None else replace(one, corrected=next(corrected)) for one in found),
+        tuple(
+            one if one.p is None else replace(one, corrected=next(corrected)) for one in differences
+        ),
     )
 
 
@@ -302,8 +316,8 @@ def _difference(
 def differing(signatures: Sequence[str]) -> list[str]:
     """The facts in which signatures differ, in their order; `metric` is what was measured."""
     facts = [_facts(signature) for signature in signatures]
-    keys = dict.fromkeys(key for told in facts for key in told)
-    return [key for key in keys if len({told.get(key) for told in facts}) > 1]
+    keys = dict.fromkeys(key for each in facts for key in each)
+    return [key for key in keys if len({each.get(key) for each in facts}) > 1]
 
 
 def _facts(signature: str) -> dict[str, str]:

@@ -28,16 +28,16 @@ from textgan.data.texts import PLAIN, Form
 from textgan.evaluation.compare import Comparison, Comparisons, among_all, compare_seeds
 from textgan.evaluation.compare import compare as compare_scores
 from textgan.evaluation.inputs import (
-    MLE,
+    EvaluationOptions,
     Source,
     Texts,
-    Told,
     inputs_from_files,
     inputs_from_run,
     texts_of_run,
 )
 from textgan.evaluation.results import FILE, Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.scoring import choose_metrics, judge, label_of, warnings_of
+from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
 
 SUBSETS = 40  # random subsets behind the interval of a number of a set
@@ -92,7 +92,7 @@ def evaluate(
     if not given:
         raise UserError("give a run's folder, or files of texts")
     chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned))
-    told = Told(
+    options = EvaluationOptions(
         seed=seed,
         size=size,
         resamplings=resamplings,
@@ -130,7 +130,7 @@ def evaluate(
         with status("drawing texts", quiet):
             layout = inputs_from_run(
                 opened[0],
-                told,
+                options,
                 samples=samples or opened[0].config.evaluation.final_samples,
                 temperature=temperature,
                 split=tokenizer,
@@ -152,7 +152,7 @@ def evaluate(
         layout = inputs_from_files(
             texts,
             references,
-            told,
+            options,
             train=train,
             real=real,
             aligned=aligned,
@@ -239,9 +239,9 @@ def compare(
         equal=True,
         **told,
     )
-    systems = {name: row for name, row in found.rows.items() if name not in (found.real, MLE)}
+    systems = {name: row for name, row in found.rows.items() if name not in (found.real, MLE_ROW)}
     (baseline, first), *others = systems.items()
-    real = found.rows.get(found.real or "", {})
+    real = found.real_scores
     made = [
         replace(
             compare_scores(first, other, names=(baseline, name), real=real),
@@ -304,12 +304,14 @@ def _compare_runs(
     wanted = None if metrics is None else names_of_metrics(metrics)
     found = {run.folder: _measured(run, wanted, quiet, memory, len(runs), unkept) for run in runs}
     first = found[runs[0].folder]
-    real = first.rows.get(first.real or "", {})
+    real = first.real_scores
     if len(runs) == 1:
-        if MLE not in first.rows:
+        if MLE_ROW not in first.rows:
             raise UserError(f"{runs[0].folder} has no MLE to compare with; give a second run")
         last = list(first.rows)[-1]
-        return compare_scores(first.rows[MLE], first.rows[last], names=(MLE, last), real=real)
+        return compare_scores(
+            first.rows[MLE_ROW], first.rows[last], names=(MLE_ROW, last), real=real
+        )
     systems = [
         {seed: list(found[run.folder].rows.values())[-1] for seed, run in seeds.items()}
         for seeds in groups.values()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,6 @@ from textgan.core.errors import UserError
 from textgan.core.files import exists
 from textgan.core.names import different
 from textgan.core.progress import bar
-from textgan.core.seeds import fork_rng
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.data.checks import corpus_warnings
 from textgan.data.datasets import recognise
@@ -47,11 +47,10 @@ from textgan.data.text import Text
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs, Models
-from textgan.models.draw import draw_texts, labels_like
+from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
-from textgan.models.sampling import Categorical, Sampler, greedy, without
 from textgan.training.checkpoint import checkpoints
-from textgan.training.results import stopped_at
+from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, stopped_at, texts_seed
 from textgan.training.run import Run
 
 FEWEST_TO_TRAIN = 50  # references of a part that networks are trained on, at least
@@ -60,12 +59,9 @@ LENGTHS = 2.0  # ratio of median lengths above which two texts are of different 
 MOST_CHARACTERS = 100_000  # of a line; a longer one is no sentence, and networks would read it all
 
 
-MLE = "MLE, best epoch"
-
-
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """How texts are judged.
+class EvaluationOptions:
+    """How texts are evaluated.
 
     size: texts of a number that depends on how many there are, at most; 0: as many as all rows
     have. resamplings, subsets: of the intervals, 0 for none. equal: of every file as many texts as
@@ -157,7 +153,7 @@ class Layout:
 def inputs_from_files(
     files: Sequence[Source | Texts],
     references: Source | None,
-    told: Told,
+    options: EvaluationOptions,
     *,
     train: Source | None = None,
     real: Source | None = None,
@@ -191,20 +187,21 @@ def inputs_from_files(
         for text in judged_texts
         if text.about["empty"]
     ]
-    if told.equal and len({len(text.lines) for text in judged_texts}) > 1:
+    if options.equal and len({len(text.lines) for text in judged_texts}) > 1:
         fewest = min(len(text.lines) for text in judged_texts)
         many = ", ".join(f"{len(text.lines)} ({text.name})" for text in judged_texts)
         warnings.append(f"of {many} texts {fewest} each are judged, drawn at random")
         judged_texts = [
-            replace(text, lines=drawn_lines(text.lines, fewest, told.seed)) for text in judged_texts
+            replace(text, lines=drawn_lines(text.lines, fewest, options.seed))
+            for text in judged_texts
         ]
-    told_of: dict[str, Any] = {}
+    sides_facts: dict[str, Any] = {}
     known_lines: dict[str, list[str]] = {}
     for role, path in (("references", references), ("train", train), ("real", real)):
         if path is not None:
             read = read_texts(path, f"--{role}", form=form)
             known_lines[role] = [line for line in read.lines if line.strip()]
-            told_of[role] = read.about
+            sides_facts[role] = read.about
     if references is None:
         known_lines["references"] = [line for line in answers[0] if line.strip()]
 
@@ -212,7 +209,7 @@ def inputs_from_files(
     named = [*known_lines.items(), *((text.name, text.lines) for text in judged_texts)]
     tokenizer, encoded = encode_all(
         WordTokenizer((), PreTokenizer(split, unknown="")),
-        (bar(lines, f"splitting {name}", told.quiet) for name, lines in named),
+        (bar(lines, f"splitting {name}", options.quiet) for name, lines in named),
     )
     sides = dict(zip(known_lines, encoded, strict=False))
     judged = encoded[len(sides) :]
@@ -220,7 +217,7 @@ def inputs_from_files(
         {text.name: made for text, made in zip(judged_texts, judged, strict=True)},
         {text.name: text.lines for text in judged_texts},
         sides,
-        told,
+        options,
         MetricInputs(
             tokenizer=tokenizer,
             hypotheses=judged[0],
@@ -230,24 +227,24 @@ def inputs_from_files(
             paired=judged[0],
             real=sides["references"],
             aligned=answers,
-            seed=told.seed,
-            resamplings=told.resamplings,
-            subsets=told.subsets,
-            quiet=told.quiet,
+            seed=options.seed,
+            resamplings=options.resamplings,
+            subsets=options.subsets,
+            quiet=options.quiet,
             device=choose_device(device),
         ),
     )
     facts = {
         "tokenizer": split,
         "texts": {text.name: text.about for text in judged_texts},
-        **told_of,
+        **sides_facts,
         **form.facts(),
         **({"aligned": [_called(file) for file in aligned]} if aligned else {}),
         **layout.facts,
     }
     counts = {text.name: len(text.lines) for text in judged_texts}
     smallest = min(counts, key=counts.__getitem__)
-    if not told.size and layout.facts["paired"] == counts[smallest] < max(counts.values()):
+    if not options.size and layout.facts["paired"] == counts[smallest] < max(counts.values()):
         warnings.append(
             f"sets of texts are compared on {counts[smallest]} texts of every row, which is what "
             f"{smallest} has; numbers of other sizes do not compare"
@@ -278,7 +275,7 @@ LEAK = "real text that is measured against itself is no level to reach"
 
 
 def fits_some(form: Form, given: Sequence[Source | Texts]) -> None:
-    """UserError for fields that are told where no file has any."""
+    """UserError for fields that are given where no file has any."""
     files = [Path(one) for one in given if isinstance(one, (str, Path))]
     if form.facts() and not any(has_fields(file, form) for file in files):
         key, value = next(iter(form.facts().items()))
@@ -316,13 +313,13 @@ def drawn_lines(lines: list[str], n: int, seed: int) -> list[str]:
 def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
     """A clause for each two kinds of real text (references, train, real) that are one text by what
     stands in them: more than half of the different lines of the smaller are the other's too."""
-    found = []
+    clauses = []
     for (a, ours), (b, theirs) in combinations(texts.items(), 2):
         both, fewest = _in_common(ours, theirs)
         if both > ALIKE * fewest:
             what = "are one text" if set(ours) == set(theirs) else "are nearly one text"
-            found.append(f"{b} and {a} {what}: {both} of {fewest} different lines stand in both")
-    return found
+            clauses.append(f"{b} and {a} {what}: {both} of {fewest} different lines stand in both")
+    return clauses
 
 
 def judged_alike(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
@@ -369,7 +366,7 @@ def _arrange(
     judged: dict[str, Sentences],
     lines: dict[str, list[str]],
     sides: dict[str, Sentences],
-    told: Told,
+    options: EvaluationOptions,
     common: MetricInputs,
 ) -> Layout:
     """Rows of equal sizes from what the files hold."""
@@ -380,30 +377,32 @@ def _arrange(
     origin, learnt = "other text", "train"
     if other is None and train is not None and len(train) >= 2:
         # the networks must not have read the row of real text
-        some, left = _parted(len(train), min(fewest, len(train) // 2), Purpose.REAL_ROW, told.seed)
+        some, left = _parted(
+            len(train), min(fewest, len(train) // 2), Purpose.REAL_ROW, options.seed
+        )
         other, rest = train[some], train[left]
         origin = "training text"
     elif other is not None and train is None and len(other) >= 2 * FEWEST_TO_TRAIN:
-        some, left = _parted(len(other), len(other) // 2, Purpose.REAL_ROW, told.seed)
+        some, left = _parted(len(other), len(other) // 2, Purpose.REAL_ROW, options.seed)
         other, rest = other[some], other[left]
         origin, learnt = "half of the other text", "real"
     elif other is None and train is None and len(references) >= 3 * FEWEST_TO_TRAIN:
-        own, left = _parted(len(references), len(references) // 3, Purpose.REAL_ROW, told.seed)
-        facing_part, last = _parted(len(left), len(left) // 2, Purpose.LEARNT_PART, told.seed)
+        own, left = _parted(len(references), len(references) // 3, Purpose.REAL_ROW, options.seed)
+        facing_part, last = _parted(len(left), len(left) // 2, Purpose.LEARNT_PART, options.seed)
         other, opposite = references[own], references[left[facing_part]]
         rest = references[left[last]]
         origin, learnt = "a third of the references", "references"
     elif other is None and train is None and len(references) >= 4:
-        own, left = _parted(len(references), len(references) // 2, Purpose.REAL_ROW, told.seed)
+        own, left = _parted(len(references), len(references) // 2, Purpose.REAL_ROW, options.seed)
         other, opposite = references[own], references[left]
         origin = "half of the references"
     pair = min(fewest, len(opposite), len(other) if other is not None else len(opposite))
     # a number of one set compares with nothing: the real row may take it on all references
     alone = references if own is not None else other
     single = min(fewest, len(alone)) if alone is not None else fewest
-    if told.size:
-        pair, single = min(pair, told.size), min(single, told.size)
-    facing = _some(opposite, pair, Purpose.CHOSEN_REAL, told.seed)
+    if options.size:
+        pair, single = min(pair, options.size), min(single, options.size)
+    facing = _some(opposite, pair, Purpose.CHOSEN_REAL, options.seed)
     rows: dict[str, MetricInputs] = {}
     real = None
     if other is not None and alone is not None and pair:
@@ -413,8 +412,8 @@ def _arrange(
             hypotheses=other,
             lines=[" ".join(words) for words in common.words(other)],
             references=references,
-            alone=_some(alone, single, Purpose.CHOSEN_ALONE, told.seed),
-            paired=_some(other, pair, Purpose.CHOSEN_PAIRED, told.seed),
+            alone=_some(alone, single, Purpose.CHOSEN_ALONE, options.seed),
+            paired=_some(other, pair, Purpose.CHOSEN_PAIRED, options.seed),
             real=facing,
             train=rest,
             learnt=learnt,
@@ -429,14 +428,19 @@ def _arrange(
             hypotheses=hypotheses,
             lines=lines[name],
             references=references,
-            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, told.seed),
-            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, told.seed),
+            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, options.seed),
+            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, options.seed),
             real=facing,
             train=rest,
             learnt=learnt,
             known=train,
         )
-    facts: dict[str, Any] = {"alone": single, "paired": pair, "seed": told.seed, "samples": fewest}
+    facts: dict[str, Any] = {
+        "alone": single,
+        "paired": pair,
+        "seed": options.seed,
+        "samples": fewest,
+    }
     facts["streams"] = SCHEME
     if rest is not None:
         facts["networks"] = {"of": learnt, "texts": len(rest)}
@@ -453,11 +457,11 @@ class Writer:
 
 def writers(run: Run) -> list[Writer]:
     """The generators that a run's table has rows for: the best MLE epoch, and the last state."""
-    found = []
+    writers = []
     run.mle_lack()  # raises where there is one that is not this run's
     if exists(run.folder / "mle.safetensors"):
-        found.append(Writer(MLE, run.load_generator("mle")))
-    return [*found, Writer(f"{run.method}, last", run.load_generator())]
+        writers.append(Writer(MLE_ROW, run.load_generator("mle")))
+    return [*writers, Writer(f"{run.method}, last", run.load_generator())]
 
 
 def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts:
@@ -483,7 +487,7 @@ def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts
 
 def inputs_from_run(
     run: Run,
-    told: Told,
+    options: EvaluationOptions,
     *,
     samples: int,
     temperature: float = 1.0,
@@ -505,7 +509,7 @@ def inputs_from_run(
     Texts are written as `textgan sample` writes them, without the unknown word; entropies and
     likelihoods are those of the generator as it is.
     """
-    corpus, seed = run.corpus, told.seed
+    corpus, seed = run.corpus, options.seed
     written = [(writer, run) for writer in writers(run)]  # first, for a run may have none yet
     more = [one for one in others if isinstance(one, Run)]
     if more:
@@ -525,11 +529,12 @@ def inputs_from_run(
     fits_some(form, files)
     given = name_texts(files, form)
     if run.oracle is not None:
-        with fork_rng(stream(Purpose.EVALUATION_ORACLE, seed), run.device):
-            fresh = draw_texts(run.oracle, samples)
+        fresh = draw_like(
+            run.oracle, corpus.train, samples, seed=stream(Purpose.EVALUATION_ORACLE, seed)
+        )
     else:
         fresh = corpus.valid
-    if told.equal and given:
+    if options.equal and given:
         samples = min(samples, *(len(text.lines) for text in given))
         given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
     chosen = [(writer, author) for writer, author in written if not only or writer.name in only]
@@ -545,8 +550,8 @@ def inputs_from_run(
     fewest = min(samples, *(len(text.lines) for text in given), samples)
     pair = min(fewest, len(test), len(other))
     single = min(fewest, len(other))
-    if told.size:
-        pair, single = min(pair, told.size), min(single, told.size)
+    if options.size:
+        pair, single = min(pair, options.size), min(single, options.size)
     facing = _some(test, pair, Purpose.CHOSEN_REAL, seed)
     common = MetricInputs(
         tokenizer=tokenizer,
@@ -562,13 +567,13 @@ def inputs_from_run(
         if run.oracle is None
         else Models(run.oracle, run.oracle, fresh.to(run.device), corpus.test),
         seed=seed,
-        resamplings=told.resamplings,
-        subsets=told.subsets,
-        quiet=told.quiet,
+        resamplings=options.resamplings,
+        subsets=options.subsets,
+        quiet=options.quiet,
         device=run.device,
         memory={} if memory is None else memory,
     )
-    real = "oracle" if run.oracle is not None else "real, held out"
+    real = ORACLE_ROW if run.oracle is not None else REAL_ROW
     rows = {real: common} if with_real else {}
     for (writer, _), (text, drawn), hypotheses in zip(chosen, texts, judged, strict=False):
         likely = writer.generator if isinstance(writer.generator, AutoregressiveGenerator) else None
@@ -653,18 +658,19 @@ def _write(
     run: Run, generator: Generator, n: int, seed: int, temperature: float
 ) -> tuple[Text, Text]:
     """n texts to be read, without the unknown word, and n as the generator draws them."""
-    choose: Sampler = Categorical(temperature)
-    if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
-        choose = greedy  # its usual way
-    with fork_rng(stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed), run.device):
-        labels = labels_like(run.corpus.train, n)
-        drawn = draw_texts(generator, n, choose, labels)
+    draw = partial(
+        draw_like,
+        generator,
+        run.corpus.train,
+        n,
+        seed=texts_seed(run, seed),
+        temperature=temperature,
+    )
+    drawn = draw()
     unknown = run.corpus.tokenizer.unknown_id
     if unknown is None or not bool((drawn.tokens == unknown).any()):
         return drawn, drawn
-    with fork_rng(stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed), run.device):
-        labels = labels_like(run.corpus.train, n)
-        return draw_texts(generator, n, without(unknown, choose), labels), drawn
+    return draw(forbid=unknown), drawn
 
 
 def _read(path: Path, called: str, form: Form) -> tuple[list[str], str]:

@@ -22,13 +22,16 @@ from textgan.evaluation.results import Evaluation
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.contract import checked_scores
 from textgan.metrics.functional.nearest import nearest
+from textgan.metrics.scoring import lack_of
+from textgan.metrics.warnings import above, warnings_of_row
+from textgan.training.results import MLE_ROW
 
 ORDER = (  # of a table's metrics; others, such as one's own, follow by name
     "likelihood", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "jsd", "ms_jaccard",
     "distinct", "unique", "novelty", "repetition", "length", "lm_score", "reverse_lm", "frechet",
     "mauve", "discriminator",
 )  # fmt: skip
-APART = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
+ALIKE = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
 EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence
 
 
@@ -64,7 +67,7 @@ def choose_metrics(
     names = sorted(
         dict.fromkeys(names), key=lambda one: ORDER.index(one) if one in ORDER else len(ORDER)
     )
-    told: dict[str, dict[str, Any]] = {}
+    given: dict[str, dict[str, Any]] = {}
     for key, value in (settings or {}).items():
         metric, _, setting = key.rpartition(".")
         if metric not in names:
@@ -72,41 +75,40 @@ def choose_metrics(
                 f"{key} = {value!r}: no metric called {metric!r} is measured"
                 f"{suggest(metric, names)}; measured: {', '.join(names)}"
             )
-        told.setdefault(metric, {})[setting] = value
+        given.setdefault(metric, {})[setting] = value
     built = []
     for name in names:
         part = registry.find("metric", name, code=Typed())
-        built.append(part(**check_settings("metric", part, told.get(name, {}), name)))
+        built.append(part(**check_settings("metric", part, given.get(name, {}), name)))
     return built
 
 
 def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> Evaluation:
-    """Judge every row by every metric.
+    """Measure every row by every metric.
 
-    What cannot be measured is said at once, before anything is. Raises UserError where not a single
-    number can be had.
+    What cannot be measured is reported at once, before anything is. Raises UserError where not a
+    single number can be measured.
     """
     began = time.monotonic()
     rows: dict[str, Scores] = {name: {} for name in layout.rows}
     lacking: dict[str, dict[str, str]] = {}
     work: list[tuple[Metric, str]] = []
-    # those of one's own first: what is wrong with them is said before others take their minutes
+    # those of one's own first: what is wrong with them is reported before others take their minutes
     for metric in sorted(metrics, key=lambda one: not is_own(one)):
         for name, row in layout.rows.items():
-            try:
-                metric.check(row)
+            if lack := lack_of(metric, row):
+                lacking.setdefault(label_of(metric), {})[name] = lack
+            else:
                 work.append((metric, name))
-            except Unavailable as lack:
-                lacking.setdefault(label_of(metric), {})[name] = str(lack)
     unavailable = _unavailable(lacking, layout)
     if not any(name in layout.judged for _, name in work):
         raise UserError(f"nothing can be measured: {_listed(unavailable)}")
     # once, however many evaluations share a memory: a curve's temperatures, compared runs
-    said: set[str] = next(iter(layout.rows.values())).remember("said to be lacking", set)
+    reported: set[str] = next(iter(layout.rows.values())).remember("reported as unavailable", set)
     for label, why in unavailable.items():
-        if not quiet and label not in said:
+        if not quiet and label not in reported:
             say_filled(f"not measured: {label}: {why}")
-            said.add(label)
+            reported.add(label)
     measured: dict[tuple[int, str], Scores] = {}
     bar = WorkBar(expected_seconds(work, layout), quiet)
     for metric, name in work:
@@ -114,8 +116,8 @@ def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> 
         bar.begin(f"{label} of {name}")
         try:
             measured[id(metric), name] = checked_scores(metric, layout.rows[name])
-        except Unavailable as lack:
-            lacking.setdefault(label, {})[name] = str(lack)
+        except Unavailable as reason:
+            lacking.setdefault(label, {})[name] = str(reason)
         bar.end()
     bar.close()
     numbers: dict[str, list[str]] = {}
@@ -136,8 +138,8 @@ def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> 
         "peak_memory_mib": peak_memory(),
         "examples": {name: examples(row) for name, row in layout.judged.items()},
     }
-    found = Evaluation(rows, layout.real, unavailable, list(layout.warnings), facts)
-    return replace(found, warnings=[*found.warnings, *warnings_of(found)])
+    evaluation = Evaluation(rows, layout.real, unavailable, list(layout.warnings), facts)
+    return replace(evaluation, warnings=[*evaluation.warnings, *warnings_of(evaluation)])
 
 
 def expected_seconds(work: Sequence[tuple[Metric, str]], layout: Layout) -> list[float]:
@@ -183,75 +185,34 @@ def examples(material: MetricInputs) -> list[dict[str, Any]]:
         return [{"text": line, "nearest": None, "share": None} for line in lines]
     index, share = nearest(few, material.known)
     glue = "" if material.tokenizer.kind == "char" else " "
-    found = [glue.join(words) for words in material.words(material.known[index])]
+    sentences = [glue.join(words) for words in material.words(material.known[index])]
     return [
         {"text": line, "nearest": near, "share": of_words}
-        for line, near, of_words in zip(lines, found, share.tolist(), strict=True)
+        for line, near, of_words in zip(lines, sentences, share.tolist(), strict=True)
     ]
 
 
-def warnings_of(found: Evaluation) -> list[str]:
-    """What the numbers say of collapse, of memorising, and of being too good to be better."""
-    real = found.rows.get(found.real or "", {})
-    apart = []
-    level = Score("", Estimate(APART, APART, APART), "", "lower")
-    if "d_accuracy" in real and _above(real["d_accuracy"], level):
-        apart = [
-            f"{found.real}: a discriminator tells it from the references with accuracy "
-            f"{real['d_accuracy'].estimate.value:.3f}, so they are not one language, and every "
+def warnings_of(evaluation: Evaluation) -> list[str]:
+    """Warnings of collapse, of memorising, and of scores too good to be better."""
+    real, warnings = evaluation.real_scores, []
+    alike = Score("", Estimate(ALIKE, ALIKE, ALIKE), "", "lower")
+    if "d_accuracy" in real and above(real["d_accuracy"], alike):
+        warnings.append(
+            f"{evaluation.real}: a discriminator tells it from the references with accuracy "
+            f"{real['d_accuracy'].value:.3f}, so they are not one language, and every "
             "row's distances hold that difference too"
-        ]
-    return apart + [
-        f"{name}: {warning}"
-        for name, scores in found.rows.items()
-        if name != found.real
-        for warning in _warnings_of_row(scores, real, bool(found.facts.get("aligned")))
-    ]
-
-
-def _warnings_of_row(scores: Scores, real: Scores, conditional: bool) -> list[str]:
-    """conditional: each text answers an input of its own, so it is near to real text by right."""
-
-    def beyond(name: str, margin: float = 0.0) -> bool:
-        """Whether a number is above that of real text, see `_above`."""
-        if name not in scores or name not in real:
-            return False
-        return _above(scores[name], real[name], margin)
-
-    def against(name: str) -> str:
-        level, of_real = scores[name].estimate.value, real[name].estimate.value
-        return f"{scores[name].title} {level:.3f} against {of_real:.3f} of real text"
-
-    warnings = []
-    if "unique" in scores and scores["unique"].estimate.value < 0.5:
-        share = scores["unique"].estimate.value
-        warnings.append(f"collapse: only {share:.0%} of the texts are different")
-    elif beyond("self_bleu4", margin=0.1):
-        warnings.append(f"collapse: the texts repeat each other, {against('self_bleu4')}")
-    if "novelty" in scores:
-        # without real text beside it, half of the texts
-        floor = real.get("novelty", Score("", Estimate(0.5, 0.5, 0.5), "", "higher"))
-        if _above(floor, scores["novelty"]):
-            share = 1 - scores["novelty"].estimate.value
-            level = f", {1 - real['novelty'].estimate.value:.1%} of real text" if real else ""
-            warnings.append(
-                f"memorised: {share:.1%} of the texts stand in the training text{level}"
+        )
+    entropy = evaluation.rows.get(MLE_ROW, {}).get("entropy")
+    for name, scores in evaluation.rows.items():
+        if name != evaluation.real:
+            of_row = warnings_of_row(
+                scores,
+                real,
+                mle_entropy=None if entropy is None else entropy.value,
+                aligned=bool(evaluation.facts.get("aligned")),
             )
-    exceeded = [name for name in ("bleu2", "bleu3", "bleu4", "bleu5") if beyond(name)]
-    if exceeded and not conditional:
-        shown = "; ".join(map(against, exceeded))
-        warnings.append(f"above real text, so rather concentrated than better: {shown}")
-    both = "nll_oracle" in scores and "nll_oracle" in real
-    if both and _above(real["nll_oracle"], scores["nll_oracle"]):
-        warnings.append(f"{against('nll_oracle')}: it repeats the oracle's likeliest texts")
+            warnings += [f"{name}: {warning}" for warning in of_row]
     return warnings
-
-
-def _above(score: Score, other: Score, margin: float = 0.0) -> bool:
-    """Whether a number is above another by more than a margin, their intervals apart. What has no
-    interval may be chance, so it is above nothing."""
-    low, high = score.estimate.low, other.estimate.high
-    return low is not None and high is not None and low > high + margin
 
 
 def peak_memory() -> float:

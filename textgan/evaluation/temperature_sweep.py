@@ -18,23 +18,16 @@ from typing import Any
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
 from textgan.core.checks import number_from, whole_from
 from textgan.core.errors import NotKept, UserError
-from textgan.core.files import (
-    exists,
-    is_file,
-    require_writable,
-    system_errors,
-    understood,
-    write_file,
-)
-from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.core.files import exists, is_file, require_writable, system_errors, understood
+from textgan.core.identity import identity_in, read_sealed, write_sealed
 from textgan.core.locks import keeping
 from textgan.core.progress import say, status
-from textgan.core.score import Scores, read_score
+from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_of
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
 from textgan.evaluation.evaluate import SUBSETS, evaluate, keep, names_of_metrics, warn_unkept
-from textgan.evaluation.inputs import Told, inputs_from_run, writers
-from textgan.evaluation.results import Evaluation, estimates_of, read_evaluation, table_of
+from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
+from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import choose_metrics, judge
 from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, spoken
 from textgan.training.run import Run, open_run
@@ -65,12 +58,12 @@ class Sweep(Shown):
             "temperatures": sorted({t for row in self.rows.values() for t in row}, reverse=True),
             "rows": {
                 name: [
-                    {"temperature": temperature, "scores": _plain(row[temperature])}
+                    {"temperature": temperature, "scores": scores_to_dict(row[temperature])}
                     for temperature in sorted(row, reverse=True)
                 ]
                 for name, row in self.rows.items()
             },
-            "real": {"row": self.real, "scores": _plain(self.real_scores)},
+            "real": {"row": self.real, "scores": scores_to_dict(self.real_scores)},
             "findings": self.findings,
             "facts": self.facts,
         }
@@ -121,50 +114,49 @@ def sweep(
         # what is trained on a corpus serves all runs on it
         memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
         n = samples or run.config.evaluation.final_samples
-        found = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
+        measured = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
         try:
-            made.append(_keep(run, found))
+            made.append(_keep(run, measured))
         except UserError as error:
-            made.append(found)
+            made.append(measured)
             unkept.append(str(error))
     if unkept:
         raise NotKept(f"{unkept[0]}; the curves are not kept", made)
     return made
 
 
-def _keep(run: Run, found: Sweep) -> Sweep:
+def _keep(run: Run, new: Sweep) -> Sweep:
     """Store curves in a run's folder, beside what earlier ones took in the same way; all of it."""
     with keeping(run.folder):
         before = read_sweep(run.folder)
         ways = ("samples", "seed", "tokenizer", "checkpoint")
-        if before is not None and all(before.facts.get(w) == found.facts.get(w) for w in ways):
+        if before is not None and all(before.facts.get(w) == new.facts.get(w) for w in ways):
             rows = {
                 name: {
-                    t: before.rows.get(name, {}).get(t, {}) | found.rows.get(name, {}).get(t, {})
-                    for t in {**before.rows.get(name, {}), **found.rows.get(name, {})}
+                    t: before.rows.get(name, {}).get(t, {}) | new.rows.get(name, {}).get(t, {})
+                    for t in {**before.rows.get(name, {}), **new.rows.get(name, {})}
                 }
-                for name in {**before.rows, **found.rows}
+                for name in {**before.rows, **new.rows}
             }
-            had = set().union(*(scores for row in found.rows.values() for scores in row.values()))
+            had = set().union(*(scores for row in new.rows.values() for scores in row.values()))
             lacking = before.facts.get("unavailable", {})
             lacking = {name: why for name, why in lacking.items() if name not in had}
-            facts = found.facts | {"unavailable": lacking | found.facts["unavailable"]}
-            real = before.real_scores | found.real_scores
-            found = Sweep(rows, found.real, real, findings(rows), facts)
-        content = json.dumps(sealed(found.to_dict(), run.digest), indent=1, ensure_ascii=False)
-        write_file(run.folder / FILE, content.encode() + b"\n")
-    return found
+            facts = new.facts | {"unavailable": lacking | new.facts["unavailable"]}
+            real = before.real_scores | new.real_scores
+            new = Sweep(rows, new.real, real, findings(rows), facts)
+        write_sealed(run.folder / FILE, new.to_dict(), run.digest)
+    return new
 
 
 def curve(
-    *runs: str | Path, temperatures: Sequence[float] = TEMPERATURES, **told: Any
+    *runs: str | Path, temperatures: Sequence[float] = TEMPERATURES, **options: Any
 ) -> list[Sweep]:
     """The curves of runs over temperature, one for each, as `textgan curve` measures them.
 
-    told: as of `sweep`: metrics, samples, seed, device, quiet, and metrics' settings by dotted key.
-    Raises UserError.
+    options: as of `sweep`: metrics, samples, seed, device, quiet, and metrics' settings by dotted
+    key. Raises UserError.
     """
-    return sweep(runs, sorted(set(temperatures), reverse=True), **told)
+    return sweep(runs, sorted(set(temperatures), reverse=True), **options)
 
 
 def _sweep_run(
@@ -176,7 +168,7 @@ def _sweep_run(
     memory: dict[Hashable, Any],
     quiet: bool,
 ) -> Sweep:
-    told = Told(seed=seed, subsets=SUBSETS, quiet=quiet)
+    options = EvaluationOptions(seed=seed, subsets=SUBSETS, quiet=quiet)
     rows: dict[str, dict[float, Scores]] = {}
     real, real_scores = None, {}
     facts: dict[str, Any] = {}
@@ -188,20 +180,20 @@ def _sweep_run(
         with status("drawing texts", quiet):
             layout = inputs_from_run(
                 run,
-                told,
+                options,
                 samples=samples,
                 temperature=temperature,
                 memory=memory,
                 with_real=number == 0,
             )
-        found = judge(layout, metrics, quiet=quiet)
-        if found.real is not None:
-            real, real_scores = found.real, found.rows[found.real]
+        evaluation = judge(layout, metrics, quiet=quiet)
+        if evaluation.real is not None:
+            real, real_scores = evaluation.real, evaluation.rows[evaluation.real]
             ways = ("run", "samples", "seed", "tokenizer", "checkpoint")
-            facts = {key: found.facts[key] for key in ways}
-            facts |= {"unavailable": found.unavailable}
-        for name, scores in found.rows.items():
-            if name != found.real:
+            facts = {key: evaluation.facts[key] for key in ways}
+            facts |= {"unavailable": evaluation.unavailable}
+        for name, scores in evaluation.rows.items():
+            if name != evaluation.real:
                 rows.setdefault(name, {})[temperature] = scores
     facts["seconds"] = time.monotonic() - began
     return Sweep(rows, real, real_scores, findings(rows), facts)
@@ -209,12 +201,12 @@ def _sweep_run(
 
 def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
     """Where one curve is better than another, for every pair of measures and of rows."""
-    said = []
+    sentences = []
     for pair in PAIRS:
-        curves = [Curve.of(spoken(name), pair, estimates_of(row)) for name, row in rows.items()]
+        curves = [Curve.of(spoken(name), pair, row) for name, row in rows.items()]
         shown = [one for one in curves if one.points]
-        said += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
-    return said
+        sentences += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
+    return sentences
 
 
 def read_sweep(folder: Path) -> Sweep | None:
@@ -229,13 +221,12 @@ def read_sweep(folder: Path) -> Sweep | None:
     content = read_sealed(path, identity_in(folder), remedy)
     with understood(path, remedy):
         rows = {
-            name: {point["temperature"]: _scores(point["scores"]) for point in points}
+            name: {point["temperature"]: scores_from_dict(point["scores"]) for point in points}
             for name, points in content["rows"].items()
         }
         real = content["real"]
-        return Sweep(
-            rows, real["row"], _scores(real["scores"]), content["findings"], content["facts"]
-        )
+        real_scores = scores_from_dict(real["scores"])
+        return Sweep(rows, real["row"], real_scores, content["findings"], content["facts"])
 
 
 @dataclass(frozen=True)
@@ -290,11 +281,3 @@ def _untitled(scores: Scores) -> Scores:
         name: replace(score, title=score.title.partition(" at T=")[0])
         for name, score in scores.items()
     }
-
-
-def _plain(scores: Scores) -> dict[str, Any]:
-    return {name: score.to_dict() for name, score in scores.items()}
-
-
-def _scores(content: Mapping[str, Any]) -> Scores:
-    return {name: read_score(score) for name, score in content.items()}

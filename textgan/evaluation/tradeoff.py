@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from itertools import combinations, groupby, pairwise
 from typing import Any, Literal, NamedTuple
 
+from textgan.core.score import Score
 from textgan.core.statistics import Estimate, over_seeds
 
 Side = Literal["a", "b"]
@@ -92,13 +93,13 @@ class Curve:
     points: tuple[Point, ...]
 
     @staticmethod
-    def of(name: str, pair: Pair, found: Mapping[float, Mapping[str, Estimate]]) -> Curve:
-        """The curve through what was measured at each temperature, where it has both measures."""
+    def of(name: str, pair: Pair, steps: Mapping[float, Mapping[str, Score]]) -> Curve:
+        """The curve through the scores at each temperature, where there are both measures."""
         points = (
-            Point(temperature, measured[pair.x.key], measured[pair.y.key])
-            for temperature, measured in sorted(found.items())
+            Point(temperature, scores[pair.x.key].estimate, scores[pair.y.key].estimate)
+            for temperature, scores in sorted(steps.items())
             if all(
-                key in measured and math.isfinite(measured[key].value)
+                key in scores and math.isfinite(scores[key].value)
                 for key in (pair.x.key, pair.y.key)
             )
         )

@@ -1,9 +1,8 @@
 """Metrics: what texts are measured by.
 
 A metric is a class: its constructor's keyword-only parameters are its settings, its docstring says
-what the number means and how it misleads, and every number it gives carries a signature, in the
-manner of sacrebleu (Post 2018, arXiv 1804.08771): everything that would change the number. Two
-numbers whose signatures differ do not compare.
+what the number means and how it misleads, and every number it gives carries a signature, see
+`textgan.core.score`. Two numbers whose signatures differ do not compare.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ from torch import Tensor
 
 from textgan.core.progress import bar
 from textgan.core.registry import register
-from textgan.core.score import Score
+from textgan.core.score import Better as Better
+from textgan.core.score import Score as Score
+from textgan.core.score import sign
 from textgan.core.statistics import (
     UNBOUNDED,
     Estimate,
@@ -30,7 +31,6 @@ from textgan.core.statistics import (
     resampled_ratio,
     spread,
 )
-from textgan.core.version import __version__
 from textgan.data.sentences import Sentences
 from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
@@ -40,7 +40,7 @@ Made = TypeVar("Made")
 
 
 class Unavailable(Exception):
-    """This metric cannot be had of this material; the message says what it would need."""
+    """This metric cannot be measured on these inputs; the message says what it would need."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Models:
 
     generator: wrote `drawn`; None where it has no likelihood. oracle: the true language, where it
     is known. drawn: texts of the generator at `temperature`, as it draws them. test: held-out real
-    texts (of the oracle, where there is one).
+    texts (of the oracle, where there is one). valid: other held-out real texts, by which training
+    is watched; None for no number of them.
     """
 
     generator: AutoregressiveGenerator | None
@@ -57,24 +58,26 @@ class Models:
     drawn: Text
     test: Text
     temperature: float = 1.0
+    valid: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInputs:
-    """All that is at hand to judge one set of texts, which may be real: the real-data row.
+    """All that is known of one set of texts that is measured, which may be real: the real-data row.
 
-    All sentences are of ids of `tokenizer`. The same object is judged by every metric, and the
-    rows of one table differ in as little as they can: the references, real and train are the same.
+    All sentences are of ids of `tokenizer`. Every metric measures the same object, and the rows of
+    one table differ in as little as they can: the references, real and train are the same.
 
     tokenizer: of all texts; it knows every word of theirs. Its kind is in the signature.
-    hypotheses: every text that is judged, empty ones included, in the file's order.
+    counted: special tokens that count as words here, such as "+unknown", for the signature too.
+    hypotheses: every text that is measured, empty ones included, in the file's order.
     lines: the same as lines. aligned: for each reference file as many lines, or none.
     references: every held-out real text. own: (B,) where each of the hypotheses stands among the
     references, where they are some of them; else None.
-    alone: texts of the judged set for numbers that depend on how many there are (as many in
+    alone: texts of the measured set for numbers that depend on how many there are (as many in
     every row of a table).
-    paired, real: as many judged as real texts, for comparing sets; `real` holds none of the
-    judged texts.
+    paired, real: as many measured as real texts, for comparing sets; `real` holds none of the
+    measured texts.
     train: other real texts, on which networks may be trained, disjoint from `real` and from the
     hypotheses of every row of real text; None where there are none.
     learnt: what `train` is a part of: "train", what the generator was trained on, or "real" or
@@ -86,6 +89,7 @@ class MetricInputs:
     """
 
     tokenizer: WordTokenizer
+    counted: str = ""
     hypotheses: Sentences
     lines: list[str]
     references: Sentences
@@ -112,6 +116,11 @@ class MetricInputs:
         made: Made = self.memory[key]
         return made
 
+    @property
+    def token_kind(self) -> str:
+        """What the words are, for signatures."""
+        return self.tokenizer.kind + self.counted
+
     def words(self, sentences: Sentences) -> list[list[str]]:
         """The words of each sentence."""
         return [self.tokenizer.convert_ids_to_tokens(ids) for ids in sentences.tolist()]
@@ -121,9 +130,8 @@ class MetricInputs:
         return bar(steps, what, self.quiet)
 
     def sign(self, name: str, **facts: object) -> str:
-        """A signature: the metric, what it was told and taken on, and this version."""
-        told = [f"{key}:{value}" if value is not None else key for key, value in facts.items()]
-        return "|".join([name, *told, f"v:{__version__}"])
+        """A signature: the metric, everything that would change the number, and this version."""
+        return sign(name, **facts)
 
     def mean(self, values: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
         """The mean over texts (B,) with its bootstrap."""
@@ -164,10 +172,10 @@ class MetricInputs:
         """Several numbers of a set of n texts that are computed together."""
         if not self.subsets or n < 4:
             return [(Estimate(value), np.empty(0)) for value in values]
-        found = over_subsets(values, statistic, n, self.subsets, self.seed)
+        parts = over_subsets(values, statistic, n, self.subsets, self.seed)
         return [
             (spread(value, replicates, bounds), replicates)
-            for value, replicates in zip(values, found.T, strict=True)
+            for value, replicates in zip(values, parts.T, strict=True)
         ]
 
 
@@ -215,6 +223,6 @@ class Metric(ABC):
 def finite(scores: dict[str, Score]) -> dict[str, Score]:
     """The same scores; Unavailable that names the first that is not a number."""
     for name, score in scores.items():
-        if not math.isfinite(score.estimate.value):
+        if not math.isfinite(score.value):
             raise Unavailable(f"{name} is not a number for these texts")
     return scores

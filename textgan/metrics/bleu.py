@@ -55,7 +55,7 @@ class BLEU(Metric, name="bleu"):
             estimate, replicates = material.mean(each[:, n - 1])
             signature = material.sign(
                 "bleu", n=n, cum=None, refs=len(references), **left_out, hyps=len(texts),
-                tok=material.tokenizer.kind, smooth="m1",
+                tok=material.token_kind, smooth="m1",
             )  # fmt: skip
             scores[f"bleu{n}"] = Score(
                 f"BLEU-{n}", estimate, signature, "higher", replicates=replicates
@@ -103,7 +103,7 @@ class SelfBLEU(Metric, name="self_bleu"):
         scores = {}
         for n, (estimate, replicates) in enumerate(estimates, start=2):
             signature = material.sign(
-                "self_bleu", n=n, cum=None, loo=None, hyps=len(texts), tok=material.tokenizer.kind,
+                "self_bleu", n=n, cum=None, loo=None, hyps=len(texts), tok=material.token_kind,
                 smooth="m1",
             )  # fmt: skip
             scores[f"self_bleu{n}"] = Score(

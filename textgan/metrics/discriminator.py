@@ -113,7 +113,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
             "words": self.vocabulary,
             "cut": self.longest,
             "seed": material.seed,
-            "tok": material.tokenizer.kind,
+            "tok": material.token_kind,
         }
         accuracy, replicates = material.mean(hits)
         sharp, sharp_replicates = material.mean(sharpness)

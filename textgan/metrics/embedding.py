@@ -130,7 +130,7 @@ class Frechet(Metric, name="frechet"):
             enc=encoder.name,
             texts=len(texts),
             real=len(real),
-            tok=material.tokenizer.kind,
+            tok=material.token_kind,
         )
         score = Score("Fréchet distance", estimate, signature, "lower", replicates=replicates)
         return {"frechet": score}
@@ -200,7 +200,7 @@ class Mauve(Metric, name="mauve"):
         fewest = min(len(texts), len(real))
         buckets = self.buckets_of(fewest)
         if buckets < 2 or buckets > fewest:
-            raise Unavailable(f"needs 2 to {fewest} buckets for {fewest} texts; told {buckets}")
+            raise Unavailable(f"needs 2 to {fewest} buckets for {fewest} texts; given {buckets}")
         vectors = prepared(torch.cat([texts, real]), VARIANCE)
         sizes = [len(texts), len(real)]
         clusterings = [
@@ -210,7 +210,7 @@ class Mauve(Metric, name="mauve"):
         facts = {
             "enc": encoder.name, "texts": sizes[0], "real": sizes[1], "buckets": buckets,
             "pca": VARIANCE, "c": f"{SCALE:g}", "points": POINTS, "seeds": self.seeds,
-            "restarts": self.restarts, "tok": material.tokenizer.kind, "seed": material.seed,
+            "restarts": self.restarts, "tok": material.token_kind, "seed": material.seed,
         }  # fmt: skip
 
         def score(name: str, title: str, added: float, **more: object) -> Score:

@@ -88,7 +88,7 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
         self.check(material)
         model = real_language_model(material, self)
         costs = costs_of(model, material.words(material.hypotheses), material.progress)
-        facts = {"hyps": len(material.hypotheses), "tok": material.tokenizer.kind, **model.facts}
+        facts = {"hyps": len(material.hypotheses), "tok": material.token_kind, **model.facts}
         unknown, unknown_replicates = material.ratio(costs.unknown, costs.tokens)
         per_word, replicates = material.ratio(costs.nats, costs.tokens)
         return {
@@ -146,7 +146,7 @@ class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
             progress=material.progress,
         )
         costs = costs_of(model, material.words(material.real), material.progress)
-        facts = {"refs": len(material.real), "tok": material.tokenizer.kind, **model.facts}
+        facts = {"refs": len(material.real), "tok": material.token_kind, **model.facts}
         per_word, replicates = material.ratio(costs.nats, costs.tokens)
         signature = material.sign("reverse_lm", **facts)
         return {

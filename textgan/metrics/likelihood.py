@@ -5,6 +5,7 @@ its logits divided by the temperature at which its texts were drawn:
 
     nll_oracle   the mean of -o_t over the tokens of the generator's texts
     nll_test     the mean of -g_t over the tokens of held-out real texts
+    nll_valid    the same of the other held-out texts, by which training is watched
     entropy      the mean of -g_t over the tokens of the generator's texts
     perplexity   exp(nll_test)
 
@@ -20,7 +21,6 @@ from typing import ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from textgan.core.score import Better, Score
@@ -31,10 +31,9 @@ from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.likelihood import log_probs
 
 Model = Literal["generator", "oracle"]
-Split = Literal["drawn", "test"]
+Split = Literal["drawn", "test", "valid"]
 OfTexts = dict[tuple[Text, float], Tensor]
 UNIT = "nats/token"
-AT_ONCE = 1024  # texts between two steps of the progress bar
 LARGEST_EXPONENT = 700.0  # exp of more is no number
 WANTED = {
     "generator": "a generator with a likelihood; this one has none",
@@ -80,6 +79,10 @@ class Likelihood(Metric, name="likelihood"):
             facts = {"vocab": str(models.generator.space.vocabulary)}
             of_test = _cost(material, "NLL_test", "lower", "generator", "test", facts)
             scores["nll_test"] = of_test
+            if models.valid is not None:
+                scores["nll_valid"] = _cost(
+                    material, "NLL_valid", "lower", "generator", "valid", facts
+                )
             scores["entropy"] = _cost(
                 material, "entropy", "like real text", "generator", "drawn", facts
             )
@@ -98,7 +101,7 @@ def _cost(
 ) -> Score:
     """Nats per token of texts under a model."""
     models = known_models(material)
-    text = models.drawn if split == "drawn" else models.test
+    text = texts_of(models, split)
     log_p = log_likelihoods(material, model, split)
     if not text.sizes.any():
         raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
@@ -115,16 +118,23 @@ def _cost(
     return Score(title, estimate, signature, better, UNIT, replicates)
 
 
+def texts_of(models: Models, split: Split) -> Text:
+    """The texts of a split."""
+    if split == "valid":
+        assert models.valid is not None  # no number of them is asked for where there are none
+        return models.valid
+    return models.drawn if split == "drawn" else models.test
+
+
 def perplexity(nll: Score) -> Score:
     """exp of a number of nats per token and of its interval."""
 
     def raised(nats: float | None) -> float | None:
         return None if nats is None else math.exp(nats)
 
-    told = nll.estimate
     return Score(
         nll.title.replace("NLL_test", "perplexity"),
-        Estimate(math.exp(told.value), raised(told.low), raised(told.high)),
+        Estimate(math.exp(nll.value), raised(nll.low), raised(nll.high)),
         nll.signature.replace("nll_test", "perplexity").replace(UNIT, "per token"),
         nll.better,
         "per token",
@@ -149,7 +159,7 @@ def log_likelihoods(material: MetricInputs, model: Model, split: Split) -> Tenso
     Raises Unavailable where there is no such model or text, and where a text is impossible.
     """
     models = known_models(material)
-    text = models.drawn if split == "drawn" else models.test
+    text = texts_of(models, split)
     network = models.generator if model == "generator" else models.oracle
     if network is None:
         raise Unavailable(f"needs {WANTED[model]}")
@@ -177,13 +187,12 @@ def remembered(
     memory = material.remember("log P", WeakKeyDictionary[AutoregressiveGenerator, OfTexts])
     of_texts = memory.setdefault(model, {})
     if (text, temperature) not in of_texts:
-        parts = material.progress(text.split(AT_ONCE), "likelihoods")
-        log_p = torch.cat([log_probs(model, part, temperature) for part in parts])
+        log_p = log_probs(model, text, temperature, material.progress)
         of_texts[text, temperature] = log_p.double().cpu()
-    found = of_texts[text, temperature]
-    if found.isnan().any():
+    log_p = of_texts[text, temperature]
+    if log_p.isnan().any():
         raise Unavailable("needs likelihoods; a model's are no longer numbers, so it diverged")
-    return found
+    return log_p
 
 
 def at_temperature(title: str, temperature: float) -> str:

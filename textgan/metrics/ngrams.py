@@ -86,7 +86,7 @@ class JensenShannon(Metric, name="jsd"):
                 break
             estimate, replicates = over_texts(material, mine, partial(divergence, b=theirs))
             signature = material.sign(
-                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=material.tokenizer.kind
+                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=material.token_kind
             )
             scores[f"jsd{mine.n}"] = Score(
                 f"JSD-{mine.n}", estimate, signature, "lower", "bits", replicates
@@ -137,7 +137,7 @@ class MSJaccard(Metric, name="ms_jaccard"):
         for n, (estimate, replicates) in enumerate(estimates, start=2):
             signature = material.sign(
                 "ms_jaccard", n=n, cum=None, refs=len(real), hyps=len(texts),
-                tok=material.tokenizer.kind,
+                tok=material.token_kind,
             )  # fmt: skip
             scores[f"ms_jaccard{n}"] = Score(
                 f"MS-Jaccard-{n}", estimate, signature, "higher", replicates=replicates
@@ -167,9 +167,7 @@ class Distinct(Metric, name="distinct"):
             if not of.kinds:
                 break
             estimate, replicates = over_texts(material, of, variety)
-            signature = material.sign(
-                "distinct", n=of.n, hyps=len(texts), tok=material.tokenizer.kind
-            )
+            signature = material.sign("distinct", n=of.n, hyps=len(texts), tok=material.token_kind)
             scores[f"distinct{of.n}"] = Score(
                 f"Distinct-{of.n}", estimate, signature, "like real text", replicates=replicates
             )

@@ -64,7 +64,7 @@ def averaged(
     estimate, replicates = material.mean(values)
     # not len(values): how many texts are long enough for a number is a finding, no condition
     hyps = len(material.hypotheses)
-    signature = material.sign(name, **facts, hyps=hyps, tok=material.tokenizer.kind)
+    signature = material.sign(name, **facts, hyps=hyps, tok=material.token_kind)
     return Score(title, estimate, signature, better, unit, replicates)
 
 
@@ -90,7 +90,7 @@ class Unique(Metric, name="unique"):
         estimate, replicates = material.of_set(
             share(torch.arange(len(texts))), share, len(texts), SHARE
         )
-        signature = material.sign("unique", hyps=len(texts), tok=material.tokenizer.kind)
+        signature = material.sign("unique", hyps=len(texts), tok=material.token_kind)
         return {"unique": Score("Unique", estimate, signature, LIKE_REAL, replicates=replicates)}
 
 
@@ -181,7 +181,7 @@ class Length(Metric, name="length"):
                 "length_distance",
                 refs=len(references),
                 hyps=len(sample),
-                tok=material.tokenizer.kind,
+                tok=material.token_kind,
             )
             scores["length_distance"] = Score(
                 "Length distance", estimate, signature, "lower", "tokens", replicates

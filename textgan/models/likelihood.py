@@ -8,6 +8,7 @@ and measures coverage alone. Neither may be read without the other.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch import Tensor
 from textgan.core.statistics import Estimate, bootstrap
 from textgan.data.text import Text, TextSpace
 from textgan.models.generators.base import NEVER, SCORED_AT_ONCE, AutoregressiveGenerator
+
+Progress = Callable[[Iterable[Text], str], Iterable[Text]]
 
 
 def nll_per_token(
@@ -30,14 +33,20 @@ def nll_per_token(
 
 
 @torch.no_grad()
-def log_probs(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0) -> Tensor:
+def log_probs(
+    model: AutoregressiveGenerator,
+    text: Text,
+    temperature: float = 1.0,
+    progress: Progress = lambda pieces, what: pieces,
+) -> Tensor:
     """log P of every sentence, (B,), under a model whose logits are divided by a temperature.
 
-    Minus infinity for a sentence with a token that the model never writes.
+    Minus infinity for a sentence with a token that the model never writes. progress: a bar over the
+    pieces of the text.
     """
     at_once = max(1, SCORED_AT_ONCE // (model.space.vocabulary * text.tokens.shape[1]))
     sums = []
-    for part in text.split(at_once):
+    for part in progress(text.split(at_once), "likelihoods"):
         if temperature == 1.0:
             each = model.log_prob(part)
         else:

@@ -1,14 +1,12 @@
 """The end of a run: one table, one picture, some samples.
 
-Every table has the rows that a reader needs to judge the last one: the oracle itself, uniformly
+Every table has the rows that a reader needs beside the last one: the oracle itself, uniformly
 random tokens, and the best MLE epoch.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,26 +19,31 @@ import torch
 from textgan.core.checks import SEEDS, TEMPERATURES, flag_from, number_from, text_from, whole_from
 from textgan.core.errors import UserError
 from textgan.core.files import exists, understood, write_file
-from textgan.core.identity import identity_in, read_sealed, sealed
+from textgan.core.identity import NO_COURSE, identity_in, read_sealed, write_sealed
 from textgan.core.log import Log, read_records
 from textgan.core.progress import status
+from textgan.core.score import Better, Score, Scores, ScoreTable, checked_value, sign
 from textgan.core.seeds import fork_rng
+from textgan.core.settings import flat
 from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
-from textgan.core.tables import Shown, Table
+from textgan.core.tables import Table
 from textgan.core.tensors import read_facts
 from textgan.data.checks import corpus_warnings
 from textgan.data.text import Text
-from textgan.models.draw import draw_texts, labels_like
+from textgan.metrics.base import Models, Unavailable
+from textgan.metrics.likelihood import UNIT
+from textgan.metrics.warnings import warnings_of_row
+from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
-from textgan.models.likelihood import nll_per_token, uniform_nll
-from textgan.models.sampling import Categorical, Sampler, greedy, without
+from textgan.models.likelihood import uniform_nll
 from textgan.training.checkpoint import checkpoints
-from textgan.training.monitor import measure, ngram_divergences, sample_warnings
+from textgan.training.measure import level_of, measure, ngram_divergences, scores_of
 from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW, SORTED_BY, UPDATES
 from textgan.training.run import MLE, Run, Weights, open_run
 from textgan.training.schedule import PHASE_NAMES, plan
 
+# the columns of a final table, and what they are called there
 COLUMNS = {
     "nll_oracle": "NLL_oracle",
     "nll_test": "NLL_test",
@@ -48,32 +51,40 @@ COLUMNS = {
     "entropy": "entropy",
     "unique": "unique",
 } | {f"jsd{n}": f"JSD-{n}" for n in range(1, 9)}
+MLE_ROW = "MLE, best epoch"  # how the row of the best MLE epoch begins, in every table
+ORACLE_ROW, REAL_ROW = "oracle", "real, held out"  # of real text
+# scores of uniformly random tokens that are known without drawing any
+UNIFORM: dict[str, Better] = {
+    "nll_test": "lower",
+    "nll_valid": "lower",
+    "entropy": "like real text",
+}
 SAMPLES_WRITTEN = 100
+_REMEDY = "delete it to have it made again"
 
 
 @dataclass(frozen=True, repr=False)
-class Results(Shown):
-    """The final table: for each row its measures, and what a reader should be warned of."""
+class Results(ScoreTable):
+    """The final table of a run.
 
-    folder: Path
-    rows: dict[str, dict[str, Estimate]]
-    warnings: list[str]
-    samples: int
-    alarms: tuple[str, ...] = ()  # that rang while the run trained
-    likelihood: bool = True  # whether the trained generator has one
-    records: str | None = None  # the digest that metrics.jsonl had at the end
+    folder: the run's. samples: how many texts every row was measured on. alarms: the warnings that
+    the run gave while it trained. likelihood: whether the trained generator has one. records: the
+    digest that metrics.jsonl had at the end.
+    """
+
+    folder: Path = Path()
+    samples: int = 0
+    alarms: tuple[str, ...] = ()
+    likelihood: bool = True
+    records: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "rows": {
-                name: {key: estimate.to_dict() for key, estimate in row.items()}
-                for name, row in self.rows.items()
-            },
-            "warnings": self.warnings,
+        return super().to_dict() | {
             "alarms": list(self.alarms),
             "likelihood": self.likelihood,
             "samples": self.samples,
+            "records": self.records,
             "unit": "nats per token; entropy too. unique: share of different samples. jsd: bits",
         }
 
@@ -93,80 +104,89 @@ class Results(Shown):
         ]
         narrow = Table(["", *self.rows], upright)
         table = Table(["", *columns.values()], body, narrow=narrow)
+        return [table, *self.footnotes(), *(f"warning: {text}" for text in self.warnings)]
+
+    def footnotes(self) -> list[str]:
+        measured = {name for row in self.rows.values() for name in row}
         note = f"on {self.samples} samples"
-        if any(key.startswith("nll") for key in columns):
+        if any(name.startswith("nll") for name in measured):
             note = (
                 f"nats per token {note} at temperature 1, "
                 "[95 % bootstrap interval over sentences]; lower NLL is better"
             )
         if not self.likelihood:
             note += "; NLL_test and entropy need a likelihood, which this generator does not have"
-        if "jsd1" in columns:
+        if "jsd1" in measured:
             note += "; JSD-n: bits between their n-grams and the training text's"
-        return [table, note, *(f"warning: {text}" for text in self.warnings)]
+        return [note]
 
 
-def final_table(run: Run, *, samples: int, seed: int, temperature: float = 1.0) -> Results:
+def final_table(run: Run, *, samples: int, seed: int) -> Results:
     """The table of a run as it stands: oracle, random, best MLE epoch, and the trained generator.
 
-    Raises UserError where there is no checkpoint yet.
+    Raises UserError where there is no checkpoint yet, and where the generator diverged.
     """
-    limits = run.config.evaluation
+    limits, corpus = run.config.evaluation, run.corpus
     generator = run.load_generator()
-    rows: dict[str, dict[str, Estimate]] = {}
+    settings = {"resamplings": limits.bootstrap, "ngrams": limits.ngrams}
+
+    def row(generator: Generator, purpose: Purpose = Purpose.FINAL_TEXTS) -> Scores:
+        seed_of_row = stream(purpose, seed)
+        try:
+            scores, _ = measure(
+                generator, corpus, run.oracle, samples=samples, seed=seed_of_row, **settings
+            )
+        except Unavailable:
+            raise UserError(
+                f"{run.folder}: the generator's weights are no longer numbers; it diverged"
+            ) from None
+        return scores
+
+    rows: dict[str, Scores] = {}
     if run.oracle is not None:
-        rows["oracle"], _ = measure(
-            run.oracle,
-            run.corpus,
-            run.oracle,
-            samples=samples,
-            seed=stream(Purpose.FINAL_ORACLE, seed),
-            resamplings=limits.bootstrap,
-            ngrams=limits.ngrams,
-        )
+        rows[ORACLE_ROW] = row(run.oracle, Purpose.FINAL_ORACLE)
     if limits.ngrams:
-        test = run.corpus.test[:samples]
-        rows["real, held out"] = ngram_divergences(test, run.corpus, limits.ngrams)
+        rows[REAL_ROW] = ngram_divergences(corpus.test[:samples], corpus, limits.ngrams)
     random = _random_row(run, samples, seed)
     if run.oracle is None and not isinstance(generator, AutoregressiveGenerator):
-        random = {key: level for key, level in random.items() if key.startswith("jsd")}
+        random = {name: score for name, score in random.items() if name.startswith("jsd")}
     if random:
         rows["random tokens"] = random
-
-    def row(generator: Generator) -> dict[str, Estimate]:
-        found, _ = measure(
-            generator,
-            run.corpus,
-            run.oracle,
-            samples=samples,
-            seed=stream(Purpose.FINAL_TEXTS, seed),
-            resamplings=limits.bootstrap,
-            temperature=temperature,
-            ngrams=limits.ngrams,
-        )
-        return found
-
-    mle_entropy = None
-    lack = run.mle_lack()
+    lack, mle_entropy = run.mle_lack(), None
     if exists(run.folder / MLE):
         _, facts = run.load_mle()
-        name = f"MLE, best epoch ({facts['epoch']} of {run.config.schedule.mle_epochs})"
-        rows[name] = row(run.load_generator("mle"))
-        mle_entropy = rows[name]["entropy"].value if "entropy" in rows[name] else None
-    final = row(generator)
-    if not all(math.isfinite(estimate.value) for estimate in final.values()):
-        raise UserError(f"{run.folder}: the generator's weights are no longer numbers; it diverged")
-    rows[f"{run.config.objective.name}, last"] = final
-    found = sample_warnings(
-        final,
+        mle = row(run.load_generator("mle"))
+        rows[f"{MLE_ROW} ({facts['epoch']} of {run.config.schedule.mle_epochs})"] = mle
+        mle_entropy = mle["entropy"].value if "entropy" in mle else None
+    last = row(generator)
+    rows[f"{run.config.objective.name}, last"] = last
+    warnings = warnings_of_row(
+        last,
+        level_of(run.oracle_level),
+        mle_entropy=mle_entropy,
         unique_alarm=limits.unique_alarm,
         entropy_alarm=limits.entropy_alarm,
-        mle_entropy=mle_entropy,
-        oracle=run.oracle_level,
     )
-    found = [*([lack] if lack else []), *corpus_warnings(run.corpus), *found]
-    likelihood = isinstance(generator, AutoregressiveGenerator)
-    return Results(run.folder, rows, found, samples, likelihood=likelihood)
+    return Results(
+        rows,
+        _real_row(rows),
+        warnings=[*([lack] if lack else []), *corpus_warnings(corpus), *warnings],
+        folder=run.folder,
+        samples=samples,
+        likelihood=isinstance(generator, AutoregressiveGenerator),
+    )
+
+
+def texts_seed(run: Run, seed: int = 0) -> int:
+    """The seed of a run's texts in an evaluation with a seed: with 0 they are the texts of the
+    final table, so that both have the same numbers."""
+    if seed == 0:
+        return stream(Purpose.MEASURED, stream(Purpose.FINAL_TEXTS, run.seed))
+    return stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed)
+
+
+def _real_row(rows: Mapping[str, Scores]) -> str | None:
+    return next((row for row in (ORACLE_ROW, REAL_ROW) if row in rows), None)
 
 
 def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> Results:
@@ -181,27 +201,23 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
     limits = run.config.evaluation
     with status(f"final measures, on {limits.final_samples} samples", log.quiet):
         results = final_table(run, samples=limits.final_samples, seed=run.seed)
-    results = replace(results, alarms=tuple(alarms))
+    results = replace(results, alarms=tuple(alarms), records=log.digest)
     generator = run.load_generator()
     seed = stream(Purpose.FINAL_LINES, run.seed)
     lines = draw_lines(run, generator, SAMPLES_WRITTEN, seed, 1.0)
     write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
-    final = list(results.rows.values())[-1]
-    settings = _flat(run.config.model_dump())
     # the settings that runs differ in, so that TensorBoard's table of them can be read
-    dull = ("oracle." if run.config.data.file else "data.", "evaluation.", "checkpoint_", "device")
+    unused = ("oracle." if run.config.data.file else "data.", "evaluation.", *NO_COURSE)
     log.hyperparameters(
-        {key: value for key, value in settings.items() if not key.startswith(dull)},
-        {f"result/{name}": estimate.value for name, estimate in final.items()},
+        {k: v for k, v in flat(run.config.model_dump()).items() if not k.startswith(unused)},
+        {f"result/{name}": score.value for name, score in results.last.items()},
         SORTED_BY,
     )
     if plot:
         with status("drawing curves.png", log.quiet):
             plotted = plot_curves(run)
     # last, for its presence says that the run is finished
-    told = sealed(results.to_dict() | {"records": log.digest}, run.digest)
-    content = json.dumps(told, indent=2) + "\n"
-    write_file(run.folder / "results.json", content.encode())
+    write_sealed(run.folder / "results.json", results.to_dict(), run.digest)
     if plot and plotted:
         log.say(f"picture    {run.folder / 'curves.png'}")
     elif plot:
@@ -215,20 +231,34 @@ def read_results(folder: Path) -> Results | None:
     path = folder / "results.json"
     if not exists(path):
         return None
-    remedy = "delete it to have it made again"
-    content = read_sealed(path, identity_in(folder), remedy)
-    with understood(path, remedy):
+    content = read_sealed(path, identity_in(folder), _REMEDY)
+    with understood(path, _REMEDY):
         rows = {
-            name: {key: Estimate(**value) for key, value in row.items()}
-            for name, row in content["rows"].items()
+            row: {name: _read_score(name, score) for name, score in scores.items()}
+            for row, scores in content["rows"].items()
         }
-        alarms, likelihood = tuple(content.get("alarms", ())), content.get("likelihood", True)
-        found = Results(
-            folder, rows, content["warnings"], content["samples"], alarms, likelihood,
-            content.get("records"),
-        )  # fmt: skip
-        str(found)  # whatever is no number, or no text, is noticed here and not later
-        return found
+        return Results(
+            rows,
+            _real_row(rows),
+            warnings=checked_value(content, "warnings", list[str]),
+            folder=folder,
+            samples=checked_value(content, "samples", int),
+            alarms=tuple(checked_value({"alarms": []} | content, "alarms", list[str])),
+            likelihood=checked_value({"likelihood": True} | content, "likelihood", bool),
+            records=checked_value({"records": None} | content, "records", str | None),
+        )
+
+
+def _read_score(name: str, content: Mapping[str, Any]) -> Score:
+    """A score of results.json; the first version wrote the numbers alone, without a signature."""
+    nll = name.startswith(("nll", "entropy"))
+    old = {
+        "title": COLUMNS.get(name, name),
+        "better": "lower" if name.startswith(("nll", "jsd")) else "like real text",
+        "unit": UNIT if nll else "",
+        "signature": "",
+    }
+    return Score.from_dict(old | dict(content))
 
 
 def stopped_at(run: Run) -> str | None:
@@ -297,17 +327,17 @@ def draw_lines(
 
     label: the only one to write; None: all, as often as they stand in the training text.
     """
-    choose: Sampler = Categorical(temperature)
-    if temperature == 1.0 and not isinstance(generator, AutoregressiveGenerator):
-        choose = greedy  # its usual way
-    unknown = run.corpus.tokenizer.unknown_id
-    if unknown is not None and not allow_unknown:
-        choose = without(unknown, choose)
-    with fork_rng(stream(Purpose.SAMPLE, seed, run.seed), run.device):
-        labels = labels_like(run.corpus.train, n)
-        if label is not None:
-            labels = torch.full((n,), label, device=run.device)
-        return run.corpus.decode(draw_texts(generator, n, choose, labels))
+    unknown = None if allow_unknown else run.corpus.tokenizer.unknown_id
+    text = draw_like(
+        generator,
+        run.corpus.train,
+        n,
+        seed=stream(Purpose.SAMPLE, seed, run.seed),
+        temperature=temperature,
+        forbid=unknown,
+        label=label,
+    )
+    return run.corpus.decode(text)
 
 
 def plot_curves(run: Run) -> bool:
@@ -330,8 +360,8 @@ def plot_curves(run: Run) -> bool:
     places = list(range(1, len(records) + 1))  # pretraining of the discriminator changes no curve
 
     def curve(tag: str) -> tuple[list[int], list[float]]:
-        found = [(x, r[tag]) for x, r in zip(places, records, strict=True) if tag in r]
-        return [x for x, _ in found], [y for _, y in found]
+        points = [(x, r[tag]) for x, r in zip(places, records, strict=True) if tag in r]
+        return [x for x, _ in points], [y for _, y in points]
 
     # the first four of which there is something to show
     shown = [p for p in (*OVERVIEW, *UPDATES) if any(curve(tag)[0] for tag in p.curves)][:4]
@@ -388,27 +418,20 @@ def _drawable(text: str) -> str:
     return "".join(one if ord(one) in known else "?" for one in text)
 
 
-def _random_row(run: Run, samples: int, seed: int) -> dict[str, Estimate]:
-    """Tokens drawn uniformly: what knowing nothing scores."""
-    space = run.corpus.space
-    limits = run.config.evaluation
+def _random_row(run: Run, samples: int, seed: int) -> Scores:
+    """Tokens drawn uniformly: the scores of knowing nothing."""
+    space, limits = run.corpus.space, run.config.evaluation
     seed = stream(Purpose.FINAL_RANDOM, seed)
-    level = Estimate(uniform_nll(space))
-    row = {"nll_test": level, "nll_valid": level, "entropy": level}
     with fork_rng(stream(Purpose.MEASURED, seed), run.device):
         lowest, size = int(space.eos is not None), (samples, space.length)
         tokens = torch.randint(lowest, space.vocabulary, size, device=run.device)
     text = Text.ended(tokens, space)
-    if run.oracle is not None:
-        row = {"nll_oracle": nll_per_token(run.oracle, text, limits.bootstrap, seed), **row}
-    return row | ngram_divergences(text, run.corpus, limits.ngrams)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+    models = Models(None, run.oracle, text, run.corpus.test)
+    scores = scores_of(
+        models, run.corpus, seed=seed, resamplings=limits.bootstrap, ngrams=limits.ngrams
+    )
+    signature = sign("uniform", vocab=space.vocabulary, exact=None, unit=UNIT)
+    level = Estimate(uniform_nll(space))
+    for name, better in UNIFORM.items():
+        scores[name] = Score(COLUMNS[name], level, signature, better, UNIT)
+    return {name: scores[name] for name in COLUMNS if name in scores and name != "unique"}

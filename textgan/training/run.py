@@ -53,12 +53,12 @@ from textgan.core.identity import (
     CONFIG,
     DATA,
     FACTS,
-    NO_COURSE,
     RUN,
     Identity,
     digest_of,
+    experiment_of,
     identify,
-    sealed,
+    write_sealed,
 )
 from textgan.core.locks import LOCK, locked
 from textgan.core.memory import TooLarge, count_weights, in_units, memory_of
@@ -142,10 +142,8 @@ class Run:
 
     @property
     def recipe(self) -> str:
-        """All settings but the seed and what decides nothing: runs that share it are seeds of one
-        experiment."""
-        others = self.config.model_dump(exclude={"seed", *NO_COURSE})
-        return json.dumps(others, sort_keys=True)
+        """Equal for runs that are seeds of one experiment."""
+        return experiment_of(self.config.model_dump())
 
     @property
     def oracle_entropy(self) -> float | None:
@@ -297,9 +295,7 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
             files = {name: file_digest(folder / name) for name in [*names, *contents]}
             digest = digest_of(json.loads(config.to_json()), files, copies)
             facts = _facts(corpus) | {"files": files, "code": copies}
-            sealed_facts = sealed(facts, digest)
-            text = json.dumps(sealed_facts, indent=2, ensure_ascii=False) + "\n"
-            write_file(folder / FACTS, text.encode())
+            write_sealed(folder / FACTS, facts, digest)
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
     identity = Identity(folder, digest, files, copies)

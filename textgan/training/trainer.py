@@ -37,7 +37,7 @@ from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.rollout import rollout_bytes
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import RunConfig, make_config
-from textgan.training.monitor import ngram_divergences
+from textgan.training.measure import ngram_divergences
 from textgan.training.panels import HEADLINE, tensorboard_layout
 from textgan.training.results import Results, finish, read_results
 from textgan.training.run import Run, create_run, open_run

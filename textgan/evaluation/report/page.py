@@ -8,10 +8,9 @@ page is meant to be given away.
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -22,38 +21,20 @@ from markupsafe import Markup
 
 from textgan.core.checks import flag_from, path_from
 from textgan.core.errors import UserError
-from textgan.core.files import (
-    exists,
-    is_file,
-    is_folder,
-    make_folder,
-    require_writable,
-    system_errors,
-    write_file,
-)
-from textgan.core.format import (
-    bare,
-    interval,
-    middle,
-    number,
-    read_json,
-    said,
-    strip_paths,
-    without_paths,
-)
-from textgan.core.identity import identify, read_sealed
-from textgan.core.log import read_records, records_digest
+from textgan.core.files import is_folder, make_folder, require_writable, system_errors, write_file
+from textgan.core.format import bare, interval, middle, number, said, strip_paths, without_paths
 from textgan.core.names import different, listed
 from textgan.core.progress import status
-from textgan.core.score import Better, Score, Scores
+from textgan.core.score import Better, Score, Scores, names_of
 from textgan.core.settings import flat
 from textgan.core.statistics import Estimate, over_seeds
+from textgan.core.tables import ARROWS
 from textgan.core.version import __version__
 from textgan.evaluation.report.charts import Chart, Point, Series, style_sheet, svg, swatch
 from textgan.evaluation.report.runs import (
+    RunRecord,
     Source,
     System,
-    Told,
     curve_real,
     curve_rows,
     examples_of,
@@ -63,7 +44,6 @@ from textgan.evaluation.report.runs import (
     scores_of,
     systems_of,
 )
-from textgan.evaluation.results import estimates_of, names_of, read_evaluation
 from textgan.evaluation.temperature_sweep import Unkept, complete
 from textgan.evaluation.tradeoff import (
     PAIRS,
@@ -77,9 +57,7 @@ from textgan.evaluation.tradeoff import (
 )
 from textgan.metrics.functional.nearest import longest_common
 from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW
-from textgan.training.results import read_results
 
-ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "like real text": "≈"}
 SHOWN = 5  # examples of a row before one has to ask for more
 LONGEST = 600  # letters of an example
 FEW = 3  # methods of which each is compared with each
@@ -185,9 +163,9 @@ def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = No
     if not found:
         raise UserError("give the folder of at least one run")
     names = different([folder.name for folder in found])
-    chapters: dict[str, list[Told]] = {}
+    chapters: dict[str, list[RunRecord]] = {}
     for folder, name in zip(found, names, strict=True):
-        run = read_folder(folder, name, (unkept or {}).get(folder, Unkept()))
+        run = RunRecord.open(folder, name, (unkept or {}).get(folder))
         chapters.setdefault(run.language, []).append(run)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -206,61 +184,7 @@ def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = No
     )
 
 
-def read_folder(folder: Path, name: str, unkept: Unkept = Unkept()) -> Told:  # noqa: B008
-    """What a run's folder holds, and what it could not keep. Raises UserError."""
-    config = folder / "config.json"
-    if not is_file(config):
-        what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
-        raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
-    facts, curve = folder / "run.json", folder / "curve.json"
-    identity = identify(folder)  # raises where the files of the run do not belong together
-    results = read_results(folder)
-    if results is not None and results.records not in (None, records_digest(folder)):
-        note = (
-            "metrics.jsonl is not what this run wrote (it was changed, or is another run's), so "
-            "its curves are not to be trusted"
-        )
-        results = replace(results, warnings=[*results.warnings, note])
-    drawn: Mapping[str, Any] | None = None
-    if unkept.curve is not None:
-        drawn = json.loads(json.dumps(unkept.curve.to_dict()))
-    elif exists(curve):
-        drawn = read_sealed(curve, identity, "delete it and draw it again")
-    told = Told(
-        name,
-        read_json(config),
-        read_json(facts) if exists(facts) else {},
-        results,
-        [record for record in read_records(folder) if record["phase"] != "discriminator"],
-        unkept.evaluation or read_evaluation(folder),
-        drawn,
-    )
-    looks: dict[str, Callable[[], object]] = {
-        "config.json": lambda: (
-            told.method,
-            told.seed,
-            told.mle_recipe,
-            told.recipe,
-            _language(told),
-        ),
-        "curve.json": lambda: (curve_rows(told), curve_real(told)),
-        "evaluation.json": lambda: [
-            _example(one) for few in examples_of(told)[0].values() for one in few
-        ],
-        "run.json": lambda: (_facts_of(told), _text_told(told.data)),
-    }
-    for file, look in looks.items():
-        try:
-            look()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            found = f"{type(error).__name__}: {error}"
-            raise UserError(
-                f"{folder / file} is damaged ({found}); restore it from a copy or make it again"
-            ) from None
-    return told
-
-
-def chapter(runs: Sequence[Told]) -> dict[str, Any]:
+def chapter(runs: Sequence[RunRecord]) -> dict[str, Any]:
     """All that the page says of the runs on one language."""
     systems = systems_of(runs)
     methods = [one for one in systems if one.role == "method"]
@@ -298,7 +222,7 @@ def over(subject: System, scores: Iterable[Score]) -> Estimate:
     return estimates[0] if len(estimates) == 1 else over_seeds([one.value for one in estimates])
 
 
-def tables(runs: Sequence[Told], systems: Sequence[System]) -> list[dict[str, Any]]:
+def tables(runs: Sequence[RunRecord], systems: Sequence[System]) -> list[dict[str, Any]]:
     """The table of evaluations; where a run lacks one, that of the end of training too."""
     sources: list[tuple[str, Source[Scores]]] = []
     if any(run.evaluation for run in runs):
@@ -468,7 +392,7 @@ def said_of(systems: Sequence[System], pair: Pair) -> list[str]:
     curves = []
     for subject in systems:
         of_seeds = [
-            Curve.of(spoken(subject.name), pair, estimates_of(steps))
+            Curve.of(spoken(subject.name), pair, steps)
             for steps in rows_of(subject, curve_rows).values()
         ]
         whole = [curve for curve in of_seeds if len(curve.points) > 1]
@@ -577,12 +501,12 @@ def _course(method: System, tag: str) -> list[Series]:
     return lines
 
 
-def _moment(run: Told, record: Mapping[str, Any], tag: str) -> str:
+def _moment(run: RunRecord, record: Mapping[str, Any], tag: str) -> str:
     step = "epoch" if record["phase"] == "mle" else "round"
     return f"{run.name}, {step} {record.get('number', 0) + 1}: {record[tag]:.3f}"
 
 
-def _epochs(run: Told) -> int:
+def _epochs(run: RunRecord) -> int:
     """Where MLE ended; 0 where nothing came before it or after it."""
     epochs = sum(record["phase"] == "mle" for record in run.records)
     return epochs if epochs < len(run.records) else 0
@@ -635,7 +559,7 @@ def _short(text: str) -> str:
 # --- what was run and how -------------------------------------------------------------------------
 
 
-def _told(runs: Sequence[Told], methods: Sequence[System]) -> list[str]:
+def _told(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
     """What was run, in two lines."""
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for method in methods:
@@ -669,7 +593,7 @@ def _text_told(data: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _language(run: Told) -> str:
+def _language(run: RunRecord) -> str:
     """The data's name."""
     data = run.data
     if not run.config.get("data", {}).get("file"):
@@ -677,7 +601,7 @@ def _language(run: Told) -> str:
     return str(data.get("known_as") or without_paths(str(data.get("source", "unknown text"))))
 
 
-def _warnings(runs: Sequence[Told]) -> list[dict[str, Any]]:
+def _warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """What the runs were warned of at the end, then while they trained; equal ones once."""
     found: dict[tuple[str, bool], list[str]] = {}
     for run in runs:
@@ -705,7 +629,7 @@ def _made(method: System) -> dict[str, Any]:
     }
 
 
-def _facts_of(run: Told) -> dict[str, Any]:
+def _facts_of(run: RunRecord) -> dict[str, Any]:
     facts = run.facts
     command = [bare(str(word)) for word in facts.get("command") or []]
     command[:1] = ["textgan" if word == "__main__.py" else word for word in command[:1]]
@@ -721,7 +645,7 @@ def _facts_of(run: Told) -> dict[str, Any]:
     }
     seconds = {
         "evaluation": run.evaluation.facts.get("seconds") if run.evaluation else None,
-        "curve": (run.curve or {}).get("facts", {}).get("seconds"),
+        "curve": run.curve.facts.get("seconds") if run.curve else None,
     }
     told |= {f"{key} took": f"{value:.1f} s" for key, value in seconds.items() if value}
     return {

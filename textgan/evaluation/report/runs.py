@@ -1,40 +1,120 @@
-"""What runs' folders hold, and whom it is about: real text, MLE, methods over their seeds.
+"""What the folders of runs hold, and the systems that a report compares: real text, MLE, methods.
 
-Only files are read, no network is built, so a run of a method in a file of one's own opens too.
+Only files are read and no network is built, so a run of a method in a file of one's own opens too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import pydantic
+
+from textgan.core.errors import UserError
+from textgan.core.files import exists, is_file, is_folder, read_json, understood
 from textgan.core.format import bare, without_paths
+from textgan.core.identity import CONFIG, FACTS, NO_EXPERIMENT, experiment_of, identify
+from textgan.core.log import read_records, records_digest
 from textgan.core.names import different, listed
-from textgan.core.score import Score, Scores, read_score
+from textgan.core.score import Scores
 from textgan.core.settings import flat
 from textgan.evaluation.report.charts import PALETTE
-from textgan.evaluation.results import Evaluation
-from textgan.training.results import COLUMNS, Results
+from textgan.evaluation.results import FILE, Evaluation, read_evaluation
+from textgan.evaluation.temperature_sweep import Sweep, Unkept, read_sweep
+from textgan.training.results import COLUMNS, MLE_ROW, Results, read_results
 
-DULL = ("seed", "device", "checkpoint_seconds")  # settings that make no other method
 Role = Literal["real", "mle", "method", "other"]
+Table = Mapping[str, Any]
+
+
+class _Part(pydantic.BaseModel):
+    name: str
+
+
+class _Config(pydantic.BaseModel):
+    """What is read of config.json."""
+
+    seed: int
+    objective: _Part
+    data: dict[str, Any] = {}
+    schedule: dict[str, Any] = {}
+    optimisers: dict[str, Any] = {}
+
+
+class _Facts(pydantic.BaseModel):
+    """What is read of run.json."""
+
+    data: dict[str, Any] = {}
+    command: list[str] | None = None
+
+
+class _Example(pydantic.BaseModel):
+    """A text and the training sentence nearest to it."""
+
+    text: str
+    nearest: str | None = None
+    share: float | None = None
+
+
+class _EvaluationFacts(pydantic.BaseModel):
+    """What is read of the facts of evaluation.json."""
+
+    examples: dict[str, list[_Example]] = {}
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one run's folder holds."""
+class RunRecord:
+    """What one run's folder holds, read without building its networks.
+
+    name: in a report. records: the points of its curves, without those of the discriminator's
+    pretraining.
+    """
 
     name: str
-    config: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    config: Table
+    facts: Table
     results: Results | None
-    records: Sequence[Mapping[str, Any]]
+    records: Sequence[Table]
     evaluation: Evaluation | None
-    curve: Mapping[str, Any] | None
+    curve: Sweep | None
+
+    @staticmethod
+    def open(folder: Path, name: str = "", unkept: Unkept | None = None) -> RunRecord:
+        """Read a run's folder. unkept: what was measured of it and the folder could not keep.
+
+        Raises UserError for a folder that is not a run or is damaged.
+        """
+        if not is_file(folder / CONFIG):
+            what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
+            raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
+        identify(folder)  # raises where the files of the run do not belong together
+        unkept = unkept or Unkept()
+        results = read_results(folder)
+        if results is not None and results.records not in (None, records_digest(folder)):
+            note = (
+                "metrics.jsonl is not what this run wrote (it was changed, or is another run's), "
+                "so its curves are not to be trusted"
+            )
+            results = replace(results, warnings=[*results.warnings, note])
+        evaluation = unkept.evaluation or read_evaluation(folder)
+        if evaluation is not None:
+            _validate(folder / FILE, _EvaluationFacts, evaluation.facts)
+        return RunRecord(
+            name or folder.name,
+            _validate(folder / CONFIG, _Config, read_json(folder / CONFIG)),
+            _validate(folder / FACTS, _Facts, read_json(folder / FACTS))
+            if exists(folder / FACTS)
+            else {},
+            results,
+            [record for record in read_records(folder) if record["phase"] != "discriminator"],
+            evaluation,
+            unkept.curve or read_sweep(folder),
+        )
 
     @property
     def method(self) -> str:
@@ -47,10 +127,10 @@ class Told:
         return int(self.config["seed"])
 
     @property
-    def data(self) -> Mapping[str, Any]:
+    def data(self) -> Table:
         """Facts about the data."""
-        found = self.facts.get("data", {})
-        return found if isinstance(found, Mapping) else {}
+        data: Table = self.facts.get("data", {})
+        return data
 
     @cached_property
     def language(self) -> str:
@@ -61,8 +141,7 @@ class Told:
     @cached_property
     def recipe(self) -> str:
         """Equal for runs that differ in their seed alone."""
-        settings = {key: value for key, value in self.config.items() if key not in DULL}
-        return json.dumps([settings, self.language], sort_keys=True)
+        return experiment_of(self.config, self.language)
 
     @cached_property
     def mle_recipe(self) -> str:
@@ -73,9 +152,22 @@ class Told:
         return json.dumps([*parts, rates.get("mle_lr"), rates.get("clip")], sort_keys=True)
 
 
+def _validate(path: Path, kind: type[pydantic.BaseModel], content: Any) -> Table:
+    """The content of a file. Raises UserError unless what is read of it is of these types."""
+    with understood(path, "restore it from a copy or make it again"):
+        try:
+            kind.model_validate(content)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{key}: {first['msg']}") from None
+    table: Table = content
+    return table
+
+
 @dataclass(frozen=True)
 class System:
-    """What a column or a line is about: real text, MLE, a method; with the runs that tell of it.
+    """A system that a report compares (real text, MLE, a method), with the runs that measured it.
 
     name: as in a table. short: beside a line. style: of its lines, see charts; None: no line.
     """
@@ -84,22 +176,22 @@ class System:
     short: str
     role: Role
     style: int | None
-    runs: tuple[Told, ...]
+    runs: tuple[RunRecord, ...]
 
 
-# what a run has to say of each of its rows, and which of them is real text
+# what a run holds of each of its rows, and which of them is real text
 Content = TypeVar("Content")
-Source = Callable[[Told], tuple[Mapping[str, Content], str | None]]
+Source = Callable[[RunRecord], tuple[Mapping[str, Content], str | None]]
 
 
-def systems_of(runs: Sequence[Told]) -> list[System]:
+def systems_of(runs: Sequence[RunRecord]) -> list[System]:
     """Real text, MLE, the methods, and whatever else a run has a row of.
 
-    Runs that differ in their seed alone are one method, and runs whose MLE was told the same tell
-    of one MLE, which has the same colour everywhere.
+    Runs that differ in their seed alone are one method, and runs whose MLE has the same settings
+    measured one MLE, which has the same colour everywhere.
     """
-    groups: dict[str, list[Told]] = {}
-    mles: dict[str, list[Told]] = {}
+    groups: dict[str, list[RunRecord]] = {}
+    mles: dict[str, list[RunRecord]] = {}
     others: dict[str, None] = {}
     for run in runs:
         groups.setdefault(run.recipe, []).append(run)
@@ -112,7 +204,7 @@ def systems_of(runs: Sequence[Told]) -> list[System]:
     for some in mles.values():
         methods = listed(list(dict.fromkeys(run.method for run in some)), 2)
         whose = f" of {methods}" if len(mles) > 1 else ""
-        name = f"MLE, best epoch{whose}"
+        name = f"{MLE_ROW}{whose}"
         systems.append(System(name, f"MLE{whose}", "mle", next(of_mle), tuple(some)))
     of_methods = (i for i in count() if i % len(PALETTE))
     names = different([_name(group, list(groups.values())) for group in groups.values()])
@@ -123,11 +215,11 @@ def systems_of(runs: Sequence[Told]) -> list[System]:
 
 
 def rows_of(subject: System, source: Source[Content]) -> dict[str, Content]:
-    """What the runs say of a subject, by run.
+    """What the runs hold of a system, by run.
 
     A seed counts once: two runs with the same settings and the same seed are one and the same.
     """
-    found: dict[str, Content] = {}
+    by_run: dict[str, Content] = {}
     seeds: set[int] = set()
     for run in subject.runs:
         rows, real = source(run)
@@ -139,89 +231,70 @@ def rows_of(subject: System, source: Source[Content]) -> dict[str, Content]:
                 fits = fits and run.seed not in seeds
             if fits:
                 seeds.add(run.seed)
-                found[run.name] = content
-    return found
+                by_run[run.name] = content
+    return by_run
 
 
 def repeated(methods: Sequence[System]) -> list[tuple[str, str]]:
-    """Runs that tell nothing new, each with the run that it repeats."""
+    """Runs that measure nothing new, each with the run that it repeats."""
     first: dict[tuple[str, int], str] = {}
     return [
-        (run.name, spoke)
+        (run.name, earlier)
         for method in methods
         for run in method.runs
-        if (spoke := first.setdefault((method.name, run.seed), run.name)) != run.name
+        if (earlier := first.setdefault((method.name, run.seed), run.name)) != run.name
     ]
 
 
 def _role(row: str, real: str | None) -> Role:
     if row == real:
         return "real"
-    if row.startswith("MLE, best epoch"):
+    if row.startswith(MLE_ROW):
         return "mle"
     return "method" if row.endswith(", last") else "other"
 
 
-def _name(group: Sequence[Told], groups: Sequence[Sequence[Told]]) -> str:
+def _name(group: Sequence[RunRecord], groups: Sequence[Sequence[RunRecord]]) -> str:
     """The method, with the settings in which it differs from others of the same method."""
     alike = [flat(other[0].config) for other in groups if other[0].method == group[0].method]
     differing = [
         f"{key.rpartition('.')[2]} {value}"
         for key, value in flat(without_paths(group[0].config)).items()
-        if key not in DULL and any(other.get(key) != value for other in alike)
+        if key not in NO_EXPERIMENT and any(other.get(key) != value for other in alike)
     ]
     return group[0].method + (f" ({listed(differing, 2)})" if differing else "")
 
 
-def scores_of(run: Told) -> tuple[Mapping[str, Scores], str | None]:
+def scores_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
     """Rows of an evaluation."""
-    found = run.evaluation
-    return (found.rows, found.real) if found else ({}, None)
+    evaluation = run.evaluation
+    return (evaluation.rows, evaluation.real) if evaluation else ({}, None)
 
 
-def results_of(run: Told) -> tuple[Mapping[str, Scores], str | None]:
-    """Rows of the final table of training, which came without signatures."""
+def results_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
+    """Rows of the final table of training."""
     if run.results is None:
         return {}, None
     rows = {
-        row: {
-            key: Score(
-                title,
-                numbers[key],
-                "",
-                "lower" if key.startswith(("nll", "jsd")) else "like real text",
-                "nats per token" if key.startswith(("nll", "entropy")) else "",
-            )
-            for key, title in COLUMNS.items()
-            if key in numbers
-        }
-        for row, numbers in run.results.rows.items()
+        row: {name: scores[name] for name in COLUMNS if name in scores}
+        for row, scores in run.results.rows.items()
     }
-    return rows, next((row for row in ("oracle", "real, held out") if row in rows), None)
+    return rows, run.results.real
 
 
-def curve_rows(run: Told) -> tuple[Mapping[str, dict[float, Scores]], str | None]:
+def curve_rows(run: RunRecord) -> tuple[Mapping[str, Mapping[float, Scores]], str | None]:
     """Rows of a curve: by temperature their scores."""
-    if run.curve is None:
-        return {}, None
-    return {
-        row: {
-            float(step["temperature"]): {k: read_score(v) for k, v in step["scores"].items()}
-            for step in steps
-        }
-        for row, steps in run.curve["rows"].items()
-    }, None
+    return (run.curve.rows, None) if run.curve else ({}, None)
 
 
-def curve_real(run: Told) -> tuple[Mapping[str, Scores], str | None]:
+def curve_real(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
     """Real text, beside a curve."""
-    real = run.curve.get("real") if run.curve else None
-    if not real or not real["scores"]:
+    if run.curve is None or run.curve.real is None or not run.curve.real_scores:
         return {}, None
-    return {real["row"]: {k: read_score(v) for k, v in real["scores"].items()}}, real["row"]
+    return {run.curve.real: run.curve.real_scores}, run.curve.real
 
 
-def examples_of(run: Told) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], str | None]:
+def examples_of(run: RunRecord) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], str | None]:
     """Texts of each row, with their nearest training sentence."""
-    found = run.evaluation
-    return (found.facts.get("examples", {}), found.real) if found else ({}, None)
+    evaluation = run.evaluation
+    return (evaluation.facts.get("examples", {}), evaluation.real) if evaluation else ({}, None)

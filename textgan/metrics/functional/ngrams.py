@@ -69,26 +69,6 @@ def common_grams(a: Sentences, b: Sentences, largest: int) -> Iterator[tuple[Gra
         )
 
 
-def ngram_jsd(a: Tensor, b: Tensor, n: int) -> float:
-    """Jensen-Shannon divergence in bits, from 0 (the same) to 1 (nothing in common), between the
-    n-grams in texts (A, T) and (B, T), padding included."""
-    return ngram_jsds(a, b, n)[-1]
-
-
-def ngram_jsds(a: Tensor, b: Tensor, largest: int) -> list[float]:
-    """`ngram_jsd` for n = 1 .. largest.
-
-    Raises ValueError unless 1 <= largest <= T and both sets have texts of the same T tokens.
-    """
-    length = a.shape[1]
-    if b.shape[1] != length or not 1 <= largest <= length or not (len(a) and len(b)):
-        raise ValueError(
-            f"no {largest}-grams to compare in texts {tuple(a.shape)} and {tuple(b.shape)}"
-        )
-    first, second = (Sentences(t.flatten(), t.new_full((len(t),), length)) for t in (a, b))
-    return [divergence(p, q) for p, q in common_grams(first, second, largest)]
-
-
 def divergence(a: Grams, b: Grams) -> float:
     """Jensen-Shannon divergence in bits between two sets of n-grams with common numbers.
 

@@ -1,0 +1,30 @@
+"""One set of texts measured by several metrics: the code behind every table of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textgan.core.score import Scores
+from textgan.metrics.base import Metric, MetricInputs, Unavailable, finite
+
+
+def lack_of(metric: Metric, inputs: MetricInputs) -> str:
+    """Why a metric cannot be measured on these inputs, known without any work; empty where it
+    can."""
+    try:
+        metric.check(inputs)
+    except Unavailable as reason:
+        return str(reason)
+    return ""
+
+
+def score(inputs: MetricInputs, metrics: Sequence[Metric]) -> Scores:
+    """The scores of these inputs by every metric that they allow, all of them finite.
+
+    Raises Unavailable where a score that could be measured is no finite number.
+    """
+    scores: Scores = {}
+    for metric in metrics:
+        if not lack_of(metric, inputs):
+            scores |= finite(metric.measure(inputs))
+    return scores

@@ -1,0 +1,122 @@
+"""The scores of a generator that training watches, and those of the table at the run's end.
+
+They are those of `textgan.metrics` that are cheap enough for every epoch and round; `textgan
+evaluate` measures the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from textgan.core.score import Score, Scores, sign
+from textgan.core.statistics import Estimate
+from textgan.core.streams import Purpose, stream
+from textgan.data.corpus import Corpus
+from textgan.data.sentences import Sentences
+from textgan.data.text import Text
+from textgan.metrics.base import MetricInputs, Models
+from textgan.metrics.likelihood import UNIT, Likelihood
+from textgan.metrics.ngrams import JensenShannon
+from textgan.metrics.scoring import score
+from textgan.metrics.surface import Unique, averaged
+from textgan.models.draw import draw_like
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+
+BELOW = 200  # resamplings of NLL_oracle, so that it is called below the oracle's by no chance
+SHOWN = ("nll_oracle", "nll_test", "nll_valid", "entropy", "unique", "length")
+
+
+def measure(
+    generator: Generator,
+    corpus: Corpus,
+    oracle: AutoregressiveGenerator | None,
+    *,
+    samples: int,
+    seed: int,
+    resamplings: int = 0,
+    ngrams: int = 0,
+) -> tuple[Scores, Text]:
+    """The scores that training watches of a generator, and the texts that it drew for them.
+
+    See `scores_of`. Raises Unavailable where one is no finite number.
+    """
+    text = draw_like(generator, corpus.train, samples, seed=stream(Purpose.MEASURED, seed))
+    likely = generator if isinstance(generator, AutoregressiveGenerator) else None
+    models = Models(likely, oracle, text, corpus.test, valid=corpus.valid)
+    return scores_of(models, corpus, seed=seed, resamplings=resamplings, ngrams=ngrams), text
+
+
+def scores_of(
+    models: Models, corpus: Corpus, *, seed: int, resamplings: int = 0, ngrams: int = 0
+) -> Scores:
+    """The scores of the texts that some models drew.
+
+    nll_oracle: of the texts under the oracle. nll_valid, nll_test: of held-out text under the
+    generator. entropy: of the texts under the generator. unique: the share of different texts.
+    length: mean tokens of a text, its end token counted. jsd1 to jsd<ngrams>: see
+    `ngram_divergences`. What no model has the likelihood of is left out. resamplings: of the
+    bootstrap of the likelihoods; 0 for no intervals but that of nll_oracle.
+    """
+    texts = Sentences.of(models.drawn.to(torch.device("cpu")), corpus.space.eos)
+    inputs = _inputs(texts, texts, corpus, models=models, seed=seed, resamplings=resamplings)
+    scores = score(inputs, [Likelihood(), Unique()])
+    if models.oracle is not None and not resamplings:
+        of_oracle = replace(models, generator=None)
+        scores |= score(replace(inputs, models=of_oracle, resamplings=BELOW), [Likelihood()])
+    scores["length"] = averaged(
+        replace(inputs, resamplings=0),
+        "length",
+        "Length",
+        models.drawn.sizes,
+        unit="tokens",
+        end="counted",
+    )
+    scores = {name: scores[name] for name in SHOWN if name in scores}
+    return scores | ngram_divergences(models.drawn, corpus, ngrams)
+
+
+def ngram_divergences(text: Text, corpus: Corpus, largest: int) -> Scores:
+    """jsd1, jsd2, ...: the n-gram divergence of texts from the training text, in bits, padding
+    counted (Gulrajani et al. 2017).
+
+    It grows as the texts become fewer, so of a sample there are taken as many texts as are held out
+    for the test. Then the divergence of those, real as they are, is the floor of the sample's.
+    """
+    if not largest:
+        return {}
+    texts = Sentences.padded(text[: len(corpus.test)])
+    inputs = _inputs(texts, Sentences.padded(corpus.train), corpus, padding="+padding")
+    return score(inputs, [JensenShannon(largest=min(largest, text.tokens.shape[1]))])
+
+
+def _inputs(
+    texts: Sentences, real: Sentences, corpus: Corpus, padding: str = "", **others: Any
+) -> MetricInputs:
+    """The inputs of the metrics that training watches: no subsets, whose intervals take longest."""
+    # unlike an evaluation's, these texts may hold the unknown word, so the signature says so
+    unknown = "" if corpus.tokenizer.unknown_id is None else "+unknown"
+    return MetricInputs(
+        tokenizer=corpus.tokenizer,
+        counted=unknown + padding,
+        hypotheses=texts,
+        lines=[],
+        references=real,
+        alone=texts,
+        paired=texts,
+        real=real,
+        **({"resamplings": 0, "subsets": 0} | others),
+    )
+
+
+def level_of(entropy: Estimate | None) -> Scores:
+    """The scores of real text where the oracle's entropy is known: what its own texts cost it."""
+    if entropy is None:
+        return {}
+    low = entropy.value if entropy.low is None else entropy.low
+    high = entropy.value if entropy.high is None else entropy.high
+    level = Estimate(entropy.value, low, high)
+    signature = sign("nll_oracle", split="test")
+    return {"nll_oracle": Score("NLL_oracle", level, signature, "lower", UNIT)}

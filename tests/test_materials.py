@@ -261,6 +261,16 @@ def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) ->
     assert any("of the references' words are <unk>" in warning for warning in layout.warnings)
 
 
+def test_files_are_split_as_the_run_is_beside_which_they_are_measured(tmp_path: Path) -> None:
+    settings = TOY_TEXT | {"data.tokens": "char"}
+    data = toy_text(tmp_path)
+    textgan.train("seqgan", data=data, out=tmp_path / "run", quiet=True, plot=False, **settings)
+    run, lines = open_run(tmp_path / "run"), ["a cat", "<unk> q"]
+    assert " " in run.corpus.tokenizer.words
+    row = inputs_from_run(run, TOLD, samples=9, others=[lines]).rows["texts"]
+    assert row.words(row.hypotheses) == [["a", " ", "c", "a", "t"], ["<unk>", " ", "q"]]
+
+
 def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     run = open_run(folders["text"])
     layout = inputs_from_run(run, OPTIONS, samples=20, split="char")

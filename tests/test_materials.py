@@ -267,7 +267,7 @@ def test_files_are_split_as_the_run_is_beside_which_they_are_measured(tmp_path: 
     textgan.train("seqgan", data=data, out=tmp_path / "run", quiet=True, plot=False, **settings)
     run, lines = open_run(tmp_path / "run"), ["a cat", "<unk> q"]
     assert " " in run.corpus.tokenizer.words
-    row = inputs_from_run(run, TOLD, samples=9, others=[lines]).rows["texts"]
+    row = inputs_from_run(run, OPTIONS, samples=9, others=[lines]).rows["texts"]
     assert row.words(row.hypotheses) == [["a", " ", "c", "a", "t"], ["<unk>", " ", "q"]]
 
 

@@ -275,9 +275,9 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
         printed.append(out.getvalue())
     assert asked == [(1, 0.5), (2, 1.0)]
     assert told == [
-        {"precision": "float32", "parts": (), "timed": True, "axes": None, "traces": None,
+        {"precision": "float32", "parts": None, "timed": True, "axes": None, "traces": None,
          "before": None},
-        {"precision": "bf16", "parts": ["bleu", "sampling"], "timed": False,
+        {"precision": "bf16", "parts": "bleu,sampling", "timed": False,
          "axes": PAPER_AXES, "traces": Path("f"), "before": None},
     ]  # fmt: skip
     (row,) = [line.split() for line in printed[0].splitlines() if line.startswith("sampling")]
@@ -290,12 +290,12 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "expected"),
     [
         (["--parts", "sampling,rollout"], "no part 'rollout'; known: sampling, rollouts, scoring"),
-        (["--parts", ","], "--parts: give at least one name"),
-        (["--precision", "fp8"], "'fp8' is unknown; give one of float32, tf32, bf16"),
+        (["--parts", ","], "parts = ',': give at least one name"),
+        (["--precision", "fp8"], "precision = 'fp8': give float32, tf32 or bf16"),
         (["--precision", "tf32"], "float32"),
         (["--scale", "nan"], "--scale"),
-        (["--tolerance", "1"], "--tolerance = 1.0: give a share"),
-        (["--tolerance", "nan"], "--tolerance = nan"),
+        (["--tolerance", "1"], "tolerance = 1.0: give a share"),
+        (["--tolerance", "nan"], "tolerance = nan"),
     ],
 )
 def test_what_cannot_be_had_is_refused(arguments: list[str], expected: str, cli: Cli) -> None:

@@ -212,9 +212,9 @@ def test_commands_on_what_is_no_run(command: str, cli: Cli, tmp_path: Path) -> N
 
 
 def test_sample_refuses(cli: Cli, finished: Path, tmp_path: Path) -> None:
-    assert "--temperature" in refused(cli, "sample", finished, "--temperature", 0)
-    assert "--temperature" in refused(cli, "sample", finished, "--temperature", "nan")
-    assert "--weights" in refused(cli, "sample", finished, "--weights", "best")
+    assert "temperature = " in refused(cli, "sample", finished, "--temperature", 0)
+    assert "temperature = " in refused(cli, "sample", finished, "--temperature", "nan")
+    assert "weights = 'best'" in refused(cli, "sample", finished, "--weights", "best")
     assert "-n" in refused(cli, "sample", finished, "-n", 0)
     there = tmp_path / "there.txt"
     there.write_text("mine\n")

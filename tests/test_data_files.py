@@ -460,4 +460,4 @@ def test_a_field_that_no_file_has_is_refused(tmp_path: Path, cli: Cli) -> None:
     code, _, err = cli("evaluate", path, "--references", path, "--field", "text")
     assert code == 2 and "--field text: none of the files has fields" in err
     code, _, err = cli("evaluate", path, "--references", path, "--labels", "maybe")
-    assert code == 2 and "--labels = 'maybe': give auto, yes, no" in err
+    assert code == 2 and "labels = 'maybe': give auto, yes or no" in err

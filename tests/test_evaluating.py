@@ -158,9 +158,9 @@ def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[
         ({"references": "x.txt"}, "--references = 'x.txt': there is no such file"),
         ({"temperature": 0}, "temperature = 0: give a number from 0.0001 to 10000"),
         ({"temperature": math.nan}, "temperature = nan: give a number"),
-        ({"samples": -3}, "samples = -3: give a whole number from 0"),
+        ({"samples": -3}, "samples = -3: give a whole number from 10"),
         ({"seed": -1}, "seed = -1: give a whole number from 0"),
-        ({"resamplings": 10**7}, "resamplings = 10000000: give a whole number from 0 to 1e+06"),
+        ({"resamplings": 10**7}, "resamplings = 10000000: give a whole number from 0 to 1000000"),
         ({"train": "x.txt"}, "--train is for files"),
         ({"aligned": ["x.txt"]}, "--aligned is for files"),
         ({"metrics": ["blue"]}, "there is no metric called 'blue'; did you mean 'bleu'"),
@@ -221,7 +221,7 @@ def test_a_comparison_measures_what_is_missing(runs: Path, monkeypatch: pytest.M
 
     def measured(run: Run, **told: object) -> Evaluation:
         asked.append(run.folder)
-        return evaluate(run, metrics=["unique"], quiet=True)
+        return evaluate(run, metrics=["unique"], quiet=True, keep=True)
 
     monkeypatch.setattr("textgan.evaluation.evaluate.evaluate", measured)
     compare_runs([runs / "mle", runs / "seqgan-1"])

@@ -393,11 +393,11 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
     given = ("letters", "--data", data)
     assert "some of its vectors are not finite" in said("broken", "--data", data)
     wrong = said(*given, "--noise", "dorp")
-    assert "--noise = 'dorp': there is no such noise; did you mean 'drop'?" in wrong
-    assert "--noise: give at least one name" in said(*given, "--noise", ",")
+    assert "noise = 'dorp': there is no such noise; did you mean 'drop'?" in wrong
+    assert "noise = ',': give at least one name" in said(*given, "--noise", ",")
     for rate in ("0", "1.5", "nan", "-1"):
-        assert f"--rate = {float(rate)}: give a share above 0" in said(*given, "--rate", rate)
-    assert "--tokens = 'byte': give word or char" in said(*given, "--tokens", "byte")
+        assert f"rate = {float(rate)}: give a share above 0" in said(*given, "--rate", rate)
+    assert "tokens = 'byte': give word or char" in said(*given, "--tokens", "byte")
     assert "changes no line" in said(*given, "--noise", "typo", "--tokens", "char")
     assert "changes no line" in said(*given, "--rate", 1e-9)
     assert "there is no such file" in said("letters", "--data", tmp_path / "none.txt")

@@ -572,15 +572,14 @@ def test_a_perturbation_of_ones_own_is_tried(write, cli: Cli) -> None:  # type: 
             assert expected.replace("mine.py", name) in refused(cli, *arguments)
 
 
-def test_a_perturbation_with_a_name_of_version_0_1_is_one_line(write, cli: Cli) -> None:  # type: ignore[no-untyped-def]
-    call = "\n    def __call__(self, network, loss, outputs=None, scale=1.0, /): pass"
-    write("", f"\nclass Mine(Perturbation):{call}\n    keeps = True\n")
-    line = refused(cli, "train", "reinforce", "--out", "run", "discriminator.perturb=mine.py:Mine")
-    assert "Mine.keeps: call it is_stateful" in line
-    imported = "\nfrom textgan.perturb.base import Passes"
-    write("", f"{imported}\nclass Mine(Perturbation):{call}\n", "b.py")
-    line = refused(cli, "train", "reinforce", "--out", "run", "discriminator.perturb=b.py:Mine")
-    assert "cannot import name 'Passes'" in line
+def test_a_perturbation_with_names_of_version_0_1_is_heeded(write, cli: Cli) -> None:  # type: ignore[no-untyped-def]
+    head = "\nfrom textgan.perturb.base import Passes\nclass Mine(Perturbation):\n"
+    call = "    def __call__(self, network, loss, outputs=None, scale=1.0, /): Passes\n"
+    write("", f"{head}{call}    keeps = True\n")
+    told = ["--out", "run", "discriminator.perturb=mine.py:Mine"]
+    assert "Mine.__call__ returned None" in refused(cli, "train", "reinforce", *told)
+    line = refused(cli, "train", "reinforce", *told, "schedule.shards=2")
+    assert "remembers what it did to a batch" in line or "shards" in line
 
 
 def test_an_error_in_a_constructor_is_noted_to_be_its_own(write) -> None:  # type: ignore[no-untyped-def]
@@ -633,7 +632,7 @@ def test_other_commands_try_own_parts_first(write, cli: Cli, tmp_path: Path) -> 
         "from textgan.encoders.contrast.base import EncoderObjective\n"
         "class Small(EncoderObjective):\n"
         "    def accumulate(self, batch, backward=None): return self.read(batch)\n"
-        "    def validation_step(self, batch): return torch.zeros(())\n"
+        "    def held_out(self, batch): return torch.zeros(())\n"
     )
     write("", head)
     line = refused(cli, "classify", "toy.tsv", "--perturb", "mine.py:Mine", "data.min_count=1")

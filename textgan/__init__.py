@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textgan.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from textgan.classifiers.classifier import load_classifier
-    from textgan.classifiers.train import classify
+    from textgan.classifiers.train import classify, load_classifier
     from textgan.contracts.checking import check
     from textgan.core.errors import Interrupted, UserError
     from textgan.encoders.folder import open_encoder
@@ -62,7 +61,7 @@ _homes = {
     "curve": "evaluation.temperature_sweep",
     "encode": "encoders.train",
     "evaluate": "evaluation.evaluate",
-    "load_classifier": "classifiers.classifier",
+    "load_classifier": "classifiers.train",
     "open_encoder": "encoders.folder",
     "open_run": "training.run",
     "report": "evaluation.report.page",

@@ -20,7 +20,14 @@ depend on none of that. Only fixed-length text is measured.
     report, against        what came of it; what a change made worse
 """
 
-from textgan.bench.against import Before, Comparison, check_comparable, compare, read_before
+from textgan.bench.against import (
+    Before,
+    Comparison,
+    check_comparable,
+    check_tolerance,
+    compare,
+    read_before,
+)
 from textgan.bench.report import Part, Report
 from textgan.bench.setting import PAPER, PAPER_AXES, Axes, Setting
 from textgan.bench.timing import run_bench
@@ -35,6 +42,7 @@ __all__ = [
     "Report",
     "Setting",
     "check_comparable",
+    "check_tolerance",
     "compare",
     "read_before",
     "run_bench",

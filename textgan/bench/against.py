@@ -158,11 +158,19 @@ def check_comparable(
         raise UserError(f"--against: a report without {what} of {', '.join(parts)}")
 
 
-def compare(before: Before, report: Report, tolerance: float) -> Comparison:
+def check_tolerance(tolerance: float) -> None:
+    """Raises UserError for what is no share."""
+    if not 0 <= tolerance < 1:
+        raise UserError(f"tolerance = {tolerance}: give a share from 0 to less than 1")
+
+
+def compare(before: Before, report: Report, tolerance: float = 0.25) -> Comparison:
     """What became of each figure that both have.
 
     tolerance: the share by which a ratio may fall, or a count grow, and not be worse.
+    Raises UserError where it is none.
     """
+    check_tolerance(tolerance)
     ratios = {part.name: part.ratio for part in before.parts}
     counted = {count.name: count for count in before.counts}
     changes = [

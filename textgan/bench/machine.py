@@ -77,15 +77,15 @@ def products(device: torch.device, name: Precision) -> dict[int, float]:
     What one product of such a size does is the most that any part can hope for.
     """
     dtype = torch.bfloat16 if name == "bf16" else torch.float32
-    found = {}
+    speeds = {}
     with precision(name, device):
         for n in PRODUCTS[device.type]:
             a, b = torch.rand(2, n, n, device=device).to(dtype)
             multiply = partial(torch.mm, a, b)
             multiply()  # the first time is never fair
             fastest = min(seconds(multiply, device) for _ in range(5))
-            found[n] = 2 * n**3 / fastest
-    return found
+            speeds[n] = 2 * n**3 / fastest
+    return speeds
 
 
 def describe(device: torch.device, name: Precision) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def describe(device: torch.device, name: Precision) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, as well as the system tells it."""
+    """The processor's name, as far as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

@@ -44,7 +44,7 @@ def open_folder(folder: Path) -> Path:
 def trace_parts(works: Sequence[Work], folder: Path, device: torch.device) -> list[HotSpot]:
     """Write <part>.json of our side of each into the folder (Chrome's format, which Perfetto
     opens), and say what takes most time. Raises UserError where it cannot be written."""
-    found = []
+    hottest = []
     for work in works:
         work.ours()  # the first time is never fair
         activities = [ProfilerActivity.CPU]
@@ -60,8 +60,8 @@ def trace_parts(works: Sequence[Work], folder: Path, device: torch.device) -> li
             traced.export_chrome_trace(str(path))
         except (OSError, RuntimeError) as error:
             raise UserError(f"--profile: {str(path)!r} cannot be written: {error}") from None
-        found += _hottest(work.name, traced, device)
-    return found
+        hottest += _hottest(work.name, traced, device)
+    return hottest
 
 
 def _hottest(part: str, traced: profile, device: torch.device) -> list[HotSpot]:

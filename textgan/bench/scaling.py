@@ -84,7 +84,7 @@ class Growth:
     def too_fast(self) -> bool:
         """Whether it grows faster than its nature explains."""
         pairs = (self.time_exponent, self.time_ought), (self.memory_exponent, self.memory_ought)
-        return any(found is not None and found > ought + SURPRISE for found, ought in pairs)
+        return any(fitted is not None and fitted > most + SURPRISE for fitted, most in pairs)
 
 
 def exponent(xs: Sequence[float], ys: Sequence[float | None]) -> float | None:
@@ -110,7 +110,7 @@ def measure_growth(
 ) -> list[Growth]:
     """Time and memory of these parts along each axis, all else as in the base.
 
-    done: told of each measurement. The random state changes.
+    done: called with the name of each measurement. The random state changes.
     """
     growths = []
     for axis, values in _values(axes).items():

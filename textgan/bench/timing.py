@@ -17,6 +17,7 @@ from textgan.bench.profiling import BATCHES, HotSpot, open_folder, trace_parts
 from textgan.bench.report import Part, Report
 from textgan.bench.scaling import Growth, measure_growth, measurements
 from textgan.bench.setting import PAPER, Axes, Setting
+from textgan.core.checks import REPEATS, choice_from, names_from, whole_from
 from textgan.core.device import choose_device
 from textgan.core.errors import UserError
 from textgan.core.precision import Precision, supported
@@ -31,7 +32,7 @@ def run_bench(
     setting: Setting = PAPER,
     *,
     precision: str = "float32",
-    parts: Sequence[str] = (),
+    parts: str | Sequence[str] | None = None,
     timed: bool = True,
     axes: Axes | None = None,
     traces: Path | None = None,
@@ -40,7 +41,7 @@ def run_bench(
     """Time parts on both sides, interleaved, on the GPU where there is one.
 
     scale: the share of the sentences and of the rollouts that is done, one batch and one rollout
-    at least. precision: of our side. parts: their names; none means all. timed: False only counts.
+    at least. precision: of our side. parts: their names; None means all. timed: False only counts.
     axes: also measure how our side grows along them. traces: also write a trace of each part of our
     side into this folder. before: a report that this one is to be compared with. The random state
     is afterwards what it was before.
@@ -48,9 +49,11 @@ def run_bench(
     Raises UserError for a part, a precision or a folder that cannot be had, and for a report of
     other work, before anything is measured.
     """
-    chosen, device = choose_parts(parts), choose_device("auto")
+    wanted = () if parts is None else names_from("parts", parts, "at least one name")
+    chosen, device = choose_parts(wanted), choose_device("auto")
+    repeats = whole_from("repeats", repeats, REPEATS)
     if not 0 < scale <= 1:
-        raise UserError(f"--scale = {scale}: give a share of the work, more than 0 and at most 1")
+        raise UserError(f"scale = {scale}: give a share of the work, more than 0 and at most 1")
     name = _precision(precision, device)
     if before is not None:
         check_comparable(before, setting, scale, name, chosen, timed)
@@ -88,13 +91,11 @@ def run_bench(
     return Report(measured, machine, setting, scale, repeats, name, counts, growths, hottest)
 
 
-def _precision(told: str, device: torch.device) -> Precision:
-    for name in get_args(Precision):
-        if name == told:
-            supported(name, device)
-            return name  # type: ignore[no-any-return]
-    known = ", ".join(get_args(Precision))
-    raise UserError(f"--precision = {told!r} is unknown; give one of {known}")
+def _precision(precision: str, device: torch.device) -> Precision:
+    """The precision, if the device has it. Raises UserError."""
+    name: Precision = choice_from("precision", precision, get_args(Precision))  # type: ignore[assignment]
+    supported(name, device)
+    return name
 
 
 def time_parts(

@@ -11,16 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
+from textgan.core.checks import (
+    CLASSIFIERS,
+    METRIC_SEEDS,
+    MOST_LINES,
+    REPEATS,
+    RESAMPLINGS,
+    SAMPLES,
+    SEEDS,
+    TEXTS,
+)
 from textgan.core.distributed import first
 from textgan.core.errors import Interrupted, NotKept, SaidElsewhere, UserError
-from textgan.core.files import exists, is_file, make_folder, system_errors, write_file
+from textgan.core.files import system_errors
 from textgan.core.terminal import ReaderLeft, standard_streams, stop_signals, visible
-from textgan.data.pre_tokenizer import LineTokens
 
 if TYPE_CHECKING:
     from textgan.data.texts import Form
@@ -61,7 +70,11 @@ app = typer.Typer(
 data_app = typer.Typer(help="Known corpora.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
-Made = TypeVar("Made")
+
+def _within(limits: tuple[int, int], what: str, *names: str) -> Any:
+    """An option whose value is within limits; --help tells them."""
+    return typer.Option(*names, min=limits[0], max=limits[1], help=what)
+
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -180,22 +193,25 @@ def train(
 ) -> None:
     """Train a generator and print how good it became."""
     with _starting():
-        from textgan.training.config import RunConfig, make_config
-        from textgan.training.trainer import train_new
+        from textgan.training.trainer import train
 
-    def configure() -> RunConfig:
-        config = make_config(target, overrides or [], trust_code=trust_code)
-        flags = {"data.file": data, "data.tokens": tokens, "seed": seed, "device": device}
-        flags |= _of_file(field, label_field, labels, file_format)
-        given = {key: value for key, value in flags.items() if value is not None}
-        return make_config(config.model_dump(), given) if given else config
-
-    results = train_new(configure, out)
+    settings: dict[str, Any] = {"data.tokens": tokens, "seed": seed, "device": device}
+    settings |= _of_file(field, label_field, labels, file_format)
+    results = train(
+        target,
+        *(overrides or []),
+        data=data,
+        out=out,
+        trust_code=trust_code,
+        **{key: value for key, value in settings.items() if value is not None},
+    )
     if not first():
         return
     typer.echo(f"\n{results}")
     if with_report:
-        report([results.folder], None, True, True)
+        from textgan.evaluation.report.page import report
+
+        typer.echo(f"report     {report(results.folder, trust_code=True)}")
 
 
 @app.command()
@@ -209,9 +225,9 @@ def resume(
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped."""
     with _starting():
-        import textgan.training.trainer
+        from textgan.training.trainer import resume
 
-    results = textgan.training.trainer.resume(run, device=device, trust_code=trust_code)
+    results = resume(run, device=device, trust_code=trust_code)
     if first():
         typer.echo(f"\n{results}")
 
@@ -219,13 +235,9 @@ def resume(
 @app.command()
 def sample(
     run: Folder,
-    n: Annotated[
-        int, typer.Option("-n", "--number", min=1, max=10**8, help="How many texts.")
-    ] = 10,
+    n: Annotated[int, _within(TEXTS, "How many texts.", "-n", "--number")] = 10,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**62, help="The same seed gives the same texts.")
-    ] = 0,
+    seed: Annotated[int, _within(SEEDS, "The same seed gives the same texts.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="A new file, one text a line; standard output if not given."),
@@ -241,42 +253,24 @@ def sample(
     trust_code: TrustCode = False,
 ) -> None:
     """Write texts with a trained generator, after their label and a tab where they have one."""
-    if weights not in ("final", "mle"):
-        raise UserError(f"--weights = {weights!r}: give final or mle")
-    _temperature(temperature)
-    if out is not None and exists(out):
-        raise UserError(f"--out = {str(out)!r} exists; choose a new file")
     with _starting():
-        import textgan.training.results
-        from textgan.data.checks import unknown_share
-        from textgan.data.fit import MANY_UNKNOWN
-        from textgan.training.run import open_run
+        from textgan.training.results import sample
 
-    opened = open_run(run, trust_code=trust_code)
-    lines = textgan.training.results.sample(
-        opened,
+    lines = sample(
+        run,
         n,
         temperature=temperature,
         seed=seed,
-        weights="mle" if weights == "mle" else "final",
+        out=out,
+        weights=weights,  # type: ignore[arg-type]  # checked there
         allow_unknown=allow_unknown,
         label=label,
+        trust_code=trust_code,
     )
-    if not allow_unknown and (share := unknown_share(opened.corpus)) >= MANY_UNKNOWN:
-        _say(
-            f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
-            "written, so these texts are shorter and poorer than what it draws (--allow-unknown)"
-        )
-    stopped = textgan.training.results.stopped_at(opened) if weights == "final" else None
-    if stopped:
-        _say(f"{run} is not finished: it stopped {stopped}. Go on with: textgan resume {run}")
-    content = "".join(line + "\n" for line in lines)
     if out is None:
-        sys.stdout.write(content)
-        return
-    make_folder(out.parent, f"--out = {str(out)!r}")
-    write_file(out, content.encode())
-    typer.echo(f"{n} texts in {out}", err=True)
+        sys.stdout.write("".join(line + "\n" for line in lines))
+    else:
+        typer.echo(f"{n} texts in {out}", err=True)
 
 
 @app.command()
@@ -327,7 +321,9 @@ def evaluate(
     samples: Annotated[
         int | None,
         typer.Option(
-            min=10, max=10**8, help="For a run: texts to draw; as in its config if not given."
+            min=SAMPLES[0],
+            max=SAMPLES[1],
+            help="For a run: texts to draw; as in its config if not given.",
         ),
     ] = None,
     temperature: Annotated[
@@ -342,9 +338,10 @@ def evaluate(
         ),
     ] = 0,
     resamplings: Annotated[
-        int, typer.Option(min=0, max=10**6, help="Of the bootstrap; 0: no intervals.")
+        int,
+        _within(RESAMPLINGS, "Of the bootstrap; 0: no intervals."),
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, _within(METRIC_SEEDS, "Of all that is drawn.")] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
@@ -355,35 +352,29 @@ def evaluate(
     TensorBoard, unless they were taken at another temperature than 1 or with --references.
     """
     with _starting():
-        from textgan.evaluation.evaluate import evaluate, keep, warn_unkept
+        from textgan.evaluation.evaluate import evaluate
 
-    _temperature(temperature)
-    kept = len(targets) == 1 and references is None and temperature == 1.0
-    kept = kept and is_file(targets[0] / "config.json")
-    if kept:
-        warn_unkept(targets[0])
-    found = evaluate(
+    measure = partial(
+        evaluate,
         *targets,
         references=references,
         train=train,
         real=real,
         aligned=aligned or (),
-        tokenizer=_tokenizer(tokenizer),
+        tokenizer=tokenizer,  # type: ignore[arg-type]  # checked there
         form=_form(field, label_field, labels, file_format),
-        metrics=_words(metrics),
-        samples=samples or 0,
+        metrics=metrics,
+        samples=samples,
         temperature=temperature,
         size=size,
         resamplings=resamplings,
         seed=seed,
         device=device,
         trust_code=trust_code,
+        keep=True,
         **_metric_settings(settings, encoder, metrics),
     )
-    with _measured() as shown:
-        if kept:
-            shown(lambda: keep(targets[0], found))
-        typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+    _show(measure, as_json)
 
 
 @app.command()
@@ -422,8 +413,9 @@ def compare(
         str | None, typer.Option(help="For files: nltk (Treebank), whitespace or char.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**31, help="For files: of all that is drawn.")
-    ] = None,
+        int,
+        _within(METRIC_SEEDS, "For files: of all that is drawn."),
+    ] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
@@ -437,27 +429,21 @@ def compare(
     with _starting():
         from textgan.evaluation.evaluate import compare
 
-    given: dict[str, Any] = {
-        "references": references,
-        "train": train,
-        "real": real,
-        "aligned": aligned,
-        "tokenizer": _tokenizer(tokenizer),
-        "seed": seed,
-    }
-    if any((field, label_field, labels, file_format)):
-        given["form"] = _form(field, label_field, labels, file_format)
     measure = partial(
         compare,
         *targets,
-        metrics=None if metrics is None else _words(metrics),
+        references=references,
+        train=train,
+        real=real,
+        aligned=aligned or (),
+        tokenizer=tokenizer,  # type: ignore[arg-type]  # checked there
+        form=_form(field, label_field, labels, file_format),
+        metrics=metrics,
+        seed=seed,
         device=device,
         trust_code=trust_code,
-        **{name: value for name, value in given.items() if value is not None},
     )
-    with _measured() as shown:
-        made = shown(measure)
-        typer.echo(json.dumps(made.to_dict(), indent=2) if as_json else str(made))
+    _show(measure, as_json)
 
 
 @app.command()
@@ -470,12 +456,12 @@ def curve(
     ] = "1.25,1.111,1,0.909,0.8,0.667,0.5",
     samples: Annotated[
         int | None,
-        typer.Option(min=10, max=10**8, help="Texts at each temperature; as in a run's config."),
+        _within(SAMPLES, "Texts at each temperature; as in a run's config."),
     ] = None,
     metrics: Metrics = "all",
     encoder: Encoder = None,
     settings: MetricSettings = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, _within(METRIC_SEEDS, "Of all that is drawn.")] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
@@ -485,26 +471,20 @@ def curve(
     The curves are kept in the runs' folders; the output says where one is better than the other.
     """
     with _starting():
-        from textgan.evaluation.temperature_sweep import sweep
+        from textgan.evaluation.temperature_sweep import curve
 
-    grid = _grid(temperatures)
-    draw = partial(
-        sweep,
-        runs,
-        grid,
-        metrics=_words(metrics),
-        samples=samples or 0,
+    measure = partial(
+        curve,
+        *runs,
+        temperatures=temperatures,
+        metrics=metrics,
+        samples=samples,
         seed=seed,
         device=device,
         trust_code=trust_code,
         **_metric_settings(settings, encoder, metrics),
     )
-    with _measured() as shown:
-        found = shown(draw)
-        if as_json:
-            typer.echo(json.dumps([made.to_dict() for made in found], indent=2))
-        else:
-            typer.echo("\n\n".join(str(made) for made in found))
+    _show(measure, as_json)
 
 
 @app.command()
@@ -527,11 +507,9 @@ def report(
 ) -> None:
     """Write one HTML page about one or more runs: tables, curves, samples, warnings."""
     with _starting():
-        import textgan.evaluation.report.page
+        from textgan.evaluation.report.page import report
 
-    path = textgan.evaluation.report.page.report(
-        *runs, out=out, measure=measure, trust_code=trust_code
-    )
+    path = report(*runs, out=out, measure=measure, trust_code=trust_code)
     typer.echo(f"report     {path}")
 
 
@@ -613,7 +591,7 @@ def classify(
         str,
         typer.Option(help='Separated by commas, such as fgm,"freelb(passes=3)"; none is added.'),
     ] = "none,fgm",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Classifiers of each.")] = 5,
+    seeds: Annotated[int, _within(CLASSIFIERS, "Classifiers of each.")] = 5,
     out: Annotated[
         Path | None,
         typer.Option(help="Keep every run there; the same command goes on where it stopped."),
@@ -624,14 +602,9 @@ def classify(
 ) -> None:
     """Train text classifiers with perturbations, and attack them: what does each gain, and lose?"""
     with _starting():
-        import textgan.classifiers.train
-    from textgan.core.settings import parse_setting
+        from textgan.classifiers.train import classify
 
-    told = dict(map(parse_setting, overrides or []))
-    told |= _of_file(field, label_field, labels, file_format)
-    for name in sorted(told.keys() & {"file", "network", "perturb", "seeds", "out", "device"}):
-        raise UserError(f"{name} is no setting; it is told as an option (see classify --help)")
-    found = textgan.classifiers.train.classify(
+    result = classify(
         file,
         network=network,
         perturb=perturb,
@@ -639,9 +612,10 @@ def classify(
         out=out,
         keep=keep,
         device=device,
-        **told,
+        **_settings(overrides, "classify", "file", "network", "perturb", "seeds", "out", "device"),
+        **_of_file(field, label_field, labels, file_format),
     )
-    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+    _print(result, as_json)
 
 
 @app.command()
@@ -677,13 +651,12 @@ def similarity(
     ] = "drop,swap,replace,repeat,typo",
     rate: Annotated[float, typer.Option(help="Share of the words that noise touches.")] = 0.2,
     tokens: Annotated[str, typer.Option(help="What noise touches: word or char.")] = "word",
-    limit: Annotated[
-        int, typer.Option(min=20, max=20_000, help="Most lines; which, the seed decides.")
-    ] = 5000,
+    limit: Annotated[int, _within(MOST_LINES, "Most lines; which, the seed decides.")] = 5000,
     resamplings: Annotated[
-        int, typer.Option(min=0, max=10**6, help="Of the bootstrap; 0: no intervals.")
+        int,
+        _within(RESAMPLINGS, "Of the bootstrap; 0: no intervals."),
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, _within(METRIC_SEEDS, "Of all that is drawn.")] = 0,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -694,12 +667,12 @@ def similarity(
     with _starting():
         from textgan.encoders.evaluate import evaluate_encoders
 
-    found = evaluate_encoders(
+    result = evaluate_encoders(
         encoders,
         data=data,
         form=_form(field, label_field, labels, file_format),
         sts=sts,
-        noise=_words(noise, "--noise", "similarity --help"),
+        noise=noise,
         rate=rate,
         tokens=tokens,
         limit=limit,
@@ -707,7 +680,7 @@ def similarity(
         seed=seed,
         device=device,
     )
-    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+    _print(result, as_json)
 
 
 @app.command()
@@ -742,20 +715,23 @@ def encode(
     start: Annotated[
         Path | None, typer.Option(help="Another encoder's folder, to go on from, such as mlm's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**62 - 1, help="Of everything random.")] = 0,
+    seed: Annotated[int, _within(SEEDS, "Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train an encoder of sentences, for textgan evaluate --encoder FOLDER."""
     with _starting():
         from textgan.encoders.train import encode
-    from textgan.core.settings import parse_setting
 
-    told = dict(map(parse_setting, overrides or []))
-    told |= _of_file(field, label_field, labels, file_format)
-    for name in sorted(told.keys() & {"data", "out", "network", "start", "seed", "device"}):
-        raise UserError(f"{name} is no setting; it is told as an option (see encode --help)")
     made = encode(
-        method, data=data, out=out, network=network, start=start, seed=seed, device=device, **told
+        method,
+        data=data,
+        out=out,
+        network=network,
+        start=start,
+        seed=seed,
+        device=device,
+        **_settings(overrides, "encode", "data", "out", "network", "start", "seed", "device"),
+        **_of_file(field, label_field, labels, file_format),
     )
     typer.echo(f"\n{made}")
 
@@ -778,10 +754,9 @@ def check(
 ) -> None:
     """Try a part on tiny worlds: does it keep its contract? Exit code 1: a check failed."""
     from textgan.contracts.checking import check
-    from textgan.core.settings import parse_setting
 
-    report = check(part, dict(map(parse_setting, overrides or [])), strict=False)
-    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else str(report))
+    report = check(part, _settings(overrides, "check"), strict=False)
+    _print(report, as_json)
     if not report.passed:
         raise typer.Exit(1)
 
@@ -789,7 +764,7 @@ def check(
 @app.command()
 def bench(
     as_json: AsJson = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Measurements of each part.")] = 1,
+    repeats: Annotated[int, _within(REPEATS, "Measurements of each part.")] = 1,
     scale: Annotated[
         float, typer.Option(min=0.001, max=1, help="Share of the work, for a quick look.")
     ] = 1.0,
@@ -829,18 +804,17 @@ def bench(
 ) -> None:
     """Time the paper's setting beside a textbook implementation, in one run, interleaved."""
     with _starting():
-        from textgan.bench.against import compare, read_before
+        from textgan.bench.against import check_tolerance, compare, read_before
         from textgan.bench.setting import PAPER_AXES
         from textgan.bench.timing import run_bench
 
-    if not 0 <= tolerance < 1:
-        raise UserError(f"--tolerance = {tolerance}: give a share from 0 to less than 1")
+    check_tolerance(tolerance)
     before = None if against is None else read_before(against)
     report = run_bench(
         repeats,
         scale,
         precision=precision,
-        parts=() if parts is None else _words(parts, "--parts", "bench --help"),
+        parts=parts,
         timed=not counts,
         axes=PAPER_AXES if scaling else None,
         traces=profile,
@@ -865,90 +839,62 @@ def _starting() -> Iterator[None]:
         yield
 
 
-def _words(told: str, option: str = "--metrics", where: str = "list") -> list[str]:
-    """The parts of a list separated by commas."""
-    words = [word.strip() for word in told.split(",") if word.strip()]
-    if not words:
-        raise UserError(f"{option}: give at least one name (see textgan {where})")
-    return words
+def _print(result: Any, as_json: bool) -> None:
+    """A result as its table, or as JSON."""
+    results = result if isinstance(result, list) else [result]
+    if as_json:
+        content = [one.to_dict() for one in results]
+        typer.echo(json.dumps(content if isinstance(result, list) else content[0], indent=2))
+    else:
+        typer.echo("\n\n".join(map(str, results)))
+
+
+def _show(measure: Callable[[], Any], as_json: bool) -> None:
+    """Measure and print; what a folder could not keep is printed, too, before the error."""
+    try:
+        _print(measure(), as_json)
+    except NotKept as error:
+        _print(error.made, as_json)
+        raise
+
+
+def _settings(overrides: list[str] | None, command: str, *options: str) -> dict[str, Any]:
+    """Settings by dotted key. Raises UserError for those that are options of the command."""
+    from textgan.core.settings import parse_setting
+
+    settings = dict(map(parse_setting, overrides or []))
+    for name in sorted(settings.keys() & set(options)):
+        raise UserError(f"{name} is no setting; give it as an option (see {command} --help)")
+    return settings
 
 
 def _of_file(
     field: str | None, label_field: str | None, labels: str | None, file_format: str | None
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """The settings behind the options that say how a file is read; those that were given."""
-    told = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
-    return {f"data.{key}": value for key, value in told.items() if value is not None}
+    options = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
+    return {f"data.{key}": value for key, value in options.items() if value is not None}
 
 
 def _form(
     field: str | None, label_field: str | None, labels: str | None, file_format: str | None
 ) -> Form:
     """How files are read."""
-    from textgan.data.texts import Form, Format, Labels
+    from textgan.data.texts import Form
 
-    for option, told, known in (
-        ("--labels", labels, get_args(Labels)),
-        ("--format", file_format, get_args(Format)),
-    ):
-        if told not in (None, *known):
-            raise UserError(f"{option} = {told!r}: give {', '.join(known)}")
     given = _of_file(field, label_field, labels, file_format)
-    return Form(**{key.removeprefix("data."): value for key, value in given.items()})  # type: ignore[arg-type]
+    return Form(**{key.removeprefix("data."): value for key, value in given.items()})
 
 
-def _tokenizer(told: str | None) -> LineTokens | None:
-    if told is None or told in get_args(LineTokens):
-        return told  # type: ignore[return-value]
-    raise UserError(f"--tokenizer = {told!r}: give {', '.join(get_args(LineTokens))}")
-
-
-def _temperature(told: float) -> float:
-    if not 1e-4 <= told <= 1e4:
-        raise UserError(f"--temperature = {told}: give a number from 0.0001 to 10000")
-    return told
-
-
-def _grid(told: str) -> list[float]:
-    """Temperatures from the highest to the lowest, each once."""
-    found = set()
-    for word in told.split(","):
-        try:
-            found.add(_temperature(float(word)))
-        except ValueError:
-            raise UserError(
-                f"--temperatures = {told!r}: {word!r} is not a number; give for example 1.25,1,0.8"
-            ) from None
-    return sorted(found, reverse=True)
-
-
-def _metric_settings(told: list[str] | None, encoder: str | None, metrics: str) -> dict[str, Any]:
+def _metric_settings(
+    overrides: list[str] | None, encoder: str | None, metrics: str
+) -> dict[str, Any]:
     """Settings of metrics by dotted key, the encoder's among them."""
-    from textgan.core.settings import parse_setting
-
-    found: dict[str, Any] = dict(parse_setting(pair) for pair in told or [])
+    settings = _settings(overrides, "evaluate")
     if encoder is not None:
-        named = {"frechet", "mauve"} & set(_words(metrics))
-        found |= {f"{name}.encoder": encoder for name in named or ("frechet", "mauve")}
-    return found
-
-
-@contextmanager
-def _measured() -> Iterator[Callable[[Callable[[], Made]], Made]]:
-    """Measures, lets the numbers be shown, and says then what could not be kept."""
-    unkept: list[NotKept] = []
-
-    def shown(measure: Callable[[], Made]) -> Made:
-        try:
-            return measure()
-        except NotKept as error:
-            unkept.append(error)
-            made: Made = error.made
-            return made
-
-    yield shown
-    if unkept:
-        raise unkept[0]
+        named = {"frechet", "mauve"} & {word.strip() for word in metrics.split(",")}
+        settings |= {f"{name}.encoder": encoder for name in named or ("frechet", "mauve")}
+    return settings
 
 
 def main() -> None:

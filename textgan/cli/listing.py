@@ -1,4 +1,4 @@
-"""textgan list: what parts there are, and what each can be told."""
+"""textgan list: what parts there are, and the settings of each."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def find_parts(wanted: Sequence[str]) -> Parts:
     if not wanted:
         return every
     plural = {f"{kind}s": kind for kind in kinds}
-    found: Parts = {kind: {} for kind in kinds}
+    chosen: Parts = {kind: {} for kind in kinds}
     for word in wanted:
         if registry.is_file(word):
             for kind, named in _in_file(word).items():
-                found[kind] |= named
+                chosen[kind] |= named
             continue
         if (whole := plural.get(word, word)) in every:
-            found[whole] |= every[whole]
+            chosen[whole] |= every[whole]
         kinds_of = [kind for kind in kinds if word in every[kind]]
         for kind in kinds_of:
-            found[kind][word] = every[kind][word]
+            chosen[kind][word] = every[kind][word]
         if not kinds_of and whole not in every:
             known = [*plural, *(name for parts in every.values() for name in parts)]
             raise UserError(
                 f"there is no part called {word!r}{suggest(word, known)}; give a name, "
                 f"one of {', '.join(plural)}, or path/to/file.py"
             )
-    return {kind: parts for kind, parts in found.items() if parts}
+    return {kind: parts for kind, parts in chosen.items() if parts}
 
 
 def _in_file(word: str) -> Parts:
@@ -53,19 +53,19 @@ def _in_file(word: str) -> Parts:
     path, colon, class_name = word.rpartition(":")
     path = path if colon else word
     own = registry.parts_in(path, "list", Typed())
-    found: Parts = {}
+    chosen: Parts = {}
     for kind, parts in own.items():
         wanted = [name for name in parts if not colon or name == class_name]
         if wanted:
-            found[kind] = {
+            chosen[kind] = {
                 f"{path}:{name}": registry.find(kind, f"{path}:{name}", "list", Typed())
                 for name in wanted
             }
-    if not found:
+    if not chosen:
         known = ", ".join(name for parts in own.values() for name in parts) or "none"
         what = f"no part called {class_name}" if colon else "no part"
         raise UserError(f"{word}: the file defines {what}; its parts: {known}")
-    return found
+    return chosen
 
 
 def facts(part: type[Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def prefers(part: type[Any]) -> dict[str, object]:
     return dict(getattr(part, "defaults", {}))
 
 
-def describe(found: Parts, width: int) -> str:
+def describe(parts_by_kind: Parts, width: int) -> str:
     """The parts as text, no line wider than the terminal where its words allow it."""
     width = max(40, width)
     lines: list[str] = []
@@ -104,7 +104,7 @@ def describe(found: Parts, width: int) -> str:
             )
         )  # fmt: skip
 
-    for kind, parts in found.items():
+    for kind, parts in parts_by_kind.items():
         lines.append(f"{kind}s")
         for name, part in parts.items():
             add(f"{name}: {summary(part)}".removesuffix(": "), 2, 2)
@@ -112,8 +112,8 @@ def describe(found: Parts, width: int) -> str:
                 add(f"paper: {paper}", 4, 2)
             if kind == "objective":
                 add(f"usual pair: {part.generator}, {part.discriminator or 'none'}", 4, 2)
-            if told := prefers(part):
-                shown = ", ".join(f"{key}={value}" for key, value in told.items())
+            if preferred := prefers(part):
+                shown = ", ".join(f"{key}={value}" for key, value in preferred.items())
                 add(f"prefers: {shown}", 4, 2)
             for setting in settings_of(part):
                 at = {"metric": f"{name}.", "perturbation": ""}.get(kind, f"{kind}.")

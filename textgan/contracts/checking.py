@@ -30,9 +30,9 @@ def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool 
     table, so that one line is a test: `textgan.check("mine.py:Mine")`.
     """
     text_from("part", part, "path/to/file.py:Class, or a name of textgan list")
-    kind, found = find_part(part)
+    kind, part_class = find_part(part)
     with tempfile.TemporaryDirectory(prefix="textgan-check-") as folder:
-        checks = _checks(kind, part, found, dict(settings or {}), Path(folder))
+        checks = _checks(kind, part, part_class, dict(settings or {}), Path(folder))
         report = run_checks(part, kind, checks)
     if strict and not report.passed:
         raise CheckFailed(str(report))
@@ -48,14 +48,14 @@ def find_part(name: str) -> tuple[Kind, type[Any]]:
     if registry.is_file(name):
         path, _, class_name = name.rpartition(":")
         own = registry.parts_in(path or name, "part", Typed(), abstract=True)
-        found = [kind for kind, parts in own.items() if class_name in parts]
-        if not found:
+        kinds_of_class = [kind for kind, parts in own.items() if class_name in parts]
+        if not kinds_of_class:
             known = ", ".join(f"{path or name}:{one}" for parts in own.values() for one in parts)
             raise UserError(
                 f"{name!r} names no part; "
                 + (f"give one of {known}" if known else "the file defines none")
             )
-        return found[0], registry.find(found[0], name, "part", Typed())
+        return kinds_of_class[0], registry.find(kinds_of_class[0], name, "part", Typed())
     every = {one: kind for kind in kinds for one in registry.names(kind)}
     if name not in every:
         raise UserError(
@@ -66,10 +66,10 @@ def find_part(name: str) -> tuple[Kind, type[Any]]:
 
 
 def _checks(
-    kind: Kind, name: str, part: type[Any], told: dict[str, Any], folder: Path
+    kind: Kind, name: str, part: type[Any], settings: dict[str, Any], folder: Path
 ) -> list[tuple[str, Check]]:
-    own = {key.removeprefix(f"{kind}."): value for key, value in told.items()}
-    dotted = {key if "." in key else f"{kind}.{key}": value for key, value in told.items()}
+    own = {key.removeprefix(f"{kind}."): value for key, value in settings.items()}
+    dotted = {key if "." in key else f"{kind}.{key}": value for key, value in settings.items()}
     if kind == "objective":
         trial = Trial(folder, {"objective": name}, dotted)
         trial.config()  # raises for a setting that is none

@@ -29,18 +29,18 @@ Network = Callable[[World], tuple[Any, Text]]  # a new one, connected, and real 
 
 def checks_of_generator(part: type[Generator], trial: Trial) -> list[tuple[str, Check]]:
     """The promises of a generator and how each is checked."""
-    found: list[tuple[str, Check]] = [
+    checks: list[tuple[str, Check]] = [
         *_worlds(part, trial, partial(_generator, trial)),
         ("gradients reach all its weights", partial(_all_weights, partial(_generator, trial))),
     ]
     if issubclass(part, AutoregressiveGenerator):
-        found += [
+        checks += [
             ("probabilities sum to one", partial(_normalised, trial)),
             ("texts are drawn as its likelihood says", partial(_drawn, trial)),
             ("word by word as all at once", partial(_stepwise, trial)),
             ("a text does not depend on its batch", partial(_alone, partial(_generator, trial))),
         ]
-    return [*found, ("killed and resumed, the same bits", partial(resumes_exactly, trial))]
+    return [*checks, ("killed and resumed, the same bits", partial(resumes_exactly, trial))]
 
 
 def checks_of_discriminator(part: type[Discriminator], trial: Trial) -> list[tuple[str, Check]]:
@@ -96,8 +96,8 @@ def _all_weights(make: Network) -> str:
     else:
         value = (network(real) * torch.arange(1.0, len(real) + 1)).sum()
     weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
-    found = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
-    missing = [name for name, slope in zip(weights, found, strict=True) if slope is None]
+    gradients = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
+    missing = [name for name, gradient in zip(weights, gradients, strict=True) if gradient is None]
     if len(missing) == len(weights):
         raise Broken("no gradient reaches any of its weights")
     if missing:
@@ -208,8 +208,8 @@ def _alone(make: Network) -> None:
         else:
 
             def score(text: Text) -> Tensor:
-                found: Tensor = network(text)
-                return found
+                scores: Tensor = network(text)
+                return scores
 
         together = score(real)
         alone = torch.cat([score(real[i : i + 1]) for i in range(len(real))])

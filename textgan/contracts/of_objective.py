@@ -30,7 +30,7 @@ from textgan.training.steps import train_step
 def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, Check]]:
     """The promises of a method and how each is checked."""
     who = title(part)
-    found: list[tuple[str, Check]] = [
+    checks: list[tuple[str, Check]] = [
         ("a step on texts of one length", partial(_step, trial, "fixed", who)),
         ("a step on texts of several lengths", partial(_step, trial, "variable", who)),
         ("a step on labelled texts", partial(_step, trial, "labelled", who)),
@@ -39,9 +39,9 @@ def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, 
         ("the generator's loss is pure", partial(_pure, trial, "generator")),
     ]
     if part.discriminator is not None:
-        found.append(("the discriminator's loss is pure", partial(_pure, trial, "discriminator")))
+        checks.append(("the discriminator's loss is pure", partial(_pure, trial, "discriminator")))
     return [
-        *found,
+        *checks,
         ("figures are constants", partial(_figures, trial)),
         ("a batch of two", partial(_batch_of_two, trial, who)),
         ("a batch in two shards", partial(_shards, trial, who)),
@@ -111,7 +111,7 @@ def _pure(trial: Trial, who: str) -> None:
     at = scene(trial, who)
     state = {name: tensor.clone() for name, tensor in at.objective.state.items()}
     before = _weights(at)
-    found, states = [], []
+    results, states = [], []
     for seed in (3, 3, 4):
         with undisturbed(seed):
             (loss, metrics), kept = at.loss_and_state(who)
@@ -119,7 +119,7 @@ def _pure(trial: Trial, who: str) -> None:
         if seed == 4:
             break
         figures = {name: float(torch.as_tensor(figure)) for name, figure in metrics.items()}
-        found.append((float(loss.detach()), figures, kept))
+        results.append((float(loss.detach()), figures, kept))
     function = f"{who}_loss"
     if not _same(at.objective.state, state):
         raise Broken(f"{function} changes state, which losses only read")
@@ -131,7 +131,7 @@ def _pure(trial: Trial, who: str) -> None:
             f"{function} seeds torch's random numbers, so that every update draws the same; draw "
             "without a seed, or from a torch.Generator of its own"
         )
-    (value, figures, kept), (again, others, other) = found
+    (value, figures, kept), (again, others, other) = results
     if value != again:
         raise Broken(
             f"{function} gives {value:g}, then {again:g} of the same texts, state and random "
@@ -207,13 +207,13 @@ def _dropout(part: type[Objective], trial: Trial) -> str:
         raise LeftOut("its generator has none")
     if part.generator_dropout:
         return "on in its updates, as it declares (generator_dropout)"
-    found = []
+    losses = []
     for share in (0.0, 0.5):
         run = trial.run(generator__dropout=share)
         training = begin(run)
         figures = train_step(training, Step("generator", "adversarial", 1, 0))
-        found.append(float(figures["generator/loss"]))
-    if found[0] != found[1]:
+        losses.append(float(figures["generator/loss"]))
+    if losses[0] != losses[1]:
         raise Broken(
             "generator_loss switches the generator's dropout on: what it then says of a text is "
             "not the law that wrote it; leave modes alone, or set generator_dropout = True"

@@ -13,13 +13,11 @@ from textgan.contracts.outcome import Broken, Check, LeftOut, Refused, may_refus
 from textgan.contracts.worlds import Trial, resumes_exactly, sentences, train
 from textgan.core.registry import remarks
 from textgan.core.score import Score
-from textgan.core.settings import check_settings, make_settings
+from textgan.core.settings import check_settings
 from textgan.core.streams import Purpose, stream
-from textgan.encoders.config import EncoderConfig
 from textgan.encoders.contrast.base import EncoderObjective
-from textgan.encoders.contrast.contract import check_encoder_objective
-from textgan.encoders.train import encode
-from textgan.encoders.trainer import prepare
+from textgan.encoders.contrast.contract import check_contrast
+from textgan.encoders.train import encode, make_settings, prepare
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.contract import checked_scores
@@ -50,16 +48,16 @@ def _rows(trial: Trial) -> dict[str, MetricInputs]:
 
 
 def _scores(metric: Metric, rows: Rows) -> dict[str, dict[str, Score]]:
-    found = {}
+    scores = {}
     for name, material in rows().items():
         try:
             # what metrics keep for each other is kept for nobody here
-            found[name] = checked_scores(metric, replace(material, memory={}))
+            scores[name] = checked_scores(metric, replace(material, memory={}))
         except Unavailable as lack:
             why = str(lack)
-    if not found:
+    if not scores:
         raise Refused(why)
-    return found
+    return scores
 
 
 def _measured(metric: Metric, rows: Rows) -> str:
@@ -70,13 +68,13 @@ def _measured(metric: Metric, rows: Rows) -> str:
 def _again(metric: Metric, rows: Rows) -> None:
     """Twice the same, whatever was drawn before."""
     rows()
-    found = []
+    runs = []
     for seed in (1, 2):
         torch.manual_seed(stream(Purpose.DRY_RUN, seed))
-        found.append(_scores(metric, rows))
-    for row, scores in found[0].items():
+        runs.append(_scores(metric, rows))
+    for row, scores in runs[0].items():
         for name, score in scores.items():
-            other = found[1][row][name].estimate
+            other = runs[1][row][name].estimate
             if score.estimate.value != other.value:
                 raise Broken(
                     f"{name} of the same texts is {score.estimate.value:g}, then {other.value:g}; "
@@ -118,46 +116,51 @@ def checks_of_contrast(
     part: type[EncoderObjective], name: str, trial: Trial, settings: Mapping[str, Any]
 ) -> list[tuple[str, Check]]:
     """The promises of a way to train an encoder and how each is checked."""
-    told = {f"contrast.{key}": value for key, value in settings.items()}
+    dotted = {f"contrast.{key}": value for key, value in settings.items()}
     return [
-        ("a gradient, a loss, a measure", partial(_contrasted, part, name, trial, told)),
-        ("trained twice, the same bits", partial(_encoded, part, name, trial, told)),
+        ("a gradient, a loss, a measure", partial(_contrasted, part, name, trial, dotted)),
+        ("trained twice, the same bits", partial(_encoded, part, name, trial, dotted)),
     ]
 
 
 SMALL = {"network.embedding": 8, "network.heads": 2, "network.layers": 1}
 
 
-def _told(part: type[EncoderObjective], trial: Trial, told: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(
+    part: type[EncoderObjective], trial: Trial, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """Data, and the encoder to begin with where it needs one."""
-    path = trial.folder / ("lines.tsv" if part.needs_labels else "lines.txt")
-    lines = sentences(80, part.needs_labels)
+    path = trial.folder / ("lines.tsv" if part.labelled else "lines.txt")
+    lines = sentences(80, part.labelled)
     path.write_text("\n".join(f"{line} {i}" for i, line in enumerate(lines)) + "\n", "utf-8")
-    given: dict[str, Any] = {"data": path, "start": None}
-    settings = {"epochs": 1, "batch": 16, "data.min_count": 1, **told}
-    if not part.needs_masked_words:
-        return given | settings | SMALL
+    given: dict[str, Any] = {"data": path}
+    small: dict[str, Any] = {"epochs": 1, "batch": 16, "data.min_count": 1}
+    if not part.prompted:
+        return given | small | dict(settings) | SMALL
     given["start"] = trial.folder / "start"
     if not given["start"].exists():
-        plain: dict[str, Any] = {"epochs": 1, "batch": 16, "data.min_count": 1} | SMALL
-        encode("mlm", data=path, out=given["start"], device="cpu", quiet=True, **plain)
-    return given | settings | {"data.min_count": None}
+        encode("mlm", data=path, out=given["start"], device="cpu", quiet=True, **small | SMALL)
+    given |= small | dict(settings)
+    return {key: value for key, value in given.items() if key != "data.min_count"}
 
 
 def _contrasted(
-    part: type[EncoderObjective], name: str, trial: Trial, told: Mapping[str, Any]
+    part: type[EncoderObjective], name: str, trial: Trial, settings: Mapping[str, Any]
 ) -> None:
-    given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
+    given = {
+        key: value for key, value in _arguments(part, trial, settings).items() if value is not None
+    }
     path, start = given.pop("data"), given.pop("start", None)
-    config = make_settings(EncoderConfig, given)
-    trainer = prepare(name, path, None, start, config, 0, torch.device("cpu"), True)
-    check_encoder_objective(trainer.objective, trainer.data.train[torch.arange(8)])
+    job = prepare(name, path, None, start, make_settings(given), 0, torch.device("cpu"), True)
+    check_contrast(job.method, job.train[torch.arange(8)])
 
 
 def _encoded(
-    part: type[EncoderObjective], name: str, trial: Trial, told: Mapping[str, Any]
+    part: type[EncoderObjective], name: str, trial: Trial, settings: Mapping[str, Any]
 ) -> None:
-    given = {key: value for key, value in _told(part, trial, told).items() if value is not None}
+    given = {
+        key: value for key, value in _arguments(part, trial, settings).items() if value is not None
+    }
     kept = []
     for number in (1, 2):
         out = trial.folder / f"encoder-{number}"

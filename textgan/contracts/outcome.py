@@ -1,4 +1,4 @@
-"""What a check of a part found, as a table."""
+"""The outcomes of the checks of a part, as a table."""
 
 from __future__ import annotations
 

@@ -81,13 +81,13 @@ class Trial:
         """The config of a tiny run; changes have `__` for a dot."""
         objective = registry.find("objective", self.parts["objective"], code=Typed())
         data = {"data.file": str(self._data(world))} if world != "fixed" else ORACLE
-        told: dict[str, Any] = {**TINY, **data}
+        settings: dict[str, Any] = {**TINY, **data}
         preferred = dict(objective.defaults)
         generator = self.parts.get("generator") or objective.generator
         preferred |= registry.find("generator", generator, code=Typed()).defaults
         likely = objective.needs_likelihood and preferred.get("schedule.mle_epochs") != 0
         if not likely:
-            told["schedule.mle_epochs"] = 0
+            settings["schedule.mle_epochs"] = 0
         groups: dict[str, tuple[Kind, str | None]] = {
             "objective": ("objective", self.parts["objective"]),
             "generator": ("generator", generator),
@@ -99,12 +99,12 @@ class Trial:
         for group, (kind, name) in groups.items():
             if name and not registry.is_file(name):
                 known = settings_of(registry.find(kind, name))
-                told |= {f"{group}.{one.name}": SMALL[one.name] for one in known
+                settings |= {f"{group}.{one.name}": SMALL[one.name] for one in known
                          if one.name in SMALL}  # fmt: skip
-        told.update({group: name for group, name in self.parts.items() if name})
-        told.update(self.settings)
-        told |= {key.replace("__", "."): value for key, value in changes.items()}
-        return make_config({"objective": self.parts["objective"]}, told)
+        settings.update({group: name for group, name in self.parts.items() if name})
+        settings.update(self.settings)
+        settings |= {key.replace("__", "."): value for key, value in changes.items()}
+        return make_config({"objective": self.parts["objective"]}, settings)
 
     def run(self, world: World = "fixed", **changes: Any) -> Run:
         """A new run, which was tried by a dry run."""
@@ -154,8 +154,8 @@ def resumes_exactly(trial: Trial, world: World = "fixed", **changes: Any) -> str
     """A run that was killed after every step ends in the same bytes as one that was not."""
     whole, killed = trial.run(world, **changes), trial.run(world, **changes)
     at = range(1, len(steps_of(killed, begin(killed))))
-    expected, found = train(whole), train(killed, list(at))
-    if expected.read_bytes() != found.read_bytes():
+    expected, resumed = train(whole), train(killed, list(at))
+    if expected.read_bytes() != resumed.read_bytes():
         raise Broken(
             "a run that was killed and resumed ends in other weights: what is drawn must come from "
             "torch's random numbers, and what is remembered must be in state"

@@ -3,30 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 
 from textgan.core.errors import UserError
 
+# from the least to the most that a command or a function takes
 SEEDS = (0, 2**62)
+METRIC_SEEDS = (0, 2**31)
 TEMPERATURES = (1e-4, 1e4)
+TEXTS = (1, 10**8)
+SAMPLES = (10, 10**8)  # texts that a number is taken on
+SIZES = (0, 10**8)  # 0: all
+RESAMPLINGS = (0, 10**6)  # 0: no intervals
+CLASSIFIERS = (1, 1000)  # of each perturbation
+MOST_LINES = (20, 20_000)  # that sentence encoders are compared on
+REPEATS = (1, 10**6)
 
 
 def number_from(name: str, value: object, limits: tuple[float, float]) -> float:
-    """The number, numpy's too; UserError that names the value and the limits where it is none."""
+    """The number, numpy's too. Raises UserError, which names the value and the limits."""
     low, high = limits
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
         raise UserError(f"{name} = {_short(value)}: give a number from {low:g} to {high:g}")
     return int(value) if isinstance(value, Integral) else float(value)
 
 
-def whole_from(name: str, value: object, limits: tuple[float, float]) -> int:
+def whole_from(name: str, value: object, limits: tuple[int, int]) -> int:
     """The whole number, numpy's too. Raises UserError as `number_from` does."""
     low, high = limits
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        raise UserError(f"{name} = {_short(value)}: give a whole number from {low:g} to {high:g}")
+        raise UserError(f"{name} = {_short(value)}: give a whole number from {low} to {high}")
     return int(value)
+
+
+def numbers_from(name: str, value: object, limits: tuple[float, float]) -> list[float]:
+    """One number or more: a str, in which commas separate them, or several of them.
+
+    Raises UserError as `number_from` does.
+    """
+    values: Iterable[object] = [value]
+    if isinstance(value, str):
+        values = [_read_number(name, word) for word in value.split(",") if word.strip()]
+    elif isinstance(value, Iterable) and not isinstance(value, bytes | Mapping):
+        values = value
+    numbers = [number_from(name, one, limits) for one in values]
+    if not numbers:
+        raise UserError(f"{name}: give at least one number, separated by commas")
+    return numbers
+
+
+def choice_from(name: str, value: object, choices: Sequence[str]) -> str:
+    """The value if it is one of these words. Raises UserError, which lists them."""
+    if not isinstance(value, str) or value not in choices:
+        *others, last = choices
+        listed = f"{', '.join(others)} or {last}" if others else last
+        raise UserError(f"{name} = {_short(value)}: give {listed}")
+    return value
 
 
 def path_from(name: str, value: object, what: str = "a path") -> Path:
@@ -64,6 +98,15 @@ def names_from(name: str, value: object, what: str) -> list[str]:
     if not names or len(names) < len(words):
         raise UserError(f"{name} = {_short(value)}: give {what}, a str or a list of them")
     return names
+
+
+def _read_number(name: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise UserError(
+            f"{name}: {word.strip()!r} is not a number; give for example 1.25,1,0.8"
+        ) from None
 
 
 def _short(value: object) -> str:

@@ -10,6 +10,7 @@ One file is one part: it may import what is installed, not the files beside it, 
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import importlib.util
 import sys
@@ -22,6 +23,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from textgan.core.errors import UserError
+from textgan.core.moved import import_as_in_0_1
 
 LARGEST = 2**22  # bytes of a file of code; people write some kilobytes
 FOLDER = "code"  # of a run, where the copies are
@@ -74,6 +76,8 @@ class Source(NamedTuple):
             spec = importlib.util.spec_from_loader(name, loader)
             assert spec is not None  # of a loader that knows its file
             module = importlib.util.module_from_spec(spec)
+            # its import statements find what version 0.1 had elsewhere
+            module.__dict__["__builtins__"] = vars(builtins) | {"__import__": import_as_in_0_1}
             sys.modules[name] = module  # dataclasses look their module up while being made
             try:
                 loader.exec_module(module)

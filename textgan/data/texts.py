@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+from textgan.core.checks import choice_from
 from textgan.core.errors import UserError
 from textgan.data.lines import read_text, split_lines
 
@@ -49,12 +50,17 @@ class Form:
     labels: whether lines of plain text begin with a label and a tab; "auto": those of a file whose
     name ends in .tsv. field, label_field: of CSV and JSON lines, where the texts and the labels
     are. format: "auto" goes by the end of the name, and refuses what looks like something else.
+    Raises UserError for other words than these.
     """
 
     labels: Labels = "auto"
     field: str = ""
     label_field: str = ""
     format: Format = "auto"
+
+    def __post_init__(self) -> None:
+        choice_from("labels", self.labels, get_args(Labels))
+        choice_from("format", self.format, get_args(Format))
 
     def facts(self) -> dict[str, str]:
         """The fields, for a run's facts; empty for plain text."""

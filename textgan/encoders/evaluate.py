@@ -18,8 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textgan.core.checks import (
+    METRIC_SEEDS,
+    MOST_LINES,
+    RESAMPLINGS,
+    choice_from,
+    names_from,
+    path_from,
+    whole_from,
+)
 from textgan.core.device import choose_device
 from textgan.core.errors import Interrupted, UserError
+from textgan.core.files import system_errors
 from textgan.core.memory import memory_errors
 from textgan.core.names import different, suggest
 from textgan.core.progress import bar
@@ -122,13 +132,14 @@ class EncoderEvaluation(ScoreTable):
         return Table(heads, body)
 
 
+@system_errors()
 def evaluate_encoders(
     encoders: Sequence[str],
     *,
-    data: Path,
+    data: str | Path,
     form: Form = PLAIN,
-    sts: Path | None = None,
-    noise: Sequence[str] = NOISES,
+    sts: str | Path | None = None,
+    noise: str | Sequence[str] = NOISES,
     rate: float = 0.2,
     tokens: str = "word",
     limit: int = 5000,
@@ -144,9 +155,15 @@ def evaluate_encoders(
     noise touches and the baseline counts. resamplings: of the bootstrap; 0 for no intervals.
     Raises UserError, and Interrupted on Ctrl-C.
     """
-    kinds, split = _kinds(noise), _tokens(tokens)
+    kinds = _kinds(names_from("noise", noise, f"at least one name ({', '.join(NOISES)})"))
+    split: Tokens = choice_from("tokens", tokens, get_args(Tokens))  # type: ignore[assignment]
     if not 0 < rate <= 1:
-        raise UserError(f"--rate = {rate}: give a share above 0 and at most 1")
+        raise UserError(f"rate = {rate}: give a share above 0 and at most 1")
+    limit = whole_from("limit", limit, MOST_LINES)
+    resamplings = whole_from("resamplings", resamplings, RESAMPLINGS)
+    seed = whole_from("seed", seed, METRIC_SEEDS)
+    data = path_from("data", data, "a file of sentences")
+    sts = None if sts is None else path_from("sts", sts, "a file of pairs of sentences")
     lines, sha256 = _lines(data, form, limit, seed)
     pairs = None if sts is None else read_sts(sts)
     copies = _copies(lines, kinds, rate, split, seed, data)
@@ -295,17 +312,10 @@ def _kinds(told: Sequence[str]) -> list[Noise]:
     for name in told:
         if name not in NOISES:
             raise UserError(
-                f"--noise = {name!r}: there is no such noise{suggest(name, NOISES)}; "
+                f"noise = {name!r}: there is no such noise{suggest(name, NOISES)}; "
                 f"known: {', '.join(NOISES)}"
             )
     return [kind for kind in NOISES if kind in told]
-
-
-def _tokens(told: str) -> Tokens:
-    for known in ("word", "char"):
-        if told == known:
-            return known
-    raise UserError(f"--tokens = {told!r}: give word or char")
 
 
 def _lines(path: Path, form: Form, limit: int, seed: int) -> tuple[list[str], str]:

@@ -7,10 +7,15 @@ import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from textgan.core.checks import (
+    METRIC_SEEDS,
+    RESAMPLINGS,
+    SAMPLES,
+    SIZES,
     TEMPERATURES,
+    choice_from,
     flag_from,
     names_from,
     number_from,
@@ -37,10 +42,14 @@ from textgan.evaluation.inputs import (
 )
 from textgan.evaluation.results import FILE, Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.scoring import choose_metrics, judge, label_of, warnings_of
+from textgan.metrics.base import Metric
 from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
 
 SUBSETS = 40  # random subsets behind the interval of a number of a set
+
+Target = str | Path | Run | Sequence[str]
+"""A run's folder, an open run, a file of texts, or the texts themselves."""
 
 
 @system_errors()
@@ -52,8 +61,8 @@ def evaluate(
     aligned: Sequence[Source] = (),
     tokenizer: LineTokens | None = None,
     form: Form = PLAIN,
-    metrics: str | Sequence[str] = ("all",),
-    samples: int = 0,
+    metrics: str | Sequence[str] = "all",
+    samples: int | None = None,
     temperature: float = 1.0,
     size: int = 0,
     resamplings: int = 1000,
@@ -63,23 +72,42 @@ def evaluate(
     memory: dict[Hashable, Any] | None = None,
     trust_code: bool = False,
     equal: bool = False,
+    keep: bool = False,
     **settings: Any,
 ) -> Evaluation:
     """Evaluate runs, files of texts and lists of strings as `textgan evaluate` does, in one table.
 
     targets: a run's folder (or an open run), a file of one text a line, or the texts themselves.
-    references, train, real, aligned: files or lists of strings. Without references, runs are judged
-    by the held-out text of the first, which they must share, and files beside them by the same.
-    form: how files are read. equal: of every file as many texts as the smallest has.
+    references, train, real, aligned: files or lists of strings. Without references, runs are
+    measured against the held-out text of the first, which they must share, and files beside them
+    against the same; see `evaluate_run` and `evaluate_files`.
+    form: how files are read. samples: texts to draw of a run; None: as in its config. equal: of
+    every file as many texts as the smallest has.
+    keep: store the numbers in the run's folder and show them in TensorBoard, as the command does,
+    where they are of one run alone, at temperature 1, against its own held-out text.
     memory: shared by evaluations on one corpus, so that what is trained on it is trained once.
     trust_code: run the code in files of its maker's own that a run's folder keeps.
-    settings: of metrics, as in `**{"bleu.largest": 4}`. Raises UserError.
+    settings: of metrics, as in `**{"bleu.largest": 4}`.
+    Raises UserError; NotKept, which has the evaluation, where the folder cannot be written.
+
+    Example:
+        >>> textgan.evaluate("runs/mine", metrics="bleu,self_bleu")
+        >>> textgan.evaluate("samples.txt", references="test.txt", **{"bleu.largest": 4})
     """
     temperature = number_from("temperature", temperature, TEMPERATURES)
-    samples = whole_from("samples", samples, (0, 1e8))
-    size = whole_from("size", size, (0, 1e8))
-    resamplings = whole_from("resamplings", resamplings, (0, 1e6))
-    seed = whole_from("seed", seed, (0, 2**31))
+    if samples is not None:
+        samples = whole_from("samples", samples, SAMPLES)
+    resamplings = whole_from("resamplings", resamplings, RESAMPLINGS)
+    options = EvaluationOptions(
+        seed=whole_from("seed", seed, METRIC_SEEDS),
+        size=whole_from("size", size, SIZES),
+        resamplings=resamplings,
+        subsets=SUBSETS if resamplings else 0,
+        quiet=quiet,
+        equal=equal,
+    )
+    if tokenizer is not None:
+        choice_from("tokenizer", tokenizer, get_args(LineTokens))
     flag_from("trust_code", trust_code)
     for name, source in {"references": references, "train": train, "real": real}.items():
         if source is not None:
@@ -92,63 +120,120 @@ def evaluate(
     if not given:
         raise UserError("give a run's folder, or files of texts")
     chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned))
-    options = EvaluationOptions(
-        seed=seed,
-        size=size,
-        resamplings=resamplings,
-        subsets=SUBSETS if resamplings else 0,
-        quiet=quiet,
-        equal=equal,
-    )
-    runs = [target for target in given if isinstance(target, _Folder)]
-    if not runs and (samples or temperature != 1.0):
+    folders = [target for target in given if isinstance(target, _Folder)]
+    if not folders and (samples or temperature != 1.0):
         raise UserError(
             "--samples and --temperature are for a run's folder; a file's texts are what they "
             "are (--size takes fewer of them)"
         )
-    if runs and references is None:
-        told_of = {"train": train is not None, "real": real is not None, "aligned": bool(aligned)}
-        for flag, is_given in told_of.items():
-            if is_given:
-                raise UserError(
-                    f"--{flag} is for files of texts; a run has its own held-out text, unless "
-                    "--references are given"
-                )
-        if form != PLAIN and len(runs) == len(given):
-            raise UserError(
-                "how files are read (--field, --labels, --format) is for files of texts"
-            )
-        opened = [target.open(device, trust_code) for target in runs]
-        if len(given) == 1:
-            read_evaluation(runs[0].folder)  # one that cannot be added to is refused at once
-        first = next(i for i, target in enumerate(given) if isinstance(target, _Folder))
-        others = [
-            target.open(device, trust_code) if isinstance(target, _Folder) else target
-            for i, target in enumerate(given)
-            if i != first
-        ]
-        with status("drawing texts", quiet):
-            layout = inputs_from_run(
-                opened[0],
-                options,
-                samples=samples or opened[0].config.evaluation.final_samples,
-                temperature=temperature,
-                split=tokenizer,
-                memory=memory,
-                others=others,
-                form=form,
-            )
-        return judge(layout, chosen, quiet=quiet)
+    if not folders or references is not None:
+        return evaluate_files(
+            [one.open(device, trust_code) if isinstance(one, _Folder) else one for one in given],
+            references,
+            chosen,
+            options,
+            train=train,
+            real=real,
+            aligned=aligned,
+            tokenizer=tokenizer or "nltk",
+            form=form,
+            samples=samples,
+            temperature=temperature,
+            device=device or "auto",
+        )
+    files = {"train": train is not None, "real": real is not None, "aligned": bool(aligned)}
+    for flag in (name for name, is_given in files.items() if is_given):
+        raise UserError(
+            f"--{flag} is for files of texts; a run has its own held-out text, unless "
+            "--references are given"
+        )
+    if form != PLAIN and len(folders) == len(given):
+        raise UserError("how files are read (--field, --labels, --format) is for files of texts")
+    alone = len(given) == 1
+    first = folders[0].open(device, trust_code)
+    kept = keep and alone and temperature == 1.0
+    if kept:
+        warn_unkept(first.folder)
+    elif alone:
+        read_evaluation(first.folder)  # one that cannot be added to is refused at once
+    made = evaluate_run(
+        first,
+        chosen,
+        options,
+        others=[
+            one.open(device, trust_code) if isinstance(one, _Folder) else one
+            for one in given
+            if one is not folders[0]
+        ],
+        tokenizer=tokenizer,
+        form=form,
+        samples=samples,
+        temperature=temperature,
+        memory=memory,
+    )
+    return store_evaluation(first.folder, made) if kept else made
+
+
+def evaluate_run(
+    run: Run,
+    metrics: Sequence[Metric],
+    options: EvaluationOptions,
+    *,
+    others: Sequence[Run | Source] = (),
+    tokenizer: LineTokens | None = None,
+    form: Form = PLAIN,
+    samples: int | None = None,
+    temperature: float = 1.0,
+    memory: dict[Hashable, Any] | None = None,
+) -> Evaluation:
+    """Measure a run, and others beside it, against its own held-out text.
+
+    others: further runs on the same corpus, and files or lists of texts. tokenizer: None takes the
+    run's own words. The rest is that of `evaluate`. Raises UserError.
+    """
+    with status("drawing texts", options.quiet):
+        layout = inputs_from_run(
+            run,
+            options,
+            samples=samples or run.config.evaluation.final_samples,
+            temperature=temperature,
+            split=tokenizer,
+            memory=memory,
+            others=others,
+            form=form,
+        )
+    return judge(layout, metrics, quiet=options.quiet)
+
+
+def evaluate_files(
+    targets: Sequence[Run | Source],
+    references: Source | None,
+    metrics: Sequence[Metric],
+    options: EvaluationOptions,
+    *,
+    train: Source | None = None,
+    real: Source | None = None,
+    aligned: Sequence[Source] = (),
+    tokenizer: LineTokens = "nltk",
+    form: Form = PLAIN,
+    samples: int | None = None,
+    temperature: float = 1.0,
+    device: str = "auto",
+) -> Evaluation:
+    """Measure files and lists of texts, and texts of runs, against references.
+
+    references: held-out real text; None where `aligned` stand in for it. train: what the texts'
+    generator was trained on. real: other real text, for the row of real text. aligned: references
+    of which line i answers line i of every target. Raises UserError.
+    """
     texts: list[Source | Texts] = []
-    for target in given:
-        if isinstance(target, _Folder):
-            with status(f"drawing texts of {target.folder}", quiet):
-                texts.append(
-                    texts_of_run(target.open(device, trust_code), samples, seed, temperature)
-                )
+    for target in targets:
+        if isinstance(target, Run):
+            with status(f"drawing texts of {target.folder}", options.quiet):
+                texts.append(texts_of_run(target, samples or 0, options.seed, temperature))
         else:
             texts.append(target)
-    with status("reading texts", quiet):
+    with status("reading texts", options.quiet):
         layout = inputs_from_files(
             texts,
             references,
@@ -156,15 +241,11 @@ def evaluate(
             train=train,
             real=real,
             aligned=aligned,
-            split=tokenizer or "nltk",
+            split=tokenizer,
             form=form,
-            device=device or "auto",
+            device=device,
         )
-    return judge(layout, chosen, quiet=quiet)
-
-
-Target = str | Path | Run | Sequence[str]
-"""A run's folder, an open run, a file of texts, or the texts themselves."""
+    return judge(layout, metrics, quiet=options.quiet)
 
 
 @dataclass(frozen=True)
@@ -184,10 +265,9 @@ def _target(target: Target) -> _Folder | Source:
     source = _source("target", target)
     if not isinstance(source, Path):
         return source
-    path = source
-    if not path.exists():
-        raise UserError(f"{str(path)!r} does not exist; give a run's folder, or files of texts")
-    return _Folder(path) if path.is_dir() else path
+    if not source.exists():
+        raise UserError(f"{str(source)!r} does not exist; give a run's folder, or files of texts")
+    return _Folder(source) if source.is_dir() else source
 
 
 def _source(name: str, value: object) -> Path | Sequence[str]:
@@ -198,7 +278,7 @@ def _source(name: str, value: object) -> Path | Sequence[str]:
 
 
 def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
-    """Names of metrics, told one by one or separated by commas. Raises UserError for none."""
+    """Names of metrics, one by one or separated by commas. Raises UserError for none."""
     return names_from("metrics", metrics, "at least one name (see textgan list)")
 
 
@@ -206,23 +286,38 @@ def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
 def compare(
     *targets: Target,
     references: Source | None = None,
+    train: Source | None = None,
+    real: Source | None = None,
+    aligned: Sequence[Source] = (),
+    tokenizer: LineTokens | None = None,
+    form: Form = PLAIN,
     metrics: str | Sequence[str] | None = None,
+    seed: int = 0,
     device: str | None = None,
     quiet: bool = False,
     trust_code: bool = False,
-    **told: Any,
+    **options: Any,
 ) -> Comparison | Comparisons:
     """Say which differences stand, as `textgan compare` does: between runs, or files and lists of
     texts, or both.
 
     More than two systems are each compared with the first, as with a baseline: all pairs would ask
     so many questions that no answer stands. Holm's correction is over all of them.
-    metrics: None takes those that runs were evaluated by, and all for files. told: as of
-    `evaluate`, for files. Raises UserError.
+    Runs alone are compared as `compare_runs` does it; wherever references, a tokenizer, a seed or
+    options are given, and for files, texts are drawn and measured as `evaluate` does it.
+    metrics: None takes those that runs were evaluated by, and all for files. options: further ones
+    of `evaluate`, such as size, and settings of metrics. Raises UserError; NotKept as
+    `compare_runs` does.
+
+    Example:
+        >>> textgan.compare("runs/mine", "runs/other")
+        >>> textgan.compare("a.txt", "b.txt", references="test.txt", metrics="bleu")
     """
     given = [_target(target) for target in targets]
     runs = [target for target in given if isinstance(target, _Folder)]
-    if runs and len(runs) == len(given) and references is None and not told:
+    texts = references, train, real, aligned or None, tokenizer
+    anew = any(one is not None for one in texts) or form != PLAIN or seed or options
+    if runs and len(runs) == len(given) and not anew:
         folders = [target.folder for target in runs]
         return compare_runs(
             folders, metrics=metrics, device=device, quiet=quiet, trust_code=trust_code
@@ -232,19 +327,25 @@ def compare(
     found = evaluate(
         *targets,
         references=references,
+        train=train,
+        real=real,
+        aligned=aligned,
+        tokenizer=tokenizer,
+        form=form,
         metrics="all" if metrics is None else metrics,
+        seed=seed,
         device=device,
         quiet=quiet,
         trust_code=trust_code,
         equal=True,
-        **told,
+        **options,
     )
     systems = {name: row for name, row in found.rows.items() if name not in (found.real, MLE_ROW)}
     (baseline, first), *others = systems.items()
-    real = found.real_scores
+    level = found.real_scores
     made = [
         replace(
-            compare_scores(first, other, names=(baseline, name), real=real),
+            compare_scores(first, other, names=(baseline, name), real=level),
             over="texts" if len(runs) == len(given) else "files",
         )
         for name, other in others
@@ -347,13 +448,12 @@ def _measured(
     def measure(names: Sequence[str]) -> Evaluation:
         if not quiet and runs > 1:
             say(f"evaluating {run.folder}")
-        warn_unkept(run.folder)
-        found = evaluate(run, metrics=names, quiet=quiet, memory=memory)
         try:
-            return keep(run.folder, found)
+            return evaluate(run, metrics=names, quiet=quiet, memory=memory, keep=True)
         except NotKept as error:
             unkept.append(error)
-            return found
+            made: Evaluation = error.made
+            return made
 
     if metrics is None:
         return kept or measure(["all"])
@@ -377,7 +477,7 @@ def _drawn_alike(folder: Path) -> Evaluation | None:
     return found if found is not None and found.facts.get("streams") == SCHEME else None
 
 
-def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
+def store_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
     """Store an evaluation in its run's folder and in TensorBoard, and return what is stored.
 
     Numbers that an earlier one took in the same way stay beside the new ones. Raises NotKept,
@@ -393,6 +493,9 @@ def keep(folder: Path, evaluation: Evaluation) -> Evaluation:
     except UserError as error:
         raise NotKept(f"{error}; the numbers are not kept", evaluation) from None
     return evaluation
+
+
+keep = store_evaluation
 
 
 def warn_unkept(folder: Path) -> None:

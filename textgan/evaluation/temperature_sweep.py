@@ -15,8 +15,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from textgan.core.checks import METRIC_SEEDS, SAMPLES, numbers_from, whole_from
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
-from textgan.core.checks import number_from, whole_from
 from textgan.core.errors import NotKept, UserError
 from textgan.core.files import exists, is_file, require_writable, system_errors, understood
 from textgan.core.identity import identity_in, read_sealed, write_sealed
@@ -25,7 +25,7 @@ from textgan.core.progress import say, status
 from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_of
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
-from textgan.evaluation.evaluate import SUBSETS, evaluate, keep, names_of_metrics, warn_unkept
+from textgan.evaluation.evaluate import SUBSETS, evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import choose_metrics, judge
@@ -81,10 +81,10 @@ class Sweep(Shown):
 @system_errors()
 def sweep(
     folders: Sequence[str | Path],
-    temperatures: Sequence[float] = TEMPERATURES,
+    temperatures: str | Sequence[float] = TEMPERATURES,
     *,
-    metrics: str | Sequence[str] = ("all",),
-    samples: int = 0,
+    metrics: str | Sequence[str] = "all",
+    samples: int | None = None,
     seed: int = 0,
     device: str | None = None,
     quiet: bool = False,
@@ -95,9 +95,10 @@ def sweep(
 
     Raises UserError.
     """
-    temperatures = [number_from("temperatures", t, TEMPERATURE_LIMITS) for t in temperatures]
-    samples = whole_from("samples", samples, (0, 1e8))
-    seed = whole_from("seed", seed, (0, 2**31))
+    grid = set(numbers_from("temperatures", temperatures, TEMPERATURE_LIMITS))
+    if samples is not None:
+        samples = whole_from("samples", samples, SAMPLES)
+    seed = whole_from("seed", seed, METRIC_SEEDS)
     chosen = choose_metrics(names_of_metrics(metrics), settings)
     runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
     for run in runs:
@@ -114,7 +115,7 @@ def sweep(
         # what is trained on a corpus serves all runs on it
         memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
         n = samples or run.config.evaluation.final_samples
-        measured = _sweep_run(run, temperatures, chosen, n, seed, memory, quiet)
+        measured = _sweep_run(run, sorted(grid, reverse=True), chosen, n, seed, memory, quiet)
         try:
             made.append(_keep(run, measured))
         except UserError as error:
@@ -149,14 +150,36 @@ def _keep(run: Run, new: Sweep) -> Sweep:
 
 
 def curve(
-    *runs: str | Path, temperatures: Sequence[float] = TEMPERATURES, **options: Any
+    *runs: str | Path,
+    temperatures: str | Sequence[float] = TEMPERATURES,
+    metrics: str | Sequence[str] = "all",
+    samples: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    quiet: bool = False,
+    trust_code: bool = False,
+    **settings: Any,
 ) -> list[Sweep]:
-    """The curves of runs over temperature, one for each, as `textgan curve` measures them.
+    """Draw texts of runs at a grid of temperatures and measure them, as `textgan curve` does: one
+    result for each run, which its folder keeps.
 
-    options: as of `sweep`: metrics, samples, seed, device, quiet, and metrics' settings by dotted
-    key. Raises UserError.
+    samples: texts at each temperature; None: as in a run's config. settings: of metrics, by dotted
+    key. Raises UserError; NotKept, which has the results, where a folder cannot be written.
+
+    Example:
+        >>> textgan.curve("runs/mine", temperatures=[1.25, 1, 0.8], metrics="bleu,self_bleu")
     """
-    return sweep(runs, sorted(set(temperatures), reverse=True), **options)
+    return sweep(
+        runs,
+        temperatures,
+        metrics=metrics,
+        samples=samples,
+        seed=seed,
+        device=device,
+        quiet=quiet,
+        trust_code=trust_code,
+        **settings,
+    )
 
 
 def _sweep_run(
@@ -254,12 +277,10 @@ def complete(
         evaluation: Evaluation | None = None
         curve: Sweep | None = None
         if read_evaluation(folder) is None:
-            warn_unkept(folder)
             facts = json.dumps(open_run(folder).corpus.facts, sort_keys=True)
             memory = memories.setdefault(facts, {})
-            made = evaluate(folder, quiet=quiet, memory=memory, trust_code=trust_code)
             try:
-                keep(folder, made)
+                evaluate(folder, quiet=quiet, memory=memory, trust_code=trust_code, keep=True)
             except NotKept as error:
                 evaluation = error.made
         if read_sweep(folder) is None:

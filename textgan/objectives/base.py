@@ -19,6 +19,7 @@ from torch import Tensor
 
 from textgan.core import registry
 from textgan.core.errors import UserError
+from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.names import Kind, title
 from textgan.core.optim import Loss, Reduction
 from textgan.core.settings import check_settings, settings_of
@@ -28,9 +29,6 @@ from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 
 StatefulLoss = tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]  # and what is to be kept
-
-# hooks by their names in 0.1, which files of one's own may still use, as they may `memory`
-_RENAMED = {"prepare": "setup", "remember": "on_fakes", "constrain": "after_discriminator_step"}
 
 
 @dataclass(kw_only=True)
@@ -69,13 +67,15 @@ class Objective(ABC):
     # of a run that goes on to draw as the first version did, see `textgan.core.streams`
     old: bool = field(default=False, init=False, repr=False)
 
+    # as version 0.1 called them
+    memory = FormerName("state")
+    prepare = FormerName("setup")
+    remember = FormerName("on_fakes")
+    constrain = FormerName("after_discriminator_step")
+
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for old, new in _RENAMED.items():  # either is both, so that super() finds it, too
-            if old in vars(cls):
-                setattr(cls, new, vars(cls)[old])
-            elif new in vars(cls):
-                setattr(cls, old, vars(cls)[new])
+        adopt_former_names(cls)
         cls.name = name or cls.__name__
         if name:
             registry.register("objective", name, cls)
@@ -89,15 +89,6 @@ class Objective(ABC):
             raise ValueError(str(error)) from None
         for name, value in checked.items():
             setattr(self, name, value)
-
-    @property
-    def memory(self) -> dict[str, Tensor]:
-        """`state`, by its name in 0.1."""
-        return self.state
-
-    @memory.setter
-    def memory(self, state: dict[str, Tensor]) -> None:
-        self.state = state
 
     @property
     def group(self) -> int:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from textgan.core import registry
 from textgan.core.errors import UserError
+from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.optim import Loss, Outputs
 from textgan.core.own_code import Code
 from textgan.core.registry import register
@@ -53,10 +54,13 @@ class Perturbation(ABC):
     # what it keeps from one call to the next, for checkpoints too
     state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
+    # as version 0.1 called them
+    memory = FormerName("state")
+    keeps = FormerName("is_stateful")
+
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "keeps" in vars(cls):  # until 0.1: it would be read by nobody
-            raise TypeError(f"{cls.__name__}.keeps: call it is_stateful")
+        adopt_former_names(cls)
         if name:
             register("perturbation", name, cls)
 
@@ -69,15 +73,6 @@ class Perturbation(ABC):
             raise ValueError(str(error)) from None
         for name, value in checked.items():
             setattr(self, name, value)
-
-    @property
-    def memory(self) -> dict[str, Tensor]:
-        """`state`, by its name in 0.1."""
-        return self.state
-
-    @memory.setter
-    def memory(self, state: dict[str, Tensor]) -> None:
-        self.state = state
 
     @property
     def is_stateful(self) -> bool:

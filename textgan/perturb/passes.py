@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from textgan.core.moved import FormerName
 from textgan.core.seeds import draw_seed, random_state, set_random_state
 from textgan.perturb.base import Perturbation
 from textgan.perturb.shifts import (
@@ -30,6 +31,8 @@ class Passes:
     dropout must fall alike in the others. What it is for a word does not depend on how much padding
     there is.
     """
+
+    place = FormerName("target")
 
     def __init__(self, network: nn.Module, perturbation: Perturbation) -> None:
         module = find_embedding(network, perturbation.embedding)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from textgan.core.errors import UserError
+from textgan.core.moved import FormerName
 from textgan.data.text import START
 
 Start = Callable[[Tensor, Tensor], Tensor]  # of zeros like the shift and its mask, the shift
@@ -23,6 +24,8 @@ class ShiftTarget(ABC):
 
     All functions take one shift or gradient of the list; masked entries of it are zero.
     """
+
+    climb = FormerName("ascend")
 
     def __init__(self, module: nn.Embedding) -> None:
         self.module = module
@@ -78,6 +81,10 @@ class ShiftedPass:
     shifts: complete once the loss was computed. masks: which of their entries may move. leaves: the
     tensors of the graph that gradients are taken of.
     """
+
+    place = FormerName("target")
+    counts = FormerName("masks")
+    slopes = FormerName("gradients")
 
     def __init__(self, target: ShiftTarget) -> None:
         self.target = target

@@ -16,12 +16,22 @@ from typing import Any, get_args
 
 import torch
 
-from textgan.core.checks import SEEDS, TEMPERATURES, flag_from, number_from, text_from, whole_from
+from textgan.core.checks import (
+    SEEDS,
+    TEMPERATURES,
+    TEXTS,
+    choice_from,
+    flag_from,
+    number_from,
+    path_from,
+    text_from,
+    whole_from,
+)
 from textgan.core.errors import UserError
-from textgan.core.files import exists, understood, write_file
+from textgan.core.files import exists, make_folder, system_errors, understood, write_file
 from textgan.core.identity import NO_COURSE, identity_in, read_sealed, write_sealed
 from textgan.core.log import Log, read_records
-from textgan.core.progress import status
+from textgan.core.progress import say, status
 from textgan.core.score import Better, Score, Scores, ScoreTable, checked_value, sign
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import flat
@@ -29,7 +39,8 @@ from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Table
 from textgan.core.tensors import read_facts
-from textgan.data.checks import corpus_warnings
+from textgan.data.checks import corpus_warnings, unknown_share
+from textgan.data.fit import MANY_UNKNOWN
 from textgan.data.text import Text
 from textgan.metrics.base import Models, Unavailable
 from textgan.metrics.likelihood import UNIT
@@ -280,37 +291,64 @@ def stopped_at(run: Run) -> str | None:
     return f"in {PHASE_NAMES[step.phase]} {step.number + 1} of {turns[step.phase]}"
 
 
+@system_errors()
 def sample(
     run: Run | str | Path,
     n: int = 10,
     *,
     temperature: float = 1.0,
     seed: int = 0,
+    out: str | Path | None = None,
     weights: Weights = "final",
     allow_unknown: bool = False,
     label: str | None = None,
     device: str | None = None,
+    quiet: bool = False,
     trust_code: bool = False,
 ) -> list[str]:
     """Texts of a run's generator, as `textgan sample` writes them.
 
-    weights: "final", or "mle" for the best MLE epoch. label: only texts of it. trust_code: run the
-    code in files of its maker's own that a run's folder keeps. Raises UserError.
+    out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
+    epoch. allow_unknown: let <unk> be written where it is drawn. label: only texts of it.
+    quiet: do not warn of a run that is not finished or that learnt from unknown words.
+    trust_code: run the code in files of its maker's own that a run's folder keeps.
+    Raises UserError.
+
+    Example:
+        >>> textgan.sample("runs/mine", 200, temperature=0.8)
     """
-    n = whole_from("n", n, (1, 10**8))
+    n = whole_from("n", n, TEXTS)
     temperature = number_from("temperature", temperature, TEMPERATURES)
     seed = whole_from("seed", seed, SEEDS)
     flag_from("trust_code", trust_code)
     if label is not None:
         text_from("label", label, "one of the run's labels")
-    if weights not in get_args(Weights):
-        raise UserError(f"weights = {weights!r}: give final or mle")
+    choice_from("weights", weights, get_args(Weights))
+    path = None if out is None else path_from("out", out, "a new file")
+    if path is not None and exists(path):
+        raise UserError(f"out = {str(path)!r} exists; choose a new file")
     opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
     only = None if label is None else opened.corpus.label(label)
     generator = opened.load_generator(weights)
-    return draw_lines(
+    lines = draw_lines(
         opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
     )
+    share = 0.0 if allow_unknown else unknown_share(opened.corpus)
+    if share >= MANY_UNKNOWN and not quiet:
+        say(
+            f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
+            "written, so these texts are shorter and poorer than what it draws (--allow-unknown)"
+        )
+    stopped = stopped_at(opened) if weights == "final" else None
+    if stopped and not quiet:
+        say(
+            f"{opened.folder} is not finished: it stopped {stopped}. Go on with: textgan resume "
+            f"{opened.folder}"
+        )
+    if path is not None:
+        make_folder(path.parent, f"out = {str(out)!r}")
+        write_file(path, "".join(line + "\n" for line in lines).encode())
+    return lines
 
 
 def draw_lines(

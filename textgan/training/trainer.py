@@ -49,7 +49,7 @@ from textgan.training.steps import take_step
 @system_errors()
 def train(
     objective: str | Path | Mapping[str, Any] = "seqgan",
-    *,
+    *overrides: str,
     data: str | Path | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
@@ -60,10 +60,14 @@ def train(
     """Train as `textgan train` does and return the final table.
 
     objective: a name, `path/to/file.py:Class`, a TOML file, or a mapping of all settings.
+    overrides: settings as at the command line, such as "objective.rollouts=8".
     plot: whether curves.png is drawn, which takes a second. trust_code: also run the code in files
     that a TOML file names (a name given here is trusted).
     settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
     `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
+
+    Example:
+        >>> textgan.train("seqgan", "objective.rollouts=8", data="poems.txt", seed=1)
     """
     if isinstance(objective, Path):
         objective = str(objective)
@@ -78,9 +82,10 @@ def train(
             flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
         else:
             flat[key] = value
+    pairs: list[str | tuple[str, Any]] = [*overrides, *flat.items()]
     target, place = objective, None if out is None else path_from("out", out, "a new folder")
     return train_new(
-        lambda: make_config(target, flat, trust_code=trust_code), place, quiet=quiet, plot=plot
+        lambda: make_config(target, pairs, trust_code=trust_code), place, quiet=quiet, plot=plot
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.core.device import is_asynchronous
-from textgan.core.errors import UserError
+from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.precision import factor_type, precision
 from textgan.core.registry import register
 from textgan.data.text import Text, TextSpace, concatenate
@@ -25,9 +25,6 @@ BLOCK = 40  # rows of a highway's gradient at a time: 280 KB at the paper's size
 ROWS_AT_ONCE = 1024  # texts that go through a highway together where no gradients are recorded
 
 
-_FORMER_NAMES = {"judge": "score_pair", "opinions": "view_scores", "classify": "class_logits"}
-
-
 class Discriminator(nn.Module, ABC):
     """Judges texts by a score that is high for real ones."""
 
@@ -35,11 +32,14 @@ class Discriminator(nn.Module, ABC):
     dropout: nn.Dropout
     output: nn.Linear  # features to a score, or to one for each class
 
+    # as version 0.1 called them
+    judge = FormerName("score_pair")
+    opinions = FormerName("view_scores")
+    classify = FormerName("class_logits")
+
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for old, new in _FORMER_NAMES.items():
-            if old in vars(cls):  # it would be there and never called
-                raise UserError(f"{cls.__name__}.{old} is called {new} now; rename it")
+        adopt_former_names(cls)
         if name:
             register("discriminator", name, cls)
 
@@ -88,12 +88,6 @@ class Discriminator(nn.Module, ABC):
             return self(real), self(fake)
         scores: Tensor = self(concatenate([real, fake]))
         return scores[: len(real)], scores[len(real) :]
-
-    def __getattr__(self, name: str) -> Any:
-        # methods in files of one's own call them by their former names
-        if name in _FORMER_NAMES:
-            return getattr(self, _FORMER_NAMES[name])
-        return super().__getattr__(name)
 
 
 def widened(text: Text, width: int) -> Text:

@@ -21,7 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEMORY = 8 * 2**30  # bytes of address space that a command may have
-_USED = ("trainer", "evaluating", "sweep", "reporting", "classifying", "encoding", "cli")
+_USED = (
+    "training.trainer",
+    "evaluation.evaluate",
+    "evaluation.temperature_sweep",
+    "evaluation.report.page",
+    "classifiers.train",
+    "encoders.train",
+    "cli",
+)
 
 
 @dataclass(frozen=True)

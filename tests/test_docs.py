@@ -164,7 +164,7 @@ def test_commands_run(
 
 
 def test_every_python_block_is_run_by_a_test_here() -> None:
-    run = ["textgan.train(", "textgan.perturb", "(Objective", "textgan.check("]
+    run = ["textgan.train(", "textgan.perturb", "(Objective", "(Reinforce", "textgan.check("]
     for block in BLOCKS:
         assert sum(part in block for part in run) == 1, block
 
@@ -213,6 +213,9 @@ def test_the_own_method_trains_and_keeps_its_contract(
     toy = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
     results = textgan.train(f"mine.py:{name}", out="run", quiet=True, **toy)
     assert list(results.rows)[-1] == f"mine.py:{name}, last"
+    (keeping,) = blocks_with("(Reinforce")
+    Path("mine.py").write_text(method + keeping)
+    textgan.check("mine.py:Averaged")
     (contract,) = blocks_with("textgan.check(")
     namespace = {"textgan": textgan}
     exec(compile(contract, "docs", "exec"), namespace)

@@ -26,7 +26,6 @@ from textgan.evaluation import results as evaluations
 from textgan.evaluation.evaluate import keep
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.temperature_sweep import read_sweep, sweep
-from textgan.training import run as runs
 from textgan.training.checkpoint import checkpoints
 from textgan.training.results import read_results
 from textgan.training.run import open_run
@@ -371,7 +370,7 @@ def test_who_waits_too_long_says_so(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = copied(place, "oracle", tmp_path)
-    monkeypatch.setattr(runs, "KEEPING", 0.1)
+    monkeypatch.setattr("textgan.core.locks.KEEPING", 0.1)
     with keeping(run), pytest.raises(UserError, match="another command has been writing"):
         keep(run, numbers("x", 1.0))
     keep(run, numbers("x", 1.0))

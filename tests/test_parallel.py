@@ -41,7 +41,7 @@ from textgan.training.shards import Shard, accumulate, averaged
 from textgan.training.state import TrainingState
 from textgan.training.steps import train_step
 
-README = Path(__file__).parent.parent / "README.md"
+SPEED = Path(__file__).parent.parent / "docs/speed.md"
 SHARDED = TOY | {"schedule.shards": 2}
 worlds = pytest.mark.parametrize("space", [FIXED, VARIABLE], ids=["fixed", "variable"])
 
@@ -272,11 +272,11 @@ def test_what_two_processes_tell_each_other() -> None:
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's command at toy size, against one process that is stopped and goes on.
+    """The command of docs/speed.md at toy size, against one process that is stopped and goes on.
 
     Bit for bit, for a + b is b + a.
     """
-    (command,) = re.findall(r"^torchrun (.*)$", README.read_text(), flags=re.MULTILINE)
+    (command,) = re.findall(r"^torchrun (.*)$", SPEED.read_text(), flags=re.MULTILINE)
     assert "--nproc-per-node 2 -m textgan train seqgan schedule.shards=2" in command
     told = SHARDED | {"schedule.rounds": 1, "evaluation.final_samples": 20}
     told |= {"objective.rollout_ema": 0.5, "generator.dropout": 0.2}

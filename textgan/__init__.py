@@ -10,73 +10,82 @@ from typing import TYPE_CHECKING, Any
 from textgan.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from textgan.classifiers.train import classify, load_classifier
-    from textgan.contracts.checking import check
-    from textgan.core.errors import Interrupted, UserError
-    from textgan.encoders.folder import open_encoder
-    from textgan.encoders.train import encode
-    from textgan.evaluation.compare import Comparison, Comparisons
-    from textgan.evaluation.evaluate import compare, evaluate
-    from textgan.evaluation.report.page import report
-    from textgan.evaluation.results import Evaluation
-    from textgan.evaluation.temperature_sweep import Sweep, curve
-    from textgan.training.results import Results, sample
-    from textgan.training.run import open_run
-    from textgan.training.trainer import resume, train
+    from textgan.classifiers.train import classify as classify
+    from textgan.classifiers.train import load_classifier as load_classifier
+    from textgan.contracts.checking import check as check
+    from textgan.core.errors import Interrupted as Interrupted
+    from textgan.core.errors import NotKept as NotKept
+    from textgan.core.errors import UserError as UserError
+    from textgan.core.score import Score as Score
+    from textgan.core.statistics import Estimate as Estimate
+    from textgan.data.text import Text as Text
+    from textgan.data.text import TextSpace as TextSpace
+    from textgan.encoders.contrast.base import EncoderObjective as EncoderObjective
+    from textgan.encoders.evaluate import EncoderEvaluation as EncoderEvaluation
+    from textgan.encoders.evaluate import evaluate_encoders as evaluate_encoders
+    from textgan.encoders.folder import open_encoder as open_encoder
+    from textgan.encoders.train import encode as encode
+    from textgan.evaluation.compare import Comparison as Comparison
+    from textgan.evaluation.compare import Comparisons as Comparisons
+    from textgan.evaluation.evaluate import compare as compare
+    from textgan.evaluation.evaluate import evaluate as evaluate
+    from textgan.evaluation.report.page import report as report
+    from textgan.evaluation.results import Evaluation as Evaluation
+    from textgan.evaluation.temperature_sweep import Sweep as Sweep
+    from textgan.evaluation.temperature_sweep import curve as curve
+    from textgan.metrics.base import Metric as Metric
+    from textgan.metrics.base import MetricInputs as MetricInputs
+    from textgan.metrics.base import Unavailable as Unavailable
+    from textgan.models.discriminators.base import Discriminator as Discriminator
+    from textgan.models.embedding import TokenEmbedding as TokenEmbedding
+    from textgan.models.generators.base import AutoregressiveGenerator as AutoregressiveGenerator
+    from textgan.models.generators.base import Generator as Generator
+    from textgan.models.rollout import rollout_values as rollout_values
+    from textgan.objectives.base import Objective as Objective
+    from textgan.perturb.base import Perturbation as Perturbation
+    from textgan.training.results import Results as Results
+    from textgan.training.results import sample as sample
+    from textgan.training.run import open_run as open_run
+    from textgan.training.trainer import resume as resume
+    from textgan.training.trainer import train as train
 
-__all__ = [
-    "Comparison",
-    "Comparisons",
-    "Evaluation",
-    "Interrupted",
-    "Results",
-    "Sweep",
-    "UserError",
-    "check",
-    "classify",
-    "compare",
-    "curve",
-    "encode",
-    "evaluate",
-    "load_classifier",
-    "open_encoder",
-    "open_run",
-    "report",
-    "resume",
-    "sample",
-    "train",
-]
-
+# nothing that needs torch is imported before it is asked for
 _homes = {
-    "Comparison": "evaluation.compare",
-    "Comparisons": "evaluation.compare",
-    "Evaluation": "evaluation.results",
-    "Interrupted": "core.errors",
-    "Results": "training.results",
-    "Sweep": "evaluation.temperature_sweep",
-    "UserError": "core.errors",
-    "check": "contracts.checking",
-    "classify": "classifiers.train",
-    "compare": "evaluation.evaluate",
-    "curve": "evaluation.temperature_sweep",
-    "encode": "encoders.train",
-    "evaluate": "evaluation.evaluate",
-    "load_classifier": "classifiers.train",
-    "open_encoder": "encoders.folder",
-    "open_run": "training.run",
-    "report": "evaluation.report.page",
-    "resume": "training.trainer",
-    "sample": "training.results",
-    "train": "training.trainer",
+    "classifiers.train": ("classify", "load_classifier"),
+    "contracts.checking": ("check",),
+    "core.errors": ("Interrupted", "NotKept", "UserError"),
+    "core.score": ("Score",),
+    "core.statistics": ("Estimate",),
+    "data.text": ("Text", "TextSpace"),
+    "encoders.contrast.base": ("EncoderObjective",),
+    "encoders.evaluate": ("EncoderEvaluation", "evaluate_encoders"),
+    "encoders.folder": ("open_encoder",),
+    "encoders.train": ("encode",),
+    "evaluation.compare": ("Comparison", "Comparisons"),
+    "evaluation.evaluate": ("compare", "evaluate"),
+    "evaluation.report.page": ("report",),
+    "evaluation.results": ("Evaluation",),
+    "evaluation.temperature_sweep": ("Sweep", "curve"),
+    "metrics.base": ("Metric", "MetricInputs", "Unavailable"),
+    "models.discriminators.base": ("Discriminator",),
+    "models.embedding": ("TokenEmbedding",),
+    "models.generators.base": ("AutoregressiveGenerator", "Generator"),
+    "models.rollout": ("rollout_values",),
+    "objectives.base": ("Objective",),
+    "perturb.base": ("Perturbation",),
+    "training.results": ("Results", "sample"),
+    "training.run": ("open_run",),
+    "training.trainer": ("resume", "train"),
 }
+_home_of = {name: home for home, names in _homes.items() for name in names}
+__all__ = sorted(_home_of)
 
 
 def __getattr__(name: str) -> Any:
-    # torch is imported when something that needs it is asked for, not by `import textgan`
-    if name not in _homes:
+    if name not in _home_of:
         raise AttributeError(f"module 'textgan' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"textgan.{_homes[name]}"), name)
+    return getattr(importlib.import_module(f"textgan.{_home_of[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return [*__all__, "__version__"]

@@ -48,6 +48,9 @@ def run_bench(
 
     Raises UserError for a part, a precision or a folder that cannot be had, and for a report of
     other work, before anything is measured.
+
+    Example:
+        >>> textgan.bench.run_bench(scale=0.1, parts="sampling,rollouts")
     """
     wanted = () if parts is None else names_from("parts", parts, "at least one name")
     chosen, device = choose_parts(wanted), choose_device("auto")

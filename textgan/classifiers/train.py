@@ -188,6 +188,9 @@ def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
     """A classifier that `textgan classify --keep` left in one of the folders of a study's models.
 
     Raises UserError where there is none, or a damaged one.
+
+    Example:
+        >>> textgan.load_classifier("study/models/fgm-0")(["a sentence ."])
     """
     place = path_from("folder", folder, "the folder of a classifier")
     saved = load_encoder(place, choose_device(device))
@@ -222,6 +225,9 @@ def classify(
     run is kept, so that the same call goes on where it was stopped. keep: the networks, too (see
     `load_classifier`). settings: by dotted key, see `Settings`.
     Raises UserError, and Interrupted on Ctrl-C.
+
+    Example:
+        >>> textgan.classify("moods.tsv", perturb="none,fgm,freelb(passes=3)", seeds=5)
     """
     names = split_names(perturb if isinstance(perturb, str) else ",".join(perturb))
     study = Study.open(

@@ -28,6 +28,9 @@ def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool 
     name, or by dotted key as a run has them. Raises UserError where there is no such part or
     setting; where `strict` and a check failed CheckFailed, an AssertionError whose message is the
     table, so that one line is a test: `textgan.check("mine.py:Mine")`.
+
+    Example:
+        >>> textgan.check("mine.py:Mine", {"rollouts": 2})
     """
     text_from("part", part, "path/to/file.py:Class, or a name of textgan list")
     kind, part_class = find_part(part)

@@ -154,6 +154,9 @@ def evaluate_encoders(
     they are read. sts: pairs of sentences, see `read_sts`. noise, rate: see `disturb`. tokens: what
     noise touches and the baseline counts. resamplings: of the bootstrap; 0 for no intervals.
     Raises UserError, and Interrupted on Ctrl-C.
+
+    Example:
+        >>> textgan.evaluate_encoders(["encoders/mine", "hf:bert"], data="test.txt", sts="sts.tsv")
     """
     kinds = _kinds(names_from("noise", noise, f"at least one name ({', '.join(NOISES)})"))
     split: Tokens = choice_from("tokens", tokens, get_args(Tokens))  # type: ignore[assignment]

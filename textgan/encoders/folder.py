@@ -230,6 +230,9 @@ def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEn
     """The encoder `hf:FOLDER`, or that in a folder which `textgan encode` wrote.
 
     Raises UserError for a folder that has none.
+
+    Example:
+        >>> textgan.open_encoder("encoders/mine").encode_lines(["a sentence ."])
     """
     told = str(path_from("encoder", told, "hf:FOLDER, or the folder of an encoder"))
     if told.startswith(HF):

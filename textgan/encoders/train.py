@@ -207,6 +207,9 @@ def encode(
     settings: keys as keywords, such as `epochs=3` and `**{"contrast.temperature": 0.1}`.
     Raises UserError for whatever cannot be right, before it writes; Interrupted on Ctrl-C, once the
     best state so far is saved.
+
+    Example:
+        >>> textgan.encode("simcse", data="train.txt", out="encoders/mine", epochs=3)
     """
     told = make_settings(settings)
     seed = whole_from("seed", seed, SEEDS)

@@ -325,6 +325,9 @@ def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool 
     trust_code: whether parts in files of its maker's own may be imported, which is to run their
     code; where they are needed, and it is not given, a UserError names the file.
     Raises UserError for a folder that is not a run, or a damaged one.
+
+    Example:
+        >>> textgan.open_run("runs/mine").corpus.name
     """
     folder = path_from("run", folder, "a run's folder")
     flag_from("trust_code", trust_code)

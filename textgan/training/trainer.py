@@ -121,6 +121,9 @@ def resume(
 
     plot: whether curves.png is drawn. trust_code: run the code in files of its maker's own, of
     which the folder keeps copies.
+
+    Example:
+        >>> textgan.resume("runs/mine")
     """
     folder = path_from("run", folder, "a run's folder")
     flag_from("trust_code", trust_code)

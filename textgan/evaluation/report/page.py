@@ -128,6 +128,9 @@ def report(
     out: the page; report.html in the first run's folder if not given. measure: whether to measure
     first what the runs lack. trust_code: run the code in files of their makers' own that runs'
     folders keep. Raises UserError.
+
+    Example:
+        >>> textgan.report("runs/mine", "runs/other", out="page.html")
     """
     folders = [path_from("run", run, "a run's folder") for run in runs]
     flag_from("trust_code", trust_code)

@@ -1,0 +1,79 @@
+"""The public door: every name of `textgan`, and every command as a function."""
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import textgan
+from textgan.cli.app import app
+
+# what a command calls where its function has another name, or None where it only prints
+FUNCTIONS: dict[str, str | None] = {
+    "similarity": "evaluate_encoders",
+    "list": None,
+    "bench": "bench.run_bench",  # a package has the name
+}
+COMMANDS = [(one.name or one.callback.__name__, one.callback) for one in app.registered_commands]  # type: ignore[union-attr]
+
+
+def test_names_are_typed_and_documented() -> None:
+    tree = ast.parse(Path(textgan.__file__).read_text("utf-8"))
+    [typed] = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    declared = {
+        alias.name: node.module
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(declared) == list(textgan.__all__) == sorted(textgan.__all__)
+    assert dir(textgan) == sorted([*textgan.__all__, "__version__"])
+    for name, module in declared.items():
+        value = getattr(textgan, name)
+        assert value is getattr(__import__(str(module), fromlist=[name]), name)
+        doc = inspect.getdoc(value) or ""
+        assert doc, f"{name} has no docstring"
+        assert not doc.startswith(f"{name}("), f"{name} has only what dataclass wrote"
+        assert value.__name__ == name
+
+
+def plain(value: Any) -> Any:
+    """A default in one form: what is separated by commas as a list, nothing as None."""
+    if isinstance(value, str):
+        words = value.split(",")
+        try:
+            return [float(word) for word in words]
+        except ValueError:
+            return words
+    if isinstance(value, tuple):
+        return [float(one) if isinstance(one, int | float) else one for one in value] or None
+    return value
+
+
+@pytest.mark.parametrize(("command", "callback"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_command_is_a_function_with_the_same_defaults(command: str, callback: Any) -> None:
+    name = FUNCTIONS.get(command, command)
+    if name is None:
+        return
+    home, _, name = name.rpartition(".")
+    function = getattr(importlib.import_module(f"textgan.{home}".removesuffix(".")), name)
+    assert ">>>" in (inspect.getdoc(function) or ""), f"{name}: show how it is called"
+    known = inspect.signature(function).parameters
+    options = inspect.signature(callback).parameters
+    several = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    shared = {one for one in options if one in known and known[one].kind not in several}
+    for option in shared:
+        if options[option].default is not inspect.Parameter.empty:
+            assert plain(known[option].default) == plain(options[option].default), option
+    # what is left is spelt otherwise in Python
+    elsewhere = {"field", "label_field", "labels", "file_format", "as_json", "overrides"}
+    elsewhere |= {"settings", "encoder", "target", "with_report", "tokens", "seed", "device"}
+    elsewhere |= {"run", "runs", "targets", "profile", "tolerance", "against", "counts", "scaling"}
+    assert options.keys() - shared <= elsewhere

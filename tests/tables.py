@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from worlds import enumerate_texts, exact_values
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
-from textgan.models.generators.base import NEVER, AutoregressiveGenerator, Generator
+from textgan.models.generators.base import NEVER, AutoregressiveGenerator, Generator, State
 from textgan.models.rollout import Reward
-from textgan.models.sampling import Sampler, State
+from textgan.models.sampling import Sampler
 from textgan.objectives.base import Objective
 
 PARTS = 64  # all probabilities of a dyadic table generator are multiples of 1 / 64
@@ -35,20 +35,21 @@ class TableGenerator(AutoregressiveGenerator):
         forbidden[0] = 0 if self.space.eos is None else NEVER
         return forbidden
 
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
+        labels = condition.labels
         classes = torch.zeros(n, dtype=torch.long) if labels is None else labels
-        return (torch.full((n,), -1), classes)
+        return State((torch.full((n,), -1), classes))
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        node, classes = state
+        node, classes = state.carried
         node = torch.where(node < 0, 0, node * self.space.vocabulary + symbol + 1)
-        return self.table[classes, node], (node, classes)
+        return self.table[classes, node], state.carry(node, classes)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden + self.forbidden
 
     def forward(self, text: Text) -> Tensor:
-        state = self.start(len(text), text.source, text.labels)
+        state = self.start(len(text), text.condition)
         symbol, written = torch.zeros_like(text.sizes), []
         for position in range(text.tokens.shape[1]):
             logits, state = self.step(symbol, state)
@@ -109,7 +110,7 @@ def whole(generator: AutoregressiveGenerator, label: int = 0) -> Text:
     texts = enumerate_texts(generator.space)
     if generator.space.classes:
         labels = torch.full((len(texts),), label)
-        texts = Text(texts.tokens, texts.sizes, labels=labels)
+        texts = Text(texts.tokens, texts.sizes, condition=Condition(labels))
     batch = texts[torch.arange(len(texts)).repeat_interleave(shares(generator, texts))]
     assert len(batch) == PARTS
     return batch

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from textgan.classifiers.attack import attack, margins, typical_norm, without_dropout
 from textgan.core.errors import UserError
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.discriminators.rnn import RNNDiscriminator
@@ -36,7 +36,7 @@ def texts(classes: int = 2) -> Text:
     tokens = torch.randint(1, SPACE.vocabulary, (len(SIZES), SPACE.length))
     sizes = torch.tensor(SIZES)
     inside = torch.arange(SPACE.length) < sizes.unsqueeze(1)
-    return Text(tokens * inside, sizes, labels=torch.arange(len(SIZES)) % classes)
+    return Text(tokens * inside, sizes, condition=Condition(torch.arange(len(SIZES)) % classes))
 
 
 def linear() -> Linear:

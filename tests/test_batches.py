@@ -16,7 +16,7 @@ from textgan.core import registry
 from textgan.core.distributed import Group
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.objectives.base import Objective, without_state
 from textgan.training.batches import TrainingBatches
 from textgan.training.config import make_config
@@ -62,7 +62,7 @@ def world(name: str, space: TextSpace, **settings: Any) -> World:
     objective: Objective = part(**settings)
     real = enumerate_texts(replace(space, classes=0))[:12]
     if space.classes:
-        real = replace(real, labels=torch.arange(12) % 2)
+        real = replace(real, condition=Condition(torch.arange(12) % 2))
     objective.connect(generator, judge, real)
     torch.manual_seed(3)
     answered = real.repeat(objective.group)
@@ -154,11 +154,12 @@ def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
     """The labels of the texts that are judged or written, turned round."""
     here = world(name, CLASSES)
     assert here.real.labels is not None
-    turned = replace(here.fake, labels=1 - here.real.repeat(here.objective.group).labels)
+    labels = here.real.repeat(here.objective.group).labels
+    turned = replace(here.fake, condition=Condition(1 - labels))
     if here.judge is not None:
         pairs = [(here.real, here.fake[:12]), (here.real, turned[:12])]
         if name == "sentigan":  # to whose discriminator fakes are a class of their own
-            pairs[1] = replace(here.real, labels=1 - here.real.labels), here.fake[:12]
+            pairs[1] = replace(here.real, condition=Condition(1 - here.real.labels)), here.fake[:12]
         losses = [here.objective.discriminator_loss(here.judge, *pair)[0] for pair in pairs]
         assert not torch.isclose(*losses, rtol=1e-6)
     losses = []
@@ -174,7 +175,7 @@ def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
 def test_texts_are_compared_within_their_class(name: str, exact: None) -> None:
     """Without labels, swapped classes cannot be told; a discriminator that knows no label can."""
     here = world(name, CLASSES)
-    plain = replace(here.real, labels=None), replace(here.fake, labels=None)
+    plain = replace(here.real, condition=Condition()), replace(here.fake, condition=Condition())
     one = here.objective.discriminator_loss
     if name == "rankgan":  # whose loss sees labels nowhere else
         same = one(here.judge, *plain)[0]
@@ -183,7 +184,7 @@ def test_texts_are_compared_within_their_class(name: str, exact: None) -> None:
     both = here.objective.generator_loss
     if name == "textgan_mmd":
         renamed = (
-            replace(text, labels=1 - text.labels)
+            replace(text, condition=Condition(1 - text.labels))
             for text in (here.real, here.fake)
             if text.labels is not None
         )
@@ -255,7 +256,7 @@ def test_all_texts_of_a_class_are_compared_with_its_fakes(tmp_path: Path) -> Non
     data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 12}))}
     here = training("seqgan", tmp_path / "run", **data)
     train = here.run.corpus.train
-    fake = replace(train[:4], labels=torch.tensor([0, 1, 1, 0]))
+    fake = replace(train[:4], condition=Condition(torch.tensor([0, 1, 1, 0])))
     seen = {tuple(row) for n in range(60) for row in here.batches.opposite(fake, n).tokens.tolist()}
     assert seen == {tuple(row) for row in train.tokens.tolist()}
 
@@ -281,7 +282,7 @@ def test_jsdgan_descends_the_divergence_of_text_and_class(space: TextSpace) -> N
     """Against the sum over classes of p(c) KL terms, all texts of both classes enumerated."""
     generator = small_generator(space)
     plain = enumerate_texts(replace(space, classes=0))
-    texts = replace(plain.repeat(2), labels=torch.arange(2).repeat(len(plain)))
+    texts = replace(plain.repeat(2), condition=Condition(torch.arange(2).repeat(len(plain))))
     rows = torch.tensor([0, 2, 4, 6, 8, 10, 1, 3])  # six of class 0, two of class 1
     train = texts[rows]
     assert train.labels is not None
@@ -308,13 +309,13 @@ def test_swapped_classes_are_put_right(name: str) -> None:
     generator = small_generator(space, hidden=6)
     judge: Any = small_discriminator(space, sizes=[1, 2], counts=[6, 6], dropout=0.0)
     real = Text.full(torch.tensor([[2, 0], [2, 1], [3, 0], [3, 1]]))
-    real = replace(real, labels=torch.tensor([0, 0, 1, 1])).repeat(6)
+    real = replace(real, condition=Condition(torch.tensor([0, 0, 1, 1]))).repeat(6)
     settings: dict[str, Any] = {"textgan_mmd": {"temperature": 0.5}, "pg_bleu": {"order": 2}}
     part = registry.find("objective", name)
     objective: Objective = part(**settings.get(name, {"baseline": "batch", "rollouts": 2}))
     objective.connect(generator, judge if part.discriminator else None, real)
     torch.manual_seed(0)
-    wrong = replace(real, labels=1 - real.labels)  # type: ignore[operator]
+    wrong = replace(real, condition=Condition(1 - real.labels))  # type: ignore[operator]
     trained = [part for part in generator.parameters() if part.requires_grad]
     taught, of_judge = torch.optim.Adam(trained, 0.03), torch.optim.Adam(judge.parameters(), 0.02)
     for _ in range(12):

@@ -38,7 +38,7 @@ import textgan
 from textgan.cli.app import main
 from textgan.core import registry
 from textgan.core.errors import Interrupted, UserError
-from textgan.data.text import Text, TextSpace, concatenate
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.generators.noise import NoiseGenerator
 from textgan.objectives.bgan import BGAN, ContinuousBGAN, divergence_loss
@@ -60,7 +60,7 @@ def scores_of(space: TextSpace, seed: int = 2) -> Tensor:
 
 def labelled(space: TextSpace, label: int) -> Text:
     texts = enumerate_texts(space)
-    return Text(texts.tokens, texts.sizes, labels=torch.full((len(texts),), label))
+    return Text(texts.tokens, texts.sizes, condition=Condition(torch.full((len(texts),), label)))
 
 
 def towards(generator: AutoregressiveGenerator, scores: Tensor, label: int) -> Tensor:
@@ -292,7 +292,11 @@ def noisy(space: TextSpace) -> NoiseGenerator:
 def test_texts_of_one_noise_have_the_chances_of_their_symbols(space: TextSpace) -> None:
     generator = noisy(space)
     labels = torch.ones(1, dtype=torch.long) if space.classes else None
-    one = Text(torch.zeros(1, space.length, dtype=torch.long), torch.ones(1).long(), labels=labels)
+    one = Text(
+        torch.zeros(1, space.length, dtype=torch.long),
+        torch.ones(1).long(),
+        condition=Condition(labels),
+    )
     fake = BGAN(samples=20_000).sample(generator, one.repeat(20_000), 0.0)
     assert fake.rows is not None
     assert (fake.rows == fake.rows[:1]).all()

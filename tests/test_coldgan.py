@@ -26,7 +26,7 @@ from worlds import (
 import textgan
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.tensors import load_tensors
-from textgan.data.text import Text, TextSpace, concatenate
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.losses import logistic
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.coldgan import ColdGAN, cautious, log_ratio, nucleus_of
@@ -385,10 +385,6 @@ def test_pairs_that_do_not_fit_are_refused() -> None:
         enumerate_texts(FIXED),
     )
     ColdGAN().connect(generator, judge, texts)
-    answering = Text(texts.tokens, texts.sizes, source=texts)
-    ColdGAN(replay=0).connect(generator, judge, answering)
-    with pytest.raises(ValueError, match="coldgan needs replay = 0"):
-        ColdGAN().connect(generator, judge, answering)
     with pytest.raises(ValueError, match="coldgan needs a discriminator"):
         ColdGAN().connect(generator, None, texts)
     for settings in ({"temperature": 0.0}, {"epsilon": 1.1}, {"replay": 1.0}, {"clip": -1.0}):
@@ -422,12 +418,12 @@ def test_remembered_fakes_keep_their_labels() -> None:
     space = TextSpace(3, 3, classes=2)
     generator, judge = small_generator(space), small_discriminator(space)
     texts = enumerate_texts(space)
-    real = Text(texts.tokens, texts.sizes, labels=texts.tokens[:, 0] % 2)
+    real = Text(texts.tokens, texts.sizes, condition=Condition(texts.tokens[:, 0] % 2))
     objective = ColdGAN(replay=0.5, remembered=20)
     objective.connect(generator, judge, real)
     for _ in range(3):
         # what is written says what its label is, so that a mixture would show
-        fake = Text(real.tokens, real.sizes, labels=real.labels)
+        fake = Text(real.tokens, real.sizes, condition=real.condition)
         objective.on_fakes(fake)
     assert len(objective.state["labels"]) == 20
     assert torch.equal(objective.state["labels"], objective.state["tokens"][:, 0] % 2)
@@ -435,3 +431,18 @@ def test_remembered_fakes_keep_their_labels() -> None:
     assert len(shown) == len(real)
     assert torch.equal(shown.labels, shown.tokens[:, 0] % 2)  # type: ignore[arg-type]
     assert objective.discriminator_loss(judge, real, real)[0].isfinite()
+
+
+def test_remembered_fakes_keep_their_sources() -> None:
+    texts = enumerate_texts(FIXED)
+    # what is written is its source backwards, so that a mixture would show
+    source = Text.full(texts.tokens.flip(1))
+    fake = Text(texts.tokens, texts.sizes, condition=Condition(source=source))
+    objective = ColdGAN(replay=0.5, remembered=20)
+    objective.on_fakes(fake)
+    objective.on_fakes(fake)
+    assert len(objective.state["source.tokens"]) == 20
+    shown = objective._replayed(fake)
+    assert shown.source is not None
+    assert torch.equal(shown.source.tokens, shown.tokens.flip(1))
+    assert torch.equal(shown.source.sizes, shown.sizes)

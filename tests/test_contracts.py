@@ -120,7 +120,7 @@ BROKEN = {
     "labels forgotten": (
         METHOD, "Mine",
         "def sample(self, generator, real, progress): return generator.sample(len(real))",
-        "a step on labelled texts", "labels=real.labels",
+        "a step on labelled texts", "condition=real.condition",
     ),
     "a loss that needs three texts": (
         METHOD, "Mine",
@@ -245,8 +245,9 @@ def test_a_part_in_a_file_keeps_its_contract(kind: str) -> None:
         body = body.replace(
             "return self.output(hidden)", "return self.output(hidden) + self.forbidden"
         ).replace(
-            "return self.output(self.embedding(read_before(text)))",
-            "return self.output(self.embedding(read_before(text))) + self.forbidden",
+            "return self.output(self.embedding(read_before(text, self.space)))",
+            "return self.output(self.embedding(read_before(text, self.space))) "
+            "+ self.forbidden",
         ).replace(
             "self.output = nn.Linear(hidden, space.vocabulary)",
             "self.output = nn.Linear(hidden, space.vocabulary)\n"

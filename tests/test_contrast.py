@@ -15,7 +15,8 @@ from textgan.core.errors import UserError
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import settings_of
 from textgan.data.text import Text, TextSpace
-from textgan.data.tokenizers import EOS, MASK_WORD, SPECIAL, UNKNOWN, WordTokenizer
+from textgan.data.tokenizers import EOS, MASK_WORD, UNKNOWN, WordTokenizer
+from textgan.data.tokenizers import FIRST as WORD
 from textgan.encoders.contrast.base import Batch, vectors
 from textgan.encoders.contrast.losses import cosines, info_nce, unit
 from textgan.encoders.contrast.masked_words import MaskedWords, hide
@@ -38,6 +39,10 @@ TAU = 0.05
 
 def tokenizer(length: int = 30, words: Sequence[str] = (*WORDS, ":", MASK_WORD)) -> WordTokenizer:
     return WordTokenizer(tuple(words), length=length)
+
+
+def space_of(vocabulary: int) -> TextSpace:
+    return TextSpace(vocabulary, 30, EOS, unknown=UNKNOWN)
 
 
 def batch(labels: Sequence[int] | None = None, lines: Sequence[str] = LINES) -> Batch:
@@ -347,10 +352,10 @@ def test_hidden_words_are_as_told() -> None:
     known = tokenizer()
     assert known.mask_id is not None
     vocabulary, mask_id = known.space.vocabulary, known.mask_id
-    tokens = torch.randint(SPECIAL, SPECIAL + len(WORDS), (400, 30))
+    tokens = torch.randint(WORD, WORD + len(WORDS), (400, 30))
     tokens[:, 3], tokens[:, 4], tokens[:, 27], tokens[:, 28:] = UNKNOWN, mask_id, EOS, 0
     text = Text(tokens, torch.full((400,), 28))
-    hidden, chosen = hide(text, vocabulary, mask_id, 0.15)
+    hidden, chosen = hide(text, known.space, mask_id, 0.15)
     assert not chosen[:, [3, 4, 27, 28, 29]].any()
     assert torch.equal(hidden.tokens[~chosen], tokens[~chosen])
     words = chosen.new_ones(30)
@@ -359,27 +364,27 @@ def test_hidden_words_are_as_told() -> None:
     now, was = hidden.tokens[chosen], tokens[chosen]
     assert float((now == mask_id).double().mean()) == pytest.approx(0.8, abs=0.04)
     # a random word may be the same one
-    stay = 0.1 + 0.1 / (vocabulary - SPECIAL - 1)
+    stay = 0.1 + 0.1 / (vocabulary - WORD - 1)
     assert float((now == was).double().mean()) == pytest.approx(stay, abs=0.03)
-    assert int(now.min()) >= SPECIAL
+    assert int(now.min()) >= WORD
     assert torch.equal(tokens[:, 4], hidden.tokens[:, 4])
 
 
 def test_every_word_but_mask_may_be_drawn() -> None:
-    text = Text(torch.full((2000, 5), SPECIAL), torch.full((2000,), 5))
-    hidden, _ = hide(text, SPECIAL + 4, SPECIAL + 1, 0.999)
-    drawn = hidden.tokens[hidden.tokens != SPECIAL + 1].unique().tolist()
-    assert drawn == [SPECIAL, SPECIAL + 2, SPECIAL + 3]
+    text = Text(torch.full((2000, 5), WORD), torch.full((2000,), 5))
+    hidden, _ = hide(text, space_of(WORD + 4), WORD + 1, 0.999)
+    drawn = hidden.tokens[hidden.tokens != WORD + 1].unique().tolist()
+    assert drawn == [WORD, WORD + 2, WORD + 3]
 
 
 def test_some_word_is_always_hidden_where_there_is_one() -> None:
     text = Text(torch.tensor([[4, EOS, 0], [5, 6, EOS]]), torch.tensor([2, 3]))
     for _ in range(20):
-        _, chosen = hide(text, 9, 8, 1e-9)
+        _, chosen = hide(text, space_of(9), 8, 1e-9)
         assert int(chosen.sum()) == 1
         assert not chosen[[0, 0, 1], [1, 2, 2]].any()
     none = Text(torch.tensor([[UNKNOWN, EOS]]), torch.tensor([2]))
-    assert not hide(none, 9, 8, 0.5)[1].any()
+    assert not hide(none, space_of(9), 8, 0.5)[1].any()
 
 
 def test_masked_words_are_told_from_what_was_there() -> None:
@@ -387,7 +392,7 @@ def test_masked_words_are_told_from_what_was_there() -> None:
     text, known = method.read(batch()), tokenizer()
     assert known.mask_id is not None
     with fork_rng(4, torch.device("cpu")):
-        hidden, chosen = hide(text, known.space.vocabulary, known.mask_id, 0.15)
+        hidden, chosen = hide(text, known.space, known.mask_id, 0.15)
     states = method.words.states(hidden)
     logits = states @ method.words.embedding.weight.T
     expected = F.cross_entropy(logits[chosen], text.tokens[chosen])

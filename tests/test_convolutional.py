@@ -19,7 +19,7 @@ from worlds import (
     same,
 )
 
-from textgan.data.text import START, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.discriminators.residual import ResidualDiscriminator
 from textgan.models.draw import draw_texts
 from textgan.models.generators import noise as noise_generators
@@ -83,7 +83,7 @@ def test_a_text_is_read_as_the_likeliest_of_its_rows(space: TextSpace, name: str
     assert hard.sizes.unique().tolist() == [1, 2, 3]
     assert hard.tokens[hard.mask].all()  # no padding inside a sentence
     for found, likeliest in zip(hard.tokens.tolist(), relaxed.tokens.tolist(), strict=True):
-        ends = [t for t, token in enumerate(likeliest) if token in (START, space.eos)]
+        ends = [t for t, token in enumerate(likeliest) if token in (space.pad, space.eos)]
         end = ends[0] if ends else space.length
         assert found == [*likeliest[:end], space.eos, 0, 0, 0][: space.length]
 
@@ -177,7 +177,7 @@ def test_a_class_shifts_the_noise(name: str) -> None:
     rows = []
     for label in (0, 1):
         labels = torch.full((6,), label)
-        text = drawn(generator, 6, choose=softmax, labels=labels)
+        text = drawn(generator, 6, choose=softmax, condition=Condition(labels))
         assert text.labels is labels
         rows.append(text.rows)
     torch.manual_seed(7)
@@ -191,8 +191,9 @@ def test_a_class_shifts_the_noise(name: str) -> None:
 @networks
 def test_texts_keep_what_they_answer(name: str) -> None:
     source = enumerate_texts(FIXED)[:2]
-    assert small(FIXED, name).sample(2, source=source).source is source
-    assert small(FIXED, name).sample(2, source=source, choose=softmax).source is source
+    condition = Condition(source=source)
+    assert small(FIXED, name).sample(2, condition=condition).source is source
+    assert small(FIXED, name).sample(2, condition=condition, choose=softmax).source is source
 
 
 # --- the convolutional one ---
@@ -324,5 +325,5 @@ def test_the_residual_discriminator_sees_one_class_at_a_time() -> None:
     both = judge.class_logits(texts)
     assert both.shape == (27, 2)
     labels = torch.arange(27) % 2
-    labelled = Text(texts.tokens, texts.sizes, labels=labels)
+    labelled = Text(texts.tokens, texts.sizes, condition=Condition(labels))
     assert same(judge(labelled), both[torch.arange(27), labels])

@@ -14,7 +14,7 @@ from textgan.data.corpus import USUAL_LENGTH, Corpus, read_corpus
 from textgan.data.labelled import FEWEST, read_data
 from textgan.data.pre_tokenizer import PreTokenizer
 from textgan.data.text import Text, TextSpace
-from textgan.data.tokenizers import EOS, SPECIAL, UNKNOWN, WordTokenizer
+from textgan.data.tokenizers import EOS, FIRST, UNKNOWN, WordTokenizer
 
 # whatever a line of a UTF-8 file may hold
 characters = st.characters(codec="utf-8", exclude_characters="\r\n\0")
@@ -94,7 +94,7 @@ def test_ids_are_as_documented(split: list[list[str]]) -> None:
         assert row[size - 1] == EOS
         assert not any(row[size:])
         assert all(UNKNOWN <= token < len(known) for token in row[: size - 1])
-    assert len(known) == SPECIAL + len(known.words)
+    assert len(known) == FIRST + len(known.words)
 
 
 @given(sentences)
@@ -120,7 +120,7 @@ def test_what_a_generator_did_not_end_is_decoded_whole() -> None:
 
 def test_words_that_are_numbers_have_their_own_ids_and_no_end() -> None:
     known = WordTokenizer.numbers(5, 3)
-    assert known.space == TextSpace(5, 3) and known.unknown_id is None
+    assert known.space == TextSpace(5, 3) and known.space.unknown is None
     assert known(["0 4 1"]).tokens.tolist() == known.encode(["0 4 1"]) == [[0, 4, 1]]
     assert known.decode([[0, 4, 1], [0, 0, 0]]) == ["0 4 1", "0 0 0"]
     with pytest.raises(KeyError, match="5"):
@@ -209,7 +209,7 @@ def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
         "too_long": 1,
         "split_seed": 5,
         "split": {"train": 48, "valid": 6, "test": 7},  # the repeated sentence is in the test
-        "vocabulary": 12 + SPECIAL,
+        "vocabulary": 12 + FIRST,
         "unknown_in_train": 0.0,
         "length": 4,  # the longest sentence that is left, and its end
         "known_as": None,
@@ -218,7 +218,7 @@ def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
     }
     assert [len(text) for text in (corpus.train, corpus.valid, corpus.test)] == [48, 6, 7]
     assert corpus.name == "toy"
-    assert corpus.space.vocabulary == 12 + SPECIAL
+    assert corpus.space.vocabulary == 12 + FIRST
     assert (corpus.space.length, corpus.space.eos) == (4, EOS)
     assert corpus.train.tokens.shape[1] == 4
 
@@ -238,7 +238,7 @@ def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> 
 
     few = read(path, vocabulary=4, seed=1)
     assert few.tokenizer.words == corpus.tokenizer.words[:4]
-    assert few.space.vocabulary == 4 + SPECIAL
+    assert few.space.vocabulary == 4 + FIRST
 
 
 def test_the_vocabulary_is_of_the_training_part_alone(tmp_path: Path) -> None:

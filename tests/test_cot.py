@@ -28,7 +28,7 @@ from worlds import (
     small_generator,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.cot import CoT
 
@@ -220,7 +220,8 @@ def test_the_usual_pair_and_what_is_refused() -> None:
 def test_fakes_are_words_that_record_nothing() -> None:
     real = enumerate_texts(VARIABLE)
     labels: Any = torch.arange(len(real))
-    fake = CoT().sample(small_generator(VARIABLE), Text(real.tokens, real.sizes, labels=labels), 0)
+    real = Text(real.tokens, real.sizes, condition=Condition(labels))
+    fake = CoT().sample(small_generator(VARIABLE), real, 0)
     assert fake.rows is None
     assert fake.labels is labels
     assert len(fake) == len(real)

@@ -18,7 +18,7 @@ from worlds import (
 )
 
 from textgan.core import registry
-from textgan.data.text import START, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import nll, policy_gradient
 from textgan.models.draw import draw_texts
 from textgan.models.embedding import TokenEmbedding
@@ -47,7 +47,7 @@ def test_the_recurrent_generators_are_registered() -> None:
 def stepped(generator: AutoregressiveGenerator, symbols: Tensor) -> Tensor:
     """Logits (B, T, V), reading one symbol after another."""
     state = generator.start(len(symbols))
-    symbol = torch.full((len(symbols),), START)
+    symbol = torch.full((len(symbols),), generator.space.bos)
     if symbols.is_floating_point():
         symbol = torch.nn.functional.one_hot(symbol, symbols.shape[2]).double()
     logits = []
@@ -106,9 +106,9 @@ def test_the_state_is_batch_first(space: TextSpace, name: str, layers: int) -> N
     generator = small_generator(space, name, layers=layers)
     symbol = torch.tensor([0, 1, 2, 2])
     _, state = generator.step(symbol, generator.start(4))
-    assert all(len(part) == 4 for part in state)
+    assert all(len(part) == 4 for part in state.carried)
     chosen = torch.tensor([3, 0])  # forking a hypothesis is indexing
-    logits, _ = generator.step(symbol[chosen], tuple(part[chosen] for part in state))
+    logits, _ = generator.step(symbol[chosen], state[chosen])
     of_all, _ = generator.step(symbol, state)
     assert same(logits, of_all[chosen])
 
@@ -148,19 +148,19 @@ def test_scores_do_not_depend_on_the_pieces(name: str, monkeypatch: pytest.Monke
 @networks
 def test_padding_has_probability_zero_and_is_never_written(name: str) -> None:
     generator, texts = small_generator(VARIABLE, name), enumerate_texts(VARIABLE)
-    assert not generator(texts).softmax(2)[:, :, START].any()
-    generator.output.bias.data[START] = 100.0  # however much it would like to
-    assert not generator(texts).softmax(2)[:, :, START].any()
+    assert not generator(texts).softmax(2)[:, :, generator.space.pad].any()
+    generator.output.bias.data[generator.space.pad] = 100.0  # however much it would like to
+    assert not generator(texts).softmax(2)[:, :, generator.space.pad].any()
     sample = draw_texts(generator, 3000)
-    assert (sample.tokens[sample.mask] != START).all()
-    assert (sample.tokens[~sample.mask] == START).all()
+    assert (sample.tokens[sample.mask] != generator.space.bos).all()
+    assert (sample.tokens[~sample.mask] == generator.space.pad).all()
     with torch.no_grad():
         relaxed = generator.sample(5, choose=softmax)
     assert relaxed.rows is not None
-    assert not relaxed.rows[:, 0, START].any()
+    assert not relaxed.rows[:, 0, generator.space.pad].any()
     # relaxed text is padded as far as it has ended: nothing else puts weight on padding
     going_on = 1 - relaxed.rows[:, 0, 1]
-    assert same(relaxed.rows[:, 1, START], 1 - going_on)
+    assert same(relaxed.rows[:, 1, generator.space.pad], 1 - going_on)
 
 
 @networks
@@ -313,7 +313,7 @@ def test_nothing_is_recorded_without_gradients(name: str) -> None:
 def test_drawing_many_texts_goes_in_pieces_and_keeps_the_labels() -> None:
     generator = Uniform(FIXED)
     labels = torch.arange(5000)
-    text = draw_texts(generator, 5000, labels=labels)
+    text = draw_texts(generator, 5000, condition=Condition(labels))
     assert generator.steps == 2 * FIXED.length
     assert text.tokens.shape == (5000, 3)
     assert text.labels is not None

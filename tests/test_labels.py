@@ -20,7 +20,7 @@ from textgan.core.errors import Interrupted, UserError
 from textgan.core.tensors import load_tensors
 from textgan.data.corpus import Corpus, read_corpus
 from textgan.data.labelled import MOST_LABELS, read_data
-from textgan.data.text import Text
+from textgan.data.text import Condition, Text
 from textgan.data.texts import Form
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.likelihood import nll_per_token
@@ -322,7 +322,7 @@ def test_a_labelled_file_teaches_each_label_its_words(tmp_path: Path, cli: Cli) 
     assert isinstance(generator, AutoregressiveGenerator)
     assert test.labels is not None
     right = nll_per_token(generator, test).value
-    swapped = nll_per_token(generator, replace(test, labels=1 - test.labels)).value
+    swapped = nll_per_token(generator, replace(test, condition=Condition(1 - test.labels))).value
     assert right < 1.5
     assert swapped > right + 0.5
     for label, sentences in (("good", GOOD), ("bad", BAD)):
@@ -338,7 +338,7 @@ def test_every_class_has_a_distribution_of_its_own(tmp_path: Path, name: str) ->
     generator = registry.build("generator", name, {}, corpus.space)
     texts = corpus.test
     scores = [
-        generator.score(replace(texts, labels=torch.full_like(texts.sizes, label)))
+        generator.score(replace(texts, condition=Condition(torch.full_like(texts.sizes, label))))
         for label in (0, 1)
     ]
     assert not torch.allclose(*scores)

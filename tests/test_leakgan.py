@@ -35,7 +35,7 @@ import textgan
 from textgan.cli.app import main
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.log import read_records
-from textgan.data.text import START, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import leave_one_out
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.draw import draw_texts
@@ -91,7 +91,7 @@ def by_hand(generator: LeakGenerator, judge: Discriminator, tokens: list[int]) -
     nothing = torch.zeros(1, 4, dtype=torch.float64)
     manager, worker = (nothing, nothing), (nothing, nothing)
     goals, logits = [], []
-    for t, symbol in enumerate([START, *tokens[:-1]]):
+    for t, symbol in enumerate([FIXED.bos, *tokens[:-1]]):
         prefix = torch.tensor([tokens[:t] + [0] * (generator.space.length - t)])
         features = judge.features(Text(prefix, torch.tensor([t]))) if t else torch.zeros(1, 8)
         manager = cell(generator.manager, features.double(), manager)
@@ -132,7 +132,8 @@ def test_stepping_agrees_with_teacher_forcing(
 ) -> None:
     generator, _ = pair(space, judge, horizon=horizon, goals=goals)
     texts = enumerate_texts(space)
-    state, symbol, stepped = generator.start(len(texts)), torch.full((len(texts),), START), []
+    symbol = torch.full((len(texts),), space.bos)
+    state, stepped = generator.start(len(texts)), []
     for position in range(space.length):
         logits, state = generator.step(symbol, state)
         symbol = texts.tokens[:, position]
@@ -258,9 +259,10 @@ def test_classes_are_where_the_worker_begins() -> None:
         generator(texts)
     chances = []
     for label in range(2):
-        labelled = Text(texts.tokens, texts.sizes, labels=torch.full((len(texts),), label))
+        of_class = Condition(torch.full((20_000,), label))
+        labelled = Text(texts.tokens, texts.sizes, condition=of_class[: len(texts)])
         chances.append(probabilities(generator, labelled))
-        sample = draw_texts(generator, 20_000, labels=torch.full((20_000,), label))
+        sample = draw_texts(generator, 20_000, condition=of_class)
         assert agree(counts_of(sample, space), chances[-1])
     assert not same(*chances)
 

@@ -24,7 +24,7 @@ from worlds import (
 from textgan.core import registry
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import leave_one_out, nll
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -268,7 +268,7 @@ def test_seqgan_samples_words_and_records_nothing(space: TextSpace) -> None:
     generator = small_generator(space)
     real = enumerate_texts(space)
     labels = torch.arange(len(real))
-    real = Text(real.tokens, real.sizes, source=real, labels=labels)
+    real = Text(real.tokens, real.sizes, condition=Condition(labels, real))
     fake = SeqGAN().sample(generator, real, 0.5)
     assert len(fake) == len(real)
     assert fake.rows is None

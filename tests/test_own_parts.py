@@ -40,7 +40,7 @@ class Mine(Objective):
     scale: float = 1.0
 
     def sample(self, generator, real, progress):
-        return generator.sample(len(real), labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator, real, fake):
         return logistic(*discriminator.score_pair(real, fake)), {}
@@ -312,8 +312,9 @@ class Window(AutoregressiveGenerator):
         self.embedding = TokenEmbedding(space.vocabulary, hidden)
         self.output = nn.Linear(hidden, space.vocabulary)
 
-    def start(self, n, source=None, labels=None):
-        return (torch.zeros(n, 1),)
+    def start(self, n, condition):
+        from textgan.models.generators.base import State
+        return State((torch.zeros(n, 1),))
 
     def read(self, symbol, state):
         return self.embedding(symbol), state
@@ -323,7 +324,7 @@ class Window(AutoregressiveGenerator):
 
     def forward(self, text):
         from textgan.models.generators.base import read_before
-        return self.output(self.embedding(read_before(text)))
+        return self.output(self.embedding(read_before(text, self.space)))
 
 class Bag(Discriminator):
     def __init__(self, space, *, size: int = 4):
@@ -479,7 +480,9 @@ def test_fakes_answer_real_texts_of_their_class(write, cli: Cli, tmp_path: Path)
     assert cli("train", "mine.py:Mine", "--out", "run", *told)[0] == 0
     write("def sample(self, generator, real, progress): return generator.sample(len(real))",
           name="blind.py")  # fmt: skip
-    assert "labels=real.labels" in refused(cli, "train", "blind.py:Mine", "--out", "no", *told)
+    assert "condition=real.condition" in refused(
+        cli, "train", "blind.py:Mine", "--out", "no", *told
+    )
 
 
 def test_a_dry_run_disturbs_no_random_numbers(write) -> None:  # type: ignore[no-untyped-def]

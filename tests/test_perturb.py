@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss
+from textgan.data.text import TextSpace
 from textgan.perturb.base import perturbation
 from textgan.perturb.fgm import FGM, FGSM
 from textgan.perturb.free_at import FreeAT
@@ -352,11 +353,8 @@ def test_the_same_for_those_that_start_at_random(
 
 
 def test_a_generator_s_first_symbol_is_no_padding() -> None:
-    class Space:
-        eos = 1
-
     class Reader(Net):
-        space = Space()
+        space = TextSpace(7, 5, eos=1)
 
     network = Reader(padding=None)
     ids = torch.tensor([[0, 4, 5, 0]])
@@ -364,7 +362,7 @@ def test_a_generator_s_first_symbol_is_no_padding() -> None:
     with place.shifted(lambda zeros, count: torch.ones_like(zeros)) as here:
         network.table(ids)
     assert here.shifts[0][0, :, 0].tolist() == [1, 1, 1, 0]
-    Space.eos = None  # type: ignore[assignment]
+    Reader.space = TextSpace(7, 5)
     place = Passes(network, FGM()).target
     with place.shifted(lambda zeros, count: torch.ones_like(zeros)) as here:
         network.table(ids)

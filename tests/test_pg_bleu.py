@@ -19,7 +19,7 @@ from worlds import (
     small_generator,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import leave_one_out
 from textgan.metrics.functional.bleu import bleu as bleu_of
 from textgan.objectives import pg_bleu
@@ -161,11 +161,11 @@ def test_a_share_of_the_references_is_the_same_at_every_start() -> None:
 
 def test_texts_are_compared_with_those_of_their_own_class() -> None:
     texts = enumerate_texts(LABELLED_SPACE)
-    train = replace(texts, labels=(torch.arange(len(texts)) < 9).long())
+    train = replace(texts, condition=Condition((torch.arange(len(texts)) < 9).long()))
     objective = PGBLEU(order=3, share=1.0)
     objective.connect(small_generator(LABELLED_SPACE), None, train)
     assert same(objective._bleu(train, LABELLED_SPACE), torch.ones(len(train)).double())
-    turned = replace(train, labels=1 - train.labels)
+    turned = replace(train, condition=Condition(1 - train.labels))
     assert objective._bleu(turned, LABELLED_SPACE).max() < 0.9
     # a class that has no training text: nothing is in its favour, and nothing breaks
     objective.connect(small_generator(LABELLED_SPACE), None, train[:9])

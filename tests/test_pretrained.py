@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from textgan.core import huggingface
 from textgan.core.errors import UserError
 from textgan.core.optim import build_optimiser, dropout, update
-from textgan.data.text import Text
+from textgan.data.text import Text, TextSpace
 from textgan.data.tokenizers import PretrainedTokenizer, WordTokenizer, build_tokenizer
 from textgan.models.pretrained import PretrainedNetwork, build_network
 from textgan.perturb.fgm import FGM
@@ -72,20 +72,21 @@ def test_states_are_those_of_transformers(kind: str, head: bool, tmp_path: Path)
 
 
 @kinds
-def test_zero_is_padding_and_nothing_else(kind: str, tmp_path: Path) -> None:
+def test_ids_are_the_tokenizer_s_own(kind: str, tmp_path: Path) -> None:
     tokenizer, network = opened(tmp_path / "tiny", kind)
     vocabulary = KINDS[kind][1]
-    assert tokenizer.space.vocabulary == len(vocabulary) + 1
-    assert tokenizer.space.length == PLACES
-    assert tokenizer.space.eos == 1 + vocabulary.index("[SEP]")
-    assert tokenizer.mask_id == 1 + vocabulary.index("[MASK]")
+    begin, pad, end, unknown = map(vocabulary.index, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"))
+    assert tokenizer.space == TextSpace(
+        len(vocabulary), PLACES, end, bos=begin, pad=pad, unknown=unknown
+    )
+    assert tokenizer.mask_id == vocabulary.index("[MASK]")
     assert tokenizer.encode(["the [MASK] zebra"])[0] == [
-        1 + vocabulary.index(word) for word in ("the", "[MASK]", "[UNK]")
+        vocabulary.index(word) for word in ("the", "[MASK]", "[UNK]")
     ]
     text = tokenizer(LINES)
     for row, line in enumerate(LINES):
-        ids = [1 + number for number in model_ids(kind, line)]
-        assert text.tokens[row].tolist() == ids + [0] * (PLACES - len(ids))
+        ids = list(model_ids(kind, line))
+        assert text.tokens[row].tolist() == ids + [pad] * (PLACES - len(ids))
         assert int(text.sizes[row]) == len(ids)
     with torch.no_grad():
         scores = network(text)
@@ -127,7 +128,7 @@ def test_rows_are_read_like_their_tokens(tmp_path: Path) -> None:
 def test_a_sentence_keeps_its_frame_where_it_is_cut(tmp_path: Path) -> None:
     told = f"hf:{tiny(tmp_path / 'tiny')}"
     tokenizer = build_tokenizer(told, [], length=5)
-    assert tokenizer(LINES[:1]).tokens.tolist() == [[3, 6, 7, 8, 4]]
+    assert tokenizer(LINES[:1]).tokens.tolist() == [[2, 5, 6, 7, 3]]
     assert tokenizer.space.length == 5
     assert build_tokenizer(told, [], length=99).space.length == PLACES
     assert tokenizer.name != build_tokenizer(told, []).name

@@ -31,7 +31,7 @@ import textgan
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.log import read_records
 from textgan.core.tensors import load_tensors
-from textgan.data.text import START, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import shares_of
 from textgan.models.discriminators import representations
 from textgan.models.discriminators.base import Discriminator
@@ -105,11 +105,11 @@ def test_the_memory_by_hand(slots: int) -> None:
             nn.init.normal_(parameter)
     memory = torch.eye(slots, 6, dtype=torch.float64)
     state = generator.start(2)
-    assert all(torch.equal(part, memory) for part in state[0])
+    assert all(torch.equal(part, memory) for part in state.carried[0])
     for symbol in (0, 2, 1):
         hidden, state = generator.read(torch.tensor([symbol, symbol]), state)
         memory = updated(generator, memory, symbol)
-        assert same(state[0][1], memory)
+        assert same(state.carried[0][1], memory)
         assert same(hidden[0], memory.flatten())
     right = generator.output.weight @ memory.flatten() + generator.output.bias
     assert same(generator.logits(hidden)[0], right)
@@ -124,7 +124,7 @@ def test_teacher_forcing_agrees_with_stepping(space: TextSpace, slots: int) -> N
     rows = torch.rand(4, space.length, space.vocabulary, dtype=torch.float64).softmax(2)
     relaxed = Text(rows.argmax(2), torch.full((4,), space.length), rows)
     for text in (texts, relaxed):
-        symbol = torch.full((len(text),), START)
+        symbol = torch.full((len(text),), generator.space.bos)
         state = generator.start(len(text))
         logits = []
         for position in range(space.length):
@@ -148,8 +148,8 @@ def test_texts_of_several_slots_have_probabilities_and_are_drawn_with_them(
 
 def test_the_memory_starts_as_the_codes() -> None:
     generator = build("generator", "relational_memory", TextSpace(5000, 20)).float()
-    assert generator.start(1)[0].shape == (1, 1, 512)
-    assert generator.start(3)[0].nonzero().tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert generator.start(1).carried[0].shape == (1, 1, 512)
+    assert generator.start(3).carried[0].nonzero().tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
     for weight, inputs in (
         (generator.embedding.weight, 5000),
         (generator.input.weight, 32),
@@ -173,7 +173,7 @@ def test_classes_begin_with_a_memory_of_their_own() -> None:
     )
     with pytest.raises(ValueError, match="2 classes need labels"):
         generator.start(3)
-    (memory,) = generator.start(3, labels=torch.tensor([0, 1, 0]))
+    (memory,) = generator.start(3, Condition(torch.tensor([0, 1, 0]))).carried
     assert memory.shape == (3, 2, 4)
     assert torch.equal(memory[0], memory[2])
     assert same(memory[1].flatten(), torch.eye(2, 4).flatten() + generator.classes.weight[1])
@@ -265,7 +265,7 @@ def test_each_class_has_a_score_in_every_representation() -> None:
     judge = judging(TextSpace(4, 3, classes=3))
     tokens = torch.tensor([[1, 2, 3], [0, 0, 2]])
     labels = torch.tensor([2, 0])
-    text = Text(tokens, torch.tensor([3, 3]), labels=labels)
+    text = Text(tokens, torch.tensor([3, 3]), condition=Condition(labels))
     scores = judge.output(judge.features(text))
     assert scores.shape == (2, 5, 3)
     assert same(judge.view_scores(text), torch.stack([scores[0, :, 2], scores[1, :, 0]]))

@@ -19,7 +19,7 @@ from worlds import (
     texts_of,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.models import sampling
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.rollout import roll_out, rollout_bytes, rollout_values
@@ -244,7 +244,7 @@ def test_no_gradient_is_recorded(space: TextSpace) -> None:
 def test_sources_and_labels_follow_the_completions() -> None:
     tokens = torch.tensor([[0, 1, 2], [2, 1, 0]])
     source = Text.full(torch.tensor([[5, 6], [7, 8]]))
-    fake = Text(tokens, torch.tensor([3, 3]), source=source, labels=torch.tensor([4, 9]))
+    fake = Text(tokens, torch.tensor([3, 3]), condition=Condition(torch.tensor([4, 9]), source))
     grown = roll_out(small_generator(FIXED), fake, 3)
     assert grown.text.source is not None and grown.text.labels is not None
     assert torch.equal(grown.text.source.tokens, source.tokens[grown.origin])

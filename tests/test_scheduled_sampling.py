@@ -21,7 +21,7 @@ from worlds import (
     small_generator,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.objectives.mle import MLE
 from textgan.objectives.scheduled_sampling import ScheduledSampling, kept_share
 
@@ -115,7 +115,7 @@ def test_it_reads_draws_where_real_texts_vary_in_length() -> None:
 def test_padding_is_left_alone(space: TextSpace, progress: float) -> None:
     generator, real = small_generator(space), enumerate_texts(space).repeat(20)
     labels: Any = torch.arange(len(real))
-    real = Text(real.tokens, real.sizes, labels=labels)
+    real = Text(real.tokens, real.sizes, condition=Condition(labels))
     objective = ScheduledSampling(final=0.0)
     fake = objective.sample(generator, real, progress)
     assert torch.equal(fake.sizes, real.sizes)

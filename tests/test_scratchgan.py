@@ -23,7 +23,7 @@ from worlds import (
 
 import textgan
 from textgan.core.errors import Interrupted
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.discriminators.stepwise import StepwiseDiscriminator
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.scratchgan import ScratchGAN, discounted
@@ -134,7 +134,7 @@ def test_steps_of_texts_with_classes_are_those_of_their_own() -> None:
     with pytest.raises(ValueError, match="texts of 3 classes need labels"):
         judge.steps(texts)
     labels = torch.arange(len(texts)) % 3
-    labelled = Text(texts.tokens, texts.sizes, labels=labels)
+    labelled = Text(texts.tokens, texts.sizes, condition=Condition(labels))
     steps = judge.steps(labelled)
     assert same(judge(labelled), steps.sum(1) / texts.sizes)
     assert same(judge.class_logits(labelled)[torch.arange(len(texts)), labels], judge(labelled))
@@ -274,7 +274,7 @@ def test_each_loss_reaches_its_own_network_alone(space: TextSpace) -> None:
 @worlds
 def test_samples_are_words_that_answer(space: TextSpace) -> None:
     real = enumerate_texts(space)
-    real = Text(real.tokens, real.sizes, labels=torch.arange(len(real)))
+    real = Text(real.tokens, real.sizes, condition=Condition(torch.arange(len(real))))
     fake = ScratchGAN().sample(small_generator(space), real, 0.0)
     assert len(fake) == len(real)
     assert fake.rows is None

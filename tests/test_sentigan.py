@@ -23,7 +23,7 @@ from worlds import (
 )
 
 from textgan.core.optim import Reduction
-from textgan.data.text import Text, TextSpace, concatenate
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.losses import logistic, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator
@@ -61,7 +61,7 @@ class Table(Discriminator):
 
 
 def of_class(texts: Text, label: int) -> Text:
-    return replace(texts, labels=torch.full_like(texts.sizes, label))
+    return replace(texts, condition=Condition(torch.full_like(texts.sizes, label)))
 
 
 def by_class(space: TextSpace) -> list[Text]:

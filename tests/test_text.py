@@ -2,7 +2,7 @@ import pytest
 import torch
 from worlds import FIXED, VARIABLE, enumerate_texts, one_hot
 
-from textgan.data.text import START, Text, TextSpace, concatenate
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 
 
 def labelled() -> Text:
@@ -10,11 +10,9 @@ def labelled() -> Text:
     tokens = torch.tensor([[2, 1, 0], [3, 2, 1], [1, 0, 0]])
     source = Text.full(torch.tensor([[5, 6], [7, 8], [9, 9]]))
     rows = torch.arange(36.0).view(3, 3, 4)
-    return Text(tokens, torch.tensor([2, 3, 1]), rows, source, torch.tensor([0, 1, 2]), given=1)
-
-
-def test_the_start_token_is_zero() -> None:
-    assert START == 0
+    return Text(
+        tokens, torch.tensor([2, 3, 1]), rows, Condition(torch.tensor([0, 1, 2]), source), given=1
+    )
 
 
 def test_full_text_is_real_everywhere() -> None:

@@ -18,7 +18,7 @@ import textgan
 from textgan.core.errors import Interrupted
 from textgan.core.streams import Purpose, stream
 from textgan.core.tensors import load_tensors
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import gradient_penalty
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.convolutional import ConvolutionalGenerator
@@ -223,7 +223,7 @@ def test_labels_and_padding_reach_the_discriminator_as_they_are() -> None:
     judge = Scored(lambda rows: rows.square().sum((1, 2)))
     texts = enumerate_texts(VARIABLE)[:6]
     assert (texts.sizes < 3).any()
-    fake = replace(fakes_of(VARIABLE), labels=torch.arange(6) % 2)
+    fake = replace(fakes_of(VARIABLE), condition=Condition(torch.arange(6) % 2))
     connected(judge).discriminator_loss(judge, texts, fake)
     real, of_fake, between = judge.saw
     assert same(real.rows, one_hot(texts, VARIABLE).rows)  # type: ignore[arg-type]

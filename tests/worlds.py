@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from textgan.core import registry
 from textgan.core.names import Kind
 from textgan.core.settings import settings_of
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
-from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.base import AutoregressiveGenerator, State
 from textgan.models.generators.leak import LeakGenerator
-from textgan.models.sampling import State
 
 FIXED = TextSpace(3, 3)  # 27 texts of three tokens
 VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
@@ -26,11 +25,11 @@ TIGHT = 1e-12
 
 def enumerate_texts(space: TextSpace) -> Text:
     """Every text of a space, once."""
-    lowest = 0 if space.eos is None else 1
+    written = [token for token in range(space.vocabulary) if token not in space.unwritten]
     writing: list[tuple[int, ...]] = [()]
     finished: list[tuple[int, ...]] = []
     for _ in range(space.length):
-        longer = [(*text, token) for text in writing for token in range(lowest, space.vocabulary)]
+        longer = [(*text, token) for text in writing for token in written]
         finished += [text for text in longer if text[-1] == space.eos]
         writing = [text for text in longer if text[-1] != space.eos]
     return texts_of(space, finished + writing)
@@ -38,7 +37,7 @@ def enumerate_texts(space: TextSpace) -> Text:
 
 def texts_of(space: TextSpace, sentences: list[tuple[int, ...]]) -> Text:
     """Sentences, end token included, as a batch."""
-    rows = [(*text, *[0] * (space.length - len(text))) for text in sentences]
+    rows = [(*text, *[space.pad] * (space.length - len(text))) for text in sentences]
     return Text(torch.tensor(rows), torch.tensor([len(text) for text in sentences]))
 
 
@@ -95,13 +94,13 @@ class Uniform(AutoregressiveGenerator):
             self.forbidden[0] = -1e9
         self.steps = self.rows = 0
 
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
-        return (torch.zeros(n, 1),)
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
+        return State((torch.zeros(n, 1),))
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         self.steps += 1
         self.rows += len(symbol)
-        return self.bias.new_zeros(len(symbol), 1), (state[0] + 1,)
+        return self.bias.new_zeros(len(symbol), 1), state.carry(state.carried[0] + 1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return (self.bias + self.forbidden).repeat(len(hidden), 1)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS
-from textgan.data.text import START, Text
+from textgan.data.text import Text
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.objectives.seqgan import SeqGAN
@@ -41,7 +41,7 @@ class Textbook:
     def complete(self, prefix: Tensor) -> Tensor:
         """One sentence (B, T) after each prefix (B, t), which is read again from its beginning."""
         state = self.generator.start(len(prefix))
-        symbol = prefix.new_full((len(prefix),), START)
+        symbol = prefix.new_full((len(prefix),), self.generator.space.bos)
         written = []
         for position in range(self.generator.space.length):
             logits, state = self.generator.step(symbol, state)

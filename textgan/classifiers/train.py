@@ -58,7 +58,7 @@ from textgan.data.noise import Noise, disturb_lines
 from textgan.data.pre_tokenizer import Tokens
 from textgan.data.settings import TextFile
 from textgan.data.splits import Part, Split, split_file
-from textgan.data.text import Text
+from textgan.data.text import Condition, Text
 from textgan.data.tokenizers import HF, Tokenizer, build_tokenizer, tokenizer_warnings
 from textgan.encoders.folder import load_encoder, save_encoder
 from textgan.models.discriminators.base import Discriminator
@@ -346,7 +346,7 @@ class Study:
             _read(tokenizer, split.train),
             _read(tokenizer, split.valid),
             {
-                name: replace(tokenizer(lines), labels=split.test.labels)
+                name: replace(tokenizer(lines), condition=Condition(split.test.labels))
                 for name, lines in tests.items()
             },
         )
@@ -510,7 +510,7 @@ class Study:
 
 
 def _read(tokenizer: Tokenizer, part: Part) -> Text:
-    return replace(tokenizer(part.lines), labels=part.labels)
+    return replace(tokenizer(part.lines), condition=Condition(part.labels))
 
 
 def _loss(network: Discriminator, text: Text) -> Loss:

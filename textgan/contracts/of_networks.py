@@ -89,7 +89,7 @@ def _all_weights(make: Network) -> str:
     if isinstance(network, AutoregressiveGenerator):
         value = network.log_prob(real).sum()
     elif isinstance(network, Generator):
-        rows = network.sample(len(real), choose=softmax, labels=real.labels).rows
+        rows = network.sample(len(real), choose=softmax, condition=real.condition).rows
         if rows is None:
             raise LeftOut("its texts have no rows, so no gradient flows through them")
         value = (rows * torch.randn_like(rows)).sum()
@@ -167,11 +167,11 @@ def _stepwise(trial: Trial) -> None:
     generator, real = _generator(trial, "variable")
     with dropout_off(generator), torch.no_grad():
         whole = generator(real)
-        state = generator.start(len(real), real.source, real.labels)
-        symbol = torch.zeros(len(real), dtype=torch.long)
+        state = generator.start(len(real), real.condition)
+        symbol = torch.full((len(real),), generator.space.bos)
         for position in range(real.tokens.shape[1]):
             # as rollouts fork a hypothesis
-            again = tuple(part[torch.arange(len(real))] for part in state)
+            again = state[torch.arange(len(real))]
             logits, state = generator.step(symbol, again)
             symbol = real.tokens[:, position]
             alive = real.mask[:, position]

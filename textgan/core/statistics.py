@@ -2,7 +2,8 @@
 
 Three kinds, for three kinds of number:
 
-- A mean or a ratio over sentences: the bootstrap (Efron 1979), sentences drawn with replacement.
+- A mean or a ratio over sentences: the bootstrap (Efron 1979), sentences drawn with replacement,
+  or sources with all that answers them, where sentences answer any.
 - A number of a set of texts (how many are different, how far from another set): a bootstrap
   repeats texts, and whatever counts repeats would see them. So random subsets, drawn without
   replacement, and their spread scaled to that of a mean (the delete-d jackknife; Shao and Wu 1989).
@@ -30,6 +31,7 @@ from torch import Tensor
 from textgan.core.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
 UNBOUNDED = (-math.inf, math.inf)
 SHARE = (0.0, 1.0)  # what a share can be
 POSITIVE = (0.0, math.inf)  # what a distance can be
@@ -60,9 +62,13 @@ def decimals(value: float, digits: int = 3) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text
 
 
-def bootstrap(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -> Estimate:
+def bootstrap(
+    totals: Floats, counts: Floats, resamplings: int, seed: int = 0, sources: Whole | None = None
+) -> Estimate:
     """sum(totals) / sum(counts) with a percentile bootstrap interval over sentences (N,).
 
+    sources: (N,) which source each answers. Sources are then drawn, each with all its sentences,
+    for these depend on each other (the cluster bootstrap; Davison and Hinkley 1997, section 3.8).
     Raises ValueError where nothing is counted. resamplings = 0 gives no interval.
     """
     if not counts.any():
@@ -70,7 +76,14 @@ def bootstrap(totals: Floats, counts: Floats, resamplings: int, seed: int = 0) -
     value = float(totals.sum() / counts.sum())
     if resamplings == 0:
         return Estimate(value)
+    if sources is not None:
+        totals, counts = of_sources(totals, sources), of_sources(counts, sources)
     return percentiles(value, resampled_ratio(totals, counts, resamplings, seed))
+
+
+def of_sources(values: Floats, sources: Whole) -> Floats:
+    """The sum of the values (N,) of each source's sentences; sources: (N,) the number of each."""
+    return np.bincount(sources, values).astype(np.float64)
 
 
 def percentiles(value: float, replicates: Floats) -> Estimate:

@@ -7,17 +7,16 @@ import torch
 from textgan.data.corpus import Corpus
 from textgan.data.fit import MANY_UNKNOWN, evenly, misfit
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
-from textgan.data.tokenizers import EOS
 
 
 def unknown_share(corpus: Corpus) -> float:
     """The share of `<unk>` among all words of a corpus, ends of sentences not counted."""
-    unknown = corpus.tokenizer.unknown_id
+    unknown, eos = corpus.space.unknown, corpus.space.eos
     if unknown is None:
         return 0.0
     parts = (corpus.train, corpus.valid, corpus.test)
     times = sum(int((text.tokens == unknown).sum()) for text in parts)
-    words = sum(int(((text.tokens != 0) & (text.tokens != EOS)).sum()) for text in parts)
+    words = sum(int((text.mask & (text.tokens != eos)).sum()) for text in parts)
     return times / max(1, words)
 
 

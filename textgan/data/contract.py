@@ -42,9 +42,11 @@ def _weights(networks: Mapping[str, object]) -> dict[str, Tensor]:
 
 
 def _tensors(texts: Mapping[str, Text]) -> dict[str, Tensor]:
-    parts = ("tokens", "sizes", "rows", "labels")
-    found = {f"{who}.{part}": getattr(text, part) for who, text in texts.items() for part in parts}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    return {
+        f"{who}.{name}": tensor
+        for who, text in texts.items()
+        for name, tensor in text.to_tensors().items()
+    }
 
 
 def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Text:
@@ -73,10 +75,12 @@ def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Te
             f"{who} returned tokens from {int(tokens.min())} to {int(tokens.max())}; expected 0 to "
             f"{space.vocabulary - 1}, the vocabulary"
         )
-    if bool(((sizes < 1) | (sizes > length)).any()) or bool((tokens * ~returned.mask).any()):
+    if bool(((sizes < 1) | (sizes > length)).any()) or bool(
+        ((tokens != space.pad) & ~returned.mask).any()
+    ):
         raise UserError(
-            f"{who} returned sizes that do not fit its tokens; expected 1 to {length}, and zeros "
-            "after the end of a text (see Text.ended)"
+            f"{who} returned sizes that do not fit its tokens; expected 1 to {length}, and "
+            f"padding, {space.pad}, after the end of a text (see Text.ended)"
         )
     if rows is None and not torch.equal(sizes, Text.ended(tokens, space).sizes):
         end = "all positions" if space.eos is None else f"the first end token, {space.eos}"
@@ -91,7 +95,7 @@ def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Te
     if space.classes and (returned.labels is None or not torch.equal(returned.labels, _of(real))):
         raise UserError(
             f"{who} did not answer each real text with one of its class; give the generator "
-            "labels=real.labels"
+            "condition=real.condition"
         )
     return returned
 

@@ -21,7 +21,7 @@ from textgan.data.fit import Spaced, spacing
 from textgan.data.labelled import FEWEST, read_data, short_label
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.splits import divide, number_labels
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.data.texts import PLAIN, Form
 from textgan.data.tokenizers import WordTokenizer, frequent
 
@@ -33,6 +33,7 @@ class Corpus:
     """Real sentences, and what is known of where they come from.
 
     tokenizer: of its sentences; in the synthetic oracle's corpus the words are numbers.
+    source_tokenizer: of the texts that they answer; None where they answer none.
     facts: source, hash, counts, split: what a run records about its data.
     label_names: what each label of the texts stands for; empty where they have none.
     """
@@ -45,15 +46,23 @@ class Corpus:
     tokenizer: WordTokenizer
     facts: dict[str, Any]
     label_names: tuple[str, ...] = ()
+    source_tokenizer: WordTokenizer | None = None
 
     def decode(self, text: Text) -> list[str]:
-        """One line for each sentence, as in a file: its words, and before them its label and a tab
-        where it has one."""
-        lines = self.tokenizer.decode(text.tolist())
-        if text.labels is None:
-            return lines
-        names = (self.label_names[label] for label in text.labels.tolist())
-        return [f"{name}\t{line}" for name, line in zip(names, lines, strict=True)]
+        """One line for each sentence, as in a file: its words, and before them, each with a tab,
+        its label and its source, where it has one."""
+        columns = [self.tokenizer.decode(text.tolist())]
+        if text.source is not None and self.source_tokenizer is not None:
+            columns.insert(0, self.source_tokenizer.decode(text.source.tolist()))
+        if text.labels is not None:
+            columns.insert(0, [self.label_names[label] for label in text.labels.tolist()])
+        return ["\t".join(parts) for parts in zip(*columns, strict=True)]
+
+    @property
+    def conditions(self) -> Condition:
+        """What a generator's texts are to be written for when it is measured: classes as often as
+        in the training text, or the sources of the test part, which it has not learnt from."""
+        return (self.train if self.space.source is None else self.test).condition
 
     def label(self, name: str) -> int:
         """The number of a label; UserError that names the known ones if there is no such label."""
@@ -138,7 +147,7 @@ def read_corpus(
     tokenizer = WordTokenizer(tuple(kept), pre_tokenizer, length + 1)  # a token more ends them
     encoded = {
         name: tokenizer.pad(tokenizer.convert_tokens_to_ids(split[row]) for row in rows).padded(
-            length + 1
+            length + 1, tokenizer.space.pad
         )
         for name, rows in parts.items()
     }
@@ -163,7 +172,7 @@ def read_corpus(
         facts["labels"], numbers = number_labels(path, labelled, parts)
         names = tuple(facts["labels"])
         for name, part in encoded.items():
-            encoded[name] = replace(part, labels=numbers[name])
+            encoded[name] = replace(part, condition=Condition(numbers[name]))
     return Corpus(
         path.stem,
         replace(tokenizer.space, classes=len(names)),

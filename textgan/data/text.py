@@ -1,15 +1,13 @@
-"""Text: a batch of sentences, as token ids or as relaxed rows.
+"""Text: a batch of sentences, as token ids or as relaxed rows, and what they are written for.
 
-This module knows nothing about words. One convention is shared by every room of the house:
-token 0 is what a generator reads first; where sentences vary in length it is also the padding
-and is never written (see `TextSpace`).
+This module knows nothing about words: which ids begin, end and pad a text is said by a `TextSpace`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,42 +16,151 @@ from textgan.core.device import is_asynchronous
 
 Part = TypeVar("Part")
 
-START = 0  # what a generator reads before its first token; also the padding of shorter sentences
-
 
 @dataclass(frozen=True)
 class TextSpace:
     """The texts that a generator may write: `length` tokens at most, ids 0 .. vocabulary - 1.
 
-    With `eos=None` every text has exactly `length` tokens and every id is an ordinary one, as in
-    the synthetic-oracle experiments. With an `eos`, a text ends with that id (or at `length`), and
-    token 0 is padding: it is never sampled and has probability zero. With `classes`, every text has
-    a label from 0 to classes - 1.
+    eos: the id that ends a text. None: every text has exactly `length` tokens and every id is an
+    ordinary one, as in the synthetic-oracle experiments.
+    classes: every text has a label from 0 to classes - 1; 0: texts have no labels.
+    bos: the id that a generator reads before a text's first token. pad: the id that fills up a
+    shorter text. Where texts have an end, neither is ever written, unless it is the end itself.
+    unknown: the id of all words that the vocabulary lacks; None: there is no such id.
+    source: the texts that these answer or translate; None: they answer none.
+    Raises ValueError for an id beyond the vocabulary.
     """
 
     vocabulary: int
     length: int
     eos: int | None = None
     classes: int = 0
+    bos: int = 0
+    pad: int = 0
+    unknown: int | None = None
+    source: TextSpace | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("bos", "pad", "eos", "unknown"):
+            token = getattr(self, name)
+            if token is not None and not 0 <= token < self.vocabulary:
+                raise ValueError(f"{name} = {token} is no id of {self.vocabulary}")
+
+    @property
+    def special(self) -> tuple[int, ...]:
+        """The ids, in order, that are no words where texts have an end."""
+        if self.eos is None:
+            return ()
+        ids = {self.bos, self.pad, self.eos, self.unknown}
+        return tuple(sorted(token for token in ids if token is not None))
+
+    @property
+    def unwritten(self) -> tuple[int, ...]:
+        """The ids, in order, that stand in no text before its padding: probability zero."""
+        return () if self.eos is None else tuple(sorted({self.bos, self.pad} - {self.eos}))
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> TextSpace:
+        """The space of which `dataclasses.asdict` made the content."""
+        source = content.get("source")
+        return TextSpace(**{**content, "source": source and TextSpace.from_dict(source)})
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What B texts are written for: the class of each, the source that it answers, both, or, as by
+    default, nothing.
+
+    labels: (B,) int64, or None. source: B texts, or None.
+    """
+
+    labels: Tensor | None = None
+    source: Text | None = None
+
+    def __getitem__(self, index: Tensor | slice) -> Condition:
+        """The conditions of the texts at `index`."""
+        return Condition(
+            None if self.labels is None else self.labels[index],
+            None if self.source is None else self.source[index],
+        )
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to heed."""
+        return self.labels is not None or self.source is not None
+
+    def repeat(self, n: int) -> Condition:
+        """Each n times in a row: that of text b stands at b * n .. b * n + n - 1."""
+        return Condition(
+            None if self.labels is None else self.labels.repeat_interleave(n),
+            None if self.source is None else self.source.repeat(n),
+        )
+
+    def to(self, device: torch.device) -> Condition:
+        """The same on another device."""
+        return Condition(
+            None if self.labels is None else self.labels.to(device),
+            None if self.source is None else self.source.to(device),
+        )
+
+    @staticmethod
+    def join(conditions: Sequence[Condition]) -> Condition:
+        """One after the other. Raises ValueError where only some have labels, or a source."""
+        labels = _all_or_none([one.labels for one in conditions])
+        sources = _all_or_none([one.source for one in conditions])
+        return Condition(
+            torch.cat(labels) if labels else None, concatenate(sources) if sources else None
+        )
+
+    def draw(self, n: int) -> Condition:
+        """n of these, drawn with replacement; where there is nothing to heed, that."""
+        if not self:
+            return self
+        first = self.labels if self.source is None else self.source.tokens
+        assert first is not None  # see __bool__
+        return self[torch.randint(len(first), (n,), device=first.device)]
+
+    def require_labels(self, classes: int) -> Tensor:
+        """The labels (B,) of texts of so many classes; ValueError where there are none."""
+        if self.labels is None:
+            raise ValueError(f"texts of {classes} classes need labels")
+        return self.labels
+
+    def require_source(self) -> Text:
+        """The source of each text, B texts; ValueError where there is none."""
+        if self.source is None:
+            raise ValueError("texts that answer a source need one (condition=real.condition)")
+        return self.source
+
+    @property
+    def sources(self) -> Tensor | None:
+        """(B,) int64: equal for texts of one source, 0 .. different sources - 1; None without.
+
+        Texts of one source depend on each other, so a bootstrap resamples them together.
+        """
+        if self.source is None:
+            return None
+        which: Tensor = torch.unique(self.source.tokens, dim=0, return_inverse=True)[1]
+        return which
+
+
+UNCONDITIONAL = Condition()
 
 
 @dataclass(frozen=True)
 class Text:
-    """A batch of B sentences of at most T tokens, without the start token.
+    """A batch of B sentences of at most T tokens, without the begin token.
 
-    tokens: (B, T) int64, zero after the end of a sentence.
+    tokens: (B, T) int64, padding after the end of a sentence.
     sizes: (B,) int64, how many tokens are real, the end token included.
     rows: (B, T, V) relaxed one-hot rows, or None. Relaxed text has no length: every size is T.
-    source: what each sentence answers or translates, B texts, or None.
-    labels: (B,) int64, the class of each sentence, or None.
+    condition: what each sentence is written for.
     given: how many leading tokens came from data and not from the generator.
     """
 
     tokens: Tensor
     sizes: Tensor
     rows: Tensor | None = None
-    source: Text | None = None
-    labels: Tensor | None = None
+    condition: Condition = UNCONDITIONAL
     given: int = 0
 
     @staticmethod
@@ -71,7 +178,33 @@ class Text:
         # argmax of a 0/1 row is its first 1; a row without one is as long as it can be
         sizes = torch.where(is_end.any(1), is_end.int().argmax(1) + 1, length)
         inside = torch.arange(length, device=tokens.device) < sizes.unsqueeze(1)
-        return Text(tokens * inside, sizes)
+        return Text(tokens.masked_fill(~inside, space.pad), sizes)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """The texts as named tensors, with what they are written for, to keep in a file."""
+        parts = {"tokens": self.tokens, "sizes": self.sizes, "rows": self.rows}
+        parts["labels"] = self.labels
+        found = {name: part for name, part in parts.items() if part is not None}
+        if self.source is not None:
+            source = self.source.to_tensors()
+            found |= {f"source.{name}": part for name, part in source.items()}
+        return found
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, Tensor], given: int = 0) -> Text:
+        """The texts that `to_tensors` made tensors of, whatever integers its ids were stored as.
+
+        Raises KeyError where one is missing.
+        """
+        of_source = {
+            name.removeprefix("source."): part
+            for name, part in tensors.items()
+            if name.startswith("source.")
+        }
+        source = Text.from_tensors(of_source) if of_source else None
+        labels = tensors["labels"].long() if "labels" in tensors else None
+        tokens, sizes = tensors["tokens"].long(), tensors["sizes"].long()
+        return Text(tokens, sizes, tensors.get("rows"), Condition(labels, source), given)
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
@@ -80,6 +213,16 @@ class Text:
         """Each sentence as a list of its tokens, the end token included, without padding."""
         sizes = self.sizes.tolist()
         return [row[:size] for row, size in zip(self.tokens.tolist(), sizes, strict=True)]
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(B,) the class of each sentence, or None."""
+        return self.condition.labels
+
+    @property
+    def source(self) -> Text | None:
+        """What each sentence answers or translates, B texts, or None."""
+        return self.condition.source
 
     @property
     def symbols(self) -> Tensor:
@@ -99,23 +242,23 @@ class Text:
             tokens=self.tokens[index],
             sizes=self.sizes[index],
             rows=None if self.rows is None else self.rows[index],
-            source=None if self.source is None else self.source[index],
-            labels=None if self.labels is None else self.labels[index],
+            condition=self.condition[index],
         )
 
     def repeat(self, n: int) -> Text:
         """Each sentence n times in a row: sentence b stands at b * n .. b * n + n - 1."""
         return self[torch.arange(len(self), device=self.tokens.device).repeat_interleave(n)]
 
-    def padded(self, length: int) -> Text:
+    def padded(self, length: int, pad: int = 0) -> Text:
         """The same sentences in tensors of `length` positions, which must not be fewer than now.
 
-        Raises ValueError for relaxed text, which has no padding.
+        pad: the id of padding, as their `TextSpace` has it. Raises ValueError for relaxed text,
+        which has no padding.
         """
         extra = length - self.tokens.shape[1]
         if self.rows is not None or extra < 0:
             raise ValueError(f"cannot pad {'relaxed text' if extra >= 0 else 'to fewer tokens'}")
-        return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra)))
+        return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra), value=pad))
 
     def narrowed(self) -> Text:
         """The same sentences, as wide as the longest of them, where that is cheap to know."""
@@ -144,8 +287,7 @@ class Text:
             tokens=self.tokens.to(device),
             sizes=self.sizes.to(device),
             rows=None if self.rows is None else self.rows.to(device),
-            source=None if self.source is None else self.source.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
+            condition=self.condition.to(device),
         )
 
 
@@ -154,34 +296,13 @@ def concatenate(texts: Sequence[Text]) -> Text:
 
     Raises ValueError where only some have rows, sources or labels.
     """
-    first = texts[0]
-    sources = _all_or_none([text.source for text in texts])
     rows = _all_or_none([text.rows for text in texts])
-    labels = _all_or_none([text.labels for text in texts])
     return replace(
-        first,
+        texts[0],
         tokens=torch.cat([text.tokens for text in texts]),
         sizes=torch.cat([text.sizes for text in texts]),
         rows=torch.cat(rows) if rows else None,
-        source=concatenate(sources) if sources else None,
-        labels=torch.cat(labels) if labels else None,
-    )
-
-
-def text_tensors(text: Text) -> dict[str, Tensor]:
-    """A text as tensors by name, for a file; what it answers, and `given`, are not among them."""
-    parts = {"tokens": text.tokens, "sizes": text.sizes, "rows": text.rows, "labels": text.labels}
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def text_of(tensors: Mapping[str, Tensor]) -> Text:
-    """The text of `text_tensors`, whatever integers its ids were stored as."""
-    labels = tensors.get("labels")
-    return Text(
-        tensors["tokens"].long(),
-        tensors["sizes"].long(),
-        tensors.get("rows"),
-        labels=None if labels is None else labels.long(),
+        condition=Condition.join([text.condition for text in texts]),
     )
 
 
@@ -189,9 +310,8 @@ def class_rows(text: Text, classes: int) -> list[Tensor]:
     """Which texts are of each class, indices in their order; all of them where there are none."""
     if not classes:
         return [torch.arange(len(text), device=text.tokens.device)]
-    if text.labels is None:
-        raise ValueError(f"texts of {classes} classes need labels")
-    return [(text.labels == label).nonzero().squeeze(1) for label in range(classes)]
+    labels = text.condition.require_labels(classes)
+    return [(labels == label).nonzero().squeeze(1) for label in range(classes)]
 
 
 def _all_or_none(parts: Sequence[Part | None]) -> list[Part]:

@@ -26,9 +26,8 @@ from textgan.data.fit import MANY_UNKNOWN, Spaced, evenly, misfit
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.text import Text, TextSpace
 
-EOS = 1
-UNKNOWN = 2
-SPECIAL = 3  # ids below this are padding, end of sentence, unknown word
+PAD, EOS, UNKNOWN = range(3)  # a word tokenizer's own; padding is also what stands before a text
+FIRST = 3  # of its words
 MASK_WORD = "<mask>"
 HF = "hf:"  # what the name of a pretrained network begins with
 
@@ -36,14 +35,13 @@ HF = "hf:"  # what the name of a pretrained network begins with
 class Tokenizer(ABC):
     """How lines become what a network reads, and back.
 
-    space: of the texts. A longer one is cut at space.length tokens. mask_id: the token that stands
-    for a hidden one, where there is one. unknown_id, unknown_word: the token of all words that
-    there is no other for, where there is one, and how it is spelt.
+    space: of the texts, with the special ids. A longer text is cut at space.length tokens. mask_id:
+    the token that stands for a hidden one, where there is one. unknown_word: how the token of all
+    words that there is no other for is spelt.
     """
 
     space: TextSpace
     mask_id: int | None
-    unknown_id: int | None
     unknown_word: str
 
     @property
@@ -68,7 +66,7 @@ class Tokenizer(ABC):
         """Texts of ids as a batch: special tokens added, as wide as the longest."""
         rows = [self.add_special_tokens(some) for some in ids]
         sizes = torch.tensor([len(row) for row in rows], dtype=torch.long)
-        tokens = torch.zeros(len(rows), int(sizes.max()) if rows else 1, dtype=torch.long)
+        tokens = torch.full((len(rows), int(sizes.max()) if rows else 1), self.space.pad)
         for place, row in enumerate(rows):
             tokens[place, : len(row)] = torch.tensor(row)
         return Text(tokens, sizes)
@@ -97,16 +95,17 @@ class WordTokenizer(Tokenizer):
     def __post_init__(self) -> None:
         if self.special:
             _refuse_short(self.length, 2)
-        first = SPECIAL if self.special else 0
+        first = FIRST if self.special else 0
         ids = {word: first + i for i, word in enumerate(self.words)}
         if self.special and self.pre_tokenizer.unknown:
             ids[self.pre_tokenizer.unknown] = UNKNOWN
         size = first + len(self.words)
         known = {
             "ids": ids,
-            "space": TextSpace(size, self.length, EOS if self.special else None),
+            "space": TextSpace(size, self.length, EOS, bos=PAD, pad=PAD, unknown=UNKNOWN)
+            if self.special
+            else TextSpace(size, self.length),
             "mask_id": ids.get(MASK_WORD),
-            "unknown_id": UNKNOWN if self.special else None,
             "unknown_word": self.pre_tokenizer.unknown or UNKNOWN_WORD,
         }
         for name, value in known.items():
@@ -162,7 +161,7 @@ class WordTokenizer(Tokenizer):
         return [self.convert_tokens_to_ids(self.tokenize(line)) for line in lines]
 
     def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
-        left_out = (0, EOS) if self.special else ()
+        left_out = (PAD, EOS) if self.special else ()
         texts = ([i for i in some if i not in left_out] for some in ids)
         return [self.pre_tokenizer.join(self.convert_ids_to_tokens(text)) for text in texts]
 
@@ -221,16 +220,14 @@ class WordTokenizer(Tokenizer):
 class PretrainedTokenizer(Tokenizer):
     """A pretrained network's own tokenizer, and the special tokens that it puts around a text.
 
-    Ids are one higher than the tokenizer's, so that 0 is padding and nothing else. A longer text
-    loses its last tokens, not its special ones.
+    A longer text loses its last tokens, not its special ones.
     length: 0 for the longest that the network can read. Raises UserError where transformers is
     missing or the folder has no such tokenizer, or for a length in which nothing fits.
     """
 
     def __init__(self, folder: Path, length: int = 0) -> None:
         tokenizer = self.tokenizer = huggingface.load_tokenizer(folder, f"network = '{HF}{folder}'")
-        before, after = huggingface.special_tokens(tokenizer)
-        self.before, self.after = ([1 + i for i in part] for part in (before, after))
+        self.before, self.after = huggingface.special_tokens(tokenizer)
         if not self.after:
             raise UserError(
                 f"network = '{HF}{folder}': its tokenizer does not end a sentence; give the folder "
@@ -239,11 +236,16 @@ class PretrainedTokenizer(Tokenizer):
         most = tokenizer.model_max_length
         length = min(length or most, most)
         _refuse_short(length, len(self.before) + len(self.after) + 1)
-        self.space = TextSpace(len(tokenizer) + 1, length, self.after[-1])
-        self.mask_id, self.unknown_id = (
-            None if number is None else 1 + number
-            for number in (tokenizer.mask_token_id, tokenizer.unk_token_id)
+        end, pad = self.after[-1], tokenizer.pad_token_id
+        self.space = TextSpace(
+            len(tokenizer),
+            length,
+            eos=end,
+            bos=self.before[0] if self.before else end,
+            pad=end if pad is None else pad,
+            unknown=tokenizer.unk_token_id,
         )
+        self.mask_id = tokenizer.mask_token_id
         self.unknown_word = str(tokenizer.unk_token)
         digest = huggingface.digest(folder, huggingface.TOKENIZER)
         self._name = f"{folder.resolve().name}-cut{length}-{digest}"
@@ -256,16 +258,14 @@ class PretrainedTokenizer(Tokenizer):
         def ids(line: str) -> list[int]:
             # half a surrogate pair is no text to a tokenizer
             text = line.encode(errors="replace").decode()
-            own = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-            return [1 + i for i in own]
+            own = self.tokenizer(text, add_special_tokens=False, verbose=False)
+            found: list[int] = own["input_ids"]
+            return found
 
         return [ids(line) for line in lines]
 
     def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
-        return [
-            self.tokenizer.decode([i - 1 for i in some if i], skip_special_tokens=True)
-            for some in ids
-        ]
+        return [self.tokenizer.decode(list(some), skip_special_tokens=True) for some in ids]
 
     def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
         room = self.space.length - len(self.before) - len(self.after)
@@ -299,7 +299,7 @@ def tokenizer_warnings(tokenizer: Tokenizer, lines: Sequence[str]) -> list[str]:
     """What is wrong with how a tokenizer splits lines: they are one token each, or mostly
     unknown."""
     some, warnings = evenly(lines), []
-    ids, unknown = tokenizer.encode(some), tokenizer.unknown_id
+    ids, unknown = tokenizer.encode(some), tokenizer.space.unknown
     remedy = "take a network that was trained on this language"
     if isinstance(tokenizer, WordTokenizer):
         remedy = "try a smaller data.min_count or a larger data.vocabulary"

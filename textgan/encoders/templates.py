@@ -68,7 +68,7 @@ class Template:
             for piece, ids in zip(pieces, tokens, strict=True)
             if piece != SENTENCE
             and isinstance(tokenizer, WordTokenizer)
-            and tokenizer.unknown_id in ids
+            and tokenizer.space.unknown in ids
         ]
         if unknown:
             raise UserError(

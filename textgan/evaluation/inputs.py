@@ -43,7 +43,7 @@ from textgan.data.fit import evenly, misfit
 from textgan.data.labelled import check_labels
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, LineTokens, PreTokenizer
 from textgan.data.sentences import Sentences, encode_all
-from textgan.data.text import Text
+from textgan.data.text import UNCONDITIONAL, Text
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs, Models
@@ -472,7 +472,7 @@ def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts
     n = samples or run.config.evaluation.final_samples
     written = writers(run)[-1]
     text, _ = _write(run, written.generator, n, seed, temperature)
-    lines = run.corpus.decode(replace(text, labels=None))
+    lines = run.corpus.decode(replace(text, condition=UNCONDITIONAL))
     about = {
         "run": run.folder.resolve().name,
         "file": None,
@@ -530,7 +530,7 @@ def inputs_from_run(
     given = name_texts(files, form)
     if run.oracle is not None:
         fresh = draw_like(
-            run.oracle, corpus.train, samples, seed=stream(Purpose.EVALUATION_ORACLE, seed)
+            run.oracle, corpus.conditions, samples, seed=stream(Purpose.EVALUATION_ORACLE, seed)
         )
     else:
         fresh = corpus.valid
@@ -618,7 +618,7 @@ def inputs_from_run(
         held = {"references": _lines(run, corpus.test), "train": _lines(run, corpus.train)}
         for one in given:
             warnings += judged_alike(one, held)
-    if (unknown := corpus.tokenizer.unknown_id) is not None:
+    if (unknown := corpus.space.unknown) is not None:
         share = float((corpus.test.tokens == unknown).sum()) / float(corpus.test.sizes.sum())
         if share > 0.01:
             warnings.append(
@@ -661,13 +661,13 @@ def _write(
     draw = partial(
         draw_like,
         generator,
-        run.corpus.train,
+        run.corpus.conditions,
         n,
         seed=texts_seed(run, seed),
         temperature=temperature,
     )
     drawn = draw()
-    unknown = run.corpus.tokenizer.unknown_id
+    unknown = run.corpus.space.unknown
     if unknown is None or not bool((drawn.tokens == unknown).any()):
         return drawn, drawn
     return draw(forbid=unknown), drawn

@@ -26,6 +26,7 @@ from textgan.core.statistics import (
     UNBOUNDED,
     Estimate,
     Floats,
+    of_sources,
     over_subsets,
     percentiles,
     resampled_ratio,
@@ -137,12 +138,17 @@ class MetricInputs:
         """The mean over texts (B,) with its bootstrap."""
         return self.ratio(values, torch.ones_like(values), side)
 
-    def ratio(self, totals: Tensor, counts: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
+    def ratio(
+        self, totals: Tensor, counts: Tensor, side: int = 0, sources: Tensor | None = None
+    ) -> tuple[Estimate, Floats]:
         """sum(totals) / sum(counts) over texts (B,) with its bootstrap.
 
-        side: another number for texts that are resampled apart from the first ones.
+        side: another number for texts that are resampled apart from the first ones. sources: (B,)
+        which source each text answers; those of one are resampled together.
         """
         above, below = (part.double().cpu().numpy() for part in (totals, counts))
+        if sources is not None:
+            above, below = (of_sources(part, sources.cpu().numpy()) for part in (above, below))
         value = float(above.sum() / below.sum())
         if not self.resamplings or len(above) < 2:
             return Estimate(value), np.empty(0)

@@ -21,6 +21,7 @@ from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.networks import USUAL_EPOCHS, fit, mean_size, read, train_tokenizer
+from textgan.models.discriminators.base import widened
 from textgan.models.discriminators.cnn import CNNDiscriminator
 
 FEWEST = 100  # texts of each kind: 20 of them are scored
@@ -183,7 +184,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     ) -> Text:
         """Sentences of words as the network reads them, wide enough for its filters."""
         text = read(tokenizer, sentences)
-        return text.padded(max(text.tokens.shape[1], self.widest)).to(device)
+        return widened(text, self.widest, tokenizer.space.pad).to(device)
 
 
 def halves(text: Text) -> Tensor:

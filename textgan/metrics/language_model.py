@@ -53,7 +53,7 @@ def costs_of(
     unknown words would cost no more than one frequent word repeated.
     """
     text = read(model.tokenizer, sentences)
-    unknown = (text.tokens == UNKNOWN).sum(1).double()
+    unknown = text.tokens.eq(UNKNOWN).sum(1).double()
     nats = costs(model.network, text, progress)
     nats += unknown * math.log(max(1, model.unknown))
     return Costs(nats, unknown, text.sizes.double())

@@ -105,7 +105,7 @@ def _cost(
     log_p = log_likelihoods(material, model, split)
     if not text.sizes.any():
         raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
-    estimate, replicates = material.ratio(-log_p, text.sizes)
+    estimate, replicates = material.ratio(-log_p, text.sizes, sources=text.condition.sources)
     signature = material.sign(
         title.lower(),
         split=split,

@@ -22,7 +22,7 @@ from textgan.core.streams import Purpose, stream
 from textgan.data.batches import batches, by_size
 from textgan.data.pre_tokenizer import PreTokenizer
 from textgan.data.sentences import Sentences
-from textgan.data.text import START, Text
+from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.losses import nll
 from textgan.metrics.base import MetricInputs, Unavailable
@@ -303,7 +303,8 @@ def encode(model: LanguageModel, sentences: Iterable[Sequence[str]]) -> Tensor:
     for piece in by_size(text):
         part = text[piece].narrowed().to(device)
         total = torch.zeros(len(part), size, device=device)
-        state, symbol = network.start(len(part)), torch.full_like(part.sizes, START)
+        state = network.start(len(part))
+        symbol = torch.full_like(part.sizes, network.space.bos)
         for place, following in enumerate(part.tokens.unbind(1)):
             hidden, state = network.read(symbol, state)
             total += hidden * (place < part.sizes).unsqueeze(1)

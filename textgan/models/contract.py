@@ -14,7 +14,7 @@ from textgan.core.contract import BEFORE, called, checked_loss, checked_tensor, 
 from textgan.core.errors import UserError, described
 from textgan.core.names import title
 from textgan.data.contract import checked_text
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 
@@ -46,8 +46,8 @@ def check_generator(generator: Generator, real: Text, *, likelihood: bool) -> No
     n, length = real.tokens.shape
     who = name_of(generator, "sample")
     with torch.no_grad():
-        text = called(generator, "sample", n, labels=real.labels, when=when)
-    fixed = real if generator.space.classes else replace(real, labels=None)
+        text = called(generator, "sample", n, condition=real.condition, when=when)
+    fixed = real if generator.space.classes else replace(real, condition=UNCONDITIONAL)
     checked_text(text, who, fixed, generator.space)
     if not likelihood or not isinstance(generator, AutoregressiveGenerator):
         return

@@ -28,8 +28,14 @@ def nll_per_token(
     temperature: float = 1.0,
 ) -> Estimate:
     """Nats per token that texts cost under a model that writes at a temperature."""
-    totals = -log_probs(model, text, temperature).double().cpu().numpy()
-    return bootstrap(totals, text.sizes.double().cpu().numpy(), resamplings, seed)
+    sources = text.condition.sources
+    return bootstrap(
+        -log_probs(model, text, temperature).double().cpu().numpy(),
+        text.sizes.double().cpu().numpy(),
+        resamplings,
+        seed,
+        None if sources is None else sources.cpu().numpy(),
+    )
 
 
 @torch.no_grad()
@@ -59,4 +65,4 @@ def log_probs(
 
 def uniform_nll(space: TextSpace) -> float:
     """Nats per token of any text under tokens drawn uniformly from those that may be written."""
-    return math.log(space.vocabulary - (space.eos is not None))
+    return math.log(space.vocabulary - len(space.unwritten))

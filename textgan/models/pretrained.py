@@ -1,7 +1,6 @@
 """Pretrained networks as discriminators, and networks by name.
 
-What a folder holds is `hf_folder`'s, and its tokens are `tokenizers`'s: numbers are one higher here
-than in the tokenizer, and 0 is padding.
+What a folder holds is `core.huggingface`'s, and its tokens are `data.tokenizers`'s.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from textgan.core import huggingface, registry
 from textgan.core.errors import UserError
@@ -27,21 +25,17 @@ from textgan.models.embedding import TokenEmbedding
 
 
 class PretrainedEmbedding(TokenEmbedding):
-    """A pretrained table of vectors, read by numbers that are one higher.
-
-    What stands at padding means nothing.
-    """
+    """A pretrained table of vectors, which may be longer than the vocabulary."""
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__(table.num_embeddings, table.embedding_dim, device="meta")
         self.weight = table.weight
 
     def forward(self, symbols: Tensor) -> Tensor:
-        """(..., E) for ids (...) or rows (..., V + 1)."""
+        """(..., E) for ids (...) or rows (..., V)."""
         if symbols.is_floating_point():
-            rows = symbols[..., 1:]
-            return rows @ self.weight[: rows.shape[-1]]
-        return F.embedding((symbols - 1).clamp(min=0), self.weight)
+            return symbols @ self.weight[: symbols.shape[-1]]
+        return super().forward(symbols)
 
 
 class PretrainedNetwork(TokenStates):

@@ -20,8 +20,7 @@ def relaxed_texts(
         return generator.sample(
             len(real),
             choose=gumbel(temperature),
-            source=real.source,
-            labels=real.labels,
+            condition=real.condition,
             reads_words=reads_words,
         )
-    return generator.sample(len(real), choose=softmax, source=real.source, labels=real.labels)
+    return generator.sample(len(real), choose=softmax, condition=real.condition)

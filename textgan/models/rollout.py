@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.core.device import is_asynchronous
-from textgan.data.text import START, Text
+from textgan.data.text import Condition, Text
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.output_layer import BLOCK
 from textgan.models.sampling import multinomial
@@ -42,8 +42,8 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     recorded.
     """
     # a batch may be narrower than its generator's longest text, or padded beyond it
-    length = generator.space.length
-    written = F.pad(fake.tokens, (0, length - fake.tokens.shape[1]))
+    space = generator.space
+    written = F.pad(fake.tokens, (0, space.length - fake.tokens.shape[1]), value=space.pad)
     device = written.device
     sentences = torch.arange(len(fake), device=device)
     # hypotheses in the order in which they join: shortest prefixes first
@@ -51,20 +51,20 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     asks = not is_asynchronous(written)
     joining = [
         everyone[fake.sizes[everyone] > position] if asks else everyone
-        for position in range(1, length)
+        for position in range(1, space.length)
     ]
     origin = torch.cat([sentences[:0], *joining])
     kept = torch.cat(
         [origin[:0], *(torch.full_like(rows, at) for at, rows in enumerate(joining, start=1))]
     )
-    columns = torch.arange(length, device=device)
-    tokens = written[origin] * (columns < kept.unsqueeze(1))
+    columns = torch.arange(space.length, device=device)
+    tokens = written[origin].masked_fill(columns >= kept.unsqueeze(1), space.pad)
 
     pick = generator.picker(multinomial)
-    trunk = generator.start(len(fake), fake.source, fake.labels)
-    symbol = written.new_full((len(fake),), START)
+    trunk = generator.start(len(fake), fake.condition)
+    symbol = written.new_full((len(fake),), space.bos)
     active, last = sentences[:0], symbol[:0]  # rows of `tokens` still writing; their last token
-    state = tuple(part[:0] for part in trunk)
+    state = trunk[:0]
     joined = 0
     for position, forks in enumerate(joining, start=1):
         # the trunk reads all but the last token of the prefix, the forks go on from there
@@ -73,25 +73,20 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
         rows = torch.arange(joined, joined + len(forks), device=device)
         joined += len(forks)
         active, last = torch.cat([active, rows]), torch.cat([last, symbol[forks]])
-        state = tuple(
-            torch.cat([part, stem[forks]]) for part, stem in zip(state, trunk, strict=True)
-        )
+        state = state.join(trunk[forks])
         if len(active) == 0:
             break
         hidden, state = generator.read(last, state)
         last = pick(hidden)
         tokens[active, position] = last
-        if asks and generator.space.eos is not None:
-            writing = last != generator.space.eos
-            active, last = active[writing], last[writing]
-            state = tuple(part[writing] for part in state)
+        if asks and space.eos is not None:
+            writing = last != space.eos
+            active, last, state = active[writing], last[writing], state[writing]
     if not asks:
         proper = kept < fake.sizes[origin]
         tokens, origin, kept = tokens[proper], origin[proper], kept[proper]
-    grown = Text.ended(tokens, generator.space)
-    source = None if fake.source is None else fake.source[origin]
-    labels = None if fake.labels is None else fake.labels[origin]
-    return Rollouts(replace(grown, source=source, labels=labels), origin, kept)
+    grown = replace(Text.ended(tokens, space), condition=fake.condition[origin])
+    return Rollouts(grown, origin, kept)
 
 
 def rollout_values(
@@ -124,15 +119,20 @@ def rollout_bytes(
 ) -> int:
     """About how much memory the rollouts of a batch take at their peak, in bytes.
 
-    Token ids twice (written, and read by the reward), the state twice (before and after a step),
-    the logits of one block, and what the discriminator makes of all texts (`features` floats a
-    text, twice).
+    Token ids twice (written, and read by the reward), what each completion carries twice (before
+    and after a step), what those of one sentence share once, the logits of one block, and what the
+    discriminator makes of all texts (`features` floats a text, twice).
     """
     space = generator.space
     weight = generator.embedding.weight
     rows = sentences * min(chunk or n, n) * (space.length - 1)
-    start = generator.start(1, None, torch.zeros(1, dtype=torch.long, device=weight.device))
-    state = sum(part[0].numel() for part in start)
+    label = torch.zeros(1, dtype=torch.long, device=weight.device)
+    source = None
+    if space.source is not None:
+        source = Text.full(label.new_zeros(1, space.source.length))
+    start = generator.start(1, Condition(label, source))
+    state, shared = (sum(part.numel() for part in side) for side in (start.carried, start.shared))
     logits = rows if is_asynchronous(weight) else min(rows, max(1, BLOCK // space.vocabulary))
     floats = rows * (2 * state + 2 * features) + 3 * logits * space.vocabulary
+    floats += sentences * shared
     return rows * space.length * 2 * 8 + floats * weight.element_size()

@@ -16,7 +16,6 @@ from textgan.core.device import is_asynchronous
 
 Sampler = Callable[[Tensor], Tensor]
 HiddenSampler = Callable[[Tensor], Tensor]
-State = tuple[Tensor, ...]  # every part batch first, so that forking a hypothesis is indexing
 
 # Logits of one block of rows; 1M of them (4 MB in float32) stay in a processor's cache until they
 # are used up

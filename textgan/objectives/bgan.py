@@ -27,8 +27,8 @@ The weights are normalised over the M samples of one source z, where MaliGAN tak
 
 The source z: a generator that starts from noise (`generator = "convolutional"`, `"noise_lstm"`) has
 its noise for z, as the paper's, and writes each symbol by itself given z, so that log g(x | z) is
-known. Autoregressive generators draw their words instead, and z is what a text answers (`source`,
-`labels`): texts without either share the empty one. The paper's networks are rdevon/BGAN's
+known. Autoregressive generators draw their words instead, and z is what a text answers
+(`condition`): texts without one share the empty one. The paper's networks are rdevon/BGAN's
 old/BILLION-WORD/bw_rnn.py: Adam of both with beta1 = 0.5, M = 20.
 
 Departs from the paper and its code:
@@ -105,9 +105,7 @@ class BGAN(Objective, name="bgan"):
         if isinstance(generator, NoiseGenerator) and torch.is_grad_enabled():
             return generator.drawn(real, self.samples)
         with torch.no_grad():
-            return generator.sample(
-                len(real), choose=multinomial, source=real.source, labels=real.labels
-            )
+            return generator.sample(len(real), choose=multinomial, condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         words = replace(fake, rows=None)

@@ -45,7 +45,7 @@ from pydantic import Field
 from torch import Tensor
 
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import Text, concatenate, text_of, text_tensors
+from textgan.data.text import Text, concatenate
 from textgan.losses import leave_one_out, logistic, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -133,8 +133,6 @@ class ColdGAN(Objective, name="coldgan"):
     )
 
     def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
-        if self.replay and train.source is not None:
-            raise ValueError("coldgan needs replay = 0 where texts have a source")
         if self.nucleus < 1 and self.epsilon == 0:
             raise ValueError(
                 f"nucleus = {self.nucleus:g} needs an epsilon above 0: with 0 no text beyond the "
@@ -146,8 +144,7 @@ class ColdGAN(Objective, name="coldgan"):
         return generator.sample(
             len(real),
             choose=cautious(self.temperature, self.epsilon, self.nucleus),
-            source=real.source,
-            labels=real.labels,
+            condition=real.condition,
         )
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
@@ -185,7 +182,7 @@ class ColdGAN(Objective, name="coldgan"):
         new = fake[slice(-self.remembered, None)]  # without rows, see Objective.on_fakes
         order = torch.randperm(len(self.state.get("tokens", ())), device=new.tokens.device)
         kept = order[: self.remembered - len(new)]
-        for name, part in text_tensors(new).items():
+        for name, part in new.to_tensors().items():
             old = self.state.get(name, part[:0])
             self.state[name] = torch.cat([old[kept], part])
 
@@ -194,7 +191,7 @@ class ColdGAN(Objective, name="coldgan"):
         n = int(self.replay * len(fake))
         if n == 0 or not self.state:
             return fake
-        memory = text_of(self.state)
+        memory = Text.from_tensors(self.state)
         first = fake.tokens.sum()  # anything that differs between batches
         places = (first + torch.arange(n, device=first.device)) % len(memory)
         return concatenate([fake[: len(fake) - n], memory[places]])

@@ -42,7 +42,7 @@ class ConstantReward(Objective, name="constant_reward"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def generator_loss(
         self,

@@ -66,7 +66,7 @@ class CoT(Objective, name="cot"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator: Any, real: Text, fake: Text) -> Loss:
         on_real, on_fake = discriminator.log_prob(real), discriminator.log_prob(fake)

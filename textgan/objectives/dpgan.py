@@ -79,7 +79,7 @@ class DPGAN(Objective, name="dpgan"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator: Any, real: Text, fake: Text) -> Loss:
         of_real = self._sentences(self._words(discriminator, real), real).mean()

@@ -14,8 +14,8 @@ Departs from the paper:
 - the game is the ordinary one of Goodfellow et al. 2014, but the generator's loss is the
   non-saturating form by default: minimax has next to no gradient where the
   discriminator is sure, as it soon is of rows that are far from one-hot
-- the generator starts from START and the noise of its words is all its noise; the paper's starts
-  from noise of its own
+- the generator starts from the begin token and the noise of its words is all its noise; the
+  paper's starts from noise of its own
 - the usual discriminator is convolutional, the paper's is an LSTM (`discriminator = "rnn"`)
 - maximum-likelihood pretraining, where the schedule asks for it
 """

@@ -111,7 +111,7 @@ class LeakGAN(Objective, name="leakgan"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
         if self.mle == "joint":

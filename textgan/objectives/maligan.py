@@ -87,7 +87,7 @@ class MaliGAN(Objective, name="maligan"):
         if self.variant == "full":
             length = generator.space.length
             prefix = real.tokens[:, : prefix_length(length, self.prefix_step, progress)]
-        return generator.sample(len(real), prefix=prefix, source=real.source, labels=real.labels)
+        return generator.sample(len(real), prefix=prefix, condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         return logistic(*discriminator.score_pair(real, fake)), {}

@@ -92,7 +92,7 @@ class PGBLEU(Objective, name="pg_bleu"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def generator_loss(
         self,

@@ -39,7 +39,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import START, Text
+from textgan.data.text import Text
 from textgan.losses import nll
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -80,8 +80,8 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
         """What the generator reads: real texts with some of their words replaced by drawn ones."""
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         keep = kept_share(progress, self.decay, self.final, self.steepness)
-        state = generator.start(len(real), real.source, real.labels)
-        symbol = torch.full_like(real.sizes, START)
+        state = generator.start(len(real), real.condition)
+        symbol = torch.full_like(real.sizes, generator.space.bos)
         read: list[Tensor] = []
         for position in range(real.tokens.shape[1]):
             logits, state = generator.step(symbol, state)
@@ -89,8 +89,8 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
             own = torch.rand(drawn.shape, device=drawn.device) >= keep
             symbol = torch.where(own, drawn, real.tokens[:, position])
             read.append(symbol)
-        tokens = torch.stack(read, 1) * real.mask
-        return Text(tokens, real.sizes, None, real.source, real.labels)
+        tokens = torch.stack(read, 1).masked_fill(~real.mask, generator.space.pad)
+        return Text(tokens, real.sizes, condition=real.condition)
 
     def generator_loss(
         self,

@@ -95,7 +95,7 @@ class ScratchGAN(Objective, name="scratchgan"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert isinstance(discriminator, StepwiseDiscriminator)  # see connect

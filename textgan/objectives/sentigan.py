@@ -65,7 +65,7 @@ class SentiGAN(Objective, name="sentigan"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         log_probs = class_log_probs(discriminator, concatenate([real, fake]))

@@ -74,7 +74,7 @@ class SeqGAN(Objective, name="seqgan"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), source=real.source, labels=real.labels)
+        return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         loss = logistic(*discriminator.score_pair(real, fake))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from textgan.core.errors import UserError
 from textgan.core.moved import FormerName
-from textgan.data.text import START
 
 Start = Callable[[Tensor, Tensor], Tensor]  # of zeros like the shift and its mask, the shift
 Shifts = Sequence[Tensor] | Start | None  # those of a pass; None: zeros
@@ -258,7 +257,7 @@ def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
 def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Tensor]:
     """Which of the symbols (B, T), or rows (B, T, V), that an embedding reads are not padding."""
     space = getattr(network, "space", None)
-    padding = module.padding_idx if space is None else None if space.eos is None else START
+    padding = module.padding_idx if space is None else None if space.eos is None else space.pad
 
     def words(symbols: Tensor) -> Tensor:
         if symbols.is_floating_point():

@@ -43,7 +43,7 @@ def measure(
 
     See `scores_of`. Raises Unavailable where one is no finite number.
     """
-    text = draw_like(generator, corpus.train, samples, seed=stream(Purpose.MEASURED, seed))
+    text = draw_like(generator, corpus.conditions, samples, seed=stream(Purpose.MEASURED, seed))
     likely = generator if isinstance(generator, AutoregressiveGenerator) else None
     models = Models(likely, oracle, text, corpus.test, valid=corpus.valid)
     return scores_of(models, corpus, seed=seed, resamplings=resamplings, ngrams=ngrams), text
@@ -97,7 +97,7 @@ def _inputs(
 ) -> MetricInputs:
     """The inputs of the metrics that training watches: no subsets, whose intervals take longest."""
     # unlike an evaluation's, these texts may hold the unknown word, so the signature says so
-    unknown = "" if corpus.tokenizer.unknown_id is None else "+unknown"
+    unknown = "" if corpus.space.unknown is None else "+unknown"
     return MetricInputs(
         tokenizer=corpus.tokenizer,
         counted=unknown + padding,

@@ -156,12 +156,12 @@ def observe(state: TrainingState, step: Step, means: Mapping[str, float]) -> Obs
 def _readable(state: TrainingState, samples: Text, tick: int) -> Text:
     """These samples, or as many others without the unknown word, as `textgan sample` writes
     them."""
-    corpus, unknown = state.run.corpus, state.run.corpus.tokenizer.unknown_id
+    corpus, unknown = state.run.corpus, state.run.corpus.space.unknown
     if unknown is None or not bool((samples.tokens == unknown).any()):
         return samples
     return draw_like(
         state.generator,
-        corpus.train,
+        corpus.conditions,
         len(samples),
         seed=stream(Purpose.MONITOR_LINES, state.run.seed, tick),
         forbid=unknown,

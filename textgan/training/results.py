@@ -365,10 +365,10 @@ def draw_lines(
 
     label: the only one to write; None: all, as often as they stand in the training text.
     """
-    unknown = None if allow_unknown else run.corpus.tokenizer.unknown_id
+    unknown = None if allow_unknown else run.corpus.space.unknown
     text = draw_like(
         generator,
-        run.corpus.train,
+        run.corpus.conditions,
         n,
         seed=stream(Purpose.SAMPLE, seed, run.seed),
         temperature=temperature,

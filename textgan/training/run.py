@@ -3,7 +3,7 @@
 config.json           every setting, defaults included
 run.json              versions, machine, command, facts about the data, hashes of these files
 data.safetensors      the corpus as token ids, split
-vocabulary.json       the words, where there are words
+vocabulary.json       the words, where there are words; source_vocabulary.json: of the sources
 oracle.safetensors    the oracle's parameters, where there is an oracle
 code/                 copies of the user's own parts, which run only where that is allowed
 checkpoints/          the last two states of training
@@ -80,8 +80,8 @@ from textgan.core.tensors import (
 from textgan.core.version import __version__
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.corpus import Corpus, read_corpus
-from textgan.data.text import Text, TextSpace, text_of, text_tensors
-from textgan.data.tokenizers import WordTokenizer
+from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import UNKNOWN, WordTokenizer
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.generators.recurrent import LSTMGenerator
@@ -94,7 +94,8 @@ from textgan.training.config import RunConfig, read_config
 from textgan.training.dry_run import check_objective, dry_run
 from textgan.training.schedule import plan
 
-WORDS, ORACLE = "vocabulary.json", "oracle.safetensors"
+WORDS, SOURCE_WORDS = "vocabulary.json", "source_vocabulary.json"
+ORACLE = "oracle.safetensors"
 MLE = "mle.safetensors"
 Weights = Literal["final", "mle"]
 _WITHOUT_MLE = "restore this run's own, or remove it to do without MLE"
@@ -346,20 +347,27 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     identity.check_file(DATA)
     if facts.get("listed") and identity.files is None:
         raise UserError(f"{folder / FACTS} lacks its list of files; restore it from a copy")
-    parts = {name: text_of(under_prefix(name, tensors)) for name in ("train", "valid", "test")}
-    space = TextSpace(**facts["space"])
+    parts = {
+        name: Text.from_tensors(under_prefix(name, tensors)) for name in ("train", "valid", "test")
+    }
+    # 0.1 did not name the unknown word
+    named = {"unknown": UNKNOWN if config.data.file else None}
+    space = TextSpace.from_dict(named | facts["space"])
     names = tuple(facts.get("label_names", ()))
     for name, part in parts.items():
         _check_texts(name, part, space, len(names))
     oracle = None
     if config.data.file:
-        tokenizer = _open_tokenizer(identity, space)
+        tokenizer = _open_tokenizer(identity, space, WORDS)
     else:
         oracle = _open_oracle(identity, space).to(chosen)
         tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
+    source = None
+    if space.source is not None:
+        source = _open_tokenizer(identity, space.source, SOURCE_WORDS)
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], tokenizer,
-        facts["facts"], names,
+        facts["facts"], names, source,
     )  # fmt: skip
     scheme = facts.get("streams", 1)
     if scheme > SCHEME:
@@ -369,13 +377,13 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old)
 
 
-def _open_tokenizer(identity: Identity, space: TextSpace) -> WordTokenizer:
-    identity.check_file(WORDS)
-    path = identity.folder / WORDS
+def _open_tokenizer(identity: Identity, space: TextSpace, name: str) -> WordTokenizer:
+    identity.check_file(name)
+    path = identity.folder / name
     with understood(path):
         tokenizer = WordTokenizer.from_json(read_text(path), space.length)
     if len(tokenizer) != space.vocabulary:
-        raise ValueError(f"{WORDS} has {len(tokenizer)} words, data.safetensors {space.vocabulary}")
+        raise ValueError(f"{name} has {len(tokenizer)} words, data.safetensors {space.vocabulary}")
     return tokenizer
 
 
@@ -398,8 +406,11 @@ def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
         of = text.labels
         fits = fits and of is not None and of.shape == (n,)
         fits = fits and of is not None and int(of.min()) >= 0 and int(of.max()) < labels
-    if not fits:
+    fits = fits and (text.source is None) == (space.source is None)
+    if not fits or (text.source is not None and len(text.source) != n):
         raise ValueError(f"the {name} texts of data.safetensors, {shape}, are no texts of {space}")
+    if text.source is not None and space.source is not None:
+        _check_texts(f"{name} source", text.source, space.source, 0)
 
 
 def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
@@ -483,7 +494,7 @@ def _refuse_used(out: Path) -> None:
 def _begun(out: Path) -> bool:
     """Whether a folder holds nothing but what `create_run` writes before a folder is a run."""
     names = {path.name for path in out.iterdir() if not is_partial(path)}
-    return LOCK in names and names <= {LOCK, DATA, WORDS, ORACLE, FACTS, COPIES}
+    return LOCK in names and names <= {LOCK, DATA, WORDS, SOURCE_WORDS, ORACLE, FACTS, COPIES}
 
 
 def _forget_begun(out: Path) -> None:
@@ -576,7 +587,7 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
     parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
     tensors: dict[str, Tensor] = {}
     for name, text in parts.items():
-        tensors |= with_prefix(name, {key: part.int() for key, part in text_tensors(text).items()})
+        tensors |= with_prefix(name, {key: part.int() for key, part in text.to_tensors().items()})
     facts = {
         "name": corpus.name,
         "space": asdict(corpus.space),
@@ -586,9 +597,12 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
         "streams": SCHEME,
     }
     save_tensors(folder / DATA, tensors, facts)
-    if oracle is None:
-        write_file(folder / WORDS, corpus.tokenizer.to_json().encode())
-        names.append(WORDS)
+    words = {WORDS: corpus.tokenizer if oracle is None else None}
+    words[SOURCE_WORDS] = corpus.source_tokenizer
+    for name, tokenizer in words.items():
+        if tokenizer is not None:
+            write_file(folder / name, tokenizer.to_json().encode())
+            names.append(name)
     if oracle is not None:
         shape = {
             "embedding": oracle.embedding.embedding_dim,

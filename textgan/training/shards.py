@@ -56,7 +56,7 @@ class Shards:
             return self.group.whole(part, start, len(real))
 
         rows = None if own.rows is None else whole(own.rows)
-        return Text(whole(own.tokens), whole(own.sizes), rows, real.source, real.labels, own.given)
+        return Text(whole(own.tokens), whole(own.sizes), rows, real.condition, own.given)
 
     def _bounds(self, texts: int) -> list[int]:
         """Where each shard of that many texts begins, and the last one ends."""

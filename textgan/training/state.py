@@ -22,7 +22,7 @@ from textgan.core.precision import supported
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.core.tensors import restore_module, save_tensors, under_prefix, with_prefix
-from textgan.data.text import Text, text_of, text_tensors
+from textgan.data.text import UNCONDITIONAL, Text
 from textgan.models.generators.base import Generator
 from textgan.training.batches import TrainingBatches
 from textgan.training.checkpoint import (
@@ -151,8 +151,9 @@ class TrainingState:
         tensors["random.cpu"] = torch.get_rng_state()
         if self.run.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.run.device)
-        if self.fakes is not None:  # their labels are those of the texts that they answer
-            tensors |= with_prefix("fakes", text_tensors(replace(self.fakes, labels=None)))
+        if self.fakes is not None:  # they are written for what the texts that they answer are
+            alone = replace(self.fakes, condition=UNCONDITIONAL)
+            tensors |= with_prefix("fakes", alone.to_tensors())
         facts = {
             RUN: self.run.digest,
             "done": self.done,
@@ -207,11 +208,9 @@ class TrainingState:
             torch.cuda.set_rng_state(tensors["random.cuda"], device)
         self.batches_done = facts["batches_done"]
         if "fakes.tokens" in tensors:
-            fakes = text_of(under_prefix("fakes", tensors)).to(device)
+            fakes = Text.from_tensors(under_prefix("fakes", tensors), facts["given"]).to(device)
             real = self.batches.real("turn", self.batches_done["turn"] - 1)  # which they answer
-            self.fakes = replace(
-                fakes, source=real.source, labels=real.labels, given=facts["given"]
-            )
+            self.fakes = replace(fakes, condition=real.condition)
         self.done = facts["done"]
         self.ticks_done = facts["ticks_done"]
         self.sums = {name: (total, count) for name, (total, count) in facts["sums"].items()}

@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from textgan.core.errors import UserError
 from textgan.core.optim import Backward, Loss, Outputs, plain
-from textgan.data.text import Text
-from textgan.data.tokenizers import SPECIAL, Tokenizer
+from textgan.data.text import Text, TextSpace
+from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.base import Batch, EncoderObjective
 from textgan.encoders.templates import FIRST, SECOND
 from textgan.models.discriminators.base import Discriminator
@@ -62,7 +62,7 @@ class MaskedWords(EncoderObjective, name="mlm"):
     def _closures(self, batch: Batch) -> tuple[Callable[[], Loss], Outputs]:
         """The loss of a batch, whose words are hidden now, and the logits of the chosen ones."""
         text, words = self.read(batch), self.words
-        hidden, chosen = hide(text, words.space.vocabulary, self.mask_id, self.share)
+        hidden, chosen = hide(text, self.tokenizer.space, self.mask_id, self.share)
         right, count = text.tokens[chosen], chosen.sum().clamp(min=1)
 
         def logits() -> Tensor:
@@ -76,21 +76,23 @@ class MaskedWords(EncoderObjective, name="mlm"):
         return loss, logits
 
 
-def hide(text: Text, vocabulary: int, mask_id: int, share: float) -> tuple[Text, Tensor]:
+def hide(text: Text, space: TextSpace, mask_id: int, share: float) -> tuple[Text, Tensor]:
     """The texts with words hidden, each chosen with that probability, and which were, (B, T).
 
-    The end of a sentence, unknown words and [MASK] itself are no words. Where none was chosen
-    though there are some, the likeliest one is.
+    Neither a special id of the space nor [MASK] itself is a word. Where none was chosen though
+    there are some, the likeliest one is.
     """
     tokens = text.tokens
-    known = (tokens >= SPECIAL) & (tokens != mask_id)
+    ids = torch.arange(space.vocabulary, device=tokens.device)
+    no_words = torch.tensor([*space.special, mask_id], device=tokens.device)
+    words = ids[~torch.isin(ids, no_words)]
+    known = torch.isin(tokens, words)
     draw = torch.rand(tokens.shape, device=tokens.device).masked_fill(~known, torch.inf)
     chosen = draw < share
     if not chosen.any():
         chosen = known & (draw == draw.min())
     fate = torch.rand(tokens.shape, device=tokens.device)
-    others = torch.randint(SPECIAL, vocabulary - 1, tokens.shape, device=tokens.device)
-    others = others + (others >= mask_id)  # any word but [MASK]
+    others = words[torch.randint(len(words), tokens.shape, device=tokens.device)]
     changed = torch.where(fate < HIDDEN, mask_id, others)
     stay = ~chosen | (fate >= HIDDEN + RANDOM)
     return replace(text, tokens=torch.where(stay, tokens, changed)), chosen

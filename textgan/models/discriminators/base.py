@@ -60,9 +60,8 @@ class Discriminator(nn.Module, ABC):
         scores = self.logits(text)
         if scores.shape[2] == 1:
             return scores.squeeze(2)
-        if text.labels is None:
-            raise ValueError(f"texts of {scores.shape[2]} classes need labels")
-        return scores[torch.arange(len(text), device=scores.device), :, text.labels]
+        labels = text.condition.require_labels(scores.shape[2])
+        return scores[torch.arange(len(text), device=scores.device), :, labels]
 
     def class_logits(self, text: Text) -> Tensor:
         """The score of each text as one of every class, (B, C); C = 1 where none are."""
@@ -90,11 +89,11 @@ class Discriminator(nn.Module, ABC):
         return scores[: len(real)], scores[len(real) :]
 
 
-def widened(text: Text, width: int) -> Text:
+def widened(text: Text, width: int, pad: int) -> Text:
     """The text in tensors of at least so many positions; relaxed text as it is."""
     if text.rows is not None or text.tokens.shape[1] >= width:
         return text
-    return text.padded(width)
+    return text.padded(width, pad)
 
 
 class Highway(nn.Module):

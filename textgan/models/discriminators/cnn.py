@@ -107,7 +107,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
     def _narrowed(self, text: Text) -> Text:
         """The text as wide as its longest sentence or filter, where that is cheap to know."""
         longest = max(c.kernel_size[0] for c in self._filters())
-        text = widened(text, longest)
+        text = widened(text, longest, self.space.pad)
         if text.rows is not None or is_asynchronous(text.sizes):
             return text
         width = max(int(text.sizes.max()), longest)

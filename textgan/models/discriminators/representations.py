@@ -72,7 +72,7 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text = widened(text, max(c.kernel_size[0] for c in self._filters()))
+        text = widened(text, max(c.kernel_size[0] for c in self._filters()), self.space.pad)
         pieces = text.split(max(1, VIEWS_AT_ONCE // self.representations))
         return torch.cat([self._features(piece) for piece in pieces])
 

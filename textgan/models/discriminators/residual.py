@@ -43,8 +43,10 @@ class ResidualDiscriminator(Discriminator, name="residual"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text = widened(text, self.space.length)
-        symbols = text.tokens * text.mask if text.rows is None else text.rows
+        text = widened(text, self.space.length, self.space.pad)
+        symbols = text.rows
+        if symbols is None:
+            symbols = text.tokens.masked_fill(~text.mask, self.space.pad)
         vectors = self.embedding(symbols[:, : self.space.length])
         features: Tensor = self.blocks(vectors.transpose(1, 2)).flatten(1)
         return features

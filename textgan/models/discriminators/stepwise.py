@@ -40,9 +40,8 @@ class StepwiseDiscriminator(Discriminator, name="stepwise"):
         """The score of every token, (B, T), zero at padding."""
         scores: Tensor = self.output(self.dropout(self._states(text)))
         if scores.shape[2] > 1:
-            if text.labels is None:
-                raise ValueError(f"texts of {scores.shape[2]} classes need labels")
-            scores = scores[torch.arange(len(text), device=scores.device), :, text.labels]
+            labels = text.condition.require_labels(scores.shape[2])
+            scores = scores[torch.arange(len(text), device=scores.device), :, labels]
         return torch.where(text.mask, scores.view(text.tokens.shape), 0.0)
 
     def features(self, text: Text) -> Tensor:

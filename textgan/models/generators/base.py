@@ -1,14 +1,16 @@
 """Generators: what writes text.
 
 Shapes: B sentences, T positions, V vocabulary, E embedding, H hidden, R hypotheses in flight.
-Whatever has a likelihood is an `AutoregressiveGenerator`; its state is a tuple of batch-first
-tensors, so forking a hypothesis is indexing and rollouts need no knowledge of the network.
+Whatever has a likelihood is an `AutoregressiveGenerator`; forking one of its hypotheses is indexing
+a `State`, so rollouts need no knowledge of the network.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, ClassVar
 
 import torch
@@ -17,20 +19,50 @@ from torch.nn import functional as F
 
 from textgan.core.device import is_asynchronous
 from textgan.core.registry import register
-from textgan.data.text import START, Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.output_layer import BlockSampler, log_prob_of
-from textgan.models.sampling import (
-    Categorical,
-    HiddenSampler,
-    Sampler,
-    State,
-    multinomial,
-    pick_in_blocks,
-)
+from textgan.models.sampling import Categorical, HiddenSampler, Sampler, multinomial, pick_in_blocks
 
 NEVER = -1e9  # the logit of a token that may not be written; finite, so that 0 * log 0 is 0
 SCORED_AT_ONCE = 2**23  # logits held while scoring without gradients: 32 MB in float32
+
+
+@dataclass(frozen=True)
+class State:
+    """What a generator knows of R hypotheses in flight.
+
+    carried: tensors (R, ...), what each hypothesis carries from symbol to symbol.
+    shared: tensors (B, ...), what is known of each of B conditions, such as the states of a source
+    that attention reads: made once at the start, changed by no symbol, copied for no hypothesis.
+    origin: (R,) which row of `shared` each hypothesis reads; at the start its own, if not given.
+    """
+
+    carried: tuple[Tensor, ...]
+    shared: tuple[Tensor, ...] = ()
+    origin: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.shared and self.origin is None:
+            rows = torch.arange(len(self.shared[0]), device=self.shared[0].device)
+            object.__setattr__(self, "origin", rows)
+
+    def __getitem__(self, index: Tensor | slice) -> State:
+        """The hypotheses at `index`: some of them, or forks."""
+        origin = None if self.origin is None else self.origin[index]
+        return State(tuple(part[index] for part in self.carried), self.shared, origin)
+
+    def carry(self, *carried: Tensor) -> State:
+        """The same hypotheses one symbol further."""
+        return replace(self, carried=carried)
+
+    def join(self, other: State) -> State:
+        """These hypotheses, and others of the same conditions behind them."""
+        origin = None
+        if self.origin is not None and other.origin is not None:
+            origin = torch.cat([self.origin, other.origin])
+        pairs = zip(self.carried, other.carried, strict=True)
+        return State(tuple(torch.cat(pair) for pair in pairs), self.shared, origin)
 
 
 class Generator(nn.Module, ABC):
@@ -56,11 +88,32 @@ class Generator(nn.Module, ABC):
         *,
         choose: Sampler | None = None,
         prefix: Tensor | None = None,
-        source: Text | None = None,
+        condition: Condition = UNCONDITIONAL,
         labels: Tensor | None = None,
     ) -> Text:
         """n texts; `choose` picks each symbol, unless given in the generator's usual way (drawn at
-        temperature 1 where it has a likelihood)."""
+        temperature 1 where it has a likelihood).
+
+        condition: what each text is written for; classes are drawn where texts have some and these
+        have none. labels: short for condition=Condition(labels).
+        """
+
+    def conditions(self, n: int, condition: Condition, labels: Tensor | None) -> Condition:
+        """What n texts are written for, given the arguments of `sample`.
+
+        Raises ValueError where a source is missing, or both arguments have labels.
+        """
+        if labels is not None:
+            if condition.labels is not None:
+                raise ValueError("labels were given twice, in condition and alone")
+            condition = replace(condition, labels=labels)
+        if self.space.source is not None:
+            condition.require_source()
+        if self.space.classes and condition.labels is None:
+            device = next(self.parameters()).device
+            drawn = torch.randint(self.space.classes, (n,), device=device)
+            condition = replace(condition, labels=drawn)
+        return condition
 
 
 class AutoregressiveGenerator(Generator):
@@ -68,9 +121,17 @@ class AutoregressiveGenerator(Generator):
 
     embedding: TokenEmbedding
 
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
+        if "start" in vars(cls) and {"source", "labels"} & signature(cls.start).parameters.keys():
+            raise TypeError(
+                f"{cls.__name__}.start takes a source and labels, as it did in textgan 0.1; write "
+                "start(self, n, condition) and return a State (textgan.models.generators.base)"
+            )
+        super().__init_subclass__(name=name, **kwargs)
+
     @abstractmethod
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
-        """The state of n hypotheses before their first symbol; every part is batch first."""
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
+        """The state of n hypotheses before their first symbol."""
 
     @abstractmethod
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
@@ -112,7 +173,7 @@ class AutoregressiveGenerator(Generator):
         *,
         choose: Sampler | None = None,
         prefix: Tensor | None = None,
-        source: Text | None = None,
+        condition: Condition = UNCONDITIONAL,
         labels: Tensor | None = None,
         reads_words: bool = False,
     ) -> Text:
@@ -122,13 +183,12 @@ class AutoregressiveGenerator(Generator):
         reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
         the row.
         """
-        if labels is None and self.space.classes:
-            labels = torch.randint(self.space.classes, (n,), device=self.embedding.weight.device)
+        condition = self.conditions(n, condition, labels)
         pick = self.picker(choose or multinomial)
-        state = self.start(n, source, labels)
-        symbol = self.embedding.weight.new_full((n,), START, dtype=torch.long)
+        state = self.start(n, condition)
+        symbol = self.embedding.weight.new_full((n,), self.space.bos, dtype=torch.long)
         given = 0 if prefix is None else prefix.shape[1]
-        tokens = symbol.new_zeros(n, self.space.length)
+        tokens = symbol.new_full((n, self.space.length), self.space.pad)
         active = torch.arange(n, device=symbol.device)  # which texts are still being written
         rows: list[Tensor] = []
         for position in range(self.space.length):
@@ -145,19 +205,19 @@ class AutoregressiveGenerator(Generator):
             if self.space.eos is not None and not is_asynchronous(symbol):
                 writing = symbol != self.space.eos
                 active, symbol = active[writing], symbol[writing]
-                state = tuple(part[writing] for part in state)
+                state = state[writing]
                 if len(active) == 0:
                     break
         if not rows:
             text = Text.ended(tokens, self.space)
-            return Text(text.tokens, text.sizes, None, source, labels, given)
+            return Text(text.tokens, text.sizes, None, condition, given)
         stacked = torch.stack(rows, 1)
         if prefix is not None:  # relaxed text continues a hard prefix
             hard = F.one_hot(prefix, self.space.vocabulary).to(stacked)
             stacked = torch.cat([hard, stacked], 1)
         stacked = end_rows(stacked, self.space)
         text = Text.full(stacked.argmax(2))
-        return Text(text.tokens, text.sizes, stacked, source, labels, given)
+        return Text(text.tokens, text.sizes, stacked, condition, given)
 
 
 class LinearGenerator(AutoregressiveGenerator):
@@ -201,23 +261,22 @@ class LinearGenerator(AutoregressiveGenerator):
         return super().picker(choose)
 
 
-def read_before(text: Text) -> Tensor:
-    """The symbol that stands before each token, (B, T) or (B, T, V): the start token, then the text
+def read_before(text: Text, space: TextSpace) -> Tensor:
+    """The symbol that stands before each token, (B, T) or (B, T, V): the begin token, then the text
     but for its last."""
     symbols = text.symbols
-    first = torch.zeros_like(symbols[:, :1])
     if text.rows is None:
-        first += START
+        first = torch.full_like(symbols[:, :1], space.bos)
     else:
-        first[:, :, START] = 1
+        first = torch.zeros_like(symbols[:, :1])
+        first[:, :, space.bos] = 1
     return torch.cat([first, symbols[:, :-1]], 1)
 
 
 def forbidden_logits(space: TextSpace) -> Tensor:
-    """What is added to logits (V,): NEVER for padding where it may not be written, else nothing."""
+    """What is added to logits (V,): NEVER for ids that are never written, else nothing."""
     added = torch.zeros(space.vocabulary)
-    if space.eos is not None:
-        added[START] = NEVER
+    added[list(space.unwritten)] = NEVER
     return added
 
 
@@ -233,5 +292,5 @@ def end_rows(rows: Tensor, space: TextSpace) -> Tensor:
     going_on = (1 - rows[:, :-1, space.eos]).clamp(min=0).cumprod(1)
     share = F.pad(going_on, (1, 0), value=1.0).unsqueeze(2)
     padding = torch.zeros_like(rows[0, 0])
-    padding[START] = 1
+    padding[space.pad] = 1
     return share * rows + (1 - share) * padding

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.core.errors import UserError
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
-from textgan.models.generators.base import LinearGenerator, forbidden_logits, read_before
-from textgan.models.sampling import State
+from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
 
 Leak = Callable[[Text], Tensor]
 """The features (B, F), or (B, S, F), that a discriminator sees in each text."""
@@ -114,7 +113,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
         if self.block:
             self.first_goal = nn.Parameter(weight.new_empty(features).normal_(std=self.init))
 
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
         """Words written, symbols read, goals, manager's and worker's memory.
 
         The goals are the last c - 1 as the worker reads them, (n, c - 1, k); or (n, 2, k): the sum
@@ -126,21 +125,21 @@ class LeakGenerator(LinearGenerator, name="leak"):
                 "train it with objective leakgan"
             )
         weight = self.embedding.weight
-        written = torch.zeros(n, self.space.length, dtype=torch.long, device=weight.device)
+        written = weight.new_full((n, self.space.length), self.space.pad, dtype=torch.long)
+        count = written.new_zeros(n)
         goals = weight.new_zeros(n, self.horizon - 1, self.goal_size)
         if self.block:
             first = self.direction(self.first_goal).expand(n, -1)
             goals = torch.stack([torch.zeros_like(first), first], 1)
         nothing = weight.new_zeros(n, 2, self.worker.hidden_size)
-        if not self.space.classes:
-            return written, written[:, 0], goals, nothing, nothing
-        if labels is None:
-            raise ValueError(f"texts of {self.space.classes} classes need labels")
-        worker = torch.stack([self.classes(labels), nothing[:, 1]], 1)
-        return written, written[:, 0], goals, nothing, worker
+        worker = nothing
+        if self.space.classes:
+            of_class = self.classes(condition.require_labels(self.space.classes))
+            worker = torch.stack([of_class, nothing[:, 1]], 1)
+        return State((written, count, goals, nothing, worker))
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        written, count, before, manager, worker = state
+        written, count, before, manager, worker = state.carried
         columns = torch.arange(written.shape[1], device=written.device)
         here = columns == count.unsqueeze(1) - 1  # nowhere for the start token, which is not text
         written = torch.where(here, _words(symbol).unsqueeze(1), written)
@@ -157,16 +156,16 @@ class LeakGenerator(LinearGenerator, name="leak"):
             directions = torch.cat([before, self.direction(goals)], 1)
             w, before = self._last(directions), directions[:, 1:]
         hidden, worker = self._work(vectors, w, worker)
-        return hidden.squeeze(1), (written, count + 1, before, manager, worker)
+        return hidden.squeeze(1), state.carry(written, count + 1, before, manager, worker)
 
     def hidden(self, text: Text) -> Tensor:
-        _, _, _, manager, worker = self.start(len(text), text.source, text.labels)
+        _, _, _, manager, worker = self.start(len(text), text.condition).carried
         goals, _ = self._manage(self._prefixes(text, text.tokens.shape[1]), manager)
         return self._teach(text, self._in_force(goals), worker)
 
     def trace(self, text: Text) -> Trace:
         """Features, goals and log-probabilities of finished texts."""
-        _, _, _, manager, worker = self.start(len(text), text.source, text.labels)
+        _, _, _, manager, worker = self.start(len(text), text.condition).carried
         features = self._prefixes(text, text.tokens.shape[1] + 1)
         goals, _ = self._manage(features[:, :-1], manager)
         goals = self._in_force(goals)
@@ -208,17 +207,19 @@ class LeakGenerator(LinearGenerator, name="leak"):
         w = self.direction(goals)
         if not self.block:
             w = self._last(F.pad(w, (0, 0, self.horizon - 1, 0)))
-        hidden, _ = self._work(self.embedding(read_before(text)), w, worker)
+        hidden, _ = self._work(self.embedding(read_before(text, self.space)), w, worker)
         return hidden
 
     def _prefixes(self, text: Text, n: int) -> Tensor:
         """What is leaked of the first 0 .. n - 1 tokens of each text, (B, n, F), in one call."""
         length = self.space.length
         # a batch may be narrower than the longest text, or padded beyond it
-        words = F.pad(_words(text.symbols), (0, length - text.tokens.shape[1]))
+        extra = length - text.tokens.shape[1]
+        words = F.pad(_words(text.symbols), (0, extra), value=self.space.pad)
         sizes = torch.arange(n, device=words.device)
         inside = torch.arange(length, device=words.device) < sizes.unsqueeze(1)
-        prefixes = Text((words.unsqueeze(1) * inside).flatten(0, 1), sizes.repeat(len(text)))
+        words = words.unsqueeze(1).masked_fill(~inside, self.space.pad)
+        prefixes = Text(words.flatten(0, 1), sizes.repeat(len(text)))
         return self._leaked(prefixes).view(len(text), n, -1)
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from textgan.data.text import START, Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.generators.base import Generator
 from textgan.models.sampling import Sampler, draw_by_weight, greedy
 
@@ -43,7 +43,7 @@ class NoiseGenerator(Generator):
         *,
         choose: Sampler | None = None,
         prefix: Tensor | None = None,
-        source: Text | None = None,
+        condition: Condition = UNCONDITIONAL,
         labels: Tensor | None = None,
     ) -> Text:
         """n texts. Gradients flow where `choose` lets them.
@@ -53,7 +53,7 @@ class NoiseGenerator(Generator):
         if prefix is not None:
             raise ValueError(f"{type(self).__name__} cannot continue a prefix")
         choose, space = choose or greedy, self.space
-        noise, labels = self._noise(n, labels)
+        noise, condition = self._noise(n, condition, labels)
         at_once = n
         if not torch.is_grad_enabled():
             fit = LOGITS_AT_ONCE // (space.length * space.vocabulary)
@@ -62,11 +62,11 @@ class NoiseGenerator(Generator):
         written = torch.cat(pieces).unflatten(0, (n, space.length))
         if written.dim() == 3:
             text = Text.full(written.argmax(2))
-            return Text(text.tokens, text.sizes, written, source, labels)
-        if space.eos is not None:
-            written = written.masked_fill(written == START, space.eos)
+            return Text(text.tokens, text.sizes, written, condition)
+        for token in space.unwritten:
+            written = written.masked_fill(written == token, space.eos)
         text = Text.ended(written, space)
-        return Text(text.tokens, text.sizes, None, source, labels)
+        return Text(text.tokens, text.sizes, None, condition)
 
     def drawn(self, real: Text, shared: int) -> Text:
         """One text for each of these, with their classes and sources, each symbol drawn by itself
@@ -77,28 +77,28 @@ class NoiseGenerator(Generator):
         is P(text | z).
         """
         first = real[::shared]
-        noise, labels = self._noise(len(first), first.labels)
+        noise, condition = self._noise(len(first), first.condition)
         chances = self(noise).softmax(2)
         if self.space.eos is not None:
             ending = torch.zeros_like(chances[0, 0])
             ending[self.space.eos] = 1
-            padding = chances[:, :, START : START + 1]
-            chances = torch.cat([torch.zeros_like(padding), chances[:, :, START + 1 :]], 2)
-            chances = chances + padding * ending
+            written = torch.ones_like(ending)
+            written[list(self.space.unwritten)] = 0
+            padding = chances[:, :, written == 0].sum(2, keepdim=True)
+            chances = chances * written + padding * ending
         chances = chances.repeat_interleave(shared, 0)[: len(real)]
         tokens, _ = draw_by_weight(chances.detach().flatten(0, 1))
         text = Text.ended(tokens.view(len(real), -1), self.space)
-        if labels is not None:
-            labels = labels.repeat_interleave(shared)[: len(real)]
-        return Text(text.tokens, text.sizes, chances, real.source, labels)
+        answered = condition.repeat(shared)[slice(len(real))]
+        return Text(text.tokens, text.sizes, chances, answered)
 
-    def _noise(self, n: int, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """z (n, Z), shifted by the classes of the texts, and those, which are drawn where there
-        are classes and no labels."""
+    def _noise(
+        self, n: int, condition: Condition, labels: Tensor | None = None
+    ) -> tuple[Tensor, Condition]:
+        """z (n, Z), shifted by the classes of the texts, and what these are written for."""
         weight = next(self.parameters())
         noise = torch.randn(n, self.noise, dtype=weight.dtype, device=weight.device)
+        condition = self.conditions(n, condition, labels)
         if self.space.classes:
-            if labels is None:
-                labels = torch.randint(self.space.classes, (n,), device=weight.device)
-            noise = noise + self.classes(labels)
-        return noise, labels
+            noise = noise + self.classes(condition.require_labels(self.space.classes))
+        return noise, condition

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.data.text import START, TextSpace
+from textgan.data.text import TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.noise import NoiseGenerator
 
@@ -43,7 +43,7 @@ class NoiseLSTMGenerator(NoiseGenerator, name="noise_lstm"):
 
     def forward(self, noise: Tensor) -> Tensor:
         state = self.start(noise).chunk(2, 1)
-        vector = self.embedding.weight[START].expand(len(noise), -1)
+        vector = self.embedding.weight[self.space.bos].expand(len(noise), -1)
         logits: list[Tensor] = []
         for _ in range(self.space.length):
             state = self.cell(vector, state)

@@ -7,10 +7,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
-from textgan.models.generators.base import LinearGenerator, forbidden_logits, read_before
-from textgan.models.sampling import State
+from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
 
 
 class RecurrentGenerator(LinearGenerator):
@@ -40,31 +39,30 @@ class RecurrentGenerator(LinearGenerator):
             self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
 
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
         layers, size = self.rnn.num_layers, self.rnn.hidden_size
-        zeros = self.embedding.weight.new_zeros(n, layers, size)
         if not self.space.classes:
-            return (zeros,) * self.parts
-        if labels is None:
-            raise ValueError(f"texts of {self.space.classes} classes need labels")
-        parts: State = self.classes(labels).view(n, self.parts, layers, size).unbind(1)
-        return parts
+            return State((self.embedding.weight.new_zeros(n, layers, size),) * self.parts)
+        of_class = self.classes(condition.require_labels(self.space.classes))
+        return State(of_class.view(n, self.parts, layers, size).unbind(1))
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        hidden, state = self._run(self.embedding(symbol).unsqueeze(1), state)
-        return hidden.squeeze(1), state
+        hidden, carried = self._run(self.embedding(symbol).unsqueeze(1), state.carried)
+        return hidden.squeeze(1), state.carry(*carried)
 
     def hidden(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
-        state = self.start(len(text), text.source, text.labels)
-        hidden, _ = self._run(self.embedding(read_before(text)), state)
+        state = self.start(len(text), text.condition)
+        hidden, _ = self._run(self.embedding(read_before(text, self.space)), state.carried)
         return hidden
 
-    def _run(self, vectors: Tensor, state: State) -> tuple[Tensor, State]:
-        layers_first = tuple(part.transpose(0, 1).contiguous() for part in state)
+    def _run(
+        self, vectors: Tensor, carried: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        layers_first = tuple(part.transpose(0, 1).contiguous() for part in carried)
         before: Any = layers_first if self.parts > 1 else layers_first[0]
         hidden, after = self.rnn(self.dropout(vectors) if self.dropout_input else vectors, before)
-        parts: State = after if self.parts > 1 else (after,)
+        parts: tuple[Tensor, ...] = after if self.parts > 1 else (after,)
         return self.dropout(hidden), tuple(part.transpose(0, 1) for part in parts)
 
 

@@ -8,10 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
-from textgan.models.generators.base import LinearGenerator, forbidden_logits, read_before
-from textgan.models.sampling import State
+from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
 
 
 class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
@@ -62,22 +61,21 @@ class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def start(self, n: int, source: Text | None = None, labels: Tensor | None = None) -> State:
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
         identity = torch.eye(self.slots, self.size).to(self.embedding.weight)
         if not self.space.classes:
-            return (identity.expand(n, -1, -1),)
-        if labels is None:
-            raise ValueError(f"texts of {self.space.classes} classes need labels")
-        return (identity + self.classes(labels).unflatten(1, (self.slots, self.size)),)
+            return State((identity.expand(n, -1, -1),))
+        of_class = self.classes(condition.require_labels(self.space.classes))
+        return State((identity + of_class.unflatten(1, (self.slots, self.size)),))
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        memory = self._update(self.embedding(symbol), state[0])
-        return memory.flatten(1), (memory,)
+        memory = self._update(self.embedding(symbol), *state.carried)
+        return memory.flatten(1), state.carry(memory)
 
     def hidden(self, text: Text) -> Tensor:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
-        vectors: Tensor = self.embedding(read_before(text))
-        (memory,) = self.start(len(text), text.source, text.labels)
+        vectors: Tensor = self.embedding(read_before(text, self.space))
+        (memory,) = self.start(len(text), text.condition).carried
         hidden: list[Tensor] = []
         for vector in vectors.unbind(1):
             memory = self._update(vector, memory)

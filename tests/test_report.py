@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from textgan.core.errors import UserError
-from textgan.core.format import bare, interval, number
+from textgan.core.format import basename, format_interval, format_number
 from textgan.core.score import Better, Score, scores_from_dict
 from textgan.core.statistics import Estimate, over_seeds
 from textgan.evaluation.report.charts import TICK, WIDTH
@@ -301,8 +301,8 @@ def test_seeds_of_one_method_are_one_column(three: list[Path]) -> None:
     mle = over_seeds([4.5, 4.51])  # seed 0 of SeqGAN and of MaliGAN had one and the same MLE
     real, of_mle, of_seqgan, of_maligan = cells(page, "NLL_oracle")
     assert real == "2.400 [2.350, 2.450]"
-    assert of_mle == f"4.505 {interval(mle)}"
-    assert of_seqgan == f"4.100 {interval(mean)}"
+    assert of_mle == f"4.505 {format_interval(mle)}"
+    assert of_seqgan == f"4.100 {format_interval(mean)}"
     assert of_maligan == "3.000 [2.950, 3.050]"  # two seeds leave a wide interval
     assert cells(page, "NLL_oracle", 2)[2:] == [
         "4.000 [3.950, 4.050]", "4.200 [4.150, 4.250]", "3.000 [2.950, 3.050]",
@@ -499,7 +499,7 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_paths_of_the_machine_are_cut(word: str, told: str) -> None:
-    assert bare(word) == told
+    assert basename(word) == told
 
 
 @pytest.mark.parametrize(
@@ -521,7 +521,7 @@ def test_paths_in_sentences_are_cut(tmp_path: Path, sentence: str, told: str) ->
      (123.456, "123.5"), (0.0, "0.000"), (98765.4, "98,765"), (True, "True"), ("x", "x")],
 )  # fmt: skip
 def test_numbers_are_short(value: object, told: str) -> None:
-    assert number(value) == told
+    assert format_number(value) == told
 
 
 CHROMIUM = next(

@@ -34,7 +34,7 @@ from textgan.core.device import choose_device
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.files import system_errors
 from textgan.core.memory import memory_errors
-from textgan.core.names import listed
+from textgan.core.names import join_names
 from textgan.core.optim import (
     Backward,
     Loss,
@@ -48,7 +48,7 @@ from textgan.core.optim import (
 from textgan.core.own_code import Typed
 from textgan.core.progress import counting_bar
 from textgan.core.seeds import fork_rng
-from textgan.core.settings import explain, nested
+from textgan.core.settings import explain, unflatten
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.core.terminal import stop_signals
 from textgan.core.version import __version__
@@ -150,7 +150,7 @@ def make_settings(told: Mapping[str, Any]) -> Settings:
 
     Raises UserError that names the key, the value and what would be right.
     """
-    values = nested(told)
+    values = unflatten(told)
     try:
         return Settings(**values)
     except pydantic.ValidationError as error:
@@ -172,7 +172,7 @@ class Classifier:
     names: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"Classifier({listed(self.names, 6)}; {type(self.network).__name__})"
+        return f"Classifier({join_names(self.names, 6)}; {type(self.network).__name__})"
 
     @torch.no_grad()
     def __call__(self, lines: Sequence[str]) -> Tensor:

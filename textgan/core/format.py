@@ -1,4 +1,4 @@
-"""How a page words numbers, names and settings."""
+"""Numbers, estimates and paths as the report shows them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from textgan.core.statistics import Estimate
 
 
-def number(value: object) -> str:
-    """As a table shows it."""
+def format_number(value: object) -> str:
+    """A number with separators and a few decimals; anything else as its `str`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
@@ -19,18 +19,18 @@ def number(value: object) -> str:
     return _decimal(value, value)
 
 
-def said(value: object) -> str:
+def format_value(value: object) -> str:
     """A number, or several with commas."""
-    return ", ".join(map(number, value)) if isinstance(value, list) else number(value)
+    return ", ".join(map(format_number, value)) if isinstance(value, list) else format_number(value)
 
 
-def middle(estimate: Estimate) -> str:
-    """The number itself."""
+def format_estimate(estimate: Estimate) -> str:
+    """The value of an estimate, without its interval."""
     return _decimal(estimate.value, estimate.value)
 
 
-def interval(estimate: Estimate) -> str:
-    """Its ends, to as many decimals as the number has; nothing where there are none."""
+def format_interval(estimate: Estimate) -> str:
+    """The interval of an estimate, to the decimals of its value; "" where it has none."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{_decimal(estimate.low, estimate.value)}, {_decimal(estimate.high, estimate.value)}]"
@@ -43,11 +43,11 @@ def _decimal(value: float, like: float) -> str:
     return f"{value:,.{3 if size < 100 else 1 if size < 10_000 else 0}f}".replace("-", "−")
 
 
-def bare(word: str) -> str:
-    """The word; of an absolute path, also one after an equals sign, only the name."""
+def basename(word: str) -> str:
+    """A word; of an absolute path, also one after an equals sign, only its last part."""
     key, equals, value = word.partition("=")
     if equals:
-        return f"{key}={bare(value)}"
+        return f"{key}={basename(value)}"
     for kind in (PurePosixPath, PureWindowsPath):
         if kind(word).is_absolute():
             return kind(word).name
@@ -60,7 +60,7 @@ def without_paths(value: Any) -> Any:
         return {key: without_paths(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_paths(inner) for inner in value]
-    return bare(value) if isinstance(value, str) else value
+    return basename(value) if isinstance(value, str) else value
 
 
 def strip_paths(sentence: object) -> str:

@@ -26,16 +26,16 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def listed(names: Sequence[object], most: int) -> str:
-    """As one says it: a, b and c; many are cut short."""
+def join_names(names: Sequence[object], most: int) -> str:
+    """`a, b and c`; of more than `most` names the rest is a number."""
     words = [str(name) for name in names]
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def different(names: Sequence[str]) -> list[str]:
-    """The names, those that stood before with their number."""
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names, each that came before with a number: `a`, `a (2)`."""
     return [
         f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
         for i, name in enumerate(names)

@@ -84,7 +84,7 @@ def parse_setting(override: str) -> tuple[str, Any]:
     return key, table["value"]
 
 
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+def unflatten(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key as groups of settings; UserError where a group is a value, too."""
     values: dict[str, Any] = {}
     for key, value in settings.items():
@@ -228,12 +228,12 @@ def _type_name(annotation: Any) -> str:
     return str(annotation).replace("typing.", "")
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted key."""
     dotted: dict[str, Any] = {}
     for key, value in values.items():
         inner = isinstance(value, Mapping)
-        dotted |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+        dotted |= flatten(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
     return dotted
 
 

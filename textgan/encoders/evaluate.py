@@ -31,7 +31,7 @@ from textgan.core.device import choose_device
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.files import system_errors
 from textgan.core.memory import memory_errors
-from textgan.core.names import different, suggest
+from textgan.core.names import suggest, unique_names
 from textgan.core.progress import bar
 from textgan.core.score import Better, Score, Scores, ScoreTable, sign
 from textgan.core.statistics import UNBOUNDED, Estimate, bootstrap, over_subsets, spread, subsets
@@ -171,7 +171,7 @@ def evaluate_encoders(
     pairs = None if sts is None else read_sts(sts)
     copies = _copies(lines, kinds, rate, split, seed, data)
     chosen = choose_device(device or "auto")
-    named = different([BASELINE, *(Path(told).name or told for told in encoders)])
+    named = unique_names([BASELINE, *(Path(told).name or told for told in encoders)])
     counted = [*lines, *(pairs.first + pairs.second if pairs else ())]
     trial = _Trial(lines, copies, pairs, rate, split, resamplings, seed, quiet)
     rows, notes = {}, []

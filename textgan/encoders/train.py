@@ -46,7 +46,7 @@ from textgan.core.own_code import Typed
 from textgan.core.precision import without_denormals
 from textgan.core.progress import bar
 from textgan.core.seeds import fork_rng
-from textgan.core.settings import check_settings, explain, nested
+from textgan.core.settings import check_settings, explain, unflatten
 from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Shown, Table
 from textgan.core.terminal import stop_signals
@@ -250,7 +250,7 @@ def _refuse_used(folder: Path, command: Mapping[str, Any]) -> None:
 def make_settings(told: Mapping[str, Any]) -> Settings:
     """Settings by dotted key, the others at their defaults; UserError names the key that is
     wrong."""
-    values = nested(told)
+    values = unflatten(told)
     try:
         return Settings(**values)
     except ValidationError as error:

@@ -34,7 +34,7 @@ from torch import Tensor
 from textgan.core.device import choose_device
 from textgan.core.errors import UserError
 from textgan.core.files import exists
-from textgan.core.names import different
+from textgan.core.names import unique_names
 from textgan.core.progress import bar
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.data.checks import corpus_warnings
@@ -299,7 +299,7 @@ def name_texts(files: Sequence[Source | Texts], form: Form = PLAIN) -> list[Text
             number = 1 + sum(text.about["file"] is None for text in made)
             name = f"texts {number}" if lists > 1 else "texts"
             made.append(read_texts(file, name, name))
-    names = different([text.name for text in made])
+    names = unique_names([text.name for text in made])
     return [replace(text, name=name) for text, name in zip(made, names, strict=True)]
 
 
@@ -520,7 +520,7 @@ def inputs_from_run(
                     f"{run.folder} and {rival.folder} have different data; give --references FILE "
                     "to judge both by one text"
                 )
-        names = different([rival.folder.resolve().name for rival in runs])
+        names = unique_names([rival.folder.resolve().name for rival in runs])
         written = [
             (replace(writers(rival)[-1], name=name), rival)
             for name, rival in zip(names, runs, strict=True)

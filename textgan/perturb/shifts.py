@@ -84,6 +84,7 @@ class ShiftedPass:
     place = FormerName("target")
     counts = FormerName("masks")
     slopes = FormerName("gradients")
+    counting = FormerName("masked")
 
     def __init__(self, target: ShiftTarget) -> None:
         self.target = target

@@ -34,7 +34,7 @@ from textgan.core.log import Log, read_records
 from textgan.core.progress import say, status
 from textgan.core.score import Better, Score, Scores, ScoreTable, checked_value, sign
 from textgan.core.seeds import fork_rng
-from textgan.core.settings import flat
+from textgan.core.settings import flatten
 from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Table
@@ -220,7 +220,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
     # the settings that runs differ in, so that TensorBoard's table of them can be read
     unused = ("oracle." if run.config.data.file else "data.", "evaluation.", *NO_COURSE)
     log.hyperparameters(
-        {k: v for k, v in flat(run.config.model_dump()).items() if not k.startswith(unused)},
+        {k: v for k, v in flatten(run.config.model_dump()).items() if not k.startswith(unused)},
         {f"result/{name}": score.value for name, score in results.last.items()},
         SORTED_BY,
     )

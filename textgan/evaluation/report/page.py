@@ -22,11 +22,19 @@ from markupsafe import Markup
 from textgan.core.checks import flag_from, path_from
 from textgan.core.errors import UserError
 from textgan.core.files import is_folder, make_folder, require_writable, system_errors, write_file
-from textgan.core.format import bare, interval, middle, number, said, strip_paths, without_paths
-from textgan.core.names import different, listed
+from textgan.core.format import (
+    basename,
+    format_estimate,
+    format_interval,
+    format_number,
+    format_value,
+    strip_paths,
+    without_paths,
+)
+from textgan.core.names import join_names, unique_names
 from textgan.core.progress import status
 from textgan.core.score import Better, Score, Scores, names_of
-from textgan.core.settings import flat
+from textgan.core.settings import flatten
 from textgan.core.statistics import Estimate, over_seeds
 from textgan.core.tables import ARROWS
 from textgan.core.version import __version__
@@ -165,7 +173,7 @@ def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = No
     found = list(dict.fromkeys(folder.resolve() for folder in folders))
     if not found:
         raise UserError("give the folder of at least one run")
-    names = different([folder.name for folder in found])
+    names = unique_names([folder.name for folder in found])
     chapters: dict[str, list[RunRecord]] = {}
     for folder, name in zip(found, names, strict=True):
         run = RunRecord.open(folder, name, (unkept or {}).get(folder))
@@ -177,7 +185,7 @@ def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = No
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"middle": middle, "interval": interval}
+    environment.filters |= {"estimate": format_estimate, "interval": format_interval}
     return environment.get_template("report.html.j2").render(
         chapters=[chapter(runs) for runs in chapters.values()],
         version=__version__,
@@ -192,7 +200,7 @@ def chapter(runs: Sequence[RunRecord]) -> dict[str, Any]:
     systems = systems_of(runs)
     methods = [one for one in systems if one.role == "method"]
     return {
-        "title": f"{listed([one.short for one in methods], 4)} on {_language(runs[0])}",
+        "title": f"{join_names([one.short for one in methods], 4)} on {_language(runs[0])}",
         "told": _told(runs, methods),
         "unfinished": [run.name for run in runs if run.results is None],
         "warnings": _warnings(runs),
@@ -207,7 +215,9 @@ def chapter(runs: Sequence[RunRecord]) -> dict[str, Any]:
         "training": training(methods),
         "examples": examples(systems),
         "made": [_made(method) for method in methods],
-        "data": {key: said(value) for key, value in flat(without_paths(runs[0].data)).items()},
+        "data": {
+            key: format_value(value) for key, value in flatten(without_paths(runs[0].data)).items()
+        },
     }
 
 
@@ -322,7 +332,7 @@ def _seeds(subject: System, names: Sequence[str], source: Source[Scores]) -> str
     """Under a column's name: over how many seeds it is; of real text what it is."""
     if subject.role == "real":
         rows = dict.fromkeys(source(run)[1] for run in subject.runs if run.name in names)
-        return listed([row for row in rows if row != subject.name], 2)
+        return join_names([row for row in rows if row != subject.name], 2)
     if subject.role == "other":
         return ""
     if len(names) > 1:
@@ -341,7 +351,7 @@ def _measured(facts: Sequence[Mapping[str, Any]]) -> str:
         values = dict.fromkeys(one[key] for one in facts if key in one)
         if values:
             shown = [f"{v:,.9g}" if isinstance(v, int | float) else str(v) for v in values]
-            parts.append(told.format(listed(shown, 4)))
+            parts.append(told.format(join_names(shown, 4)))
     return ", ".join(parts)
 
 
@@ -416,15 +426,15 @@ def _along(
     if subject.style is None:
         return []
     heats = sorted({heat for steps in by_run.values() for heat in steps}, reverse=True)
-    middle: list[Point] = []
+    means: list[Point] = []
     for heat in heats:
         here = [steps[heat] for steps in by_run.values() if heat in steps]
         # every label would hide the lines where several run side by side
         label = f"{round(heat, 2):g}" if heat in (heats[0], 1.0, heats[-1]) else ""
-        middle += _point(subject, here, pair, label)
-    if not middle:
+        means += _point(subject, here, pair, label)
+    if not means:
         return []
-    lines = [Series(subject.name, middle, subject.style)]
+    lines = [Series(subject.name, means, subject.style)]
     if len(by_run) > 1:
         for steps in by_run.values():
             each = [_point(subject, [steps[heat]], pair, "") for heat in heats if heat in steps]
@@ -569,7 +579,8 @@ def _told(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
         seeds = tuple(sorted({run.seed for run in method.runs}))
         by_seeds.setdefault(seeds, []).append(method.short)
     who = [
-        f"{listed(names, 6)} with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds, 6)}"
+        f"{join_names(names, 6)} with {'seed' if len(seeds) == 1 else 'seeds'} "
+        f"{join_names(seeds, 6)}"
         for seeds, names in by_seeds.items()
     ]
     dates = sorted(str(run.facts["started"])[:10] for run in runs if "started" in run.facts)
@@ -577,7 +588,7 @@ def _told(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
     versions = dict.fromkeys(str(run.facts["textgan"]) for run in runs if "textgan" in run.facts)
     done = sum(run.results is not None for run in runs)
     parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {'; '.join(who)}"]
-    parts += [f"textgan {listed(list(versions), 3)}"] if versions else []
+    parts += [f"textgan {join_names(list(versions), 3)}"] if versions else []
     parts += [" to ".join(when)] if when else []
     parts += ["finished" if done == len(runs) else f"{done} finished"]
     return ["; ".join(parts), _text_told(runs[0].data)]
@@ -588,10 +599,10 @@ def _text_told(data: Mapping[str, Any]) -> str:
     parts = [f"Text: {without_paths(str(data.get('source', 'of unknown origin')))}"]
     for key, told in (("vocabulary", "{} different words"), ("length", "at most {} in a sentence")):
         if key in data:
-            parts.append(told.format(number(data[key])))
+            parts.append(told.format(format_number(data[key])))
     split = data.get("split")
     if isinstance(split, Mapping) and split:
-        sizes = listed([f"{number(size)} {part}" for part, size in split.items()], 4)
+        sizes = join_names([f"{format_number(size)} {part}" for part, size in split.items()], 4)
         parts.append(f"{sizes} sentences")
     return ", ".join(parts)
 
@@ -625,7 +636,7 @@ def _made(method: System) -> dict[str, Any]:
     """How a method's runs were made."""
     return {
         "name": method.short,
-        "settings": flat(
+        "settings": flatten(
             without_paths({k: v for k, v in method.runs[0].config.items() if k != "seed"})
         ),
         "runs": [_facts_of(run) for run in method.runs],
@@ -634,7 +645,7 @@ def _made(method: System) -> dict[str, Any]:
 
 def _facts_of(run: RunRecord) -> dict[str, Any]:
     facts = run.facts
-    command = [bare(str(word)) for word in facts.get("command") or []]
+    command = [basename(str(word)) for word in facts.get("command") or []]
     command[:1] = ["textgan" if word == "__main__.py" else word for word in command[:1]]
     told = {
         "seed": run.seed,

@@ -17,12 +17,12 @@ import pydantic
 
 from textgan.core.errors import UserError
 from textgan.core.files import exists, is_file, is_folder, read_json, understood
-from textgan.core.format import bare, without_paths
+from textgan.core.format import basename, without_paths
 from textgan.core.identity import CONFIG, FACTS, NO_EXPERIMENT, experiment_of, identify
 from textgan.core.log import read_records, records_digest
-from textgan.core.names import different, listed
+from textgan.core.names import join_names, unique_names
 from textgan.core.score import Scores
-from textgan.core.settings import flat
+from textgan.core.settings import flatten
 from textgan.evaluation.report.charts import PALETTE
 from textgan.evaluation.results import FILE, Evaluation, read_evaluation
 from textgan.evaluation.temperature_sweep import Sweep, Unkept, read_sweep
@@ -119,7 +119,7 @@ class RunRecord:
     @property
     def method(self) -> str:
         """The objective, without the folder of a file of one's own."""
-        return bare(str(self.config["objective"]["name"])).rpartition("/")[2]
+        return basename(str(self.config["objective"]["name"])).rpartition("/")[2]
 
     @property
     def seed(self) -> int:
@@ -202,12 +202,12 @@ def systems_of(runs: Sequence[RunRecord]) -> list[System]:
     systems = [System("real text", "real text", "real", None, tuple(runs))]
     of_mle = count(0, len(PALETTE))
     for some in mles.values():
-        methods = listed(list(dict.fromkeys(run.method for run in some)), 2)
+        methods = join_names(list(dict.fromkeys(run.method for run in some)), 2)
         whose = f" of {methods}" if len(mles) > 1 else ""
         name = f"{MLE_ROW}{whose}"
         systems.append(System(name, f"MLE{whose}", "mle", next(of_mle), tuple(some)))
     of_methods = (i for i in count() if i % len(PALETTE))
-    names = different([_name(group, list(groups.values())) for group in groups.values()])
+    names = unique_names([_name(group, list(groups.values())) for group in groups.values()])
     for name, group in zip(names, groups.values(), strict=True):
         style = next(of_mle if group[0].method == "mle" else of_methods)
         systems.append(System(f"{name}, last", name, "method", style, tuple(group)))
@@ -256,13 +256,13 @@ def _role(row: str, real: str | None) -> Role:
 
 def _name(group: Sequence[RunRecord], groups: Sequence[Sequence[RunRecord]]) -> str:
     """The method, with the settings in which it differs from others of the same method."""
-    alike = [flat(other[0].config) for other in groups if other[0].method == group[0].method]
+    alike = [flatten(other[0].config) for other in groups if other[0].method == group[0].method]
     differing = [
         f"{key.rpartition('.')[2]} {value}"
-        for key, value in flat(without_paths(group[0].config)).items()
+        for key, value in flatten(without_paths(group[0].config)).items()
         if key not in NO_EXPERIMENT and any(other.get(key) != value for other in alike)
     ]
-    return group[0].method + (f" ({listed(differing, 2)})" if differing else "")
+    return group[0].method + (f" ({join_names(differing, 2)})" if differing else "")
 
 
 def scores_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-import textgan.encoders.similarity
 from textgan.core.streams import Purpose, stream
 from textgan.encoders.similarity import (
     alignment,
@@ -92,7 +91,7 @@ def test_uniformity_in_closed_form(t: float) -> None:
     assert uniformity(both, t) == pytest.approx(expected)
 
 
-def test_uniformity_is_over_pairs_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uniformity_is_over_pairs_of_two() -> None:
     """The definition, pair by pair; in blocks of any size; of sets as of their own vectors."""
     x = random(11, 3)
     u = unit(x)
@@ -103,8 +102,7 @@ def test_uniformity_is_over_pairs_of_two(monkeypatch: pytest.MonkeyPatch) -> Non
     assert uniformity(x) == pytest.approx(expected)
     sets = [torch.tensor([0, 3, 4, 10]), torch.tensor([9, 2]), torch.arange(11)]
     for at_once in (1, 22, 40, 1000):
-        monkeypatch.setattr(textgan.encoders.similarity, "AT_ONCE", at_once)
-        found = uniformities(x, sets)
+        found = uniformities(x, sets, at_once=at_once)
         assert found.tolist() == pytest.approx([uniformity(x[some]) for some in sets])
         assert float(found[2]) == pytest.approx(expected)
     with pytest.raises(ValueError, match="two vectors"):
@@ -126,13 +124,12 @@ def test_every_line_finds_itself() -> None:
     assert reciprocal.tolist() == [1] * 9
 
 
-def test_search_by_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_by_the_definition() -> None:
     queries, keys = random(13, 3), random(13, 3, seed=1)
     scores = unit(queries) @ unit(keys).T
     place = [1 + int((scores[i] > scores[i, i]).sum()) for i in range(13)]
     for at_once in (1, 40, 1000):
-        monkeypatch.setattr(textgan.encoders.similarity, "AT_ONCE", at_once)
-        first, reciprocal = retrieval(queries, keys)
+        first, reciprocal = retrieval(queries, keys, at_once)
         assert first.tolist() == [float(n == 1) for n in place]
         assert reciprocal.tolist() == pytest.approx([1 / n for n in place])
     assert first.dtype == reciprocal.dtype == torch.float64

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from textgan.core.statistics import Floats, resamples
 
-AT_ONCE = 2**22  # numbers in a block of a matrix of all pairs
+PAIRS = 2**22  # of a matrix of all pairs, in memory together
 ROUNDING = 1e-12  # two cosines that differ by less are the same
 
 
@@ -72,10 +72,12 @@ def uniformity(vectors: Tensor, t: float = 2.0) -> float:
     return float(uniformities(vectors, [torch.arange(len(vectors))], t)[0])
 
 
-def uniformities(vectors: Tensor, sets: Sequence[Tensor], t: float = 2.0) -> Tensor:
+def uniformities(
+    vectors: Tensor, sets: Sequence[Tensor], t: float = 2.0, at_once: int = PAIRS
+) -> Tensor:
     """`uniformity` of the vectors at each set of indices, (K,), for little more than that of one.
 
-    Indices of a set are all different. It takes the memory of AT_ONCE pairs.
+    Indices of a set are all different. It takes the memory of `at_once` pairs.
     """
     if min(map(len, sets)) < 2:
         raise ValueError("uniformity takes two vectors or more")
@@ -85,7 +87,7 @@ def uniformities(vectors: Tensor, sets: Sequence[Tensor], t: float = 2.0) -> Ten
     for column, rows in enumerate(sets):
         inside[rows, column] = 1
     sums = inside.new_zeros(len(sets))
-    for some in _blocks(len(vectors)):
+    for some in _blocks(len(vectors), at_once):
         after = slice(some.start, None)
         products = directions[some] @ directions[after].T
         apart = squares[some].unsqueeze(1) + squares[after] - 2 * products
@@ -95,24 +97,24 @@ def uniformities(vectors: Tensor, sets: Sequence[Tensor], t: float = 2.0) -> Ten
     return (sums / (many * (many - 1) / 2)).log()
 
 
-def retrieval(queries: Tensor, keys: Tensor) -> Retrieval:
+def retrieval(queries: Tensor, keys: Tensor, at_once: int = PAIRS) -> Retrieval:
     """Search by cosine: query i (N, F) looks for key i among all keys (N, F).
 
-    Keys as near as its own may come before or after it: what is told is the mean over the orders.
-    It takes the memory of AT_ONCE pairs.
+    Keys as near as its own may come before or after it: the result is the mean over the orders.
+    It takes the memory of `at_once` pairs.
     """
     queries, keys = unit(queries), unit(keys)
-    found: list[tuple[Tensor, Tensor]] = []
+    blocks: list[tuple[Tensor, Tensor]] = []
     places = torch.arange(1, len(keys) + 1).double()
     harmonic = torch.cat([places.new_zeros(1), 1 / places]).cumsum(0)  # 1 + 1/2 + ... + 1/n at n
-    for some in _blocks(len(queries)):
+    for some in _blocks(len(queries), at_once):
         scores = queries[some] @ keys.T
         nearer = scores - scores.diagonal(some.start).unsqueeze(1)
         before = (nearer > ROUNDING).sum(1)
         level = (nearer.abs() <= ROUNDING).sum(1)  # its own is one of them
         reciprocals = (harmonic[before + level] - harmonic[before]) / level
-        found.append(((before == 0).double() / level, reciprocals))
-    first, reciprocal = (torch.cat(part) for part in zip(*found, strict=True))
+        blocks.append(((before == 0).double() / level, reciprocals))
+    first, reciprocal = (torch.cat(part) for part in zip(*blocks, strict=True))
     return Retrieval(first, reciprocal)
 
 
@@ -137,9 +139,9 @@ def resampled_spearman(x: ArrayLike, y: ArrayLike, resamplings: int, seed: int =
     return np.asarray(found[~np.isnan(found)])
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    """Rows of an n x n matrix that make AT_ONCE numbers, or one row."""
-    rows = max(1, AT_ONCE // max(1, n))
+def _blocks(n: int, at_once: int) -> Iterator[slice]:
+    """Rows of an n x n matrix that hold so many numbers, or one row."""
+    rows = max(1, at_once // max(1, n))
     return (slice(start, min(n, start + rows)) for start in range(0, n, rows))
 
 

@@ -113,16 +113,16 @@ class Highway(nn.Module):
         return torch.lerp(features, candidate.relu(), gate.sigmoid())
 
     @torch.no_grad()
-    def replace(self, features: Tensor) -> Tensor:
-        """The same in place of the features of many texts, in pieces.
+    def replace(self, features: Tensor, at_once: int = ROWS_AT_ONCE) -> Tensor:
+        """The same in place of the features of many texts, in pieces of `at_once`.
 
         On a processor it is a third faster with the weight as the product reads it, and with one
         buffer for all pieces.
         """
         kind = factor_type(features)
         weight, bias = self.both.weight.t().to(kind).contiguous(), self.both.bias.to(kind)
-        buffer = weight.new_empty(min(len(features), ROWS_AT_ONCE), weight.shape[1])
-        for rows in features.split(ROWS_AT_ONCE):
+        buffer = weight.new_empty(min(len(features), at_once), weight.shape[1])
+        for rows in features.split(at_once):
             both = torch.addmm(bias, rows.to(kind), weight, out=buffer[: len(rows)])
             candidate, gate = both.to(rows.dtype).chunk(2, 1)
             torch.lerp(rows, candidate.relu_(), gate.sigmoid_(), out=rows)

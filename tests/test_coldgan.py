@@ -325,7 +325,7 @@ def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
     objective.on_fakes(old)
     state, before = torch.get_rng_state(), {k: v.clone() for k, v in objective.state.items()}
     loss, _ = objective.discriminator_loss(judge, real, fake)
-    shown = objective._replayed(fake)
+    shown = objective.replayed(fake)
     assert len(shown) == 4
     assert same(shown.tokens[:2], fake.tokens[:2])
     assert len(rows(shown[2:])) == 2
@@ -346,7 +346,7 @@ def test_different_batches_see_different_memories() -> None:
     texts = enumerate_texts(FIXED)
     objective = ColdGAN(replay=0.5, remembered=20)
     objective.on_fakes(texts[:20])
-    shown = [objective._replayed(texts[start : start + 2])[1:] for start in range(20, 26)]
+    shown = [objective.replayed(texts[start : start + 2])[1:] for start in range(20, 26)]
     assert len(rows(concatenate(shown))) > 2
 
 
@@ -427,7 +427,7 @@ def test_remembered_fakes_keep_their_labels() -> None:
         objective.on_fakes(fake)
     assert len(objective.state["labels"]) == 20
     assert torch.equal(objective.state["labels"], objective.state["tokens"][:, 0] % 2)
-    shown = objective._replayed(real)
+    shown = objective.replayed(real)
     assert len(shown) == len(real)
     assert torch.equal(shown.labels, shown.tokens[:, 0] % 2)  # type: ignore[arg-type]
     assert objective.discriminator_loss(judge, real, real)[0].isfinite()

@@ -126,7 +126,7 @@ def test_float32_stays_float32() -> None:
 @pytest.mark.filterwarnings("ignore:")
 def test_smoothing_is_nltks(space: TextSpace, smoothing: Any) -> None:
     objective, train = connected(space, smoothing=smoothing)
-    found = objective._bleu(enumerate_texts(space), space)
+    found = objective.bleu(enumerate_texts(space), space)
     wanted = bleu(space, train, 3, METHOD1 if smoothing == "method1" else None)
     assert torch.allclose(found, wanted, atol=1e-12)  # nltk's zero is 1e-103 or so
     assert (found == 0).any() or smoothing == "method1"
@@ -154,7 +154,7 @@ def test_a_share_of_the_references_is_the_same_at_every_start() -> None:
         (references,) = objective.references
         assert references is not None
         counts.append(references.count)
-        hits = objective._bleu(train, FIXED) == 1
+        hits = objective.bleu(train, FIXED) == 1
         assert hits.sum() == 11  # ceil of 0.4 * 27
     assert counts == [11, 11]
 
@@ -164,9 +164,9 @@ def test_texts_are_compared_with_those_of_their_own_class() -> None:
     train = replace(texts, condition=Condition((torch.arange(len(texts)) < 9).long()))
     objective = PGBLEU(order=3, share=1.0)
     objective.connect(small_generator(LABELLED_SPACE), None, train)
-    assert same(objective._bleu(train, LABELLED_SPACE), torch.ones(len(train)).double())
+    assert same(objective.bleu(train, LABELLED_SPACE), torch.ones(len(train)).double())
     turned = replace(train, condition=Condition(1 - train.labels))
-    assert objective._bleu(turned, LABELLED_SPACE).max() < 0.9
+    assert objective.bleu(turned, LABELLED_SPACE).max() < 0.9
     # a class that has no training text: nothing is in its favour, and nothing breaks
     objective.connect(small_generator(LABELLED_SPACE), None, train[:9])
-    assert objective._bleu(train, LABELLED_SPACE)[9:].eq(0).all()
+    assert objective.bleu(train, LABELLED_SPACE)[9:].eq(0).all()

@@ -151,7 +151,7 @@ def test_the_discriminators_loss_by_hand(space: TextSpace) -> None:
 @pytest.mark.parametrize("n", [2, 5, 6])
 def test_no_text_is_compared_with_itself(space: TextSpace, n: int) -> None:
     judge, texts = seer(space), enumerate_texts(space)
-    references, others = (half.directions for half in rankgan._halves(Seen.of(judge, texts[:n])))
+    references, others = (half.directions for half in rankgan.halves(Seen.of(judge, texts[:n])))
     assert len(references) == len(others) == n // 2
     assert not any(torch.equal(one, other) for one in references for other in others)
 

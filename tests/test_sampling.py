@@ -107,14 +107,14 @@ def test_the_smallest_random_number_chooses_the_first_possible_token(
 def test_evenly_spread_random_numbers_are_shared_out_exactly() -> None:
     weights = torch.tensor([[1.0, 0.0, 2.0, 4.0, 1.0]]).expand(800, -1)
     uniform = ((torch.arange(800) + 0.5) / 800).unsqueeze(1)
-    counts = torch.bincount(sampling._invert(weights, uniform)[0].squeeze(1), minlength=5)
+    counts = torch.bincount(sampling.invert(weights, uniform)[0].squeeze(1), minlength=5)
     assert counts.tolist() == [100, 0, 200, 400, 100]
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_random_number_rounded_up_to_one_chooses_what_is_possible(kind: torch.dtype) -> None:
     weights = torch.tensor([[0.0, 2.0, 1.0, 0.0]], dtype=kind)
-    found, total = sampling._invert(weights, torch.ones(1, 1, dtype=kind))
+    found, total = sampling.invert(weights, torch.ones(1, 1, dtype=kind))
     assert (found.item(), total.item()) == (2, 3)
 
 

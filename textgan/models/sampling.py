@@ -111,24 +111,24 @@ def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
         return torch.rand(rows, 1, dtype=weights.dtype, device=weights.device)
 
     if vocabulary <= 2 * block:
-        index, total = _invert(weights, uniform())
+        index, total = invert(weights, uniform())
         return index.squeeze(1), total
     whole = vocabulary // block * block
     sums = weights[:, :whole].unflatten(1, (-1, block)).sum(2)
     if whole < vocabulary:
         sums = torch.cat([sums, weights[:, whole:].sum(1, keepdim=True)], 1)
-    chosen, total = _invert(sums, uniform())
+    chosen, total = invert(sums, uniform())
     columns = chosen * block + torch.arange(block, device=weights.device)
     if whole < vocabulary:
         inside = weights.gather(1, columns.clamp(max=vocabulary - 1)) * (columns < vocabulary)
     else:
         inside = weights.gather(1, columns)
     # a uniform number that chose its block gives no information about the place inside it
-    place, _ = _invert(inside, uniform())
+    place, _ = invert(inside, uniform())
     return chosen.mul_(block).add_(place).squeeze(1), total
 
 
-def _invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+def invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """The first index (R, 1) at which the running sum of weights (R, N) exceeds its share, and the
     sum (R, 1) of all."""
     cumulative = weights.cumsum(1)

@@ -148,7 +148,7 @@ class ColdGAN(Objective, name="coldgan"):
         )
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        return logistic(*discriminator.score_pair(real, self._replayed(fake))), {}
+        return logistic(*discriminator.score_pair(real, self.replayed(fake))), {}
 
     def generator_loss(
         self,
@@ -186,7 +186,7 @@ class ColdGAN(Objective, name="coldgan"):
             old = self.state.get(name, part[:0])
             self.state[name] = torch.cat([old[kept], part])
 
-    def _replayed(self, fake: Text) -> Text:
+    def replayed(self, fake: Text) -> Text:
         """The same number of fakes, the last of them replaced by remembered ones."""
         n = int(self.replay * len(fake))
         if n == 0 or not self.state:

@@ -105,7 +105,7 @@ class PGBLEU(Objective, name="pg_bleu"):
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
 
         def reward(text: Text, origin: Tensor) -> Tensor:
-            return self._bleu(text, generator.space).to(generator.embedding.weight)
+            return self.bleu(text, generator.space).to(generator.embedding.weight)
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask
@@ -117,7 +117,7 @@ class PGBLEU(Objective, name="pg_bleu"):
             "value": values[mask].mean(),
         }
 
-    def _bleu(self, text: Text, space: TextSpace) -> Tensor:
+    def bleu(self, text: Text, space: TextSpace) -> Tensor:
         """BLEU of each text against the references of its class, (B,); 0 where it has none."""
         scores = torch.zeros(len(text), dtype=torch.float64, device=text.tokens.device)
         for rows, references in zip(class_rows(text, space.classes), self.references, strict=True):

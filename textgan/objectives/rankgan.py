@@ -68,7 +68,7 @@ class RankGAN(Objective, name="rankgan"):
         return generator.sample(len(real), condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        references, others = _halves(Seen.of(discriminator, real))
+        references, others = halves(Seen.of(discriminator, real))
         fakes = Seen.of(discriminator, fake)
         of_real = log_rank(others, references, fakes, self.gamma)
         of_fake = log_rank(fakes, references, others, self.gamma)
@@ -88,7 +88,7 @@ class RankGAN(Objective, name="rankgan"):
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         with torch.no_grad():
-            references, others = _halves(Seen.of(discriminator, real))
+            references, others = halves(Seen.of(discriminator, real))
 
         def reward(text: Text, origin: Tensor) -> Tensor:
             return log_rank(Seen.of(discriminator, text), references, others, self.gamma)
@@ -132,8 +132,8 @@ def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tenso
     return ranks.logsumexp(1) - log(len(references.directions))
 
 
-def _halves(seen: Seen) -> tuple[Seen, Seen]:
-    """Two parts of as many texts, each of every class of which there are two."""
+def halves(seen: Seen) -> tuple[Seen, Seen]:
+    """Two parts with the same number of texts of each class. Raises ValueError for one text."""
     directions, labels = seen
     n = len(directions)
     if n < LEAST:

@@ -442,7 +442,7 @@ def test_remembered_fakes_keep_their_sources() -> None:
     objective.on_fakes(fake)
     objective.on_fakes(fake)
     assert len(objective.state["source.tokens"]) == 20
-    shown = objective._replayed(fake)
+    shown = objective.replayed(fake)
     assert shown.source is not None
     assert torch.equal(shown.source.tokens, shown.tokens.flip(1))
     assert torch.equal(shown.source.sizes, shown.sizes)

@@ -1,21 +1,30 @@
 """textgan classify: what it learns, the same twice, nothing lost, and what it says."""
 
+import itertools
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import tiny
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from toys import Cli, refused
 
-from textgan.classifiers import train
-from textgan.classifiers.results import FILE, Classification, Trained, stands
-from textgan.classifiers.train import Study, classify, load_classifier, make_settings, split_names
+from textgan.classifiers.classifier import load_classifier
+from textgan.classifiers.config import ClassifierConfig
+from textgan.classifiers.data import read_classifier_data
+from textgan.classifiers.results import FILE, Classification, TrainedClassifier, significant
+from textgan.classifiers.train import classify, split_names
+from textgan.classifiers.trainer import ClassifierTrainer
 from textgan.core import registry
 from textgan.core.errors import UserError
-from textgan.core.optim import plain, update
+from textgan.core.settings import make_settings
 from textgan.core.statistics import Estimate
+from textgan.data.text import Text
+from textgan.models.discriminators.cnn import CNNDiscriminator
 
 SMALL: dict[str, Any] = {
     "network.embedding": 8,
@@ -60,15 +69,17 @@ def untimed(made: Classification) -> list[dict[str, Any]]:
     return [{k: v for k, v in vars(run).items() if k != "seconds"} for run in made.runs]
 
 
-def run(name: str, seed: int, clean: float, seconds: float = 1.0) -> Trained:
-    return Trained(name, seed, {"clean": clean, "drop 0.1": clean / 2}, 0.5, 1, 2, seconds, 1.0)
+def run(name: str, seed: int, clean: float, seconds: float = 1.0) -> TrainedClassifier:
+    return TrainedClassifier(
+        name, seed, {"clean": clean, "drop 0.1": clean / 2}, 0.5, 1, 2, seconds, 1.0
+    )
 
 
 FACTS: dict[str, Any] = {
-    "settings": make_settings({}).model_dump(),
+    "settings": make_settings(ClassifierConfig, {}).model_dump(),
     "data": {"split": {"test": 200}},
     "seeds": 3,
-    "commonest": 0.5,
+    "majority": 0.5,
     "clock": "seconds",
 }
 
@@ -120,20 +131,24 @@ def test_perturbations_differ_in_nothing_else(reviews: Path) -> None:
 def test_batches_are_the_same_whatever_is_drawn(
     reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
-    really = Study._step
+    seen: list[Text] = []
+    really = CNNDiscriminator.class_logits
 
-    def watched(study: Study, network: Any, optimiser: Any, backward: Any, text: Any) -> None:
-        seen[backward is plain].append(text.tokens)
-        really(study, network, optimiser, backward, text)
+    def watched(network: CNNDiscriminator, text: Text) -> torch.Tensor:
+        # dropout is on in training alone; a perturbation reads each batch several times
+        if network.dropout.training and not (seen and seen[-1] is text):
+            seen.append(text)
+        return really(network, text)
 
-    monkeypatch.setattr(Study, "_step", watched)
+    monkeypatch.setattr(CNNDiscriminator, "class_logits", watched)
     made = trained(reviews, "pgd(same_dropout=false)", epochs=2)
     assert made.runs[0].norm != made.runs[1].norm
-    assert len(seen[True]) == 2 * 7
-    assert all(map(torch.equal, seen[True], seen[False]))
-    first, second = seen[True][:7], seen[True][7:]
-    assert not all(map(torch.equal, first, second))
+    batches = 7
+    assert len(seen) == 2 * 2 * batches
+    none, pgd = seen[: 2 * batches], seen[2 * batches :]
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(none, pgd, strict=True))
+    first, second = none[:batches], none[batches:]
+    assert not all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("name", registry.names("perturbation"))
@@ -145,16 +160,20 @@ def test_every_perturbation_trains(name: str, reviews: Path) -> None:
     assert made.runs[1].norm != made.runs[0].norm, "it left no trace"
 
 
-def test_replays_are_counted_as_epochs(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def after_each_update(hook: Callable[[], None]) -> Iterator[None]:
+    """Call a hook after each step of any optimiser."""
+    handle = register_optimizer_step_post_hook(lambda *_: hook())
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_replays_are_counted_as_epochs(reviews: Path) -> None:
     updates: list[int] = []
-    really = update
-
-    def counted(*told: Any) -> Any:
-        updates.append(1)
-        return really(*told)
-
-    monkeypatch.setattr(train, "update", counted)
-    made = trained(reviews, "free_at(replays=3)")
+    with after_each_update(lambda: updates.append(1)):
+        made = trained(reviews, "free_at(replays=3)")
     none, free = made.runs
     assert (none.epochs, free.epochs) == (6, 2)
     batches = 7  # of 8 out of 80 - 8 - 16 sentences
@@ -198,53 +217,48 @@ def test_a_pretrained_network(tmp_path: Path) -> None:
         classify(path, network=f"hf:{model}", **{"data.min_count": 1})
 
 
-def test_the_best_epoch_counts(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = iter([0.5, 0.75, 0.25])
-    weights = []
-    really = train._right
-
-    def watched(network: Any, text: Any) -> Any:
-        if len(text) == 8:  # the validation sentences
-            weights.append(network.output.bias.detach().clone())
-            share = next(shares)
-            return torch.arange(8) < 8 * share
-        return really(network, text)
-
-    monkeypatch.setattr(train, "_right", watched)
-    settings = make_settings(SMALL | {"epochs": 3})
-    study = Study.open(reviews, "cnn", settings, torch.device("cpu"))
-    one, network = study.train("none", 0, lambda _: None)
-    assert (one.epoch, one.valid) == (2, 0.75)
-    assert torch.equal(network.output.bias, weights[1])
-    assert not torch.equal(weights[1], weights[2])
+def test_the_best_epoch_counts(reviews: Path) -> None:
+    """A shorter run is the beginning of a longer one: another epoch changes the classifier where it
+    does better on the validation sentences, and nowhere else."""
+    runs = [trained(reviews, epochs=n, lr=0.005).runs[0] for n in range(1, 6)]
+    for n, (before, after) in enumerate(itertools.pairwise(runs), 2):
+        better = after.valid > before.valid
+        assert after.epoch == (n if better else before.epoch)
+        assert after.valid >= before.valid
+        assert (after.norm != before.norm) == better  # of the classifier that was kept
+    assert len({one.epoch for one in runs}) > 1
+    assert runs[-1].epoch < 5
 
 
-def test_a_stopped_command_goes_on(
-    reviews: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> None:
     told = ["classify", reviews, *FLAGS, "epochs=1", "--perturb", "none,fgm", "--seeds", 2]
-    really, calls = Study.train, []
+    folder, updates, each = tmp_path / "study", 0, 7  # updates of a classifier
 
-    def stopping(study: Study, name: str, seed: int, advance: Any) -> Any:
-        calls.append((name, seed))
-        if len(calls) == 4:
+    def stopping() -> None:
+        nonlocal updates
+        updates += 1
+        if updates == 3 * each + 2:
             raise KeyboardInterrupt
-        return really(study, name, seed, advance)
 
-    monkeypatch.setattr(Study, "train", stopping)
-    folder = tmp_path / "study"
-    code, out, err = cli(*told, "--out", folder)
+    with after_each_update(stopping):
+        code, out, err = cli(*told, "--out", folder)
     assert (code, out) == (130, "")
     assert err.strip() == (
         f"textgan: stopped; 3 of 4 runs are in {folder}: the same command goes on"
     )
-    assert len(json.loads((folder / FILE).read_text())["runs"]) == 3
-    code, out, err = cli(*told, "--out", folder)
+    there = json.loads((folder / FILE).read_text())["runs"]
+    order = [("none", 0), ("fgm", 0), ("none", 1), ("fgm", 1)]  # seed by seed
+    assert [(one["perturb"], one["seed"]) for one in there] == order[:3]
+    with after_each_update(stopping):
+        code, out, err = cli(*told, "--out", folder)
     assert code == 0, err
-    # in their order, seed by seed, and what was there is not trained again
-    assert calls == [("none", 0), ("fgm", 0), ("none", 1), ("fgm", 1), ("fgm", 1)]
-    assert cli(*told, "--out", folder)[:2] == (0, out)
-    assert len(calls) == 5
+    # what was there is not trained again
+    assert updates == 3 * each + 2 + each
+    there = json.loads((folder / FILE).read_text())["runs"]
+    assert [(one["perturb"], one["seed"]) for one in there] == order
+    with after_each_update(stopping):
+        assert cli(*told, "--out", folder)[:2] == (0, out)
+    assert updates == 3 * each + 2 + each
     whole = trained(reviews, "fgm", 2, epochs=1)
     kept = json.loads((folder / FILE).read_text())
     for one in kept["runs"]:
@@ -286,8 +300,9 @@ def test_kept_classifiers_say_what_was_reported(reviews: Path, tmp_path: Path) -
     made = classify(
         reviews, network="cnn", perturb=names, seeds=1, out=place, keep=True, quiet=True, **told
     )
-    study = Study.open(reviews, "cnn", make_settings(told), torch.device("cpu"))
-    lines, labels = study.split.test.lines, study.split.test.labels
+    config = make_settings(ClassifierConfig, told)
+    test = read_classifier_data(reviews, "cnn", config).split.test
+    lines, labels = test.lines, test.labels
     assert labels is not None
     for folder, one in zip(["none-0", "fgm-epsilon-0.5-0"], made.runs, strict=True):
         classifier = load_classifier(tmp_path / "study/models" / folder)
@@ -304,8 +319,10 @@ def test_kept_classifiers_say_what_was_reported(reviews: Path, tmp_path: Path) -
 
 
 def _facts(reviews: Path, told: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    study = Study.open(reviews, "cnn", make_settings(told), torch.device("cpu"))
-    return study.facts | {"perturb": names, "seeds": 1, "keep": True}
+    config = make_settings(ClassifierConfig, told)
+    data = read_classifier_data(reviews, "cnn", config)
+    trainer = ClassifierTrainer("cnn", config, data, torch.device("cpu"))
+    return trainer.facts | {"perturb": names, "seeds": 1, "keep": True}
 
 
 def test_differences_are_taken_seed_by_seed() -> None:
@@ -320,8 +337,8 @@ def test_differences_are_taken_seed_by_seed() -> None:
     half = 4.30265273 * 0.01 / 3**0.5  # Student's t
     assert (a.value, a.low, a.high) == pytest.approx((0.1, 0.1 - half, 0.1 + half), rel=1e-4)
     assert b.value == pytest.approx(0.1)
-    assert stands(a)
-    assert not stands(b)
+    assert significant(a)
+    assert not significant(b)
     assert "none" not in made.differences()
     assert made.accuracies()["none"]["clean"].value == pytest.approx(0.7)
 
@@ -334,13 +351,13 @@ def test_times_are_of_none_with_the_same_seed() -> None:
     assert times["a"].value == 2.5
 
 
-def test_what_stands() -> None:
-    assert stands(Estimate(0.1, 0.05, 0.15))
-    assert stands(Estimate(-0.1, -0.15, -0.05))
-    assert not stands(Estimate(0.1, -0.05, 0.25))
-    assert not stands(Estimate(0.1, 0.0, 0.2))
-    assert not stands(Estimate(0.1))
-    assert not stands(Estimate(0.0, 0.0, 0.0))
+def test_what_is_significant() -> None:
+    assert significant(Estimate(0.1, 0.05, 0.15))
+    assert significant(Estimate(-0.1, -0.15, -0.05))
+    assert not significant(Estimate(0.1, -0.05, 0.25))
+    assert not significant(Estimate(0.1, 0.0, 0.2))
+    assert not significant(Estimate(0.1))
+    assert not significant(Estimate(0.0, 0.0, 0.0))
 
 
 def test_the_table() -> None:
@@ -376,7 +393,7 @@ def test_who_learnt_nothing_is_named() -> None:
     """Always the same label cannot be misled, which is no robustness."""
     runs = [run("none", 0, 0.7), run("pgd", 0, 0.51)]
     said = str(Classification(FACTS | {"seeds": 1}, tuple(runs)))
-    assert "warning: pgd does no better than the commonest label" in said
+    assert "warning: pgd does no better than the majority label" in said
     assert "warning: none" not in said
 
 
@@ -389,7 +406,7 @@ def test_json(reviews: Path, cli: Cli) -> None:
     assert len(found["runs"]) == 4
     assert list(found["accuracies"]["fgm"]) == TROUBLES
     assert list(found["differences"]) == ["fgm"]
-    assert {"value", "low", "high", "stands"} == found["differences"]["fgm"]["clean"].keys()
+    assert {"value", "low", "high", "significant"} == found["differences"]["fgm"]["clean"].keys()
     assert found["facts"]["data"]["split"] == {"train": 56, "valid": 8, "test": 16}
     assert found["times"]["none"]["value"] == 1.0
 

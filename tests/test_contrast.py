@@ -17,6 +17,7 @@ from textgan.core.settings import settings_of
 from textgan.data.text import Text, TextSpace
 from textgan.data.tokenizers import EOS, MASK_WORD, UNKNOWN, WordTokenizer
 from textgan.data.tokenizers import FIRST as WORD
+from textgan.encoders.config import rate_at
 from textgan.encoders.contrast.base import Batch, vectors
 from textgan.encoders.contrast.losses import cosines, info_nce, unit
 from textgan.encoders.contrast.masked_words import MaskedWords, hide
@@ -24,8 +25,8 @@ from textgan.encoders.contrast.promptbert import PromptBERT
 from textgan.encoders.contrast.scal import SCAL
 from textgan.encoders.contrast.simcse import SimCSE
 from textgan.encoders.contrast.uscal import USCAL
+from textgan.encoders.data import batch_rows
 from textgan.encoders.templates import FIRST, SECOND, Template
-from textgan.encoders.train import pieces, rate_at
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.rnn import RNNDiscriminator
 from textgan.models.discriminators.transformer import TransformerDiscriminator
@@ -182,16 +183,16 @@ def test_looks_of_a_network_without_inner_dropout_differ() -> None:
     method = SimCSE(RNNDiscriminator(space, embedding=4, hidden=3, dropout=0.5), tokenizer())
     text = method.read(batch())
     assert torch.equal(method.network.features(text), method.network.features(text))
-    assert not torch.equal(method.look(text), method.look(text))
+    assert not torch.equal(method.view(text), method.view(text))
 
 
 def test_held_out_loss_draws_dropout_and_leaves_it_off() -> None:
     method = SimCSE(transformer(dropout=0.3), tokenizer()).double()
     off = [module.eval() for module in method.modules() if isinstance(module, nn.Dropout)]
     with fork_rng(1, torch.device("cpu")):
-        one = method.held_out(batch())
+        one = method.validation_step(batch())
     with fork_rng(2, torch.device("cpu")):
-        other = method.held_out(batch())
+        other = method.validation_step(batch())
     assert not one.requires_grad
     assert one != other
     assert not any(module.training for module in off)
@@ -206,7 +207,7 @@ def test_the_head_stands_in_training_only(on: bool) -> None:
     if on:
         linear = method.head[0]  # type: ignore[index]
         expected = (features @ linear.weight.T + linear.bias).tanh()
-    torch.testing.assert_close(method.look(text), expected)
+    torch.testing.assert_close(method.view(text), expected)
     own = {name for name, _ in method.network.named_parameters()}
     heads = {name for name, _ in method.named_parameters() if not name.startswith("network.")}
     assert heads == ({"head.0.weight", "head.0.bias"} if on else set())
@@ -231,7 +232,7 @@ def test_uscals_shift_increases_the_contrastive_loss_to_first_order(told: list[A
     method = USCAL(transformer(dropout=0.2), tokenizer(), epsilon=1.0).double()
     with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
-        second = method.look(method.read(batch())).detach()
+        second = method.view(method.read(batch())).detach()
     with fork_rng(5, torch.device("cpu")):
         method.accumulate(batch())
     (shift,) = told[1]
@@ -240,7 +241,7 @@ def test_uscals_shift_increases_the_contrastive_loss_to_first_order(told: list[A
     def loss(t: float) -> tuple[float, float]:
         """The loss with the first look shifted by t * shift, and how long its gradients are."""
         with place.shifted([t * shift]) as here, fork_rng(once, torch.device("cpu")):
-            value = info_nce(method.look(text), second, TAU)
+            value = info_nce(method.view(text), second, TAU)
         (slope,) = here.gradients(value)
         return float(value.detach()), float(slope.flatten(1).norm(dim=1).sum())
 
@@ -280,10 +281,10 @@ def test_uscal_at_epsilon_zero_looks_again_with_the_first_dropout() -> None:
     method = USCAL(transformer(dropout=0.3), tokenizer(), epsilon=0.0, alpha=0.5).double()
     with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
-        second = method.look(method.read(batch()))
+        second = method.view(method.read(batch()))
         after = torch.rand(())
     with fork_rng(once, torch.device("cpu")):
-        first = method.look(method.read(batch()))
+        first = method.view(method.read(batch()))
     expected = info_nce(first, first, TAU) + 0.5 * info_nce(second, first, TAU)
     with fork_rng(5, torch.device("cpu")):
         value, _ = method.accumulate(batch())
@@ -340,7 +341,7 @@ def test_scal_counts_what_is_right() -> None:
     method = SCAL(Bag(classes=2).double(), tokenizer()).double()
     told = method.network.class_logits(method.read(batch())).argmax(1)
     told[0] = 1 - told[0]
-    assert float(method.held_out(batch(told.tolist()))) == pytest.approx(4 / 5)
+    assert float(method.validation_step(batch(told.tolist()))) == pytest.approx(4 / 5)
     with pytest.raises(ValueError, match="learns from labels"):
         method.accumulate(batch())
 
@@ -545,7 +546,7 @@ def test_a_template_needs_room_and_a_mask() -> None:
 
 @pytest.mark.parametrize(("n", "size"), [(2, 64), (5, 2), (33, 32), (64, 64), (100, 7), (3, 2)])
 def test_batches_are_even_and_nobody_is_alone(n: int, size: int) -> None:
-    parts = pieces(n, size)
+    parts = batch_rows(n, size)
     assert torch.cat(list(parts)).tolist() == list(range(n))
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1

@@ -10,13 +10,17 @@ from tiny import tiny
 from torch.nn import Dropout
 from toys import Cli, refused
 
-import textgan.encoders.train
 from textgan.core.errors import UserError
-from textgan.core.optim import NotFinite
+from textgan.core.optim import Backward, Loss, NotFinite
+from textgan.core.settings import make_settings
 from textgan.core.tensors import load_tensors
+from textgan.encoders.config import EncoderConfig
+from textgan.encoders.contrast.base import Batch
+from textgan.encoders.contrast.simcse import SimCSE
 from textgan.encoders.folder import SavedEncoder, load_encoder, open_encoder
 from textgan.encoders.templates import FIRST, Template
-from textgan.encoders.train import encode, make_settings, prepare
+from textgan.encoders.train import encode
+from textgan.encoders.trainer import prepare
 
 TOY: dict[str, Any] = {
     "epochs": 2,
@@ -137,19 +141,21 @@ def test_prompts_start_from_masked_words(text: Path, mlm: Path, tmp_path: Path, 
 
 
 def test_a_start_is_where_training_begins(text: Path, labelled: Path, mlm: Path) -> None:
-    told = make_settings({"batch": 8})
-    job = prepare("simcse", text, None, mlm, told, 0, torch.device("cpu"), True)
+    told = make_settings(EncoderConfig, {"batch": 8})
+    trainer = prepare("simcse", text, None, mlm, told, 0, torch.device("cpu"), True)
     for name, weight in weights(mlm).items():
-        assert torch.equal(job.begun.network.state_dict()[name], weight), name
+        assert torch.equal(trainer.initial.network.state_dict()[name], weight), name
     # measuring leaves recurrent layers as cuDNN trains them, and dropout off
-    job._measure()
-    assert job.method.training
-    assert not any(part.training for part in job.method.modules() if isinstance(part, Dropout))
+    trainer.measure()
+    assert trainer.objective.training
+    assert not any(
+        part.training for part in trainer.objective.modules() if isinstance(part, Dropout)
+    )
     # a classifier of other classes than its start has a last layer of its own
-    job = prepare("scal", labelled, "transformer", mlm, told, 0, torch.device("cpu"), True)
-    assert job.begun.network.output.out_features == 2
-    assert job.begun.network.space.classes == 2
-    assert torch.equal(job.begun.network.state_dict()["places"], weights(mlm)["places"])
+    trainer = prepare("scal", labelled, "transformer", mlm, told, 0, torch.device("cpu"), True)
+    assert trainer.initial.network.output.out_features == 2
+    assert trainer.initial.network.space.classes == 2
+    assert torch.equal(trainer.initial.network.state_dict()["places"], weights(mlm)["places"])
 
 
 def test_the_words_of_templates_are_kept(mlm: Path) -> None:
@@ -190,15 +196,15 @@ def test_the_best_state_is_kept(
 ) -> None:
     seen, values = [], iter([5.0, 3.0, 2.0, 4.0, 2.0, 9.0, 9.0])
 
-    def held_out(self: Any, part: Any) -> float:
-        seen.append({k: w.clone() for k, w in self.begun.network.state_dict().items()})
-        return next(values)
+    def validation_step(self: SimCSE, batch: Batch) -> torch.Tensor:
+        seen.append({k: w.clone() for k, w in self.network.state_dict().items()})
+        return torch.tensor(next(values))
 
-    monkeypatch.setattr(textgan.encoders.train.EncoderTrainer, "_held_out", held_out)
+    monkeypatch.setattr(SimCSE, "validation_step", validation_step)
     out = tmp_path / "encoder"
     made = encode("simcse", data=text, out=out, quiet=True, **TOY | {"epochs": 3, "batch": 16})
     # the second call is that of the validation before training, the last that of the table
-    assert made.best["value"] == 2.0
+    assert made.best == {"measure": "contrastive_loss", "value": 2.0, "update": 3}
     kept = weights(out)
     assert all(torch.equal(kept[name], weight) for name, weight in seen[2].items())
     assert not torch.equal(kept["embedding.weight"], seen[3]["embedding.weight"])
@@ -207,7 +213,7 @@ def test_the_best_state_is_kept(
 def test_training_that_helps_nothing_says_so(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(textgan.encoders.train.EncoderTrainer, "_held_out", lambda *_: 1.0)
+    monkeypatch.setattr(SimCSE, "validation_step", lambda *_: torch.tensor(1.0))
     made = encode("simcse", data=text, out=tmp_path / "encoder", quiet=True, **TOY)
     assert made.best["update"] == 0
     assert "warning: training made contrastive_loss of held-out lines no better" in str(made)
@@ -228,9 +234,9 @@ def test_equal_lines_are_no_negatives(tmp_path: Path, text: Path) -> None:
     twice = tmp_path / "twice.txt"
     twice.write_text(text.read_text() * 2)
     device = torch.device("cpu")
-    told = make_settings({"data.min_count": 1})
-    job = prepare("simcse", twice, None, None, told, 0, device, True)
-    for part in (job.train, job.valid, job.test):
+    told = make_settings(EncoderConfig, {"data.min_count": 1})
+    trainer = prepare("simcse", twice, None, None, told, 0, device, True)
+    for part in (trainer.data.train, trainer.data.valid, trainer.data.test):
         assert len({tuple(ids) for ids in part.batch.ids}) == len(part)
 
 
@@ -258,15 +264,15 @@ def test_a_perturbation_trains_other_weights(
 def test_ctrl_c_keeps_the_best(
     text: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really, calls = textgan.encoders.train.update, []
+    really, calls = SimCSE.accumulate, []
 
-    def stopping(*told: Any) -> Any:
+    def stopping(self: SimCSE, batch: Batch, backward: Backward) -> Loss:
         calls.append(1)
         if len(calls) == 9:  # in the second epoch
             raise KeyboardInterrupt
-        return really(*told)
+        return really(self, batch, backward)
 
-    monkeypatch.setattr(textgan.encoders.train, "update", stopping)
+    monkeypatch.setattr(SimCSE, "accumulate", stopping)
     out = tmp_path / "encoder"
     code, shown, err = cli("encode", "simcse", *FLAGS, "--data", text, "--out", out)
     assert (code, shown) == (130, "")
@@ -280,15 +286,15 @@ def test_ctrl_c_keeps_the_best(
 def test_what_is_not_finite_stops_and_keeps_the_best(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*told: Any) -> Any:
-        raise NotFinite("the gradient is not finite")
+    def broken(self: SimCSE, batch: Batch, backward: Backward) -> Loss:
+        return backward(self.network, lambda: (self.view(self.read(batch)).sum() * torch.nan, {}))
 
-    monkeypatch.setattr(textgan.encoders.train, "update", broken)
+    monkeypatch.setattr(SimCSE, "accumulate", broken)
     out = tmp_path / "encoder"
     with pytest.raises(NotFinite, match=r"update 0 of .* is in .*; try a smaller lr"):
         encode("simcse", data=text, out=out, quiet=True, **TOY)
     assert isinstance(open_encoder(str(out)), SavedEncoder)
-    monkeypatch.setattr(textgan.encoders.train.EncoderTrainer, "_held_out", lambda *_: float("nan"))
+    monkeypatch.setattr(SimCSE, "validation_step", lambda *_: torch.tensor(torch.nan))
     with pytest.raises(NotFinite, match="contrastive_loss of held-out lines is nan before"):
         encode("simcse", data=text, out=tmp_path / "other", quiet=True, **TOY)
     assert not (tmp_path / "other").exists()

@@ -675,7 +675,7 @@ def test_encode_killed_or_stopped_begins_again(
 ) -> None:
     import signal
 
-    from textgan.encoders.train import EncoderTrainer
+    from textgan.encoders.contrast.simcse import SimCSE
 
     out, data = tmp_path / "encoder", toy_text(tmp_path)
     told = ["encode", "simcse", "--data", data, "--out", out, "epochs=1", "data.min_count=1"]
@@ -686,16 +686,14 @@ def test_encode_killed_or_stopped_begins_again(
             with pytest.raises(SystemError):
                 cli(*told)
     assert "another command" in refused(cli, *told, "epochs=2")
-    really = EncoderTrainer._keep
+    really = SimCSE.accumulate
 
-    def terminated(self: EncoderTrainer, done: int) -> float:
-        found = really(self, done)
-        if done:
-            signal.raise_signal(signal.SIGTERM)
-        return found
+    def terminated(self: SimCSE, *given: Any, **named: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return really(self, *given, **named)
 
     with monkeypatch.context() as changed:
-        changed.setattr(EncoderTrainer, "_keep", terminated)
+        changed.setattr(SimCSE, "accumulate", terminated)
         code, _, err = cli(*told)
     assert code == 130 and "the best state so far" in err
     textgan.open_encoder(str(out))

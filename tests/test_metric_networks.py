@@ -18,12 +18,12 @@ from textgan.metrics.networks import (
     LanguageModelSettings,
     costs,
     encode,
-    fit,
     read,
     real_language_model,
     shared_tokenizer,
     silent,
     train_language_model,
+    train_network,
     train_tokenizer,
 )
 
@@ -131,7 +131,7 @@ def run_fit(losses: list[float], reads: int = 1000) -> tuple[float, int]:
         epochs += 1
         return next(seen)
 
-    fit(
+    train_network(
         network,
         torch.tensor([1, 1]),
         lambda chosen: network.at,
@@ -156,7 +156,7 @@ def test_a_network_that_diverges_is_unavailable() -> None:
         run_fit([math.nan] * 3)
     network = Counter()
     with pytest.raises(Unavailable, match="gradient of Counter is not finite"):
-        fit(
+        train_network(
             network,
             torch.tensor([1]),
             lambda chosen: network.at * math.inf,

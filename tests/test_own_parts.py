@@ -635,7 +635,7 @@ def test_other_commands_try_own_parts_first(write, cli: Cli, tmp_path: Path) -> 
         "from textgan.encoders.contrast.base import EncoderObjective\n"
         "class Small(EncoderObjective):\n"
         "    def accumulate(self, batch, backward=None): return self.read(batch)\n"
-        "    def held_out(self, batch): return torch.zeros(())\n"
+        "    def validation_step(self, batch): return torch.zeros(())\n"
     )
     write("", head)
     line = refused(cli, "classify", "toy.tsv", "--perturb", "mine.py:Mine", "data.min_count=1")

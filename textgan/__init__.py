@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from textgan.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from textgan.classifiers.classifier import load_classifier as load_classifier
     from textgan.classifiers.train import classify as classify
-    from textgan.classifiers.train import load_classifier as load_classifier
     from textgan.contracts.checking import check as check
     from textgan.core.errors import Interrupted as Interrupted
     from textgan.core.errors import NotKept as NotKept
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 
 # nothing that needs torch is imported before it is asked for
 _homes = {
-    "classifiers.train": ("classify", "load_classifier"),
+    "classifiers.classifier": ("load_classifier",),
+    "classifiers.train": ("classify",),
     "contracts.checking": ("check",),
     "core.errors": ("Interrupted", "NotKept", "UserError"),
     "core.score": ("Score",),

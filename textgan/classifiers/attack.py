@@ -1,7 +1,7 @@
 """Attacks on a trained classifier: the shift of a text's vectors that misleads it most.
 
-What is climbed is the margin, the score of the best wrong class less that of the right one: unlike
-a loss it does not flatten where a network is sure of itself, which would hide it from gradients.
+An attack ascends the margin, the score of the best wrong class less that of the right one: unlike a
+loss it does not flatten where a network is sure of itself, which would hide it from gradients.
 
 Radii compare between networks only in units of what each of them reads: a network that makes its
 vectors twice as long sees the same shift half as large. So a ball's radius is epsilon * norm *
@@ -24,7 +24,7 @@ from textgan.perturb.shifts import EmbeddingOutput, ShiftedPass, Start, find_emb
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:
     """The score of the best wrong class less that of the right one, (B,), of scores (B, C) and
-    labels (B,): below zero where the text is told right."""
+    labels (B,): below zero where the text is classified right."""
     right = labels.unsqueeze(1)
     wrong = scores.scatter(1, right, -torch.inf).amax(1)
     return wrong - scores.gather(1, right).squeeze(1)
@@ -69,16 +69,16 @@ def attack(
     Raises ValueError for texts without labels, UserError where there is no embedding to shift.
     """
     if text.labels is None:
-        raise ValueError("texts without labels cannot be told wrong")
+        raise ValueError("texts without labels cannot be misclassified")
     labels, place = text.labels, _place(network)
     largest = torch.full(labels.shape, -torch.inf, device=labels.device)
 
-    def look(shifts: Sequence[Tensor] | Start | None) -> tuple[ShiftedPass, list[Tensor]]:
+    def measure(shifts: Sequence[Tensor] | Start | None) -> tuple[ShiftedPass, list[Tensor]]:
         nonlocal largest
         with torch.enable_grad(), place.shifted(shifts) as here:
-            found = margins(network.class_logits(text), labels)
-            slopes = here.gradients(found.sum())
-        largest = torch.maximum(largest.to(found), found.detach())
+            margin = margins(network.class_logits(text), labels)
+            slopes = here.gradients(margin.sum())
+        largest = torch.maximum(largest.to(margin), margin.detach())
         return here, slopes
 
     def radius(shift: Tensor, count: Tensor) -> Tensor:
@@ -90,18 +90,18 @@ def attack(
         return radius(drawn, count) * place.direction(drawn)
 
     def further(here: ShiftedPass, slopes: Sequence[Tensor], length: float) -> list[Tensor]:
-        found = []
+        moved = []
         for shift, count, slope in zip(here.shifts, here.masks, slopes, strict=True):
             most = radius(shift, count)
-            found.append(place.project(shift + length * most * place.direction(slope), most))
-        return found
+            moved.append(place.project(shift + length * most * place.direction(slope), most))
+        return moved
 
     with without_dropout(network):
         for begin in [None] + [edge] * (restarts - 1):
-            here, slopes = look(begin)
+            here, slopes = measure(begin)
             for step in range(steps):
                 length = 1.0 if begin is None and step == 0 else stride
-                here, slopes = look(further(here, slopes, length))
+                here, slopes = measure(further(here, slopes, length))
     return largest
 
 

@@ -1,6 +1,6 @@
-"""What came of a study of classifiers: every one of them, a table over seeds, and its file.
+"""Classification: the results of a study of classifiers, a table over seeds, and its file.
 
-classify.json in the folder of a study holds every classifier as soon as it is trained.
+classify.json in the folder of a study holds the result of every classifier that is trained.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from textgan.core.tables import Shown, Table
 
 FILE = "classify.json"
 NONE = "none"  # the name of no perturbation
-CLEAN = "clean"  # the name of what no one touched
-LEARNT = 0.02  # accuracy above the commonest label's share that shows that anything was learnt
+CLEAN = "clean"  # the name of sentences as they are
+LEARNT = 0.02  # accuracy above the share of the majority label that shows that anything was learnt
 
-Done = dict[tuple[str, int], "Trained"]  # by perturbation and seed
+Runs = dict[tuple[str, int], "TrainedClassifier"]  # by perturbation and seed
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One classifier: how it was trained and what it is worth.
+class TrainedClassifier:
+    """How one classifier was trained, and its accuracies.
 
-    accuracy: on the test sentences, as they are and under each trouble, by the trouble's name.
-    valid: accuracy on held-out sentences after its best epoch, the `epoch`-th of `epochs`.
-    seconds: of its updates alone. norm: of a typical vector, in whose units it was attacked.
+    accuracy: on the test sentences as they are (CLEAN), under each attack and with each noise, by
+    name. valid: accuracy in validation after its best epoch, the `epoch`-th of `epochs`. seconds:
+    of its updates alone. norm: of a typical vector, the unit of the attacks' radii.
     """
 
     perturb: str
@@ -56,7 +56,7 @@ class Trained:
     norm: float
 
 
-_RUNS = pydantic.TypeAdapter(list[Trained])  # checks that each is what it says
+_RUNS = pydantic.TypeAdapter(list[TrainedClassifier])
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,16 +64,16 @@ class Classification(Shown):
     """All classifiers of a study. facts: what was done, and on what."""
 
     facts: dict[str, Any]
-    runs: tuple[Trained, ...]
+    runs: tuple[TrainedClassifier, ...]
 
     @property
     def names(self) -> list[str]:
-        """The perturbations, in the order they were told."""
+        """The perturbations, in the order in which they were given."""
         return list(dict.fromkeys(run.perturb for run in self.runs))
 
     @property
     def measures(self) -> list[str]:
-        """What accuracy was measured of."""
+        """The names of the accuracies."""
         return list(self.runs[0].accuracy)
 
     def accuracies(self) -> dict[str, dict[str, Estimate]]:
@@ -114,7 +114,7 @@ class Classification(Shown):
             for name in self.names
         }
 
-    def _of(self, name: str) -> list[Trained]:
+    def _of(self, name: str) -> list[TrainedClassifier]:
         return sorted((run for run in self.runs if run.perturb == name), key=lambda run: run.seed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,17 +123,17 @@ class Classification(Shown):
             "facts": self.facts,
             "runs": [asdict(run) for run in self.runs],
             "accuracies": {
-                name: {measure: found.to_dict() for measure, found in row.items()}
+                name: {measure: one.to_dict() for measure, one in row.items()}
                 for name, row in self.accuracies().items()
             },
             "differences": {
                 name: {
-                    measure: found.to_dict() | {"stands": stands(found)}
-                    for measure, found in row.items()
+                    measure: one.to_dict() | {"significant": significant(one)}
+                    for measure, one in row.items()
                 }
                 for name, row in self.differences().items()
             },
-            "times": {name: found.to_dict() for name, found in self.times().items()},
+            "times": {name: one.to_dict() for name, one in self.times().items()},
         }
 
     def shown(self) -> list[Table | str]:
@@ -149,7 +149,7 @@ class Classification(Shown):
             rows = [
                 [
                     short[name],
-                    *(_percent(found, "+") + "*" * stands(found) for found in row.values()),
+                    *(_percent(one, "+") + "*" * significant(one) for one in row.values()),
                 ]
                 for name, row in differences.items()
             ]
@@ -158,14 +158,14 @@ class Classification(Shown):
         return [*parts, *self._notes()]
 
     def _notes(self) -> list[str]:
-        told, split = self.facts["settings"], self.facts["data"]["split"]
+        settings, split = self.facts["settings"], self.facts["data"]["split"]
         seeds, compared = self.facts["seeds"], (len(self.names) - 1) * len(self.measures)
-        attacks, noise = told["attack"], told["noise"]
+        attacks, noise = settings["attack"], settings["noise"]
         ball = "" if attacks["absolute"] else " times the length of a sentence's own vectors"
         none = over_seeds([run.seconds for run in self._of(NONE)]).value
         notes = [
-            f"in % of {split['test']:,} test sentences; the commonest label alone has "
-            f"{100 * self.facts['commonest']:.1f}",
+            f"in % of {split['test']:,} test sentences; the majority label alone has "
+            f"{100 * self.facts['majority']:.1f}",
             f"attack: the worst that {attacks['steps']} steps from each of {attacks['restarts']} "
             f"starts find in a ball of that radius{ball}",
             f"{', '.join(noise['kind'])}: that share of the words disturbed, alike for all",
@@ -187,23 +187,23 @@ class Classification(Shown):
         notes += [f"warning: {warning}" for warning in self.facts.get("warnings", ())]
         clean = {name: row[CLEAN].value for name, row in self.accuracies().items()}
         notes += [
-            f"warning: {name} does no better than the commonest label, so what it withstands means "
+            f"warning: {name} does no better than the majority label, so what it withstands means "
             f"nothing; try {'more epochs or another lr' if name == NONE else 'smaller radii'}"
             for name, share in clean.items()
-            if share < self.facts["commonest"] + LEARNT
+            if share < self.facts["majority"] + LEARNT
         ]
         return notes
 
 
-def stands(difference: Estimate) -> bool:
+def significant(difference: Estimate) -> bool:
     """Whether the interval of a difference leaves out 0; False where there is no interval."""
     low, high = difference.low, difference.high
     return low is not None and high is not None and not low <= 0 <= high
 
 
 @contextmanager
-def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Done]:
-    """The runs that a study's folder holds; nobody else trains there meanwhile.
+def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Runs]:
+    """The runs that a study's folder holds, which is locked meanwhile.
 
     Raises UserError for a folder that holds something else.
     """
@@ -216,42 +216,43 @@ def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Done]:
             raise UserError(f"out = {str(folder)!r} is in use; choose another folder")
     make_folder(folder, f"out = {str(folder)!r}")
     with locked(folder):
-        done = _read_runs(path, facts) if is_file(path) else {}
-        if not done:  # from now on the folder is this study's, whenever it is killed
+        runs = _read_runs(path, facts) if is_file(path) else {}
+        if not runs:  # from now on the folder is this study's, whenever it is killed
             write(folder, {"facts": facts, "runs": []})
-        yield done
+        yield runs
 
 
-def _read_runs(path: Path, facts: dict[str, Any]) -> Done:
+def _read_runs(path: Path, facts: dict[str, Any]) -> Runs:
     with understood(path, "choose another --out"):
         content = read_json(path)
         before, runs = content["facts"], _RUNS.validate_python(content["runs"])
-        found = {(run.perturb, run.seed): run for run in runs}
-        unlike = _unlike(before, json.loads(json.dumps(facts)))
-    if unlike is not None:
-        key, there, here = unlike
+        if "commonest" in before:  # the key of version 0.1
+            before["majority"] = before.pop("commonest")
+        difference = _difference(before, json.loads(json.dumps(facts)))
+    if difference is not None:
+        key, there, here = difference
         raise UserError(
             f"{path.parent} holds another study: {key} is {there!r} there and {here!r} here; "
             "choose another --out"
         )
-    return found
+    return {(run.perturb, run.seed): run for run in runs}
 
 
-def _unlike(a: Any, b: Any, key: str = "") -> tuple[str, Any, Any] | None:
+def _difference(a: Any, b: Any, key: str = "") -> tuple[str, Any, Any] | None:
     """The first key in which two tables differ, and what stands there in each."""
     if isinstance(a, dict) and isinstance(b, dict):
         pairs = ((f"{key}.{name}".lstrip("."), a.get(name), b.get(name)) for name in {**a, **b})
-        return next((found for name, x, y in pairs if (found := _unlike(x, y, name))), None)
+        return next((one for name, x, y in pairs if (one := _difference(x, y, name))), None)
     return None if a == b else (key, a, b)
 
 
 def write(folder: Path, content: dict[str, Any]) -> None:
-    """What `opened` will read: facts and runs, and what was computed of them."""
+    """Write what `opened` reads: facts and runs, and what was computed from them."""
     write_file(folder / FILE, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _short(names: list[str]) -> dict[str, str]:
-    """Perturbations without their settings, where that is enough to tell them apart."""
+    """Perturbations without their settings, where the short names differ."""
     bare = [name.partition("(")[0].strip() for name in names]
     return {
         name: short if bare.count(short) == 1 else name
@@ -264,10 +265,12 @@ def _stacked(measure: str) -> str:
     return measure.replace(" ", "\n")
 
 
-def _percent(found: Estimate, sign: str = "") -> str:
-    return _shown(found, 100, f"{sign}.1f", ".1f")
+def _percent(share: Estimate, sign: str = "") -> str:
+    return _shown(share, 100, f"{sign}.1f", ".1f")
 
 
-def _shown(found: Estimate, scale: float = 1, form: str = ".2f", half: str = ".2f") -> str:
-    told = f"{scale * found.value:{form}}"
-    return told if found.high is None else f"{told} ±{scale * (found.high - found.value):{half}}"
+def _shown(number: Estimate, scale: float = 1, form: str = ".2f", half: str = ".2f") -> str:
+    value = f"{scale * number.value:{form}}"
+    if number.high is None:
+        return value
+    return f"{value} ±{scale * (number.high - number.value):{half}}"

@@ -13,11 +13,13 @@ from textgan.contracts.outcome import Broken, Check, LeftOut, Refused, may_refus
 from textgan.contracts.worlds import Trial, resumes_exactly, sentences, train
 from textgan.core.registry import remarks
 from textgan.core.score import Score
-from textgan.core.settings import check_settings
+from textgan.core.settings import check_settings, make_settings
 from textgan.core.streams import Purpose, stream
+from textgan.encoders.config import EncoderConfig
 from textgan.encoders.contrast.base import EncoderObjective
-from textgan.encoders.contrast.contract import check_contrast
-from textgan.encoders.train import encode, make_settings, prepare
+from textgan.encoders.contrast.contract import check_encoder_objective
+from textgan.encoders.train import encode
+from textgan.encoders.trainer import prepare
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.contract import checked_scores
@@ -130,12 +132,12 @@ def _arguments(
     part: type[EncoderObjective], trial: Trial, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Data, and the encoder to begin with where it needs one."""
-    path = trial.folder / ("lines.tsv" if part.labelled else "lines.txt")
-    lines = sentences(80, part.labelled)
+    path = trial.folder / ("lines.tsv" if part.needs_labels else "lines.txt")
+    lines = sentences(80, part.needs_labels)
     path.write_text("\n".join(f"{line} {i}" for i, line in enumerate(lines)) + "\n", "utf-8")
     given: dict[str, Any] = {"data": path}
     small: dict[str, Any] = {"epochs": 1, "batch": 16, "data.min_count": 1}
-    if not part.prompted:
+    if not part.needs_masked_words:
         return given | small | dict(settings) | SMALL
     given["start"] = trial.folder / "start"
     if not given["start"].exists():
@@ -151,8 +153,9 @@ def _contrasted(
         key: value for key, value in _arguments(part, trial, settings).items() if value is not None
     }
     path, start = given.pop("data"), given.pop("start", None)
-    job = prepare(name, path, None, start, make_settings(given), 0, torch.device("cpu"), True)
-    check_contrast(job.method, job.train[torch.arange(8)])
+    config = make_settings(EncoderConfig, given)
+    trainer = prepare(name, path, None, start, config, 0, torch.device("cpu"), True)
+    check_encoder_objective(trainer.objective, trainer.data.train[torch.arange(8)])
 
 
 def _encoded(

@@ -19,6 +19,7 @@ from textgan.core.errors import UserError
 from textgan.core.files import LONGEST_KEY, NoSyntax, parse_toml
 from textgan.core.names import Kind, suggest, title
 
+Model = typing.TypeVar("Model", bound=pydantic.BaseModel)
 LONGEST_SHOWN = 160  # letters of a value in a message
 
 
@@ -84,19 +85,65 @@ def parse_setting(override: str) -> tuple[str, Any]:
     return key, table["value"]
 
 
-def unflatten(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted key as groups of settings; UserError where a group is a value, too."""
+def make_settings(model: type[Model], settings: Mapping[str, Any]) -> Model:
+    """Settings by dotted key as a model has them, the others at their defaults.
+
+    Raises UserError that names the key, the value and what would be right.
+    """
     values: dict[str, Any] = {}
     for key, value in settings.items():
-        group, dot, name = key.partition(".")
-        if not dot:
-            values[group] = value
-            continue
-        inner = values.setdefault(group, {})
+        put_setting(values, key, value)
+    return validated(model, values)
+
+
+def put_setting(
+    values: dict[str, Any], key: str, value: Any, parts: typing.Collection[str] = ()
+) -> None:
+    """Put a value into groups of settings, under its dotted key.
+
+    parts: groups of which a value is the name: generator=gru beside generator.hidden=64.
+    Raises UserError where a group is a value.
+    """
+    *groups, last = key.split(".")
+    at = values
+    for group in groups:
+        inner = at.setdefault(group, {})
+        if isinstance(inner, str) and group in parts:  # generator=gru, then generator.hidden=64
+            inner = at[group] = {"name": inner}
         if not isinstance(inner, dict):
             raise UserError(f"{key}: {group} is a value, not a group of settings")
-        inner[name] = value
-    return values
+        at = inner
+    if key in parts and isinstance(at.get(last), dict) and not isinstance(value, dict):
+        at[last]["name"] = value  # generator.hidden=64, then generator=gru
+    else:
+        at[last] = value
+
+
+def validated(
+    model: type[Model],
+    values: Mapping[str, Any],
+    hint: typing.Callable[[pydantic.ValidationError], str] = lambda error: "",
+) -> Model:
+    """Groups of settings as a model has them.
+
+    hint: a better message for some errors. Raises UserError that names the key, the value and what
+    would be right.
+    """
+    try:
+        return model(**values)
+    except pydantic.ValidationError as error:
+        raise UserError(hint(error) or explain(error, known=_known_at(model, error))) from None
+
+
+def _known_at(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> list[str]:
+    """The keys that would have been right where the first error is."""
+    for group in error.errors()[0]["loc"][:-1]:
+        field = model.model_fields.get(str(group))
+        inner = None if field is None else field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
 
 
 def explain(

@@ -45,9 +45,9 @@ TEXTS_AT_ONCE = 1024  # that are read together
 POOL = 32  # batches that are made of sentences sorted together
 
 
-def by_size(text: Text) -> list[Tensor]:
-    """The indices of all texts in pieces of similar sizes."""
-    return list(text.sizes.argsort(stable=True).split(TEXTS_AT_ONCE))
+def by_size(text: Text, at_once: int = TEXTS_AT_ONCE) -> list[Tensor]:
+    """The indices of all texts in pieces of similar sizes, at most `at_once` in each."""
+    return list(text.sizes.argsort(stable=True).split(at_once))
 
 
 def batches(sizes: Tensor, batch: int) -> list[Tensor]:

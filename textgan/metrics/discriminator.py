@@ -20,7 +20,7 @@ from textgan.data.sentences import Sentences, joined
 from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
-from textgan.metrics.networks import USUAL_EPOCHS, fit, mean_size, read, train_tokenizer
+from textgan.metrics.networks import USUAL_EPOCHS, mean_size, read, train_network, train_tokenizer
 from textgan.models.discriminators.base import widened
 from textgan.models.discriminators.cnn import CNNDiscriminator
 
@@ -165,7 +165,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 scores = score(network, seen)
                 return float(F.binary_cross_entropy_with_logits(scores, halves(seen)))
 
-            fit(
+            train_network(
                 network,
                 learnt.sizes.cpu(),
                 loss,

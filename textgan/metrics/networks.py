@@ -6,7 +6,6 @@ many sentences it learns from, its seed.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import astuple, dataclass, replace
@@ -16,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.core.optim import Loss, NotFinite, build_optimiser, plain, update
+from textgan.core.optim import Loss, NotFinite, plain
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.data.batches import batches, by_size
@@ -26,6 +25,7 @@ from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.losses import nll
 from textgan.metrics.base import MetricInputs, Unavailable
+from textgan.models.fit import fit
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.generators.recurrent import LSTMGenerator
 
@@ -70,11 +70,11 @@ def read(tokenizer: WordTokenizer, sentences: Iterable[Sequence[str]]) -> Text:
     return tokenizer.pad(map(tokenizer.convert_tokens_to_ids, sentences))
 
 
-def fit(
+def train_network(
     network: nn.Module,
     sizes: Tensor,
     loss: Callable[[Tensor], Tensor],
-    held_out: Callable[[], float],
+    validation_loss: Callable[[], float],
     *,
     lr: float,
     batch: int,
@@ -82,33 +82,31 @@ def fit(
     progress: Progress,
     what: str,
 ) -> None:
-    """Train a network with Adam until it has read that many texts, some of them many times, or
-    overfits; it becomes what it was after its best epoch.
+    """Train a network until it has read that many texts, some of them many times, or overfits; it
+    becomes what it was after its best epoch.
 
-    sizes: (B,) of the texts it learns from. loss: of those at some indices. held_out: the loss of
-    others. Raises Unavailable where the weights stop being numbers.
+    sizes: (B,) lengths of the texts it learns from. loss: of those at some indices.
+    validation_loss: of others. Raises Unavailable where the weights stop being numbers.
     """
-    optimiser = build_optimiser(network, lr)
-    best, since, kept = math.inf, 0, network.state_dict()
-    for _ in progress(range(max(1, reads // len(sizes))), f"training a {what}"):
-        for chosen in batches(sizes, batch):
 
-            def of_batch(chosen: Tensor = chosen) -> Loss:
-                return loss(chosen), {}
+    def accumulate(chosen: Tensor) -> Loss:
+        return plain(network, lambda: (loss(chosen), {}))
 
-            try:
-                update(network, optimiser, of_batch, plain, CLIP)
-            except NotFinite as error:
-                raise Unavailable(f"the {what} did not train: {error}") from None
-        validation_loss, since = held_out(), since + 1
-        if validation_loss < best:
-            best, since = validation_loss, 0
-            kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        elif since == PATIENCE:
-            break
-    if best == math.inf:
+    epochs = progress(range(max(1, reads // len(sizes))), f"training a {what}")
+    try:
+        best = fit(
+            network,
+            (batches(sizes, batch) for _ in epochs),
+            accumulate,
+            validation_loss,
+            lr=lr,
+            clip=CLIP,
+            patience=PATIENCE,
+        )
+    except NotFinite as error:
+        raise Unavailable(f"the {what} did not train: {error}") from None
+    if best.weights is None:
         raise Unavailable(f"the {what} did not train: its loss is not a number")
-    network.load_state_dict(kept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +214,7 @@ def train_language_model(
             part = taught[chosen].narrowed().to(device)
             return nll(network.log_prob(part), part.mask, "mean_sentence") / usual_size
 
-        fit(
+        train_network(
             network,
             taught.sizes,
             loss,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,34 +24,28 @@ from textgan.core.names import Kind, suggest
 from textgan.core.optim import Optimisers
 from textgan.core.own_code import Code, Typed, own_file
 from textgan.core.precision import Precision
-from textgan.core.settings import FROZEN, check_settings, explain, parse_setting, settings_of
-from textgan.data.fit import Spaced
-from textgan.data.settings import TextFile
+from textgan.core.settings import (
+    FROZEN,
+    check_settings,
+    parse_setting,
+    put_setting,
+    settings_of,
+    validated,
+)
+from textgan.data.settings import LARGEST_SEED, DataConfig
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.training.schedule import Schedule
 
-_LARGEST_SEED = 2**63 - 1
 _PARTS: tuple[Kind, ...] = ("objective", "generator", "discriminator")
 
 
-class DataConfig(TextFile):
+class RunDataConfig(DataConfig):
     """The user's own sentences; where `file` is empty the synthetic oracle is the language."""
 
-    model_config = FROZEN
-
     file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
-    tokens: Literal["word", "char"] = Field("word", description="what a token is")
-    spaced: Spaced = Field(
-        "auto", description="whether spaces separate characters; auto: as most lines have it"
-    )
-    vocabulary: int = Field(0, ge=0, description="most words to keep; 0: all")
-    min_count: int = Field(2, ge=1, description="rarer words become <unk>")
     length: int = Field(
         0, ge=0, le=100_000, description="most tokens of a sentence; 0: from the data"
     )
-    valid: float = Field(0.1, gt=0, lt=1, description="share of the sentences for validation")
-    test: float = Field(0.1, gt=0, lt=1, description="share of the sentences for the test")
-    split_seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="which sentences those are")
 
 
 class OracleConfig(BaseModel):
@@ -63,7 +58,7 @@ class OracleConfig(BaseModel):
     length: int = Field(20, ge=2, le=100_000, description="tokens of a sentence; paper: 20")
     embedding: int = Field(32, ge=1, le=65_536, description="size of a token's vector; paper: 32")
     hidden: int = Field(32, ge=1, le=65_536, description="size of the state; paper: 32")
-    seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="of the N(0, 1) parameters")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the N(0, 1) parameters")
     positives: int = Field(
         10000, ge=20, le=10**8, description="fixed training sentences; paper: 10000"
     )
@@ -96,7 +91,7 @@ class EvaluationConfig(BaseModel):
 
 
 class PartConfig(BaseModel):
-    """A registered part and what it is told; other keys than `name` are the part's own."""
+    """The name of a part and, as extra keys, its settings."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -135,7 +130,7 @@ class RunConfig(BaseModel):
         "float32", description="of matrix products: float32, tf32 (GPU) or bf16 (faster, rounder)"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
-    data: DataConfig = DataConfig()
+    data: RunDataConfig = RunDataConfig()
     oracle: OracleConfig = OracleConfig()
     objective: PartConfig = PartConfig(name="seqgan")
     generator: PartConfig = PartConfig(name="")
@@ -159,20 +154,18 @@ class RunConfig(BaseModel):
 
         code: which files may be imported. Raises UserError that names the key for what cannot be.
         """
-        found = {}
-        for who, told in {
-            "mle": self.mle.perturb,
-            "discriminator": self.discriminator.perturb,
-        }.items():
-            made = perturbation(told, f"{who}.perturb", code)
+        perturbations = {}
+        for group in ("mle", "discriminator"):
+            name = getattr(self, group).perturb
+            made = perturbation(name, f"{group}.perturb", code)
             if made is not None and made.is_stateful and self.schedule.shards > 1:
                 raise UserError(
-                    f"{who}.perturb = {told!r} remembers what it did to a batch, and shards would "
-                    "mix that up; use schedule.shards = 1"
+                    f"{group}.perturb = {name!r} remembers what it did to a batch, and shards "
+                    "would mix that up; use schedule.shards = 1"
                 )
             if made is not None:
-                found[who] = made
-        return found
+                perturbations[group] = made
+        return perturbations
 
     def to_json(self) -> str:
         """The config as JSON text."""
@@ -202,7 +195,7 @@ def make_config(
     for key, value in pairs:
         if key in ("objective", "objective.name") and value == "":
             raise UserError(f"{key} = '' names no method; give one (see textgan list)")
-        _put(values, key, value)
+        put_setting(values, key, value, _PARTS)
     return _config_of(values, code)
 
 
@@ -222,11 +215,7 @@ def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
     if isinstance(objective, dict) and not objective.get("name"):
         objective["name"] = "seqgan"
     _put_defaults(values, code)
-    try:
-        config = RunConfig(**values)
-    except pydantic.ValidationError as error:
-        raise UserError(_meant(error, values) or explain(error, known=_known_at(error))) from None
-    return _complete(config, code)
+    return _complete(validated(RunConfig, values, partial(_meant, values=values)), code)
 
 
 def read_config(path: Path) -> RunConfig:
@@ -288,14 +277,8 @@ def _complete(config: RunConfig, code: Code | None) -> RunConfig:
     for part, (kind, default) in usual.items():
         given: PartConfig = getattr(config, part)
         own = given.model_dump(exclude={"name", *given.settings})
-        if default is None:  # the method has no discriminator
-            told = {key: value for key, value in own.items() if value} | given.settings
-            if told or given.name:
-                key = next(iter(told), "name")
-                objective_name = config.objective.name
-                raise UserError(
-                    f"discriminator.{key}: {objective_name} has no discriminator; leave it out"
-                )
+        if default is None:
+            _refuse_discriminator(config)
             parts[part] = type(given)(name="")
             continue
         name = given.name or default
@@ -309,6 +292,18 @@ def _complete(config: RunConfig, code: Code | None) -> RunConfig:
     if code is not None or all(own_file(name) is None for name in names.values()):
         made.perturbations(code)  # raises for what they cannot be
     return made
+
+
+def _refuse_discriminator(config: RunConfig) -> None:
+    """UserError for settings of a discriminator where the method has none."""
+    given = config.discriminator
+    fields = given.model_dump(exclude={"name", *given.settings})
+    settings = {key: value for key, value in fields.items() if value} | given.settings
+    if settings or given.name:
+        key = next(iter(settings), "name")
+        raise UserError(
+            f"discriminator.{key}: {config.objective.name} has no discriminator; leave it out"
+        )
 
 
 def _read_target(target: str) -> dict[str, Any]:
@@ -330,22 +325,6 @@ def _read_target(target: str) -> dict[str, Any]:
     return loaded
 
 
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *folders, last = key.split(".")
-    at = values
-    for folder in folders:
-        inner = at.setdefault(folder, {})
-        if isinstance(inner, str) and folder in _PARTS:  # generator=gru, then generator.hidden=64
-            inner = at[folder] = {"name": inner}
-        if not isinstance(inner, dict):
-            raise UserError(f"{key}: {folder} is a value, not a group of settings")
-        at = inner
-    if key in _PARTS and isinstance(at.get(last), dict) and not isinstance(value, dict):
-        at[last]["name"] = value  # generator.hidden=64, then generator=gru
-    else:
-        at[last] = value
-
-
 def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _copied(value) if isinstance(value, Mapping) else value
@@ -354,7 +333,7 @@ def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _meant(error: pydantic.ValidationError, values: Mapping[str, Any]) -> str:
-    """What a run has settings for by the last word of a key that is none; empty if for nothing.
+    """The settings that a key which is none may mean, by its last word; empty if there are none.
 
     Only of a key that stands outside of all groups: inside of one, the group's own are listed.
     """
@@ -364,43 +343,32 @@ def _meant(error: pydantic.ValidationError, values: Mapping[str, Any]) -> str:
     word = str(first["loc"][0])
     if suggest(word, RunConfig.model_fields):
         return ""  # a group or key that is misspelt
-    known: list[str] = []
+    keys: list[str] = []
     for group, field in RunConfig.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            known += [f"{group}.{name}" for name in field.annotation.model_fields]
+            keys += [f"{group}.{name}" for name in field.annotation.model_fields]
     for kind in _PARTS:
-        told = values.get(kind)
-        name = told.get("name") if isinstance(told, Mapping) else None
+        part_values = values.get(kind)
+        name = part_values.get("name") if isinstance(part_values, Mapping) else None
         if isinstance(name, str) and name in registry.names(kind):
             part = registry.find(kind, name)
-            known += [f"{kind}.{setting.name}" for setting in settings_of(part)]
+            keys += [f"{kind}.{setting.name}" for setting in settings_of(part)]
             for other in _PARTS[1:] if kind == "objective" else ():
                 usual = getattr(part, other)
                 if usual in registry.names(other) and not values.get(other):
-                    of = settings_of(registry.find(other, usual))
-                    known += [f"{other}.{setting.name}" for setting in of]
-    last = {key: key.partition(".")[2] for key in known}
-    found = [key for key, name in last.items() if name == word]
-    found += [key for key, name in last.items() if word in name.split("_") and key not in found]
-    if not found:
-        found = [
+                    settings = settings_of(registry.find(other, usual))
+                    keys += [f"{other}.{setting.name}" for setting in settings]
+    last = {key: key.partition(".")[2] for key in keys}
+    alike = [key for key, name in last.items() if name == word]
+    alike += [key for key, name in last.items() if word in name.split("_") and key not in alike]
+    if not alike:
+        alike = [
             key
             for key, name in last.items()
             if difflib.get_close_matches(word, [name, *name.split("_")], cutoff=0.8)
         ]
-    if not found:
+    if not alike:
         return ""
-    *others, end = found[:5]
+    *others, end = alike[:5]
     listed = f"{', '.join(others)} or {end}" if others else end
     return f"{word} is not a setting; do you mean {listed}?"
-
-
-def _known_at(error: pydantic.ValidationError) -> list[str]:
-    """The keys that would have been right where the first error is."""
-    model: Any = RunConfig
-    for part in error.errors()[0]["loc"][:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not issubclass(field.annotation, BaseModel):
-            return []
-        model = field.annotation
-    return list(model.model_fields)

@@ -1,4 +1,4 @@
-"""What ways to train an encoder share: the network, and what stands beside it while it trains.
+"""EncoderObjective: what an encoder minimises, and the heads it needs only while it trains.
 
 Shapes: B sentences, F features.
 """
@@ -34,20 +34,20 @@ class Batch(NamedTuple):
 
 
 class EncoderObjective(nn.Module, ABC):
-    """A way to train an encoder.
+    """What an encoder minimises.
 
-    Its parameters are the network's and those of heads, which are used in training only: the
-    vector of a sentence is what the network alone makes of it, as `pooling` says.
+    Its parameters are those of the network and of heads. Heads are used in training only: the
+    network alone computes the vector of a sentence, as `pooling` says.
     """
 
     paper: ClassVar[str] = ""
-    labelled: ClassVar[bool] = False  # whether it learns from labels
-    two_looks: ClassVar[bool] = False  # whether dropout is all that tells two looks apart
-    prompted: ClassVar[bool] = False  # whether it begins with a network that knows masked words
+    needs_labels: ClassVar[bool] = False  # whether it learns from labels
+    two_views: ClassVar[bool] = False  # whether only dropout makes two views differ
+    needs_masked_words: ClassVar[bool] = False  # whether it starts from a masked language model
     templates: ClassVar[tuple[str, ...]] = ()  # whose words a vocabulary from scratch has
-    attacks: ClassVar[bool] = False  # whether it shifts embeddings itself
-    measure: ClassVar[str] = "contrastive_loss"  # what `held_out` returns
-    rises: ClassVar[bool] = False  # whether more of it is better
+    shifts_embeddings: ClassVar[bool] = False  # whether it shifts embeddings itself
+    metric: ClassVar[str] = "contrastive_loss"  # of what `validation_step` is
+    higher_is_better: ClassVar[bool] = False  # of that metric
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,16 +63,17 @@ class EncoderObjective(nn.Module, ABC):
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
         """Add the gradient of a batch's loss to that of all weights; the loss and what is logged.
 
-        backward: how the gradient of the loss is taken; a method that `attacks` has its own way.
+        backward: how the gradient of the loss is taken, but in an objective that
+        `shifts_embeddings` itself.
         """
 
     @abstractmethod
-    def held_out(self, batch: Batch) -> Tensor:
-        """The mean measure of sentences that it does not learn from, a scalar without gradients."""
+    def validation_step(self, batch: Batch) -> Tensor:
+        """The mean metric of sentences that it does not learn from, a scalar without gradients."""
 
     @property
     def pooling(self) -> dict[str, str]:
-        """What a sentence's vector is at test, as an encoder's facts say it."""
+        """How the vector of a sentence is computed after training, for the facts of an encoder."""
         return {"pooling": "features"}
 
     def read(self, batch: Batch) -> Text:
@@ -81,13 +82,13 @@ class EncoderObjective(nn.Module, ABC):
 
 
 class TwoViews(EncoderObjective):
-    """One that tells a sentence from others by a second look at it, under another dropout.
+    """An objective that matches two views of a sentence, which differ by dropout.
 
-    Dropout is that inside the network, where it has any, and that before its output layer, which
-    stands before the head here.
+    Dropout acts inside the network, where it has any, and before the head, where the network has it
+    before its output layer.
     """
 
-    two_looks: ClassVar[bool] = True
+    two_views: ClassVar[bool] = True
 
     def __init__(
         self, network: Discriminator, tokenizer: Tokenizer, temperature: float, head: bool
@@ -96,35 +97,35 @@ class TwoViews(EncoderObjective):
         self.head = build_head(network, head)
         self.temperature = temperature
 
-    def look(self, text: Text) -> Tensor:
-        """What is contrasted of each text, (B, F)."""
-        found: Tensor = self.head(self.network.dropout(vectors(self.network, text)))
-        return found
+    def view(self, text: Text) -> Tensor:
+        """A view of each text, (B, F)."""
+        view: Tensor = self.head(self.network.dropout(vectors(self.network, text)))
+        return view
 
     def logits(self, text: Text) -> Tensor:
-        """How alike two looks at the same texts are, each with each, (B, B)."""
-        return cosines(self.look(text), self.look(text)) / self.temperature
+        """Cosines of two views of texts over the temperature, each with each, (B, B)."""
+        return cosines(self.view(text), self.view(text)) / self.temperature
 
     @torch.no_grad()
-    def held_out(self, batch: Batch) -> Tensor:
+    def validation_step(self, batch: Batch) -> Tensor:
         with dropout(self):
             return matching_loss(self.logits(self.read(batch)))
 
 
 def build_head(network: Discriminator, on: bool) -> nn.Module:
-    """What stands after a vector, (B, F) to (B, F), while an encoder learns to contrast: a linear
-    layer and tanh, or where it is not `on` nothing (SimCSE, arXiv 2104.08821, section 6.3)."""
+    """The head of an encoder in training, (B, F) to (B, F): a linear layer and tanh, or the
+    identity where it is not `on` (SimCSE, arXiv 2104.08821, section 6.3)."""
     features = network.output.in_features
     return nn.Sequential(nn.Linear(features, features), nn.Tanh()) if on else nn.Identity()
 
 
 def vectors(network: Discriminator, text: Text) -> Tensor:
-    """What a network sees in each text, (B, F), the mean over its views where it has several."""
+    """The features of each text, (B, F), their mean where the network has several views of it."""
     features = network.features(text)
     return features.mean(1) if features.dim() == 3 else features
 
 
 def place_of(network: Discriminator) -> EmbeddingOutput:
-    """What the network's embedding reads out, where sentences are shifted."""
+    """The output of the network's embedding, where sentences are shifted."""
     module = find_embedding(network)
     return EmbeddingOutput(module, words_of(network, module))

@@ -1,8 +1,8 @@
 """Masked words: how a network learns its language before it learns to contrast.
 
 Of the words that it knows 15 % are chosen; 80 % of these become [MASK], 10 % a random word, 10 %
-stay, and the network is to say what stood there (BERT, section 3.1). Sentence by sentence: there is
-no next sentence to guess. One pass.
+stay, and the network predicts the words that were there (BERT, section 3.1). Sentence by sentence:
+there is no next sentence to predict. One pass.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MaskedWords(EncoderObjective, name="mlm"):
 
     paper: ClassVar[str] = "Devlin et al. 2019, arXiv 1810.04805"
     templates: ClassVar[tuple[str, ...]] = (FIRST, SECOND)
-    measure: ClassVar[str] = "masked_word_loss"  # nats per chosen word
+    metric: ClassVar[str] = "masked_word_loss"  # nats per chosen word
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class MaskedWords(EncoderObjective, name="mlm"):
         return backward(self.network, *self._closures(batch))
 
     @torch.no_grad()
-    def held_out(self, batch: Batch) -> Tensor:
+    def validation_step(self, batch: Batch) -> Tensor:
         loss, _ = self._closures(batch)
         return loss()[0]
 
@@ -69,9 +69,9 @@ class MaskedWords(EncoderObjective, name="mlm"):
             return words.word_logits(words.states(hidden)[chosen])
 
         def loss() -> Loss:
-            found = logits()
-            value = functional.cross_entropy(found, right, reduction="sum") / count
-            return value, {"accuracy": (found.detach().argmax(1) == right).sum() / count}
+            scores = logits()
+            value = functional.cross_entropy(scores, right, reduction="sum") / count
+            return value, {"accuracy": (scores.detach().argmax(1) == right).sum() / count}
 
         return loss, logits
 

@@ -1,7 +1,7 @@
-"""PromptBERT: the vector of a sentence is what a masked language model thinks at [MASK].
+"""PromptBERT: the vector of a sentence is the state of a masked language model at [MASK].
 
-Two templates around the same sentence give the two views of SimCSE, and what each says around no
-sentence is taken away from both (see `templates`):
+Two templates around the same sentence give the two views of SimCSE, less the state that each
+template has around no sentence (see `templates`):
 
     L = InfoNCE(head(h1 - h1(n)), head(h2 - h2(n)))
 
@@ -41,7 +41,7 @@ class PromptBERT(EncoderObjective, name="promptbert"):
     """A sentence in two templates belongs together; its vector is the state at [MASK]."""
 
     paper: ClassVar[str] = "Jiang et al. 2022, arXiv 2201.04337"
-    prompted: ClassVar[bool] = True
+    needs_masked_words: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class PromptBERT(EncoderObjective, name="promptbert"):
             FIRST
         ),
         second: Annotated[str, Field(description="template of the other view")] = SECOND,
-        denoise: Annotated[bool, Field(description="take away what templates say alone")] = True,
-        frozen: Annotated[bool, Field(description="no gradients through what they say")] = False,
+        denoise: Annotated[bool, Field(description="subtract a template's own state")] = True,
+        frozen: Annotated[bool, Field(description="no gradients through that state")] = False,
     ) -> None:
         super().__init__(network, tokenizer)
         if not isinstance(network, TokenStates):
@@ -67,34 +67,34 @@ class PromptBERT(EncoderObjective, name="promptbert"):
         self.words = network
         self.first = Template.of(first, tokenizer, "contrast.first")
         self.second = Template.of(second, tokenizer, "contrast.second")
-        self.told = first
+        self.template = first
         self.temperature, self.denoise, self.frozen = temperature, denoise, frozen
 
     @property
     def pooling(self) -> dict[str, str]:
-        return {"pooling": "mask", "template": self.told}
+        return {"pooling": "mask", "template": self.template}
 
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
         logits = partial(self.logits, batch)
         return backward(self.network, lambda: (matching_loss(logits()), {}), logits)
 
     def logits(self, batch: Batch) -> Tensor:
-        """How alike the two views of sentences are, each with each, (B, B)."""
+        """Cosines of the two views of sentences over the temperature, each with each, (B, B)."""
         one, other = (self.view(template, batch) for template in (self.first, self.second))
         return cosines(one, other) / self.temperature
 
     def view(self, template: Template, batch: Batch) -> Tensor:
-        """What is contrasted of each sentence in a template, (B, F)."""
-        found = template.state(self.words, batch.ids)
+        """A view of each sentence, in a template, (B, F)."""
+        state = template.state(self.words, batch.ids)
         if self.denoise:
             with torch.no_grad() if self.frozen else nullcontext():
                 alone = template.alone(self.words, template.sizes(batch.ids))
-            found = found - alone
-        viewed: Tensor = self.head(found)
-        return viewed
+            state = state - alone
+        view: Tensor = self.head(state)
+        return view
 
     @torch.no_grad()
-    def held_out(self, batch: Batch) -> Tensor:
-        # without dropout the two views of a sentence are told from others too easily to judge by
+    def validation_step(self, batch: Batch) -> Tensor:
+        # without dropout two views of a sentence match too easily to compare encoders by
         with dropout(self):
             return matching_loss(self.logits(batch))

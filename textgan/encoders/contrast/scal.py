@@ -1,11 +1,11 @@
 """SCAL: contrastive adversarial learning from labels.
 
 delta = epsilon * g / |g| for each sentence, g the gradient of the classification's cross-entropy in
-what the embedding read out, e. The three losses are added:
+the output of the embedding, e. The three losses are added:
 
     L = CE(e) + CE(e + delta) + InfoNCE(h(e), h(e + delta))
 
-The shift is a constant of it, and both looks have the same dropout. The paper searches epsilon in
+The shift is a constant of it, and both views have the same dropout. The paper searches epsilon in
 0.1 .. 0.5 and takes T = 0.05; whether clean sentences are negatives of each other, too, it was not
 to be had, and here they are not. Two passes forward, two back.
 """
@@ -40,10 +40,10 @@ class SCAL(EncoderObjective, name="scal"):
     """A classifier whose sentences keep their class and their vector at their worst neighbour."""
 
     paper: ClassVar[str] = "Miao et al. 2021, arXiv 2111.13301"
-    labelled: ClassVar[bool] = True
-    attacks: ClassVar[bool] = True
-    measure: ClassVar[str] = "accuracy"
-    rises: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
+    shifts_embeddings: ClassVar[bool] = True
+    metric: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -64,27 +64,27 @@ class SCAL(EncoderObjective, name="scal"):
         labels = self._labels(batch, text)
         once, device = draw_seed(), text.tokens.device
         with place.shifted(None) as here, fork_rng(once, device):
-            vector, scores = self.look(text)
+            vector, scores = self.view(text)
         clean = functional.cross_entropy(scores, labels)
-        slopes = here.gradients(clean, retain_graph=True)
-        shifts = [self.epsilon * place.direction(slope) for slope in slopes]
+        gradients = here.gradients(clean, retain_graph=True)
+        shifts = [self.epsilon * place.direction(gradient) for gradient in gradients]
         with place.shifted(shifts), fork_rng(once, device):
-            vector_there, scores_there = self.look(text)
-        there = functional.cross_entropy(scores_there, labels)
-        contrast = info_nce(vector, vector_there, self.temperature)
-        loss = clean + there + contrast
+            shifted_vector, shifted_scores = self.view(text)
+        shifted = functional.cross_entropy(shifted_scores, labels)
+        contrast = info_nce(vector, shifted_vector, self.temperature)
+        loss = clean + shifted + contrast
         loss.backward()
-        figures = {"cross_entropy": clean, "perturbed_loss": there, "contrastive_loss": contrast}
-        return loss.detach(), {name: value.detach() for name, value in figures.items()}
+        metrics = {"cross_entropy": clean, "perturbed_loss": shifted, "contrastive_loss": contrast}
+        return loss.detach(), {name: value.detach() for name, value in metrics.items()}
 
-    def look(self, text: Text) -> tuple[Tensor, Tensor]:
-        """What is contrasted of each text, (B, F), and its scores (B, C)."""
-        found = vectors(self.network, text)
-        scores = self.network.output(self.network.dropout(found))
-        return self.head(found), scores
+    def view(self, text: Text) -> tuple[Tensor, Tensor]:
+        """A view of each text, (B, F), and its scores (B, C)."""
+        features = vectors(self.network, text)
+        scores = self.network.output(self.network.dropout(features))
+        return self.head(features), scores
 
     @torch.no_grad()
-    def held_out(self, batch: Batch) -> Tensor:
+    def validation_step(self, batch: Batch) -> Tensor:
         text = self.read(batch)
         right = self.network.class_logits(text).argmax(1) == self._labels(batch, text)
         return right.to(self.network.output.weight.dtype).mean()

@@ -1,7 +1,7 @@
-"""SimCSE without labels: a sentence is told from the others by a second look at it.
+"""SimCSE without labels: two views of a sentence match each other and no other sentence.
 
-Both looks are the network's under dropout, drawn anew; L = InfoNCE of the one and the other. The
-paper trains BERT on a million sentences of Wikipedia at T = 0.05, one epoch in batches of 64 at a
+The views differ by dropout, which is drawn anew; L = InfoNCE of the one and the other. The paper
+trains BERT on a million sentences of Wikipedia at T = 0.05, one epoch in batches of 64 at a
 learning rate of 3e-5, cut at 32 tokens, and takes the state of [CLS]; here a sentence's vector is
 the network's features. Two passes forward, one back.
 """
@@ -19,7 +19,7 @@ from textgan.models.discriminators.base import Discriminator
 
 
 class SimCSE(TwoViews, name="simcse"):
-    """Two looks at a sentence under dropout belong together; other sentences do not."""
+    """Two views of a sentence under dropout belong together; other sentences do not."""
 
     paper: ClassVar[str] = "Gao et al. 2021, arXiv 2104.08821"
 

@@ -1,9 +1,9 @@
 """USCAL: contrastive adversarial learning without labels.
 
-Two looks at a sentence under dropout, h1 and h2, as SimCSE takes them. What the first one read is
+Two views of a sentence under dropout, h1 and h2, are those of SimCSE. The embeddings of h1 are
 shifted by delta = epsilon * g / |g| for each sentence, g the gradient of InfoNCE(h1, h2) in it: a
-step that makes the two harder to match. A look at the shifted sentence, under the first one's
-dropout, is h_adv, and
+step that makes the two harder to match. The view of the shifted sentence, under the dropout of h1,
+is h_adv, and
 
     L = InfoNCE(h1, h_adv) + alpha * InfoNCE(h2, h_adv)  [+ InfoNCE(h1, h2) with clean=true]
 
@@ -30,7 +30,7 @@ class USCAL(TwoViews, name="uscal"):
     """A sentence belongs to itself at its worst neighbour in the embedding; no labels."""
 
     paper: ClassVar[str] = "Miao et al. 2021, arXiv 2111.13301"
-    attacks: ClassVar[bool] = True
+    shifts_embeddings: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -52,16 +52,16 @@ class USCAL(TwoViews, name="uscal"):
         text, place = self.read(batch), place_of(self.network)
         once, device = draw_seed(), text.tokens.device
         with place.shifted(None) as here, fork_rng(once, device):
-            first = self.look(text)
-        second = self.look(text)
+            first = self.view(text)
+        second = self.view(text)
         clean = info_nce(first, second, self.temperature)
-        slopes = here.gradients(clean, retain_graph=True)
-        shifts = [self.epsilon * place.direction(slope) for slope in slopes]
+        gradients = here.gradients(clean, retain_graph=True)
+        shifts = [self.epsilon * place.direction(gradient) for gradient in gradients]
         with place.shifted(shifts), fork_rng(once, device):
-            shifted = self.look(text)
+            shifted = self.view(text)
         worst = info_nce(first, shifted, self.temperature)
         across = info_nce(second, shifted, self.temperature)
         loss = worst + self.alpha * across + (clean if self.clean else 0.0)
         loss.backward()
-        figures = {"contrastive_loss": clean, "perturbed_loss": worst, "across_loss": across}
-        return loss.detach(), {name: value.detach() for name, value in figures.items()}
+        metrics = {"contrastive_loss": clean, "perturbed_loss": worst, "across_loss": across}
+        return loss.detach(), {name: value.detach() for name, value in metrics.items()}

@@ -1,0 +1,77 @@
+"""Classifier: a trained network that classifies lines of text, saved in a folder and loaded."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textgan.classifiers.robustness import in_pieces
+from textgan.core.checks import path_from
+from textgan.core.device import choose_device
+from textgan.core.errors import UserError
+from textgan.core.names import join_names
+from textgan.data.tokenizers import Tokenizer
+from textgan.encoders.folder import load_encoder, save_encoder
+from textgan.models.discriminators.base import Discriminator
+
+
+@dataclass(frozen=True, repr=False)
+class Classifier:
+    """A trained network that classifies lines of text.
+
+    names: the labels, in the order of the probabilities.
+    """
+
+    network: Discriminator
+    tokenizer: Tokenizer
+    names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Classifier({join_names(self.names, 6)}; {type(self.network).__name__})"
+
+    @torch.no_grad()
+    def __call__(self, lines: Sequence[str]) -> Tensor:
+        """The probability of each label for each line, (N, C) float64."""
+        probabilities = torch.zeros(len(lines), len(self.names), dtype=torch.float64)
+        text = self.tokenizer(lines)
+        for rows, part in in_pieces(text, self.network.output.weight.device):
+            probabilities[rows] = self.network.class_logits(part).double().softmax(1).cpu()
+        return probabilities
+
+
+def save_classifier(
+    folder: Path,
+    classifier: Classifier,
+    network_name: str,
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> None:
+    """Save a classifier for `load_classifier`, over what a killed process left of it.
+
+    network_name, settings: those with which `build_network` makes such a network. facts: where it
+    comes from, for JSON.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    labelled = {"labels": list(classifier.names), **facts}
+    save_encoder(folder, network_name, settings, classifier.network, classifier.tokenizer, labelled)
+
+
+def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
+    """A classifier that `textgan classify --keep` saved in one of the folders of a study's models.
+
+    Raises UserError where there is none, or a damaged one.
+
+    Example:
+        >>> textgan.load_classifier("study/models/fgm-0")(["a sentence ."])
+    """
+    place = path_from("folder", folder, "the folder of a classifier")
+    saved = load_encoder(place, choose_device(device))
+    if "labels" not in saved.facts:
+        raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
+    return Classifier(saved.network, saved.tokenizer, tuple(saved.facts["labels"]))

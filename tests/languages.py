@@ -62,7 +62,7 @@ def true_nats(sentences: Sentences, transitions: Tensor, first: Tensor) -> float
 
 
 def material(
-    hypotheses: Sentences,
+    predictions: Sentences,
     real: Sentences,
     train: Sentences | None = None,
     tokenizer: WordTokenizer | None = None,
@@ -72,12 +72,12 @@ def material(
     return MetricInputs(
         **{
             "tokenizer": tokenizer or NUMBERS,
-            "hypotheses": hypotheses,
+            "predictions": predictions,
             "lines": [],
             "references": real,
-            "alone": hypotheses,
-            "paired": hypotheses,
-            "real": real,
+            "sample": predictions,
+            "paired_sample": predictions,
+            "paired_references": real,
             "train": train,
             "resamplings": 100,
             **told,

@@ -167,7 +167,7 @@ def test_runs_are_compared_by_the_metrics_asked_for(runs: Path) -> None:
     assert kept is not None and kept.facts["metrics"] == ["unique", "length"]
     # what is there is not measured again, what is not is, and both are kept
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textgan.evaluation.evaluate.judge", None)
+        patched.setattr("textgan.evaluation.evaluate.score", None)
         again = compare(runs / "mle", runs / "gan", metrics=["unique"], quiet=True)
         assert [found.name for found in again.differences] == ["unique"]  # type: ignore[union-attr]
         usual = compare(runs / "mle", runs / "gan", quiet=True)
@@ -246,13 +246,15 @@ def test_references_alone_serve_to_train_networks() -> None:
     def of(part: object) -> set[str]:
         return {" ".join(words) for words in real.words(part)}  # type: ignore[arg-type]
 
-    sides = [of(real.hypotheses), of(real.real), of(real.train)]
+    sides = [of(real.predictions), of(real.paired_references), of(real.train)]
     assert min(map(len, sides)) >= FEWEST_TO_TRAIN
     for a, b in ((0, 1), (0, 2), (1, 2)):
         assert not sides[a] & sides[b]
     assert sum(map(len, sides)) <= len(references)
-    assert of(judged.real) == sides[1] and of(judged.train) == sides[2]
-    assert real.known is None and judged.known is None  # nobody says what it was trained on
+    assert of(judged.paired_references) == sides[1] and of(judged.train) == sides[2]
+    assert (
+        real.generator_train is None and judged.generator_train is None
+    )  # nobody says what it was trained on
     model = real_language_model(judged)
     assert model.facts["on"] == "references"
     assert layout.facts["networks"] == {"of": "references", "texts": len(judged.train)}
@@ -265,8 +267,8 @@ def test_other_real_text_serves_to_train_networks() -> None:
     )
     assert layout.real == "real (half of the other text)"
     real = layout.rows[layout.real]
-    assert real.train is not None and real.learnt == "real"
-    assert len(real.hypotheses) == len(real.train) == FEWEST_TO_TRAIN
+    assert real.train is not None and real.train_source == "real"
+    assert len(real.predictions) == len(real.train) == FEWEST_TO_TRAIN
     given = inputs_from_files(
         [sentences(60, 0)],
         sentences(40, 1),

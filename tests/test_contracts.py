@@ -17,7 +17,7 @@ METRIC = """
 class Dots(Metric):
     def measure(self, material):
         from textgan.metrics.base import Score
-        sizes = material.hypotheses.sizes.double()
+        sizes = material.predictions.sizes.double()
         estimate, replicates = material.mean(sizes)
         return {"dots": Score("Dots", estimate, material.sign("dots"), "lower", "", replicates)}
 """
@@ -178,7 +178,7 @@ BROKEN = {
         "    from textgan.core.statistics import Estimate\n"
         "    found = super().measure(material)['dots']\n"
         "    return {'dots': replace(found, estimate=Estimate(float(torch.rand(()))))}",
-        "the same texts, the same numbers", "material.seed",
+        "the same texts, the same numbers", "inputs.seed",
     ),
     "a perturbation without a gradient": (
         PERTURBATION, "Twice",

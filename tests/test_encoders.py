@@ -33,7 +33,9 @@ needs_transformers = pytest.mark.skipif(
 def material_with(lines: list[str], **more: Any) -> MetricInputs:
     tokenizer, (texts,) = sentences_of(lines)
     common = material_of(torch.zeros(1, 1), torch.zeros(1, 1))
-    return replace(common, tokenizer=tokenizer, paired=texts, real=texts, memory={}, **more)
+    return replace(
+        common, tokenizer=tokenizer, paired_sample=texts, paired_references=texts, memory={}, **more
+    )
 
 
 def split(lines: Iterable[str]) -> list[list[str]]:
@@ -222,23 +224,23 @@ def test_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = torch.randint(len(WORDS), (80, 4), generator=random).tolist()
     lines = [" ".join(WORDS[i] for i in row) for row in drawn]
     material = material_with(lines)
-    material = replace(material, train=material.paired)
+    material = replace(material, train=material.paired_sample)
     encoder = find_encoder("lm", material)
     assert isinstance(encoder, LanguageModelEncoder)
     assert encoder is find_encoder("lm", material)
     assert encoder.name.startswith("lstm6-mean@train:60-")
-    vectors = encoded(encoder, material.paired, material)
+    vectors = encoded(encoder, material.paired_sample, material)
     assert vectors.shape == (80, 6)
     assert vectors.dtype == torch.float64
     assert torch.equal(vectors, encode(real_language_model(material, told), split(lines)))
-    assert vectors is encoded(encoder, material.paired[:], material)
+    assert vectors is encoded(encoder, material.paired_sample[:], material)
     # the name is that of the text, whatever numbers its words have
     tokenizer, (same,) = sentences_of(lines, known=["other", "words", "first"])
-    again = replace(material, tokenizer=tokenizer, train=same, paired=same, memory={})
+    again = replace(material, tokenizer=tokenizer, train=same, paired_sample=same, memory={})
     assert find_encoder("lm", again).name == encoder.name
-    fewer = replace(material, train=material.paired[:70], memory={})
+    fewer = replace(material, train=material.paired_sample[:70], memory={})
     assert find_encoder("lm", fewer).name != encoder.name
-    backwards = material.paired[torch.arange(80).flip(0)]  # as many of the same sizes
+    backwards = material.paired_sample[torch.arange(80).flip(0)]  # as many of the same sizes
     other = replace(material, train=backwards, memory={})
     assert find_encoder("lm", other).name != encoder.name
 

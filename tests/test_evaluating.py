@@ -251,8 +251,8 @@ def test_metrics_are_chosen_by_name_group_and_file(tmp_path: Path) -> None:
         "class Longest(Metric):\n"
         '    """The longest text."""\n'
         "    def measure(self, material):\n"
-        "        longest = float(material.hypotheses.sizes.max())\n"
-        "        signature = material.sign('longest', hyps=len(material.hypotheses))\n"
+        "        longest = float(material.predictions.sizes.max())\n"
+        "        signature = material.sign('longest', hyps=len(material.predictions))\n"
         "        return {'longest': Score('longest', Estimate(longest), signature, 'higher')}\n"
     )
     samples = tmp_path / "samples.txt"

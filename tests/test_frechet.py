@@ -141,7 +141,7 @@ def test_metric() -> None:
     roots = [(2 * (n - 1) / (2 * n - 1)) ** 0.5 for n in (60, 50)]
     expected = 25 + 4 * (roots[0] - roots[1]) ** 2
     assert score.estimate.value == pytest.approx(expected, abs=1e-10)
-    assert score.signature.startswith("frechet|enc:given|texts:120|real:100|tok:whitespace|v:")
+    assert score.signature.startswith("frechet|enc:given|texts:120|real:100|tok:id|v:")
     assert score.better == "lower"
     assert len(score.replicates) == material.subsets
     assert score.replicates.mean() == pytest.approx(score.estimate.value)

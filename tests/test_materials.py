@@ -14,8 +14,8 @@ from textgan.data.sentences import Sentences
 from textgan.data.tokenizers import UNKNOWN
 from textgan.evaluation.inputs import (
     MOST_CHARACTERS,
+    EvaluationInputs,
     EvaluationOptions,
-    Layout,
     inputs_from_files,
     inputs_from_run,
 )
@@ -38,7 +38,7 @@ def numbered(word: str, n: int) -> list[str]:
     return [f"{word} number {i}" for i in range(n)]
 
 
-def real_row(layout: Layout) -> MetricInputs:
+def real_row(layout: EvaluationInputs) -> MetricInputs:
     assert layout.real is not None
     return layout.rows[layout.real]
 
@@ -49,17 +49,19 @@ def test_files_alone_are_compared_with_halves_of_the_references(tmp_path: Path) 
     layout = inputs_from_files([samples], references, OPTIONS, split="whitespace")
     assert list(layout.rows) == ["real (half of the references)", "samples.txt"]
     real, judged = layout.rows.values()
-    assert texts(judged, judged.hypotheses) == numbered("sample", 30)
+    assert texts(judged, judged.predictions) == numbered("sample", 30)
     assert texts(judged, judged.references) == numbered("real", 41)
     # no real sentence on both sides, and as many judged as real ones in every row
-    assert real.own is not None
-    assert texts(real, real.hypotheses) == [f"real number {i}" for i in real.own.tolist()]
-    assert not set(texts(real, real.paired)) & set(texts(real, real.real))
-    assert {len(row.paired) for row in (real, judged)} == {20}
-    assert len(judged.real) == 20
-    assert texts(real, real.real) == texts(judged, judged.real)
-    assert len(real.alone) == len(judged.alone) == 30
-    assert judged.train is None and judged.known is None and real.train is None
+    assert real.reference_index is not None
+    assert texts(real, real.predictions) == [
+        f"real number {i}" for i in real.reference_index.tolist()
+    ]
+    assert not set(texts(real, real.paired_sample)) & set(texts(real, real.paired_references))
+    assert {len(row.paired_sample) for row in (real, judged)} == {20}
+    assert len(judged.paired_references) == 20
+    assert texts(real, real.paired_references) == texts(judged, judged.paired_references)
+    assert len(real.sample) == len(judged.sample) == 30
+    assert judged.train is None and judged.generator_train is None and real.train is None
     assert layout.facts["paired"] == 20 and layout.facts["alone"] == 30
 
 
@@ -70,15 +72,21 @@ def test_networks_never_train_on_a_row_of_real_text(tmp_path: Path) -> None:
     layout = inputs_from_files([samples], references, OPTIONS, train=train, split="whitespace")
     real, judged = layout.rows.values()
     assert layout.real == "real (training text)"
-    assert real.train is not None and judged.known is not None and real.known is not None
-    assert len(real.hypotheses) == 22 and len(real.train) == 22
-    assert not set(texts(real, real.hypotheses)) & set(texts(real, real.train))
+    assert (
+        real.train is not None
+        and judged.generator_train is not None
+        and real.generator_train is not None
+    )
+    assert len(real.predictions) == 22 and len(real.train) == 22
+    assert not set(texts(real, real.predictions)) & set(texts(real, real.train))
     assert texts(real, real.train) == texts(judged, judged.train or real.train)
-    assert texts(judged, judged.known) == numbered("train", 44)
-    assert texts(real, real.known) == texts(real, real.train)
-    assert texts(judged, judged.real) != texts(judged, judged.references)  # 22 of them
-    assert len(judged.real) == len(judged.paired) == len(real.paired) == 22
-    assert real.own is None
+    assert texts(judged, judged.generator_train) == numbered("train", 44)
+    assert texts(real, real.generator_train) == texts(real, real.train)
+    assert texts(judged, judged.paired_references) != texts(judged, judged.references)  # 22 of them
+    assert (
+        len(judged.paired_references) == len(judged.paired_sample) == len(real.paired_sample) == 22
+    )
+    assert real.reference_index is None
 
 
 def test_other_real_text_leaves_all_of_the_training_text_to_networks(tmp_path: Path) -> None:
@@ -92,13 +100,13 @@ def test_other_real_text_leaves_all_of_the_training_text_to_networks(tmp_path: P
     )  # fmt: skip
     real, a, b = layout.rows.values()
     assert list(layout.rows) == ["real (other text)", "a.txt", "b.txt"]
-    assert real.train is not None and real.known is not None
-    assert len(real.train) == len(real.known) == 40
-    assert texts(real, real.hypotheses) == numbered("valid", 20)
+    assert real.train is not None and real.generator_train is not None
+    assert len(real.train) == len(real.generator_train) == 40
+    assert texts(real, real.predictions) == numbered("valid", 20)
     # the smallest row decides: all rows have as many
-    assert {len(row.alone) for row in (real, a, b)} == {9}
-    assert {len(row.paired) for row in (real, a, b)} == {9}
-    assert len(a.hypotheses) == 12
+    assert {len(row.sample) for row in (real, a, b)} == {9}
+    assert {len(row.paired_sample) for row in (real, a, b)} == {9}
+    assert len(a.predictions) == 12
     assert a.memory is b.memory is real.memory
 
 
@@ -107,12 +115,12 @@ def test_a_size_takes_fewer(tmp_path: Path) -> None:
     references = write(tmp_path / "test.txt", numbered("real", 40))
     layout = inputs_from_files([samples], references, replace(OPTIONS, size=7), split="char")
     judged = layout.rows["samples.txt"]
-    assert len(judged.alone) == len(judged.paired) == len(judged.real) == 7
-    assert len(judged.hypotheses) == 30
+    assert len(judged.sample) == len(judged.paired_sample) == len(judged.paired_references) == 7
+    assert len(judged.predictions) == 30
     # drawn over the whole file, not its beginning, and by the seed
     again = inputs_from_files([samples], references, replace(OPTIONS, size=7, seed=1), split="char")
     other = again.rows["samples.txt"]
-    assert texts(judged, judged.alone) != texts(other, other.alone)
+    assert texts(judged, judged.sample) != texts(other, other.sample)
 
 
 def test_the_words_of_real_text_have_the_same_numbers_whatever_is_judged(tmp_path: Path) -> None:
@@ -133,7 +141,7 @@ def test_empty_lines_are_kept_where_they_are_judged_and_counted(tmp_path: Path) 
     references = write(tmp_path / "test.txt", ["a b", "", "b c", "c d", "d e"])
     layout = inputs_from_files([samples], references, OPTIONS)
     judged = layout.rows["samples.txt"]
-    assert judged.hypotheses.sizes.tolist() == [2, 0, 0, 1]
+    assert judged.predictions.sizes.tolist() == [2, 0, 0, 1]
     assert len(judged.references) == 4
     assert layout.facts["texts"]["samples.txt"]["empty"] == 2
     assert layout.facts["references"]["empty"] == 1
@@ -156,7 +164,7 @@ def test_one_sentence_and_one_reference_are_laid_out(tmp_path: Path) -> None:
     one = write(tmp_path / "one.txt", ["a"])
     layout = inputs_from_files([one], one, OPTIONS)
     assert layout.real is None
-    assert len(layout.rows["one.txt"].paired) == 1
+    assert len(layout.rows["one.txt"].paired_sample) == 1
 
 
 def test_aligned_references_are_kept_as_lines(tmp_path: Path) -> None:
@@ -175,7 +183,7 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         write(tmp_path / folder / "samples.txt", ["a b"])
     files = [tmp_path / folder / "samples.txt" for folder in ("a", "b")]
     layout = inputs_from_files(files, write(tmp_path / "test.txt", numbered("real", 9)), OPTIONS)
-    assert list(layout.judged) == [str(file) for file in files]
+    assert list(layout.measured) == [str(file) for file in files]
 
 
 @pytest.mark.parametrize(
@@ -226,23 +234,25 @@ def test_a_run_against_an_oracle_has_fresh_real_text(folders: dict[str, Path]) -
     assert list(layout.rows) == ["oracle", "MLE, best epoch", "seqgan, last"]
     oracle, mle, last = layout.rows.values()
     assert layout.real == "oracle"
-    assert [len(row.hypotheses) for row in layout.rows.values()] == [50, 50, 50]
-    assert {len(row.paired) for row in layout.rows.values()} == {40}  # as many as are held out
-    assert {len(row.alone) for row in layout.rows.values()} == {50}
+    assert [len(row.predictions) for row in layout.rows.values()] == [50, 50, 50]
+    assert {len(row.paired_sample) for row in layout.rows.values()} == {
+        40
+    }  # as many as are held out
+    assert {len(row.sample) for row in layout.rows.values()} == {50}
     assert oracle.models is not None and oracle.models.generator is run.oracle
     assert mle.models is not None and last.models is not None
     assert mle.models.generator is not last.models.generator
-    assert last.lines[0] == " ".join(map(str, last.hypotheses[:1].tolist()[0]))
-    assert torch.equal(last.models.drawn.tokens.flatten(), last.hypotheses.words)
+    assert last.lines[0] == " ".join(map(str, last.predictions[:1].tolist()[0]))
+    assert torch.equal(last.models.drawn.tokens.flatten(), last.predictions.words)
     assert not set(oracle.lines) & set(run.corpus.decode(run.corpus.train))
     same_seed = replace(OPTIONS, seed=run.config.oracle.seed + 1)  # as the training text's
     fresh = inputs_from_run(run, same_seed, samples=50).rows["oracle"]
     assert not set(fresh.lines) & set(run.corpus.decode(run.corpus.train))
     again = inputs_from_run(run, OPTIONS, samples=50).rows["seqgan, last"]
-    assert again.hypotheses.digest() == last.hypotheses.digest()
+    assert again.predictions.digest() == last.predictions.digest()
     cold = inputs_from_run(run, OPTIONS, samples=50, temperature=0.1, with_real=False)
     assert cold.real is None
-    assert cold.rows["seqgan, last"].hypotheses.digest() != last.hypotheses.digest()
+    assert cold.rows["seqgan, last"].predictions.digest() != last.predictions.digest()
 
 
 def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) -> None:
@@ -254,10 +264,10 @@ def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) ->
     assert last.models is not None
     assert bool((last.models.drawn.tokens == UNKNOWN).any())  # as the generator draws them
     assert not any(UNKNOWN_WORD in line.split() for line in last.lines)
-    words = [" ".join(words) for words in last.words(last.hypotheses)]
+    words = [" ".join(words) for words in last.words(last.predictions)]
     assert words == last.lines
     assert texts(real, real.references) == run.corpus.decode(run.corpus.test)
-    assert texts(real, real.hypotheses) == run.corpus.decode(run.corpus.valid)
+    assert texts(real, real.predictions) == run.corpus.decode(run.corpus.valid)
     assert any("of the references' words are <unk>" in warning for warning in layout.warnings)
 
 
@@ -268,7 +278,7 @@ def test_files_are_split_as_the_run_is_beside_which_they_are_measured(tmp_path: 
     run, lines = open_run(tmp_path / "run"), ["a cat", "<unk> q"]
     assert " " in run.corpus.tokenizer.words
     row = inputs_from_run(run, OPTIONS, samples=9, others=[lines]).rows["texts"]
-    assert row.words(row.hypotheses) == [["a", " ", "c", "a", "t"], ["<unk>", " ", "q"]]
+    assert row.words(row.predictions) == [["a", " ", "c", "a", "t"], ["<unk>", " ", "q"]]
 
 
 def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
@@ -276,4 +286,4 @@ def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     layout = inputs_from_run(run, OPTIONS, samples=20, split="char")
     last = layout.rows["seqgan, last"]
     assert last.tokenizer.kind == "char"
-    assert texts(last, last.hypotheses) == [" ".join(line.replace(" ", "")) for line in last.lines]
+    assert texts(last, last.predictions) == [" ".join(line.replace(" ", "")) for line in last.lines]

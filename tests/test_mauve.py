@@ -269,7 +269,7 @@ def test_metric() -> None:
     assert smooth > scores["mauve"].estimate.value
     assert scores["mauve"].signature.startswith(
         "mauve|enc:given|texts:185|real:215|buckets:10|pca:0.9|c:5|points:25|seeds:5|restarts:1|"
-        "tok:whitespace|seed:0|v:"
+        "tok:id|seed:0|v:"
     )
     assert "|smooth:kt|" in scores["mauve_star"].signature
     for score in scores.values():

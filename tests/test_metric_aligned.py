@@ -26,12 +26,12 @@ def material(lines: Lines, references: list[Lines], **told: Any) -> MetricInputs
     tokenizer, (texts,) = sentences_of(lines)
     return MetricInputs(
         tokenizer=tokenizer,
-        hypotheses=texts,
+        predictions=texts,
         lines=lines,
         references=texts,
-        alone=texts,
-        paired=texts,
-        real=texts,
+        sample=texts,
+        paired_sample=texts,
+        paired_references=texts,
         aligned=references,
         **{"resamplings": 0} | told,
     )

@@ -30,13 +30,13 @@ METHOD = SmoothingFunction().method1
 Rows = list[list[str]]
 
 
-def material(hypotheses: Rows, references: Rows, **told: Any) -> MetricInputs:
-    lines = joined_words(hypotheses)
+def material(predictions: Rows, references: Rows, **told: Any) -> MetricInputs:
+    lines = joined_words(predictions)
     tokenizer, (known, judged) = sentences_of(joined_words(references), lines)
     tokenizer = replace(tokenizer, pre_tokenizer=PreTokenizer("nltk", unknown=""))
     return MetricInputs(
-        tokenizer=tokenizer, hypotheses=judged, lines=lines, references=known,
-        alone=judged, paired=judged, real=known, **told,
+        tokenizer=tokenizer, predictions=judged, lines=lines, references=known,
+        sample=judged, paired_sample=judged, paired_references=known, **told,
     )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_real_texts_are_compared_with_the_other_references() -> None:
     references = some_rows(2, 30)
     own = [3, 29, 0, 27, 12, 28]
     found = BLEU(largest=4).measure(
-        material([references[i] for i in own], references, own=torch.tensor(own))
+        material([references[i] for i in own], references, reference_index=torch.tensor(own))
     )
     for n in (2, 3, 4):
         each = [nltk_bleu(references[:i] + references[i + 1 :], references[i], n) for i in own]
@@ -203,7 +203,7 @@ def test_no_interval_where_none_is_asked_for_or_can_be_had() -> None:
 def test_what_is_lacking_is_said(
     metric: BLEU | SelfBLEU, texts: int, references: int, own: int | None, said: str
 ) -> None:
-    told = {} if own is None else {"own": torch.tensor([own])}
+    told = {} if own is None else {"reference_index": torch.tensor([own])}
     with pytest.raises(Unavailable) as lack:
         metric.measure(material([["a"]] * texts, [["a"]] * references, **told))
     assert str(lack.value) == said

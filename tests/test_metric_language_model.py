@@ -27,7 +27,7 @@ def number(metric: Metric, row: MetricInputs, name: str) -> float:
 
 def test_reverse_and_forward_cost_are_the_same_for_texts_of_one_language() -> None:
     row = material(SAMPLES, REAL, TRAIN)
-    forward = number(LMScore(**TINY, reads=6000), replace(row, hypotheses=REAL), "lm_score")
+    forward = number(LMScore(**TINY, reads=6000), replace(row, predictions=REAL), "lm_score")
     backward = number(ReverseLM(**TINY, reads=6000), row, "reverse_lm")
     assert forward == pytest.approx(backward, abs=0.03)
 

@@ -41,12 +41,12 @@ def material_of(models: Models | None, **told: Any) -> MetricInputs:
     """Nothing but models."""
     return MetricInputs(
         tokenizer=WordTokenizer.numbers(2, 2),
-        hypotheses=NOTHING,
+        predictions=NOTHING,
         lines=[],
         references=NOTHING,
-        alone=NOTHING,
-        paired=NOTHING,
-        real=NOTHING,
+        sample=NOTHING,
+        paired_sample=NOTHING,
+        paired_references=NOTHING,
         models=models,
         **told,
     )

@@ -27,12 +27,12 @@ def material(judged: Lines, real: Lines, **told: Any) -> MetricInputs:
     tokenizer, (texts, others) = sentences_of(judged, real)
     return MetricInputs(
         tokenizer=tokenizer,
-        hypotheses=texts,
+        predictions=texts,
         lines=judged,
         references=others,
-        alone=texts,
-        paired=texts,
-        real=others,
+        sample=texts,
+        paired_sample=texts,
+        paired_references=others,
         **{"subsets": 0, "resamplings": 0} | told,
     )
 
@@ -206,9 +206,11 @@ def test_scores_say_what_they_are() -> None:
 
 def test_each_number_is_taken_on_its_own_texts() -> None:
     _, (paired, real, alone) = sentences_of(["a b"], ["a a"], ["a a b"])
-    row = replace(material(["z"], ["z"]), paired=paired, real=real, alone=alone)
+    row = replace(
+        material(["z"], ["z"]), paired_sample=paired, paired_references=real, sample=alone
+    )
     assert JensenShannon().measure(row)["jsd1"].estimate.value == pytest.approx(0.3113, abs=1e-4)
-    jaccard = MSJaccard().measure(replace(row, real=paired))["ms_jaccard2"]
+    jaccard = MSJaccard().measure(replace(row, paired_references=paired))["ms_jaccard2"]
     assert jaccard.estimate.value == pytest.approx(1)
     assert Distinct().measure(row)["distinct1"].estimate.value == 2 / 3
 
@@ -231,7 +233,9 @@ def test_intervals_are_as_wide_as_numbers_spread_over_sets() -> None:
     said: dict[str, list[float]] = {}
     for seed in range(100):
         drawn = zipf(150, 1000, random)
-        row = replace(given, paired=drawn, alone=drawn, real=real, subsets=8, seed=seed)
+        row = replace(
+            given, paired_sample=drawn, sample=drawn, paired_references=real, subsets=8, seed=seed
+        )
         scores = JensenShannon(largest=3).measure(row) | Distinct().measure(row)
         for name, score in (scores | MSJaccard(largest=3).measure(row)).items():
             found.setdefault(name, []).append(score.estimate.value)

@@ -34,13 +34,13 @@ def material(
     tokenizer, (texts, others, train) = sentences_of(judged, real or [], known or [])
     return MetricInputs(
         tokenizer=tokenizer,
-        hypotheses=texts,
+        predictions=texts,
         lines=judged,
         references=others,
-        alone=texts,
-        paired=texts,
-        real=others,
-        known=None if known is None else train,
+        sample=texts,
+        paired_sample=texts,
+        paired_references=others,
+        generator_train=None if known is None else train,
         **{"subsets": 0, "resamplings": 0} | told,
     )
 
@@ -151,7 +151,9 @@ def test_every_number_is_finite_and_has_its_interval(judged: Lines, real: Lines)
 def test_each_number_is_taken_on_its_own_texts() -> None:
     given = material(["a", "b", "c c", ""], known=["b"])
     _, (twice, short, long) = sentences_of(["a", "a"], ["a"], ["a b c d"])
-    row = replace(given, alone=twice, paired=short, real=long, references=twice)
+    row = replace(
+        given, sample=twice, paired_sample=short, paired_references=long, references=twice
+    )
     found: dict[str, float] = {}
     for metric in METRICS:
         found |= values(metric, row)

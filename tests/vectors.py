@@ -30,12 +30,12 @@ def material_of(judged: Tensor, real: Tensor, seed: int = 0) -> MetricInputs:
     first, second = rows[: len(judged)], rows[len(judged) :]
     return MetricInputs(
         tokenizer=WordTokenizer.numbers(n, 1),
-        hypotheses=first,
+        predictions=first,
         lines=[],
         references=second,
-        alone=first,
-        paired=first,
-        real=second,
+        sample=first,
+        paired_sample=first,
+        paired_references=second,
         seed=seed,
         memory={("encoder", "lm"): Given(torch.cat([judged, real]).double())},
     )

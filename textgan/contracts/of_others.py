@@ -51,10 +51,10 @@ def _rows(trial: Trial) -> dict[str, MetricInputs]:
 
 def _scores(metric: Metric, rows: Rows) -> dict[str, dict[str, Score]]:
     scores = {}
-    for name, material in rows().items():
+    for name, inputs in rows().items():
         try:
             # what metrics keep for each other is kept for nobody here
-            scores[name] = checked_scores(metric, replace(material, memory={}))
+            scores[name] = checked_scores(metric, replace(inputs, memory={}))
         except Unavailable as lack:
             why = str(lack)
     if not scores:
@@ -80,7 +80,7 @@ def _again(metric: Metric, rows: Rows) -> None:
             if score.estimate.value != other.value:
                 raise Broken(
                     f"{name} of the same texts is {score.estimate.value:g}, then {other.value:g}; "
-                    "draw from material.seed alone"
+                    "draw from inputs.seed alone"
                 )
 
 
@@ -89,7 +89,7 @@ def _signed(metric: Metric, rows: Rows) -> str:
         score.signature for scores in _scores(metric, rows).values() for score in scores.values()
     }
     if not all(signatures):
-        raise Broken("a score has no signature: say all that would change it (material.sign)")
+        raise Broken("a score has no signature: say all that would change it (inputs.sign)")
     return sorted(signatures)[0]
 
 

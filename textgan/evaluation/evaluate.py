@@ -41,7 +41,7 @@ from textgan.evaluation.inputs import (
     texts_of_run,
 )
 from textgan.evaluation.results import FILE, Evaluation, read_evaluation, write_evaluation
-from textgan.evaluation.scoring import choose_metrics, judge, label_of, warnings_of
+from textgan.evaluation.scoring import choose_metrics, label_of, score, warnings_of
 from textgan.metrics.base import Metric
 from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
@@ -192,7 +192,7 @@ def evaluate_run(
     run's own words. The rest is that of `evaluate`. Raises UserError.
     """
     with status("drawing texts", options.quiet):
-        layout = inputs_from_run(
+        inputs = inputs_from_run(
             run,
             options,
             samples=samples or run.config.evaluation.final_samples,
@@ -202,7 +202,7 @@ def evaluate_run(
             others=others,
             form=form,
         )
-    return judge(layout, metrics, quiet=options.quiet)
+    return score(inputs, metrics, quiet=options.quiet)
 
 
 def evaluate_files(
@@ -234,7 +234,7 @@ def evaluate_files(
         else:
             texts.append(target)
     with status("reading texts", options.quiet):
-        layout = inputs_from_files(
+        inputs = inputs_from_files(
             texts,
             references,
             options,
@@ -245,7 +245,7 @@ def evaluate_files(
             form=form,
             device=device,
         )
-    return judge(layout, metrics, quiet=options.quiet)
+    return score(inputs, metrics, quiet=options.quiet)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ Source = str | Path | Sequence[str]
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts that are judged, or that others are judged by.
+    """Texts that are measured, or that others are compared with.
 
     name: of their row. about: where they come from, for the facts.
     """
@@ -132,8 +132,8 @@ def read_texts(source: Source, called: str, name: str = "", form: Form = PLAIN) 
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The rows of a table before they are judged.
+class EvaluationInputs:
+    """The rows of a table before they are measured.
 
     real: the name of the row of real text, None where there is too little of it.
     facts: what was read. warnings: what was odd about it.
@@ -145,7 +145,7 @@ class Layout:
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def judged(self) -> dict[str, MetricInputs]:
+    def measured(self) -> dict[str, MetricInputs]:
         """The rows that are not the real one."""
         return {name: row for name, row in self.rows.items() if name != self.real}
 
@@ -161,7 +161,7 @@ def inputs_from_files(
     split: LineTokens = "nltk",
     form: Form = PLAIN,
     device: str = "cpu",
-) -> Layout:
+) -> EvaluationInputs:
     """Rows from files or lists of texts, the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
@@ -171,10 +171,10 @@ def inputs_from_files(
     """
     given = [*files, *aligned, *(side for side in (references, train, real) if side is not None)]
     fits_some(form, given)
-    judged_texts = name_texts(files, form)
+    texts_given = name_texts(files, form)
     answers = [read_texts(file, "--aligned", form=form).lines for file in aligned]
     for file, answer in zip(aligned, answers, strict=True):
-        for text in judged_texts:
+        for text in texts_given:
             if len(answer) != len(text.lines):
                 raise UserError(
                     f"--aligned = {_called(file)!r} has {len(answer)} lines and {text.name!r} "
@@ -184,16 +184,16 @@ def inputs_from_files(
         raise UserError("give --references FILE, held-out real text to compare with")
     warnings = [
         f"{text.name}: {text.about['empty']} of {text.about['lines']} lines are empty; they score 0"
-        for text in judged_texts
+        for text in texts_given
         if text.about["empty"]
     ]
-    if options.equal and len({len(text.lines) for text in judged_texts}) > 1:
-        fewest = min(len(text.lines) for text in judged_texts)
-        many = ", ".join(f"{len(text.lines)} ({text.name})" for text in judged_texts)
+    if options.equal and len({len(text.lines) for text in texts_given}) > 1:
+        fewest = min(len(text.lines) for text in texts_given)
+        many = ", ".join(f"{len(text.lines)} ({text.name})" for text in texts_given)
         warnings.append(f"of {many} texts {fewest} each are judged, drawn at random")
-        judged_texts = [
+        texts_given = [
             replace(text, lines=drawn_lines(text.lines, fewest, options.seed))
-            for text in judged_texts
+            for text in texts_given
         ]
     sides_facts: dict[str, Any] = {}
     known_lines: dict[str, list[str]] = {}
@@ -205,27 +205,27 @@ def inputs_from_files(
     if references is None:
         known_lines["references"] = [line for line in answers[0] if line.strip()]
 
-    # real text first, so that its words have the same ids whatever is judged
-    named = [*known_lines.items(), *((text.name, text.lines) for text in judged_texts)]
+    # real text first, so that its words have the same ids whatever is measured
+    named = [*known_lines.items(), *((text.name, text.lines) for text in texts_given)]
     tokenizer, encoded = encode_all(
         WordTokenizer((), PreTokenizer(split, unknown="")),
         (bar(lines, f"splitting {name}", options.quiet) for name, lines in named),
     )
     sides = dict(zip(known_lines, encoded, strict=False))
-    judged = encoded[len(sides) :]
-    layout = _arrange(
-        {text.name: made for text, made in zip(judged_texts, judged, strict=True)},
-        {text.name: text.lines for text in judged_texts},
+    measured = encoded[len(sides) :]
+    inputs = _arrange(
+        {text.name: made for text, made in zip(texts_given, measured, strict=True)},
+        {text.name: text.lines for text in texts_given},
         sides,
         options,
         MetricInputs(
             tokenizer=tokenizer,
-            hypotheses=judged[0],
-            lines=judged_texts[0].lines,
+            predictions=measured[0],
+            lines=texts_given[0].lines,
             references=sides["references"],
-            alone=judged[0],
-            paired=judged[0],
-            real=sides["references"],
+            sample=measured[0],
+            paired_sample=measured[0],
+            paired_references=sides["references"],
             aligned=answers,
             seed=options.seed,
             resamplings=options.resamplings,
@@ -236,22 +236,22 @@ def inputs_from_files(
     )
     facts = {
         "tokenizer": split,
-        "texts": {text.name: text.about for text in judged_texts},
+        "texts": {text.name: text.about for text in texts_given},
         **sides_facts,
         **form.facts(),
         **({"aligned": [_called(file) for file in aligned]} if aligned else {}),
-        **layout.facts,
+        **inputs.facts,
     }
-    counts = {text.name: len(text.lines) for text in judged_texts}
+    counts = {text.name: len(text.lines) for text in texts_given}
     smallest = min(counts, key=counts.__getitem__)
-    if not options.size and layout.facts["paired"] == counts[smallest] < max(counts.values()):
+    if not options.size and inputs.facts["paired"] == counts[smallest] < max(counts.values()):
         warnings.append(
             f"sets of texts are compared on {counts[smallest]} texts of every row, which is what "
             f"{smallest} has; numbers of other sizes do not compare"
         )
     everything = {"the references": (known_lines["references"], sides["references"])}
     everything |= {
-        text.name: (text.lines, made) for text, made in zip(judged_texts, judged, strict=True)
+        text.name: (text.lines, made) for text, made in zip(texts_given, measured, strict=True)
     }
     for name, (lines, made) in everything.items():
         wrong = misfit(evenly(lines), evenly(made.sizes.tolist()))
@@ -261,14 +261,14 @@ def inputs_from_files(
                 "spaces between its words"
             )
             break  # once is enough
-    for text in judged_texts:
-        warnings += judged_alike(text, known_lines)
+    for text in texts_given:
+        warnings += copy_warnings(text, known_lines)
     leaks = alike(known_lines)
     if leaks:
         facts["alike"] = leaks
         warnings += [f"{leak}; {LEAK}" for leak in leaks]
     warnings += of_other_lengths(sides)
-    return replace(layout, facts=facts, warnings=warnings)
+    return replace(inputs, facts=facts, warnings=warnings)
 
 
 LEAK = "real text that is measured against itself is no level to reach"
@@ -322,8 +322,8 @@ def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
     return clauses
 
 
-def judged_alike(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
-    """A warning for each kind of real text that the judged texts are."""
+def copy_warnings(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
+    """A warning for each kind of real text that the measured texts are."""
     warnings = []
     for role, lines in real.items():
         held = set(lines)
@@ -363,15 +363,15 @@ def _in_common(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
 
 
 def _arrange(
-    judged: dict[str, Sentences],
+    measured: dict[str, Sentences],
     lines: dict[str, list[str]],
     sides: dict[str, Sentences],
     options: EvaluationOptions,
     common: MetricInputs,
-) -> Layout:
+) -> EvaluationInputs:
     """Rows of equal sizes from what the files hold."""
     references, train, other = sides["references"], sides.get("train"), sides.get("real")
-    fewest = min(map(len, judged.values()))
+    fewest = min(map(len, measured.values()))
     own: Tensor | None = None
     opposite, rest = references, train  # what sets are compared with; what networks train on
     origin, learnt = "other text", "train"
@@ -409,31 +409,31 @@ def _arrange(
         real = f"real ({origin})"
         rows[real] = replace(
             common,
-            hypotheses=other,
+            predictions=other,
             lines=[" ".join(words) for words in common.words(other)],
             references=references,
-            alone=_some(alone, single, Purpose.CHOSEN_ALONE, options.seed),
-            paired=_some(other, pair, Purpose.CHOSEN_PAIRED, options.seed),
-            real=facing,
+            sample=_some(alone, single, Purpose.CHOSEN_ALONE, options.seed),
+            paired_sample=_some(other, pair, Purpose.CHOSEN_PAIRED, options.seed),
+            paired_references=facing,
             train=rest,
-            learnt=learnt,
+            train_source=learnt,
             # the row must not be looked for in itself
-            known=None if train is None else rest if "real" not in sides else train,
-            own=own,
+            generator_train=None if train is None else rest if "real" not in sides else train,
+            reference_index=own,
             aligned=[],
         )
-    for name, hypotheses in judged.items():
+    for name, predictions in measured.items():
         rows[name] = replace(
             common,
-            hypotheses=hypotheses,
+            predictions=predictions,
             lines=lines[name],
             references=references,
-            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, options.seed),
-            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, options.seed),
-            real=facing,
+            sample=_some(predictions, single, Purpose.CHOSEN_ALONE, options.seed),
+            paired_sample=_some(predictions, pair, Purpose.CHOSEN_PAIRED, options.seed),
+            paired_references=facing,
             train=rest,
-            learnt=learnt,
-            known=train,
+            train_source=learnt,
+            generator_train=train,
         )
     facts: dict[str, Any] = {
         "alone": single,
@@ -444,7 +444,7 @@ def _arrange(
     facts["streams"] = SCHEME
     if rest is not None:
         facts["networks"] = {"of": learnt, "texts": len(rest)}
-    return Layout(rows, real, facts)
+    return EvaluationInputs(rows, real, facts)
 
 
 @dataclass(frozen=True)
@@ -497,7 +497,7 @@ def inputs_from_run(
     with_real: bool = True,
     others: Sequence[Run | Source] = (),
     form: Form = PLAIN,
-) -> Layout:
+) -> EvaluationInputs:
     """Rows of a run: real text, its best MLE epoch, its generator as it stands.
 
     others: further runs on the same corpus (a row of their last state each, and then of this run's
@@ -541,7 +541,7 @@ def inputs_from_run(
     texts = [
         _write(author, writer.generator, samples, seed, temperature) for writer, author in chosen
     ]
-    tokenizer, (test, train, other, *judged) = _encode_run(
+    tokenizer, (test, train, other, *measured) = _encode_run(
         run,
         split,
         [corpus.test, corpus.train, fresh, *(text for text, _ in texts)],
@@ -555,14 +555,14 @@ def inputs_from_run(
     facing = _some(test, pair, Purpose.CHOSEN_REAL, seed)
     common = MetricInputs(
         tokenizer=tokenizer,
-        hypotheses=other,
+        predictions=other,
         lines=_lines(run, fresh),
         references=test,
-        alone=_some(other, single, Purpose.CHOSEN_ALONE, seed),
-        paired=_some(other, pair, Purpose.CHOSEN_PAIRED, seed),
-        real=facing,
+        sample=_some(other, single, Purpose.CHOSEN_ALONE, seed),
+        paired_sample=_some(other, pair, Purpose.CHOSEN_PAIRED, seed),
+        paired_references=facing,
         train=train,
-        known=train,
+        generator_train=train,
         models=None
         if run.oracle is None
         else Models(run.oracle, run.oracle, fresh.to(run.device), corpus.test),
@@ -575,26 +575,26 @@ def inputs_from_run(
     )
     real = ORACLE_ROW if run.oracle is not None else REAL_ROW
     rows = {real: common} if with_real else {}
-    for (writer, _), (text, drawn), hypotheses in zip(chosen, texts, judged, strict=False):
+    for (writer, _), (text, drawn), predictions in zip(chosen, texts, measured, strict=False):
         likely = writer.generator if isinstance(writer.generator, AutoregressiveGenerator) else None
         models = None
         if likely is not None or run.oracle is not None:
             models = Models(likely, run.oracle, drawn, corpus.test, temperature)
         rows[writer.name] = replace(
             common,
-            hypotheses=hypotheses,
+            predictions=predictions,
             lines=_lines(run, text),
-            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, seed),
-            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, seed),
+            sample=_some(predictions, single, Purpose.CHOSEN_ALONE, seed),
+            paired_sample=_some(predictions, pair, Purpose.CHOSEN_PAIRED, seed),
             models=models,
         )
-    for one, hypotheses in zip(given, judged[len(texts) :], strict=True):
+    for one, predictions in zip(given, measured[len(texts) :], strict=True):
         rows[one.name] = replace(
             common,
-            hypotheses=hypotheses,
+            predictions=predictions,
             lines=one.lines,
-            alone=_some(hypotheses, single, Purpose.CHOSEN_ALONE, seed),
-            paired=_some(hypotheses, pair, Purpose.CHOSEN_PAIRED, seed),
+            sample=_some(predictions, single, Purpose.CHOSEN_ALONE, seed),
+            paired_sample=_some(predictions, pair, Purpose.CHOSEN_PAIRED, seed),
             models=None,
         )
     facts: dict[str, Any] = {
@@ -617,7 +617,7 @@ def inputs_from_run(
         facts["texts"] = {one.name: one.about for one in given}
         held = {"references": _lines(run, corpus.test), "train": _lines(run, corpus.train)}
         for one in given:
-            warnings += judged_alike(one, held)
+            warnings += copy_warnings(one, held)
     if (unknown := corpus.space.unknown) is not None:
         share = float((corpus.test.tokens == unknown).sum()) / float(corpus.test.sizes.sum())
         if share > 0.01:
@@ -632,7 +632,7 @@ def inputs_from_run(
         )
     if lack := run.mle_lack():
         warnings.append(lack)
-    return Layout(rows, real if with_real else None, facts, warnings)
+    return EvaluationInputs(rows, real if with_real else None, facts, warnings)
 
 
 def _lines(run: Run, text: Text) -> list[str]:

@@ -1,4 +1,4 @@
-"""Judging every row of a layout by every metric, and saying what the numbers warn of."""
+"""Scores of every row of a table by every metric, and what they warn of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textgan.core.progress import WorkBar, say_filled
 from textgan.core.score import Score, Scores
 from textgan.core.settings import check_settings
 from textgan.core.statistics import Estimate
-from textgan.evaluation.inputs import Layout
+from textgan.evaluation.inputs import EvaluationInputs
 from textgan.evaluation.results import Evaluation
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.contract import checked_scores
@@ -83,71 +83,73 @@ def choose_metrics(
     return built
 
 
-def judge(layout: Layout, metrics: Sequence[Metric], *, quiet: bool = False) -> Evaluation:
+def score(
+    inputs: EvaluationInputs, metrics: Sequence[Metric], *, quiet: bool = False
+) -> Evaluation:
     """Measure every row by every metric.
 
     What cannot be measured is reported at once, before anything is. Raises UserError where not a
     single number can be measured.
     """
     began = time.monotonic()
-    rows: dict[str, Scores] = {name: {} for name in layout.rows}
+    rows: dict[str, Scores] = {name: {} for name in inputs.rows}
     lacking: dict[str, dict[str, str]] = {}
     work: list[tuple[Metric, str]] = []
     # those of one's own first: what is wrong with them is reported before others take their minutes
     for metric in sorted(metrics, key=lambda one: not is_own(one)):
-        for name, row in layout.rows.items():
+        for name, row in inputs.rows.items():
             if lack := lack_of(metric, row):
                 lacking.setdefault(label_of(metric), {})[name] = lack
             else:
                 work.append((metric, name))
-    unavailable = _unavailable(lacking, layout)
-    if not any(name in layout.judged for _, name in work):
+    unavailable = _unavailable(lacking, inputs)
+    if not any(name in inputs.measured for _, name in work):
         raise UserError(f"nothing can be measured: {_listed(unavailable)}")
     # once, however many evaluations share a memory: a curve's temperatures, compared runs
-    reported: set[str] = next(iter(layout.rows.values())).remember("reported as unavailable", set)
+    reported: set[str] = next(iter(inputs.rows.values())).remember("reported as unavailable", set)
     for label, why in unavailable.items():
         if not quiet and label not in reported:
             say_filled(f"not measured: {label}: {why}")
             reported.add(label)
     measured: dict[tuple[int, str], Scores] = {}
-    bar = WorkBar(expected_seconds(work, layout), quiet)
+    bar = WorkBar(expected_seconds(work, inputs), quiet)
     for metric, name in work:
         label = label_of(metric)
         bar.begin(f"{label} of {name}")
         try:
-            measured[id(metric), name] = checked_scores(metric, layout.rows[name])
+            measured[id(metric), name] = checked_scores(metric, inputs.rows[name])
         except Unavailable as reason:
             lacking.setdefault(label, {})[name] = str(reason)
         bar.end()
     bar.close()
     numbers: dict[str, list[str]] = {}
     for metric in metrics:  # in the order of a table
-        for name in layout.rows:
+        for name in inputs.rows:
             scores = measured.get((id(metric), name), {})
             rows[name] |= scores
             numbers[label_of(metric)] = [
                 *dict.fromkeys([*numbers.get(label_of(metric), ()), *scores])
             ]
-    unavailable = _unavailable(lacking, layout)
+    unavailable = _unavailable(lacking, inputs)
     if not any(rows.values()):
         raise UserError(f"nothing can be measured: {_listed(unavailable)}")
-    facts = layout.facts | {
+    facts = inputs.facts | {
         "metrics": [label_of(metric) for metric in metrics],
         "numbers": numbers,
         "seconds": time.monotonic() - began,
         "peak_memory_mib": peak_memory(),
-        "examples": {name: examples(row) for name, row in layout.judged.items()},
+        "examples": {name: examples(row) for name, row in inputs.measured.items()},
     }
-    evaluation = Evaluation(rows, layout.real, unavailable, list(layout.warnings), facts)
+    evaluation = Evaluation(rows, inputs.real, unavailable, list(inputs.warnings), facts)
     return replace(evaluation, warnings=[*evaluation.warnings, *warnings_of(evaluation)])
 
 
-def expected_seconds(work: Sequence[tuple[Metric, str]], layout: Layout) -> list[float]:
+def expected_seconds(work: Sequence[tuple[Metric, str]], inputs: EvaluationInputs) -> list[float]:
     """About how long each metric takes on each row; what rows share is counted where it is done
     first, and not at all where an earlier evaluation with the same memory did it."""
     expected = []
     for metric, name in work:
-        row = layout.rows[name]
+        row = inputs.rows[name]
         done: set[str] = row.remember("expected to be done", set)
         costs = metric.cost(row)
         expected.append(sum(cost for what, cost in costs.items() if what not in done))
@@ -160,12 +162,14 @@ def label_of(metric: Metric) -> str:
     return metric.name or type(metric).__name__
 
 
-def _unavailable(lacking: Mapping[str, Mapping[str, str]], layout: Layout) -> dict[str, str]:
+def _unavailable(
+    lacking: Mapping[str, Mapping[str, str]], inputs: EvaluationInputs
+) -> dict[str, str]:
     """What each metric lacks; what real text alone lacks, such as a generator, is no news."""
     return {
-        label: next(why for name, why in of_rows.items() if name != layout.real)
+        label: next(why for name, why in of_rows.items() if name != inputs.real)
         for label, of_rows in lacking.items()
-        if any(name != layout.real for name in of_rows)
+        if any(name != inputs.real for name in of_rows)
     }
 
 
@@ -177,15 +181,15 @@ def _listed(unavailable: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(labels)} {why}" for why, labels in metrics.items())
 
 
-def examples(material: MetricInputs) -> list[dict[str, Any]]:
+def examples(inputs: MetricInputs) -> list[dict[str, Any]]:
     """The first texts and, where the training text is known, the sentence of it nearest to each."""
-    few = material.hypotheses[:EXAMPLES]
-    lines = material.lines[:EXAMPLES]
-    if material.known is None or not len(material.known):
+    few = inputs.predictions[:EXAMPLES]
+    lines = inputs.lines[:EXAMPLES]
+    if inputs.generator_train is None or not len(inputs.generator_train):
         return [{"text": line, "nearest": None, "share": None} for line in lines]
-    index, share = nearest(few, material.known)
-    glue = "" if material.tokenizer.kind == "char" else " "
-    sentences = [glue.join(words) for words in material.words(material.known[index])]
+    index, share = nearest(few, inputs.generator_train)
+    glue = "" if inputs.tokenizer.kind == "char" else " "
+    sentences = [glue.join(words) for words in inputs.words(inputs.generator_train[index])]
     return [
         {"text": line, "nearest": near, "share": of_words}
         for line, near, of_words in zip(lines, sentences, share.tolist(), strict=True)

@@ -28,7 +28,7 @@ from textgan.core.version import __version__
 from textgan.evaluation.evaluate import SUBSETS, evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
 from textgan.evaluation.results import Evaluation, read_evaluation
-from textgan.evaluation.scoring import choose_metrics, judge
+from textgan.evaluation.scoring import choose_metrics, score
 from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, spoken
 from textgan.training.run import Run, open_run
 
@@ -201,7 +201,7 @@ def _sweep_run(
         if not quiet:
             say(where)
         with status("drawing texts", quiet):
-            layout = inputs_from_run(
+            inputs = inputs_from_run(
                 run,
                 options,
                 samples=samples,
@@ -209,7 +209,7 @@ def _sweep_run(
                 memory=memory,
                 with_real=number == 0,
             )
-        evaluation = judge(layout, metrics, quiet=quiet)
+        evaluation = score(inputs, metrics, quiet=quiet)
         if evaluation.real is not None:
             real, real_scores = evaluation.real, evaluation.rows[evaluation.real]
             ways = ("run", "samples", "seed", "tokenizer", "checkpoint")

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 LOWERCASE = "whether upper and lower case are the same"
 
 
-def aligned_or_none(material: MetricInputs) -> None:
+def aligned_or_none(inputs: MetricInputs) -> None:
     """Unavailable where the texts have no references of their own."""
-    if not material.aligned:
+    if not inputs.aligned:
         raise Unavailable(
             "needs aligned references: give --aligned FILE, one reference for each text"
         )
 
 
-def corpus_score(scorer: Scorer, material: MetricInputs, title: str, at_once: int = 500) -> Score:
+def corpus_score(scorer: Scorer, inputs: MetricInputs, title: str, at_once: int = 500) -> Score:
     """A corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
 
     Such a score is one of sums over the sentences. Their terms are counted once and resampled here:
@@ -35,8 +35,8 @@ def corpus_score(scorer: Scorer, material: MetricInputs, title: str, at_once: in
 
     at_once: texts between two steps of the progress bar.
     """
-    aligned_or_none(material)
-    lines, aligned = material.lines, material.aligned
+    aligned_or_none(inputs)
+    lines, aligned = inputs.lines, inputs.aligned
     if not lines:
         raise Unavailable("needs at least one text; there is none")
     for side in aligned:
@@ -46,17 +46,17 @@ def corpus_score(scorer: Scorer, material: MetricInputs, title: str, at_once: in
                 f"and {len(lines)} texts"
             )
     counted: list[list[int]] = []
-    for start in material.progress(range(0, len(lines), at_once), title):
+    for start in inputs.progress(range(0, len(lines), at_once), title):
         some = slice(start, start + at_once)
         counted += scorer._extract_corpus_statistics(lines[some], [side[some] for side in aligned])
     terms = np.array(counted)
     whole = scorer._compute_score_from_stats(terms.sum(0).tolist())
     estimate, replicates = Estimate(whole.score), np.empty(0)
-    if material.resamplings and len(lines) > 1:
+    if inputs.resamplings and len(lines) > 1:
         replicates = np.array(
             [
                 scorer._compute_score_from_stats(terms[chosen].sum(0).tolist()).score
-                for chosen in resamples(len(lines), material.resamplings, material.seed)
+                for chosen in resamples(len(lines), inputs.resamplings, inputs.seed)
             ]
         )
         estimate = percentiles(whole.score, replicates)
@@ -85,15 +85,15 @@ class SacreBLEU(Metric, name="sacrebleu"):
     ] = "13a"
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
 
-    def check(self, material: MetricInputs) -> None:
-        aligned_or_none(material)
+    def check(self, inputs: MetricInputs) -> None:
+        aligned_or_none(inputs)
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         from sacrebleu.metrics.bleu import BLEU
 
         # force: it would warn of tokenized text, as the docstring does
         scorer = BLEU(tokenize=self.tokenize, lowercase=self.lowercase, force=True)
-        return {"sacrebleu": corpus_score(scorer, material, "sacreBLEU")}
+        return {"sacrebleu": corpus_score(scorer, inputs, "sacreBLEU")}
 
 
 @dataclass(kw_only=True)
@@ -113,11 +113,11 @@ class ChrF(Metric, name="chrf"):
     words: Annotated[int, Field(ge=0, le=2, description="words of the longest word n-grams")] = 0
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
 
-    def check(self, material: MetricInputs) -> None:
-        aligned_or_none(material)
+    def check(self, inputs: MetricInputs) -> None:
+        aligned_or_none(inputs)
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         from sacrebleu.metrics.chrf import CHRF
 
         scorer = CHRF(word_order=self.words, lowercase=self.lowercase)
-        return {"chrf": corpus_score(scorer, material, f"chrF2{'+' * self.words}")}
+        return {"chrf": corpus_score(scorer, inputs, f"chrF2{'+' * self.words}")}

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,15 @@ from textgan.data.tokenizers import WordTokenizer
 from textgan.models.generators.base import AutoregressiveGenerator
 
 Made = TypeVar("Made")
+OLD_NAMES = {
+    "hypotheses": "predictions",
+    "alone": "sample",
+    "paired": "paired_sample",
+    "real": "paired_references",
+    "known": "generator_train",
+    "own": "reference_index",
+    "learnt": "train_source",
+}
 
 
 class Unavailable(Exception):
@@ -67,40 +76,41 @@ class MetricInputs:
     """All that is known of one set of texts that is measured, which may be real: the real-data row.
 
     All sentences are of ids of `tokenizer`. Every metric measures the same object, and the rows of
-    one table differ in as little as they can: the references, real and train are the same.
+    one table differ in as little as they can: the references and the training text are the same.
 
     tokenizer: of all texts; it knows every word of theirs. Its kind is in the signature.
     counted: special tokens that count as words here, such as "+unknown", for the signature too.
-    hypotheses: every text that is measured, empty ones included, in the file's order.
+    predictions: every text that is measured, empty ones included, in the file's order.
     lines: the same as lines. aligned: for each reference file as many lines, or none.
-    references: every held-out real text. own: (B,) where each of the hypotheses stands among the
-    references, where they are some of them; else None.
-    alone: texts of the measured set for numbers that depend on how many there are (as many in
-    every row of a table).
-    paired, real: as many measured as real texts, for comparing sets; `real` holds none of the
-    measured texts.
-    train: other real texts, on which networks may be trained, disjoint from `real` and from the
-    hypotheses of every row of real text; None where there are none.
-    learnt: what `train` is a part of: "train", what the generator was trained on, or "real" or
-    "references", for signatures.
-    known: what the generator was trained on, None where that is not known.
+    references: every held-out real text. reference_index: (B,) where each of the predictions stands
+    among the references, where they are some of them; else None.
+    sample: some of the predictions, for numbers that depend on how many there are (as many in every
+    row of a table).
+    paired_sample, paired_references: as many predictions as real texts, for comparing sets; none of
+    the predictions is among these references.
+    train: other real texts, on which networks may be trained, disjoint from `paired_references` and
+    from the predictions of every row of real text; None where there are none.
+    train_source: what `train` is a part of: "train", what the generator was trained on, or "real"
+    or "references", for signatures.
+    generator_train: what the generator was trained on, None where that is not known.
     models: None where there is only text.
-    resamplings: of a bootstrap; subsets: of a set, see `intervals`; 0 for no intervals.
+    resamplings: of a bootstrap; subsets: of a set, see `textgan.core.statistics`; 0 for no
+    intervals.
     memory: what metrics of one evaluation share, such as trained networks; see `remember`.
     """
 
     tokenizer: WordTokenizer
     counted: str = ""
-    hypotheses: Sentences
+    predictions: Sentences
     lines: list[str]
     references: Sentences
-    alone: Sentences
-    paired: Sentences
-    real: Sentences
+    sample: Sentences
+    paired_sample: Sentences
+    paired_references: Sentences
     train: Sentences | None = None
-    learnt: str = "train"
-    known: Sentences | None = None
-    own: Tensor | None = None
+    train_source: str = "train"
+    generator_train: Sentences | None = None
+    reference_index: Tensor | None = None
     aligned: list[list[str]] = field(default_factory=list)
     models: Models | None = None
     seed: int = 0
@@ -109,6 +119,14 @@ class MetricInputs:
     quiet: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     memory: dict[Hashable, Any] = field(default_factory=dict)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What version 0.1 called a field, for metrics in files of one's own."""
+            if name in OLD_NAMES:
+                return getattr(self, OLD_NAMES[name])
+            raise AttributeError(f"MetricInputs has no {name}")
 
     def remember(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What `make` makes, made once for all that ask for the same key."""
@@ -203,26 +221,26 @@ class Metric(ABC):
             cls.name = name
             register("metric", name, cls)
 
-    def check(self, material: MetricInputs) -> None:  # noqa: B027 - most metrics take any material
+    def check(self, inputs: MetricInputs) -> None:  # noqa: B027 - most metrics take any inputs
         """Raise Unavailable for what can be seen, without any work, to be lacking.
 
         Of all metrics and rows this is asked before anything is measured.
         """
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
         """About how many seconds `measure` takes on one core, for estimates of the time left; right
         within a factor of a few.
 
         By what is done: "" for this row alone, other names for what is done once for all metrics
         and rows that name it.
         """
-        return {"": 2e-6 * len(material.hypotheses.words)}
+        return {"": 2e-6 * len(inputs.predictions.words)}
 
     @abstractmethod
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         """The numbers by name, in the order of a table.
 
-        Raises Unavailable where the material lacks what it takes.
+        Raises Unavailable where the inputs lack what it takes.
         """
 
 

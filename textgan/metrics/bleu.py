@@ -36,15 +36,15 @@ class BLEU(Metric, name="bleu"):
 
     largest: Largest = 5
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        texts, references, own = material.hypotheses, material.references, material.own
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        texts, references, own = inputs.predictions, inputs.references, inputs.reference_index
         needed = 1 if own is None else 2
         if len(texts) < 1 or len(references) < needed:
             raise Unavailable(
                 f"needs texts and references, at least 1 and {needed}; there are {len(texts)} and "
                 f"{len(references)}"
             )
-        known = material.remember(
+        known = inputs.remember(
             ("bleu", references.digest(), self.largest),
             lambda: References(references, self.largest),
         )
@@ -52,10 +52,10 @@ class BLEU(Metric, name="bleu"):
         left_out = {} if own is None else {"own": "out"}
         scores = {}
         for n in range(2, self.largest + 1):
-            estimate, replicates = material.mean(each[:, n - 1])
-            signature = material.sign(
+            estimate, replicates = inputs.mean(each[:, n - 1])
+            signature = inputs.sign(
                 "bleu", n=n, cum=None, refs=len(references), **left_out, hyps=len(texts),
-                tok=material.token_kind, smooth="m1",
+                tok=inputs.token_kind, smooth="m1",
             )  # fmt: skip
             scores[f"bleu{n}"] = Score(
                 f"BLEU-{n}", estimate, signature, "higher", replicates=replicates
@@ -83,18 +83,18 @@ class SelfBLEU(Metric, name="self_bleu"):
 
     largest: Largest = 5
 
-    def check(self, material: MetricInputs) -> None:
-        if len(material.alone) < 2:
-            raise Unavailable(f"needs at least 2 texts; there are {len(material.alone)}")
+    def check(self, inputs: MetricInputs) -> None:
+        if len(inputs.sample) < 2:
+            raise Unavailable(f"needs at least 2 texts; there are {len(inputs.sample)}")
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
-        return {"": 1e-6 * len(material.alone.words) * (4 + material.subsets)}
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        return {"": 1e-6 * len(inputs.sample.words) * (4 + inputs.subsets)}
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        texts = material.alone
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        texts = inputs.sample
         counted = LeaveOneOut(texts, self.largest)
-        estimates = material.of_sets(
+        estimates = inputs.of_sets(
             counted.score().mean(0)[1:].tolist(),
             lambda some: counted.score(some).mean(0)[1:].tolist(),
             len(texts),
@@ -102,8 +102,8 @@ class SelfBLEU(Metric, name="self_bleu"):
         )
         scores = {}
         for n, (estimate, replicates) in enumerate(estimates, start=2):
-            signature = material.sign(
-                "self_bleu", n=n, cum=None, loo=None, hyps=len(texts), tok=material.token_kind,
+            signature = inputs.sign(
+                "self_bleu", n=n, cum=None, loo=None, hyps=len(texts), tok=inputs.token_kind,
                 smooth="m1",
             )  # fmt: skip
             scores[f"self_bleu{n}"] = Score(

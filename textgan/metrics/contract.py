@@ -12,16 +12,16 @@ from textgan.core.statistics import Estimate
 from textgan.metrics.base import Metric, MetricInputs, Unavailable, finite
 
 
-def checked_scores(metric: Metric, material: MetricInputs) -> dict[str, Score]:
+def checked_scores(metric: Metric, inputs: MetricInputs) -> dict[str, Score]:
     """The numbers of a metric, all finite.
 
-    Raises Unavailable where it cannot be had of this material, UserError where what it returns are
-    no scores by their names; what its own code raises is noted to be that.
+    Raises Unavailable where it cannot be measured on these inputs, UserError where what it returns
+    are no scores by their names; what its own code raises is noted to be that.
     """
     who = name_of(metric, "measure")
-    refuse_call(metric.measure, who, material)
+    refuse_call(metric.measure, who, inputs)
     try:
-        returned: object = metric.measure(material)
+        returned: object = metric.measure(inputs)
     except (Unavailable, UserError):
         raise
     except Exception as error:
@@ -36,7 +36,7 @@ def checked_scores(metric: Metric, material: MetricInputs) -> dict[str, Score]:
         if not isinstance(score.estimate, Estimate):
             raise UserError(
                 f"{who} returned a Score {name!r} whose estimate is {described(score.estimate)}; "
-                "expected an Estimate, such as material.mean gives"
+                "expected an Estimate, such as inputs.mean gives"
             )
         if score.better not in get_args(Better):
             raise UserError(

@@ -77,30 +77,30 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     vocabulary: Annotated[int, Field(ge=1, description="words it knows, at most")] = 10_000
     longest: Annotated[int, Field(ge=9, description="tokens at which texts are cut")] = 64
 
-    def check(self, material: MetricInputs) -> None:
-        texts, real = material.paired, material.real
+    def check(self, inputs: MetricInputs) -> None:
+        texts, real = inputs.paired_sample, inputs.paired_references
         if min(len(texts), len(real), self.texts) < FEWEST:
             raise Unavailable(
                 f"needs at least {FEWEST} texts on each side; there are {len(texts)} and "
                 f"{len(real)} real ones"
             )
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
-        learnt = 1.2 * min(len(material.paired), len(material.real), self.texts)
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        learnt = 1.2 * min(len(inputs.paired_sample), len(inputs.paired_references), self.texts)
         epochs = min(USUAL_EPOCHS, self.reads / learnt)
-        size = min(self.longest, mean_size(material.real))
+        size = min(self.longest, mean_size(inputs.paired_references))
         trained = epochs * learnt * size * DISCRIMINATOR_SECONDS
         return {"": trained, "discriminator of shuffled words": trained}
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        texts, real = material.paired, material.real
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        texts, real = inputs.paired_sample, inputs.paired_references
         n = min(len(texts), len(real), self.texts)
-        hits = self.hits(material, texts, real, n)
+        hits = self.hits(inputs, texts, real, n)
         # the same number in every row of a table
-        sharpness = material.remember(
+        sharpness = inputs.remember(
             ("discriminator of shuffled words", astuple(self), n, real.digest()),
-            lambda: self.hits(material, shuffled(real, material.seed), real, n),
+            lambda: self.hits(inputs, shuffled(real, inputs.seed), real, n),
         )
         facts = {
             "cnn": f"{self.filters}x1-{self.widest}",
@@ -113,16 +113,16 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
             "dropout": self.dropout,
             "words": self.vocabulary,
             "cut": self.longest,
-            "seed": material.seed,
-            "tok": material.token_kind,
+            "seed": inputs.seed,
+            "tok": inputs.token_kind,
         }
-        accuracy, replicates = material.mean(hits)
-        sharp, sharp_replicates = material.mean(sharpness)
+        accuracy, replicates = inputs.mean(hits)
+        sharp, sharp_replicates = inputs.mean(sharpness)
         return {
             "d_accuracy": Score(
                 "Discriminator's accuracy",
                 accuracy,
-                material.sign("d", **facts),
+                inputs.sign("d", **facts),
                 "lower",
                 "",
                 replicates,
@@ -130,25 +130,25 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
             "d_accuracy_shuffled": Score(
                 "The same for shuffled words",
                 sharp,
-                material.sign("d_shuffled", **facts),
+                inputs.sign("d_shuffled", **facts),
                 "higher",
                 "",
                 sharp_replicates,
             ),
         }
 
-    def hits(self, material: MetricInputs, texts: Sentences, real: Sentences, n: int) -> Tensor:
+    def hits(self, inputs: MetricInputs, texts: Sentences, real: Sentences, n: int) -> Tensor:
         """Whether a new discriminator is right (1) or not (0) about each new text, as many real
         ones as others."""
-        sides = zip(parts(real, n, material.seed), parts(texts, n, material.seed), strict=True)
+        sides = zip(parts(real, n, inputs.seed), parts(texts, n, inputs.seed), strict=True)
         training, stopping, scoring = (joined(both) for both in sides)
         # not the words of real text alone: an unknown word would give every other text away
-        words = [material.words(part) for part in (training, stopping, scoring)]
+        words = [inputs.words(part) for part in (training, stopping, scoring)]
         tokenizer, _ = train_tokenizer(words[0], self.vocabulary, self.longest)
-        device = material.device
+        device = inputs.device
         learnt, seen, new = (self.text(tokenizer, part, device) for part in words)
         is_real = halves(learnt)
-        with fork_rng(stream(Purpose.JUDGE, material.seed), device):
+        with fork_rng(stream(Purpose.JUDGE, inputs.seed), device):
             network = CNNDiscriminator(
                 tokenizer.space,
                 embedding=self.embedding,
@@ -173,7 +173,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 lr=self.lr,
                 batch=self.batch,
                 reads=self.reads,
-                progress=material.progress,
+                progress=inputs.progress,
                 what="discriminator",
             )
         rightly = score(network, new) * (2 * halves(new) - 1)

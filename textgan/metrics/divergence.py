@@ -123,8 +123,8 @@ class Divergence(Metric, name="divergence"):
         int, Field(ge=0, description="texts of a space, at most, that are summed and not drawn")
     ] = 2**17
 
-    def check(self, material: MetricInputs) -> None:
-        models = known_models(material)
+    def check(self, inputs: MetricInputs) -> None:
+        models = known_models(inputs)
         if models.oracle is None:
             raise Unavailable(f"needs {WANTED['oracle']}")
         if models.generator is None:
@@ -132,21 +132,21 @@ class Divergence(Metric, name="divergence"):
         if models.generator.space != models.oracle.space:
             raise Unavailable("needs a generator and an oracle that write the same kind of text")
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        models = known_models(material)
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        models = known_models(inputs)
         generator, oracle = models.generator, models.oracle
         assert generator is not None and oracle is not None  # it was checked
         space = oracle.space
         texts: dict[str, object]
         if space.classes or how_many(space) > self.enumerable:
             texts = {"drawn": len(models.drawn), "test": len(models.test)}
-            estimates = sampled(material)
+            estimates = sampled(inputs)
         else:
             device = models.drawn.tokens.device
-            every = material.remember(("every text", space), lambda: every_text(space).to(device))
-            g = remembered(material, generator, every, models.temperature)
-            exact = exact_divergences(g, remembered(material, oracle, every, 1.0))
+            every = inputs.remember(("every text", space), lambda: every_text(space).to(device))
+            g = remembered(inputs, generator, every, models.temperature)
+            exact = exact_divergences(g, remembered(inputs, oracle, every, 1.0))
             texts = {"exact": None}
             estimates = {name: (Estimate(value), np.empty(0)) for name, value in exact.items()}
         facts = {**texts, "temp": f"{models.temperature:g}", "oracle": fingerprint(oracle)}
@@ -158,20 +158,20 @@ class Divergence(Metric, name="divergence"):
                     f"{TITLES[name]} is infinite"
                 )
             unit = "" if name == "tv" else "nats/text"
-            signature = material.sign(name, **facts, unit=unit or "share")
+            signature = inputs.sign(name, **facts, unit=unit or "share")
             title = at_temperature(TITLES[name], models.temperature)
             scores[name] = Score(title, estimate, signature, "lower", unit, replicates)
         return scores
 
 
-def sampled(material: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
+def sampled(inputs: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
     """Means over the drawn texts and over the real ones, with their bootstraps."""
-    g, o = (log_likelihoods(material, model, "drawn") for model in MODELS)
-    kl_generator, of_drawn = material.mean(g - o), material.mean(log_over_mixture(g, o))
-    g, o = (log_likelihoods(material, model, "test") for model in MODELS)
+    g, o = (log_likelihoods(inputs, model, "drawn") for model in MODELS)
+    kl_generator, of_drawn = inputs.mean(g - o), inputs.mean(log_over_mixture(g, o))
+    g, o = (log_likelihoods(inputs, model, "test") for model in MODELS)
     # the two sides are drawn apart, so they are resampled apart
-    kl_oracle = material.mean(o - g)
-    of_test = material.mean(log_over_mixture(o, g), side=1)
+    kl_oracle = inputs.mean(o - g)
+    of_test = inputs.mean(log_over_mixture(o, g), side=1)
     js = Estimate((of_drawn[0].value + of_test[0].value) / 2)
     replicates = np.empty(0)
     if len(of_drawn[1]) and len(of_test[1]):

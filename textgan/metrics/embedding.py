@@ -41,38 +41,38 @@ Encoding = Annotated[
 ]
 
 
-def comparable(name: str, material: MetricInputs) -> None:
+def comparable(name: str, inputs: MetricInputs) -> None:
     """Unavailable for too few texts, or none to train the encoder on."""
-    fewest = min(len(material.paired), len(material.real))
+    fewest = min(len(inputs.paired_sample), len(inputs.paired_references))
     if fewest < FEWEST:
         raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")
-    if trained_here(name, material):
-        text_to_train_on(material)
+    if trained_here(name, inputs):
+        text_to_train_on(inputs)
 
 
-def trained_here(name: str, material: MetricInputs) -> bool:
+def trained_here(name: str, inputs: MetricInputs) -> bool:
     """Whether the encoder is a language model that is still to be trained."""
-    return name == "lm" and ("encoder", name) not in material.memory
+    return name == "lm" and ("encoder", name) not in inputs.memory
 
 
-def embedding_cost(name: str, material: MetricInputs) -> dict[str, float]:
+def embedding_cost(name: str, inputs: MetricInputs) -> dict[str, float]:
     """About how long the vectors take, on one core: most of it is the training of the encoder."""
     usual = LanguageModelSettings()
     times = 1 if name == "lm" else 30  # what a pretrained network takes longer
     cost = {
         f"vectors of {side.digest()} by {name}": times * reading_seconds(side, usual)
-        for side in (material.paired, material.real)
+        for side in (inputs.paired_sample, inputs.paired_references)
     }
-    return cost | ({REAL_MODEL: training_seconds(material.train, usual)} if name == "lm" else {})
+    return cost | ({REAL_MODEL: training_seconds(inputs.train, usual)} if name == "lm" else {})
 
 
-def compared(name: str, material: MetricInputs) -> tuple[Encoder, Tensor, Tensor]:
+def compared(name: str, inputs: MetricInputs) -> tuple[Encoder, Tensor, Tensor]:
     """The encoder, and the vectors of the texts and of the real ones, (B, F) each."""
-    encoder = find_encoder(name, material)
+    encoder = find_encoder(name, inputs)
     return (
         encoder,
-        encoded(encoder, material.paired, material),
-        encoded(encoder, material.real, material),
+        encoded(encoder, inputs.paired_sample, inputs),
+        encoded(encoder, inputs.paired_references, inputs),
     )
 
 
@@ -98,21 +98,24 @@ class Frechet(Metric, name="frechet"):
 
     encoder: Encoding = "lm"
 
-    def check(self, material: MetricInputs) -> None:
-        comparable(self.encoder, material)
-        fewest, size = min(len(material.paired), len(material.real)), LanguageModelSettings().hidden
-        if trained_here(self.encoder, material) and fewest < 2 * size:
+    def check(self, inputs: MetricInputs) -> None:
+        comparable(self.encoder, inputs)
+        fewest, size = (
+            min(len(inputs.paired_sample), len(inputs.paired_references)),
+            LanguageModelSettings().hidden,
+        )
+        if trained_here(self.encoder, inputs) and fewest < 2 * size:
             raise Unavailable(
                 f"needs at least {2 * size} texts on each side, twice the dimensions of the "
                 f"encoder; there are {fewest}"
             )
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
-        return {"": 0.03 * material.subsets} | embedding_cost(self.encoder, material)
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        return {"": 0.03 * inputs.subsets} | embedding_cost(self.encoder, inputs)
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        encoder, texts, real = compared(self.encoder, material)
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        encoder, texts, real = compared(self.encoder, inputs)
         size, fewest = texts.shape[1], min(len(texts), len(real))
         if fewest < 2 * size:
             raise Unavailable(
@@ -124,13 +127,13 @@ class Frechet(Metric, name="frechet"):
             return frechet_distance(Moments.of(texts[some]), Moments.of(real[some]))
 
         value = frechet_distance(Moments.of(texts), Moments.of(real))
-        estimate, replicates = material.of_set(value, distance, fewest, POSITIVE)
-        signature = material.sign(
+        estimate, replicates = inputs.of_set(value, distance, fewest, POSITIVE)
+        signature = inputs.sign(
             "frechet",
             enc=encoder.name,
             texts=len(texts),
             real=len(real),
-            tok=material.token_kind,
+            tok=inputs.token_kind,
         )
         score = Score("Fréchet distance", estimate, signature, "lower", replicates=replicates)
         return {"frechet": score}
@@ -182,21 +185,21 @@ class Mauve(Metric, name="mauve"):
     # the mean of five best of five is that of five, at five times the cost
     restarts: Annotated[int, Field(ge=1, description="tries of a clustering, the best taken")] = 1
 
-    def check(self, material: MetricInputs) -> None:
-        comparable(self.encoder, material)
+    def check(self, inputs: MetricInputs) -> None:
+        comparable(self.encoder, inputs)
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
-        texts = len(material.paired) + len(material.real)
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        texts = len(inputs.paired_sample) + len(inputs.paired_references)
         clustered = self.seeds * self.restarts * texts * self.buckets_of(texts // 2) * 2e-6
-        return {"": clustered} | embedding_cost(self.encoder, material)
+        return {"": clustered} | embedding_cost(self.encoder, inputs)
 
     def buckets_of(self, fewest: int) -> int:
         """Into how many so many texts of one side are sorted."""
         return self.buckets or min(MOST_BUCKETS, fewest // 10)
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        encoder, texts, real = compared(self.encoder, material)
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        encoder, texts, real = compared(self.encoder, inputs)
         fewest = min(len(texts), len(real))
         buckets = self.buckets_of(fewest)
         if buckets < 2 or buckets > fewest:
@@ -204,19 +207,19 @@ class Mauve(Metric, name="mauve"):
         vectors = prepared(torch.cat([texts, real]), VARIANCE)
         sizes = [len(texts), len(real)]
         clusterings = [
-            kmeans(vectors, buckets, material.seed, self.restarts, number).split(sizes)
-            for number in material.progress(range(self.seeds), "clustering for MAUVE")
+            kmeans(vectors, buckets, inputs.seed, self.restarts, number).split(sizes)
+            for number in inputs.progress(range(self.seeds), "clustering for MAUVE")
         ]
         facts = {
             "enc": encoder.name, "texts": sizes[0], "real": sizes[1], "buckets": buckets,
             "pca": VARIANCE, "c": f"{SCALE:g}", "points": POINTS, "seeds": self.seeds,
-            "restarts": self.restarts, "tok": material.token_kind, "seed": material.seed,
+            "restarts": self.restarts, "tok": inputs.token_kind, "seed": inputs.seed,
         }  # fmt: skip
 
         def score(name: str, title: str, added: float, **more: object) -> Score:
             areas = overlaps(clusterings, buckets, added)
             value = float(areas.mean())
-            estimate, replicates = material.of_set(
+            estimate, replicates = inputs.of_set(
                 value,
                 lambda some: float(overlaps(clusterings, buckets, added, some).mean()),
                 fewest,
@@ -224,11 +227,11 @@ class Mauve(Metric, name="mauve"):
             )
             if len(replicates):
                 # other texts would also have been clustered from other random numbers
-                random = np.random.default_rng(stream(Purpose.CLUSTERINGS_DRAWN, material.seed))
+                random = np.random.default_rng(stream(Purpose.CLUSTERINGS_DRAWN, inputs.seed))
                 drawn = random.integers(self.seeds, size=(len(replicates), self.seeds))
                 replicates = replicates + areas[drawn].mean(1) - value
                 estimate = spread(value, replicates, SHARE)
-            signature = material.sign(name, **facts, **more)
+            signature = inputs.sign(name, **facts, **more)
             return Score(title, estimate, signature, "higher", replicates=replicates)
 
         return {

@@ -75,27 +75,27 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
     trains: ClassVar[bool] = True
 
-    def check(self, material: MetricInputs) -> None:
-        if not len(material.hypotheses):
+    def check(self, inputs: MetricInputs) -> None:
+        if not len(inputs.predictions):
             raise Unavailable("needs at least one text; there is none")
-        text_to_train_on(material)
+        text_to_train_on(inputs)
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
-        trained = training_seconds(material.train, self)
-        return {"": reading_seconds(material.hypotheses, self), REAL_MODEL: trained}
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        trained = training_seconds(inputs.train, self)
+        return {"": reading_seconds(inputs.predictions, self), REAL_MODEL: trained}
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        model = real_language_model(material, self)
-        costs = costs_of(model, material.words(material.hypotheses), material.progress)
-        facts = {"hyps": len(material.hypotheses), "tok": material.token_kind, **model.facts}
-        unknown, unknown_replicates = material.ratio(costs.unknown, costs.tokens)
-        per_word, replicates = material.ratio(costs.nats, costs.tokens)
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        model = real_language_model(inputs, self)
+        costs = costs_of(model, inputs.words(inputs.predictions), inputs.progress)
+        facts = {"hyps": len(inputs.predictions), "tok": inputs.token_kind, **model.facts}
+        unknown, unknown_replicates = inputs.ratio(costs.unknown, costs.tokens)
+        per_word, replicates = inputs.ratio(costs.nats, costs.tokens)
         return {
             "lm_score": Score(
                 "LM score",
                 per_word,
-                material.sign("lm", **facts),
+                inputs.sign("lm", **facts),
                 "lower",
                 "nats per word",
                 replicates,
@@ -103,7 +103,7 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
             "lm_unknown": Score(
                 "Unknown words",
                 unknown,
-                material.sign("unknown", **facts),
+                inputs.sign("unknown", **facts),
                 "like real text",
                 "share of words",
                 unknown_replicates,
@@ -127,28 +127,28 @@ class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
     paper: ClassVar[str] = "Language GANs Falling Short (arXiv 1811.02549)"
     trains: ClassVar[bool] = True
 
-    def check(self, material: MetricInputs) -> None:
-        if not len(material.real):
+    def check(self, inputs: MetricInputs) -> None:
+        if not len(inputs.paired_references):
             raise Unavailable("needs at least one real text; there is none")
-        enough_to_train_on(material.paired)
+        enough_to_train_on(inputs.paired_sample)
 
-    def cost(self, material: MetricInputs) -> dict[str, float]:
-        return {"": training_seconds(material.paired, self)}
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        return {"": training_seconds(inputs.paired_sample, self)}
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
         model = train_language_model(
-            material.words(material.paired),
-            shared_tokenizer(material, self),
+            inputs.words(inputs.paired_sample),
+            shared_tokenizer(inputs, self),
             self,
-            seed=material.seed,
-            device=material.device,
-            progress=material.progress,
+            seed=inputs.seed,
+            device=inputs.device,
+            progress=inputs.progress,
         )
-        costs = costs_of(model, material.words(material.real), material.progress)
-        facts = {"refs": len(material.real), "tok": material.token_kind, **model.facts}
-        per_word, replicates = material.ratio(costs.nats, costs.tokens)
-        signature = material.sign("reverse_lm", **facts)
+        costs = costs_of(model, inputs.words(inputs.paired_references), inputs.progress)
+        facts = {"refs": len(inputs.paired_references), "tok": inputs.token_kind, **model.facts}
+        per_word, replicates = inputs.ratio(costs.nats, costs.tokens)
+        signature = inputs.sign("reverse_lm", **facts)
         return {
             "reverse_lm": Score(
                 "Reverse LM", per_word, signature, "lower", "nats per word", replicates

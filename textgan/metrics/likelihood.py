@@ -63,28 +63,28 @@ class Likelihood(Metric, name="likelihood"):
 
     paper: ClassVar[str] = "Yu et al. 2017, arXiv 1609.05473; Zhu et al. 2018, arXiv 1802.01886"
 
-    def check(self, material: MetricInputs) -> None:
-        models = known_models(material)
+    def check(self, inputs: MetricInputs) -> None:
+        models = known_models(inputs)
         if models.generator is None and models.oracle is None:
             raise Unavailable("needs a generator with a likelihood or an oracle; there is neither")
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        models = known_models(material)
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        models = known_models(inputs)
         scores: dict[str, Score] = {}
         if models.oracle is not None:
             facts = {"oracle": fingerprint(models.oracle)}
-            scores["nll_oracle"] = _cost(material, "NLL_oracle", "lower", "oracle", "drawn", facts)
+            scores["nll_oracle"] = _cost(inputs, "NLL_oracle", "lower", "oracle", "drawn", facts)
         if models.generator is not None:
             facts = {"vocab": str(models.generator.space.vocabulary)}
-            of_test = _cost(material, "NLL_test", "lower", "generator", "test", facts)
+            of_test = _cost(inputs, "NLL_test", "lower", "generator", "test", facts)
             scores["nll_test"] = of_test
             if models.valid is not None:
                 scores["nll_valid"] = _cost(
-                    material, "NLL_valid", "lower", "generator", "valid", facts
+                    inputs, "NLL_valid", "lower", "generator", "valid", facts
                 )
             scores["entropy"] = _cost(
-                material, "entropy", "like real text", "generator", "drawn", facts
+                inputs, "entropy", "like real text", "generator", "drawn", facts
             )
             if max(of_test.estimate.value, of_test.estimate.high or 0.0) < LARGEST_EXPONENT:
                 scores["perplexity"] = perplexity(of_test)
@@ -92,7 +92,7 @@ class Likelihood(Metric, name="likelihood"):
 
 
 def _cost(
-    material: MetricInputs,
+    inputs: MetricInputs,
     title: str,
     better: Better,
     model: Model,
@@ -100,13 +100,13 @@ def _cost(
     facts: dict[str, str],
 ) -> Score:
     """Nats per token of texts under a model."""
-    models = known_models(material)
+    models = known_models(inputs)
     text = texts_of(models, split)
-    log_p = log_likelihoods(material, model, split)
+    log_p = log_likelihoods(inputs, model, split)
     if not text.sizes.any():
         raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
-    estimate, replicates = material.ratio(-log_p, text.sizes, sources=text.condition.sources)
-    signature = material.sign(
+    estimate, replicates = inputs.ratio(-log_p, text.sizes, sources=text.condition.sources)
+    signature = inputs.sign(
         title.lower(),
         split=split,
         texts=len(text),
@@ -142,23 +142,23 @@ def perplexity(nll: Score) -> Score:
     )
 
 
-def known_models(material: MetricInputs) -> Models:
+def known_models(inputs: MetricInputs) -> Models:
     """The models behind the texts; Unavailable where there are none."""
-    if material.models is None:
+    if inputs.models is None:
         raise Unavailable(
             "needs a generator with a likelihood, which a file is not, nor a run that is judged by "
             "--references, nor one that starts from noise"
         )
-    return material.models
+    return inputs.models
 
 
-def log_likelihoods(material: MetricInputs, model: Model, split: Split) -> Tensor:
+def log_likelihoods(inputs: MetricInputs, model: Model, split: Split) -> Tensor:
     """log P of every text, (B,) in float64 on the processor, under the oracle at temperature 1 or
     under the generator at that of its texts.
 
     Raises Unavailable where there is no such model or text, and where a text is impossible.
     """
-    models = known_models(material)
+    models = known_models(inputs)
     text = texts_of(models, split)
     network = models.generator if model == "generator" else models.oracle
     if network is None:
@@ -166,7 +166,7 @@ def log_likelihoods(material: MetricInputs, model: Model, split: Split) -> Tenso
     temperature = models.temperature if model == "generator" else 1.0
     if not len(text):
         raise Unavailable(f"needs at least 1 {split} text; there is none")
-    log_p = remembered(material, network, text, temperature)
+    log_p = remembered(inputs, network, text, temperature)
     impossible = int(log_p.isinf().sum())
     if impossible:
         raise Unavailable(
@@ -177,17 +177,17 @@ def log_likelihoods(material: MetricInputs, model: Model, split: Split) -> Tenso
 
 
 def remembered(
-    material: MetricInputs, model: AutoregressiveGenerator, text: Text, temperature: float
+    inputs: MetricInputs, model: AutoregressiveGenerator, text: Text, temperature: float
 ) -> Tensor:
     """log P of every text, (B,) in float64 on the processor, computed once for all metrics.
 
     Raises Unavailable for a model that gives no numbers.
     """
     # models are forgotten with their last user: the memory may outlive many of them
-    memory = material.remember("log P", WeakKeyDictionary[AutoregressiveGenerator, OfTexts])
+    memory = inputs.remember("log P", WeakKeyDictionary[AutoregressiveGenerator, OfTexts])
     of_texts = memory.setdefault(model, {})
     if (text, temperature) not in of_texts:
-        log_p = log_probs(model, text, temperature, material.progress)
+        log_p = log_probs(model, text, temperature, inputs.progress)
         of_texts[text, temperature] = log_p.double().cpu()
     log_p = of_texts[text, temperature]
     if log_p.isnan().any():

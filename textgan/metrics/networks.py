@@ -147,9 +147,9 @@ def enough_to_train_on(sentences: Sized) -> None:
         )
 
 
-def text_to_train_on(material: MetricInputs) -> Sentences:
+def text_to_train_on(inputs: MetricInputs) -> Sentences:
     """The real text that networks learn from; Unavailable where there is none or little of it."""
-    train = material.train
+    train = inputs.train
     if train is None or len(train) < FEWEST:
         there = "is none" if train is None else f"are {len(train)}"
         raise Unavailable(
@@ -250,41 +250,41 @@ def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = sil
 
 
 def shared_tokenizer(
-    material: MetricInputs, settings: LanguageModelSettings
+    inputs: MetricInputs, settings: LanguageModelSettings
 ) -> tuple[WordTokenizer, int]:
     """What `train_tokenizer` makes for language models, the same in all rows: of the words of
     train, else of the references."""
-    real = material.references if material.train is None else material.train
+    real = inputs.references if inputs.train is None else inputs.train
     key = ("tokenizer", settings.vocabulary, settings.longest, real.digest())
-    return material.remember(
-        key, lambda: train_tokenizer(material.words(real), settings.vocabulary, settings.longest)
+    return inputs.remember(
+        key, lambda: train_tokenizer(inputs.words(real), settings.vocabulary, settings.longest)
     )
 
 
 def real_language_model(
-    material: MetricInputs, settings: LanguageModelSettings | None = None
+    inputs: MetricInputs, settings: LanguageModelSettings | None = None
 ) -> LanguageModel:
     """The language model of train, trained once for all metrics and rows.
 
     Raises Unavailable where there is no train or little of it.
     """
     settings = settings or LanguageModelSettings()
-    train = text_to_train_on(material)
+    train = text_to_train_on(inputs)
 
     def trained() -> LanguageModel:
         made = train_language_model(
-            material.words(train),
-            shared_tokenizer(material, settings),
+            inputs.words(train),
+            shared_tokenizer(inputs, settings),
             settings,
-            seed=material.seed,
-            device=material.device,
-            progress=material.progress,
+            seed=inputs.seed,
+            device=inputs.device,
+            progress=inputs.progress,
         )
-        if material.learnt == "train":
+        if inputs.train_source == "train":
             return made
-        return replace(made, facts=made.facts | {"on": material.learnt})
+        return replace(made, facts=made.facts | {"on": inputs.train_source})
 
-    return material.remember(("language model", astuple(settings), train.digest()), trained)
+    return inputs.remember(("language model", astuple(settings), train.digest()), trained)
 
 
 @torch.no_grad()

@@ -50,12 +50,12 @@ def multiset_jaccard(a: Tensor, b: Tensor) -> float:
 
 
 def over_texts(
-    material: MetricInputs, of: Grams, statistic: Callable[[Grams], float]
+    inputs: MetricInputs, of: Grams, statistic: Callable[[Grams], float]
 ) -> tuple[Estimate, Floats]:
     """A number of n-grams, with its spread over subsets of those texts that have any."""
     texts, row = torch.unique(of.row, return_inverse=True)
     known = Grams(of.n, of.kind, row, of.kinds)
-    return material.of_set(
+    return inputs.of_set(
         statistic(of), lambda some: statistic(within(some, len(texts), known)), len(texts), SHARE
     )
 
@@ -78,15 +78,15 @@ class JensenShannon(Metric, name="jsd"):
 
     largest: Annotated[int, Field(ge=1, le=9, description=LARGEST)] = 4
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        texts, real = material.paired, material.real
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        texts, real = inputs.paired_sample, inputs.paired_references
         scores = {}
         for mine, theirs in common_grams(texts, real, self.largest):
             if not len(mine.kind) or not len(theirs.kind):
                 break
-            estimate, replicates = over_texts(material, mine, partial(divergence, b=theirs))
-            signature = material.sign(
-                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=material.token_kind
+            estimate, replicates = over_texts(inputs, mine, partial(divergence, b=theirs))
+            signature = inputs.sign(
+                "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=inputs.token_kind
             )
             scores[f"jsd{mine.n}"] = Score(
                 f"JSD-{mine.n}", estimate, signature, "lower", "bits", replicates
@@ -115,8 +115,8 @@ class MSJaccard(Metric, name="ms_jaccard"):
 
     largest: Annotated[int, Field(ge=2, le=9, description=LARGEST)] = 5
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        texts, real = material.paired, material.real
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        texts, real = inputs.paired_sample, inputs.paired_references
         sides = [
             (mine, counts(theirs) / len(real))
             for mine, theirs in common_grams(texts, real, self.largest)
@@ -132,12 +132,12 @@ class MSJaccard(Metric, name="ms_jaccard"):
             )
             return [product ** (1 / n) for n, product in enumerate(accumulate(orders, mul), 1)][1:]
 
-        estimates = material.of_sets(means(torch.arange(len(texts))), means, len(texts), SHARE)
+        estimates = inputs.of_sets(means(torch.arange(len(texts))), means, len(texts), SHARE)
         scores = {}
         for n, (estimate, replicates) in enumerate(estimates, start=2):
-            signature = material.sign(
+            signature = inputs.sign(
                 "ms_jaccard", n=n, cum=None, refs=len(real), hyps=len(texts),
-                tok=material.token_kind,
+                tok=inputs.token_kind,
             )  # fmt: skip
             scores[f"ms_jaccard{n}"] = Score(
                 f"MS-Jaccard-{n}", estimate, signature, "higher", replicates=replicates
@@ -160,14 +160,14 @@ class Distinct(Metric, name="distinct"):
 
     largest: Annotated[int, Field(ge=1, le=9, description=LARGEST)] = 3
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        texts = material.alone
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        texts = inputs.sample
         scores = {}
         for of in grams(texts, self.largest):
             if not of.kinds:
                 break
-            estimate, replicates = over_texts(material, of, variety)
-            signature = material.sign("distinct", n=of.n, hyps=len(texts), tok=material.token_kind)
+            estimate, replicates = over_texts(inputs, of, variety)
+            signature = inputs.sign("distinct", n=of.n, hyps=len(texts), tok=inputs.token_kind)
             scores[f"distinct{of.n}"] = Score(
                 f"Distinct-{of.n}", estimate, signature, "like real text", replicates=replicates
             )

@@ -50,7 +50,7 @@ def wasserstein(a: Tensor, b: Tensor) -> float:
 
 
 def averaged(
-    material: MetricInputs,
+    inputs: MetricInputs,
     name: str,
     title: str,
     values: Tensor,
@@ -61,10 +61,10 @@ def averaged(
     """The mean of one value (B,) a text."""
     if not len(values):
         raise Unavailable("needs at least one text; there is none")
-    estimate, replicates = material.mean(values)
+    estimate, replicates = inputs.mean(values)
     # not len(values): how many texts are long enough for a number is a finding, no condition
-    hyps = len(material.hypotheses)
-    signature = material.sign(name, **facts, hyps=hyps, tok=material.token_kind)
+    hyps = len(inputs.predictions)
+    signature = inputs.sign(name, **facts, hyps=hyps, tok=inputs.token_kind)
     return Score(title, estimate, signature, better, unit, replicates)
 
 
@@ -78,8 +78,8 @@ class Unique(Metric, name="unique"):
     whole copies: a generator that changes one word each time has 1.
     """
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        texts = material.alone
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        texts = inputs.sample
         if not len(texts):
             raise Unavailable("needs at least one text; there is none")
         first = places(texts, texts)
@@ -87,10 +87,10 @@ class Unique(Metric, name="unique"):
         def share(some: Tensor) -> float:
             return len(torch.unique(first[some])) / len(some)
 
-        estimate, replicates = material.of_set(
+        estimate, replicates = inputs.of_set(
             share(torch.arange(len(texts))), share, len(texts), SHARE
         )
-        signature = material.sign("unique", hyps=len(texts), tok=material.token_kind)
+        signature = inputs.sign("unique", hyps=len(texts), tok=inputs.token_kind)
         return {"unique": Score("Unique", estimate, signature, LIKE_REAL, replicates=replicates)}
 
 
@@ -105,18 +105,18 @@ class Novelty(Metric, name="novelty"):
     training sentences of the samples too. Random words and empty texts are new.
     """
 
-    def check(self, material: MetricInputs) -> None:
-        if material.known is None:
+    def check(self, inputs: MetricInputs) -> None:
+        if inputs.generator_train is None:
             raise Unavailable(
                 "needs the training text: give --train, the text the generator was trained on"
             )
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        self.check(material)
-        texts, known = material.hypotheses, material.known
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        texts, known = inputs.predictions, inputs.generator_train
         assert known is not None  # it was checked
         new = places(texts, known) < 0
-        return {"novelty": averaged(material, "novelty", "Novelty", new, train=len(known))}
+        return {"novelty": averaged(inputs, "novelty", "Novelty", new, train=len(known))}
 
 
 @dataclass(kw_only=True)
@@ -137,16 +137,16 @@ class Repetition(Metric, name="repetition"):
 
     n: Annotated[int, Field(ge=1, le=9, description="words of the n-grams of seq-rep-n")] = 4
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
-        texts, n = material.hypotheses, self.n
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        texts, n = inputs.predictions, self.n
         again, loops = (
             shares[~shares.isnan()] for shares in (stuttering(texts), recurring(texts, n))
         )
         scores = {}
         if len(loops):
-            scores[f"seq_rep{n}"] = averaged(material, "seq_rep", f"seq-rep-{n}", loops, n=n)
+            scores[f"seq_rep{n}"] = averaged(inputs, "seq_rep", f"seq-rep-{n}", loops, n=n)
         if len(again):
-            scores["repeated_words"] = averaged(material, "repeated_words", "Repeated words", again)
+            scores["repeated_words"] = averaged(inputs, "repeated_words", "Repeated words", again)
         if not scores:
             raise Unavailable("needs a text of at least 2 words; there is none")
         return scores
@@ -165,26 +165,27 @@ class Length(Metric, name="length"):
     what the tokenizer makes of the line, so lengths compare under one tokenizer only.
     """
 
-    def measure(self, material: MetricInputs) -> dict[str, Score]:
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         sizes, sample, references = (
-            texts.sizes for texts in (material.hypotheses, material.paired, material.real)
+            texts.sizes
+            for texts in (inputs.predictions, inputs.paired_sample, inputs.paired_references)
         )
-        scores = {"length": averaged(material, "length", "Length", sizes, unit="tokens")}
+        scores = {"length": averaged(inputs, "length", "Length", sizes, unit="tokens")}
         if len(sample) and len(references):
-            estimate, replicates = material.of_set(
+            estimate, replicates = inputs.of_set(
                 wasserstein(sample, references),
                 lambda some: wasserstein(sample[some], references),
                 len(sample),
                 POSITIVE,
             )
-            signature = material.sign(
+            signature = inputs.sign(
                 "length_distance",
                 refs=len(references),
                 hyps=len(sample),
-                tok=material.token_kind,
+                tok=inputs.token_kind,
             )
             scores["length_distance"] = Score(
                 "Length distance", estimate, signature, "lower", "tokens", replicates
             )
-        scores["empty"] = averaged(material, "empty", "Empty", sizes == 0, "lower")
+        scores["empty"] = averaged(inputs, "empty", "Empty", sizes == 0, "lower")
         return scores

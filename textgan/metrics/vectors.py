@@ -38,15 +38,15 @@ class LanguageModelEncoder(Encoder):
     It needs no download and reads any language, and its states know the order of words.
     """
 
-    def __init__(self, material: MetricInputs) -> None:
-        self.model = real_language_model(material)
-        assert material.train is not None  # there is a model of it
+    def __init__(self, inputs: MetricInputs) -> None:
+        self.model = real_language_model(inputs)
+        assert inputs.train is not None  # there is a model of it
         facts = self.model.facts
         sha = hashlib.sha256(repr(facts).encode())
-        for words in material.words(material.train):
+        for words in inputs.words(inputs.train):
             sha.update(f"{' '.join(words)}\n".encode(errors="surrogatepass"))
         size = self.model.network.output.in_features
-        self.name = f"lstm{size}-mean@{material.learnt}:{facts['learnt']}-{sha.hexdigest()[:8]}"
+        self.name = f"lstm{size}-mean@{inputs.train_source}:{facts['learnt']}-{sha.hexdigest()[:8]}"
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
         return encode(self.model, sentences)
@@ -75,31 +75,31 @@ class FolderEncoder(Encoder):
         return self.lines.encode_lines(list(map(self.separator.join, sentences)), self.progress)
 
 
-def find_encoder(name: str, material: MetricInputs) -> Encoder:
+def find_encoder(name: str, inputs: MetricInputs) -> Encoder:
     """The encoder `lm`, `hf:FOLDER` or FOLDER, made once for all metrics and rows.
 
     Raises Unavailable, or UserError for a folder that has none.
     """
     if name == "lm":
-        return material.remember(("encoder", name), lambda: LanguageModelEncoder(material))
-    return material.remember(
+        return inputs.remember(("encoder", name), lambda: LanguageModelEncoder(inputs))
+    return inputs.remember(
         ("encoder", name),
         lambda: FolderEncoder(
             name,
-            separator="" if material.tokenizer.kind == "char" else " ",
-            device=material.device,
-            progress=material.progress,
+            separator="" if inputs.tokenizer.kind == "char" else " ",
+            device=inputs.device,
+            progress=inputs.progress,
         ),
     )
 
 
-def encoded(encoder: Encoder, sentences: Sentences, material: MetricInputs) -> Tensor:
+def encoded(encoder: Encoder, sentences: Sentences, inputs: MetricInputs) -> Tensor:
     """The vectors (B, F) of sentences, made once for all metrics.
 
     Raises Unavailable where they are not numbers.
     """
     key = ("vectors", encoder.name, sentences.digest())
-    vectors = material.remember(key, lambda: encoder.encode(material.words(sentences)))
+    vectors = inputs.remember(key, lambda: encoder.encode(inputs.words(sentences)))
     if not bool(vectors.isfinite().all()):
         raise Unavailable(f"needs vectors of numbers; some of {encoder.name} are not finite")
     return vectors

@@ -101,12 +101,12 @@ def _inputs(
     return MetricInputs(
         tokenizer=corpus.tokenizer,
         counted=unknown + padding,
-        hypotheses=texts,
+        predictions=texts,
         lines=[],
         references=real,
-        alone=texts,
-        paired=texts,
-        real=real,
+        sample=texts,
+        paired_sample=texts,
+        paired_references=real,
         **({"resamplings": 0, "subsets": 0} | others),
     )
 

@@ -43,7 +43,7 @@ class Small(EncoderObjective):
         return backward(self.network, lambda: (self.network.features(text).square().mean(), {}))
 
     @torch.no_grad()
-    def held_out(self, batch):
+    def validation_step(self, batch):
         return self.network.features(self.read(batch)).square().mean()
 """
 
@@ -193,7 +193,7 @@ BROKEN = {
     ),
     "a measure that draws": (
         CONTRAST, "Small",
-        "def held_out(self, batch): return self.network.features(self.read(batch)).mean()",
+        "def validation_step(self, batch): return self.network.features(self.read(batch)).mean()",
         "a gradient, a loss, a measure", "without a gradient",
     ),
 }  # fmt: skip

@@ -1,0 +1,80 @@
+"""textgan bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textgan.cli.options import AsJson, starting, within
+from textgan.core.checks import REPEATS
+
+
+def bench(
+    as_json: AsJson = False,
+    repeats: Annotated[int, within(REPEATS, "Measurements of each part.")] = 1,
+    scale: Annotated[
+        float, typer.Option(min=0.001, max=1, help="Share of the work, for a quick look.")
+    ] = 1.0,
+    parts: Annotated[
+        str | None,
+        typer.Option(help="Only these, separated by commas, such as sampling,rollouts."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of our side: float32, tf32 or bf16; the textbook's is float32.")
+    ] = "float32",
+    scaling: Annotated[
+        bool,
+        typer.Option(
+            "--scaling", help="Also how time and memory grow with length, vocabulary, rollouts."
+        ),
+    ] = False,
+    counts: Annotated[
+        bool,
+        typer.Option(
+            "--counts", help="Time nothing: only count operators, FLOP and bytes, in seconds."
+        ),
+    ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write a trace of each part, for Perfetto."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A report kept with --json: what became worse? Exit code 1: much."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(help="Share by which a ratio may fall or a count grow, with --against."),
+    ] = 0.25,
+) -> None:
+    """Time the paper's setting beside a textbook implementation, in one run, interleaved."""
+    with starting():
+        from textgan.bench.against import check_tolerance, compare, read_before
+        from textgan.bench.setting import PAPER_AXES
+        from textgan.bench.timing import run_bench
+
+    check_tolerance(tolerance)
+    before = None if against is None else read_before(against)
+    report = run_bench(
+        repeats,
+        scale,
+        precision=precision,
+        parts=parts,
+        timed=not counts,
+        axes=PAPER_AXES if scaling else None,
+        traces=profile,
+        before=before,
+    )
+    compared = None if before is None else compare(before, report, tolerance)
+    if as_json:
+        content = report.to_dict() | ({"against": compared.to_dict()} if compared else {})
+        typer.echo(json.dumps(content, indent=2, allow_nan=False))
+    else:
+        typer.echo(f"{report}\n\n{compared}" if compared else str(report))
+    if compared and compared.worse:
+        raise typer.Exit(1)

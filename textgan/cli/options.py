@@ -1,0 +1,150 @@
+"""Options that commands share, and what they do alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textgan.core.checks import METRIC_SEEDS, RESAMPLINGS, SAMPLES
+from textgan.core.distributed import first
+from textgan.core.errors import NotKept, UserError
+
+if TYPE_CHECKING:
+    from textgan.data.texts import Form
+
+
+def within(limits: tuple[int, int], what: str, *names: str) -> Any:
+    """An option whose value is within limits; --help tells them."""
+    return typer.Option(*names, min=limits[0], max=limits[1], help=what)
+
+
+Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run the code in files of its maker's own (FILE.py:CLASS) that it names; read them "
+        "first, for code may do anything that you may.",
+    ),
+]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        help="Names separated by commas (see textgan list), path/to/file.py:Class, quick (those "
+        "that train no network) or all."
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the Frechet distance and MAUVE: lm (a language model trained here on the "
+        "training text), hf:FOLDER (a sentence encoder in a local folder) or a FOLDER that "
+        "textgan encode wrote."
+    ),
+]
+MetricSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A metric's setting, such as bleu.largest=4."),
+]
+Field = Annotated[
+    str | None,
+    typer.Option(help="Of .csv and .jsonl files: the field that holds the texts."),
+]
+LabelField = Annotated[
+    str | None, typer.Option(help="Of such files: the field that holds the labels, if any.")
+]
+WithLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", help="Whether lines begin with a label and a tab: auto (a .tsv), yes or no."
+    ),
+]
+FileFormat = Annotated[
+    str | None,
+    typer.Option("--format", help="text, csv or jsonl; as the file's name ends if not given."),
+]
+Tokens = Annotated[
+    str | None,
+    typer.Option(
+        help="nltk (Treebank), whitespace or char; nltk for files, a run's own words for runs."
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+MetricSeed = Annotated[int, within(METRIC_SEEDS, "Of all that is drawn.")]
+Resamplings = Annotated[int, within(RESAMPLINGS, "Of the bootstrap; 0: no intervals.")]
+Samples = Annotated[
+    int | None, within(SAMPLES, "Texts to draw of a run; as in its config if not given.")
+]
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """On a terminal, a word for as long as torch and the like are imported."""
+    from textgan.core.progress import status
+
+    with status("starting", quiet=not first()):
+        yield
+
+
+def print_result(result: Any, as_json: bool) -> None:
+    """A result as its table, or as JSON."""
+    results = result if isinstance(result, list) else [result]
+    if as_json:
+        content = [one.to_dict() for one in results]
+        typer.echo(json.dumps(content if isinstance(result, list) else content[0], indent=2))
+    else:
+        typer.echo("\n\n".join(map(str, results)))
+
+
+def print_measured(measure: Callable[[], Any], as_json: bool) -> None:
+    """Measure and print; what a folder could not keep is printed, too, before the error."""
+    try:
+        print_result(measure(), as_json)
+    except NotKept as error:
+        print_result(error.made, as_json)
+        raise
+
+
+def read_settings(overrides: list[str] | None, command: str, *options: str) -> dict[str, Any]:
+    """Settings by dotted key. Raises UserError for those that are options of the command."""
+    from textgan.core.settings import parse_setting
+
+    settings = dict(map(parse_setting, overrides or []))
+    for name in sorted(settings.keys() & set(options)):
+        raise UserError(f"{name} is no setting; give it as an option (see {command} --help)")
+    return settings
+
+
+def settings_of_file(
+    field: str | None, label_field: str | None, labels: str | None, file_format: str | None
+) -> dict[str, Any]:
+    """The settings behind the options that say how a file is read; those that were given."""
+    options = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
+    return {f"data.{key}": value for key, value in options.items() if value is not None}
+
+
+def form_of(
+    field: str | None, label_field: str | None, labels: str | None, file_format: str | None
+) -> Form:
+    """How files are read."""
+    from textgan.data.texts import Form
+
+    given = settings_of_file(field, label_field, labels, file_format)
+    return Form(**{key.removeprefix("data."): value for key, value in given.items()})
+
+
+def metric_settings(
+    overrides: list[str] | None, encoder: str | None, metrics: str
+) -> dict[str, Any]:
+    """Settings of metrics by dotted key, the encoder's among them."""
+    settings = read_settings(overrides, "evaluate")
+    if encoder is not None:
+        named = {"frechet", "mauve"} & {word.strip() for word in metrics.split(",")}
+        settings |= {f"{name}.encoder": encoder for name in named or ("frechet", "mauve")}
+    return settings

@@ -1,0 +1,149 @@
+"""textgan train, resume, sample."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textgan.cli.options import (
+    Device,
+    Field,
+    FileFormat,
+    Folder,
+    LabelField,
+    TrustCode,
+    WithLabels,
+    settings_of_file,
+    starting,
+    within,
+)
+from textgan.core.checks import SEEDS, TEXTS
+from textgan.core.distributed import first
+
+
+def train(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="An objective (see textgan list), a .toml file, or path/to/file.py:Class.",
+            show_default=False,
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings, such as objective.rollouts=8 or schedule.rounds=20.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Your text, one sentence a line (label, tab, sentence in a .tsv file), "
+            "instead of the synthetic oracle."
+        ),
+    ] = None,
+    field: Field = None,
+    label_field: LabelField = None,
+    labels: WithLabels = None,
+    file_format: FileFormat = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(help="What a token is: word or char."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run's folder; runs/<objective>-<data>-<number> if not given."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: Device = None,
+    with_report: Annotated[
+        bool,
+        typer.Option(
+            "--report", help="Then evaluate it and write a page about it: textgan report."
+        ),
+    ] = False,
+    trust_code: TrustCode = False,
+) -> None:
+    """Train a generator and print how good it became."""
+    with starting():
+        from textgan.training.trainer import train
+
+    settings: dict[str, Any] = {"data.tokens": tokens, "seed": seed, "device": device}
+    settings |= settings_of_file(field, label_field, labels, file_format)
+    results = train(
+        target,
+        *(overrides or []),
+        data=data,
+        out=out,
+        trust_code=trust_code,
+        **{key: value for key, value in settings.items() if value is not None},
+    )
+    if not first():
+        return
+    typer.echo(f"\n{results}")
+    if with_report:
+        from textgan.evaluation.report.page import report
+
+        typer.echo(f"report     {report(results.folder, trust_code=True)}")
+
+
+def resume(
+    run: Folder,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Another device than the run began on."),
+    ] = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Continue a run from its last checkpoint, bit for bit as if it had never stopped."""
+    with starting():
+        from textgan.training.trainer import resume
+
+    results = resume(run, device=device, trust_code=trust_code)
+    if first():
+        typer.echo(f"\n{results}")
+
+
+def sample(
+    run: Folder,
+    n: Annotated[int, within(TEXTS, "How many texts.", "-n", "--number")] = 10,
+    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
+    seed: Annotated[int, within(SEEDS, "The same seed gives the same texts.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A new file, one text a line; standard output if not given."),
+    ] = None,
+    weights: Annotated[str, typer.Option(help="final, or mle for the best MLE epoch.")] = "final",
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Let <unk> be written where it is drawn.")
+    ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Only texts of this label; all labels if not given."),
+    ] = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Write texts with a trained generator, after their label and a tab where they have one."""
+    with starting():
+        from textgan.training.results import sample
+
+    lines = sample(
+        run,
+        n,
+        temperature=temperature,
+        seed=seed,
+        out=out,
+        weights=weights,  # type: ignore[arg-type]  # checked there
+        allow_unknown=allow_unknown,
+        label=label,
+        trust_code=trust_code,
+    )
+    if out is None:
+        sys.stdout.write("".join(line + "\n" for line in lines))
+    else:
+        typer.echo(f"{n} texts in {out}", err=True)

@@ -63,12 +63,12 @@ class PretrainedNetwork(TokenStates):
     def states(self, text: Text, positions: Tensor | None = None) -> Tensor:
         # attention in transformers drops by its own flag, which nobody else switches
         self.model.train(self.dropout.training)
-        told = {} if positions is None else {"position_ids": positions + self.first_place}
+        places = {} if positions is None else {"position_ids": positions + self.first_place}
         vectors, mask = self.embedding(text.symbols), text.mask.long()
-        found: Tensor = self.model(
-            inputs_embeds=vectors, attention_mask=mask, **told
+        states: Tensor = self.model(
+            inputs_embeds=vectors, attention_mask=mask, **places
         ).last_hidden_state
-        return found
+        return states
 
     def save_model(self, folder: Path) -> None:
         """Write the model as transformers does, without the layer that is only here."""
@@ -84,13 +84,12 @@ class PretrainedNetwork(TokenStates):
 def build_network(
     network: str, settings: Mapping[str, Any], tokenizer: Tokenizer, classes: int = 0
 ) -> Discriminator:
-    """The network called `network`, a registered discriminator or `hf:FOLDER`, for what a tokenizer
-    reads.
+    """The network called `network`, a registered discriminator or `hf:FOLDER`, for the tokens of a
+    tokenizer.
 
     Raises UserError for a name, folder or setting that does not exist or does not fit.
     """
     space = replace(tokenizer.space, classes=classes)
-    told = dict(settings)
     if network.startswith(HF) != isinstance(tokenizer, PretrainedTokenizer):
         raise UserError(f"network = {network!r} does not read the tokens of {tokenizer.name}")
     if not network.startswith(HF):
@@ -103,7 +102,7 @@ def build_network(
         part = registry.find("discriminator", network)
         try:
             made: Discriminator = part(
-                space, **check_settings("discriminator", part, told, "network")
+                space, **check_settings("discriminator", part, settings, "network")
             )
         except ValueError as error:
             raise UserError(f"network {network}: {error}") from None
@@ -111,8 +110,8 @@ def build_network(
     model = huggingface.load_network(
         Path(network.removeprefix(HF)), f"network = {network!r}", attn_implementation="eager"
     )
-    told = check_settings("discriminator", PretrainedNetwork, told, "network")
-    return PretrainedNetwork(space, model, **told)
+    checked = check_settings("discriminator", PretrainedNetwork, settings, "network")
+    return PretrainedNetwork(space, model, **checked)
 
 
 def _first_place(model: nn.Module) -> int:

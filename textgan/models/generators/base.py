@@ -252,8 +252,8 @@ class LinearGenerator(AutoregressiveGenerator):
             tokens = text.tokens.flatten()
             return log_prob_of(hidden.flatten(0, 1), weight, bias, tokens).view_as(text.tokens)
         # padding costs nothing
-        found = log_prob_of(hidden[mask], weight, bias, text.tokens[mask])
-        return found.new_zeros(mask.shape).masked_scatter(mask, found)
+        each = log_prob_of(hidden[mask], weight, bias, text.tokens[mask])
+        return each.new_zeros(mask.shape).masked_scatter(mask, each)
 
     def picker(self, choose: Sampler) -> HiddenSampler:
         if isinstance(choose, Categorical):

@@ -51,7 +51,7 @@ def settings_of(part: type) -> list[Setting]:
 
 
 def check_settings(
-    kind: Kind, part: type, values: dict[str, Any], group: str | None = None
+    kind: Kind, part: type, values: Mapping[str, Any], group: str | None = None
 ) -> dict[str, Any]:
     """All settings of a part, the given values checked and the others at their defaults.
 

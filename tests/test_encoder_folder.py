@@ -16,7 +16,7 @@ from textgan.core.errors import UserError
 from textgan.core.tensors import save_tensors
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 from textgan.data.tokenizers import MASK_WORD, WordTokenizer, build_tokenizer
-from textgan.encoders import folder as encoder_folder
+from textgan.encoders import base as encoders_base
 from textgan.encoders.folder import SavedEncoder, load_encoder, open_encoder, save_encoder
 from textgan.encoders.templates import Template
 from textgan.metrics.vectors import FolderEncoder
@@ -82,7 +82,7 @@ def test_characters_are_kept(tmp_path: Path) -> None:
 def test_lines_beside_a_line_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = load_encoder(saved(tmp_path / "encoder"))
     vectors = found.encode_lines(LINES)
-    monkeypatch.setattr(encoder_folder, "AT_ONCE", 2)
+    monkeypatch.setattr(encoders_base, "AT_ONCE", 2)
     order = [3, 0, 4, 2, 1]
     again = found.encode_lines([LINES[i] for i in order])
     assert torch.allclose(again, vectors[order], atol=1e-6)

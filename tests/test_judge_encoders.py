@@ -16,8 +16,9 @@ import textgan
 import textgan.encoders.evaluate
 from textgan.core.errors import UserError
 from textgan.data.tokenizers import WordTokenizer
+from textgan.encoders.base import LineEncoder, Progress
 from textgan.encoders.evaluate import BASELINE, COLUMNS, BagOfWords, evaluate_encoders
-from textgan.encoders.folder import LineEncoder, Progress, save_encoder
+from textgan.encoders.folder import save_encoder
 from textgan.encoders.similarity import pair_cosines, spearman
 from textgan.encoders.sts import Sts, correlation, read_sts
 from textgan.models.pretrained import build_network

@@ -16,7 +16,8 @@ from tiny import PLACES, SPECIAL, WORDS, tiny
 from toys import Cli
 
 from textgan.core.errors import UserError
-from textgan.encoders.folder import PretrainedEncoder, open_encoder
+from textgan.encoders.folder import open_encoder
+from textgan.encoders.pretrained import PretrainedEncoder
 
 library = pytest.importorskip("sentence_transformers")
 parts = library.sentence_transformer.modules

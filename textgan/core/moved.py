@@ -35,7 +35,7 @@ MOVED = {
     "datasets": "data.datasets",
     "discriminators": "models.discriminators",
     "discriminators.base": "models.discriminators.base models.embedding",
-    "encoder_folder": "encoders.folder",
+    "encoder_folder": "encoders.folder encoders.base encoders.pretrained",
     "encoders": "metrics.vectors",
     "encoding": "encoders.train",
     "errors": "core.errors",

@@ -41,7 +41,8 @@ from textgan.data.labelled import FEWEST, read_data
 from textgan.data.noise import Noise, disturb_lines
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 from textgan.data.texts import PLAIN, Form
-from textgan.encoders.folder import LineEncoder, Progress, SavedEncoder, open_encoder
+from textgan.encoders.base import LineEncoder, Progress
+from textgan.encoders.folder import SavedEncoder, open_encoder
 from textgan.encoders.similarity import distances, pair_cosines, retrieval, uniformities
 from textgan.encoders.sts import Sts, correlation, read_sts
 

@@ -1,4 +1,4 @@
-"""Encoders of lines: those that were trained here, each in a folder, and pretrained ones.
+"""Trained encoders, each in a folder.
 
 A folder that `save_encoder` wrote holds all that the vectors depend on:
 
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,7 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from textgan.core import huggingface
 from textgan.core.checks import path_from
 from textgan.core.errors import UserError
 from textgan.core.files import Malformed, exists, file_digest, read_json, write_file
@@ -37,6 +34,8 @@ from textgan.core.streams import Purpose, stream
 from textgan.core.tensors import load_tensors, restore_module, save_tensors
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer, WordTokenizer
+from textgan.encoders.base import LineEncoder, Progress, by_size
+from textgan.encoders.pretrained import open_pretrained
 from textgan.encoders.templates import Template
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.transformer import TokenStates
@@ -45,11 +44,7 @@ from textgan.models.pretrained import PretrainedNetwork, build_network
 ABOUT = "encoder.json"
 WEIGHTS = "encoder.safetensors"
 MODEL = "model"
-MODULES = "modules.json"  # a folder that has it is one of sentence-transformers
-AT_ONCE = 64  # lines
 POOLING = ("pooling", "template")  # the facts on which vectors depend
-
-Progress = Callable[[Iterable[Tensor], str], Iterable[Tensor]]
 
 
 class _Words(pydantic.BaseModel, extra="forbid"):
@@ -84,31 +79,13 @@ class _About(pydantic.BaseModel, extra="forbid"):
     facts: dict[str, Any]
 
 
-class LineEncoder(ABC):
-    """Whatever makes a vector of each line.
-
-    name: for signatures; it changes whenever the vectors would.
-    """
-
-    name: str
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name})"
-
-    @abstractmethod
-    def encode_lines(
-        self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
-    ) -> Tensor:
-        """One vector for each line, (N, F) float64, whatever stands beside it."""
-
-
 @dataclass(frozen=True, repr=False)
 class SavedEncoder(LineEncoder):
     """An encoder that was trained here, dropout off.
 
     Its vectors are as facts["pooling"] says: "features" (also where it says nothing), those of the
     network, the mean over views where it has several; "mask", the state at [MASK] in
-    facts["template"]. network_name, settings: what `build_network` is told to make such a network.
+    facts["template"]. network_name, settings: the arguments of `build_network` for such a network.
     """
 
     name: str
@@ -124,109 +101,32 @@ class SavedEncoder(LineEncoder):
     ) -> Tensor:
         network, vectors = self.network.eval(), self.pooling()
         ids = self.tokenizer.encode(lines)
-        found = torch.zeros(len(ids), network.output.in_features, dtype=torch.float64)
+        encoded = torch.zeros(len(ids), network.output.in_features, dtype=torch.float64)
         sizes = torch.tensor([len(some) for some in ids], dtype=torch.long)
-        for rows in progress(_alike(sizes), f"encoding with {self.name}"):
-            found[rows] = vectors([ids[row] for row in rows.tolist()]).double().cpu()
-        return found
+        for rows in progress(by_size(sizes), f"encoding with {self.name}"):
+            encoded[rows] = vectors([ids[row] for row in rows.tolist()]).double().cpu()
+        return encoded
 
     def pooling(self) -> Callable[[Sequence[Sequence[int]]], Tensor]:
         """What makes vectors (B, F) of sentences of tokens; UserError for another pooling."""
         network, tokenizer, device = self.network, self.tokenizer, self.network.output.weight.device
-        told = self.facts.get("pooling", "features")
-        if told == "mask" and isinstance(network, TokenStates):
+        pooling = self.facts.get("pooling", "features")
+        if pooling == "mask" and isinstance(network, TokenStates):
             template = Template.of(str(self.facts.get("template", "")), tokenizer, "facts.template")
             return partial(template.state, network)
-        if told != "features":
-            raise UserError(f"facts.pooling = {told!r}: known are features, and mask of a network")
+        if pooling != "features":
+            raise UserError(
+                f"facts.pooling = {pooling!r}: known are features, and mask of a network"
+            )
 
         def features(ids: Sequence[Sequence[int]]) -> Tensor:
-            found = network.features(tokenizer.pad(ids).to(device))
-            return found.mean(1) if found.dim() == 3 else found
+            vectors = network.features(tokenizer.pad(ids).to(device))
+            return vectors.mean(1) if vectors.dim() == 3 else vectors
 
         return features
 
 
-class PretrainedEncoder(LineEncoder):
-    """A pretrained transformer, the mean of its last states over a sentence's tokens.
-
-    called: what asked for the folder, for messages. Raises UserError where transformers is missing
-    or the folder has no such model.
-    """
-
-    def __init__(self, folder: Path, called: str, device: torch.device | None = None) -> None:
-        self.tokenizer = huggingface.load_tokenizer(folder, called)
-        self.network = huggingface.load_network(folder, called).to(device or "cpu").eval()
-        self.name = f"{folder.resolve().name}-mean-{huggingface.digest(folder)}"
-
-    @torch.no_grad()
-    def encode_lines(
-        self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
-    ) -> Tensor:
-        network, padding = self.network, self.tokenizer.pad_token_id or 0
-        found = torch.zeros(len(lines), network.config.hidden_size, dtype=torch.float64)
-        if not lines:
-            return found
-        tokens: list[list[int]] = self.tokenizer(
-            [_without_surrogates(line) for line in lines], truncation=True
-        )["input_ids"]
-        sizes = torch.tensor([len(part) for part in tokens])
-        for rows in progress(_alike(sizes), f"encoding with {self.name}"):
-            # a model that adds no tokens of its own has nothing to read in an empty line: zeros
-            rows = rows[sizes[rows] > 0]
-            if not len(rows):
-                continue
-            read = [torch.tensor(tokens[row]) for row in rows.tolist()]
-            ids = pad_sequence(read, batch_first=True, padding_value=padding)
-            mask = (torch.arange(ids.shape[1]) < sizes[rows].unsqueeze(1)).to(network.device)
-            states = network(ids.to(network.device), attention_mask=mask.long()).last_hidden_state
-            kept = states.where(mask.unsqueeze(2), 0.0)
-            found[rows] = (kept.sum(1) / mask.sum(1, keepdim=True)).double().cpu()
-        return found
-
-
-class SentenceTransformerEncoder(LineEncoder):
-    """A folder of sentence-transformers, encoded by that library: pooled, projected and normalised
-    as its `modules.json` says, after the prompt that it names.
-
-    Raises UserError where the library is missing or the folder has no such model.
-    """
-
-    def __init__(self, folder: Path, called: str, device: torch.device | None = None) -> None:
-        device = device or torch.device("cpu")
-        self.model, self.size = huggingface.load_sentence_transformer(folder, called, device)
-        digest = huggingface.digest(folder, huggingface.READ_OF_MODULES)
-        self.name = f"{folder.resolve().name}-{_modules(self.model)}-{digest}"
-
-    @torch.no_grad()
-    def encode_lines(
-        self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
-    ) -> Tensor:
-        found = torch.zeros(len(lines), self.size, dtype=torch.float64)
-        sizes = torch.tensor([len(line) for line in lines])
-        for rows in progress(_alike(sizes), f"encoding with {self.name}"):
-            some = [_without_surrogates(lines[row]) for row in rows.tolist()]
-            vectors = self.model.encode(some, convert_to_tensor=True, show_progress_bar=False)
-            found[rows] = vectors.double().cpu()
-        return found
-
-
-def _modules(model: Any) -> str:
-    """What a model of sentence-transformers does with a transformer's states, for signatures."""
-    done: list[str] = []
-    for module in model:
-        kind = type(module).__name__.lower()
-        modes = getattr(module, "pooling_mode", kind)
-        done += [modes] if isinstance(modes, str) else modes
-    return "+".join(what for what in done if what != "transformer")
-
-
-def _without_surrogates(line: str) -> str:
-    """The line as a tokenizer takes it: half a surrogate pair is no text."""
-    return line.encode(errors="replace").decode()
-
-
-def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEncoder:
+def open_encoder(source: str | Path, device: torch.device | None = None) -> LineEncoder:
     """The encoder `hf:FOLDER`, or that in a folder which `textgan encode` wrote.
 
     Raises UserError for a folder that has none.
@@ -234,12 +134,10 @@ def open_encoder(told: str | Path, device: torch.device | None = None) -> LineEn
     Example:
         >>> textgan.open_encoder("encoders/mine").encode_lines(["a sentence ."])
     """
-    told = str(path_from("encoder", told, "hf:FOLDER, or the folder of an encoder"))
-    if told.startswith(HF):
-        folder = Path(told.removeprefix(HF))
-        kind = SentenceTransformerEncoder if exists(folder / MODULES) else PretrainedEncoder
-        return kind(folder, f"encoder = {told!r}", device)
-    return load_encoder(Path(told), device)
+    source = str(path_from("encoder", source, "hf:FOLDER, or the folder of an encoder"))
+    if source.startswith(HF):
+        return open_pretrained(Path(source.removeprefix(HF)), f"encoder = {source!r}", device)
+    return load_encoder(Path(source), device)
 
 
 def save_encoder(
@@ -252,7 +150,7 @@ def save_encoder(
 ) -> None:
     """Write an encoder into a folder, which is made where there is none.
 
-    network_name, settings: what `build_network` was told. facts: where it comes from, for JSON.
+    network_name, settings: the arguments of `build_network`. facts: where it comes from, for JSON.
     Raises UserError, nothing written, where there is an encoder already or nothing can be written.
     """
     taken = [name for name in (ABOUT, WEIGHTS, MODEL) if (folder / name).exists()]
@@ -294,15 +192,15 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
             f"encoder = {str(folder)!r}: there is no {path}; give a folder that textgan encode "
             f"wrote, or {HF}FOLDER of a pretrained network"
         )
-    tensors, told = load_tensors(folder / WEIGHTS)
+    tensors, header = load_tensors(folder / WEIGHTS)
     try:
-        same = _canonical(read_json(path)) == _canonical(told)
+        same = _canonical(read_json(path)) == _canonical(header)
     except Malformed:
         same = False
     if not same:
         raise UserError(f"{path} was altered after it was written")
     try:
-        about = _About.model_validate(told)
+        about = _About.model_validate(header)
     except pydantic.ValidationError as error:
         raise UserError(f"{path}: {explain(error)}") from None
     if about.model and about.model != _hashes(model):
@@ -379,27 +277,22 @@ def _tokenizer(about: _Words | _Pretrained, model: Path) -> Tokenizer:
 
 def _hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file in a folder, by its path there."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found[path.relative_to(folder).as_posix()] = file_digest(path)
-    return found
+        hashes[path.relative_to(folder).as_posix()] = file_digest(path)
+    return hashes
 
 
-def _canonical(told: Any) -> str:
-    return json.dumps(told, sort_keys=True)
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _digest(about: _About, tensors: Mapping[str, Tensor]) -> str:
     """Eight digits of all that makes the vectors what they are: not of where they come from."""
-    told = about.model_dump(mode="json")
-    told["facts"] = {key: value for key, value in about.facts.items() if key in POOLING}
-    sha = hashlib.sha256(_canonical(told).encode())
+    content = about.model_dump(mode="json")
+    content["facts"] = {key: value for key, value in about.facts.items() if key in POOLING}
+    sha = hashlib.sha256(_canonical(content).encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(name.encode())
         sha.update(tensor.flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()[:8]
-
-
-def _alike(sizes: Tensor) -> list[Tensor]:
-    """The indices of all lines in pieces of similar sizes."""
-    return [rows for rows in sizes.argsort(stable=True).split(AT_ONCE) if len(rows)]

@@ -16,7 +16,8 @@ from textgan.data.splits import Split
 from textgan.data.tokenizers import HF, MASK_WORD, Tokenizer, build_tokenizer
 from textgan.encoders.config import DEFAULT_NETWORK, PRETRAINED_LR, SCRATCH_LR, EncoderConfig
 from textgan.encoders.contrast.base import EncoderObjective
-from textgan.encoders.folder import MODULES, load_encoder
+from textgan.encoders.folder import load_encoder
+from textgan.encoders.pretrained import MODULES
 from textgan.encoders.templates import MASK, SENTENCE, pieces_of
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.pretrained import build_network

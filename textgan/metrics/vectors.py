@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from textgan.data.sentences import Sentences
-from textgan.encoders.folder import Progress, open_encoder
+from textgan.encoders.base import Progress
+from textgan.encoders.folder import open_encoder
 from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.networks import encode, real_language_model
 

@@ -1,0 +1,35 @@
+"""What an encoder of lines is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import Tensor
+
+AT_ONCE = 64  # lines
+
+Progress = Callable[[Iterable[Tensor], str], Iterable[Tensor]]
+
+
+class LineEncoder(ABC):
+    """Whatever makes a vector of each line.
+
+    name: for signatures; it changes whenever the vectors would.
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
+    @abstractmethod
+    def encode_lines(
+        self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
+    ) -> Tensor:
+        """One vector for each line, (N, F) float64, whatever stands beside it."""
+
+
+def by_size(sizes: Tensor) -> list[Tensor]:
+    """The indices of all lines in batches of similar sizes."""
+    return [rows for rows in sizes.argsort(stable=True).split(AT_ONCE) if len(rows)]

@@ -32,12 +32,12 @@ def margins(scores: Tensor, labels: Tensor) -> Tensor:
 
 def typical_norm(network: Discriminator, texts: Sequence[Text]) -> float:
     """The mean Euclidean norm of the vectors that a network's embedding reads out of texts."""
-    place, norms = _place(network), []
+    target, norms = _target(network), []
 
     def note(_: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> None:
-        norms.append(vectors.detach().double().norm(dim=-1)[place.words(read[0])])
+        norms.append(vectors.detach().double().norm(dim=-1)[target.words(read[0])])
 
-    handle = place.module.register_forward_hook(note)
+    handle = target.module.register_forward_hook(note)
     try:
         with without_dropout(network), torch.enable_grad():  # without, some networks read no words
             for text in texts:
@@ -70,38 +70,38 @@ def attack(
     """
     if text.labels is None:
         raise ValueError("texts without labels cannot be misclassified")
-    labels, place = text.labels, _place(network)
+    labels, target = text.labels, _target(network)
     largest = torch.full(labels.shape, -torch.inf, device=labels.device)
 
     def measure(shifts: Sequence[Tensor] | Start | None) -> tuple[ShiftedPass, list[Tensor]]:
         nonlocal largest
-        with torch.enable_grad(), place.shifted(shifts) as here:
+        with torch.enable_grad(), target.shifted(shifts) as current:
             margin = margins(network.class_logits(text), labels)
-            slopes = here.gradients(margin.sum())
+            gradients = current.gradients(margin.sum())
         largest = torch.maximum(largest.to(margin), margin.detach())
-        return here, slopes
+        return current, gradients
 
-    def radius(shift: Tensor, count: Tensor) -> Tensor:
-        words = count[..., :1].to(shift.dtype).sum(1, keepdim=True)
+    def radius(shift: Tensor, mask: Tensor) -> Tensor:
+        words = mask[..., :1].to(shift.dtype).sum(1, keepdim=True)
         return epsilon * (torch.ones_like(words) if norm is None else norm * words.sqrt())
 
-    def edge(zeros: Tensor, count: Tensor) -> Tensor:
-        drawn = torch.where(count, zeros.normal_(generator=random), 0.0)
-        return radius(drawn, count) * place.direction(drawn)
+    def edge(zeros: Tensor, mask: Tensor) -> Tensor:
+        drawn = torch.where(mask, zeros.normal_(generator=random), 0.0)
+        return radius(drawn, mask) * target.direction(drawn)
 
-    def further(here: ShiftedPass, slopes: Sequence[Tensor], length: float) -> list[Tensor]:
+    def further(current: ShiftedPass, gradients: Sequence[Tensor], length: float) -> list[Tensor]:
         moved = []
-        for shift, count, slope in zip(here.shifts, here.masks, slopes, strict=True):
-            most = radius(shift, count)
-            moved.append(place.project(shift + length * most * place.direction(slope), most))
+        for shift, mask, gradient in zip(current.shifts, current.masks, gradients, strict=True):
+            most = radius(shift, mask)
+            moved.append(target.project(shift + length * most * target.direction(gradient), most))
         return moved
 
     with without_dropout(network):
         for begin in [None] + [edge] * (restarts - 1):
-            here, slopes = measure(begin)
+            current, gradients = measure(begin)
             for step in range(steps):
                 length = 1.0 if begin is None and step == 0 else stride
-                here, slopes = measure(further(here, slopes, length))
+                current, gradients = measure(further(current, gradients, length))
     return largest
 
 
@@ -118,6 +118,6 @@ def without_dropout(network: nn.Module) -> Iterator[None]:
             module.train()
 
 
-def _place(network: Discriminator) -> EmbeddingOutput:
+def _target(network: Discriminator) -> EmbeddingOutput:
     module = find_embedding(network)
     return EmbeddingOutput(module, words_of(network, module))

@@ -113,6 +113,7 @@ RENAMED = {
     "middle": "format_estimate",
     "nested": "unflatten",
     "number": "format_number",
+    "place_of": "shift_target",
     "said": "format_value",
     "said_of": "checked_outputs",
     "seeded": "fork_rng",

@@ -125,7 +125,7 @@ def vectors(network: Discriminator, text: Text) -> Tensor:
     return features.mean(1) if features.dim() == 3 else features
 
 
-def place_of(network: Discriminator) -> EmbeddingOutput:
+def shift_target(network: Discriminator) -> EmbeddingOutput:
     """The output of the network's embedding, where sentences are shifted."""
     module = find_embedding(network)
     return EmbeddingOutput(module, words_of(network, module))

@@ -29,7 +29,7 @@ from textgan.encoders.contrast.base import (
     Temperature,
     WithHead,
     build_head,
-    place_of,
+    shift_target,
     vectors,
 )
 from textgan.encoders.contrast.losses import info_nce
@@ -60,15 +60,15 @@ class SCAL(EncoderObjective, name="scal"):
         self.epsilon = epsilon
 
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
-        text, place = self.read(batch), place_of(self.network)
+        text, target = self.read(batch), shift_target(self.network)
         labels = self._labels(batch, text)
         once, device = draw_seed(), text.tokens.device
-        with place.shifted(None) as here, fork_rng(once, device):
+        with target.shifted(None) as current, fork_rng(once, device):
             vector, scores = self.view(text)
         clean = functional.cross_entropy(scores, labels)
-        gradients = here.gradients(clean, retain_graph=True)
-        shifts = [self.epsilon * place.direction(gradient) for gradient in gradients]
-        with place.shifted(shifts), fork_rng(once, device):
+        gradients = current.gradients(clean, retain_graph=True)
+        shifts = [self.epsilon * target.direction(gradient) for gradient in gradients]
+        with target.shifted(shifts), fork_rng(once, device):
             shifted_vector, shifted_scores = self.view(text)
         shifted = functional.cross_entropy(shifted_scores, labels)
         contrast = info_nce(vector, shifted_vector, self.temperature)

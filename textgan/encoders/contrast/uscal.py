@@ -21,7 +21,14 @@ from pydantic import Field
 from textgan.core.optim import Backward, Loss, plain
 from textgan.core.seeds import draw_seed, fork_rng
 from textgan.data.tokenizers import Tokenizer
-from textgan.encoders.contrast.base import Batch, Epsilon, Temperature, TwoViews, WithHead, place_of
+from textgan.encoders.contrast.base import (
+    Batch,
+    Epsilon,
+    Temperature,
+    TwoViews,
+    WithHead,
+    shift_target,
+)
 from textgan.encoders.contrast.losses import info_nce
 from textgan.models.discriminators.base import Discriminator
 
@@ -49,15 +56,15 @@ class USCAL(TwoViews, name="uscal"):
         self.clean = clean
 
     def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
-        text, place = self.read(batch), place_of(self.network)
+        text, target = self.read(batch), shift_target(self.network)
         once, device = draw_seed(), text.tokens.device
-        with place.shifted(None) as here, fork_rng(once, device):
+        with target.shifted(None) as current, fork_rng(once, device):
             first = self.view(text)
         second = self.view(text)
         clean = info_nce(first, second, self.temperature)
-        gradients = here.gradients(clean, retain_graph=True)
-        shifts = [self.epsilon * place.direction(gradient) for gradient in gradients]
-        with place.shifted(shifts), fork_rng(once, device):
+        gradients = current.gradients(clean, retain_graph=True)
+        shifts = [self.epsilon * target.direction(gradient) for gradient in gradients]
+        with target.shifted(shifts), fork_rng(once, device):
             shifted = self.view(text)
         worst = info_nce(first, shifted, self.temperature)
         across = info_nce(second, shifted, self.temperature)

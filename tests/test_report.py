@@ -17,8 +17,9 @@ from textgan.core.format import basename, format_interval, format_number
 from textgan.core.score import Better, Score, scores_from_dict
 from textgan.core.statistics import Estimate, over_seeds
 from textgan.evaluation.report.charts import TICK, WIDTH
-from textgan.evaluation.report.page import Cell, Line, make_page, marked, write_report
+from textgan.evaluation.report.page import make_page, write_report
 from textgan.evaluation.report.runs import System
+from textgan.evaluation.report.table import Cell, Line, marked
 from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, mean_curve
 from textgan.training.config import make_config
 

@@ -318,7 +318,7 @@ def _name_places(series: Sequence[Series], y: Scale) -> list[tuple[float, Series
         for one in series
         if one.short
     ]
-    named.sort(key=lambda found: found[0])
+    named.sort(key=lambda one: one[0])
     places = [end for end, _ in named]
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + TITLE)
@@ -356,8 +356,8 @@ def _point_labels(series: Series, x: Scale, y: Scale, taken: list[Box], frame: B
 
 def _ends(estimates: Iterable[Estimate]) -> list[float]:
     """Every number that an axis must reach."""
-    found = (end for one in estimates for end in (one.value, one.low, one.high))
-    return [end for end in found if end is not None and _drawable(end)]
+    ends = (end for one in estimates for end in (one.value, one.low, one.high))
+    return [end for end in ends if end is not None and _drawable(end)]
 
 
 def _drawable(value: float) -> bool:

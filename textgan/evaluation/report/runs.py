@@ -6,7 +6,7 @@ Only files are read and no network is built, so a run of a method in a file of o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -21,8 +21,9 @@ from textgan.core.format import basename, without_paths
 from textgan.core.identity import CONFIG, FACTS, NO_EXPERIMENT, experiment_of, identify
 from textgan.core.log import read_records, records_digest
 from textgan.core.names import join_names, unique_names
-from textgan.core.score import Scores
+from textgan.core.score import Score, Scores
 from textgan.core.settings import flatten
+from textgan.core.statistics import Estimate, over_seeds
 from textgan.evaluation.report.charts import PALETTE
 from textgan.evaluation.results import FILE, Evaluation, read_evaluation
 from textgan.evaluation.temperature_sweep import Sweep, Unkept, read_sweep
@@ -214,20 +215,20 @@ def systems_of(runs: Sequence[RunRecord]) -> list[System]:
     return systems + [System(row, row, "other", None, tuple(runs)) for row in others]
 
 
-def rows_of(subject: System, source: Source[Content]) -> dict[str, Content]:
+def rows_of(system: System, source: Source[Content]) -> dict[str, Content]:
     """What the runs hold of a system, by run.
 
     A seed counts once: two runs with the same settings and the same seed are one and the same.
     """
     by_run: dict[str, Content] = {}
     seeds: set[int] = set()
-    for run in subject.runs:
+    for run in system.runs:
         rows, real = source(run)
         for row, content in rows.items():
-            fits = _role(row, real) == subject.role
-            if subject.role == "other":
-                fits = fits and row == subject.name
-            elif subject.role != "real":
+            fits = _role(row, real) == system.role
+            if system.role == "other":
+                fits = fits and row == system.name
+            elif system.role != "real":
                 fits = fits and run.seed not in seeds
             if fits:
                 seeds.add(run.seed)
@@ -298,3 +299,14 @@ def examples_of(run: RunRecord) -> tuple[Mapping[str, Sequence[Mapping[str, Any]
     """Texts of each row, with their nearest training sentence."""
     evaluation = run.evaluation
     return (evaluation.facts.get("examples", {}), evaluation.real) if evaluation else ({}, None)
+
+
+def mean_over_runs(system: System, scores: Iterable[Score]) -> Estimate:
+    """One number for several runs: the mean over seeds, the number itself where there is but one.
+
+    Real text is no method: runs that judged the same real texts say one thing only.
+    """
+    estimates = [score.estimate for score in scores]
+    if system.role in ("real", "other"):
+        estimates = list({one.value: one for one in estimates}.values())
+    return estimates[0] if len(estimates) == 1 else over_seeds([one.value for one in estimates])

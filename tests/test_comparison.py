@@ -106,7 +106,7 @@ def test_a_difference_by_hand() -> None:
     assert found.estimate.value == -1
     assert found.estimate.low == pytest.approx(-1 - 1.959964 * error)
     assert found.p == pytest.approx(math.erfc(1 / error / math.sqrt(2)))
-    assert found.stands == (found.p < 0.05) == (found.estimate.high < 0)  # type: ignore[operator]
+    assert found.significant == (found.p < 0.05) == (found.estimate.high < 0)  # type: ignore[operator]
     assert found.better == "b"
     (swapped,) = compare({"m": b}, {"m": a}).differences
     assert swapped.estimate is not None
@@ -127,7 +127,7 @@ def test_near_real_text_is_better_where_that_is_the_aim() -> None:
             {"m": normal(b, deviation, 2, "like real text")},
             real=of_real,
         ).differences
-        assert found.stands
+        assert found.significant
         return found.better
 
     assert verdict(5, 7, 4) == "a"
@@ -156,7 +156,7 @@ def test_the_same_texts_make_a_paired_comparison() -> None:
     right = 2 * 1.959964 * 0.1 * math.sqrt(2 / 400)
     assert width(paired.estimate) == pytest.approx(right, rel=0.15)
     assert width(apart.estimate) > 8 * width(paired.estimate)
-    assert paired.stands and not apart.stands
+    assert paired.significant and not apart.significant
 
 
 def test_equal_systems_differ_by_chance_one_time_in_twenty() -> None:
@@ -165,7 +165,7 @@ def test_equal_systems_differ_by_chance_one_time_in_twenty() -> None:
     stood = 0
     for trial in range(300):
         a, b = (mean_of(random.gamma(2.0, size=80), trial) for _ in range(2))
-        stood += compare({"m": a}, {"m": b}).differences[0].stands
+        stood += compare({"m": a}, {"m": b}).differences[0].significant
     assert 3 <= stood <= 30
 
 
@@ -182,7 +182,7 @@ def test_equal_sets_differ_by_chance_one_time_in_twenty() -> None:
             return {"m": Score("M", found[0], "m|v:1", "lower", "", found[1])}
 
         a, b = (measured(torch.from_numpy(random.normal(size=60))) for _ in range(2))
-        stood += compare(a, b).differences[0].stands
+        stood += compare(a, b).differences[0].significant
     assert 3 <= stood <= 30
 
 
@@ -192,7 +192,9 @@ def test_different_systems_are_found_to_be() -> None:
     stood = 0
     for trial in range(100):
         a, b = random.normal(0, 1, 100), random.normal(4 * math.sqrt(2 / 100), 1, 100)
-        stood += compare({"m": mean_of(a, trial)}, {"m": mean_of(b, trial)}).differences[0].stands
+        stood += (
+            compare({"m": mean_of(a, trial)}, {"m": mean_of(b, trial)}).differences[0].significant
+        )
     assert stood >= 92
 
 
@@ -206,8 +208,8 @@ def test_the_more_metrics_the_more_it_takes() -> None:
             for side in range(2)
         ]
         found = compare(*sides).differences
-        alone += any(one.stands for one in found)
-        among += any(one.stands_corrected for one in found)
+        alone += any(one.significant for one in found)
+        among += any(one.significant_corrected for one in found)
         assert [one.corrected for one in found] == holm(
             [one.p for one in found if one.p is not None]
         )
@@ -220,7 +222,7 @@ def test_equal_numbers_do_not_differ() -> None:
     a = score(0.1 + 0.2, replicates)
     b = score(0.3, replicates + 1e-17)
     (found,) = compare({"m": a}, {"m": b}).differences
-    assert found.p == 1 and not found.stands
+    assert found.p == 1 and not found.significant
     (found,) = compare({"m": a}, {"m": a}).differences
     assert found.p == 1 and found.better is None
 
@@ -228,14 +230,14 @@ def test_equal_numbers_do_not_differ() -> None:
 def test_exact_numbers_differ_if_they_differ() -> None:
     a, b = (score(value, signature="kl|exact|v:1") for value in (0.3, 0.2))
     (found,) = compare({"m": a}, {"m": b}).differences
-    assert found.stands_corrected and found.better == "b" and found.p == 0
-    assert not compare({"m": a}, {"m": a}).differences[0].stands
+    assert found.significant_corrected and found.better == "b" and found.p == 0
+    assert not compare({"m": a}, {"m": a}).differences[0].significant
 
 
 def test_numbers_without_replicates_are_not_judged() -> None:
     for b in (score(2.0), score(2.0, np.arange(3.0)), score(2.0, np.ones(1))):
         (found,) = compare({"m": score(1.0)}, {"m": b}).differences
-        assert found.p is None and found.corrected is None and not found.stands
+        assert found.p is None and found.corrected is None and not found.significant
         assert "no interval" in found.note
         assert found.estimate == Estimate(1.0)
 
@@ -277,12 +279,12 @@ def test_the_same_seeds_are_paired() -> None:
     assert found.a == over_seeds(a) and found.b == over_seeds(b)
     t = mean(changes) / (stdev(changes) / 2)
     assert found.p == pytest.approx(p_value(t, 1.0, 3))
-    assert found.stands and found.better == "b"
+    assert found.significant and found.better == "b"
     backwards = dict(reversed(seeds(b).items()))
     assert compare_seeds(seeds(a), backwards).differences[0] == found
     (apart,) = compare_seeds(seeds(a), seeds(b, first=9)).differences
     assert apart.p is not None and found.p is not None
-    assert apart.p > 5 * found.p and not apart.stands
+    assert apart.p > 5 * found.p and not apart.significant
     assert "[95 % interval over seeds]" in str(compare_seeds(seeds(a), seeds(b)))
 
 
@@ -314,7 +316,7 @@ def test_real_text_is_the_aim_over_seeds_too() -> None:
     a, b = seeds([4.0, 4.1, 3.9], aim), seeds([6.0, 6.2, 5.9], aim)
     for level, side in ((3.5, "a"), (6.0, "b"), (5.0, None)):
         (found,) = compare_seeds(a, b, real={"m": score(level)}).differences
-        assert found.stands and found.better == side
+        assert found.significant and found.better == side
 
 
 def test_seeds_of_different_signatures_do_not_compare() -> None:
@@ -357,4 +359,4 @@ def test_the_table_and_its_sentences() -> None:
     again = json.loads(json.dumps(made.to_dict()))
     assert again["differences"]["nll"]["better"] == "a"
     assert again["differences"]["nll"]["difference"]["value"] == 1
-    assert again["said"] == said
+    assert again["summary"] == said

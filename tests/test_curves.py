@@ -21,7 +21,7 @@ from textgan.evaluation.tradeoff import (
     compare_curves,
     describe,
     mean_curve,
-    spoken,
+    name_in_sentence,
 )
 
 LIKELIHOODS, BLEU = PAIRS[0], PAIRS[1]
@@ -317,7 +317,7 @@ def test_without_intervals_it_says_so() -> None:
 def test_names_of_rows_are_spoken() -> None:
     rows = ["seqgan, last", "MLE, best epoch", "seqgan, rollouts = 4, last", "mine"]
     said = ["seqgan", "MLE (best epoch)", "seqgan, rollouts = 4", "mine"]
-    assert [spoken(row) for row in rows] == said
+    assert [name_in_sentence(row) for row in rows] == said
 
 
 def test_it_can_be_json() -> None:
@@ -325,7 +325,7 @@ def test_it_can_be_json() -> None:
     again = json.loads(json.dumps(found))
     assert again["ranges"][0] == {"low": 0, "high": 2, "better": "b"}
     assert (again["a"], again["x"], again["y"]) == ("a", "nll_test", "nll_oracle")
-    assert again["said"] == found["said"]
+    assert again["summary"] == found["summary"]
 
 
 # --- making curves ---

@@ -206,7 +206,7 @@ def test_runs_are_compared_with_each_other_and_with_their_mle(runs: Path) -> Non
     two = compare_runs([runs / "mle", runs / "seqgan-1"])
     assert (two.a, two.b) == ("mle", "seqgan")
     assert {found.name for found in two.differences} >= {"bleu4", "nll_test"}
-    assert two.to_dict()["said"] == two.sentences()
+    assert two.to_dict()["summary"] == two.sentences()
     seeds = compare_runs([runs / "seqgan-1", runs / "mle", runs / "seqgan-2"])
     assert {found.name for found in seeds.differences} >= {"bleu4", "nll_test"}
     with pytest.raises(UserError, match="seeds of one experiment"):
@@ -251,7 +251,7 @@ def test_metrics_are_chosen_by_name_group_and_file(tmp_path: Path) -> None:
         "class Longest(Metric):\n"
         '    """The longest text."""\n'
         "    def measure(self, material):\n"
-        "        longest = float(material.predictions.sizes.max())\n"
+        "        longest = float(material.hypotheses.sizes.max())\n"
         "        signature = material.sign('longest', hyps=len(material.predictions))\n"
         "        return {'longest': Score('longest', Estimate(longest), signature, 'higher')}\n"
     )

@@ -196,7 +196,12 @@ def test_a_winner_is_named_only_where_its_difference_stands_among_all() -> None:
 
     made = compare(side(0.0), side(1.0), names=("mle", "seqgan"))
     good = made.differences[0]
-    assert good.stands and not good.stands_corrected and good.better == "b" and good.winner is None
+    assert (
+        good.significant
+        and not good.significant_corrected
+        and good.better == "b"
+        and good.winner is None
+    )
     for line in str(made).splitlines():
         assert not line.startswith("good ") or "seqgan" not in line
     assert "seqgan is better" not in str(made)

@@ -24,7 +24,7 @@ from textgan.core.tables import Shown, Table
 Side = Literal["a", "b"]
 Over = Literal["texts", "seeds", "files"]
 Scores = Mapping[str, Score]
-LEVEL = 0.05  # of p, below which a difference stands
+LEVEL = 0.05  # of p, below which a difference is significant
 LONG_NAME = 14  # characters above which a narrow table calls a system A or B
 EQUAL = 1e-9  # numbers that differ by less than this share of themselves differ by rounding
 
@@ -50,19 +50,19 @@ class Difference:
     note: str = ""
 
     @property
-    def stands(self) -> bool:
+    def significant(self) -> bool:
         """Whether the interval of the difference leaves out 0."""
         return self.p is not None and self.p < LEVEL
 
     @property
-    def stands_corrected(self) -> bool:
-        """Whether it stands among all metrics that were compared."""
+    def significant_corrected(self) -> bool:
+        """Whether it is significant among all metrics that were compared."""
         return self.corrected is not None and self.corrected < LEVEL
 
     @property
     def winner(self) -> Side | None:
-        """The better side, only where the difference stands among all that were compared."""
-        return self.better if self.stands_corrected else None
+        """The better side, only where the difference is significant after correction."""
+        return self.better if self.significant_corrected else None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -73,8 +73,8 @@ class Difference:
             "difference": None if self.estimate is None else self.estimate.to_dict(),
             "p": self.p,
             "p_holm": self.corrected,
-            "stands": self.stands,
-            "stands_corrected": self.stands_corrected,
+            "significant": self.significant,
+            "significant_corrected": self.significant_corrected,
             "better": self.better,
             "winner": self.winner,
             "note": self.note,
@@ -106,24 +106,26 @@ class Comparison(Shown):
             "differences": {
                 difference.name: difference.to_dict() for difference in self.differences
             },
-            "said": self.sentences(),
+            "summary": self.sentences(),
             "warnings": list(self.warnings),
         }
 
     def sentences(self) -> list[str]:
-        """What stands, what does not, and what was not compared."""
+        """Which differences are significant, which are not, and what was not compared."""
         tested = [difference for difference in self.differences if difference.p is not None]
         many = f"{self.among} comparisons" if self.among else f"{len(tested)} metrics"
         groups = {
             f"These differences stand, also among {many} (Holm)": [
-                difference for difference in tested if difference.stands_corrected
+                difference for difference in tested if difference.significant_corrected
             ],
             "These stand alone, but not among so many": [
                 difference
                 for difference in tested
-                if difference.stands and not difference.stands_corrected
+                if difference.significant and not difference.significant_corrected
             ],
-            "These do not stand": [difference for difference in tested if not difference.stands],
+            "These do not stand": [
+                difference for difference in tested if not difference.significant
+            ],
         }
         sentences = [
             f"{what}: {', '.join(map(self._named, one))}." for what, one in groups.items() if one
@@ -138,7 +140,7 @@ class Comparison(Shown):
         return sentences or ["There is no metric that both have."]
 
     def _named(self, difference: Difference) -> str:
-        if not difference.stands_corrected:
+        if not difference.significant_corrected:
             return difference.title
         if difference.better is None:
             return f"{difference.title} (which is nearer to real text is open)"

@@ -1,4 +1,4 @@
-"""Evaluating files and runs, keeping what was found, comparing runs: what the commands do."""
+"""Evaluate files and runs, store evaluations, compare runs: what the commands do."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def compare(
         )
     if len(given) < 2:
         raise UserError("give at least two files or runs to compare, or one run")
-    found = evaluate(
+    evaluation = evaluate(
         *targets,
         references=references,
         train=train,
@@ -340,9 +340,11 @@ def compare(
         equal=True,
         **options,
     )
-    systems = {name: row for name, row in found.rows.items() if name not in (found.real, MLE_ROW)}
+    systems = {
+        name: row for name, row in evaluation.rows.items() if name not in (evaluation.real, MLE_ROW)
+    }
     (baseline, first), *others = systems.items()
-    level = found.real_scores
+    level = evaluation.real_scores
     made = [
         replace(
             compare_scores(first, other, names=(baseline, name), real=level),
@@ -350,7 +352,7 @@ def compare(
         )
         for name, other in others
     ]
-    notes = tuple(text for text in found.warnings if text not in warnings_of(found))
+    notes = tuple(text for text in evaluation.warnings if text not in warnings_of(evaluation))
     return replace(among_all(made), warnings=notes)
 
 
@@ -403,8 +405,10 @@ def _compare_runs(
         raise UserError("these runs have different data, so their numbers do not compare")
     memory: dict[Hashable, Any] = {}
     wanted = None if metrics is None else names_of_metrics(metrics)
-    found = {run.folder: _measured(run, wanted, quiet, memory, len(runs), unkept) for run in runs}
-    first = found[runs[0].folder]
+    measured = {
+        run.folder: _measured(run, wanted, quiet, memory, len(runs), unkept) for run in runs
+    }
+    first = measured[runs[0].folder]
     real = first.real_scores
     if len(runs) == 1:
         if MLE_ROW not in first.rows:
@@ -414,12 +418,12 @@ def _compare_runs(
             first.rows[MLE_ROW], first.rows[last], names=(MLE_ROW, last), real=real
         )
     systems = [
-        {seed: list(found[run.folder].rows.values())[-1] for seed, run in seeds.items()}
+        {seed: list(measured[run.folder].rows.values())[-1] for seed, run in seeds.items()}
         for seeds in groups.values()
     ]
     firsts = [next(iter(seeds.values())) for seeds in groups.values()]
     names = [run.method for run in firsts]
-    if len(set(names)) < len(names):  # told apart by something other than the method
+    if len(set(names)) < len(names):  # they differ in something else than the method
         names = [str(run.folder) for run in firsts]
     a, *others = systems
     made = []
@@ -473,8 +477,8 @@ def _measured(
 def _drawn_alike(folder: Path) -> Evaluation | None:
     """What is kept of a run's evaluation; None where its resamplings were those of the first
     version, for the differences of replicates would be of unlike texts."""
-    found = read_evaluation(folder)
-    return found if found is not None and found.facts.get("streams") == SCHEME else None
+    kept = read_evaluation(folder)
+    return kept if kept is not None and kept.facts.get("streams") == SCHEME else None
 
 
 def store_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
@@ -512,7 +516,7 @@ def warn_unkept(folder: Path) -> None:
 
 def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
     """An evaluation with the numbers that one before it took in the same way."""
-    told = [text for text in evaluation.warnings if text not in warnings_of(evaluation)]
+    given = [text for text in evaluation.warnings if text not in warnings_of(evaluation)]
     ways = ["samples", "alone", "paired", "seed", "streams"]
     ways += ["tokenizer", "temperature", "checkpoint"]
     if before is not None and all(
@@ -528,5 +532,5 @@ def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
         numbers = before.facts.get("numbers", {}) | evaluation.facts.get("numbers", {})
         facts = evaluation.facts | {"metrics": list(metrics), "numbers": numbers}
         evaluation = replace(evaluation, rows=rows, unavailable=lacking, warnings=[], facts=facts)
-        evaluation = replace(evaluation, warnings=[*told, *warnings_of(evaluation)])
+        evaluation = replace(evaluation, warnings=[*given, *warnings_of(evaluation)])
     return evaluation

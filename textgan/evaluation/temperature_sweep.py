@@ -29,7 +29,7 @@ from textgan.evaluation.evaluate import SUBSETS, evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import choose_metrics, score
-from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, spoken
+from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, name_in_sentence
 from textgan.training.run import Run, open_run
 
 FILE = "curve.json"
@@ -226,7 +226,7 @@ def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
     """Where one curve is better than another, for every pair of measures and of rows."""
     sentences = []
     for pair in PAIRS:
-        curves = [Curve.of(spoken(name), pair, row) for name, row in rows.items()]
+        curves = [Curve.of(name_in_sentence(name), pair, row) for name, row in rows.items()]
         shown = [one for one in curves if one.points]
         sentences += [describe(compare_curves(a, b)) for a, b in combinations(shown, 2)]
     return sentences

@@ -174,10 +174,10 @@ class CurveComparison:
             "x": self.a.pair.x.key,
             "y": self.a.pair.y.key,
             "common": self.common,
-            "ranges": [asdict(found) for found in self.ranges],
-            "crossings": [asdict(found) for found in self.crossings],
+            "ranges": [asdict(one) for one in self.ranges],
+            "crossings": [asdict(one) for one in self.crossings],
             "dominates": self.dominates,
-            "said": describe(self),
+            "summary": describe(self),
         }
 
 
@@ -264,12 +264,12 @@ def _best(stretches: list[Stretch], x: float) -> Stretch:
 
 def _ends(stretches: list[Stretch], low: float, high: float) -> list[float]:
     """Values of x from low to high between which no piece ends and no two cross."""
-    found = {low, high, *(x for stretch in stretches for x in stretch.x)}
+    places = {low, high, *(x for stretch in stretches for x in stretch.x)}
     for p, q in combinations(stretches, 2):
         if p.slope != q.slope:
-            found.add(p.x[0] + (q.at(p.x[0], q.y) - p.y[0]) / (p.slope - q.slope))
+            places.add(p.x[0] + (q.at(p.x[0], q.y) - p.y[0]) / (p.slope - q.slope))
     ends = [low]
-    for x in sorted(x for x in found if low < x < high):
+    for x in sorted(x for x in places if low < x < high):
         if x - ends[-1] > 1e-12 * (high - low):  # else rounding has torn apart what is one
             ends.append(x)
     return [*ends, high]
@@ -336,16 +336,16 @@ def _merged(ranges: list[Range]) -> tuple[Range, ...]:
     """The same ranges, neighbours of the same verdict taken together, without those so narrow that
     they are rounding."""
     low, high = ranges[0].low, ranges[-1].high
-    wide = [found for found in ranges if found.high - found.low > 1e-9 * (high - low)]
-    firsts = [next(group) for _, group in groupby(wide, key=lambda found: found.better)]
-    ends = [low, *(found.low for found in firsts[1:]), high]
+    wide = [one for one in ranges if one.high - one.low > 1e-9 * (high - low)]
+    firsts = [next(group) for _, group in groupby(wide, key=lambda one: one.better)]
+    ends = [low, *(one.low for one in firsts[1:]), high]
     return tuple(
-        Range(start, end, found.better)
-        for found, (start, end) in zip(firsts, pairwise(ends), strict=True)
+        Range(start, end, one.better)
+        for one, (start, end) in zip(firsts, pairwise(ends), strict=True)
     )
 
 
-def spoken(row: str) -> str:
+def name_in_sentence(row: str) -> str:
     """A row's name as it stands in a sentence: seqgan for `seqgan, last`, and in brackets what else
     follows a comma."""
     name, comma, state = row.rpartition(", ")
@@ -355,15 +355,15 @@ def spoken(row: str) -> str:
 
 
 def describe(comparison: CurveComparison) -> str:
-    """What a comparison found, in a sentence or two: of which curves, at equal what, over which
+    """The result of a comparison in a sentence or two: of which curves, at equal what, over which
     values that both reach; beyond them nothing can be said."""
     a, b = comparison.a, comparison.b
     x, y = a.pair.x.title, a.pair.y.title
     if comparison.common is None:
         return f"{a.name} and {b.name}: {_nothing_in_common(a, b)}"
     ranges = comparison.ranges
-    found = [*comparison.common, *(end for part in ranges for end in (part.low, part.high))]
-    show = _shown(found)
+    values = [*comparison.common, *(end for part in ranges for end in (part.low, part.high))]
+    show = _shown(values)
     name = {"a": a.name, "b": b.name}
     way = "lower" if a.pair.y.better == "lower" else "higher"
     clauses: list[str] = []
@@ -376,17 +376,17 @@ def describe(comparison: CurveComparison) -> str:
             clauses.append(f"{name[part.better]} does {where}")
         else:
             clauses.append(f"{name[part.better]} has the {way} {y} {where}")
-    clauses += _crossings_told(comparison, show)
+    clauses += _crossings(comparison, show)
     low, high = map(show, comparison.common)
-    said = f"{a.name} and {b.name} at equal {x} ({low} to {high}): {'; '.join(clauses)}."
+    sentence = f"{a.name} and {b.name} at equal {x} ({low} to {high}): {'; '.join(clauses)}."
     if all(point.y.low is None for curve in (a, b) for point in curve.points):
-        said += " There are no intervals, so this may be chance."
-    return said
+        sentence += " There are no intervals, so this may be chance."
+    return sentence
 
 
-def _crossings_told(comparison: CurveComparison, show: Callable[[float], str]) -> list[str]:
+def _crossings(comparison: CurveComparison, show: Callable[[float], str]) -> list[str]:
     """Where curves cross of which first one and then the other is distinguishably better."""
-    told = []
+    clauses = []
     for left, right in pairwise(part for part in comparison.ranges if part.better):
         if left.better == right.better:
             continue
@@ -394,10 +394,10 @@ def _crossings_told(comparison: CurveComparison, show: Callable[[float], str]) -
         low, high = left.high - slack, right.low + slack
         at = [crossing.x for crossing in comparison.crossings if low <= crossing.x <= high]
         if len(at) == 1:
-            told.append(f"they cross at {show(at[0])}")
+            clauses.append(f"they cross at {show(at[0])}")
         else:
-            told.append(f"they cross between {show(left.high)} and {show(right.low)}")
-    return told
+            clauses.append(f"they cross between {show(left.high)} and {show(right.low)}")
+    return clauses
 
 
 def _nothing_in_common(a: Curve, b: Curve) -> str:

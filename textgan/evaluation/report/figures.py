@@ -27,7 +27,7 @@ from textgan.evaluation.tradeoff import (
     compare_curves,
     describe,
     mean_curve,
-    spoken,
+    name_in_sentence,
 )
 from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW
 
@@ -81,7 +81,7 @@ def findings(systems: Sequence[System], pair: Pair) -> list[str]:
     curves = []
     for system in systems:
         of_seeds = [
-            Curve.of(spoken(system.name), pair, steps)
+            Curve.of(name_in_sentence(system.name), pair, steps)
             for steps in rows_of(system, curve_rows).values()
         ]
         whole = [curve for curve in of_seeds if len(curve.points) > 1]

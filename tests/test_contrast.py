@@ -583,3 +583,25 @@ def test_the_order_of_sentences_changes_no_gradient(name: str) -> None:
     method.accumulate(Batch([ids[i] for i in order], torch.tensor(labels)[order]))
     for one, other in zip(before, gradients(method), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_an_objective_may_use_the_names_of_version_0_1() -> None:
+    class Former(SimCSE):
+        labelled = True
+        measure = "former_loss"
+        rises = True
+
+        def look(self, text: Text) -> Tensor:
+            return 2 * super().look(text)
+
+        def held_out(self, batch: Batch) -> Tensor:
+            return super().held_out(batch) + 1
+
+    assert (Former.needs_labels, Former.metric, Former.higher_is_better) == (
+        True, "former_loss", True,
+    )  # fmt: skip
+    network = transformer().eval()
+    former, now = (kind(network, tokenizer(), head=False).double() for kind in (Former, SimCSE))
+    text = now.read(batch())
+    torch.testing.assert_close(former.view(text), 2 * now.view(text))
+    torch.testing.assert_close(former.validation_step(batch()), now.validation_step(batch()) + 1)

@@ -231,8 +231,8 @@ def test_a_table_with_a_row_for_each_encoder(cli: Cli, data: Path, tmp_path: Pat
         "uniformity ↓",
         "STS x 100 ↑",
         "alignment ↓",
-        "found first ↑",
-        "reciprocal rank ↑",
+        "accuracy@1 ↑",
+        "MRR ↑",
     ]
     for table in tables[:-1]:
         rows = [line.split("  ")[0] for line in table.splitlines()[2:]]

@@ -112,7 +112,6 @@ RENAMED = {
     "lay_out_run": "inputs_from_run",
     "listed": "join_names",
     "middle": "format_estimate",
-    "nested": "unflatten",
     "number": "format_number",
     "place_of": "shift_target",
     "said": "format_value",

@@ -57,8 +57,8 @@ FAMILIES: dict[str, tuple[str, Better]] = {
     "uniformity": ("uniformity", "lower"),
     "sts": ("STS x 100", "higher"),
     "alignment": ("alignment", "lower"),
-    "first": ("found first", "higher"),
-    "reciprocal": ("reciprocal rank", "higher"),
+    "first": ("accuracy@1", "higher"),
+    "reciprocal": ("MRR", "higher"),
 }
 
 Made = TypeVar("Made")
@@ -81,11 +81,11 @@ class BagOfWords(LineEncoder):
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
-        found = torch.zeros(len(lines), COLUMNS, dtype=torch.float64)
+        vectors = torch.zeros(len(lines), COLUMNS, dtype=torch.float64)
         for row, line in enumerate(lines):
             columns = torch.tensor([self._column(word) for word in self.split(line)])
-            found[row] = torch.bincount(columns.long(), minlength=COLUMNS)
-        return found
+            vectors[row] = torch.bincount(columns.long(), minlength=COLUMNS)
+        return vectors
 
     def _column(self, word: str) -> int:
         half = COLUMNS // 2
@@ -172,7 +172,7 @@ def evaluate_encoders(
     pairs = None if sts is None else read_sts(sts)
     copies = _copies(lines, kinds, rate, split, seed, data)
     chosen = choose_device(device or "auto")
-    named = unique_names([BASELINE, *(Path(told).name or told for told in encoders)])
+    names = unique_names([BASELINE, *(Path(name).name or name for name in encoders)])
     counted = [*lines, *(pairs.first + pairs.second if pairs else ())]
     trial = _Trial(lines, copies, pairs, rate, split, resamplings, seed, quiet)
     rows, notes = {}, []
@@ -180,20 +180,16 @@ def evaluate_encoders(
         with memory_errors("a smaller --limit"):
             opened = [
                 BagOfWords(counted, split),
-                *(open_encoder(told, chosen) for told in encoders),
+                *(open_encoder(name, chosen) for name in encoders),
             ]
-            todo = list(zip(named, opened, strict=True))
+            todo = list(zip(names, opened, strict=True))
             for name, encoder in trial.progress(todo, "encoders"):
-                rows[name], told = trial.measure(encoder)
+                rows[name], remarks = trial.measure(encoder)
                 if _learnt_from(encoder, sha256):
-                    told = [*told, f"learnt from lines of {data.name}; other text is a harder test"]
-                notes += [f"{name}: {note}" for note in told]
+                    remarks.append(f"learnt from lines of {data.name}; other text is a harder test")
+                notes += [f"{name}: {remark}" for remark in remarks]
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing is kept of textgan similarity") from None
-    changed = {
-        kind: sum(a != b for a, b in zip(lines, copy, strict=True)) / len(lines)
-        for kind, copy in copies.items()
-    }
     facts = {
         "data": data.name,
         "lines": len(lines),
@@ -201,22 +197,13 @@ def evaluate_encoders(
         "sts": None if sts is None else sts.name,
         "pairs": 0 if pairs is None else len(pairs.gold),
         "rate": rate,
-        "changed": changed,
+        "changed": trial.changed,
         "tokens": tokens,
         "seed": seed,
         "resamplings": resamplings,
-        "encoders": dict(zip(named[1:], encoders, strict=True)),
+        "encoders": dict(zip(names[1:], encoders, strict=True)),
     }
-    shown = ", ".join(f"{kind} {share:.0%}" for kind, share in changed.items())
-    heads = [
-        "alignment: of a line and its noisy copy; found first, reciprocal rank: the line, searched "
-        "by its copy among all lines",
-        f"{len(lines)} different lines of {data.name}; noise at rate {rate:g} changed of them: "
-        f"{shown}",
-    ]
-    if resamplings:
-        heads.append("[95 % interval]: bootstrap over lines or pairs; uniformity: random subsets")
-    return EncoderEvaluation(rows, facts=facts, notes=heads + notes)
+    return EncoderEvaluation(rows, facts=facts, notes=[*trial.notes(data.name), *notes])
 
 
 @dataclass(frozen=True)
@@ -236,19 +223,42 @@ class _Trial:
     def digest(self) -> str:
         return _digest(self.lines)
 
+    @property
+    def changed(self) -> dict[str, float]:
+        """The share of the lines that each kind of noise changed."""
+        return {
+            kind: sum(a != b for a, b in zip(self.lines, copy, strict=True)) / len(self.lines)
+            for kind, copy in self.copies.items()
+        }
+
+    def notes(self, name: str) -> list[str]:
+        """How the numbers of all encoders were measured. name: of the file of lines."""
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in self.changed.items())
+        notes = [
+            "alignment: of a line and its noisy copy; accuracy@1, MRR (mean reciprocal rank): the "
+            "line, searched by its copy among all lines",
+            f"{len(self.lines)} different lines of {name}; noise at rate {self.rate:g} changed of "
+            f"them: {shares}",
+        ]
+        if self.resamplings:
+            notes.append(
+                "[95 % interval]: bootstrap over lines or pairs; uniformity: random subsets"
+            )
+        return notes
+
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
         """The same steps with a bar, once they have taken two seconds."""
         return bar(steps, what, self.quiet)
 
     def measure(self, encoder: LineEncoder) -> tuple[Scores, list[str]]:
-        """The numbers of one encoder, and what must be told of them."""
+        """The scores of one encoder, and remarks on them."""
         clean = self._vectors(encoder, self.lines)
         notes = []
         if missing := int((clean == 0).all(1).sum()):
             notes.append(f"{missing} of {len(clean)} lines have a vector of zeros")
-        told = {"enc": encoder.name, "n": len(clean), "data": self.digest}
+        facts = {"enc": encoder.name, "n": len(clean), "data": self.digest}
         estimate = self._uniformity(clean)
-        scores = _score("uniformity", LINES, estimate, told | {"t": UNIFORM_T})
+        scores = _score("uniformity", LINES, estimate, facts | {"t": UNIFORM_T})
         if self.pairs is not None:
             of_pairs, lacking = self._sts(encoder, self.pairs)
             scores |= of_pairs
@@ -262,7 +272,7 @@ class _Trial:
                 "first": hits.first,
                 "reciprocal": hits.reciprocal,
             }.items():
-                scores |= _score(family, kind, self._mean(values), told | how)
+                scores |= _score(family, kind, self._mean(values), facts | how)
         return scores, notes
 
     def _vectors(self, encoder: LineEncoder, lines: Sequence[str]) -> Tensor:
@@ -299,7 +309,7 @@ class _Trial:
         scores: Scores = {}
         lacking = []
         for name, chosen in pairs.parts().items():
-            told = {"enc": encoder.name, "n": len(chosen), "data": digest, "subset": name}
+            facts = {"enc": encoder.name, "n": len(chosen), "data": digest, "subset": name}
             try:
                 estimate = correlation(
                     cosines[chosen], pairs.gold[chosen], self.resamplings, self.seed
@@ -307,35 +317,36 @@ class _Trial:
             except ValueError as error:
                 lacking.append(f"no STS of {name}: {error}")
                 continue
-            scores |= _score("sts", name, estimate, told)
+            scores |= _score("sts", name, estimate, facts)
         return scores, lacking
 
 
-def _kinds(told: Sequence[str]) -> list[Noise]:
+def _kinds(names: Sequence[str]) -> list[Noise]:
     """Kinds of noise by name, each once and in their own order."""
-    for name in told:
+    for name in names:
         if name not in NOISES:
             raise UserError(
                 f"noise = {name!r}: there is no such noise{suggest(name, NOISES)}; "
                 f"known: {', '.join(NOISES)}"
             )
-    return [kind for kind in NOISES if kind in told]
+    return [kind for kind in NOISES if kind in names]
 
 
 def _lines(path: Path, form: Form, limit: int, seed: int) -> tuple[list[str], str]:
     """The different lines of a file, at most `limit` of them, with one space between words, and
     the file's SHA-256."""
     data = read_data(path, form, "--data")
-    found = list(dict.fromkeys(" ".join(line.split()) for line in data.lines))
-    if len(found) < FEWEST:
+    different = list(dict.fromkeys(" ".join(line.split()) for line in data.lines))
+    if len(different) < FEWEST:
         raise UserError(
-            f"--data = {str(path)!r} has {len(found)} different lines; at least {FEWEST} are needed"
+            f"--data = {str(path)!r} has {len(different)} different lines; at least {FEWEST} are "
+            "needed"
         )
-    if len(found) <= limit:
-        return found, data.sha256
+    if len(different) <= limit:
+        return different, data.sha256
     random = np.random.default_rng(stream(Purpose.SIMILARITY_LINES, seed))
-    chosen = np.sort(random.permutation(len(found))[:limit])
-    return [found[row] for row in chosen], data.sha256
+    chosen = np.sort(random.permutation(len(different))[:limit])
+    return [different[row] for row in chosen], data.sha256
 
 
 def _copies(
@@ -358,8 +369,8 @@ def _copies(
 
 def _learnt_from(encoder: LineEncoder, sha256: str) -> bool:
     """Whether an encoder's folder says that it was trained on the file of this hash."""
-    told = encoder.facts.get("data") if isinstance(encoder, SavedEncoder) else None
-    return isinstance(told, dict) and told.get("sha256") == sha256
+    facts = encoder.facts.get("data") if isinstance(encoder, SavedEncoder) else None
+    return isinstance(facts, dict) and facts.get("sha256") == sha256
 
 
 def _digest(lines: Iterable[str]) -> str:
@@ -368,8 +379,8 @@ def _digest(lines: Iterable[str]) -> str:
     return hashlib.sha256(text).hexdigest()[:8]
 
 
-def _score(family: str, column: str, estimate: Estimate, told: Mapping[str, object]) -> Scores:
+def _score(family: str, column: str, estimate: Estimate, facts: Mapping[str, object]) -> Scores:
     """One number under its name, signed with all that would change it, and with this version."""
     title, better = FAMILIES[family]
-    signature = sign(family, **told)
+    signature = sign(family, **facts)
     return {f"{family}/{column}": Score(f"{title}, {column}", estimate, signature, better)}

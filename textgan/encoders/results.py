@@ -10,7 +10,7 @@ from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
 
 NOISE = 0.2  # share of the words that a copy of a line lacks
-_ARROWS = {"alignment": " ↓", "uniformity": " ↓", "found first": " ↑"}
+_ARROWS = {"alignment": " ↓", "uniformity": " ↓", "accuracy@1": " ↑"}
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,5 +1,4 @@
-"""How good vectors of sentences are: where they lie, what they find, and whether what they call
-alike is alike.
+"""How good vectors of sentences are: alignment and uniformity, retrieval, rank correlation.
 
 Only directions count: every vector is first made one of length 1. A vector of zeros has no
 direction; it stays where it is, as near to all others as to none.
@@ -23,9 +22,9 @@ ROUNDING = 1e-12  # two cosines that differ by less are the same
 
 
 class Retrieval(NamedTuple):
-    """What each of N queries found, (N,) each; their means are the usual two numbers.
+    """Ranks of the own key of each of N queries, (N,) each; their means are accuracy@1 and MRR.
 
-    first: whether its own key came first. reciprocal: 1 / the place at which its own key came.
+    first: whether its own key is ranked first. reciprocal: 1 / the rank of its own key.
     """
 
     first: Tensor
@@ -135,8 +134,8 @@ def resampled_spearman(x: ArrayLike, y: ArrayLike, resamplings: int, seed: int =
     """`spearman` in each of the resamplings of the pairs, but for those that have none."""
     of_x, of_y = _order(x), _order(y)
     drawn = resamples(len(of_x), resamplings, seed)
-    found = np.array([_correlation(of_x[some], of_y[some]) for some in drawn])
-    return np.asarray(found[~np.isnan(found)])
+    values = np.array([_correlation(of_x[some], of_y[some]) for some in drawn])
+    return np.asarray(values[~np.isnan(values)])
 
 
 def _blocks(n: int, at_once: int) -> Iterator[slice]:

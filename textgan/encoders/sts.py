@@ -38,11 +38,10 @@ class Sts:
 
     def parts(self) -> dict[str, NDArray[np.int64]]:
         """Which pairs (M,) make each number: `all`, then each subset in the file's order."""
-        found = {ALL: np.arange(len(self.gold), dtype=np.int64)}
-        return found | {
-            name: np.flatnonzero(np.array(self.subsets) == name)
-            for name in dict.fromkeys(self.subsets)
-        }
+        subsets = np.array(self.subsets)
+        parts = {ALL: np.arange(len(self.gold), dtype=np.int64)}
+        parts |= {name: np.flatnonzero(subsets == name) for name in dict.fromkeys(self.subsets)}
+        return parts
 
 
 def read_sts(path: Path) -> Sts:
@@ -69,14 +68,14 @@ def read_sts(path: Path) -> Sts:
         wrong = ""
         if not (first and second and all(subset)):
             wrong = "a sentence is missing" if all(subset) else "the subset's name is missing"
-        elif (found := _number(score)) is None:
+        elif (value := _number(score)) is None:
             wrong = f"the score {score[:40]!r} is not a number"
         elif subset == [ALL]:
             wrong = f"no subset can be called {ALL!r}"
-        if wrong or found is None:
+        if wrong or value is None:
             raise UserError(f"{name}: in line {number} {wrong}; {FORM}")
         rows.append(cells)
-        gold.append(found)
+        gold.append(value)
     if len(rows) < FEWEST:
         raise UserError(f"{name} has {len(rows)} pairs of sentences; at least {FEWEST} are needed")
     if len(set(gold)) == 1:
@@ -109,7 +108,7 @@ def correlation(
 def _number(cell: str) -> float | None:
     """A finite number, or None."""
     try:
-        found = float(cell)
+        value = float(cell)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return value if math.isfinite(value) else None

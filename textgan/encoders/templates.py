@@ -1,6 +1,6 @@
 """Templates: a sentence among other words, and the state at [MASK] as its vector (PromptBERT).
 
-A state at [MASK] tells of the words around it, too, even where there is no sentence. Template
+A state at [MASK] depends on the words around it, too, even where there is no sentence. Template
 denoising takes that away: the state of the template alone, whose words after the gap keep the
 places that they have behind a sentence of n tokens (Jiang et al. 2022, arXiv 2201.04337, section
 3.3).
@@ -43,7 +43,7 @@ class Template:
     room: int
 
     @staticmethod
-    def of(told: str, tokenizer: Tokenizer, key: str = "template") -> Template:
+    def of(template: str, tokenizer: Tokenizer, key: str = "template") -> Template:
         """The template that a text with one [X] and one [MASK] is.
 
         Raises UserError, which names the key, for another text, words that the tokenizer does not
@@ -53,11 +53,11 @@ class Template:
             raise UserError(
                 f"{key}: {tokenizer.name} has no token for {MASK}; take a network that has"
             )
-        pieces = pieces_of(told)
+        pieces = pieces_of(template)
         if pieces.count(SENTENCE) != 1 or pieces.count(MASK) != 1:
             raise UserError(
-                f"{key} = {told!r}: give one {SENTENCE}, the sentence, and one {MASK}, whose state "
-                "is its vector"
+                f"{key} = {template!r}: give one {SENTENCE}, the sentence, and one {MASK}, whose "
+                "state is its vector"
             )
         tokens = [
             [tokenizer.mask_id] if piece == MASK else ids
@@ -72,8 +72,8 @@ class Template:
         ]
         if unknown:
             raise UserError(
-                f"{key} = {told!r}: the network knows no word for all of {unknown[0].strip()!r}; "
-                "use words that it was trained with"
+                f"{key} = {template!r}: the network knows no word for all of "
+                f"{unknown[0].strip()!r}; use words that it was trained with"
             )
         gap = pieces.index(SENTENCE)
         before = tuple(token for part in tokens[:gap] for token in part)
@@ -83,8 +83,9 @@ class Template:
         room = tokenizer.space.length - (int(alone.sizes) - 1) - len(before) - len(after)
         if room < 1:
             raise UserError(
-                f"{key} = {told!r}: texts are cut at {tokenizer.space.length} tokens, which leaves "
-                "none for a sentence; allow longer ones (data.length) or shorten the template"
+                f"{key} = {template!r}: texts are cut at {tokenizer.space.length} tokens, which "
+                "leaves none for a sentence; allow longer ones (data.length) or shorten the "
+                "template"
             )
         place = (before + after).index(tokenizer.mask_id)
         return Template(tokenizer, before, after, place, lead, room)
@@ -121,8 +122,8 @@ class Template:
         return states[kind.to(device), self.lead + self.place]
 
 
-def pieces_of(told: str) -> list[str]:
+def pieces_of(template: str) -> list[str]:
     """A template's words in order, [X] and [MASK] apart from the others."""
-    parts = re.split(rf"({re.escape(SENTENCE)}|{re.escape(MASK)})", told)
+    parts = re.split(rf"({re.escape(SENTENCE)}|{re.escape(MASK)})", template)
     # a space before a word is a part of it to some tokenizers, one at the end is none
     return [part.rstrip() for part in parts if part.strip()]

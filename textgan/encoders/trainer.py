@@ -170,7 +170,7 @@ class EncoderTrainer:
         return {
             "alignment": alignment(clean, noisy),
             "uniformity": uniformity(clean),
-            "found first": float(retrieval(noisy, clean).first.mean()),
+            "accuracy@1": float(retrieval(noisy, clean).first.mean()),
             self.objective.metric.replace("_", " "): self._metric(self.data.test),
         }
 

@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.optim import Backward, Loss, dropout, plain
 from textgan.core.registry import register
 from textgan.data.text import Text
@@ -49,8 +50,18 @@ class EncoderObjective(nn.Module, ABC):
     metric: ClassVar[str] = "contrastive_loss"  # of what `validation_step` is
     higher_is_better: ClassVar[bool] = False  # of that metric
 
+    # as version 0.1 called them
+    labelled = FormerName("needs_labels")
+    two_looks = FormerName("two_views")
+    prompted = FormerName("needs_masked_words")
+    attacks = FormerName("shifts_embeddings")
+    measure = FormerName("metric")
+    rises = FormerName("higher_is_better")
+    held_out = FormerName("validation_step")
+
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        adopt_former_names(cls)
         if name:
             register("contrast", name, cls)
 
@@ -89,6 +100,7 @@ class TwoViews(EncoderObjective):
     """
 
     two_views: ClassVar[bool] = True
+    look = FormerName("view")  # as version 0.1 called it
 
     def __init__(
         self, network: Discriminator, tokenizer: Tokenizer, temperature: float, head: bool

@@ -39,7 +39,7 @@ class Attention(AutoregressiveGenerator):
         source = condition.require_source()
         self.encoded += len(source)
         memory = self.source(source.tokens) + self.places.weight[: source.tokens.shape[1]]
-        mean = (memory * source.mask.unsqueeze(2)).sum(1) / source.sizes.unsqueeze(1)
+        mean = (memory * source.mask.unsqueeze(2)).sum(1) / source.lengths.unsqueeze(1)
         return State((mean.tanh(),), (memory, source.mask))
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
@@ -59,7 +59,7 @@ class Attention(AutoregressiveGenerator):
 
     def forward(self, text: Text) -> Tensor:
         state = self.start(len(text), text.condition)
-        symbol = torch.full_like(text.sizes, self.space.bos)
+        symbol = torch.full_like(text.lengths, self.space.bos)
         written = []
         for following in text.tokens.unbind(1):
             logits, state = self.step(symbol, state)

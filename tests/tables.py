@@ -50,7 +50,7 @@ class TableGenerator(AutoregressiveGenerator):
 
     def forward(self, text: Text) -> Tensor:
         state = self.start(len(text), text.condition)
-        symbol, written = torch.zeros_like(text.sizes), []
+        symbol, written = torch.zeros_like(text.lengths), []
         for position in range(text.tokens.shape[1]):
             logits, state = self.step(symbol, state)
             symbol = text.tokens[:, position]
@@ -87,7 +87,7 @@ def generator_of(space: TextSpace, chances: Tensor) -> TableGenerator:
     """The language model of a distribution over all texts of a space."""
     table = torch.zeros(1, nodes(space), space.vocabulary, dtype=torch.float64)
     texts = enumerate_texts(space)
-    for sentence, size, chance in zip(texts.tokens, texts.sizes, chances, strict=True):
+    for sentence, size, chance in zip(texts.tokens, texts.lengths, chances, strict=True):
         node = 0
         for token in sentence[:size].tolist():
             table[0, node, token] += chance
@@ -110,7 +110,7 @@ def whole(generator: AutoregressiveGenerator, label: int = 0) -> Text:
     texts = enumerate_texts(generator.space)
     if generator.space.classes:
         labels = torch.full((len(texts),), label)
-        texts = Text(texts.tokens, texts.sizes, condition=Condition(labels))
+        texts = Text(texts.tokens, texts.lengths, condition=Condition(labels))
     batch = texts[torch.arange(len(texts)).repeat_interleave(shares(generator, texts))]
     assert len(batch) == PARTS
     return batch
@@ -140,7 +140,7 @@ class Judge(Discriminator):
         raise NotImplementedError
 
     def forward(self, text: Text) -> Tensor:
-        classes = torch.zeros_like(text.sizes) if text.labels is None else text.labels
+        classes = torch.zeros_like(text.lengths) if text.labels is None else text.labels
         return self.table[classes, text.tokens @ self.radix]
 
 

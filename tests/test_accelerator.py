@@ -135,16 +135,16 @@ def test_the_same_prefixes_are_completed(space: TextSpace, monkeypatch: pytest.M
         monkeypatch.setattr(device, "SYNCHRONOUS", frozenset() if ahead else {"cpu"})
         grown = roll_out(generator, fake, 2)
         found.append(sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True)))
-        assert len(grown.text) == 2 * int((fake.sizes - 1).sum())
+        assert len(grown.text) == 2 * int((fake.lengths - 1).sum())
     assert found[0] == found[1]
 
 
 @pytest.mark.usefixtures("ahead")
 def test_nothing_is_written_after_the_end() -> None:
     text = small_generator(VARIABLE).sample(200)
-    assert len(text.sizes.unique()) > 1
+    assert len(text.lengths.unique()) > 1
     assert not text.tokens[~text.mask].any()
-    assert small_generator(FIXED).sample(3).sizes.tolist() == [FIXED.length] * 3
+    assert small_generator(FIXED).sample(3).lengths.tolist() == [FIXED.length] * 3
 
 
 def test_metrics_are_added_up_to_the_same_means(

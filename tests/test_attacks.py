@@ -29,7 +29,7 @@ class Linear(Discriminator):
 
     def features(self, text: Text) -> Tensor:
         inside = text.mask.unsqueeze(2)
-        return (self.embedding(text.symbols) * inside).sum(1) / text.sizes.unsqueeze(1)
+        return (self.embedding(text.inputs) * inside).sum(1) / text.lengths.unsqueeze(1)
 
 
 def texts(classes: int = 2) -> Text:
@@ -65,7 +65,7 @@ def test_fgm_of_a_linear_classifier_has_a_closed_form() -> None:
     w = network.output.weight[1] - network.output.weight[0]
     before = plain_margins(network, text)
     absolute = attack(network, text, 0.3) - before
-    torch.testing.assert_close(absolute, 0.3 * w.norm() / text.sizes.double().sqrt())
+    torch.testing.assert_close(absolute, 0.3 * w.norm() / text.lengths.double().sqrt())
     # sqrt(words) of the radius cancels it: sentences of any length move as far
     relative = attack(network, text, 0.3, norm=2.0) - before
     torch.testing.assert_close(relative, (0.6 * w.norm()).expand(len(text)).detach())
@@ -137,17 +137,17 @@ def test_the_network_is_left_as_it_was(build: Callable[[TextSpace], Discriminato
 def test_places_stay_in_the_ball_and_off_padding() -> None:
     network, text = linear(), texts()
     seen: list[Tensor] = []
-    plain = network.embedding(text.symbols).detach()
+    plain = network.embedding(text.inputs).detach()
 
     def watched(text: Text) -> Tensor:
-        vectors = network.embedding(text.symbols)
+        vectors = network.embedding(text.inputs)
         seen.append((vectors - plain).detach())
-        return (vectors * text.mask.unsqueeze(2)).sum(1) / text.sizes.unsqueeze(1)
+        return (vectors * text.mask.unsqueeze(2)).sum(1) / text.lengths.unsqueeze(1)
 
     network.features = watched  # type: ignore[method-assign]
     attack(network, text, 0.5, norm=2.0, steps=4, restarts=3, stride=0.6, random=random())
     assert len(seen) == 3 * (1 + 4)
-    radius = 0.5 * 2.0 * text.sizes.double().sqrt()
+    radius = 0.5 * 2.0 * text.lengths.double().sqrt()
     for shift in seen:
         assert not shift[~text.mask].any()
         assert bool((shift.flatten(1).norm(dim=1) <= radius * (1 + 1e-12)).all())
@@ -179,7 +179,7 @@ def test_typical_norm_is_of_words_alone() -> None:
     assert typical_norm(network, [text]) == pytest.approx(expected, rel=1e-12)
     halves = [text[slice(0, 1)], text[slice(1, None)]]
     assert typical_norm(network, halves) == pytest.approx(expected, rel=1e-12)
-    longer = text.padded(20)
+    longer = text.pad_to(20)
     assert typical_norm(network, [longer]) == pytest.approx(expected, rel=1e-12)
 
 

@@ -94,7 +94,7 @@ def written(here: World, parts: list[slice]) -> Tensor:
     """The same of the generator's loss; each text is answered `group` times."""
     n = here.objective.group
     answered = here.real.repeat(n)
-    here.objective.on_fakes(replace(here.fake, rows=None))
+    here.objective.on_fakes(replace(here.fake, soft_tokens=None))
 
     def fakes(part: slice) -> slice:
         return slice(part.start * n, part.stop * n)
@@ -102,7 +102,7 @@ def written(here: World, parts: list[slice]) -> Tensor:
     def loss(part: slice) -> Loss:
         at = fakes(part)
         fake = here.fake[at]
-        if here.fake.rows is not None:  # the path goes through the drawing
+        if here.fake.soft_tokens is not None:  # the path goes through the drawing
             torch.manual_seed(7)
             whole = here.objective.sample(here.generator, answered, 0.5)
             fake = whole[at]
@@ -130,7 +130,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_the_discriminators_shards_are_its_batch_where_texts_are_not_compared(name: str) -> None:
     here = world(name, VARIABLE)
-    assert here.real.sizes[:6].sum() != here.real.sizes[6:].sum()
+    assert here.real.lengths[:6].sum() != here.real.lengths[6:].sum()
     whole, shards = judged(here, WHOLE), judged(here, SHARDS)
     alike = torch.allclose(whole, shards, rtol=1e-10, atol=1e-13)
     assert alike == (name not in COMPARE_JUDGED)
@@ -164,8 +164,8 @@ def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
         assert not torch.isclose(*losses, rtol=1e-6)
     losses = []
     for fake in (here.fake, turned):
-        real = fake if fake.rows is None else here.real  # what jsdgan reads
-        here.objective.on_fakes(replace(here.fake, rows=None))
+        real = fake if fake.soft_tokens is None else here.real  # what jsdgan reads
+        here.objective.on_fakes(replace(here.fake, soft_tokens=None))
         torch.manual_seed(5)
         losses.append(here.objective.generator_loss(here.generator, here.judge, real, fake, 0.5)[0])
     assert not torch.isclose(*losses, rtol=1e-6)

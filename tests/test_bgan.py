@@ -60,7 +60,7 @@ def scores_of(space: TextSpace, seed: int = 2) -> Tensor:
 
 def labelled(space: TextSpace, label: int) -> Text:
     texts = enumerate_texts(space)
-    return Text(texts.tokens, texts.sizes, condition=Condition(torch.full((len(texts),), label)))
+    return Text(texts.tokens, texts.lengths, condition=Condition(torch.full((len(texts),), label)))
 
 
 def towards(generator: AutoregressiveGenerator, scores: Tensor, label: int) -> Tensor:
@@ -171,7 +171,7 @@ def test_no_gradient_reaches_the_discriminator_or_the_padding(space: TextSpace) 
     assert not found[~texts.mask].any()
     fake = BGAN().sample(generator, texts, 0.0)
     assert len(fake) == len(texts)
-    assert fake.rows is None
+    assert fake.soft_tokens is None
 
 
 def test_one_sample_of_a_source_is_refused(
@@ -298,11 +298,11 @@ def test_texts_of_one_noise_have_the_chances_of_their_symbols(space: TextSpace) 
         condition=Condition(labels),
     )
     fake = BGAN(samples=20_000).sample(generator, one.repeat(20_000), 0.0)
-    assert fake.rows is not None
-    assert (fake.rows == fake.rows[:1]).all()
+    assert fake.soft_tokens is not None
+    assert (fake.soft_tokens == fake.soft_tokens[:1]).all()
     assert fake.labels is None or bool((fake.labels == 1).all())
     texts = enumerate_texts(space)
-    each = fake.rows[0].detach()[torch.arange(space.length), texts.tokens]
+    each = fake.soft_tokens[0].detach()[torch.arange(space.length), texts.tokens]
     chances = torch.where(texts.mask, each, 1.0).prod(1)
     assert same(chances.sum(), torch.ones((), dtype=torch.float64))
     assert agree(counts_of(fake, space), chances)
@@ -325,13 +325,13 @@ def test_the_loss_of_noise_by_hand(space: TextSpace) -> None:
             [torch.full_like(ending, -torch.inf), ending, *logits.unbind(2)[2:]], 2
         )
     right = torch.zeros((), dtype=torch.float64)
-    words = Text(fake.tokens, fake.sizes)
+    words = Text(fake.tokens, fake.lengths)
     scores = judge(words).detach().view(4, 3)
     for z in range(4):
         weights = scores[z].exp() / scores[z].exp().sum()
         for m in range(3):
             b = 3 * z + m
-            for t in range(int(fake.sizes[b])):
+            for t in range(int(fake.lengths[b])):
                 log_g = logits[z, t].log_softmax(0)[fake.tokens[b, t]]
                 right = right - weights[m] * log_g / 4
     assert same(loss, right)
@@ -345,12 +345,12 @@ def test_fakes_of_a_turn_have_noise_of_their_own_and_are_words(space: TextSpace)
     generator, objective = noisy(space), BGAN(samples=4)
     with torch.no_grad():
         fake = objective.sample(generator, enumerate_texts(space)[:8], 0.0)
-    assert fake.rows is None
+    assert fake.soft_tokens is None
     judge = small_discriminator(space)
     real = enumerate_texts(space)[:8]
     drawn = objective.sample(generator, real, 0.0)
     loss, _ = objective.discriminator_loss(judge, real, drawn)
-    right, _ = objective.discriminator_loss(judge, real, Text(drawn.tokens, drawn.sizes))
+    right, _ = objective.discriminator_loss(judge, real, Text(drawn.tokens, drawn.lengths))
     assert same(loss, right)
 
 
@@ -476,9 +476,9 @@ def test_the_continuous_discriminator_reads_rows_of_both_kinds(space: TextSpace)
     objective = ContinuousBGAN()
     with torch.no_grad():
         fake = objective.sample(generator, real, 0.0)
-    assert fake.rows is not None
+    assert fake.soft_tokens is not None
     loss, figures = objective.discriminator_loss(judge, real, fake)
-    d_real, d_fake = judge(real.relaxed(fake.rows)).sigmoid(), judge(fake).sigmoid()
+    d_real, d_fake = judge(real.relaxed(fake.soft_tokens)).sigmoid(), judge(fake).sigmoid()
     assert same(loss, -(d_real.log().mean() + (1 - d_fake).log().mean()) / 2)
     assert figures == {}
 

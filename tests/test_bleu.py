@@ -141,7 +141,7 @@ def test_no_vocabulary_or_order_is_too_large() -> None:
 @worlds
 def test_more_references_never_lower_a_score(space: TextSpace) -> None:
     texts = enumerate_texts(space)
-    longest = texts[texts.sizes == space.length]  # two words and an end, or three words
+    longest = texts[texts.lengths == space.length]  # two words and an end, or three words
     known, judged = (Sentences.of(text, space.eos) for text in (longest, texts))
     scores = [References(known[:n], 3).score(judged) for n in range(1, len(longest) + 1)]
     for fewer, more in pairwise(scores):

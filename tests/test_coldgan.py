@@ -250,7 +250,9 @@ def test_large_weights_are_clipped(space: TextSpace, reduction: Any) -> None:
     rewards = judge(texts).sigmoid().detach()
     others = (rewards.sum() - rewards) / (len(texts) - 1)
     weights = torch.minimum(ratios, torch.full_like(ratios, clip)) * (rewards - others)
-    count = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}[reduction]
+    count = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.lengths.sum())}[
+        reduction
+    ]
     assert same(loss, -(weights * log_probs(generator, texts)).sum() / count, 1e-10)
     assert same(metrics["clipped"], (ratios > clip).double().mean())
     assert 0.3 < metrics["clipped"] < 0.7
@@ -272,7 +274,7 @@ def test_padding_changes_no_loss() -> None:
         small_discriminator(VARIABLE),
         enumerate_texts(VARIABLE),
     )
-    longer = texts.padded(5)
+    longer = texts.pad_to(5)
     for reduction in ("sum", "mean_sentence", "mean_token"):
         plain, padded = (
             ColdGAN(reduction=reduction).generator_loss(generator, judge, text, text, 0.0)
@@ -318,7 +320,7 @@ def rows(text: Text) -> set[tuple[int, ...]]:
 def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
     judge, texts = small_discriminator(space), enumerate_texts(space)
     real, fake, old = texts[:4], texts[10:14], texts[:6]  # of all sizes
-    assert space.eos is None or len(old.sizes.unique()) == 3
+    assert space.eos is None or len(old.lengths.unique()) == 3
     objective = ColdGAN(replay=0.5, remembered=6)
     first, _ = objective.discriminator_loss(judge, real, fake)
     assert same(first, logistic(judge(real), judge(fake)))  # nothing to remember yet
@@ -333,7 +335,10 @@ def test_the_discriminator_sees_remembered_fakes(space: TextSpace) -> None:
     assert same(loss, logistic(judge(real), judge(shown)))
     # the sizes are those of the texts
     assert all(
-        any(torch.equal(row.tokens, was.tokens) and row.sizes == was.sizes for was in old.split(1))
+        any(
+            torch.equal(row.tokens, was.tokens) and row.lengths == was.lengths
+            for was in old.split(1)
+        )
         for row in shown[2:].split(1)
     )
     # pure: the same again, and nothing drawn or remembered
@@ -418,12 +423,12 @@ def test_remembered_fakes_keep_their_labels() -> None:
     space = TextSpace(3, 3, classes=2)
     generator, judge = small_generator(space), small_discriminator(space)
     texts = enumerate_texts(space)
-    real = Text(texts.tokens, texts.sizes, condition=Condition(texts.tokens[:, 0] % 2))
+    real = Text(texts.tokens, texts.lengths, condition=Condition(texts.tokens[:, 0] % 2))
     objective = ColdGAN(replay=0.5, remembered=20)
     objective.connect(generator, judge, real)
     for _ in range(3):
         # what is written says what its label is, so that a mixture would show
-        fake = Text(real.tokens, real.sizes, condition=real.condition)
+        fake = Text(real.tokens, real.lengths, condition=real.condition)
         objective.on_fakes(fake)
     assert len(objective.state["labels"]) == 20
     assert torch.equal(objective.state["labels"], objective.state["tokens"][:, 0] % 2)
@@ -437,7 +442,7 @@ def test_remembered_fakes_keep_their_sources() -> None:
     texts = enumerate_texts(FIXED)
     # what is written is its source backwards, so that a mixture would show
     source = Text.full(texts.tokens.flip(1))
-    fake = Text(texts.tokens, texts.sizes, condition=Condition(source=source))
+    fake = Text(texts.tokens, texts.lengths, condition=Condition(source=source))
     objective = ColdGAN(replay=0.5, remembered=20)
     objective.on_fakes(fake)
     objective.on_fakes(fake)
@@ -445,4 +450,4 @@ def test_remembered_fakes_keep_their_sources() -> None:
     shown = objective.replayed(fake)
     assert shown.source is not None
     assert torch.equal(shown.source.tokens, shown.tokens.flip(1))
-    assert torch.equal(shown.source.sizes, shown.sizes)
+    assert torch.equal(shown.source.lengths, shown.lengths)

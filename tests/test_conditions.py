@@ -98,7 +98,7 @@ def test_a_condition_is_indexed_repeated_joined_and_moved_as_a_whole() -> None:
         assert other.labels is not None and other.source is not None
         assert other.labels.tolist() == [1, 0]
         assert torch.equal(other.source.tokens, sources().tokens)
-        assert torch.equal(other.source.sizes, sources().sizes)
+        assert torch.equal(other.source.lengths, sources().lengths)
 
 
 def test_conditions_of_which_only_some_have_a_source_cannot_be_joined() -> None:
@@ -119,7 +119,7 @@ def test_no_condition_is_one_too() -> None:
 def test_conditions_are_drawn_together() -> None:
     drawn = both().draw(4000)
     assert drawn.labels is not None and drawn.source is not None
-    assert torch.equal(drawn.labels == 1, drawn.source.sizes == 1)
+    assert torch.equal(drawn.labels == 1, drawn.source.lengths == 1)
     assert 0.45 < float(drawn.labels.double().mean()) < 0.55
 
 
@@ -152,7 +152,7 @@ def test_texts_and_what_they_answer_become_tensors_and_come_back() -> None:
     back = Text.from_tensors(tensors)
     assert back.source is not None and back.labels is not None
     for ours, theirs in ((text, back), (sources(), back.source)):
-        assert torch.equal(ours.tokens, theirs.tokens) and torch.equal(ours.sizes, theirs.sizes)
+        assert torch.equal(ours.tokens, theirs.tokens) and torch.equal(ours.lengths, theirs.lengths)
     assert back.labels.tolist() == [1, 0]
     plain = Text.from_tensors(enumerate_texts(VARIABLE).to_tensors())
     assert plain.condition == UNCONDITIONAL
@@ -230,7 +230,7 @@ def test_a_discriminator_does_not_know_padding_by_its_number(name: str) -> None:
     texts = enumerate_texts(space)
     known = replace(texts, tokens=torch.where(texts.mask, order[texts.tokens], 0))
     assert same(other(texts), judge(known))
-    assert same(other(texts.narrowed()), judge(known))
+    assert same(other(texts.trimmed()), judge(known))
 
 
 # a generator that answers sources
@@ -350,7 +350,7 @@ def test_objectives_answer_the_sources_of_real_texts() -> None:
 def test_likelihoods_are_given_the_source() -> None:
     generator, texts = answering(), all_answers(0)
     other = replace(texts, condition=all_answers(1).condition)
-    expected = float(-log_probs(generator, texts).detach().sum() / texts.sizes.sum())
+    expected = float(-log_probs(generator, texts).detach().sum() / texts.lengths.sum())
     assert nll_per_token(generator, texts).value == pytest.approx(expected, rel=1e-12)
     assert nll_per_token(generator, other).value != pytest.approx(expected, rel=1e-3)
 
@@ -368,9 +368,9 @@ def test_likelihoods_of_an_evaluation_are_resampled_by_source() -> None:
     )  # fmt: skip
     score = Likelihood().measure(material)["nll_test"]
     # two sources are drawn: both, or one of them twice
-    each = [float(part.sum() / size.sum())
-            for part, size in zip(totals.chunk(2), texts.sizes.chunk(2), strict=True)]  # fmt: skip
-    both = float(totals.sum() / texts.sizes.sum())
+    halves = zip(totals.chunk(2), texts.lengths.chunk(2), strict=True)
+    each = [float(part.sum() / size.sum()) for part, size in halves]
+    both = float(totals.sum() / texts.lengths.sum())
     assert sorted({round(float(value), 9) for value in score.replicates}) == sorted(
         round(value, 9) for value in (*each, both)
     )
@@ -411,8 +411,8 @@ def pairs() -> Corpus:
     """A corpus whose answers repeat the word that their source begins with."""
     asks, tells = WordTokenizer(WORDS, length=3), WordTokenizer(WORDS[:4], length=4)
     lines = [(WORDS[i % 4], WORDS[(i // 4) % 5]) for i in range(60)]
-    source = asks([" ".join(line) for line in lines]).padded(3)
-    answers = tells([" ".join([line[0]] * (1 + i % 2)) for i, line in enumerate(lines)]).padded(4)
+    source = asks([" ".join(line) for line in lines]).pad_to(3)
+    answers = tells([" ".join([line[0]] * (1 + i % 2)) for i, line in enumerate(lines)]).pad_to(4)
     whole = replace(answers, condition=Condition(source=source))
     facts = {"source": "pairs", "sentences": 60, "split": {"train": 30, "valid": 15, "test": 15}}
     facts |= {"vocabulary": len(tells), "length": 4}
@@ -463,7 +463,7 @@ def test_sources_are_kept_in_the_run(folder: Path) -> None:
         assert ours.source is not None and theirs.source is not None
         assert torch.equal(ours.tokens, theirs.tokens)
         assert torch.equal(ours.source.tokens, theirs.source.tokens)
-        assert torch.equal(ours.source.sizes, theirs.source.sizes)
+        assert torch.equal(ours.source.lengths, theirs.source.lengths)
     assert run.corpus.decode(run.corpus.train[:2]) == ["no no\tno", "yes no\tyes yes"]
 
 

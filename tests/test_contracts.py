@@ -225,8 +225,8 @@ def test_a_broken_promise_is_found(case: str) -> None:
 
 
 MASKED = NETWORKS.replace(
-    "return self.embedding(text.symbols).mean(1)",
-    "mask = text.mask.unsqueeze(2)\n        return (self.embedding(text.symbols) * mask).sum(1)",
+    "return self.embedding(text.inputs).mean(1)",
+    "mask = text.mask.unsqueeze(2)\n        return (self.embedding(text.inputs) * mask).sum(1)",
 )
 KEPT = {
     "objective": (METHOD, "Mine"),

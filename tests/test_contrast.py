@@ -69,7 +69,7 @@ class Bag(Discriminator):
         self.output = nn.Linear(5, max(1, classes))
 
     def features(self, text: Text) -> Tensor:
-        return self.of(self.embedding(text.symbols), text.mask)
+        return self.of(self.embedding(text.inputs), text.mask)
 
     def of(self, read: Tensor, mask: Tensor) -> Tensor:
         found: Tensor = self.inner((read * mask.unsqueeze(2)).sum(1)).tanh()
@@ -431,8 +431,8 @@ def test_the_mask_is_found_around_every_sentence(told: str) -> None:
     assert template.state(network, ids).squeeze(1).tolist() == [known.mask_id] * 4
     assert template.alone(network, template.sizes(ids)).squeeze(1).tolist() == [known.mask_id] * 4
     assert (text.tokens == known.mask_id).sum(1).tolist() == [1] * 4
-    assert int(text.sizes.max()) == 14  # cut, but the template is whole
-    assert text.tokens[torch.arange(4), text.sizes - 1].tolist() == [EOS] * 4
+    assert int(text.lengths.max()) == 14  # cut, but the template is whole
+    assert text.tokens[torch.arange(4), text.lengths - 1].tolist() == [EOS] * 4
     assert template.sizes(ids).tolist() == [0, 1, 5, template.room]
 
 
@@ -445,7 +445,7 @@ def test_a_template_is_what_it_says() -> None:
 def test_a_shift_moves_only_the_tail() -> None:
     template = Template.of(FIRST, tokenizer())
     places = template.shifted(torch.tensor([0, 1, 7]))
-    size = int(template.around([()]).sizes)
+    size = int(template.around([()]).lengths)
     assert places[0].tolist() == list(range(size))
     for row, n in enumerate([0, 1, 7]):
         assert places[row, :4].tolist() == [0, 1, 2, 3]
@@ -488,7 +488,7 @@ def test_vectors_do_not_depend_on_padding() -> None:
     alone = template.alone(network, torch.tensor([2, 10]))
     torch.testing.assert_close(alone[:1], template.alone(network, torch.tensor([2])))
     text = template.around([short])
-    states = network.states(text), network.states(text.padded(25))
+    states = network.states(text), network.states(text.pad_to(25))
     torch.testing.assert_close(states[0], states[1][:, : text.tokens.shape[1]])
 
 

@@ -107,7 +107,7 @@ def test_every_token_is_paid_what_the_sentence_earns(space: TextSpace) -> None:
     assert same(found, rewards.unsqueeze(1) * texts.mask)
     found = weights_of(Reinforce(), generator, judge, texts, texts)
     for position in range(space.length):
-        alive = texts.sizes > position
+        alive = texts.lengths > position
         paid = rewards[alive]
         others = (paid.sum() - paid) / (alive.sum() - 1)
         assert same(found[alive, position], paid - others)
@@ -190,7 +190,7 @@ def test_values_are_distributed_as_means_of_dice() -> None:
     texts = enumerate_texts(VARIABLE)
     for rollouts in (1, 4):
         found = throws(RandomReward(rollouts=rollouts), texts, 3000)
-        last = torch.arange(3) == (texts.sizes - 1).unsqueeze(1)
+        last = torch.arange(3) == (texts.lengths - 1).unsqueeze(1)
         inside = texts.mask & ~last
         mean, variance = found.mean(0), found.var(0)
         assert (mean[texts.mask] - 0.5).abs().max() < 0.03
@@ -210,7 +210,7 @@ def test_values_are_distributed_as_means_of_dice() -> None:
 def test_dice_know_nothing_of_the_text(space: TextSpace) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     other = texts[torch.arange(len(texts)).flip(0)]
-    long, also = texts[texts.sizes == 3], other[other.sizes == 3]
+    long, also = texts[texts.lengths == 3], other[other.lengths == 3]
     torch.manual_seed(4)
     first = weights_of(RandomReward(), generator, None, long, long)
     torch.manual_seed(4)
@@ -230,7 +230,7 @@ def test_the_baseline_of_dice_is_the_others_mean(space: TextSpace) -> None:
     torch.manual_seed(4)
     found = weights_of(RandomReward(baseline="batch"), generator, None, texts, texts)
     for position in range(space.length):
-        alive = texts.sizes > position
+        alive = texts.lengths > position
         paid = values[alive, position]
         assert same(found[alive, position], paid - (paid.sum() - paid) / (alive.sum() - 1))
 
@@ -253,10 +253,10 @@ def test_reductions_divide_and_nothing_else(
         objective = make(reduction=reduction)
         found[reduction] = objective.generator_loss(generator, judge, texts, texts, 0.0)[0]
     assert same(found["sum"], len(texts) * found["mean_sentence"])
-    assert same(found["sum"], texts.sizes.sum() * found["mean_token"])
+    assert same(found["sum"], texts.lengths.sum() * found["mean_token"])
     fake = make().sample(generator, texts, 0.5)
     assert len(fake) == len(texts)
-    assert fake.rows is None
+    assert fake.soft_tokens is None
 
 
 @pytest.mark.parametrize("make", [ConstantReward, RandomReward])

@@ -62,12 +62,12 @@ def test_rows_are_the_probabilities_that_noise_gives(space: TextSpace, name: str
     torch.manual_seed(7)
     logits = generator(torch.randn(5, 3, dtype=torch.float64))
     assert logits.shape == (5, space.length, space.vocabulary)
-    assert text.rows is not None
-    assert same(text.rows, logits.softmax(2))
-    assert torch.equal(text.tokens, text.rows.argmax(2))
-    assert text.sizes.tolist() == [space.length] * 5
-    assert text.rows.min() > 0  # padding too is a symbol that can be written
-    assert len(torch.unique(text.rows.flatten(1), dim=0)) == 5  # each its own noise
+    assert text.soft_tokens is not None
+    assert same(text.soft_tokens, logits.softmax(2))
+    assert torch.equal(text.tokens, text.soft_tokens.argmax(2))
+    assert text.lengths.tolist() == [space.length] * 5
+    assert text.soft_tokens.min() > 0  # padding too is a symbol that can be written
+    assert len(torch.unique(text.soft_tokens.flatten(1), dim=0)) == 5  # each its own noise
 
 
 @worlds
@@ -76,11 +76,11 @@ def test_a_text_is_read_as_the_likeliest_of_its_rows(space: TextSpace, name: str
     generator = small(space, name, **{"init": 3.0} if name == "noise_lstm" else {})
     hard, relaxed = drawn(generator, 400), drawn(generator, 400, choose=softmax)
     again = Text.ended(hard.tokens, space)
-    assert torch.equal(again.tokens, hard.tokens) and torch.equal(again.sizes, hard.sizes)
+    assert torch.equal(again.tokens, hard.tokens) and torch.equal(again.lengths, hard.lengths)
     if space.eos is None:
         assert torch.equal(hard.tokens, relaxed.tokens)
         return
-    assert hard.sizes.unique().tolist() == [1, 2, 3]
+    assert hard.lengths.unique().tolist() == [1, 2, 3]
     assert hard.tokens[hard.mask].all()  # no padding inside a sentence
     for found, likeliest in zip(hard.tokens.tolist(), relaxed.tokens.tolist(), strict=True):
         ends = [t for t, token in enumerate(likeliest) if token in (space.pad, space.eos)]
@@ -128,7 +128,7 @@ def test_the_gradient_of_a_relaxed_text_is_right(space: TextSpace, name: str) ->
     weights = torch.randn(space.length, space.vocabulary, dtype=torch.float64)
 
     def judged() -> Tensor:
-        rows = drawn(generator, 3, choose=softmax).rows
+        rows = drawn(generator, 3, choose=softmax).soft_tokens
         assert rows is not None
         return (rows.sin() * weights).sum()
 
@@ -155,11 +155,11 @@ def test_pieces_change_no_text(
     sizes: list[int] = []
     generator.register_forward_hook(lambda *hook: sizes.append(len(hook[2])))
     with torch.no_grad():
-        assert same(drawn(generator, 10, choose=softmax).rows, whole.rows)  # type: ignore[arg-type]
+        assert same(drawn(generator, 10, choose=softmax).soft_tokens, whole.soft_tokens)  # type: ignore[arg-type]
         monkeypatch.setattr(noise_generators, "WRITTEN_AT_ONCE", 4)
-        assert same(drawn(generator, 10, choose=softmax).rows, whole.rows)  # type: ignore[arg-type]
+        assert same(drawn(generator, 10, choose=softmax).soft_tokens, whole.soft_tokens)  # type: ignore[arg-type]
         monkeypatch.setattr(noise_generators, "LOGITS_AT_ONCE", 1)
-        assert torch.equal(drawn(generator, 3).sizes, drawn(generator, 3).sizes)
+        assert torch.equal(drawn(generator, 3).lengths, drawn(generator, 3).lengths)
     assert sizes == [10, 4, 4, 2] + [1] * 6
 
 
@@ -179,7 +179,7 @@ def test_a_class_shifts_the_noise(name: str) -> None:
         labels = torch.full((6,), label)
         text = drawn(generator, 6, choose=softmax, condition=Condition(labels))
         assert text.labels is labels
-        rows.append(text.rows)
+        rows.append(text.soft_tokens)
     torch.manual_seed(7)
     noise = torch.randn(6, 3, dtype=torch.float64) + generator.classes.weight[1]
     assert same(rows[1], generator(noise).softmax(2))  # type: ignore[arg-type]
@@ -290,8 +290,8 @@ def test_the_residual_discriminator_reads_tokens_as_their_rows(space: TextSpace)
 def test_padding_changes_no_score_of_the_residual_discriminator() -> None:
     judge, texts = judge_of(VARIABLE), enumerate_texts(VARIABLE)
     scores = judge(texts)
-    assert same(judge(texts.padded(7)), scores)
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    assert same(judge(texts.pad_to(7)), scores)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
     assert same(judge(scribbled), scores)
     (slope,) = torch.autograd.grad(scores.sum(), [judge.embedding.weight])
     assert slope.any(1).all()  # where a text ends is something to judge by
@@ -325,5 +325,5 @@ def test_the_residual_discriminator_sees_one_class_at_a_time() -> None:
     both = judge.class_logits(texts)
     assert both.shape == (27, 2)
     labels = torch.arange(27) % 2
-    labelled = Text(texts.tokens, texts.sizes, condition=Condition(labels))
+    labelled = Text(texts.tokens, texts.lengths, condition=Condition(labels))
     assert same(judge(labelled), both[torch.arange(27), labels])

@@ -89,8 +89,8 @@ def test_ids_are_as_documented(split: list[list[str]]) -> None:
     known = tokenizer_of(split)
     text = known.pad(map(known.convert_tokens_to_ids, split))
     assert text.tokens.shape == (len(split), 1 + max(map(len, split)))
-    assert text.sizes.tolist() == [len(sentence) + 1 for sentence in split]
-    for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True):
+    assert text.lengths.tolist() == [len(sentence) + 1 for sentence in split]
+    for row, size in zip(text.tokens.tolist(), text.lengths.tolist(), strict=True):
         assert row[size - 1] == EOS
         assert not any(row[size:])
         assert all(UNKNOWN <= token < len(known) for token in row[: size - 1])
@@ -265,7 +265,7 @@ def test_characters_are_tokens_whether_or_not_they_are_spaced(tmp_path: Path, sp
     corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
     assert corpus.facts["spaced_characters"] is spaced
     assert set(corpus.tokenizer.words) == set("春夏秋冬山水風月花鳥")
-    assert (corpus.train.sizes == 4).all()
+    assert (corpus.train.lengths == 4).all()
     assert Counter(everything(corpus)) == Counter(lines)
 
 

@@ -42,7 +42,7 @@ def step_divergences(
     """KL of the next token at every prefix of a text, (B, T), a token and a prefix at a time."""
     space = generator.space
     rows: list[Tensor] = []
-    for sentence, size in zip(text.tokens, text.sizes, strict=True):
+    for sentence, size in zip(text.tokens, text.lengths, strict=True):
         row: list[Tensor] = []
         for position in range(int(size)):
             total = ZERO
@@ -157,7 +157,7 @@ def test_padding_and_the_mediator_get_no_gradient(space: TextSpace) -> None:
     loss, _ = CoT().generator_loss(generator, mediator, texts, texts, 0.0)
     loss.backward()
     assert all(parameter.grad is None for parameter in mediator.parameters())
-    wide = texts.padded(5)
+    wide = texts.pad_to(5)
     padded, _ = CoT().generator_loss(generator, mediator, wide, wide, 0.0)
     if space.eos is not None:
         assert same(loss.detach(), padded.detach())
@@ -179,7 +179,7 @@ def test_the_best_mediator_is_the_mixture(space: TextSpace) -> None:
     real, fake = whole(data), whole(generator)
     assert len(real) == len(fake) == PARTS
     if space.eos is not None:
-        assert real.sizes.sum() != fake.sizes.sum()  # real texts are not as long as fakes
+        assert real.lengths.sum() != fake.lengths.sum()  # real texts are not as long as fakes
     found = gradient(averaged(mediator, real, fake), mediator)
     assert found.abs().max() < 1e-12
     least = averaged(mediator, real, fake)
@@ -204,8 +204,8 @@ def test_the_mediators_loss_by_hand(space: TextSpace) -> None:
     loss, figures = CoT().discriminator_loss(mediator, real, fake)
     of_real, of_fake = -log_probs(mediator, real), -log_probs(mediator, fake)
     assert same(loss, (of_real.mean() + of_fake.mean()) / 2)
-    assert same(figures["nll_real"], of_real.sum().detach() / real.sizes.sum())
-    assert same(figures["nll_fake"], of_fake.sum().detach() / fake.sizes.sum())
+    assert same(figures["nll_real"], of_real.sum().detach() / real.lengths.sum())
+    assert same(figures["nll_fake"], of_fake.sum().detach() / fake.lengths.sum())
 
 
 def test_the_usual_pair_and_what_is_refused() -> None:
@@ -220,8 +220,8 @@ def test_the_usual_pair_and_what_is_refused() -> None:
 def test_fakes_are_words_that_record_nothing() -> None:
     real = enumerate_texts(VARIABLE)
     labels: Any = torch.arange(len(real))
-    real = Text(real.tokens, real.sizes, condition=Condition(labels))
+    real = Text(real.tokens, real.lengths, condition=Condition(labels))
     fake = CoT().sample(small_generator(VARIABLE), real, 0)
-    assert fake.rows is None
+    assert fake.soft_tokens is None
     assert fake.labels is labels
     assert len(fake) == len(real)

@@ -64,13 +64,13 @@ def test_padding_changes_no_score_and_no_gradient(
     name: str, settings: dict[str, Any], width: int
 ) -> None:
     judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
-    scores, padded = judge(texts), judge(texts.padded(width))
+    scores, padded = judge(texts), judge(texts.pad_to(width))
     assert same(padded, scores)
     weights = torch.randn(15, dtype=torch.float64)
     assert same(gradient(padded @ weights, judge), gradient(scores @ weights, judge))
     with torch.no_grad():
         many = texts.repeat(9)
-        assert same(judge(many.padded(width)), scores.repeat_interleave(9))
+        assert same(judge(many.pad_to(width)), scores.repeat_interleave(9))
 
 
 @ways
@@ -80,9 +80,9 @@ def test_a_text_may_be_as_narrow_as_its_longest_sentence(
     judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
     scores = judge(texts)
     for size in (1, 2):
-        short = texts[texts.sizes <= size]
-        narrow = Text(short.tokens[:, :size], short.sizes)
-        assert same(judge(narrow), scores[texts.sizes <= size])
+        short = texts[texts.lengths <= size]
+        narrow = Text(short.tokens[:, :size], short.lengths)
+        assert same(judge(narrow), scores[texts.lengths <= size])
         with torch.no_grad():
             assert same(judge(narrow.repeat(9)), judge(narrow).repeat_interleave(9))
 
@@ -91,7 +91,7 @@ def test_a_text_may_be_as_narrow_as_its_longest_sentence(
 def test_what_stands_at_padding_does_not_matter(name: str, settings: dict[str, Any]) -> None:
     judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
     scores = judge(texts)
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
     assert same(judge(scribbled), scores)
     if name == "residual":  # it reads padding as one symbol more
         return
@@ -133,7 +133,7 @@ def test_rows_that_are_not_relaxed_score_like_tokens(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
     judge, texts = small_discriminator(space, name, **settings), enumerate_texts(space)
-    texts = texts[texts.sizes == space.length]
+    texts = texts[texts.lengths == space.length]
     assert same(judge(one_hot(texts, space)), judge(texts))
 
 
@@ -144,11 +144,11 @@ def test_a_relaxed_text_has_a_gradient(
 ) -> None:
     judge = small_discriminator(space, name, **settings)
     relaxed = one_hot(enumerate_texts(space), space)
-    assert relaxed.rows is not None
-    relaxed.rows.requires_grad_()
+    assert relaxed.soft_tokens is not None
+    relaxed.soft_tokens.requires_grad_()
     judge(relaxed).sum().backward()
-    assert relaxed.rows.grad is not None
-    assert relaxed.rows.grad.flatten(1).any(1).all()
+    assert relaxed.soft_tokens.grad is not None
+    assert relaxed.soft_tokens.grad.flatten(1).any(1).all()
 
 
 @worlds
@@ -223,7 +223,7 @@ def test_convolutions_by_hand(space: TextSpace) -> None:
     right = torch.stack(
         [
             by_hand(judge, row[:size])
-            for row, size in zip(texts.tokens.tolist(), texts.sizes.tolist(), strict=True)
+            for row, size in zip(texts.tokens.tolist(), texts.lengths.tolist(), strict=True)
         ]
     )
     assert same(judge.features(texts), right)
@@ -279,7 +279,7 @@ def test_tables_of_a_longer_space() -> None:
     with torch.no_grad():
         texts = generator.sample(600)
         by_table = judge(texts)
-    assert texts.sizes.unique().tolist() == list(range(1, 13))
+    assert texts.lengths.unique().tolist() == list(range(1, 13))
     assert same(by_table, judge(texts), 1e-10)
 
 
@@ -295,7 +295,7 @@ def test_tables_follow_the_weights(space: TextSpace, no_convolution: None) -> No
     optimiser.step()
     with torch.no_grad():
         after = judge.features(texts)
-        first = texts.tokens[0, : int(texts.sizes[0])].tolist()
+        first = texts.tokens[0, : int(texts.lengths[0])].tolist()
         right = judge.highway(by_hand(judge, first).unsqueeze(0))
     assert not same(after, before, 1e-3)
     assert same(after[:1], right, 1e-10)
@@ -340,7 +340,7 @@ def test_convolutions_and_their_gradients_are_torchs(
     vectors = torch.randn(*texts.tokens.shape, judge.embedding.embedding_dim, dtype=torch.float64)
     vectors.requires_grad_()
     found = convolution.pool_windows(vectors, texts, judge._filters())
-    right = torch_convolutions(judge, vectors, texts.sizes)
+    right = torch_convolutions(judge, vectors, texts.lengths)
     assert same(found, right)
     weights = torch.randn_like(right)
     of = [vectors, *(w for c in judge.convolutions for w in c.parameters())]
@@ -476,7 +476,7 @@ def test_a_recurrent_discriminator_reads_both_ways(cell: str) -> None:
     assert isinstance(judge, RNNDiscriminator)
     texts = enumerate_texts(VARIABLE)
     found = judge.features(texts)
-    for row, size in enumerate(texts.sizes.tolist()):
+    for row, size in enumerate(texts.lengths.tolist()):
         _, last = judge.rnn(judge.embedding(texts.tokens[row : row + 1, :size]))
         hidden = last[0] if cell == "lstm" else last
         assert same(found[row], torch.cat([hidden[0, 0], hidden[1, 0]]))

@@ -41,7 +41,7 @@ def pair(space: TextSpace) -> tuple[AutoregressiveGenerator, AutoregressiveGener
 def words_by_hand(judge: AutoregressiveGenerator, texts: Text, bound: float = 12.0) -> Tensor:
     """min(-log D, bound) of every token, read one after another."""
     words = torch.zeros(texts.tokens.shape, dtype=torch.float64)
-    for row, size in enumerate(texts.sizes.tolist()):
+    for row, size in enumerate(texts.lengths.tolist()):
         state, symbol = judge.start(1), torch.zeros(1, dtype=torch.long)
         for t in range(size):
             logits, state = judge.step(symbol, state)
@@ -53,7 +53,7 @@ def words_by_hand(judge: AutoregressiveGenerator, texts: Text, bound: float = 12
 
 def values_by_hand(words: Tensor, texts: Text, reward: str) -> Tensor:
     values = torch.zeros_like(words)
-    for row, size in enumerate(texts.sizes.tolist()):
+    for row, size in enumerate(texts.lengths.tolist()):
         mean = words[row, :size].sum() / size
         for t in range(size):
             to_come = words[row, t:size].sum()
@@ -84,7 +84,7 @@ def test_words_climb_their_expected_sum_and_sentences_their_expected_mean(
     (generator, judge), texts = pair(space), enumerate_texts(space)
     words = words_by_hand(judge, texts, bound)
     assert (words == bound).any() == (bound < 12)
-    for reward, earned in (("word", words.sum(1)), ("sentence", words.sum(1) / texts.sizes)):
+    for reward, earned in (("word", words.sum(1)), ("sentence", words.sum(1) / texts.lengths)):
         loss = expected(DPGAN(reward=reward, bound=bound), generator, judge)
         right = gradient((log_probs(generator, texts).exp() * earned).sum(), generator)
         assert right.abs().max() > 1e-3
@@ -99,7 +99,7 @@ def test_each_token_is_weighted_by_its_value(space: TextSpace, reward: Any, base
     values = values_by_hand(words_by_hand(judge, texts), texts, reward)
     if baseline == "batch":
         values = values - leave_one_out(values, texts.mask)
-    counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}
+    counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.lengths.sum())}
     for reduction, count in counts.items():
         right = -(generator.log_prob(texts) * values)[texts.mask].sum() / count
         objective = DPGAN(reward=reward, reduction=reduction, baseline=baseline)
@@ -131,7 +131,7 @@ def test_what_a_constant_discriminator_teaches(space: TextSpace, reward: Any) ->
     generator, texts = small_generator(space), enumerate_texts(space)
     found = -gradient(expected(DPGAN(reward=reward), generator, Uniform(space)), generator)
     # every word earns log 3; where texts vary in length, those that go on longer earn more
-    lengths = gradient((log_probs(generator, texts).exp() * texts.sizes).sum(), generator)
+    lengths = gradient((log_probs(generator, texts).exp() * texts.lengths).sum(), generator)
     each = torch.tensor(3.0, dtype=torch.float64).log()
     right = {"word": each, "sentence": 0 * each, "both": each**2}[reward] * lengths
     assert same(found, right)
@@ -142,7 +142,7 @@ def test_what_a_constant_discriminator_teaches(space: TextSpace, reward: Any) ->
 def test_what_is_logged_of_the_rewards(space: TextSpace) -> None:
     (generator, judge), texts = pair(space), enumerate_texts(space)
     _, metrics = DPGAN().generator_loss(generator, judge, texts, texts, 0.0)
-    means = words_by_hand(judge, texts).sum(1) / texts.sizes
+    means = words_by_hand(judge, texts).sum(1) / texts.lengths
     assert metrics.keys() == {"reward", "reward_deviation"}
     assert same(metrics["reward"], means.mean())
     assert same(metrics["reward_deviation"], (means - means.mean()).square().mean().sqrt())
@@ -160,8 +160,8 @@ def test_real_text_shall_surprise_and_generated_text_shall_not(
     real, fake = texts[:9], texts[9:15]
     objective = DPGAN(bound=bound, real_weight=real_weight)
     loss, metrics = objective.discriminator_loss(judge, real, fake)
-    of_real = (words_by_hand(judge, real, bound).sum(1) / real.sizes).mean()
-    of_fake = (words_by_hand(judge, fake, bound).sum(1) / fake.sizes).mean()
+    of_real = (words_by_hand(judge, real, bound).sum(1) / real.lengths).mean()
+    of_fake = (words_by_hand(judge, fake, bound).sum(1) / fake.lengths).mean()
     assert same(loss, of_fake - real_weight * of_real)
     assert same(metrics["reward_real"], of_real)
     assert same(metrics["reward_fake"], of_fake)
@@ -189,7 +189,7 @@ def test_the_bound_keeps_the_discriminator_from_diverging(space: TextSpace) -> N
 
 def test_padding_changes_no_loss() -> None:
     (generator, judge), texts = pair(VARIABLE), enumerate_texts(VARIABLE)
-    longer = texts.padded(5)
+    longer = texts.pad_to(5)
     for settings in ({}, {"reward": "word", "baseline": "batch"}, {"reduction": "mean_token"}):
         plain, padded = (
             DPGAN(**settings).generator_loss(generator, judge, text, text, 0.0)

@@ -205,8 +205,8 @@ def test_relaxed_texts_have_the_masks_in_their_graph(tmp_path: Path) -> None:
     generator.dropout.p = 1.0
     with dropout(generator):
         fake = here.objective.sample(generator, here.batches.real("generator", 0), 0.0)
-    assert fake.rows is not None
-    assert not fake.rows.detach().equal(fake.rows.detach().mean(2, keepdim=True))
-    fake.rows.square().sum().backward()
+    assert fake.soft_tokens is not None
+    assert not fake.soft_tokens.detach().equal(fake.soft_tokens.detach().mean(2, keepdim=True))
+    fake.soft_tokens.square().sum().backward()
     assert not generator.rnn.weight_ih_l0.grad.any()
     assert generator.output.bias.grad.any()

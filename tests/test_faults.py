@@ -333,8 +333,8 @@ def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> No
         replace(good, tokens=good.tokens[:-1]),
         replace(good, tokens=good.tokens + space.vocabulary),
         replace(good, tokens=-good.tokens),
-        replace(good, sizes=good.sizes + space.length),
-        replace(good, sizes=good.sizes * 0),
+        replace(good, lengths=good.lengths + space.length),
+        replace(good, lengths=good.lengths * 0),
     ):
         with pytest.raises(ValueError, match="are no texts of"):
             _check_texts("train", bad, space, 0)

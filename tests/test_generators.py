@@ -131,7 +131,7 @@ def test_a_uniform_generator_has_the_log_probabilities_it_should() -> None:
     three = torch.tensor(3.0, dtype=torch.float64).log()
     assert same(fixed.score(enumerate_texts(FIXED)), -3 * three.expand(27))
     texts = enumerate_texts(VARIABLE)
-    assert same(variable.score(texts), -three * texts.sizes)
+    assert same(variable.score(texts), -three * texts.lengths)
 
 
 @networks
@@ -156,11 +156,11 @@ def test_padding_has_probability_zero_and_is_never_written(name: str) -> None:
     assert (sample.tokens[~sample.mask] == generator.space.pad).all()
     with torch.no_grad():
         relaxed = generator.sample(5, choose=softmax)
-    assert relaxed.rows is not None
-    assert not relaxed.rows[:, 0, generator.space.pad].any()
+    assert relaxed.soft_tokens is not None
+    assert not relaxed.soft_tokens[:, 0, generator.space.pad].any()
     # relaxed text is padded as far as it has ended: nothing else puts weight on padding
-    going_on = 1 - relaxed.rows[:, 0, 1]
-    assert same(relaxed.rows[:, 1, generator.space.pad], 1 - going_on)
+    going_on = 1 - relaxed.soft_tokens[:, 0, 1]
+    assert same(relaxed.soft_tokens[:, 1, generator.space.pad], 1 - going_on)
 
 
 @networks
@@ -175,7 +175,7 @@ def test_rows_of_hard_text_end_as_words_do(name: str) -> None:
             generator.output.bias.data = torch.randn(4, dtype=torch.float64) * seed
             hard = generator.sample(3, choose=greedy)
             for reads_words in (False, True):
-                rows = generator.sample(3, choose=one, reads_words=reads_words).rows
+                rows = generator.sample(3, choose=one, reads_words=reads_words).soft_tokens
                 assert rows is not None
                 assert torch.equal(rows.argmax(2), hard.tokens)
                 assert rows.amax(2).min() == 1
@@ -196,7 +196,7 @@ def test_samples_have_the_frequencies_that_scores_say(space: TextSpace, name: st
     sample = draw_texts(generator, 30_000)
     assert agree(counts_of(sample, space), probabilities(generator, texts))
     again = Text.ended(sample.tokens, space)
-    assert torch.equal(again.sizes, sample.sizes)
+    assert torch.equal(again.lengths, sample.lengths)
     assert sample.tokens.shape == (30_000, space.length)
     other = small_generator(space, name, layers=2, seed=1)
     assert not agree(counts_of(sample, space), probabilities(other, texts))
@@ -210,7 +210,7 @@ def test_a_prefix_is_kept_marked_and_continued(space: TextSpace, name: str, give
     prefix = torch.tensor([[2, 2]])[:, :given]
     with torch.no_grad():
         sample = generator.sample(20_000, prefix=prefix.expand(20_000, -1))
-    assert sample.given == given
+    assert sample.prompt_length == given
     assert (sample.tokens[:, :given] == prefix).all()
     chances = probabilities(generator, texts) * (texts.tokens[:, :given] == prefix).all(1)
     assert agree(counts_of(sample, space), chances / chances.sum())
@@ -220,14 +220,14 @@ def test_a_prefix_of_all_tokens_is_the_text() -> None:
     prefix = enumerate_texts(FIXED).tokens
     sample = small_generator(FIXED).sample(27, prefix=prefix)
     assert torch.equal(sample.tokens, prefix)
-    assert sample.given == 3
+    assert sample.prompt_length == 3
 
 
 def test_a_prefix_that_has_ended_is_not_continued() -> None:
     prefix = torch.tensor([[2, 1], [1, 2], [3, 3]])
     sample = small_generator(VARIABLE).sample(3, prefix=prefix)
     assert sample.tokens[:2].tolist() == [[2, 1, 0], [1, 0, 0]]
-    assert sample.sizes.tolist() == [2, 1, 3]
+    assert sample.lengths.tolist() == [2, 1, 3]
 
 
 @worlds
@@ -237,17 +237,17 @@ def test_a_relaxed_text_may_continue_a_prefix(space: TextSpace, name: str) -> No
     last = space.vocabulary - 1
     prefix = torch.tensor([[2, last], [last, 2]])
     sample = generator.sample(2, choose=softmax, prefix=prefix)
-    assert sample.rows is not None
-    assert sample.given == 2
-    assert sample.rows.shape == (2, space.length, space.vocabulary)
-    assert torch.equal(sample.rows[:, :2].argmax(2), prefix)
+    assert sample.soft_tokens is not None
+    assert sample.prompt_length == 2
+    assert sample.soft_tokens.shape == (2, space.length, space.vocabulary)
+    assert torch.equal(sample.soft_tokens[:, :2].argmax(2), prefix)
     whole = Text.full(torch.cat([prefix, prefix[:, :1]], 1))
-    assert same(sample.rows[:, 2], generator(whole).softmax(2)[:, 2])
+    assert same(sample.soft_tokens[:, 2], generator(whole).softmax(2)[:, 2])
 
 
 @networks
 def test_without_a_prefix_nothing_is_given(name: str) -> None:
-    assert small_generator(FIXED, name).sample(2).given == 0
+    assert small_generator(FIXED, name).sample(2).prompt_length == 0
 
 
 @worlds
@@ -265,12 +265,12 @@ def test_greedy_texts_are_made_of_the_likeliest_tokens(space: TextSpace, name: s
 def test_relaxed_texts_are_differentiable_and_have_no_length(space: TextSpace, name: str) -> None:
     generator = small_generator(space, name)
     sample = generator.sample(4, choose=softmax)
-    assert sample.rows is not None
-    assert sample.rows.shape == (4, space.length, space.vocabulary)
-    assert same(sample.rows.sum(2), torch.ones(4, space.length, dtype=torch.float64))
-    assert torch.equal(sample.tokens, sample.rows.argmax(2))
-    assert sample.sizes.tolist() == [space.length] * 4
-    sample.rows.square().sum().backward()
+    assert sample.soft_tokens is not None
+    assert sample.soft_tokens.shape == (4, space.length, space.vocabulary)
+    assert same(sample.soft_tokens.sum(2), torch.ones(4, space.length, dtype=torch.float64))
+    assert torch.equal(sample.tokens, sample.soft_tokens.argmax(2))
+    assert sample.lengths.tolist() == [space.length] * 4
+    sample.soft_tokens.square().sum().backward()
     for parameter in generator.parameters():
         assert (parameter.grad is not None) == parameter.requires_grad
         assert parameter.grad is None or parameter.grad.any()
@@ -282,7 +282,7 @@ def test_the_gradient_of_a_relaxed_text_is_right(name: str) -> None:
     weight = generator.output.bias
 
     def judged() -> Tensor:
-        rows = generator.sample(1, choose=softmax).rows
+        rows = generator.sample(1, choose=softmax).soft_tokens
         assert rows is not None
         return (rows.sin() * torch.arange(9.0).view(3, 3)).sum()
 
@@ -302,11 +302,11 @@ def test_nothing_is_recorded_without_gradients(name: str) -> None:
     with torch.no_grad():
         sample = generator.sample(3, choose=softmax)
         assert not generator.score(enumerate_texts(VARIABLE)).requires_grad
-    assert sample.rows is not None
-    assert not sample.rows.requires_grad
+    assert sample.soft_tokens is not None
+    assert not sample.soft_tokens.requires_grad
     drawn = draw_texts(generator, 3, softmax)
-    assert drawn.rows is not None
-    assert not drawn.rows.requires_grad
+    assert drawn.soft_tokens is not None
+    assert not drawn.soft_tokens.requires_grad
     assert torch.is_grad_enabled()
 
 
@@ -324,7 +324,7 @@ def test_drawing_many_texts_goes_in_pieces_and_keeps_the_labels() -> None:
 @pytest.mark.parametrize("width", [4, 9])
 def test_padding_changes_no_likelihood_and_no_gradient(name: str, width: int) -> None:
     generator, texts = small_generator(VARIABLE, name, layers=2), enumerate_texts(VARIABLE)
-    longer = texts.padded(width)
+    longer = texts.pad_to(width)
     assert same(
         generator.log_prob(longer)[:, :3][texts.mask], generator.log_prob(texts)[texts.mask]
     )
@@ -347,7 +347,7 @@ def test_padding_changes_no_likelihood_and_no_gradient(name: str, width: int) ->
 @networks
 def test_what_stands_at_padding_does_not_matter(name: str) -> None:
     generator, texts = small_generator(VARIABLE, name), enumerate_texts(VARIABLE)
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
     a, b = log_probs(generator, texts), log_probs(generator, scribbled)
     assert same(a, b)
     assert same(gradient(a.sum(), generator), gradient(b.sum(), generator))

@@ -47,13 +47,13 @@ def test_each_row_goes_on_from_the_rows_before_it(progress: float, tau: float) -
     objective = GSGAN(temperature=2.0, final_temperature=0.4)
     state = torch.get_rng_state()
     fake = objective.sample(generator, real, progress)
-    assert fake.rows is not None
+    assert fake.soft_tokens is not None
     torch.set_rng_state(state)
     noise = [-torch.empty(27, 3, dtype=torch.float64).exponential_().log() for _ in range(3)]
     logits = generator(fake)  # of each row given the rows, not the words, before it
-    assert same(fake.rows, ((logits + torch.stack(noise, 1)) / tau).softmax(2))
+    assert same(fake.soft_tokens, ((logits + torch.stack(noise, 1)) / tau).softmax(2))
     words = generator(Text.full(fake.tokens))
-    assert not same(fake.rows, ((words + torch.stack(noise, 1)) / tau).softmax(2), 1e-3)
+    assert not same(fake.soft_tokens, ((words + torch.stack(noise, 1)) / tau).softmax(2), 1e-3)
 
 
 @worlds
@@ -64,8 +64,8 @@ def test_cold_rows_have_the_frequencies_of_words(space: TextSpace) -> None:
     with torch.no_grad():
         fake = objective.sample(generator, real, 1.0)
     assert agree(counts_of(fake, space), probabilities(generator, texts))
-    assert fake.rows is not None
-    assert (fake.rows.amax(2) > 0.999).double().mean() > 0.999
+    assert fake.soft_tokens is not None
+    assert (fake.soft_tokens.amax(2) > 0.999).double().mean() > 0.999
 
 
 @pytest.mark.parametrize("temperature", [5.0, 0.3])
@@ -199,7 +199,7 @@ def test_padding_is_no_clue() -> None:
         generator.output.bias[1] = 60.0  # every text ends at once
         fake = GSGAN(temperature=1.0).sample(generator, enumerate_texts(VARIABLE), 0.0)
         real = enumerate_texts(VARIABLE)[:1].relaxed(generator.output.bias)
-    assert fake.rows is not None
-    assert real.rows is not None
+    assert fake.soft_tokens is not None
+    assert real.soft_tokens is not None
     assert real.tokens.tolist() == [[1, 0, 0]]
-    assert same(fake.rows, real.rows.expand(15, -1, -1), 1e-9)
+    assert same(fake.soft_tokens, real.soft_tokens.expand(15, -1, -1), 1e-9)

@@ -338,9 +338,9 @@ def test_every_class_has_a_distribution_of_its_own(tmp_path: Path, name: str) ->
     generator = registry.build("generator", name, {}, corpus.space)
     texts = corpus.test
     scores = [
-        generator.score(replace(texts, condition=Condition(torch.full_like(texts.sizes, label))))
+        generator.score(replace(texts, condition=Condition(torch.full_like(texts.lengths, label))))
         for label in (0, 1)
     ]
     assert not torch.allclose(*scores)
     with pytest.raises(ValueError, match="texts of 2 classes need labels"):
-        generator.score(Text(texts.tokens, texts.sizes))
+        generator.score(Text(texts.tokens, texts.lengths))

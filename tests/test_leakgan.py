@@ -118,7 +118,7 @@ def test_logits_are_the_papers(space: TextSpace, horizon: int, goals: str) -> No
     generator, judge = pair(space, horizon=horizon, goals=goals)
     texts = enumerate_texts(space)
     found = generator(texts)
-    for row, (tokens, size) in enumerate(zip(texts.tokens, texts.sizes, strict=True)):
+    for row, (tokens, size) in enumerate(zip(texts.tokens, texts.lengths, strict=True)):
         right = by_hand(generator, judge, tokens[:size].tolist())
         assert same(found[row, :size], right, 1e-10)
 
@@ -151,14 +151,14 @@ def test_what_is_leaked_is_the_prefix_and_nothing_else(space: TextSpace) -> None
     assert not features[:, 0].any()  # nothing is written, nothing seen
     assert not features.requires_grad
     for t in range(1, space.length + 1):
-        reached = texts.sizes >= t
+        reached = texts.lengths >= t
         for behind in (0, 2):  # what stands behind the prefix is not looked at
             tokens = texts.tokens[reached].clone()
             tokens[:, t:] = behind
             seen = judge.features(Text(tokens, torch.full((len(tokens),), t)))
             assert same(features[reached, t], seen)
     whole = judge.features(texts)
-    assert same(features[torch.arange(len(texts)), texts.sizes], whole)
+    assert same(features[torch.arange(len(texts)), texts.lengths], whole)
 
 
 @worlds
@@ -169,7 +169,7 @@ def test_a_discriminator_that_looks_behind_the_prefix_finds_nothing(space: TextS
         other = texts.tokens.clone()
         other[:, position] = 2
         same_so_far = slice(0, position + 1)
-        after = generator(Text(other, texts.sizes))
+        after = generator(Text(other, texts.lengths))
         assert same(after[:, same_so_far], generator(texts)[:, same_so_far])
 
 
@@ -260,7 +260,7 @@ def test_classes_are_where_the_worker_begins() -> None:
     chances = []
     for label in range(2):
         of_class = Condition(torch.full((20_000,), label))
-        labelled = Text(texts.tokens, texts.sizes, condition=of_class[: len(texts)])
+        labelled = Text(texts.tokens, texts.lengths, condition=of_class[: len(texts)])
         chances.append(probabilities(generator, labelled))
         sample = draw_texts(generator, 20_000, condition=of_class)
         assert agree(counts_of(sample, space), chances[-1])
@@ -357,12 +357,12 @@ def test_both_losses_by_hand(
     log_prob = generator.log_prob(texts)
     manager = worker = torch.zeros((), dtype=torch.float64)
     for b in range(len(texts)):
-        for t in range(int(texts.sizes[b])):
-            rivals = [float(values[i, t]) for i in range(len(texts)) if texts.sizes[i] > t]
+        for t in range(int(texts.lengths[b])):
+            rivals = [float(values[i, t]) for i in range(len(texts)) if texts.lengths[i] > t]
             own = float(values[b, t])
             rank = sum(r > own for r in rivals) + (sum(r == own for r in rivals) + 1) / 2
             reward = torch.tensor(3.0 * (0.5 - rank / len(rivals))).sigmoid()
-            end = min(t + horizon, int(texts.sizes[b]))
+            end = min(t + horizon, int(texts.lengths[b]))
             manager = manager - reward * cosine(features[b, end] - features[b, t], goals[b, t])
             worker = worker - obeyed[b, t] * log_prob[b, t]
     # 1e-6: the rewards by hand are float32
@@ -390,7 +390,8 @@ def test_both_losses_of_blocks_by_hand(
     log_prob = generator.log_prob(texts)
     manager = worker = torch.zeros((), dtype=torch.float64)
     ends = [
-        [min(a + horizon, int(size)) for a in range(0, int(size), horizon)] for size in texts.sizes
+        [min(a + horizon, int(size)) for a in range(0, int(size), horizon)]
+        for size in texts.lengths
     ]
     for b, of_blocks in enumerate(ends):
         for k, end in enumerate(of_blocks):
@@ -405,7 +406,7 @@ def test_both_losses_of_blocks_by_hand(
                 assert torch.equal(goals[b, t], goal)
                 moved = features[b, t + 1] - features[b, begun]
                 worker = worker - cosine(moved, goal).detach() * log_prob[b, t]
-    tokens = int(texts.sizes.sum())
+    tokens = int(texts.lengths.sum())
     over = {"sum": (1, 1), "mean_sentence": (len(texts), len(texts))}
     by_manager, by_worker = over.get(reduction, (tokens / horizon, tokens))
     manager, worker = manager / by_manager, worker / by_worker
@@ -429,13 +430,13 @@ def test_the_manager_is_pretrained_on_transitions_of_real_text(
     worker = -log_prob[texts.mask].mean()
     assert same(figures["nll"], -generator.log_prob(texts)[texts.mask].mean())
     found = []
-    for b, size in enumerate(texts.sizes.tolist()):
+    for b, size in enumerate(texts.lengths.tolist()):
         for t in range(0, size, 2 if goals == "block" else 1):
             moved = features[b, min(t + 2, size)] - features[b, t]
             found.append(cosine(moved, aims[b, t]))
     assert same(figures["alignment"], torch.stack(found).mean(), 1e-9)
     each = 2 if goals == "block" else 1
-    manager = -each * torch.stack(found).sum() / int(texts.sizes.sum())
+    manager = -each * torch.stack(found).sum() / int(texts.lengths.sum())
     assert same(loss, worker + manager, 1e-9)
     assert same(part_of(loss, generator, True), part_of(manager, generator, True), 1e-9)
     assert same(part_of(loss, generator, False), part_of(worker, generator, False), 1e-9)
@@ -535,7 +536,7 @@ def test_a_goal_turns_to_where_the_best_text_went(rolled: Callable[[Tensor], Non
 def test_padding_changes_nothing(rolled: Callable[[Tensor], None]) -> None:
     (generator, judge), texts = pair(VARIABLE), enumerate_texts(VARIABLE)
     values = exact_values(generator, texts, random_rewards(VARIABLE))
-    longer = texts.padded(5)
+    longer = texts.pad_to(5)
     rolled(values)
     plain, figures = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
     rolled(F.pad(values, (0, 2)))
@@ -543,8 +544,8 @@ def test_padding_changes_nothing(rolled: Callable[[Tensor], None]) -> None:
     assert same(plain, padded)
     assert same(gradient(plain, generator), gradient(padded, generator))
     assert all(same(figures[name], padded_figures[name]) for name in figures)
-    short = texts[texts.sizes < 3]
-    narrow = Text(short.tokens[:, :2], short.sizes)
+    short = texts[texts.lengths < 3]
+    narrow = Text(short.tokens[:, :2], short.lengths)
     assert same(generator.log_prob(narrow)[narrow.mask], generator.log_prob(short)[short.mask])
 
 

@@ -99,7 +99,7 @@ def test_continuing_real_prefixes_is_maximum_likelihood_too(space: TextSpace, gi
             continue
         batch = grown[torch.arange(len(grown)).repeat_interleave(within)]
         assert len(batch) == PARTS
-        fake = Text(batch.tokens, batch.sizes, given=given)
+        fake = Text(batch.tokens, batch.lengths, prompt_length=given)
         loss, _ = objective.generator_loss(generator, judge, fake, fake, 0.0)
         total = total + chance * loss
     assert same(gradient(total, generator), likelihood(generator, chances))
@@ -129,7 +129,7 @@ def test_a_constant_added_to_the_scores_changes_nothing(
     generator, texts = small_generator(space), enumerate_texts(space)
     scores = 3 * random_rewards(space)
     objective = MaliGAN(variant=variant, samples=len(texts))
-    fake = texts if variant != "full" else Text(texts.tokens, texts.sizes, given=1)
+    fake = texts if variant != "full" else Text(texts.tokens, texts.lengths, prompt_length=1)
     plain, _ = objective.generator_loss(generator, Judge(space, scores), fake, fake, 0.0)
     shifted, _ = objective.generator_loss(generator, Judge(space, scores + 7), fake, fake, 0.0)
     assert same(plain, shifted)
@@ -196,7 +196,7 @@ def test_a_constant_discriminator_teaches_nothing(space: TextSpace, variant: Any
     objective = MaliGAN(variant=variant, rollouts=4, samples=4, prefix_step=3)
     real = real.repeat(objective.group)
     fake = objective.sample(generator, real, 0.0)
-    assert fake.given == 0
+    assert fake.prompt_length == 0
     loss, _ = objective.generator_loss(generator, judge, real, fake, 0.0)
     assert gradient(loss, generator).abs().max() < 1e-14
 
@@ -210,10 +210,10 @@ def test_with_whole_prefixes_it_is_mle(space: TextSpace, reduction: Any) -> None
     generator, texts = small_generator(space), enumerate_texts(space)
     objective = MaliGAN(variant="full", samples=3, reduction=reduction, baseline=0.3)
     real = texts.repeat(3)
-    fake = Text(real.tokens, real.sizes, given=space.length)
+    fake = Text(real.tokens, real.lengths, prompt_length=space.length)
     judge = Judge(space, 9 * random_rewards(space))
     loss, _ = objective.generator_loss(generator, judge, real, fake, 0.7)
-    counts = {"sum": 1 / 3, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}
+    counts = {"sum": 1 / 3, "mean_sentence": len(texts), "mean_token": int(texts.lengths.sum())}
     right = -log_probs(generator, texts).sum() / counts[reduction]
     assert same(loss, right)
     assert same(gradient(loss, generator), gradient(right, generator))
@@ -243,7 +243,7 @@ def test_the_prefix_is_taught_as_by_a_teacher(space: TextSpace, given: int) -> N
     judge = Judge(space, torch.zeros(len(texts)).double())
     objective = MaliGAN(variant="full", samples=2)
     real = texts.repeat(2)
-    fake = Text(real.tokens, real.sizes, given=given)
+    fake = Text(real.tokens, real.lengths, prompt_length=given)
     loss, figures = objective.generator_loss(generator, judge, real, fake, 0.0)
     logits = generator(texts)[:, :given].flatten(0, 1)
     each = torch.nn.functional.cross_entropy(
@@ -260,7 +260,7 @@ def test_continuations_of_one_prefix_are_compared_and_no_others() -> None:
     objective = MaliGAN(variant="full", samples=3, reduction="sum", weight_clip=0)
     real = texts[:4].repeat(3)
     assert objective.group == 3
-    fake = Text(texts.tokens[:12], texts.sizes[:12], given=1)
+    fake = Text(texts.tokens[:12], texts.lengths[:12], prompt_length=1)
     scores = 3 * random_rewards(space)
     before = weights_of(objective, generator, Judge(space, scores), real, fake)
     scores[4] += 2  # of one of the second group
@@ -275,30 +275,30 @@ def test_fakes_continue_the_texts_that_they_answer(space: TextSpace) -> None:
     real = enumerate_texts(space).repeat(objective.group)
     for progress, given in ((0.0, 2), (0.4, 1), (0.7, 0)):
         fake = objective.sample(generator, real, progress)
-        assert fake.given == given
+        assert fake.prompt_length == given
         assert torch.equal(fake.tokens[:, :given], real.tokens[:, :given])
         assert not fake.tokens.requires_grad
-        finished = real.sizes <= given
+        finished = real.lengths <= given
         assert torch.equal(fake.tokens[finished], real.tokens[finished])
-        assert torch.equal(fake.sizes[finished], real.sizes[finished])
+        assert torch.equal(fake.lengths[finished], real.lengths[finished])
         if given < space.length:
             going_on = ~finished
             groups = fake.tokens[going_on].view(-1, 5, space.length)
             assert (groups != groups[:, :1]).any()  # continuations differ
     for variant in ("basic", "rollouts"):
-        assert MaliGAN(variant=variant).sample(generator, real, 0.0).given == 0
+        assert MaliGAN(variant=variant).sample(generator, real, 0.0).prompt_length == 0
         assert MaliGAN(variant=variant).group == 1
 
 
 def test_a_real_text_that_ended_in_its_prefix_is_taught_and_no_more() -> None:
     generator, judge = small_generator(VARIABLE), Judge(VARIABLE, 5 * random_rewards(VARIABLE))
     texts = enumerate_texts(VARIABLE)
-    short = texts[texts.sizes <= 2]
+    short = texts[texts.lengths <= 2]
     assert len(short) == 3
     objective = MaliGAN(variant="full", samples=4, prefix_step=1)
     real = short.repeat(4)
     fake = objective.sample(generator, real, 0.0)  # N = 2
-    assert fake.given == 2
+    assert fake.prompt_length == 2
     loss, _ = objective.generator_loss(generator, judge, real, fake, 0.0)
     right = -log_probs(generator, short).mean()
     assert same(loss, right)
@@ -377,8 +377,8 @@ def test_no_gradient_reaches_the_discriminator_or_the_padding(
     assert not found[~fake.mask].any()
     if variant == "rollouts" or space.eos is None:
         return  # completions are drawn at random; a text of fixed length has no padding
-    wide = fake.padded(5)
-    padded, _ = objective.generator_loss(generator, judge, real.padded(5), wide, 0.0)
+    wide = fake.pad_to(5)
+    padded, _ = objective.generator_loss(generator, judge, real.pad_to(5), wide, 0.0)
     assert same(loss.detach(), padded.detach())
 
 

@@ -125,7 +125,7 @@ def same_as(found: Tensor, right: float) -> bool:
 
 
 def as_rows(text: Text) -> set[tuple[int, ...]]:
-    return {tuple(row) for row in torch.cat([text.tokens, text.sizes.unsqueeze(1)], 1).tolist()}
+    return {tuple(row) for row in torch.cat([text.tokens, text.lengths.unsqueeze(1)], 1).tolist()}
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,14 @@ def test_every_text_is_there_once(space: TextSpace) -> None:
     found = every_text(space)
     assert len(found) == how_many(space)
     rows = {
-        (*row, size) for row, size in zip(found.tokens.tolist(), found.sizes.tolist(), strict=True)
+        (*row, size)
+        for row, size in zip(found.tokens.tolist(), found.lengths.tolist(), strict=True)
     }
     assert len(rows) == len(found)
     if space.vocabulary > 2:
         right = enumerate_texts(space)
         assert rows == {
-            (*r, s) for r, s in zip(right.tokens.tolist(), right.sizes.tolist(), strict=True)
+            (*r, s) for r, s in zip(right.tokens.tolist(), right.lengths.tolist(), strict=True)
         }
     assert found.tokens.shape[1] == space.length
 
@@ -280,9 +281,9 @@ def test_both_sides_make_the_interval_of_js() -> None:
 def test_padding_changes_nothing() -> None:
     generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
     models = models_of(generator, oracle)
-    ended = models.test.sizes < VARIABLE.length
+    ended = models.test.lengths < VARIABLE.length
     models = replace(models, test=models.test[ended])
-    narrow = Text(models.test.tokens[:, :2], models.test.sizes)
+    narrow = Text(models.test.tokens[:, :2], models.test.lengths)
     found = Divergence(enumerable=0).measure(material_of(models))
     again = Divergence(enumerable=0).measure(material_of(replace(models, test=narrow)))
     assert values(found) == pytest.approx(values(again), rel=1e-12)

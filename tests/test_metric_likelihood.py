@@ -76,7 +76,7 @@ def by_hand(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0
     """log P of every sentence, word by word."""
     found = []
     with torch.no_grad():
-        for sentence, size in zip(text.tokens, text.sizes.tolist(), strict=True):
+        for sentence, size in zip(text.tokens, text.lengths.tolist(), strict=True):
             state, symbol, total = model.start(1), torch.zeros(1, dtype=torch.long), 0.0
             for token in sentence[:size]:
                 logits, state = model.step(symbol, state)
@@ -116,13 +116,13 @@ def test_probabilities_at_a_temperature_sum_to_one(space: TextSpace, temperature
 def test_padding_costs_nothing_whatever_its_width(temperature: float) -> None:
     model = small_generator(VARIABLE)
     text = enumerate_texts(VARIABLE)
-    text = text[text.sizes < VARIABLE.length]
-    narrow = Text(text.tokens[:, : int(text.sizes.max())], text.sizes)
-    wide = text.padded(9)
+    text = text[text.lengths < VARIABLE.length]
+    narrow = Text(text.tokens[:, : int(text.lengths.max())], text.lengths)
+    wide = text.pad_to(9)
     wide.tokens[~wide.mask] = 3  # what stands there means nothing
     assert same(log_probs(model, narrow, temperature), log_probs(model, wide, temperature))
-    for one, size in zip(narrow.split(1), text.sizes.tolist(), strict=True):
-        alone = Text(one.tokens[:, :size], one.sizes)
+    for one, size in zip(narrow.split(1), text.lengths.tolist(), strict=True):
+        alone = Text(one.tokens[:, :size], one.lengths)
         assert same(log_probs(model, alone, temperature), log_probs(model, one, temperature))
 
 
@@ -141,7 +141,7 @@ def test_pieces_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert same(log_probs(model, texts), whole)
     models = Models(model, None, texts, texts)
     found = Likelihood().measure(material_of(models, resamplings=0))
-    assert abs(found["nll_test"].estimate.value + whole.sum() / texts.sizes.sum()) < 1e-12
+    assert abs(found["nll_test"].estimate.value + whole.sum() / texts.lengths.sum()) < 1e-12
 
 
 # --- the metric ---
@@ -155,11 +155,11 @@ def test_every_number_is_what_its_name_says(space: TextSpace, temperature: float
     found = Likelihood().measure(material_of(models))
     assert list(found) == ["nll_oracle", "nll_test", "entropy", "perplexity"]
     written, test = models.drawn, models.test
-    nll_test = float(-by_hand(generator, test, temperature).sum() / test.sizes.sum())
+    nll_test = float(-by_hand(generator, test, temperature).sum() / test.lengths.sum())
     right = {
-        "nll_oracle": float(-by_hand(oracle, written).sum() / written.sizes.sum()),
+        "nll_oracle": float(-by_hand(oracle, written).sum() / written.lengths.sum()),
         "nll_test": nll_test,
-        "entropy": float(-by_hand(generator, written, temperature).sum() / written.sizes.sum()),
+        "entropy": float(-by_hand(generator, written, temperature).sum() / written.lengths.sum()),
         "perplexity": math.exp(nll_test),
     }
     assert {name: score.estimate.value for name, score in found.items()} == pytest.approx(
@@ -199,7 +199,7 @@ def test_intervals_are_bootstraps_over_sentences() -> None:
     generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
     models = models_of(generator, oracle, 300)
     found = Likelihood().measure(material_of(models, resamplings=200, seed=5))
-    costs, sizes = -by_hand(generator, models.test).numpy(), models.test.sizes.numpy()
+    costs, sizes = -by_hand(generator, models.test).numpy(), models.test.lengths.numpy()
     random = np.random.default_rng(stream(Purpose.BOOTSTRAP, 5, 0))
     means = []
     for _ in range(200):
@@ -293,7 +293,7 @@ def test_no_text_one_text_and_empty_text() -> None:
         Likelihood().measure(material_of(replace(models, test=models.test[:0])))
     found = Likelihood().measure(material_of(replace(models, test=models.test[:1])))
     assert found["nll_test"].estimate.low is None
-    empty = Text(models.test.tokens * 0, models.test.sizes * 0)
+    empty = Text(models.test.tokens * 0, models.test.lengths * 0)
     with pytest.raises(Unavailable, match="all of them are empty"):
         Likelihood().measure(material_of(replace(models, test=empty)))
 

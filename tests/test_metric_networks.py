@@ -76,7 +76,7 @@ def test_text_is_words_then_end_then_padding(
     text = read(known, spelt(numbered(sentences)))
     ids = {int(word): 3 + i for i, word in enumerate(known.words)}
     wanted = [[*(ids.get(word, 2) for word in words), 1][:longest] for words in sentences]
-    assert text.sizes.tolist() == [len(row) for row in wanted]
+    assert text.lengths.tolist() == [len(row) for row in wanted]
     width = text.tokens.shape[1]
     assert width == max(len(row) for row in wanted)
     assert text.tokens.tolist() == [row + [0] * (width - len(row)) for row in wanted]
@@ -205,7 +205,7 @@ def test_a_sentence_costs_the_same_alone_and_among_others(model: LanguageModel) 
     text = read(model.tokenizer, spelt(sentences))
     together = costs(model.network, text)
     for row in range(len(text)):
-        alone = text[row : row + 1].narrowed()
+        alone = text[row : row + 1].trimmed()
         logits = model.network(alone)[0].detach()
         exact = F.cross_entropy(logits, alone.tokens[0], reduction="sum")
         assert float(together[row]) == pytest.approx(float(exact), abs=1e-4)

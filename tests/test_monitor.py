@@ -31,7 +31,7 @@ def test_nll_is_per_token_and_leaves_padding_out() -> None:
         torch.nn.init.zeros_(parameter)  # uniform over the four tokens that may be written
     text = Text(torch.tensor([[2, 1, 0, 0], [2, 3, 4, 1]]), torch.tensor([2, 4]))
     assert nll_per_token(model, text).value == pytest.approx(math.log(4), abs=1e-12)
-    assert nll_per_token(model, text.padded(9)).value == pytest.approx(math.log(4), abs=1e-12)
+    assert nll_per_token(model, text.pad_to(9)).value == pytest.approx(math.log(4), abs=1e-12)
     assert uniform_nll(space) == pytest.approx(math.log(4))
     assert uniform_nll(TextSpace(5, 4)) == pytest.approx(math.log(5))
 

@@ -179,7 +179,7 @@ def test_each_token_is_weighted_by_its_value(
         ("batch", values - leave_one_out(values, texts.mask)),
     ):
         right = -(tokens * weights)[texts.mask].sum()
-        counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}
+        counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.lengths.sum())}
         for reduction, count in counts.items():
             objective = SeqGAN(baseline=baseline, reduction=reduction)
             loss, _ = objective.generator_loss(generator, Table(space, rewards), texts, texts, 0.0)
@@ -231,7 +231,7 @@ def test_padding_changes_no_adversarial_loss(width: int) -> None:
     nn.init.constant_(judge.output.bias, 0.4)  # a constant reward, so that nothing is left to luck
     for reduction in ("sum", "mean_sentence", "mean_token"):
         objective = SeqGAN(rollouts=2, reduction=reduction)
-        longer = texts.padded(width)
+        longer = texts.pad_to(width)
         plain, figures = objective.generator_loss(generator, judge, texts, texts, 0.0)
         padded, padded_figures = objective.generator_loss(generator, judge, longer, longer, 0.0)
         assert same(plain, padded)
@@ -268,10 +268,10 @@ def test_seqgan_samples_words_and_records_nothing(space: TextSpace) -> None:
     generator = small_generator(space)
     real = enumerate_texts(space)
     labels = torch.arange(len(real))
-    real = Text(real.tokens, real.sizes, condition=Condition(labels, real))
+    real = Text(real.tokens, real.lengths, condition=Condition(labels, real))
     fake = SeqGAN().sample(generator, real, 0.5)
     assert len(fake) == len(real)
-    assert fake.rows is None
+    assert fake.soft_tokens is None
     assert fake.source is real.source
     assert fake.labels is labels
     assert torch.is_grad_enabled()
@@ -414,7 +414,7 @@ def test_the_penalty_is_the_papers_on_two_columns(space: TextSpace) -> None:
     assert same(penalised - plain, 0.2 * (weight @ weight + bias[0] ** 2) / 4)
     # a layer of two columns whose difference is the score, and softmax over them
     columns, biases = torch.stack([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-    features = judge.features(Text(texts.tokens[:8], texts.sizes[:8]))
+    features = judge.features(Text(texts.tokens[:8], texts.lengths[:8]))
     labels = torch.tensor([1] * 4 + [0] * 4)
     cross_entropy = nn.functional.cross_entropy(features @ columns.t() + biases, labels)
     half_norms = (columns.square().sum() + biases.square().sum()) / 2
@@ -475,7 +475,7 @@ def test_mle_is_the_nll_of_real_text(space: TextSpace) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     fake = texts[:2]
     loss, metrics = MLE().generator_loss(generator, None, texts, fake, 0.0)
-    right = -log_probs(generator, texts).sum() / texts.sizes.sum()
+    right = -log_probs(generator, texts).sum() / texts.lengths.sum()
     assert same(loss, right)
     assert metrics == {}
     assert MLE().sample(generator, texts, 0.5) is texts

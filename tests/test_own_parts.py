@@ -178,17 +178,17 @@ CASES = {
         "    return Text.full(real.tokens + 100)",
         ["sample returned tokens from", "expected 0 to 19"],
     ),
-    "sizes that do not fit": (
+    "lengths that do not fit": (
         "def sample(self, generator, real, progress):\n"
         "    from dataclasses import replace\n"
-        "    return replace(real, sizes=real.sizes * 0)",
-        ["sample returned sizes that do not fit"],
+        "    return replace(real, lengths=real.lengths * 0)",
+        ["sample returned lengths that do not fit"],
     ),
     "rows of another vocabulary": (
         "def sample(self, generator, real, progress):\n"
         "    from dataclasses import replace\n"
-        "    return replace(real, rows=torch.zeros(*real.tokens.shape, 3))",
-        ["sample returned rows of shape (8, 6, 3); expected (8, 6, 20)"],
+        "    return replace(real, soft_tokens=torch.zeros(*real.tokens.shape, 3))",
+        ["sample returned soft tokens of shape (8, 6, 3); expected (8, 6, 20)"],
     ),
     "a memory that no checkpoint keeps": (
         "def on_fakes(self, fake): self.state['count'] = 3",
@@ -334,7 +334,7 @@ class Bag(Discriminator):
         self.output = nn.Linear(size, max(1, space.classes))
 
     def features(self, text):
-        return self.embedding(text.symbols).mean(1)
+        return self.embedding(text.inputs).mean(1)
 """
 
 

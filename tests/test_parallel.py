@@ -78,7 +78,7 @@ def both_ways(
 def test_the_gradient_of_mle_is_that_of_the_whole_batch(space: TextSpace, shards: int) -> None:
     generator, text = small_generator(space), enumerate_texts(space)[:12]
     if space.eos is not None:  # shards of different numbers of tokens
-        assert len({part.sizes.sum().item() for part in text.split(12 // shards)}) > 1
+        assert len({part.lengths.sum().item() for part in text.split(12 // shards)}) > 1
     both_ways(
         generator,
         lambda part: (nll(generator.log_prob(part), part.mask), {}),

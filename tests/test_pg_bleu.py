@@ -39,7 +39,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 def words(text: Text, eos: int | None) -> list[list[int]]:
     return [
         [token for token in row[:size] if token != eos]
-        for row, size in zip(text.tokens.tolist(), text.sizes.tolist(), strict=True)
+        for row, size in zip(text.tokens.tolist(), text.lengths.tolist(), strict=True)
     ]
 
 

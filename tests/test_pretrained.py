@@ -59,8 +59,8 @@ def test_states_are_those_of_transformers(kind: str, head: bool, tmp_path: Path)
         states, features = network.states(text), network.features(text)
         places = torch.arange(text.tokens.shape[1]).expand_as(text.tokens)
         placed = network.states(text, places)
-        mixed = network.states(Text(text.tokens.flip(1), text.sizes)[3:4], places[3:4].flip(1))
-    for row, (line, size) in enumerate(zip(LINES, text.sizes.tolist(), strict=True)):
+        mixed = network.states(Text(text.tokens.flip(1), text.lengths)[3:4], places[3:4].flip(1))
+    for row, (line, size) in enumerate(zip(LINES, text.lengths.tolist(), strict=True)):
         expected = by_hand(tmp_path / "tiny", kind, line)
         assert len(expected) == size
         assert torch.allclose(states[row, :size], expected, atol=1e-6)
@@ -87,12 +87,12 @@ def test_ids_are_the_tokenizer_s_own(kind: str, tmp_path: Path) -> None:
     for row, line in enumerate(LINES):
         ids = list(model_ids(kind, line))
         assert text.tokens[row].tolist() == ids + [pad] * (PLACES - len(ids))
-        assert int(text.sizes[row]) == len(ids)
+        assert int(text.lengths[row]) == len(ids)
     with torch.no_grad():
         scores = network(text)
-        wide = Text(nn.functional.pad(text.tokens, (0, 3)), text.sizes)
+        wide = Text(nn.functional.pad(text.tokens, (0, 3)), text.lengths)
         assert torch.equal(network(wide), scores)
-        scribbled = Text(torch.where(text.mask, text.tokens, 3), text.sizes)
+        scribbled = Text(torch.where(text.mask, text.tokens, 3), text.lengths)
         assert torch.allclose(network(scribbled), scores, atol=1e-6)
         network.embedding.weight[KINDS[kind][1].index("[PAD]")] = 1e3
         assert torch.equal(network(text), scores)
@@ -134,7 +134,7 @@ def test_a_sentence_keeps_its_frame_where_it_is_cut(tmp_path: Path) -> None:
     assert tokenizer.name != build_tokenizer(told, []).name
     other = build_tokenizer(f"hf:{tiny(tmp_path / 'b/tiny', seed=1)}", [], length=5)
     assert tokenizer.name == other.name  # other weights, the same tokens
-    assert tokenizer(["half a \ud800 pair"]).sizes.tolist() == [5]
+    assert tokenizer(["half a \ud800 pair"]).lengths.tolist() == [5]
 
 
 def losses(network: PretrainedNetwork, text: Text) -> Callable[[], tuple[Tensor, dict[str, Any]]]:
@@ -149,7 +149,7 @@ def test_all_weights_learn(kind: str, tmp_path: Path) -> None:
     before = {name: weight.clone() for name, weight in network.named_parameters()}
 
     def loss() -> tuple[Tensor, dict[str, Any]]:
-        return nn.functional.cross_entropy(network.class_logits(text), text.sizes % 3), {}
+        return nn.functional.cross_entropy(network.class_logits(text), text.lengths % 3), {}
 
     update(network, build_optimiser(network, 0.01), loss, FGM(epsilon=0.1), 0.0)
     for name, weight in network.named_parameters():
@@ -174,8 +174,8 @@ def test_second_derivatives_and_modes(tmp_path: Path) -> None:
     network.double()
     text = tokenizer(LINES[3:4])
     text = text.relaxed(torch.zeros(1, tokenizer.space.vocabulary, dtype=torch.float64))
-    assert text.rows is not None
-    rows = text.rows.requires_grad_()
+    assert text.soft_tokens is not None
+    rows = text.soft_tokens.requires_grad_()
     scores = network(text)
     (slope,) = torch.autograd.grad(scores.sum(), rows, create_graph=True)
     slope.square().sum().backward()

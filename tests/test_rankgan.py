@@ -225,7 +225,7 @@ def test_a_rank_of_one_has_a_loss(gamma: float) -> None:
     texts = enumerate_texts(space)
     features = torch.ones(len(texts), 2).double()
     features[1] = -1
-    told: Any = Text(texts.tokens[:2], texts.sizes[:2])
+    told: Any = Text(texts.tokens[:2], texts.lengths[:2])
     loss, figures = RankGAN(gamma=gamma).discriminator_loss(Seer(space, features), told, texts[2:4])
     assert loss.isfinite()
     assert figures["rank_fake"] > 0.85

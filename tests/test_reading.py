@@ -113,7 +113,7 @@ def test_words() -> None:
         [3, 7, UNKNOWN, 5, EOS],
         [3, EOS, 0, 0, 0],
     ]
-    assert text.sizes.tolist() == [3, 1, 5, 5, 2]
+    assert text.lengths.tolist() == [3, 1, 5, 5, 2]
     assert torch.equal(tokenizer.pad([[3, 4]]).tokens, torch.tensor([[3, 4, EOS]]))
     assert tokenizer.decode(text.tolist()) == [
         "the cat", "", "<unk> cat sees the dog", "the <mask> <unk> dog", "the",

@@ -130,7 +130,7 @@ def test_teacher_forcing_agrees_with_stepping(space: TextSpace, slots: int) -> N
         for position in range(space.length):
             each, state = generator.step(symbol, state)
             logits.append(each)
-            symbol = text.symbols[:, position]
+            symbol = text.inputs[:, position]
         assert same(generator(text), torch.stack(logits, 1))
 
 
@@ -189,7 +189,7 @@ def test_opinions_by_hand(space: TextSpace) -> None:
     opinions = judge.view_scores(texts)
     assert opinions.shape == (len(texts), 5)
     for row, (tokens, size) in enumerate(
-        zip(texts.tokens.tolist(), texts.sizes.tolist(), strict=True)
+        zip(texts.tokens.tolist(), texts.lengths.tolist(), strict=True)
     ):
         for view in range(5):
             pooled = []
@@ -236,7 +236,7 @@ def test_representations_share_everything_but_their_embeddings() -> None:
 @worlds
 def test_words_and_their_rows_have_the_same_opinions(space: TextSpace) -> None:
     judge, texts = judging(space), enumerate_texts(space)
-    texts = texts[texts.sizes == space.length]  # to rows, padding is a symbol like the others
+    texts = texts[texts.lengths == space.length]  # to rows, padding is a symbol like the others
     assert same(judge.view_scores(one_hot(texts, space)), judge.view_scores(texts))
 
 
@@ -244,8 +244,8 @@ def test_words_and_their_rows_have_the_same_opinions(space: TextSpace) -> None:
 def test_padding_changes_no_opinion(width: int) -> None:
     judge, texts = judging(VARIABLE), enumerate_texts(VARIABLE)
     right = judge.view_scores(texts)
-    assert same(judge.view_scores(texts.padded(width)), right)
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    assert same(judge.view_scores(texts.pad_to(width)), right)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
     assert same(judge.view_scores(scribbled), right)
     assert not same(judge.view_scores(one_hot(texts, VARIABLE)), right, 1e-3)
 
@@ -309,7 +309,7 @@ class Said(Discriminator):
         raise NotImplementedError
 
     def view_scores(self, text: Text) -> Tensor:
-        return self.of_fake if text.rows is self.fake.rows else self.of_real
+        return self.of_fake if text.soft_tokens is self.fake.soft_tokens else self.of_real
 
 
 def said(constant: float = 0.0) -> tuple[Said, Text, Text]:
@@ -380,13 +380,13 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
     objective = RelGAN(loss="wgan_gp", penalty=3.0)
     objective.connect(generator, judge, real)
     fake = objective.sample(generator, real, 0.3)
-    rows = one_hot(real, FIXED).rows
-    assert fake.rows is not None and rows is not None
-    fake = Text(fake.tokens, fake.sizes, fake.rows.detach())
+    rows = one_hot(real, FIXED).soft_tokens
+    assert fake.soft_tokens is not None and rows is not None
+    fake = Text(fake.tokens, fake.lengths, fake.soft_tokens.detach())
     shares = shares_of(rows, objective.state["stream"])
     assert 0 < shares.min() < 0.2 < 0.8 < shares.max() < 1
-    points = (rows + shares * (fake.rows - rows)).requires_grad_()
-    opinions = judge.view_scores(Text(real.tokens, real.sizes, points))
+    points = (rows + shares * (fake.soft_tokens - rows)).requires_grad_()
+    opinions = judge.view_scores(Text(real.tokens, real.lengths, points))
     norms = torch.stack(
         [
             torch.autograd.grad(each.sum(), points, retain_graph=True)[0][b].norm()
@@ -530,11 +530,11 @@ def test_each_row_goes_on_from_the_words_before_it(progress: float, beta: float)
     generator, real = remembering(FIXED), enumerate_texts(FIXED)
     state = torch.get_rng_state()
     fake = RelGAN(beta_max=9).sample(generator, real, progress)
-    assert fake.rows is not None
+    assert fake.soft_tokens is not None
     torch.set_rng_state(state)
     noise = [-torch.empty(27, 3, dtype=torch.float64).exponential_().log() for _ in range(3)]
     logits = generator(Text.full(fake.tokens))
-    assert same(fake.rows, ((logits + torch.stack(noise, 1)) * beta).softmax(2), 1e-9)
+    assert same(fake.soft_tokens, ((logits + torch.stack(noise, 1)) * beta).softmax(2), 1e-9)
 
 
 @pytest.mark.parametrize("beta", [1.0, 100.0])

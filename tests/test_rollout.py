@@ -61,7 +61,7 @@ def test_the_last_value_is_the_reward_itself(space: TextSpace, n: int) -> None:
     for seed in range(3):
         torch.manual_seed(seed)
         values = rollout_values(generator, texts, reward_of(space, rewards), n)
-        assert torch.equal(values[torch.arange(len(texts)), texts.sizes - 1], rewards)
+        assert torch.equal(values[torch.arange(len(texts)), texts.lengths - 1], rewards)
 
 
 @worlds
@@ -79,15 +79,15 @@ def test_every_prefix_is_completed_n_times_and_kept(space: TextSpace, name: str)
     generator, texts = small_generator(space, name), enumerate_texts(space)
     n = 4
     grown = roll_out(generator, texts, n)
-    assert len(grown.text) == len(grown.origin) == len(grown.kept) == n * (texts.sizes - 1).sum()
-    pairs = [(b, kept) for b, size in enumerate(texts.sizes.tolist()) for kept in range(1, size)]
+    assert len(grown.text) == len(grown.origin) == len(grown.kept) == n * (texts.lengths - 1).sum()
+    pairs = [(b, kept) for b, size in enumerate(texts.lengths.tolist()) for kept in range(1, size)]
     found = sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True))
     assert found == sorted(pairs * n)
     inside = torch.arange(space.length) < grown.kept.unsqueeze(1)
     assert torch.equal(grown.text.tokens[inside], texts.tokens[grown.origin][inside])
     assert counts_of(grown.text, space).sum() == len(grown.text)  # all are texts of the space
     ended = Text.ended(grown.text.tokens, space)
-    assert torch.equal(ended.sizes, grown.text.sizes)
+    assert torch.equal(ended.lengths, grown.text.lengths)
 
 
 @worlds
@@ -139,7 +139,7 @@ def test_a_reward_of_the_first_tokens_is_constant_once_they_are_written(
     values = rollout_values(generator, texts, reward, 3)
     finished = reward(texts, torch.arange(len(texts))).unsqueeze(1)
     later = torch.arange(space.length) >= known - 1
-    decided = later | (torch.arange(space.length) == texts.sizes.unsqueeze(1) - 1)
+    decided = later | (torch.arange(space.length) == texts.lengths.unsqueeze(1) - 1)
     decided = decided & texts.mask
     assert same(values[decided], finished.expand_as(values)[decided])
     if known > 1:  # and before that it is a matter of luck
@@ -265,7 +265,7 @@ def test_a_completion_that_has_ended_takes_no_more_steps() -> None:
     generator.bias.data[1] = 100.0  # every completion ends at once
     fake = Text.full(torch.full((10, 6), 2))
     grown = roll_out(generator, fake, 4)
-    assert torch.equal(grown.text.sizes, grown.kept + 1)
+    assert torch.equal(grown.text.lengths, grown.kept + 1)
     assert generator.rows == 5 * (10 + 10 * 4)  # the trunk, and each completion's only step
 
 
@@ -292,7 +292,7 @@ def test_the_memory_forecast_grows_with_what_takes_memory() -> None:
 @pytest.mark.parametrize("width", [2, 3, 5])
 def test_the_width_of_the_batch_is_not_the_length_of_its_texts(width: int) -> None:
     ended = texts_of(VARIABLE, [(1,), (2, 1), (3, 1)])
-    fake = Text(ended.tokens[:, :2], ended.sizes).padded(width)
+    fake = Text(ended.tokens[:, :2], ended.lengths).pad_to(width)
     generator, rewards = small_generator(VARIABLE), random_rewards(VARIABLE)
 
     def reward(text: Text, origin: Tensor) -> Tensor:
@@ -300,7 +300,7 @@ def test_the_width_of_the_batch_is_not_the_length_of_its_texts(width: int) -> No
         inside[:, : text.tokens.shape[1]] = text.tokens[:, :3]
         return reward_of(VARIABLE, rewards)(Text.ended(inside, VARIABLE), origin)
 
-    sizes = roll_out(generator, fake, 200).text.sizes
+    sizes = roll_out(generator, fake, 200).text.lengths
     assert sizes.max() == VARIABLE.length
     found = rollout_values(generator, fake, reward, 400)[:, :2]
     assert within_four_errors(

@@ -36,7 +36,7 @@ def mixed(space: TextSpace, seed: int = 0) -> Text:
     lowest = 0 if space.eos is None else 1
     words = torch.randint(lowest, space.vocabulary, real.tokens.shape, generator=random)
     own = torch.rand(real.tokens.shape, generator=random) < 0.5
-    return Text(torch.where(own, words, real.tokens) * real.mask, real.sizes)
+    return Text(torch.where(own, words, real.tokens) * real.mask, real.lengths)
 
 
 @worlds
@@ -47,7 +47,7 @@ def test_reading_only_real_words_is_mle(space: TextSpace, name: str) -> None:
     for told, progress in ((objective, 0.0), (ScheduledSampling(final=1.0), 1.0)):
         fake = told.sample(generator, real, progress)
         assert torch.equal(fake.tokens, real.tokens)
-        assert torch.equal(fake.sizes, real.sizes)
+        assert torch.equal(fake.lengths, real.lengths)
         loss, figures = told.generator_loss(generator, None, real, fake, progress)
         mle, _ = MLE().generator_loss(generator, None, real, real, progress)
         assert same(loss, mle)
@@ -61,15 +61,15 @@ def test_the_loss_is_that_of_real_words_after_what_was_read(space: TextSpace) ->
     fake = mixed(space)
     assert (fake.tokens != real.tokens)[real.mask].double().mean() > 0.2
     total = ZERO
-    for sentence, size, read in zip(real.tokens, real.sizes, fake.tokens, strict=True):
+    for sentence, size, read in zip(real.tokens, real.lengths, fake.tokens, strict=True):
         for position in range(int(size)):
             tokens = torch.cat([read[:position], sentence[position:]])
             one = Text(tokens.unsqueeze(0), torch.tensor([space.length]))
             total = total - generator.log_prob(one)[0, position]
     objective = ScheduledSampling(final=0.0)
     loss, figures = objective.generator_loss(generator, None, real, fake, 0.5)
-    assert same(loss, total / real.sizes.sum())
-    assert same(gradient(loss, generator), gradient(total / real.sizes.sum(), generator))
+    assert same(loss, total / real.lengths.sum())
+    assert same(gradient(loss, generator), gradient(total / real.lengths.sum(), generator))
     differ = (fake.tokens != real.tokens)[real.mask].double().mean()
     assert same(figures["replaced"].double(), differ, 1e-6)
 
@@ -115,10 +115,10 @@ def test_it_reads_draws_where_real_texts_vary_in_length() -> None:
 def test_padding_is_left_alone(space: TextSpace, progress: float) -> None:
     generator, real = small_generator(space), enumerate_texts(space).repeat(20)
     labels: Any = torch.arange(len(real))
-    real = Text(real.tokens, real.sizes, condition=Condition(labels))
+    real = Text(real.tokens, real.lengths, condition=Condition(labels))
     objective = ScheduledSampling(final=0.0)
     fake = objective.sample(generator, real, progress)
-    assert torch.equal(fake.sizes, real.sizes)
+    assert torch.equal(fake.lengths, real.lengths)
     assert not fake.tokens[~real.mask].any()
     assert (fake.tokens[real.mask] != 0).all() or space.eos is None
     assert fake.labels is labels
@@ -131,7 +131,7 @@ def test_padding_is_left_alone(space: TextSpace, progress: float) -> None:
     assert replaced < progress
     if space.eos is None:
         return
-    wide, also = real.padded(5), fake.padded(5)
+    wide, also = real.pad_to(5), fake.pad_to(5)
     padded, _ = objective.generator_loss(generator, None, wide, also, progress)
     assert same(loss.detach(), padded.detach())
 

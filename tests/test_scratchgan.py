@@ -54,7 +54,7 @@ class Constant(StepwiseDiscriminator):
 def rewards_by_hand(judge: StepwiseDiscriminator, texts: Text) -> Tensor:
     """2 D - 1 of every token, from each sentence without its padding."""
     rewards = torch.zeros(texts.tokens.shape, dtype=torch.float64)
-    for row, size in enumerate(texts.sizes.tolist()):
+    for row, size in enumerate(texts.lengths.tolist()):
         states, _ = judge.rnn(judge.embedding(texts.tokens[row : row + 1, :size]))
         scores = states[0] @ judge.output.weight[0] + judge.output.bias
         rewards[row, :size] = 2 / (1 + (-scores).exp()) - 1
@@ -96,7 +96,7 @@ def test_a_texts_score_is_the_mean_of_its_tokens_scores(space: TextSpace, cell: 
     judge, texts = stepwise(space, cell=cell), enumerate_texts(space)
     steps = judge.steps(texts)
     assert steps.shape == texts.tokens.shape
-    assert same(judge(texts), steps.sum(1) / texts.sizes)
+    assert same(judge(texts), steps.sum(1) / texts.lengths)
     assert not steps[~texts.mask].any()
     assert steps[texts.mask].all()
 
@@ -107,9 +107,9 @@ def test_a_token_is_scored_from_those_up_to_it(space: TextSpace, cell: str) -> N
     judge, texts = stepwise(space, cell=cell), enumerate_texts(space)
     steps = judge.steps(texts)
     for t in range(space.length):
-        reach = texts[texts.sizes > t]
+        reach = texts[texts.lengths > t]
         prefixes, which = reach.tokens[:, : t + 1].unique(dim=0, return_inverse=True)
-        found = steps[texts.sizes > t, t]
+        found = steps[texts.lengths > t, t]
         assert len(prefixes) > 1
         for prefix in range(len(prefixes)):
             of_prefix = found[which == prefix]
@@ -121,10 +121,10 @@ def test_a_token_is_scored_from_those_up_to_it(space: TextSpace, cell: str) -> N
 def test_padding_changes_no_step(cell: str) -> None:
     judge, texts = stepwise(VARIABLE, cell=cell), enumerate_texts(VARIABLE)
     steps = judge.steps(texts)
-    longer = judge.steps(texts.padded(6))
+    longer = judge.steps(texts.pad_to(6))
     assert same(longer[:, :3], steps)
     assert not longer[:, 3:].any()
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.sizes)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
     assert same(judge.steps(scribbled), steps)
 
 
@@ -134,9 +134,9 @@ def test_steps_of_texts_with_classes_are_those_of_their_own() -> None:
     with pytest.raises(ValueError, match="texts of 3 classes need labels"):
         judge.steps(texts)
     labels = torch.arange(len(texts)) % 3
-    labelled = Text(texts.tokens, texts.sizes, condition=Condition(labels))
+    labelled = Text(texts.tokens, texts.lengths, condition=Condition(labels))
     steps = judge.steps(labelled)
-    assert same(judge(labelled), steps.sum(1) / texts.sizes)
+    assert same(judge(labelled), steps.sum(1) / texts.lengths)
     assert same(judge.class_logits(labelled)[torch.arange(len(texts)), labels], judge(labelled))
 
 
@@ -180,7 +180,7 @@ def test_with_gamma_zero_each_token_climbs_its_own_reward(space: TextSpace) -> N
 def test_each_token_is_weighted_by_its_return(space: TextSpace, gamma: float) -> None:
     generator, judge, texts = small_generator(space), stepwise(space), enumerate_texts(space)
     weights = returns_by_hand(rewards_by_hand(judge, texts), gamma) - 0.4
-    counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.sizes.sum())}
+    counts = {"sum": 1, "mean_sentence": len(texts), "mean_token": int(texts.lengths.sum())}
     for reduction, count in counts.items():
         right = -(generator.log_prob(texts) * weights)[texts.mask].sum()
         objective = ScratchGAN(gamma=gamma, reduction=reduction)
@@ -240,7 +240,7 @@ def test_padding_changes_no_loss() -> None:
         stepwise(VARIABLE),
         enumerate_texts(VARIABLE),
     )
-    longer = texts.padded(5)
+    longer = texts.pad_to(5)
     for reduction in ("sum", "mean_sentence", "mean_token"):
         plain, padded = (
             ScratchGAN(reduction=reduction).generator_loss(generator, judge, text, text, 0.0)
@@ -274,10 +274,10 @@ def test_each_loss_reaches_its_own_network_alone(space: TextSpace) -> None:
 @worlds
 def test_samples_are_words_that_answer(space: TextSpace) -> None:
     real = enumerate_texts(space)
-    real = Text(real.tokens, real.sizes, condition=Condition(torch.arange(len(real))))
+    real = Text(real.tokens, real.lengths, condition=Condition(torch.arange(len(real))))
     fake = ScratchGAN().sample(small_generator(space), real, 0.0)
     assert len(fake) == len(real)
-    assert fake.rows is None
+    assert fake.soft_tokens is None
     assert fake.labels is real.labels
 
 

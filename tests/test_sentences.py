@@ -85,10 +85,10 @@ def test_a_text_without_padding_and_end(space: TextSpace) -> None:
     texts = enumerate_texts(space)
     right = [
         [token for token in row[:size] if token != space.eos]
-        for row, size in zip(texts.tokens.tolist(), texts.sizes.tolist(), strict=True)
+        for row, size in zip(texts.tokens.tolist(), texts.lengths.tolist(), strict=True)
     ]
     assert Sentences.of(texts, space.eos).tolist() == right
-    assert Sentences.of(texts.padded(9), space.eos).tolist() == right
+    assert Sentences.of(texts.pad_to(9), space.eos).tolist() == right
 
 
 def test_only_the_end_of_a_text_is_no_word() -> None:

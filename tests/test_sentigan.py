@@ -61,7 +61,7 @@ class Table(Discriminator):
 
 
 def of_class(texts: Text, label: int) -> Text:
-    return replace(texts, condition=Condition(torch.full_like(texts.sizes, label)))
+    return replace(texts, condition=Condition(torch.full_like(texts.lengths, label)))
 
 
 def by_class(space: TextSpace) -> list[Text]:
@@ -97,7 +97,7 @@ def brute_force(generator: AutoregressiveGenerator, space: TextSpace, scores: Te
         for t in range(space.length):
             value = chances_of_prefixes(generator, texts, t) @ penalties
             terms = probabilities(generator, texts) * value * token[:, t]
-            total = total + terms[texts.sizes > t].sum()
+            total = total + terms[texts.lengths > t].sum()
     return total
 
 
@@ -118,7 +118,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
             texts = enumerate_texts(generator.space)
             if one.labels is not None:
                 texts = of_class(texts, int(one.labels))
-            scores = reward(texts, torch.zeros_like(texts.sizes))
+            scores = reward(texts, torch.zeros_like(texts.lengths))
             at = int((texts.tokens == one.tokens[:, : texts.tokens.shape[1]]).all(1).nonzero())
             rows.append(
                 torch.stack(
@@ -272,7 +272,7 @@ def test_padding_changes_nothing() -> None:
     nn.init.zeros_(judge.output.weight)
     nn.init.constant_(judge.output.bias, 0.4)
     fake = concatenate(by_class(space))
-    longer = fake.padded(5)
+    longer = fake.pad_to(5)
     reductions: tuple[Reduction, ...] = ("sum", "mean_sentence", "mean_token")
     for reduction in reductions:
         objective = SentiGAN(rollouts=2, reduction=reduction)
@@ -317,7 +317,7 @@ def test_each_class_learns_to_write_what_is_real_in_it(space: TextSpace) -> None
 
 
 def text_labels(texts: Text) -> Tensor:
-    return torch.zeros_like(texts.sizes) if texts.labels is None else texts.labels
+    return torch.zeros_like(texts.lengths) if texts.labels is None else texts.labels
 
 
 @worlds

@@ -11,13 +11,17 @@ def labelled() -> Text:
     source = Text.full(torch.tensor([[5, 6], [7, 8], [9, 9]]))
     rows = torch.arange(36.0).view(3, 3, 4)
     return Text(
-        tokens, torch.tensor([2, 3, 1]), rows, Condition(torch.tensor([0, 1, 2]), source), given=1
+        tokens,
+        torch.tensor([2, 3, 1]),
+        rows,
+        Condition(torch.tensor([0, 1, 2]), source),
+        prompt_length=1,
     )
 
 
 def test_full_text_is_real_everywhere() -> None:
     text = Text.full(torch.tensor([[0, 1], [2, 0], [1, 1]]))
-    assert text.sizes.tolist() == [2, 2, 2]
+    assert text.lengths.tolist() == [2, 2, 2]
     assert text.mask.all()
     assert len(text) == 3
 
@@ -37,7 +41,7 @@ def test_a_sentence_stops_at_its_first_end(
 ) -> None:
     text = Text.ended(torch.tensor([written]), VARIABLE)
     assert text.tokens.tolist() == [tokens]
-    assert text.sizes.tolist() == [size]
+    assert text.lengths.tolist() == [size]
     assert text.mask.tolist() == [[position < size for position in range(3)]]
 
 
@@ -45,24 +49,24 @@ def test_without_an_end_token_nothing_ends() -> None:
     tokens = torch.tensor([[1, 0, 2], [0, 0, 0]])
     text = Text.ended(tokens, TextSpace(3, 3))
     assert torch.equal(text.tokens, tokens)
-    assert text.sizes.tolist() == [3, 3]
+    assert text.lengths.tolist() == [3, 3]
 
 
 def test_the_worlds_have_as_many_texts_as_they_should() -> None:
     fixed, variable = enumerate_texts(FIXED), enumerate_texts(VARIABLE)
     assert len(fixed) == len(torch.unique(fixed.tokens, dim=0)) == 27
     assert len(variable) == len(torch.unique(variable.tokens, dim=0)) == 15
-    assert variable.sizes.bincount().tolist() == [0, 1, 2, 12]
+    assert variable.lengths.bincount().tolist() == [0, 1, 2, 12]
     again = Text.ended(variable.tokens, VARIABLE)
     assert torch.equal(again.tokens, variable.tokens)
-    assert torch.equal(again.sizes, variable.sizes)
+    assert torch.equal(again.lengths, variable.lengths)
 
 
 def test_symbols_are_rows_where_there_are_rows() -> None:
     text = enumerate_texts(FIXED)
-    assert text.symbols is text.tokens
+    assert text.inputs is text.tokens
     relaxed = one_hot(text, FIXED)
-    assert relaxed.symbols is relaxed.rows
+    assert relaxed.inputs is relaxed.soft_tokens
 
 
 def test_indexing_takes_everything_that_belongs_to_a_sentence() -> None:
@@ -70,19 +74,19 @@ def test_indexing_takes_everything_that_belongs_to_a_sentence() -> None:
     for index in (torch.tensor([2, 0]), slice(1, 3)):
         part = text[index]
         assert torch.equal(part.tokens, text.tokens[index])
-        assert torch.equal(part.sizes, text.sizes[index])
-        assert part.rows is not None and text.rows is not None
-        assert torch.equal(part.rows, text.rows[index])
+        assert torch.equal(part.lengths, text.lengths[index])
+        assert part.soft_tokens is not None and text.soft_tokens is not None
+        assert torch.equal(part.soft_tokens, text.soft_tokens[index])
         assert part.source is not None and text.source is not None
         assert torch.equal(part.source.tokens, text.source.tokens[index])
         assert part.labels is not None and text.labels is not None
         assert torch.equal(part.labels, text.labels[index])
-        assert part.given == 1
+        assert part.prompt_length == 1
 
 
 def test_repeating_keeps_copies_of_a_sentence_together() -> None:
     text = labelled().repeat(3)
-    assert text.sizes.tolist() == [2, 2, 2, 3, 3, 3, 1, 1, 1]
+    assert text.lengths.tolist() == [2, 2, 2, 3, 3, 3, 1, 1, 1]
     assert text.labels is not None
     assert text.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert text.source is not None
@@ -95,75 +99,75 @@ def test_splitting_then_concatenating_gives_the_batch_back() -> None:
     assert [len(piece) for piece in pieces] == [2, 1]
     whole = concatenate(pieces)
     assert torch.equal(whole.tokens, text.tokens)
-    assert torch.equal(whole.sizes, text.sizes)
-    assert whole.rows is not None and text.rows is not None
-    assert torch.equal(whole.rows, text.rows)
+    assert torch.equal(whole.lengths, text.lengths)
+    assert whole.soft_tokens is not None and text.soft_tokens is not None
+    assert torch.equal(whole.soft_tokens, text.soft_tokens)
     assert whole.source is not None and text.source is not None
     assert torch.equal(whole.source.tokens, text.source.tokens)
-    assert torch.equal(whole.source.sizes, text.source.sizes)
+    assert torch.equal(whole.source.lengths, text.source.lengths)
     assert whole.labels is not None and text.labels is not None
     assert torch.equal(whole.labels, text.labels)
-    assert whole.given == text.given
+    assert whole.prompt_length == text.prompt_length
 
 
 def test_concatenating_plain_text_adds_nothing() -> None:
     plain = enumerate_texts(VARIABLE)
     twice = concatenate([plain, plain])
     assert torch.equal(twice.tokens, torch.cat([plain.tokens, plain.tokens]))
-    assert (twice.rows, twice.source, twice.labels) == (None, None, None)
+    assert (twice.soft_tokens, twice.source, twice.labels) == (None, None, None)
 
 
 def test_concatenating_refuses_rows_that_only_some_have() -> None:
     text = enumerate_texts(FIXED)
-    with pytest.raises(ValueError, match="only some have rows"):
+    with pytest.raises(ValueError, match="only some have soft tokens"):
         concatenate([one_hot(text, FIXED), text])
 
 
 def test_padding_adds_positions_that_are_not_real() -> None:
     text = enumerate_texts(VARIABLE)
-    longer = text.padded(5)
+    longer = text.pad_to(5)
     assert longer.tokens.shape == (15, 5)
     assert torch.equal(longer.tokens[:, :3], text.tokens)
     assert not longer.tokens[:, 3:].any()
-    assert torch.equal(longer.sizes, text.sizes)
+    assert torch.equal(longer.lengths, text.lengths)
     assert not longer.mask[:, 3:].any()
-    assert torch.equal(text.padded(3).tokens, text.tokens)
+    assert torch.equal(text.pad_to(3).tokens, text.tokens)
 
 
 def test_padding_is_refused_where_it_would_lose_or_invent() -> None:
     with pytest.raises(ValueError, match="fewer tokens"):
-        enumerate_texts(VARIABLE).padded(2)
+        enumerate_texts(VARIABLE).pad_to(2)
     with pytest.raises(ValueError, match="relaxed"):
-        one_hot(enumerate_texts(FIXED), FIXED).padded(4)
+        one_hot(enumerate_texts(FIXED), FIXED).pad_to(4)
 
 
 def test_moving_to_a_device_leaves_nothing_behind() -> None:
     moved = labelled().to(torch.device("meta"))
-    assert moved.rows is not None and moved.source is not None and moved.labels is not None
-    parts = [moved.tokens, moved.sizes, moved.rows, moved.labels]
-    parts += [moved.source.tokens, moved.source.sizes]
+    assert moved.soft_tokens is not None and moved.source is not None and moved.labels is not None
+    parts = [moved.tokens, moved.lengths, moved.soft_tokens, moved.labels]
+    parts += [moved.source.tokens, moved.source.lengths]
     assert {part.device.type for part in parts} == {"meta"}
-    assert moved.given == 1
+    assert moved.prompt_length == 1
 
 
 def test_relaxed_text_is_one_hot_with_padding_as_a_symbol() -> None:
     text = enumerate_texts(VARIABLE)
     like = torch.zeros(1, 1, 4, dtype=torch.float64)
     relaxed = text.relaxed(like)
-    assert relaxed.rows is not None
-    assert relaxed.rows.dtype == torch.float64
-    assert torch.equal(relaxed.rows.argmax(2), text.tokens)
-    assert torch.equal(relaxed.rows.sum(2), torch.ones(15, 3, dtype=torch.float64))
-    assert (relaxed.sizes == 3).all()  # a relaxed text has no length
+    assert relaxed.soft_tokens is not None
+    assert relaxed.soft_tokens.dtype == torch.float64
+    assert torch.equal(relaxed.soft_tokens.argmax(2), text.tokens)
+    assert torch.equal(relaxed.soft_tokens.sum(2), torch.ones(15, 3, dtype=torch.float64))
+    assert (relaxed.lengths == 3).all()  # a relaxed text has no length
     assert relaxed.relaxed(like) is relaxed
-    wider = text.relaxed(torch.zeros(1, 6)).rows
+    wider = text.relaxed(torch.zeros(1, 6)).soft_tokens
     assert wider is not None and wider.shape == (15, 3, 6)
 
 
 def test_narrowed_is_as_wide_as_its_longest_sentence() -> None:
     text = Text(torch.tensor([[3, 1, 0, 0], [4, 5, 1, 0]]), torch.tensor([2, 3]))
-    narrow = text.narrowed()
+    narrow = text.trimmed()
     assert narrow.tokens.tolist() == [[3, 1, 0], [4, 5, 1]]
-    assert torch.equal(narrow.sizes, text.sizes)
+    assert torch.equal(narrow.lengths, text.lengths)
     rows = text.relaxed(torch.zeros(6))
-    assert rows.narrowed() is rows
+    assert rows.trimmed() is rows

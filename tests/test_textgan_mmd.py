@@ -139,8 +139,8 @@ def test_both_losses_by_hand(space: TextSpace) -> None:
     real = enumerate_texts(space)
     objective = TextGANMMD(matching=0.7, widths=WIDTHS)
     fake = objective.sample(generator, real, 0.0)
-    assert fake.rows is not None
-    rows = real.relaxed(fake.rows)
+    assert fake.soft_tokens is not None
+    rows = real.relaxed(fake.soft_tokens)
     distance = by_hand(judge.features(rows), judge.features(fake), WIDTHS, unbiased=True)
     loss, figures = objective.generator_loss(generator, judge, real, fake, 0.0)
     assert same(loss, distance, 1e-10)

@@ -65,7 +65,7 @@ def torchs(block: Block) -> nn.TransformerEncoderLayer:
 def test_blocks_are_torchs_for_each_sentence_alone() -> None:
     network = network_of()
     states, features = network.states(TEXT), network.features(TEXT)
-    for row, size in enumerate(TEXT.sizes.tolist()):
+    for row, size in enumerate(TEXT.lengths.tolist()):
         expected = network.embedding.weight[TEXT.tokens[row, :size]] + network.places[:size]
         expected = expected.unsqueeze(0)
         for block in network.blocks:
@@ -79,10 +79,10 @@ def test_blocks_are_torchs_for_each_sentence_alone() -> None:
 def test_padding_changes_nothing_at_all() -> None:
     network = network_of()
     scores, states = network(TEXT), network.states(TEXT)
-    scribbled = Text(torch.where(TEXT.mask, TEXT.tokens, 7), TEXT.sizes)
+    scribbled = Text(torch.where(TEXT.mask, TEXT.tokens, 7), TEXT.lengths)
     assert torch.equal(network(scribbled), scores)
-    assert torch.equal(network(TEXT.padded(20)), scores)  # wider than there are places
-    assert same(network.states(TEXT.padded(20))[:, :8], states)
+    assert torch.equal(network(TEXT.pad_to(20)), scores)  # wider than there are places
+    assert same(network.states(TEXT.pad_to(20))[:, :8], states)
     relaxed = one_hot(TEXT[3:], SPACE)
     assert same(network(relaxed), scores[3:])
 
@@ -102,7 +102,7 @@ def test_order_is_known_by_places_alone() -> None:
     states = network.states(text)
     assert torch.equal(network.states(text, places), states)
     order = torch.randperm(8)
-    mixed = Text(text.tokens[:, order], text.sizes)
+    mixed = Text(text.tokens[:, order], text.lengths)
     assert same(network.states(mixed, places[:, order]), states[:, order])
     assert not same(network.states(mixed), states[:, order], 1e-3)
 
@@ -187,7 +187,7 @@ def test_a_uniform_network_has_the_mean_of_values() -> None:
     states = torch.randn(4, 8, 8, dtype=torch.float64)
     found = block.attend(states, TEXT.mask)
     values = states @ block.looks.weight[16:].t() + block.looks.bias[16:]
-    for row, size in enumerate(TEXT.sizes.tolist()):
+    for row, size in enumerate(TEXT.lengths.tolist()):
         mean = values[row, :size].mean(0) @ block.joins.weight.t() + block.joins.bias
         assert same(found[row], mean.expand(8, 8))
 

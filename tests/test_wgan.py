@@ -122,31 +122,33 @@ def test_by_softmax_an_autoregressive_generator_writes_one_text_and_by_gumbel_ma
     name: str,
 ) -> None:
     generator, real = small_generator(FIXED, name), enumerate_texts(FIXED)
-    rows = generator.sample(27, choose=softmax).rows
+    rows = generator.sample(27, choose=softmax).soft_tokens
     assert rows is not None
     assert torch.equal(rows, rows[:1].expand_as(rows))
     for objective in (WGAN(), WGANGP()):
         fake = objective.sample(generator, real, 0.0)
-        assert fake.rows is not None
-        assert len(torch.unique(fake.rows.flatten(1), dim=0)) == 27
+        assert fake.soft_tokens is not None
+        assert len(torch.unique(fake.soft_tokens.flatten(1), dim=0)) == 27
 
 
 @pytest.mark.parametrize("name", ["noise_lstm", "convolutional"])
 def test_a_generator_that_starts_from_noise_is_relaxed_by_softmax(name: str) -> None:
     generator, real = writer_of(FIXED, name), enumerate_texts(FIXED)
     torch.manual_seed(3)
-    right = generator.sample(27, choose=softmax).rows
+    right = generator.sample(27, choose=softmax).soft_tokens
     assert right is not None
     for objective in (WGAN(temperature=0.1), WGANGP(temperature=0.1)):
         torch.manual_seed(3)
         fake = objective.sample(generator, real, 0.0)
-        assert torch.equal(fake.rows, right)  # type: ignore[arg-type]
+        assert torch.equal(fake.soft_tokens, right)  # type: ignore[arg-type]
     assert len(torch.unique(right.flatten(1), dim=0)) == 27
 
 
 def test_the_temperature_is_that_of_the_rows() -> None:
     generator, real = small_generator(FIXED), enumerate_texts(FIXED)
-    sharp, soft = (WGAN(temperature=t).sample(generator, real, 0.0).rows for t in (0.05, 5.0))
+    sharp, soft = (
+        WGAN(temperature=t).sample(generator, real, 0.0).soft_tokens for t in (0.05, 5.0)
+    )
     assert sharp is not None and soft is not None
     assert sharp.amax(2).mean() > 0.9
     assert soft.amax(2).mean() < 0.5

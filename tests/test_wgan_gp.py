@@ -51,9 +51,9 @@ class Scored(Discriminator):
         raise NotImplementedError
 
     def forward(self, text: Text) -> Tensor:
-        assert text.rows is not None
+        assert text.soft_tokens is not None
         self.saw.append(text)
-        return self.score(text.rows)
+        return self.score(text.soft_tokens)
 
 
 def connected(judge: Discriminator, seed: int = 0, **settings: Any) -> WGANGP:
@@ -160,7 +160,7 @@ def test_cudnn_is_off_where_the_slope_is_taken() -> None:
 
 def shares_of(judge: Scored, real: Text, fake: Text) -> Tensor:
     """How far each point at which the judge was asked last lies from real to fake."""
-    rows, right, wrong = judge.saw[-1].rows, real.rows, fake.rows
+    rows, right, wrong = judge.saw[-1].soft_tokens, real.soft_tokens, fake.soft_tokens
     assert rows is not None and right is not None and wrong is not None
     way = (wrong - right).flatten(1)
     shares = ((rows - right).flatten(1) * way).sum(1) / way.square().sum(1)
@@ -177,11 +177,11 @@ def test_each_pair_has_a_point_of_its_own_on_the_way_from_real_to_fake() -> None
     shares = shares_of(judge, real, fake)
     assert shares.min() >= 0 and shares.max() < 1
     assert len(torch.unique(shares)) == 6
-    rows = judge.saw[-1].rows
+    rows = judge.saw[-1].soft_tokens
     assert rows is not None
     assert same(rows.sum(2), torch.ones(6, 3, dtype=torch.float64))  # between words, not outside
     assert rows.min() >= 0
-    assert judge.saw[-1].sizes.tolist() == [3] * 6
+    assert judge.saw[-1].lengths.tolist() == [3] * 6
 
 
 def test_the_points_stay_in_an_update_and_move_after_it() -> None:
@@ -222,12 +222,12 @@ def test_the_points_are_the_runs_own_and_are_remembered() -> None:
 def test_labels_and_padding_reach_the_discriminator_as_they_are() -> None:
     judge = Scored(lambda rows: rows.square().sum((1, 2)))
     texts = enumerate_texts(VARIABLE)[:6]
-    assert (texts.sizes < 3).any()
+    assert (texts.lengths < 3).any()
     fake = replace(fakes_of(VARIABLE), condition=Condition(torch.arange(6) % 2))
     connected(judge).discriminator_loss(judge, texts, fake)
     real, of_fake, between = judge.saw
-    assert same(real.rows, one_hot(texts, VARIABLE).rows)  # type: ignore[arg-type]
-    assert all(text.sizes.tolist() == [3] * 6 for text in judge.saw)
+    assert same(real.soft_tokens, one_hot(texts, VARIABLE).soft_tokens)  # type: ignore[arg-type]
+    assert all(text.lengths.tolist() == [3] * 6 for text in judge.saw)
     assert of_fake is fake
     assert between.labels is fake.labels
 

@@ -44,7 +44,7 @@ def texts_of(space: TextSpace, sentences: list[tuple[int, ...]]) -> Text:
 def one_hot(text: Text, space: TextSpace) -> Text:
     """The same sentences as rows that are not relaxed at all."""
     rows = nn.functional.one_hot(text.tokens, space.vocabulary).double()
-    return Text(text.tokens, torch.full_like(text.sizes, text.tokens.shape[1]), rows)
+    return Text(text.tokens, torch.full_like(text.lengths, text.tokens.shape[1]), rows)
 
 
 def build(kind: Kind, name: str, space: TextSpace, seed: int = 0, **settings: Any) -> Any:

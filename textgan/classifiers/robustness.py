@@ -78,4 +78,4 @@ def in_pieces(
     """A text in pieces of similar lengths, no wider than they need be, and the rows of each."""
     for rows in by_size(text, at_once):
         if len(rows):
-            yield rows, text[rows].narrowed().to(device)
+            yield rows, text[rows].trimmed().to(device)

@@ -80,7 +80,7 @@ class ClassifierTrainer:
                 continue
             find_embedding(network, shift.embedding)
             if is_own(shift):
-                text = self.data.train[:FEW].narrowed().to(self.device)
+                text = self.data.train[:FEW].trimmed().to(self.device)
                 closures = partial(_loss, network, text), partial(network.class_logits, text)
                 once = stream(Purpose.DRY_RUN, 0)
                 with fork_rng(once, self.device), dropout(network):
@@ -143,10 +143,10 @@ class ClassifierTrainer:
         def epoch_batches(epoch: int) -> Iterator[Text]:
             nonlocal seconds
             with fork_rng(stream(Purpose.CLASSIFIER_BATCHES, seed, epoch), self.device):
-                order = batches(text.sizes, batch)
+                order = batches(text.lengths, batch)
             began = clock()
             for rows in order:
-                yield text[rows].narrowed().to(self.device)
+                yield text[rows].trimmed().to(self.device)
                 advance(repeats)
             seconds += clock() - began
 

@@ -89,7 +89,7 @@ def _all_weights(make: Network) -> str:
     if isinstance(network, AutoregressiveGenerator):
         value = network.log_prob(real).sum()
     elif isinstance(network, Generator):
-        rows = network.sample(len(real), choose=softmax, condition=real.condition).rows
+        rows = network.sample(len(real), choose=softmax, condition=real.condition).soft_tokens
         if rows is None:
             raise LeftOut("its texts have no rows, so no gradient flows through them")
         value = (rows * torch.randn_like(rows)).sum()
@@ -185,11 +185,11 @@ def _stepwise(trial: Trial) -> None:
 
 def _padding(make: Network) -> str:
     network, real = make("variable")
-    short = real[real.sizes <= 3]
+    short = real[real.lengths <= 3]
     if not len(short):
         raise LeftOut("no text is short")
     with dropout_off(network), torch.no_grad():
-        wide, narrow = network(short), network(short.narrowed())
+        wide, narrow = network(short), network(short.trimmed())
         if not torch.allclose(wide, narrow, atol=NEAR):
             raise Broken(
                 f"a text scores {float(wide[0]):.4g} with padding up to {short.tokens.shape[1]} "
@@ -223,12 +223,12 @@ def _rows(make: Network) -> str:
     with dropout_off(network), torch.no_grad():
         words = network(real)
         try:
-            relaxed = network(replace(real, rows=rows))
+            relaxed = network(replace(real, soft_tokens=rows))
         except Exception as error:
             raise LeftOut(
                 f"it reads no rows ({type(error).__name__}); methods of relaxed text need them "
-                "(text.symbols, TokenEmbedding)"
+                "(text.inputs, TokenEmbedding)"
             ) from None
     if not torch.allclose(words, relaxed, atol=NEAR):
-        raise Broken("one-hot rows have other scores than the words they are; read text.symbols")
+        raise Broken("one-hot rows have other scores than the words they are; read text.inputs")
     return ""

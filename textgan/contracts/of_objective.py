@@ -91,7 +91,7 @@ def scene(trial: Trial, who: str = "generator") -> Scene:
     if who == "generator":
         real = real.repeat(objective.group)
         fake = objective.sample(training.generator, real, 0.0)
-        objective.on_fakes(replace(fake, rows=None))
+        objective.on_fakes(replace(fake, soft_tokens=None))
     else:
         with torch.no_grad():
             fake = objective.sample(training.generator, real, 0.0)
@@ -179,7 +179,7 @@ def _shards(trial: Trial, who: str) -> str:
         run = trial.run(schedule__shards=2)
     train(run)
     at = scene(trial)
-    if at.real.rows is not None or at.fake.rows is not None:
+    if at.real.soft_tokens is not None or at.fake.soft_tokens is not None:
         return ""
 
     def loss(real: Text, fake: Text, seed: int = 0) -> float:

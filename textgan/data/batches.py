@@ -47,7 +47,7 @@ POOL = 32  # batches that are made of sentences sorted together
 
 def by_size(text: Text, at_once: int = TEXTS_AT_ONCE) -> list[Tensor]:
     """The indices of all texts in pieces of similar sizes, at most `at_once` in each."""
-    return list(text.sizes.argsort(stable=True).split(at_once))
+    return list(text.lengths.argsort(stable=True).split(at_once))
 
 
 def batches(sizes: Tensor, batch: int) -> list[Tensor]:

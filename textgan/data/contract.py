@@ -56,40 +56,40 @@ def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Te
             f"{who} returned {described(returned)}; expected a Text, such as generator.sample gives"
         )
     n, length = real.tokens.shape
-    tokens, sizes, rows = returned.tokens, returned.sizes, returned.rows
+    tokens, lengths, rows = returned.tokens, returned.lengths, returned.soft_tokens
     answer = f"expected {n} texts, one in answer to each real one"
     if tokens.dim() != 2 or len(tokens) != n:
         raise UserError(f"{who} returned tokens of shape {tuple(tokens.shape)}; {answer}")
     if tokens.shape[1] != length:
         raise UserError(
             f"{who} returned texts of {tokens.shape[1]} positions; expected {length}, as real "
-            "texts have (shorter ones are padded: Text.padded)"
+            "texts have (shorter ones are padded: Text.pad_to)"
         )
-    if tokens.dtype != torch.long or sizes.dtype != torch.long or sizes.shape != (n,):
+    if tokens.dtype != torch.long or lengths.dtype != torch.long or lengths.shape != (n,):
         raise UserError(
-            f"{who} returned tokens of {tokens.dtype} and sizes of {sizes.dtype} and shape "
-            f"{tuple(sizes.shape)}; expected int64, and {n} sizes"
+            f"{who} returned tokens of {tokens.dtype} and lengths of {lengths.dtype} and shape "
+            f"{tuple(lengths.shape)}; expected int64, and {n} lengths"
         )
     if bool(((tokens < 0) | (tokens >= space.vocabulary)).any()):
         raise UserError(
             f"{who} returned tokens from {int(tokens.min())} to {int(tokens.max())}; expected 0 to "
             f"{space.vocabulary - 1}, the vocabulary"
         )
-    if bool(((sizes < 1) | (sizes > length)).any()) or bool(
+    if bool(((lengths < 1) | (lengths > length)).any()) or bool(
         ((tokens != space.pad) & ~returned.mask).any()
     ):
         raise UserError(
-            f"{who} returned sizes that do not fit its tokens; expected 1 to {length}, and "
+            f"{who} returned lengths that do not fit its tokens; expected 1 to {length}, and "
             f"padding, {space.pad}, after the end of a text (see Text.ended)"
         )
-    if rows is None and not torch.equal(sizes, Text.ended(tokens, space).sizes):
+    if rows is None and not torch.equal(lengths, Text.ended(tokens, space).lengths):
         end = "all positions" if space.eos is None else f"the first end token, {space.eos}"
-        raise UserError(f"{who} returned sizes that are not where texts end; expected {end}")
+        raise UserError(f"{who} returned lengths that are not where texts end; expected {end}")
     if rows is not None and (
         rows.shape != (n, length, space.vocabulary) or not rows.is_floating_point()
     ):
         raise UserError(
-            f"{who} returned rows of shape {tuple(rows.shape)}; expected "
+            f"{who} returned soft tokens of shape {tuple(rows.shape)}; expected "
             f"{(n, length, space.vocabulary)}, a row over the vocabulary at each position"
         )
     if space.classes and (returned.labels is None or not torch.equal(returned.labels, _of(real))):

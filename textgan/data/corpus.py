@@ -146,7 +146,7 @@ def read_corpus(
         )
     tokenizer = WordTokenizer(tuple(kept), pre_tokenizer, length + 1)  # a token more ends them
     encoded = {
-        name: tokenizer.pad(tokenizer.convert_tokens_to_ids(split[row]) for row in rows).padded(
+        name: tokenizer.pad(tokenizer.convert_tokens_to_ids(split[row]) for row in rows).pad_to(
             length + 1, tokenizer.space.pad
         )
         for name, rows in parts.items()

@@ -33,14 +33,14 @@ class Sentences:
         """The words of a text, without its padding and without the end token, which is no word."""
         mask = text.mask
         if eos is not None:
-            last = torch.arange(mask.shape[1], device=mask.device) == text.sizes.unsqueeze(1) - 1
+            last = torch.arange(mask.shape[1], device=mask.device) == text.lengths.unsqueeze(1) - 1
             mask = mask & ~(last & (text.tokens == eos))
         return Sentences(text.tokens[mask], mask.sum(1))
 
     @staticmethod
     def padded(text: Text) -> Sentences:
         """The tokens of a text with its end tokens and its padding, as if they were words."""
-        return Sentences(text.tokens.flatten(), torch.full_like(text.sizes, text.tokens.shape[1]))
+        return Sentences(text.tokens.flatten(), torch.full_like(text.lengths, text.tokens.shape[1]))
 
     def __len__(self) -> int:
         return self.sizes.shape[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,15 @@ from torch import Tensor
 from textgan.core.device import is_asynchronous
 
 Part = TypeVar("Part")
+
+NAMES_OF_0_1 = {
+    "sizes": "lengths",
+    "rows": "soft_tokens",
+    "given": "prompt_length",
+    "symbols": "inputs",
+    "padded": "pad_to",
+    "narrowed": "trimmed",
+}
 
 
 @dataclass(frozen=True)
@@ -151,17 +160,18 @@ class Text:
     """A batch of B sentences of at most T tokens, without the begin token.
 
     tokens: (B, T) int64, padding after the end of a sentence.
-    sizes: (B,) int64, how many tokens are real, the end token included.
-    rows: (B, T, V) relaxed one-hot rows, or None. Relaxed text has no length: every size is T.
+    lengths: (B,) int64, how many tokens are real, the end token included.
+    soft_tokens: (B, T, V) relaxed one-hot rows, or None. Relaxed text has no end: all lengths are
+    T.
     condition: what each sentence is written for.
-    given: how many leading tokens came from data and not from the generator.
+    prompt_length: how many leading tokens came from data and not from the generator.
     """
 
     tokens: Tensor
-    sizes: Tensor
-    rows: Tensor | None = None
+    lengths: Tensor
+    soft_tokens: Tensor | None = None
     condition: Condition = UNCONDITIONAL
-    given: int = 0
+    prompt_length: int = 0
 
     @staticmethod
     def full(tokens: Tensor) -> Text:
@@ -182,7 +192,7 @@ class Text:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The texts as named tensors, with what they are written for, to keep in a file."""
-        parts = {"tokens": self.tokens, "sizes": self.sizes, "rows": self.rows}
+        parts = {"tokens": self.tokens, "sizes": self.lengths, "rows": self.soft_tokens}
         parts["labels"] = self.labels
         found = {name: part for name, part in parts.items() if part is not None}
         if self.source is not None:
@@ -191,7 +201,7 @@ class Text:
         return found
 
     @staticmethod
-    def from_tensors(tensors: Mapping[str, Tensor], given: int = 0) -> Text:
+    def from_tensors(tensors: Mapping[str, Tensor], prompt_length: int = 0) -> Text:
         """The texts that `to_tensors` made tensors of, whatever integers its ids were stored as.
 
         Raises KeyError where one is missing.
@@ -204,14 +214,22 @@ class Text:
         source = Text.from_tensors(of_source) if of_source else None
         labels = tensors["labels"].long() if "labels" in tensors else None
         tokens, sizes = tensors["tokens"].long(), tensors["sizes"].long()
-        return Text(tokens, sizes, tensors.get("rows"), Condition(labels, source), given)
+        return Text(tokens, sizes, tensors.get("rows"), Condition(labels, source), prompt_length)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The attributes as version 0.1 called them, for own parts that a run kept."""
+            if name not in NAMES_OF_0_1:
+                raise AttributeError(f"a Text has no {name!r}")
+            return getattr(self, NAMES_OF_0_1[name])
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
 
     def tolist(self) -> list[list[int]]:
         """Each sentence as a list of its tokens, the end token included, without padding."""
-        sizes = self.sizes.tolist()
+        sizes = self.lengths.tolist()
         return [row[:size] for row, size in zip(self.tokens.tolist(), sizes, strict=True)]
 
     @property
@@ -225,23 +243,23 @@ class Text:
         return self.condition.source
 
     @property
-    def symbols(self) -> Tensor:
-        """What an embedding reads: the rows if there are any, else the tokens."""
-        return self.tokens if self.rows is None else self.rows
+    def inputs(self) -> Tensor:
+        """What an embedding reads: the soft tokens if there are any, else the tokens."""
+        return self.tokens if self.soft_tokens is None else self.soft_tokens
 
     @property
     def mask(self) -> Tensor:
         """(B, T) bool: which tokens are real."""
         positions = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        return positions < self.sizes.unsqueeze(1)
+        return positions < self.lengths.unsqueeze(1)
 
     def __getitem__(self, index: Tensor | slice) -> Text:
         """The sentences at `index`, everything that belongs to them included."""
         return replace(
             self,
             tokens=self.tokens[index],
-            sizes=self.sizes[index],
-            rows=None if self.rows is None else self.rows[index],
+            lengths=self.lengths[index],
+            soft_tokens=None if self.soft_tokens is None else self.soft_tokens[index],
             condition=self.condition[index],
         )
 
@@ -249,32 +267,34 @@ class Text:
         """Each sentence n times in a row: sentence b stands at b * n .. b * n + n - 1."""
         return self[torch.arange(len(self), device=self.tokens.device).repeat_interleave(n)]
 
-    def padded(self, length: int, pad: int = 0) -> Text:
+    def pad_to(self, length: int, pad: int = 0) -> Text:
         """The same sentences in tensors of `length` positions, which must not be fewer than now.
 
         pad: the id of padding, as their `TextSpace` has it. Raises ValueError for relaxed text,
         which has no padding.
         """
         extra = length - self.tokens.shape[1]
-        if self.rows is not None or extra < 0:
+        if self.soft_tokens is not None or extra < 0:
             raise ValueError(f"cannot pad {'relaxed text' if extra >= 0 else 'to fewer tokens'}")
         return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra), value=pad))
 
-    def narrowed(self) -> Text:
-        """The same sentences, as wide as the longest of them, where that is cheap to know."""
-        if self.rows is not None or is_asynchronous(self.sizes):
+    def trimmed(self) -> Text:
+        """The same sentences, cut to the longest of them, where that is cheap to know."""
+        if self.soft_tokens is not None or is_asynchronous(self.lengths):
             return self
-        return replace(self, tokens=self.tokens[:, : int(self.sizes.max())])
+        return replace(self, tokens=self.tokens[:, : int(self.lengths.max())])
 
     def relaxed(self, like: Tensor) -> Text:
         """The same sentences as one-hot rows of the vocabulary and type of rows `like` (..., V).
 
         Padding becomes a symbol like the others, for relaxed text has no length.
         """
-        if self.rows is not None:
+        if self.soft_tokens is not None:
             return self
         rows = torch.nn.functional.one_hot(self.tokens, like.shape[-1]).to(like)
-        return replace(self, sizes=torch.full_like(self.sizes, self.tokens.shape[1]), rows=rows)
+        return replace(
+            self, lengths=torch.full_like(self.lengths, self.tokens.shape[1]), soft_tokens=rows
+        )
 
     def split(self, n: int) -> list[Text]:
         """The batch in pieces of at most n sentences."""
@@ -285,8 +305,8 @@ class Text:
         return replace(
             self,
             tokens=self.tokens.to(device),
-            sizes=self.sizes.to(device),
-            rows=None if self.rows is None else self.rows.to(device),
+            lengths=self.lengths.to(device),
+            soft_tokens=None if self.soft_tokens is None else self.soft_tokens.to(device),
             condition=self.condition.to(device),
         )
 
@@ -294,14 +314,14 @@ class Text:
 def concatenate(texts: Sequence[Text]) -> Text:
     """One batch out of several of the same width.
 
-    Raises ValueError where only some have rows, sources or labels.
+    Raises ValueError where only some have soft tokens, sources or labels.
     """
-    rows = _all_or_none([text.rows for text in texts])
+    rows = _all_or_none([text.soft_tokens for text in texts])
     return replace(
         texts[0],
         tokens=torch.cat([text.tokens for text in texts]),
-        sizes=torch.cat([text.sizes for text in texts]),
-        rows=torch.cat(rows) if rows else None,
+        lengths=torch.cat([text.lengths for text in texts]),
+        soft_tokens=torch.cat(rows) if rows else None,
         condition=Condition.join([text.condition for text in texts]),
     )
 
@@ -317,5 +337,7 @@ def class_rows(text: Text, classes: int) -> list[Tensor]:
 def _all_or_none(parts: Sequence[Part | None]) -> list[Part]:
     present = [part for part in parts if part is not None]
     if present and len(present) < len(parts):
-        raise ValueError("cannot concatenate texts of which only some have rows, source or labels")
+        raise ValueError(
+            "cannot concatenate texts of which only some have soft tokens, source or labels"
+        )
     return present

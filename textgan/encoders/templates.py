@@ -80,7 +80,7 @@ class Template:
         after = tuple(token for part in tokens[gap + 1 :] for token in part)
         alone = tokenizer.pad([[tokenizer.mask_id]])
         lead = alone.tokens[0].tolist().index(tokenizer.mask_id)
-        room = tokenizer.space.length - (int(alone.sizes) - 1) - len(before) - len(after)
+        room = tokenizer.space.length - (int(alone.lengths) - 1) - len(before) - len(after)
         if room < 1:
             raise UserError(
                 f"{key} = {template!r}: texts are cut at {tokenizer.space.length} tokens, which "
@@ -101,7 +101,7 @@ class Template:
     def shifted(self, sizes: Tensor) -> Tensor:
         """The places (B, T) of the template's tokens around these many tokens (B,) that are not
         there: those after the gap stand further out."""
-        places = torch.arange(int(self.around([()]).sizes))
+        places = torch.arange(int(self.around([()]).lengths))
         return places + (places >= self.lead + len(self.before)) * sizes.unsqueeze(1)
 
     def state(self, network: TokenStates, ids: Sequence[Sequence[int]]) -> Tensor:

@@ -619,7 +619,7 @@ def inputs_from_run(
         for one in given:
             warnings += copy_warnings(one, held)
     if (unknown := corpus.space.unknown) is not None:
-        share = float((corpus.test.tokens == unknown).sum()) / float(corpus.test.sizes.sum())
+        share = float((corpus.test.tokens == unknown).sum()) / float(corpus.test.lengths.sum())
         if share > 0.01:
             warnings.append(
                 f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "

@@ -167,7 +167,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
 
             train_network(
                 network,
-                learnt.sizes.cpu(),
+                learnt.lengths.cpu(),
                 loss,
                 stop_loss,
                 lr=self.lr,

@@ -56,7 +56,7 @@ def costs_of(
     unknown = text.tokens.eq(UNKNOWN).sum(1).double()
     nats = costs(model.network, text, progress)
     nats += unknown * math.log(max(1, model.unknown))
-    return Costs(nats, unknown, text.sizes.double())
+    return Costs(nats, unknown, text.lengths.double())
 
 
 @dataclass(frozen=True, kw_only=True)

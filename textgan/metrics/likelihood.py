@@ -103,9 +103,9 @@ def _cost(
     models = known_models(inputs)
     text = texts_of(models, split)
     log_p = log_likelihoods(inputs, model, split)
-    if not text.sizes.any():
+    if not text.lengths.any():
         raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
-    estimate, replicates = inputs.ratio(-log_p, text.sizes, sources=text.condition.sources)
+    estimate, replicates = inputs.ratio(-log_p, text.lengths, sources=text.condition.sources)
     signature = inputs.sign(
         title.lower(),
         split=split,

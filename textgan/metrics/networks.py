@@ -208,15 +208,15 @@ def train_language_model(
         ).to(device)
 
         # a mean over the tokens of a batch would weigh those of short sentences more
-        usual_size = float(taught.sizes.double().mean())
+        usual_size = float(taught.lengths.double().mean())
 
         def loss(chosen: Tensor) -> Tensor:
-            part = taught[chosen].narrowed().to(device)
+            part = taught[chosen].trimmed().to(device)
             return nll(network.log_prob(part), part.mask, "mean_sentence") / usual_size
 
         train_network(
             network,
-            taught.sizes,
+            taught.lengths,
             loss,
             lambda: float(costs(network, held_out).sum()),
             lr=settings.lr,
@@ -245,7 +245,7 @@ def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = sil
     device = network.embedding.weight.device
     nats = torch.zeros(len(text), dtype=torch.float64)
     for piece in progress(by_size(text), "reading texts"):
-        nats[piece] = -network.score(text[piece].narrowed().to(device)).double().cpu()
+        nats[piece] = -network.score(text[piece].trimmed().to(device)).double().cpu()
     return nats
 
 
@@ -299,13 +299,13 @@ def encode(model: LanguageModel, sentences: Iterable[Sequence[str]]) -> Tensor:
     size, device = network.output.in_features, network.embedding.weight.device
     vectors = torch.zeros(len(text), size, dtype=torch.float64)
     for piece in by_size(text):
-        part = text[piece].narrowed().to(device)
+        part = text[piece].trimmed().to(device)
         total = torch.zeros(len(part), size, device=device)
         state = network.start(len(part))
-        symbol = torch.full_like(part.sizes, network.space.bos)
+        symbol = torch.full_like(part.lengths, network.space.bos)
         for place, following in enumerate(part.tokens.unbind(1)):
             hidden, state = network.read(symbol, state)
-            total += hidden * (place < part.sizes).unsqueeze(1)
+            total += hidden * (place < part.lengths).unsqueeze(1)
             symbol = following
-        vectors[piece] = (total / part.sizes.unsqueeze(1)).double().cpu()
+        vectors[piece] = (total / part.lengths.unsqueeze(1)).double().cpu()
     return vectors

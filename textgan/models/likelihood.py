@@ -31,7 +31,7 @@ def nll_per_token(
     sources = text.condition.sources
     return bootstrap(
         -log_probs(model, text, temperature).double().cpu().numpy(),
-        text.sizes.double().cpu().numpy(),
+        text.lengths.double().cpu().numpy(),
         resamplings,
         seed,
         None if sources is None else sources.cpu().numpy(),

@@ -64,7 +64,7 @@ class PretrainedNetwork(TokenStates):
         # attention in transformers drops by its own flag, which nobody else switches
         self.model.train(self.dropout.training)
         places = {} if positions is None else {"position_ids": positions + self.first_place}
-        vectors, mask = self.embedding(text.symbols), text.mask.long()
+        vectors, mask = self.embedding(text.inputs), text.mask.long()
         states: Tensor = self.model(
             inputs_embeds=vectors, attention_mask=mask, **places
         ).last_hidden_state

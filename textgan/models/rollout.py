@@ -50,7 +50,7 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
     everyone = sentences.repeat_interleave(n)
     asks = not is_asynchronous(written)
     joining = [
-        everyone[fake.sizes[everyone] > position] if asks else everyone
+        everyone[fake.lengths[everyone] > position] if asks else everyone
         for position in range(1, space.length)
     ]
     origin = torch.cat([sentences[:0], *joining])
@@ -83,7 +83,7 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
             writing = last != space.eos
             active, last, state = active[writing], last[writing], state[writing]
     if not asks:
-        proper = kept < fake.sizes[origin]
+        proper = kept < fake.lengths[origin]
         tokens, origin, kept = tokens[proper], origin[proper], kept[proper]
     grown = replace(Text.ended(tokens, space), condition=fake.condition[origin])
     return Rollouts(grown, origin, kept)
@@ -110,7 +110,7 @@ def rollout_values(
             if len(grown.text):
                 scores = reward(grown.text, grown.origin)
                 values.index_put_((grown.origin, grown.kept - 1), scores / n, accumulate=True)
-        values[sentences, fake.sizes - 1] = whole
+        values[sentences, fake.lengths - 1] = whole
     return values
 
 

@@ -108,7 +108,7 @@ class BGAN(Objective, name="bgan"):
             return generator.sample(len(real), choose=multinomial, condition=real.condition)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        words = replace(fake, rows=None)
+        words = replace(fake, soft_tokens=None)
         return divergence_loss(self.divergence, *discriminator.score_pair(real, words)), {}
 
     def generator_loss(
@@ -119,7 +119,7 @@ class BGAN(Objective, name="bgan"):
         fake: Text,
         progress: float,
     ) -> Loss:
-        words = replace(fake, rows=None)
+        words = replace(fake, soft_tokens=None)
         with torch.no_grad():
             score: Tensor = discriminator(words)
             ratio = importance(score.view(-1, self.samples))
@@ -127,8 +127,8 @@ class BGAN(Objective, name="bgan"):
         if isinstance(generator, AutoregressiveGenerator):
             log_prob = generator.log_prob(words)
         else:
-            assert fake.rows is not None  # see sample
-            chances = fake.rows.gather(2, fake.tokens.unsqueeze(2)).squeeze(2)
+            assert fake.soft_tokens is not None  # see sample
+            chances = fake.soft_tokens.gather(2, fake.tokens.unsqueeze(2)).squeeze(2)
             log_prob = torch.where(fake.mask, chances, 1.0).log()
         return policy_gradient(log_prob, weights, fake.mask, self.reduction), {
             "reward": score.sigmoid().mean(),
@@ -175,8 +175,8 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
         return relaxed_texts(generator, real, self.temperature)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        assert fake.rows is not None
-        return logistic(*discriminator.score_pair(real.relaxed(fake.rows), fake)), {}
+        assert fake.soft_tokens is not None
+        return logistic(*discriminator.score_pair(real.relaxed(fake.soft_tokens), fake)), {}
 
     def generator_loss(
         self,

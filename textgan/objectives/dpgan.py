@@ -116,4 +116,4 @@ class DPGAN(Objective, name="dpgan"):
 
     def _sentences(self, words: Tensor, text: Text) -> Tensor:
         """The reward of every text, (B,), from those of its words."""
-        return words.sum(1) / text.sizes
+        return words.sum(1) / text.lengths

@@ -70,8 +70,8 @@ class GSGAN(Objective, name="gsgan"):
         return relaxed_texts(generator, real, self.temperature_at(progress))
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        assert fake.rows is not None
-        return logistic(*discriminator.score_pair(real.relaxed(fake.rows), fake)), {}
+        assert fake.soft_tokens is not None
+        return logistic(*discriminator.score_pair(real.relaxed(fake.soft_tokens), fake)), {}
 
     def generator_loss(
         self,
@@ -81,12 +81,12 @@ class GSGAN(Objective, name="gsgan"):
         fake: Text,
         progress: float,
     ) -> Loss:
-        assert fake.rows is not None
+        assert fake.soft_tokens is not None
         score = discriminator(fake)
         # log(1 - sigmoid(s)) = -softplus(s)
         loss = -F.softplus(score) if self.loss == "minimax" else F.softplus(-score)
         return loss.mean(), {
             "reward": score.detach().sigmoid().mean(),
-            "sharpness": fake.rows.detach().amax(2).mean(),  # 1 where rows are one-hot
+            "sharpness": fake.soft_tokens.detach().amax(2).mean(),  # 1 where rows are one-hot
             "temperature": torch.tensor(self.temperature_at(progress)),
         }

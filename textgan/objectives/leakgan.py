@@ -150,7 +150,7 @@ class LeakGAN(Objective, name="leakgan"):
 
         aim, scored = _aims(features, goals, fake, generator)
         if generator.block:  # a block is worth what its last token is
-            ends = _ends(fake.sizes, values.shape[1], horizon)
+            ends = _ends(fake.lengths, values.shape[1], horizon)
             rewards = rescale(values.gather(1, ends - 1), scored, self.delta)
             obeyed = obedience(features, goals.detach(), horizon)
         else:
@@ -161,7 +161,7 @@ class LeakGAN(Objective, name="leakgan"):
         baseline = leave_one_out(obeyed, mask) if self.baseline == "batch" else 0.0
         worker = policy_gradient(log_prob, obeyed - baseline, mask, self.reduction)
 
-        finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        finished = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
         return manager + worker, {
             "reward": finished.mean(),  # D of the finished sentences
             "value": values[mask].mean(),
@@ -181,7 +181,7 @@ def _aims(
 ) -> tuple[Tensor, Tensor]:
     """The alignment (B, T) of goals, and where one is scored, (B, T): at every token, or at the
     first of each block."""
-    aim = alignment(features, goals, text.sizes, generator.horizon)
+    aim = alignment(features, goals, text.lengths, generator.horizon)
     if not generator.block:
         return aim, text.mask
     places = torch.arange(aim.shape[1], device=aim.device)

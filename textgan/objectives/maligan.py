@@ -112,11 +112,11 @@ class MaliGAN(Objective, name="maligan"):
             weights = weights.clamp(max=self.weight_clip)
         weights = weights - (1 - progress) * self.baseline_start - progress * self.baseline
         positions = torch.arange(fake.tokens.shape[1], device=weights.device)
-        weights = torch.where(positions < fake.given, 1.0, weights)
+        weights = torch.where(positions < fake.prompt_length, 1.0, weights)
         return policy_gradient(generator.log_prob(fake), weights, mask, self.reduction), {
             "reward": score.sigmoid().mean(),
             "ess": effective_share(ratio).mean(),  # as a share of the texts compared
-            "given": score.new_tensor(fake.given),
+            "given": score.new_tensor(fake.prompt_length),
         }
 
     def _values(
@@ -134,7 +134,7 @@ class MaliGAN(Objective, name="maligan"):
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         # a finished text keeps its value while others go on: the mean is always one of all texts
-        ended = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        ended = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
         means = torch.where(fake.mask, values, ended.unsqueeze(1)).mean(0)
         return values / means.clamp(min=torch.finfo(values.dtype).tiny)
 

@@ -110,7 +110,7 @@ class PGBLEU(Objective, name="pg_bleu"):
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask
         baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
-        finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        finished = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
         log_prob = generator.log_prob(fake)
         return policy_gradient(log_prob, values - baseline, mask, self.reduction), {
             "reward": finished.mean(),  # BLEU of the finished sentences

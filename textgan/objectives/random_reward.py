@@ -60,7 +60,7 @@ class RandomReward(Objective, name="random_reward"):
         values = torch.rand((self.rollouts, *log_prob.shape), device=log_prob.device).mean(0)
         sentences = torch.arange(len(fake), device=log_prob.device)
         ends = torch.rand(len(fake), device=log_prob.device)
-        values[sentences, fake.sizes - 1] = ends
+        values[sentences, fake.lengths - 1] = ends
         values = values.to(log_prob)
         baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
         return policy_gradient(log_prob, values - baseline, mask, self.reduction), {

@@ -140,8 +140,8 @@ class RelGAN(Objective, name="relgan"):
         return relaxed_texts(generator, real, 1 / self.beta(progress), reads_words=True)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        assert fake.rows is not None
-        real = real.relaxed(fake.rows)
+        assert fake.soft_tokens is not None
+        real = real.relaxed(fake.soft_tokens)
         of_real, of_fake = discriminator.view_scores(real), discriminator.view_scores(fake)
         margin = of_real - of_fake
         match self.loss:
@@ -167,10 +167,10 @@ class RelGAN(Objective, name="relgan"):
         fake: Text,
         progress: float,
     ) -> Loss:
-        assert fake.rows is not None
+        assert fake.soft_tokens is not None
         # to the other losses the real texts only give how far they are ahead
         with torch.set_grad_enabled(self.loss == "relativistic"):
-            of_real = discriminator.view_scores(real.relaxed(fake.rows))
+            of_real = discriminator.view_scores(real.relaxed(fake.soft_tokens))
         of_fake = discriminator.view_scores(fake)
         margin = of_real - of_fake
         match self.loss:
@@ -196,10 +196,10 @@ class RelGAN(Objective, name="relgan"):
             self.state["stream"] = next_shares(self.state["stream"], self.old)
 
     def _penalty(self, discriminator: Discriminator, real: Text, fake: Text) -> Tensor:
-        assert real.rows is not None and fake.rows is not None
+        assert real.soft_tokens is not None and fake.soft_tokens is not None
 
         def score(rows: Tensor) -> Tensor:
-            return discriminator.view_scores(replace(fake, rows=rows)).sum(1)
+            return discriminator.view_scores(replace(fake, soft_tokens=rows)).sum(1)
 
-        shares = shares_of(fake.rows, self.state["stream"])
-        return gradient_penalty(score, real.rows, fake.rows, shares)
+        shares = shares_of(fake.soft_tokens, self.state["stream"])
+        return gradient_penalty(score, real.soft_tokens, fake.soft_tokens, shares)

@@ -81,7 +81,7 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         keep = kept_share(progress, self.decay, self.final, self.steepness)
         state = generator.start(len(real), real.condition)
-        symbol = torch.full_like(real.sizes, generator.space.bos)
+        symbol = torch.full_like(real.lengths, generator.space.bos)
         read: list[Tensor] = []
         for position in range(real.tokens.shape[1]):
             logits, state = generator.step(symbol, state)
@@ -90,7 +90,7 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
             symbol = torch.where(own, drawn, real.tokens[:, position])
             read.append(symbol)
         tokens = torch.stack(read, 1).masked_fill(~real.mask, generator.space.pad)
-        return Text(tokens, real.sizes, condition=real.condition)
+        return Text(tokens, real.lengths, condition=real.condition)
 
     def generator_loss(
         self,

@@ -69,7 +69,7 @@ class SentiGAN(Objective, name="sentigan"):
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         log_probs = class_log_probs(discriminator, concatenate([real, fake]))
-        fakes = torch.full_like(fake.sizes, log_probs.shape[1] - 1)
+        fakes = torch.full_like(fake.lengths, log_probs.shape[1] - 1)
         of_real = F.nll_loss(log_probs[: len(real)], classes(real))
         of_fake = F.nll_loss(log_probs[len(real) :], fakes)
         right = log_probs.argmax(1) == torch.cat([classes(real), fakes])
@@ -92,7 +92,7 @@ class SentiGAN(Objective, name="sentigan"):
 
         values = rollout_values(generator, fake, penalty, self.rollouts, self.chunk)
         probability = generator.log_prob(fake).exp()
-        finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        finished = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
         return reduce(probability * values, fake.mask, self.reduction), {
             "reward": 1 - finished.mean(),  # P(own class) of the finished sentences
             "penalty": values[fake.mask].mean(),
@@ -102,7 +102,7 @@ class SentiGAN(Objective, name="sentigan"):
 
 def classes(text: Text) -> Tensor:
     """The class (B,) of each text; 0 where there is only one."""
-    return torch.zeros_like(text.sizes) if text.labels is None else text.labels
+    return torch.zeros_like(text.lengths) if text.labels is None else text.labels
 
 
 def class_log_probs(discriminator: Discriminator, text: Text) -> Tensor:

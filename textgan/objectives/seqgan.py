@@ -100,7 +100,7 @@ class SeqGAN(Objective, name="seqgan"):
         mask = fake.mask
         baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
         weights = values - baseline
-        finished = values[torch.arange(len(fake), device=values.device), fake.sizes - 1]
+        finished = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
         loss = policy_gradient(generator.log_prob(fake), weights, mask, self.reduction)
         metrics = {
             "reward": finished.mean(),  # D of the finished sentences

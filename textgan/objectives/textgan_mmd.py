@@ -70,8 +70,8 @@ class TextGANMMD(Objective, name="textgan_mmd"):
         return relaxed_texts(generator, real, self.temperature)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        assert fake.rows is not None
-        real = real.relaxed(fake.rows)
+        assert fake.soft_tokens is not None
+        real = real.relaxed(fake.soft_tokens)
         distance = self._distance(discriminator, real, fake)
         loss = logistic(*discriminator.score_pair(real, fake)) - self.matching * distance
         return loss, {"mmd": distance.detach()}
@@ -84,8 +84,8 @@ class TextGANMMD(Objective, name="textgan_mmd"):
         fake: Text,
         progress: float,
     ) -> Loss:
-        assert fake.rows is not None
-        distance = self._distance(discriminator, real.relaxed(fake.rows), fake)
+        assert fake.soft_tokens is not None
+        distance = self._distance(discriminator, real.relaxed(fake.soft_tokens), fake)
         return distance, {"mmd": distance.detach()}
 
     def _distance(self, discriminator: Discriminator, real: Text, fake: Text) -> Tensor:

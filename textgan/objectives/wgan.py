@@ -69,8 +69,8 @@ class WGAN(Objective, name="wgan"):
         return relaxed_texts(generator, real, self.temperature)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        assert fake.rows is not None
-        of_real, of_fake = discriminator.score_pair(real.relaxed(fake.rows), fake)
+        assert fake.soft_tokens is not None
+        of_real, of_fake = discriminator.score_pair(real.relaxed(fake.soft_tokens), fake)
         distance = of_real.mean() - of_fake.mean()
         return -distance, {"wasserstein": distance.detach()}
 

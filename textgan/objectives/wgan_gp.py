@@ -75,18 +75,18 @@ class WGANGP(Objective, name="wgan_gp"):
         return relaxed_texts(generator, real, self.temperature)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        assert fake.rows is not None
-        real = real.relaxed(fake.rows)
-        assert real.rows is not None
+        assert fake.soft_tokens is not None
+        real = real.relaxed(fake.soft_tokens)
+        assert real.soft_tokens is not None
         of_real, of_fake = discriminator.score_pair(real, fake)
         distance = of_real.mean() - of_fake.mean()
 
         def score(rows: Tensor) -> Tensor:
-            scores: Tensor = discriminator(replace(fake, rows=rows))
+            scores: Tensor = discriminator(replace(fake, soft_tokens=rows))
             return scores
 
-        shares = shares_of(fake.rows, self.state["stream"])
-        penalty = gradient_penalty(score, real.rows, fake.rows, shares)
+        shares = shares_of(fake.soft_tokens, self.state["stream"])
+        penalty = gradient_penalty(score, real.soft_tokens, fake.soft_tokens, shares)
         return self.penalty * penalty - distance, {
             "wasserstein": distance.detach(),
             "penalty": penalty.detach(),

@@ -164,7 +164,7 @@ def generator_step(
         real = real.repeat(objective.group)
     fake = called(objective, "sample", generator, real, progress, when=when)
     fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
-    called(objective, "on_fakes", replace(fake, rows=None), when=when)
+    called(objective, "on_fakes", replace(fake, soft_tokens=None), when=when)
     given = (generator, discriminator, real, fake, progress)
     who = name_of(objective, "generator_loss")
     networks = {"generator": generator, "discriminator": discriminator}

@@ -70,7 +70,7 @@ def scores_of(
         replace(inputs, resamplings=0),
         "length",
         "Length",
-        models.drawn.sizes,
+        models.drawn.lengths,
         unit="tokens",
         end="counted",
     )

@@ -398,7 +398,7 @@ def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
 
 def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
     """ValueError unless these can be texts of this space."""
-    n, shape, sizes = len(text.sizes), tuple(text.tokens.shape), text.sizes
+    n, shape, sizes = len(text.lengths), tuple(text.tokens.shape), text.lengths
     fits = n > 0 and sizes.shape == (n,) and shape == (n, space.length)
     fits = fits and int(text.tokens.min()) >= 0 and int(text.tokens.max()) < space.vocabulary
     fits = fits and int(sizes.min()) >= 1 and int(sizes.max()) <= space.length

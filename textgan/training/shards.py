@@ -55,8 +55,8 @@ class Shards:
         def whole(part: Tensor) -> Tensor:
             return self.group.whole(part, start, len(real))
 
-        rows = None if own.rows is None else whole(own.rows)
-        return Text(whole(own.tokens), whole(own.sizes), rows, real.condition, own.given)
+        rows = None if own.soft_tokens is None else whole(own.soft_tokens)
+        return Text(whole(own.tokens), whole(own.lengths), rows, real.condition, own.prompt_length)
 
     def _bounds(self, texts: int) -> list[int]:
         """Where each shard of that many texts begins, and the last one ends."""
@@ -84,7 +84,7 @@ def accumulate(
     seen: list[Tensor] = []
     names: list[str] = []
     for shard, shard_stream in zip(shards, streams, strict=True):
-        weight = shard.text.sizes.sum() if reduction == "mean_token" else torch.tensor(1)
+        weight = shard.text.lengths.sum() if reduction == "mean_token" else torch.tensor(1)
         with fork_rng(shard_stream, shard.text.tokens.device):
             value, metrics = backward(network, shard.loss, shard.outputs, weight)
         names = list(metrics)

@@ -164,7 +164,7 @@ class TrainingState:
             "mle_entropy": self.mle_entropy,
             "alarms": self.alarms,
             "records": self.records,
-            "given": 0 if self.fakes is None else self.fakes.given,
+            "given": 0 if self.fakes is None else self.fakes.prompt_length,
         }
         return save_checkpoint(self.run.folder, self.done, tensors, facts)
 

@@ -124,7 +124,9 @@ def _update_generator(state: TrainingState, progress: float) -> dict[str, Tensor
     if objective.group > 1:
         reals = reals.repeat(objective.group)
     fakes = _answers(state, reals, progress, len(reals))
-    objective.on_fakes(state.shards.gather([replace(fake, rows=None) for fake in fakes], reals))
+    objective.on_fakes(
+        state.shards.gather([replace(fake, soft_tokens=None) for fake in fakes], reals)
+    )
     kept: dict[int, Mapping[str, Tensor]] = {}  # what the loss of each shard asks to be kept
 
     def loss(shard: int, real: Text, fake: Text) -> Loss:

@@ -83,7 +83,7 @@ class Discriminator(nn.Module, ABC):
 
     def score_pair(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
         """The scores of real and of fake texts, in one pass where both are words."""
-        if real.rows is not None or fake.rows is not None:
+        if real.soft_tokens is not None or fake.soft_tokens is not None:
             return self(real), self(fake)
         scores: Tensor = self(concatenate([real, fake]))
         return scores[: len(real)], scores[len(real) :]
@@ -91,9 +91,9 @@ class Discriminator(nn.Module, ABC):
 
 def widened(text: Text, width: int, pad: int) -> Text:
     """The text in tensors of at least so many positions; relaxed text as it is."""
-    if text.rows is not None or text.tokens.shape[1] >= width:
+    if text.soft_tokens is not None or text.tokens.shape[1] >= width:
         return text
-    return text.padded(width, pad)
+    return text.pad_to(width, pad)
 
 
 class Highway(nn.Module):

@@ -84,7 +84,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         table = self.embedding.weight
         by_table = (
             not torch.is_grad_enabled()
-            and text.rows is None
+            and text.soft_tokens is None
             # a table costs what V windows cost
             and text.tokens.numel() > 2 * self.space.vocabulary
             and tables_fit(table, filters)
@@ -94,7 +94,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         else:
             pooled = torch.cat(
                 [
-                    pool_windows(self.embedding(part.symbols), part, filters)
+                    pool_windows(self.embedding(part.inputs), part, filters)
                     for part in text.split(SENTENCES_AT_ONCE)
                 ]
             )
@@ -108,9 +108,9 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         """The text as wide as its longest sentence or filter, where that is cheap to know."""
         longest = max(c.kernel_size[0] for c in self._filters())
         text = widened(text, longest, self.space.pad)
-        if text.rows is not None or is_asynchronous(text.sizes):
+        if text.soft_tokens is not None or is_asynchronous(text.lengths):
             return text
-        width = max(int(text.sizes.max()), longest)
+        width = max(int(text.lengths.max()), longest)
         return replace(text, tokens=text.tokens[:, :width])
 
     def _filters(self) -> list[nn.Conv1d]:

@@ -153,14 +153,14 @@ def _best(values: Tensor, counts: Tensor | None) -> Tensor:
 def _counts(text: Text, size: int) -> Tensor:
     """(B, N): which windows lie inside their sentence."""
     positions = torch.arange(text.tokens.shape[1] - size + 1, device=text.tokens.device)
-    return positions <= (text.sizes - size).clamp(min=0).unsqueeze(1)
+    return positions <= (text.lengths - size).clamp(min=0).unsqueeze(1)
 
 
 def _is_full(text: Text) -> bool:
     """Whether no token is padding; where finding out means waiting for an accelerator: no."""
-    if text.rows is not None:
+    if text.soft_tokens is not None:
         return True
-    return not is_asynchronous(text.sizes) and bool((text.sizes == text.tokens.shape[1]).all())
+    return not is_asynchronous(text.lengths) and bool((text.lengths == text.tokens.shape[1]).all())
 
 
 def shorter(sizes: Sequence[int], counts: Sequence[int], longest: int) -> str:

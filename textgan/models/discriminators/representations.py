@@ -77,8 +77,8 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         return torch.cat([self._features(piece) for piece in pieces])
 
     def _features(self, text: Text) -> Tensor:
-        vectors = self.embedding(text.symbols)
-        fixed = self.space.eos is None or text.rows is not None
+        vectors = self.embedding(text.inputs)
+        fixed = self.space.eos is None or text.soft_tokens is not None
         if not fixed:
             vectors = vectors * text.mask.unsqueeze(2)
         # (B, T, S * E) to (B * S, E, T): to the filters a representation is a text of its own
@@ -89,7 +89,7 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
             if not fixed:
                 # those inside the sentence; of one shorter than the filter, the first
                 starts = torch.arange(windows.shape[3], device=windows.device)
-                last = (text.sizes - convolution.kernel_size[0]).clamp(min=0)
+                last = (text.lengths - convolution.kernel_size[0]).clamp(min=0)
                 outside = starts > last.unsqueeze(1)
                 windows = windows.masked_fill(outside[:, None, None], -torch.inf)
             pooled.append(windows.amax(3).relu())

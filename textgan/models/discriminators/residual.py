@@ -44,7 +44,7 @@ class ResidualDiscriminator(Discriminator, name="residual"):
 
     def features(self, text: Text) -> Tensor:
         text = widened(text, self.space.length, self.space.pad)
-        symbols = text.rows
+        symbols = text.soft_tokens
         if symbols is None:
             symbols = text.tokens.masked_fill(~text.mask, self.space.pad)
         vectors = self.embedding(symbols[:, : self.space.length])

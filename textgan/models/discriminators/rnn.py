@@ -37,7 +37,7 @@ class RNNDiscriminator(Discriminator, name="rnn"):
     def features(self, text: Text) -> Tensor:
         # packed by length: the backward direction starts at the last real token of each sentence
         packed = pack_padded_sequence(
-            self.embedding(text.symbols), text.sizes.cpu(), batch_first=True, enforce_sorted=False
+            self.embedding(text.inputs), text.lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         _, last = self.rnn(packed)
         hidden = last[0] if self.cell == "lstm" else last

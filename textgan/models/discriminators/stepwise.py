@@ -46,9 +46,9 @@ class StepwiseDiscriminator(Discriminator, name="stepwise"):
 
     def features(self, text: Text) -> Tensor:
         states = torch.where(text.mask.unsqueeze(2), self._states(text), 0.0)
-        return states.sum(1) / text.sizes.unsqueeze(1)
+        return states.sum(1) / text.lengths.unsqueeze(1)
 
     def _states(self, text: Text) -> Tensor:
         # (B, T, H); padding comes last, so no state of a real token has seen any
-        states: Tensor = self.rnn(self.embedding(text.symbols))[0]
+        states: Tensor = self.rnn(self.embedding(text.inputs))[0]
         return states

@@ -29,10 +29,10 @@ class TokenStates(Discriminator):
         """
 
     def features(self, text: Text) -> Tensor:
-        text = text.narrowed()
+        text = text.trimmed()
         mask = text.mask.unsqueeze(2)
         total = torch.where(mask, self.states(text), 0.0).sum(1)
-        return total / text.sizes.unsqueeze(1)
+        return total / text.lengths.unsqueeze(1)
 
 
 class TransformerDiscriminator(TokenStates, name="transformer"):
@@ -72,7 +72,7 @@ class TransformerDiscriminator(TokenStates, name="transformer"):
             nn.init.normal_(table, std=embedding**-0.5)
 
     def states(self, text: Text, positions: Tensor | None = None) -> Tensor:
-        vectors = self.embedding(text.symbols)
+        vectors = self.embedding(text.inputs)
         if positions is None:
             positions = torch.arange(vectors.shape[1], device=vectors.device)
         # only padding stands further out than the last place

@@ -210,14 +210,14 @@ class AutoregressiveGenerator(Generator):
                     break
         if not rows:
             text = Text.ended(tokens, self.space)
-            return Text(text.tokens, text.sizes, None, condition, given)
+            return Text(text.tokens, text.lengths, None, condition, given)
         stacked = torch.stack(rows, 1)
         if prefix is not None:  # relaxed text continues a hard prefix
             hard = F.one_hot(prefix, self.space.vocabulary).to(stacked)
             stacked = torch.cat([hard, stacked], 1)
         stacked = end_rows(stacked, self.space)
         text = Text.full(stacked.argmax(2))
-        return Text(text.tokens, text.sizes, stacked, condition, given)
+        return Text(text.tokens, text.lengths, stacked, condition, given)
 
 
 class LinearGenerator(AutoregressiveGenerator):
@@ -264,8 +264,8 @@ class LinearGenerator(AutoregressiveGenerator):
 def read_before(text: Text, space: TextSpace) -> Tensor:
     """The symbol that stands before each token, (B, T) or (B, T, V): the begin token, then the text
     but for its last."""
-    symbols = text.symbols
-    if text.rows is None:
+    symbols = text.inputs
+    if text.soft_tokens is None:
         first = torch.full_like(symbols[:, :1], space.bos)
     else:
         first = torch.zeros_like(symbols[:, :1])

@@ -215,7 +215,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
         length = self.space.length
         # a batch may be narrower than the longest text, or padded beyond it
         extra = length - text.tokens.shape[1]
-        words = F.pad(_words(text.symbols), (0, extra), value=self.space.pad)
+        words = F.pad(_words(text.inputs), (0, extra), value=self.space.pad)
         sizes = torch.arange(n, device=words.device)
         inside = torch.arange(length, device=words.device) < sizes.unsqueeze(1)
         words = words.unsqueeze(1).masked_fill(~inside, self.space.pad)
@@ -228,9 +228,9 @@ class LeakGenerator(LinearGenerator, name="leak"):
 
         Zeros where nothing is written: no discriminator has learnt to score an empty text.
         """
-        sizes = prefixes.sizes.clamp(1, self.space.length)
-        features = self.leak(replace(prefixes, sizes=sizes)).flatten(1)
-        return torch.where(prefixes.sizes.unsqueeze(1) > 0, features, 0.0)
+        sizes = prefixes.lengths.clamp(1, self.space.length)
+        features = self.leak(replace(prefixes, lengths=sizes)).flatten(1)
+        return torch.where(prefixes.lengths.unsqueeze(1) > 0, features, 0.0)
 
 
 def _run(network: nn.LSTM, inputs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:

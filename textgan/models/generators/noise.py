@@ -62,11 +62,11 @@ class NoiseGenerator(Generator):
         written = torch.cat(pieces).unflatten(0, (n, space.length))
         if written.dim() == 3:
             text = Text.full(written.argmax(2))
-            return Text(text.tokens, text.sizes, written, condition)
+            return Text(text.tokens, text.lengths, written, condition)
         for token in space.unwritten:
             written = written.masked_fill(written == token, space.eos)
         text = Text.ended(written, space)
-        return Text(text.tokens, text.sizes, None, condition)
+        return Text(text.tokens, text.lengths, None, condition)
 
     def drawn(self, real: Text, shared: int) -> Text:
         """One text for each of these, with their classes and sources, each symbol drawn by itself
@@ -90,7 +90,7 @@ class NoiseGenerator(Generator):
         tokens, _ = draw_by_weight(chances.detach().flatten(0, 1))
         text = Text.ended(tokens.view(len(real), -1), self.space)
         answered = condition.repeat(shared)[slice(len(real))]
-        return Text(text.tokens, text.sizes, chances, answered)
+        return Text(text.tokens, text.lengths, chances, answered)
 
     def _noise(
         self, n: int, condition: Condition, labels: Tensor | None = None

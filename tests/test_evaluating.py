@@ -16,7 +16,7 @@ from textgan.core.errors import UserError
 from textgan.core.identity import identify, sealed
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
-from textgan.evaluation.evaluate import compare_runs, evaluate, keep
+from textgan.evaluation.evaluate import compare_runs, evaluate, store_evaluation
 from textgan.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.scoring import choose_metrics, warnings_of
 from textgan.training.panels import SORTED_BY
@@ -76,7 +76,7 @@ def test_a_run_is_judged_in_rows_that_compare(runs: Path) -> None:
 
 def test_what_is_kept_is_read_as_it_was(runs: Path) -> None:
     folder = runs / "seqgan-1"
-    found = keep(folder, evaluate(folder, metrics=QUICK, quiet=True))
+    found = store_evaluation(folder, evaluate(folder, metrics=QUICK, quiet=True))
     again = read_evaluation(folder)
     assert again is not None
     assert again.to_dict() == found.to_dict()
@@ -88,17 +88,17 @@ def test_what_is_kept_is_read_as_it_was(runs: Path) -> None:
 
 def test_numbers_taken_alike_stay_and_others_do_not(runs: Path) -> None:
     folder = runs / "seqgan-1"
-    keep(folder, evaluate(folder, metrics=["bleu"], quiet=True))
-    both = keep(folder, evaluate(folder, metrics=["unique"], quiet=True))
+    store_evaluation(folder, evaluate(folder, metrics=["bleu"], quiet=True))
+    both = store_evaluation(folder, evaluate(folder, metrics=["unique"], quiet=True))
     assert {"bleu4", "unique"} <= both.rows["oracle"].keys()
     assert both.facts["metrics"] == ["bleu", "unique"]
-    other = keep(folder, evaluate(folder, metrics=["unique"], seed=1, quiet=True))
+    other = store_evaluation(folder, evaluate(folder, metrics=["unique"], seed=1, quiet=True))
     assert "bleu4" not in other.rows["oracle"]
 
 
 def test_tensorboard_shows_them_and_can_sort_by_them(runs: Path) -> None:
     folder = runs / "seqgan-1"
-    found = keep(folder, evaluate(folder, metrics=QUICK, quiet=True))
+    found = store_evaluation(folder, evaluate(folder, metrics=QUICK, quiet=True))
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     [*_, point] = events.Scalars("eval/bleu4")
@@ -200,7 +200,7 @@ def test_a_damaged_evaluation_is_named(runs: Path) -> None:
 
 def test_runs_are_compared_with_each_other_and_with_their_mle(runs: Path) -> None:
     for name in ("seqgan-1", "seqgan-2", "mle"):
-        keep(runs / name, evaluate(runs / name, metrics=QUICK, quiet=True))
+        store_evaluation(runs / name, evaluate(runs / name, metrics=QUICK, quiet=True))
     alone = compare_runs([runs / "seqgan-1"])
     assert (alone.a, alone.b) == ("MLE, best epoch", "seqgan, last")
     two = compare_runs([runs / "mle", runs / "seqgan-1"])

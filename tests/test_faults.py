@@ -23,7 +23,7 @@ from textgan.core.errors import NotKept, UserError
 from textgan.core.identity import DIGEST, RUN, sealed
 from textgan.core.memory import asked_for, count_weights, memory_errors
 from textgan.core.tensors import load_tensors, save_tensors
-from textgan.evaluation.evaluate import keep
+from textgan.evaluation.evaluate import store_evaluation
 from textgan.models.oracle import FILE_ORDER, load_oracle
 from textgan.training.checkpoint import checkpoints, load_checkpoint
 
@@ -126,7 +126,7 @@ def test_from_python_what_was_measured_is_in_the_error(
     found = textgan.evaluate(run, metrics=["distinct"], samples=20, resamplings=0, quiet=True)
     full(run)
     with pytest.raises(NotKept) as error:
-        keep(run, found)
+        store_evaluation(run, found)
     assert error.value.made is found and isinstance(error.value, UserError)
 
 

@@ -23,9 +23,9 @@ from textgan.core.score import Score
 from textgan.core.statistics import Estimate
 from textgan.core.tensors import load_tensors, save_tensors
 from textgan.evaluation import results as evaluations
-from textgan.evaluation.evaluate import keep
+from textgan.evaluation.evaluate import store_evaluation
 from textgan.evaluation.results import Evaluation, read_evaluation
-from textgan.evaluation.temperature_sweep import read_sweep, sweep
+from textgan.evaluation.temperature_sweep import curve, read_sweep
 from textgan.training.checkpoint import checkpoints
 from textgan.training.results import read_results
 from textgan.training.run import open_run
@@ -38,8 +38,8 @@ WORDS = TOY_TEXT | {"schedule.rounds": 1, "evaluation.final_samples": 20, "data.
 def trained(folder: Path, **settings: Any) -> Path:
     """A finished run, evaluated, with a curve."""
     textgan.train("seqgan", out=folder, quiet=True, **settings)
-    keep(folder, textgan.evaluate(folder, **QUICK))
-    sweep([folder], [1.0], metrics=["distinct"], quiet=True)
+    store_evaluation(folder, textgan.evaluate(folder, **QUICK))
+    curve(folder, temperatures=[1.0], metrics=["distinct"], quiet=True)
     return folder
 
 
@@ -352,7 +352,7 @@ def test_two_evaluations_at_once_both_stay(
     monkeypatch.setattr("textgan.evaluation.evaluate.read_evaluation", slowly)
     names = [f"m{i}" for i in range(4)]
     threads = [
-        threading.Thread(target=keep, args=(run, numbers(name, float(i))))
+        threading.Thread(target=store_evaluation, args=(run, numbers(name, float(i))))
         for i, name in enumerate(names)
     ]
     for thread in threads:
@@ -372,8 +372,8 @@ def test_who_waits_too_long_says_so(
     run, _ = copied(place, "oracle", tmp_path)
     monkeypatch.setattr("textgan.core.locks.KEEPING", 0.1)
     with keeping(run), pytest.raises(UserError, match="another command has been writing"):
-        keep(run, numbers("x", 1.0))
-    keep(run, numbers("x", 1.0))
+        store_evaluation(run, numbers("x", 1.0))
+    store_evaluation(run, numbers("x", 1.0))
 
 
 class Killed(BaseException):
@@ -389,7 +389,7 @@ def test_a_kill_leaves_the_old_evaluation_or_the_new_one(
     seen, number = set(), 0
     while True:
         (run / "evaluation.json").unlink()
-        keep(run, old)
+        store_evaluation(run, old)
         counted = 0
 
         def killing(really: Callable[..., Any], at: int = number) -> Callable[..., Any]:
@@ -428,7 +428,7 @@ def test_a_kill_leaves_the_old_evaluation_or_the_new_one(
 def test_replicates_of_another_evaluation_are_refused(place: Path, tmp_path: Path) -> None:
     run, _ = copied(place, "oracle", tmp_path)
     (run / "evaluation.json").unlink()
-    keep(run, numbers("x", 1.0))
+    store_evaluation(run, numbers("x", 1.0))
     (path,) = run.glob("evaluation-*")
     save_tensors(path, {"seqgan, last/x": torch.zeros(50)}, {})
     with pytest.raises(UserError, match="is of another evaluation"):
@@ -446,13 +446,13 @@ def test_replicates_of_another_evaluation_are_refused(place: Path, tmp_path: Pat
 
 def test_curves_of_several_commands_are_kept_together(place: Path, tmp_path: Path) -> None:
     run, _ = copied(place, "oracle", tmp_path)
-    sweep([run], [1.0, 0.5], metrics=["length"], quiet=True)
+    curve(run, temperatures=[1.0, 0.5], metrics=["length"], quiet=True)
     found = read_sweep(run)
     assert found is not None
     last = found.rows["seqgan, last"]
     assert {"distinct1", "length"} <= last[1.0].keys()
     assert "length" in last[0.5] and "distinct1" not in last[0.5]
-    (again,) = sweep([run], [1.0], metrics=["length"], samples=15, quiet=True)
+    (again,) = curve(run, temperatures=[1.0], metrics=["length"], samples=15, quiet=True)
     assert "distinct1" not in again.rows["seqgan, last"][1.0]  # other texts are another curve
 
 
@@ -466,6 +466,6 @@ def test_a_folder_that_cannot_be_written_can_be_read(place: Path, tmp_path: Path
         assert textgan.evaluate(run, **QUICK).rows
         if os.geteuid():  # root writes everywhere
             with pytest.raises(UserError, match="cannot be written"):
-                keep(run, numbers("x", 1.0))
+                store_evaluation(run, numbers("x", 1.0))
     finally:
         run.chmod(0o755)

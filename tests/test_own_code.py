@@ -19,7 +19,7 @@ from textgan.core.tensors import save_tensors
 from textgan.evaluation.evaluate import compare_runs
 from textgan.evaluation.report.page import write_report
 from textgan.evaluation.scoring import choose_metrics
-from textgan.evaluation.temperature_sweep import complete, sweep
+from textgan.evaluation.temperature_sweep import complete, curve
 from textgan.perturb.base import perturbation
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
@@ -109,7 +109,7 @@ def ways(folder: Path) -> dict[str, Callable[[], object]]:
         "resume": lambda: textgan.resume(folder, quiet=True),
         "evaluate": lambda: textgan.evaluate(folder, quiet=True, metrics=["distinct"]),
         "compare": lambda: compare_runs([folder], quiet=True),
-        "curve": lambda: sweep([folder], [1.0], metrics=["distinct"], quiet=True),
+        "curve": lambda: curve(folder, temperatures=[1.0], metrics=["distinct"], quiet=True),
         "complete": lambda: complete([folder], quiet=True),
         "report": lambda: write_report([folder], folder / "report.html"),
     }

@@ -17,8 +17,10 @@ from textgan.bench.report import Report, number
 from textgan.bench.setting import Setting
 from textgan.core.errors import UserError
 from textgan.core.files import read_bytes
+from textgan.core.names import short_repr
 from textgan.core.tables import Shown, Table
 
+LONGEST = 40  # letters of a value in a message
 LARGEST = 2**24  # bytes of a file that may be a report
 COUNTED = ("operators", "flop", "bytes")
 
@@ -140,8 +142,8 @@ def check_comparable(
     for key in sorted(here.keys() | before.setting.keys()):
         if here.get(key) != before.setting.get(key):
             raise UserError(
-                f"--against: a report of another setting: {_shown(key)} was "
-                f"{_shown(before.setting.get(key))} and is {_shown(here.get(key))}"
+                f"--against: a report of another setting: {_brief(key)} was "
+                f"{_brief(before.setting.get(key))} and is {_brief(here.get(key))}"
             )
     if timed and before.scale != scale:
         raise UserError(
@@ -149,7 +151,7 @@ def check_comparable(
         )
     if before.precision != precision:
         raise UserError(
-            f"--against: a report in another precision; it was {_shown(before.precision)} and is "
+            f"--against: a report in another precision; it was {_brief(before.precision)} and is "
             f"{precision}"
         )
     kept = {part.name for part in before.parts} if timed else {c.name for c in before.counts}
@@ -193,7 +195,7 @@ def compare(before: Before, report: Report, tolerance: float = 0.25) -> Comparis
             for key in COUNTED
         ]
     remarks = [
-        f"another {what}: {_shown(before.machine.get(key))} before, {_shown(report.machine[key])} "
+        f"another {what}: {_brief(before.machine.get(key))} before, {_brief(report.machine[key])} "
         f"now; {consequence}"
         for key, what, consequence in (
             ("processor", "processor", "ratios compare only roughly"),
@@ -206,10 +208,10 @@ def compare(before: Before, report: Report, tolerance: float = 0.25) -> Comparis
     measured = {part.name for part in report.parts}
     missing = [name for name in ratios if report.parts and name not in measured]
     if missing:
-        remarks.append(f"not measured now: {', '.join(map(_shown, missing))}")
+        remarks.append(f"not measured now: {', '.join(map(_brief, missing))}")
     return Comparison(changes, tolerance, remarks)
 
 
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) and value.isprintable() else repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _brief(value: object) -> str:
+    plain = isinstance(value, str) and value.isprintable() and len(value) <= LONGEST
+    return str(value) if plain else short_repr(value, LONGEST)

@@ -140,7 +140,7 @@ class Classification(Shown):
         times, headers = self.times(), [_stacked(measure) for measure in self.measures]
         short = _short(self.names)
         rows = [
-            [short[name], *map(_percent, row.values()), _shown(times[name])]
+            [short[name], *map(_percent, row.values()), _format(times[name])]
             for name, row in self.accuracies().items()
         ]
         parts: list[Table | str] = [Table(["accuracy", *headers, "time"], rows), ""]
@@ -266,10 +266,10 @@ def _stacked(measure: str) -> str:
 
 
 def _percent(share: Estimate, sign: str = "") -> str:
-    return _shown(share, 100, f"{sign}.1f", ".1f")
+    return _format(share, 100, f"{sign}.1f", ".1f")
 
 
-def _shown(number: Estimate, scale: float = 1, form: str = ".2f", half: str = ".2f") -> str:
+def _format(number: Estimate, scale: float = 1, form: str = ".2f", half: str = ".2f") -> str:
     value = f"{scale * number.value:{form}}"
     if number.high is None:
         return value

@@ -8,7 +8,9 @@ from numbers import Integral, Real
 from pathlib import Path
 
 from textgan.core.errors import UserError
+from textgan.core.names import short_repr
 
+LONGEST = 60  # letters of a value in a message
 # from the least to the most that a command or a function takes
 SEEDS = (0, 2**62)
 METRIC_SEEDS = (0, 2**31)
@@ -110,5 +112,4 @@ def _read_number(name: str, word: str) -> float:
 
 
 def _short(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return short_repr(value, LONGEST)

@@ -40,3 +40,12 @@ def unique_names(names: Sequence[str]) -> list[str]:
         f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
         for i, name in enumerate(names)
     ]
+
+
+def short_repr(value: object, longest: int = 160) -> str:
+    """A value as a message has it: on one line, of at most `longest` letters, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
+        return f"a {type(value).__name__} too large to be shown"
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

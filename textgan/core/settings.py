@@ -17,10 +17,9 @@ from pydantic import ConfigDict
 
 from textgan.core.errors import UserError
 from textgan.core.files import LONGEST_KEY, NoSyntax, parse_toml
-from textgan.core.names import Kind, suggest, title
+from textgan.core.names import Kind, short_repr, suggest, title
 
 Model = typing.TypeVar("Model", bound=pydantic.BaseModel)
-LONGEST_SHOWN = 160  # letters of a value in a message
 
 
 _TYPES = "int, float, bool, str, a Literal of words, or a list of these"
@@ -157,16 +156,7 @@ def explain(
             f"; known here: {', '.join(known)}" if known else ""
         )
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key or 'settings'} = {shown(first['input'])}: {message[0].lower()}{message[1:]}"
-
-
-def shown(value: object) -> str:
-    """A value as a message has it: on one line, not too long, whatever it is."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
-        return f"a {type(value).__name__} too large to be shown"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+    return f"{key or 'settings'} = {short_repr(first['input'])}: {message[0].lower()}{message[1:]}"
 
 
 @functools.cache  # of a class, whose settings do not change; making a model takes milliseconds

@@ -155,7 +155,7 @@ def _table_format(
     plain = ask("format", "text")
     if _json_lines(lines):
         keys = _keys(lines)
-        way = f"give {ask('format', 'jsonl')} and {ask('field', 'NAME')}, one of {_shown(keys)}"
+        way = f"give {ask('format', 'jsonl')} and {ask('field', 'NAME')}, one of {_fields(keys)}"
         raise UserError(
             f"{name} holds JSON lines; {way if keys else 'take the texts out of them'}, or give "
             f"{plain} if these are plain sentences"
@@ -174,7 +174,7 @@ def _table_format(
         between = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
         names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
         raise UserError(
-            f"{name} looks like a table with {between} between its fields, {_shown(names)}; give "
+            f"{name} looks like a table with {between} between its fields, {_fields(names)}; give "
             f"{ask('format', 'csv')} and {ask('field', 'NAME')}, or {plain} if these are plain "
             "sentences"
         )
@@ -182,7 +182,7 @@ def _table_format(
         key = "field" if form.field else "label_field"
         what = "plain text has no fields"
         if suffix == ".tsv":
-            what = f"its first line has {_shown(_cells(split_lines(text)[0], TAB))}"
+            what = f"its first line has {_fields(_cells(split_lines(text)[0], TAB))}"
         raise UserError(
             f"{name}: {ask(key, getattr(form, key))}, but {what}; give a file that ends in .csv or "
             f".jsonl, or {ask('format', 'csv')}"
@@ -235,7 +235,7 @@ def _refuse_table_in(rows: Sequence[Row], name: str, ask: _Asking) -> None:
     first = filled[0] if filled else Row(1, "", "")
     if {(first.label or "").lower(), first.text.lower()} <= USUAL_NAMES:
         raise UserError(
-            f"{name}: line {first.line} names fields, {_shown([first.label or '', first.text])}; "
+            f"{name}: line {first.line} names fields, {_fields([first.label or '', first.text])}; "
             f"give {ask('field', 'NAME')} and {ask('label_field', 'NAME')}"
         )
     quoted = sum(len(row.text) > 1 and row.text[0] == row.text[-1] == '"' for row in filled)
@@ -256,7 +256,8 @@ def _read_table(
     names = list(dict.fromkeys(key for _, record in records[:JUDGED] for key in record))
     if not form.field:
         raise UserError(
-            f"{name} has the fields {_shown(names)}{' in its first line' * (table == 'csv')}; give "
+            f"{name} has the fields {_fields(names)}{' in its first line' * (table == 'csv')}; "
+            "give "
             f"{ask('field', 'NAME')} of the texts (and {ask('label_field', 'NAME')} if there are "
             f"labels){'; put a line of names first if that is none' * (table == 'csv')}"
         )
@@ -264,12 +265,12 @@ def _read_table(
         field = getattr(form, key)
         if field and field not in names:
             raise UserError(
-                f"{name}: there is no field {field!r} ({ask(key, field)}); it has {_shown(names)}"
+                f"{name}: there is no field {field!r} ({ask(key, field)}); it has {_fields(names)}"
             )
     if form.labels == "yes" and not form.label_field:
         raise UserError(
             f"{name}: {ask('labels', 'yes')} needs {ask('label_field', 'NAME')}, one of "
-            f"{_shown(names)}"
+            f"{_fields(names)}"
         )
     if form.labels == "no" and form.label_field:
         raise UserError(
@@ -323,7 +324,7 @@ def _csv_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
     finally:
         csv.field_size_limit(before)
     if not records:
-        raise UserError(f"{name} has names of fields ({_shown(names)}) but no rows")
+        raise UserError(f"{name} has names of fields ({_fields(names)}) but no rows")
     return records
 
 
@@ -484,7 +485,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _shown(names: Sequence[str]) -> str:
+def _fields(names: Sequence[str]) -> str:
     """Names of fields, the first few and the start of each."""
     few = [repr(name if len(name) <= 40 else name[:40] + "...") for name in names[:NAMED]]
     return ", ".join([*few, "..."] if len(names) > len(few) else few) or "none"

@@ -154,8 +154,8 @@ class Comparison(Shown):
                 str(difference.a),
                 str(difference.b),
                 "" if difference.estimate is None else str(difference.estimate),
-                _shown(difference.p),
-                _shown(difference.corrected),
+                _format_p(difference.p),
+                _format_p(difference.corrected),
                 names[difference.winner],
             ]
             for difference in self.differences
@@ -183,7 +183,7 @@ class Comparison(Shown):
                 decimals(difference.a.value),
                 decimals(difference.b.value),
                 "" if difference.estimate is None else str(difference.estimate),
-                _shown(difference.corrected),
+                _format_p(difference.corrected),
                 names[difference.winner],
             ]
             for difference in self.differences
@@ -416,7 +416,7 @@ def holm(chances: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _shown(p: float | None) -> str:
+def _format_p(p: float | None) -> str:
     if p is None:
         return ""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

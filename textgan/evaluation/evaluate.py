@@ -499,9 +499,6 @@ def store_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
     return evaluation
 
 
-keep = store_evaluation
-
-
 def warn_unkept(folder: Path) -> None:
     """Say, before hours of measuring, that a run's folder will not keep it.
 

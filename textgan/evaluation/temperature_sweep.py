@@ -79,10 +79,9 @@ class Sweep(Shown):
 
 
 @system_errors()
-def sweep(
-    folders: Sequence[str | Path],
+def curve(
+    *runs: str | Path,
     temperatures: str | Sequence[float] = TEMPERATURES,
-    *,
     metrics: str | Sequence[str] = "all",
     samples: int | None = None,
     seed: int = 0,
@@ -91,17 +90,24 @@ def sweep(
     trust_code: bool = False,
     **settings: Any,
 ) -> list[Sweep]:
-    """Measure runs along a grid of temperatures, as `textgan curve` does, and keep the curves.
+    """Draw texts of runs at a grid of temperatures and measure them, as `textgan curve` does: one
+    result for each run, which its folder keeps.
 
-    Raises UserError.
+    samples: texts at each temperature; None: as in a run's config. settings: of metrics, by dotted
+    key. Raises UserError; NotKept, which has the results, where a folder cannot be written.
+
+    Example:
+        >>> textgan.curve("runs/mine", temperatures=[1.25, 1, 0.8], metrics="bleu,self_bleu")
     """
     grid = set(numbers_from("temperatures", temperatures, TEMPERATURE_LIMITS))
     if samples is not None:
         samples = whole_from("samples", samples, SAMPLES)
     seed = whole_from("seed", seed, METRIC_SEEDS)
     chosen = choose_metrics(names_of_metrics(metrics), settings)
-    runs = [open_run(folder, device, trust_code=trust_code) for folder in folders]
-    for run in runs:
+    if not runs:
+        raise UserError("give the folder of at least one run")
+    opened = [open_run(folder, device, trust_code=trust_code) for folder in runs]
+    for run in opened:
         writers(run)  # a run that has none yet is refused before the others are measured
         read_sweep(run.folder)  # and so are curves that cannot be added to
         try:
@@ -111,7 +117,7 @@ def sweep(
     memories: dict[str, dict[Hashable, Any]] = {}
     made: list[Sweep] = []
     unkept: list[str] = []
-    for run in runs:
+    for run in opened:
         # what is trained on a corpus serves all runs on it
         memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
         n = samples or run.config.evaluation.final_samples
@@ -147,39 +153,6 @@ def _keep(run: Run, new: Sweep) -> Sweep:
             new = Sweep(rows, new.real, real, findings(rows), facts)
         write_sealed(run.folder / FILE, new.to_dict(), run.digest)
     return new
-
-
-def curve(
-    *runs: str | Path,
-    temperatures: str | Sequence[float] = TEMPERATURES,
-    metrics: str | Sequence[str] = "all",
-    samples: int | None = None,
-    seed: int = 0,
-    device: str | None = None,
-    quiet: bool = False,
-    trust_code: bool = False,
-    **settings: Any,
-) -> list[Sweep]:
-    """Draw texts of runs at a grid of temperatures and measure them, as `textgan curve` does: one
-    result for each run, which its folder keeps.
-
-    samples: texts at each temperature; None: as in a run's config. settings: of metrics, by dotted
-    key. Raises UserError; NotKept, which has the results, where a folder cannot be written.
-
-    Example:
-        >>> textgan.curve("runs/mine", temperatures=[1.25, 1, 0.8], metrics="bleu,self_bleu")
-    """
-    return sweep(
-        runs,
-        temperatures,
-        metrics=metrics,
-        samples=samples,
-        seed=seed,
-        device=device,
-        quiet=quiet,
-        trust_code=trust_code,
-        **settings,
-    )
 
 
 def _sweep_run(
@@ -275,7 +248,7 @@ def complete(
         if not is_file(folder / "results.json"):
             continue
         evaluation: Evaluation | None = None
-        curve: Sweep | None = None
+        drawn: Sweep | None = None
         if read_evaluation(folder) is None:
             facts = json.dumps(open_run(folder).corpus.facts, sort_keys=True)
             memory = memories.setdefault(facts, {})
@@ -286,13 +259,13 @@ def complete(
         if read_sweep(folder) is None:
             samples = min(ENOUGH, open_run(folder).config.evaluation.final_samples)
             try:
-                sweep(
-                    [folder], metrics=["quick"], samples=samples, quiet=quiet, trust_code=trust_code
+                curve(
+                    folder, metrics=["quick"], samples=samples, quiet=quiet, trust_code=trust_code
                 )
             except NotKept as error:
-                [curve] = error.made
-        if evaluation or curve:
-            unkept[folder.resolve()] = Unkept(evaluation, curve)
+                [drawn] = error.made
+        if evaluation or drawn:
+            unkept[folder.resolve()] = Unkept(evaluation, drawn)
     return unkept
 
 

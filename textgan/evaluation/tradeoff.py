@@ -363,7 +363,7 @@ def describe(comparison: CurveComparison) -> str:
         return f"{a.name} and {b.name}: {_nothing_in_common(a, b)}"
     ranges = comparison.ranges
     values = [*comparison.common, *(end for part in ranges for end in (part.low, part.high))]
-    show = _shown(values)
+    show = _formatter(values)
     name = {"a": a.name, "b": b.name}
     way = "lower" if a.pair.y.better == "lower" else "higher"
     clauses: list[str] = []
@@ -413,7 +413,7 @@ def _nothing_in_common(a: Curve, b: Curve) -> str:
                 f"{curve.name} has only one point: nothing can be said of a curve. Draw its texts "
                 "at more temperatures."
             )
-        show = _shown(values)
+        show = _formatter(values)
         reach.append(f"{curve.name}: {show(values[0])} to {show(values[-1])}")
     return (
         f"their ranges of {x} do not overlap ({'; '.join(reach)}), so nothing can be said at equal "
@@ -421,7 +421,7 @@ def _nothing_in_common(a: Curve, b: Curve) -> str:
     )
 
 
-def _shown(values: Iterable[float]) -> Callable[[float], str]:
+def _formatter(values: Iterable[float]) -> Callable[[float], str]:
     """How to write numbers: two decimals, and more where the values would look the same."""
     ordered = sorted(set(values))
     nearest = min((high - low for low, high in pairwise(ordered)), default=1.0)

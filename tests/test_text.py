@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from worlds import FIXED, VARIABLE, enumerate_texts, one_hot
@@ -171,3 +173,12 @@ def test_narrowed_is_as_wide_as_its_longest_sentence() -> None:
     assert torch.equal(narrow.lengths, text.lengths)
     rows = text.relaxed(torch.zeros(6))
     assert rows.trimmed() is rows
+
+
+def test_a_text_answers_to_its_names_of_version_0_1() -> None:
+    text: Any = Text(torch.tensor([[3, 4, 1, 0]]), torch.tensor([3]), prompt_length=1)
+    assert text.sizes is text.lengths and text.symbols is text.inputs and text.rows is None
+    assert text.given == 1 and text.padded(6).tokens.shape == (1, 6)
+    assert torch.equal(text.narrowed().tokens, text.trimmed().tokens)
+    with pytest.raises(AttributeError, match="a Text has no 'length'"):
+        _ = text.length

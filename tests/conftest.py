@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,17 @@ torch.set_num_threads(1)
 # the same examples every time: a test that fails, fails for everyone
 settings.register_profile("textgan", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("textgan")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where torch is not the pinned one, skip what was chosen by its random numbers: dropout,
+    truncated normals and exponentials of one seed differ between 2.6 and 2.13."""
+    pins = Path(__file__).parents[1].joinpath("constraints.txt").read_text().splitlines()
+    if f"torch=={torch.__version__.partition('+')[0]}" not in pins:
+        skip = pytest.mark.skip(reason="chosen by the random numbers of the pinned torch")
+        for item in items:
+            if item.get_closest_marker("torch_random"):
+                item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True)

@@ -78,6 +78,7 @@ def test_textbook_completion_keeps_the_prefix() -> None:
     assert finished.shape == (2, 4) and torch.equal(finished[:, :3], prefix)
 
 
+@pytest.mark.torch_random
 def test_textbook_values_agree_with_rollout_values() -> None:
     ours, textbook = sides(4)
     torch.manual_seed(2)
@@ -153,6 +154,7 @@ def test_both_sides_complete_every_prefix_as_often() -> None:
                 assert (tokens[:, :kept] == sentence[:kept]).all(1).sum() >= 2 * (4 - kept)
 
 
+@pytest.mark.torch_random
 def test_both_sides_score_alike() -> None:
     ours, textbook = sides(4)
     tokens = torch.randint(6, (30, 4))

@@ -84,6 +84,7 @@ FACTS: dict[str, Any] = {
 }
 
 
+@pytest.mark.torch_random
 def test_a_separable_corpus_is_learnt(reviews: Path) -> None:
     made = trained(reviews, "fgm(epsilon=0.1)")
     assert made.names == ["none", "fgm(epsilon=0.1)"]

@@ -133,6 +133,7 @@ def test_a_nucleus_is_as_small_as_it_can_be() -> None:
     assert kept(0.9) == kept(1.0) == [[0, 1, 2, 3], [0, 1, 2, 3]]
 
 
+@pytest.mark.torch_random
 @worlds
 @nuclei
 def test_with_a_nucleus_it_climbs_the_same_reward(
@@ -186,6 +187,7 @@ def climbed(generator: AutoregressiveGenerator, judge: Any) -> Tensor:
     return gradient((log_probs(generator, texts).exp() * rewards).sum(), generator)
 
 
+@pytest.mark.torch_random
 @worlds
 @policies
 def test_it_climbs_the_expected_reward_of_the_generator_itself(

@@ -243,6 +243,7 @@ def test_equal_lines_are_no_negatives(tmp_path: Path, text: Path) -> None:
 # perturbations
 
 
+@pytest.mark.torch_random
 @pytest.mark.parametrize(
     ("method", "told"),
     [("simcse", "fgm(epsilon=0.5)"), ("simcse", "free_at(replays=2)"), ("simcse", "vat"),

@@ -180,6 +180,7 @@ def test_gradients_are_those_of_the_losses(space: TextSpace, name: str) -> None:
             assert right == pytest.approx((found @ along).item(), rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.torch_random
 @worlds
 def test_the_generator_descends_to_what_is_real(space: TextSpace) -> None:
     generator, judge = small_generator(space), sharp_discriminator(space)

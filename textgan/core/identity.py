@@ -118,8 +118,8 @@ def sealed(content: Mapping[str, Any], run: str) -> dict[str, Any]:
 
 def write_sealed(path: Path, content: Mapping[str, Any], run: str) -> None:
     """Write a JSON file that `read_sealed` reads. run: the digest of its run; empty for none."""
-    told = json.dumps(sealed(content, run), indent=1, ensure_ascii=False) + "\n"
-    write_file(path, told.encode())
+    text = json.dumps(sealed(content, run), indent=1, ensure_ascii=False) + "\n"
+    write_file(path, text.encode())
 
 
 def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from toys import TOY, TOY_TEXT, toy_text
 
+from textgan.core import registry
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
 
@@ -52,3 +53,12 @@ def test_a_run_that_was_made_is_the_run_that_is_opened(kind: str, tmp_path: Path
     made = create_run(make_config(name, settings), tmp_path / "run")
     assert_same(made, open_run(tmp_path / "run", trust_code=True), "run")
     assert made.digest == open_run(tmp_path / "run", trust_code=True).digest
+
+
+def test_the_settings_of_a_config_are_not_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config("seqgan", TOY)
+    monkeypatch.setattr(registry, "check_settings", lambda *_: pytest.fail("checked again"))
+    run = create_run(config, tmp_path / "run")
+    assert run.build_generator().space == run.corpus.space

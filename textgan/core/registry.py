@@ -185,16 +185,26 @@ def build(
 
 
 def maker(
-    kind: Kind, name: str, values: dict[str, Any], code: Code | None = None
+    kind: Kind,
+    name: str,
+    settings: dict[str, Any],
+    code: Code | None = None,
+    *,
+    checked: bool = False,
 ) -> typing.Callable[..., Any]:
-    """What makes such parts, as `build` does, of settings that are checked now and not again."""
+    """The function that makes such parts, as `build` does; settings are checked now and not again.
+
+    checked: they come from a config, whose settings were checked when it was made. Those of a part
+    in a file of one's own are checked all the same: the file may have changed since.
+    """
     part = find(kind, name, code=code)
-    checked = check_settings(kind, part, values)
+    if not checked or is_file(name):
+        settings = check_settings(kind, part, settings)
 
     def make(*arguments: Any) -> Any:
-        refuse_call(part, f"the constructor of {title(part)}", *arguments, **checked)
+        refuse_call(part, f"the constructor of {title(part)}", *arguments, **settings)
         try:
-            return part(*arguments, **checked)
+            return part(*arguments, **settings)
         except ValueError as error:
             raise UserError(f"{kind} {name}: {error}") from None
 

@@ -184,10 +184,12 @@ class Run:
         return built
 
     def _make(self, group: str, kind: Kind, *arguments: Any) -> Any:
-        """A new part, as a group of the config says; its settings are checked the first time."""
+        """A new part, as a group of the config says."""
         if group not in self._makers:
             part = getattr(self.config, group)
-            self._makers[group] = registry.maker(kind, part.name, part.settings, self.code)
+            self._makers[group] = registry.maker(
+                kind, part.name, part.settings, self.code, checked=True
+            )
         return self._makers[group](*arguments)
 
     @cached_property
@@ -460,7 +462,7 @@ def _check_sizes(config: RunConfig, space: TextSpace, device: torch.device) -> N
         if part.name and own_file(part.name) is None:
             _check_size(
                 f"{kind} {part.name}",
-                partial(registry.build, kind, part.name, part.settings, space),
+                partial(registry.maker(kind, part.name, part.settings, checked=True), space),
                 device,
             )
 

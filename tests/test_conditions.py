@@ -360,13 +360,12 @@ def test_likelihoods_of_an_evaluation_are_resampled_by_source() -> None:
     texts = concatenate([all_answers(0), all_answers(1)])
     totals = -log_probs(generator, texts).detach()
     nothing = Sentences(torch.tensor([3]), torch.tensor([1]))
-    material = MetricInputs(
-        tokenizer=WordTokenizer(("a",), length=2), hypotheses=nothing, lines=["a"],
-        references=nothing,
-        alone=nothing, paired=nothing, real=nothing,
+    inputs = MetricInputs(
+        tokenizer=WordTokenizer(("a",), length=2), predictions=nothing, lines=["a"],
+        references=nothing, sample=nothing, paired_sample=nothing, paired_references=nothing,
         models=Models(generator, None, texts, texts),
     )  # fmt: skip
-    score = Likelihood().measure(material)["nll_test"]
+    score = Likelihood().measure(inputs)["nll_test"]
     # two sources are drawn: both, or one of them twice
     halves = zip(totals.chunk(2), texts.lengths.chunk(2), strict=True)
     each = [float(part.sum() / size.sum()) for part, size in halves]

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 Value = TypeVar("Value")
 Spaced = Literal["auto", "yes", "no"]
 
-JUDGED = 5000  # lines, evenly spread over a file, by which it is judged
+SAMPLED = 5000  # lines, evenly spread over a file, that stand for it
 # Standard corpora are below: 5 % of the words of the Penn Treebank with its 10,000 words are
 # unknown. From here on a sentence of ten words has a hole on average.
 MANY_UNKNOWN = 0.1
@@ -54,8 +54,8 @@ def spacing(lines: Sequence[str], unknown: str) -> Spacing:
 
 
 def evenly(lines: Sequence[Value]) -> Sequence[Value]:
-    """At most JUDGED of the lines, spread over all of them."""
-    return lines[:: -(-len(lines) // JUDGED)] if len(lines) > JUDGED else lines
+    """At most SAMPLED of the lines, spread over all of them."""
+    return lines[:: -(-len(lines) // SAMPLED)] if len(lines) > SAMPLED else lines
 
 
 def misfit(lines: Sequence[str], sizes: Sequence[int]) -> str:

@@ -194,11 +194,11 @@ class Text:
         """The texts as named tensors, with what they are written for, to keep in a file."""
         parts = {"tokens": self.tokens, "sizes": self.lengths, "rows": self.soft_tokens}
         parts["labels"] = self.labels
-        found = {name: part for name, part in parts.items() if part is not None}
+        tensors = {name: part for name, part in parts.items() if part is not None}
         if self.source is not None:
             source = self.source.to_tensors()
-            found |= {f"source.{name}": part for name, part in source.items()}
-        return found
+            tensors |= {f"source.{name}": part for name, part in source.items()}
+        return tensors
 
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor], prompt_length: int = 0) -> Text:

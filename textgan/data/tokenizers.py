@@ -259,8 +259,8 @@ class PretrainedTokenizer(Tokenizer):
             # half a surrogate pair is no text to a tokenizer
             text = line.encode(errors="replace").decode()
             own = self.tokenizer(text, add_special_tokens=False, verbose=False)
-            found: list[int] = own["input_ids"]
-            return found
+            ids_of_line: list[int] = own["input_ids"]
+            return ids_of_line
 
         return [ids(line) for line in lines]
 

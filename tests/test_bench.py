@@ -12,7 +12,6 @@ import pytest
 import torch
 from toys import Cli, refused
 
-from textgan import bench
 from textgan.bench import machine, timing
 from textgan.bench.counting import COUNTED, Count, count, count_parts
 from textgan.bench.machine import peak_memory
@@ -263,7 +262,7 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
         part = Part("sampling", "sentences", 6, 2.0, 20.0, 10**10, 3 * 10**6)
         return Report([part], MACHINE, TINY, scale, repeats)
 
-    monkeypatch.setattr(bench, "run_bench", report)
+    monkeypatch.setattr("textgan.bench.timing.run_bench", report)
     printed = []
     for arguments in (
         "bench --scale 0.5",

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from toys import Cli, refused
 
-from textgan import bench
 from textgan.bench.against import Before, check_comparable, compare, read_before
 from textgan.bench.counting import Count
 from textgan.bench.report import Part, Report
@@ -137,7 +136,7 @@ def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.Monke
             check_comparable(before, PAPER, 1.0, "float32", ["bleu"], True)
         return now
 
-    monkeypatch.setattr(bench, "run_bench", timed)
+    monkeypatch.setattr("textgan.bench.timing.run_bench", timed)
     for ratio, code in ((4, 0), (5, 0), (8, 1)):
         path = kept(report({"bleu": ratio}), tmp_path / "before.json")
         assert cli("bench", "--against", path)[0] == code

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from campaign import campaign as whole
-from campaign.base import TINY, TINY_ORACLE, Runs
-from campaign.damage import Damage
-from campaign.inputs import evil
-from campaign.outcomes import FAILURES, Outcome, judge, notes
-from campaign.process import Finished, die_at, preload, run_command
+
+from tests.campaign import campaign as whole
+from tests.campaign.base import TINY, TINY_ORACLE, Runs
+from tests.campaign.damage import Damage
+from tests.campaign.inputs import evil
+from tests.campaign.outcomes import FAILURES, Outcome, judge, notes
+from tests.campaign.process import Finished, die_at, preload, run_command
 
 GOOD = Finished(0, "1.234\n", "bar 3/4\n", 0.1)
 

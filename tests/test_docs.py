@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 from toys import TOY
 
 import textgan
@@ -17,7 +18,6 @@ from textgan.bench.setting import Setting
 from textgan.cli.app import main
 from textgan.core import registry
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 # in the order in which README names them, which is the one that their commands are run in
 PAGES = list(dict.fromkeys(["README.md", *re.findall(r"\]\((docs/[\w-]+\.md)", README)]))

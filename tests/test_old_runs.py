@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from places import ROOT
 from safetensors.torch import load_file
 from toys import Cli
 
@@ -25,7 +26,7 @@ from textgan.core.streams import Purpose, stream
 from textgan.data.text import Text
 from textgan.models.discriminators.base import Discriminator
 
-OLD = Path(__file__).with_name("old_runs")
+OLD = ROOT / "tests/old_runs"
 MADE_ON = json.loads((OLD / "machine.json").read_text())
 RUNS = ("oracle", "labelled", "own")
 

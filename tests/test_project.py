@@ -10,6 +10,7 @@ from typing import Any
 
 import importlinter.cli
 import pytest
+from places import ROOT
 from toys import TOY, small_parts
 
 import textgan
@@ -19,7 +20,6 @@ from textgan.core.settings import settings_of
 from textgan.data.datasets import KNOWN, recognise
 from textgan.training.config import make_config
 
-ROOT = Path(__file__).parent.parent
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "textgan").rglob("*.py")

@@ -3,7 +3,7 @@
 Sentences are sampled a batch at a time with `torch.multinomial`, every prefix of every rollout
 starts again from the empty sentence and is scored when its batch is finished, real and fake
 sentences go through the discriminator one after the other, and Adam has its default settings. It
-uses the same networks, so that both sides do the same work; tests/test_bench_sides.py shows that
+uses the same networks, so that both sides do the same work; tests/bench/test_parts.py shows that
 they agree.
 
 Its BLEU is nltk's, which reads all references again for each text and would take hours: it scores

@@ -1,0 +1,255 @@
+"""Nats per token of drawn and of held-out texts, against sums over all texts of a space."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from enumerated import by_hand, material_of, models_of
+from tables import generator_of, random_generator
+from torch import Tensor
+from worlds import (
+    FIXED,
+    VARIABLE,
+    WORLDS,
+    Uniform,
+    enumerate_texts,
+    same,
+    small_generator,
+    texts_of,
+)
+
+import textgan
+from textgan.core import registry
+from textgan.core.streams import Purpose, stream
+from textgan.data.text import Text, TextSpace
+from textgan.metrics.base import Models, Unavailable
+from textgan.metrics.likelihood import Likelihood, fingerprint
+from textgan.models.likelihood import log_probs, nll_per_token
+
+# --- log P at a temperature ---
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.85, 1.0, 2.0])
+def test_nll_of_a_known_categorical_at_a_temperature(temperature: float) -> None:
+    """Three words of probability proportional to p^(1/T), independent of each other."""
+    p = [0.7, 0.2, 0.1]
+    model = Uniform(FIXED)
+    model.bias.data = torch.tensor(p, dtype=torch.float64).log()
+    text = texts_of(FIXED, [(0, 0, 1), (2, 1, 0), (1, 1, 1)])
+    scaled = [chance ** (1 / temperature) for chance in p]
+    chances = [one / sum(scaled) for one in scaled]
+    right = -(3 * math.log(chances[0]) + 5 * math.log(chances[1]) + math.log(chances[2])) / 9
+    assert abs(nll_per_token(model, text, temperature=temperature).value - right) < 1e-12
+
+
+@pytest.mark.parametrize("space", WORLDS)
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
+def test_probabilities_at_a_temperature_sum_to_one(space: TextSpace, temperature: float) -> None:
+    model, texts = small_generator(space), enumerate_texts(space)
+    found = log_probs(model, texts, temperature)
+    assert abs(found.exp().sum().item() - 1) < 1e-12
+    assert same(found, by_hand(model, texts, temperature))
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_padding_costs_nothing_whatever_its_width(temperature: float) -> None:
+    model = small_generator(VARIABLE)
+    text = enumerate_texts(VARIABLE)
+    text = text[text.lengths < VARIABLE.length]
+    narrow = Text(text.tokens[:, : int(text.lengths.max())], text.lengths)
+    wide = text.pad_to(9)
+    wide.tokens[~wide.mask] = 3  # what stands there means nothing
+    assert same(log_probs(model, narrow, temperature), log_probs(model, wide, temperature))
+    for one, size in zip(narrow.split(1), text.lengths.tolist(), strict=True):
+        alone = Text(one.tokens[:, :size], one.lengths)
+        assert same(log_probs(model, alone, temperature), log_probs(model, one, temperature))
+
+
+@pytest.mark.parametrize("temperature", [0.01, 1.0, 100.0])
+def test_what_is_never_written_is_impossible_at_any_temperature(temperature: float) -> None:
+    model = small_generator(VARIABLE)
+    text = texts_of(VARIABLE, [(2, 0, 1), (2, 3, 1)])
+    found = log_probs(model, text, temperature)
+    assert found[0] == -math.inf and found[1].isfinite()
+
+
+def test_pieces_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, texts = small_generator(VARIABLE), enumerate_texts(VARIABLE)
+    whole = log_probs(model, texts)
+    monkeypatch.setattr("textgan.models.likelihood.SCORED_AT_ONCE", 30)
+    assert same(log_probs(model, texts), whole)
+    models = Models(model, None, texts, texts)
+    found = Likelihood().measure(material_of(models, resamplings=0))
+    assert abs(found["nll_test"].estimate.value + whole.sum() / texts.lengths.sum()) < 1e-12
+
+
+# --- the metric ---
+
+
+@pytest.mark.parametrize("space", WORLDS)
+@pytest.mark.parametrize("temperature", [1.0, 0.85])
+def test_every_number_is_what_its_name_says(space: TextSpace, temperature: float) -> None:
+    generator, oracle = small_generator(space), random_generator(space)
+    models = models_of(generator, oracle, temperature=temperature)
+    found = Likelihood().measure(material_of(models))
+    assert list(found) == ["nll_oracle", "nll_test", "entropy", "perplexity"]
+    written, test = models.drawn, models.test
+    nll_test = float(-by_hand(generator, test, temperature).sum() / test.lengths.sum())
+    right = {
+        "nll_oracle": float(-by_hand(oracle, written).sum() / written.lengths.sum()),
+        "nll_test": nll_test,
+        "entropy": float(-by_hand(generator, written, temperature).sum() / written.lengths.sum()),
+        "perplexity": math.exp(nll_test),
+    }
+    assert {name: score.estimate.value for name, score in found.items()} == pytest.approx(
+        right, rel=1e-12
+    )
+    directions = [score.better for score in found.values()]
+    assert directions == ["lower", "lower", "like real text", "lower"]
+
+
+def test_signatures_and_titles_say_the_temperature() -> None:
+    generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
+    end = f"v:{textgan.__version__}"
+    warm = Likelihood().measure(material_of(models_of(generator, oracle, temperature=0.85)))
+    assert warm["nll_test"].title == "NLL_test at T=0.85"
+    assert warm["perplexity"].title == "perplexity at T=0.85"
+    assert (
+        warm["nll_test"].signature
+        == f"nll_test|split:test|texts:67|temp:0.85|vocab:4|unit:nats/token|{end}"
+    )
+    assert (
+        warm["perplexity"].signature
+        == f"perplexity|split:test|texts:67|temp:0.85|vocab:4|unit:per token|{end}"
+    )
+    plain = Likelihood().measure(material_of(models_of(generator, oracle)))
+    assert [score.title for score in plain.values()] == [
+        "NLL_oracle", "NLL_test", "entropy", "perplexity"
+    ]  # fmt: skip
+    assert (
+        plain["nll_oracle"].signature == f"nll_oracle|split:drawn|texts:60|temp:1|"
+        f"oracle:{fingerprint(oracle)}|unit:nats/token|{end}"
+    )
+    assert fingerprint(generator) == fingerprint(small_generator(VARIABLE))
+    assert fingerprint(generator) != fingerprint(small_generator(VARIABLE, seed=1))
+
+
+def test_intervals_are_bootstraps_over_sentences() -> None:
+    generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
+    models = models_of(generator, oracle, 300)
+    found = Likelihood().measure(material_of(models, resamplings=200, seed=5))
+    costs, sizes = -by_hand(generator, models.test).numpy(), models.test.lengths.numpy()
+    random = np.random.default_rng(stream(Purpose.BOOTSTRAP, 5, 0))
+    means = []
+    for _ in range(200):
+        chosen = random.integers(len(costs), size=len(costs))
+        means.append(costs[chosen].sum() / sizes[chosen].sum())
+    assert np.allclose(found["nll_test"].replicates, means, rtol=1e-12)
+    assert np.allclose(found["perplexity"].replicates, np.exp(means), rtol=1e-12)
+    nats, times = found["nll_test"].estimate, found["perplexity"].estimate
+    assert nats.low is not None and nats.high is not None
+    assert nats.low < nats.value < nats.high
+    assert (times.low, times.high) == pytest.approx((math.exp(nats.low), math.exp(nats.high)))
+    without = Likelihood().measure(material_of(models, resamplings=0))
+    assert all(score.estimate.low is None for score in without.values())
+
+
+def test_what_has_no_likelihood_is_left_out() -> None:
+    generator, oracle = small_generator(FIXED), random_generator(FIXED)
+    models = models_of(generator, oracle)
+    found = Likelihood().measure(material_of(replace(models, generator=None)))
+    assert list(found) == ["nll_oracle"]
+    found = Likelihood().measure(material_of(replace(models, oracle=None)))
+    assert list(found) == ["nll_test", "entropy", "perplexity"]
+    with pytest.raises(Unavailable, match="there is neither"):
+        Likelihood().measure(material_of(replace(models, oracle=None, generator=None)))
+    with pytest.raises(Unavailable, match="which a file is not"):
+        Likelihood().measure(material_of(None))
+
+
+def test_the_row_of_the_oracle_costs_it_its_entropy() -> None:
+    oracle = small_generator(FIXED)
+    chances = log_probs(oracle, enumerate_texts(FIXED)).exp()
+    entropy = float(-(chances * chances.log()).sum()) / FIXED.length
+    found = Likelihood().measure(material_of(models_of(oracle, oracle, 4000)))
+    assert found["nll_oracle"].estimate == found["entropy"].estimate
+    for score in found.values():
+        nats = math.log(score.estimate.value) if score.unit == "per token" else score.estimate.value
+        assert abs(nats - entropy) < 0.02
+
+
+def test_each_likelihood_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def counted(*told: Any) -> Tensor:
+        calls.append(len(told[1]))
+        return log_probs(*told)
+
+    monkeypatch.setattr("textgan.metrics.likelihood.log_probs", counted)
+    material = material_of(models_of(small_generator(FIXED), random_generator(FIXED)))
+    first = Likelihood().measure(material)
+    second = Likelihood().measure(material)
+    assert calls == [60, 67, 60]
+    assert [one.estimate for one in first.values()] == [one.estimate for one in second.values()]
+    # other rows share the memory, not the numbers
+    other = replace(material, models=models_of(random_generator(FIXED, 3), small_generator(FIXED)))
+    assert Likelihood().measure(other)["nll_test"].estimate != first["nll_test"].estimate
+
+
+def test_measuring_disturbs_no_random_numbers() -> None:
+    material = material_of(models_of(small_generator(FIXED), random_generator(FIXED)))
+    before = torch.get_rng_state()
+    Likelihood().measure(material)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- texts and models that have no number ---
+
+
+def test_an_impossible_text_is_refused_not_averaged() -> None:
+    generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
+    impossible = texts_of(VARIABLE, [(2, 0, 1), (2, 3, 1), (0, 2, 1)])
+    models = models_of(generator, oracle)
+    with pytest.raises(Unavailable, match=r"the generator can write; 2 of the 3 test texts"):
+        Likelihood().measure(material_of(replace(models, test=impossible)))
+    with pytest.raises(Unavailable, match=r"the oracle can write; 2 of the 3 drawn texts"):
+        Likelihood().measure(material_of(replace(models, drawn=impossible)))
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    generator = small_generator(FIXED)
+    models = models_of(generator, random_generator(FIXED))
+    with torch.no_grad():
+        next(generator.parameters()).fill_(math.nan)
+    with pytest.raises(Unavailable, match="it diverged"):
+        Likelihood().measure(material_of(models))
+
+
+def test_no_text_one_text_and_empty_text() -> None:
+    generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
+    models = models_of(generator, oracle)
+    with pytest.raises(Unavailable, match="needs at least 1 test text"):
+        Likelihood().measure(material_of(replace(models, test=models.test[:0])))
+    found = Likelihood().measure(material_of(replace(models, test=models.test[:1])))
+    assert found["nll_test"].estimate.low is None
+    empty = Text(models.test.tokens * 0, models.test.lengths * 0)
+    with pytest.raises(Unavailable, match="all of them are empty"):
+        Likelihood().measure(material_of(replace(models, test=empty)))
+
+
+def test_a_perplexity_beyond_all_numbers_is_left_out() -> None:
+    generator = generator_of(FIXED, torch.ones(27).double() / 27)
+    with torch.no_grad():
+        generator.table[..., 0] = -2000.0
+    test = texts_of(FIXED, [(0, 0, 0), (1, 2, 1)])
+    found = Likelihood().measure(material_of(Models(generator, None, test, test)))
+    assert found["nll_test"].estimate.value > 700
+    assert "perplexity" not in found
+
+
+def test_it_is_registered_and_documented() -> None:
+    assert registry.find("metric", "likelihood") is Likelihood
+    assert "Pitfalls:" in (Likelihood.__doc__ or "") and Likelihood.paper

@@ -1,0 +1,66 @@
+"""Every registered method as a run: five rounds, stopped and resumed, on both kinds of text."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from family import left, toy
+from toys import stop_when, toy_text
+
+import textgan
+from textgan.core import registry
+from textgan.core.errors import Interrupted
+from textgan.core.log import read_records
+from textgan.training.checkpoint import checkpoints, load_checkpoint
+from textgan.training.run import open_run
+from textgan.training.schedule import plan
+from textgan.training.state import TrainingState
+
+
+@pytest.mark.parametrize("kind", ["fixed", "variable"])
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_every_method_trains_and_resumes_bit_for_bit(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pictures take longer than these runs
+    told = toy(name)
+    if kind == "variable":
+        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
+        told["data.file"] = str(toy_text(tmp_path))
+    results = textgan.train(name, out=tmp_path / "whole", quiet=True, plot=False, **told)
+    assert list(results.rows)[-1] == f"{name}, last"
+
+    rounds = [r for r in read_records(tmp_path / "whole") if r["phase"] == "adversarial"]
+    assert len(rounds) == 5
+    assert all("generator/loss" in r for r in rounds)
+    if registry.find("objective", name).discriminator is not None:
+        assert all("discriminator/loss" in r for r in rounds)
+    _initial_weights_have_moved(name, tmp_path / "whole")
+
+    whole = open_run(tmp_path / "whole")
+    adversary = registry.find("objective", name).discriminator is not None
+    steps = list(plan(whole.config.schedule, len(whole.corpus.train), adversary))
+    middle = [i for i, s in enumerate(steps) if s.phase == "adversarial" and s.number == 2]
+    stop = middle[len(middle) // 2]
+    with monkeypatch.context() as patch:
+        stop_when(patch, lambda state: state.done == stop)
+        with pytest.raises(Interrupted):
+            textgan.train(name, out=tmp_path / "run", quiet=True, plot=False, **told)
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
+    assert left(tmp_path / "run") == left(tmp_path / "whole")
+
+
+def _initial_weights_have_moved(name: str, folder: Path) -> None:
+    """Every trainable weight of both networks is other than the seed made it."""
+    run = open_run(folder)
+    torch.manual_seed(run.config.seed)
+    fresh = TrainingState(run)
+    tensors, _ = load_checkpoint(checkpoints(folder)[-1])
+    unused = {"discriminator.output.bias"}  # cancels where only differences of scores count
+    if name == "rankgan":
+        unused.add("discriminator.output.weight")
+    networks = {"generator": fresh.generator, "discriminator": fresh.discriminator}
+    for who, network in networks.items():
+        for key, parameter in network.named_parameters() if network is not None else ():
+            if parameter.requires_grad and f"{who}.{key}" not in unused:
+                assert not torch.equal(tensors[f"{who}.{key}"], parameter.cpu()), f"{who}.{key}"

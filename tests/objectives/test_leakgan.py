@@ -1,0 +1,624 @@
+"""LeakGAN: the leak, the generator behind it, both losses, and finished runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from family import toy
+from interrupted import everything, stop_at
+from torch import Tensor
+from torch.nn import functional as F
+from toys import toy_text
+from worlds import (
+    FIXED,
+    VARIABLE,
+    WORLDS,
+    agree,
+    build,
+    counts_of,
+    enumerate_texts,
+    exact_values,
+    gradient,
+    log_probs,
+    probabilities,
+    random_rewards,
+    reward_of,
+    same,
+    small_discriminator,
+    small_generator,
+)
+
+import textgan
+from textgan.cli.app import main
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.log import read_records
+from textgan.data.text import Condition, Text, TextSpace
+from textgan.losses import leave_one_out
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.leak import LeakGenerator
+from textgan.models.likelihood import nll_per_token
+from textgan.models.rollout import rollout_values
+from textgan.objectives import leakgan
+from textgan.objectives.leakgan import LeakGAN, alignment, intrinsic_reward, rescale
+from textgan.training.config import make_config, read_config
+from textgan.training.run import open_run
+
+worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+horizons = pytest.mark.parametrize("horizon", [1, 2, 4])
+MANAGER = ("manager.", "goal.", "first_goal")
+ways = pytest.mark.parametrize("goals", ["every", "block"])
+
+
+def pair(space: TextSpace, judge: str = "cnn", **settings: Any) -> tuple[Any, Any]:
+    """A generator and the discriminator whose features it is shown."""
+    generator = build(
+        "generator", "leak", space, embedding=3, hidden=4, goal_size=2, init=0.7, **settings
+    )
+    discriminator = small_discriminator(space, judge)
+    discriminator.embedding.weight.data.mul_(5)  # features that differ much
+    LeakGAN().connect(generator, discriminator, enumerate_texts(space))
+    return generator, discriminator
+
+
+def part_of(loss: Tensor, generator: LeakGenerator, manager: bool) -> Tensor:
+    """The gradient of a loss in the manager's weights, or in the worker's."""
+    loss.backward(retain_graph=True)
+    found = [
+        torch.zeros_like(weight).flatten() if weight.grad is None else weight.grad.flatten()
+        for name, weight in generator.named_parameters()
+        if weight.requires_grad and name.startswith(MANAGER) == manager
+    ]
+    generator.zero_grad()
+    return torch.cat(found)
+
+
+# --- the leak ---
+
+
+def by_hand(generator: LeakGenerator, judge: Discriminator, tokens: list[int]) -> Tensor:
+    """Logits (T, V) of a sentence as the paper writes them, one prefix after another; or as the
+    released code samples, where goals last for a block."""
+
+    def cell(network: Any, read: Tensor, before: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        weights = (network.weight_ih_l0, network.weight_hh_l0)
+        return torch.lstm_cell(read, before, *weights, network.bias_ih_l0, network.bias_hh_l0)
+
+    actions = generator.output.weight.view(-1, generator.goal_size, 5)  # V matrices of k rows
+    nothing = torch.zeros(1, 4, dtype=torch.float64)
+    manager, worker = (nothing, nothing), (nothing, nothing)
+    goals, logits = [], []
+    for t, symbol in enumerate([FIXED.bos, *tokens[:-1]]):
+        prefix = torch.tensor([tokens[:t] + [0] * (generator.space.length - t)])
+        features = judge.features(Text(prefix, torch.tensor([t]))) if t else torch.zeros(1, 8)
+        manager = cell(generator.manager, features.double(), manager)
+        goal = generator.goal(manager[0])
+        goals.append(goal / goal.norm())
+        summed = torch.stack(goals[-generator.horizon :]).sum(0)
+        if generator.block:
+            begun = t - t % generator.horizon
+            last = goals[begun - generator.horizon : begun] if begun else []
+            summed = torch.stack(last).sum(0) if begun else generator.first_goal.unsqueeze(0)
+        w = generator.direction(summed).squeeze(0)
+        if generator.block:
+            w = w / w.norm()
+        worker = cell(generator.worker, generator.embedding(torch.tensor([symbol])), worker)
+        matrix = actions[:, :, :4] @ worker[0].squeeze(0) + actions[:, :, 4]  # O_t: (V, k)
+        logits.append(matrix @ w + generator.output.bias + generator.forbidden)
+    return torch.stack(logits)
+
+
+@worlds
+@horizons
+@ways
+def test_logits_are_the_papers(space: TextSpace, horizon: int, goals: str) -> None:
+    generator, judge = pair(space, horizon=horizon, goals=goals)
+    texts = enumerate_texts(space)
+    found = generator(texts)
+    for row, (tokens, size) in enumerate(zip(texts.tokens, texts.lengths, strict=True)):
+        right = by_hand(generator, judge, tokens[:size].tolist())
+        assert same(found[row, :size], right, 1e-10)
+
+
+@worlds
+@horizons
+@pytest.mark.parametrize("judge", ["cnn", "rnn"])
+@ways
+def test_stepping_agrees_with_teacher_forcing(
+    space: TextSpace, horizon: int, judge: str, goals: str
+) -> None:
+    generator, _ = pair(space, judge, horizon=horizon, goals=goals)
+    texts = enumerate_texts(space)
+    symbol = torch.full((len(texts),), space.bos)
+    state, stepped = generator.start(len(texts)), []
+    for position in range(space.length):
+        logits, state = generator.step(symbol, state)
+        symbol = texts.tokens[:, position]
+        stepped.append(logits)
+    assert same(generator(texts), torch.stack(stepped, 1))
+    trace = generator.trace(texts)
+    assert same(trace.log_prob, generator.log_prob(texts))
+    assert trace.features.shape == (len(texts), space.length + 1, generator.features)
+
+
+@worlds
+def test_what_is_leaked_is_the_prefix_and_nothing_else(space: TextSpace) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    features = generator.trace(texts).features
+    assert not features[:, 0].any()  # nothing is written, nothing seen
+    assert not features.requires_grad
+    for t in range(1, space.length + 1):
+        reached = texts.lengths >= t
+        for behind in (0, 2):  # what stands behind the prefix is not looked at
+            tokens = texts.tokens[reached].clone()
+            tokens[:, t:] = behind
+            seen = judge.features(Text(tokens, torch.full((len(tokens),), t)))
+            assert same(features[reached, t], seen)
+    whole = judge.features(texts)
+    assert same(features[torch.arange(len(texts)), texts.lengths], whole)
+
+
+@worlds
+def test_a_discriminator_that_looks_behind_the_prefix_finds_nothing(space: TextSpace) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    generator.leak = lambda text: judge.features(Text.full(text.tokens))  # whatever the sizes say
+    for position in range(space.length):
+        other = texts.tokens.clone()
+        other[:, position] = 2
+        same_so_far = slice(0, position + 1)
+        after = generator(Text(other, texts.lengths))
+        assert same(after[:, same_so_far], generator(texts)[:, same_so_far])
+
+
+@worlds
+@horizons
+@ways
+def test_probabilities_sum_to_one_and_samples_have_them(
+    space: TextSpace, horizon: int, goals: str
+) -> None:
+    generator, judge = pair(space, horizon=horizon, goals=goals)
+    texts = enumerate_texts(space)
+    chances = probabilities(generator, texts)
+    assert abs(chances.sum().item() - 1) < 1e-12
+    sample = draw_texts(generator, 20_000)
+    assert agree(counts_of(sample, space), chances)
+    if goals == "block":  # of these, so short, the first block or two know little of the features
+        return
+    generator.leak = lambda text: -5 * judge.features(text)  # other features, other texts
+    assert not agree(counts_of(sample, space), probabilities(generator, texts))
+
+
+@worlds
+@ways
+def test_rollouts_know_what_is_leaked(space: TextSpace, goals: str) -> None:
+    (generator, _), texts = pair(space, horizon=2, goals=goals), enumerate_texts(space)
+    rewards = random_rewards(space)
+    found = rollout_values(generator, texts, reward_of(space, rewards), 600)
+    right = exact_values(generator, texts, rewards)
+    variance = exact_values(generator, texts, rewards**2) - right**2
+    assert ((found - right).abs() <= 4 * (variance.clamp(min=0) / 600).sqrt() + 1e-7).all()
+
+
+@worlds
+def test_goals_have_length_one(space: TextSpace) -> None:
+    (generator, _), texts = pair(space), enumerate_texts(space)
+    goals = generator.trace(texts).goals
+    assert goals.shape == (len(texts), space.length, 8)
+    assert same(goals.norm(dim=2), torch.ones(len(texts), space.length, dtype=torch.float64))
+    assert goals.std(0)[1:].amax(1).min() > 1e-3  # they depend on what was written
+
+
+def test_networks_stay_apart() -> None:
+    generator, judge = pair(VARIABLE)
+    theirs = {id(weight) for weight in judge.parameters()}
+    assert not any(id(weight) in theirs for weight in generator.parameters())
+    assert not any("leak" in name or "embedding." in name[10:] for name in generator.state_dict())
+    texts = enumerate_texts(VARIABLE)
+    generator.log_prob(texts).sum().backward()
+    LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)[0].backward()
+    assert all(weight.grad is None for weight in judge.parameters())
+
+
+def test_nothing_is_read_without_a_discriminator() -> None:
+    lonely = build("generator", "leak", FIXED)
+    texts = enumerate_texts(FIXED)
+    for use in (lonely, lonely.trace, lonely.score, lambda text: lonely.sample(2)):
+        with pytest.raises(UserError, match="objective leakgan"):
+            use(texts)
+
+
+def test_connecting_again_keeps_the_manager() -> None:
+    generator, judge = pair(FIXED)
+    before = {name: weight.clone() for name, weight in generator.state_dict().items()}
+    other = small_discriminator(FIXED, seed=1)
+    generator.connect(other.features)
+    after = generator.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    texts = enumerate_texts(FIXED)
+    assert same(generator.trace(texts).features[:, -1], other.features(texts))
+    with pytest.raises(ValueError, match="8 features, not 6"):
+        generator.connect(small_discriminator(FIXED, "rnn", hidden=3).features)
+    assert generator.leak == other.features
+    assert generator.leak != judge.features
+
+
+def test_other_generators_are_refused() -> None:
+    judge = small_discriminator(FIXED)
+    with pytest.raises(ValueError, match="leakgan needs goals, which LSTMGenerator lacks"):
+        LeakGAN().connect(small_generator(FIXED), judge, enumerate_texts(FIXED))
+
+
+def test_classes_are_where_the_worker_begins() -> None:
+    space = TextSpace(3, 3, classes=2)
+    (generator, _), texts = pair(space), enumerate_texts(FIXED)
+    with pytest.raises(ValueError, match="2 classes need labels"):
+        generator(texts)
+    chances = []
+    for label in range(2):
+        of_class = Condition(torch.full((20_000,), label))
+        labelled = Text(texts.tokens, texts.lengths, condition=of_class[: len(texts)])
+        chances.append(probabilities(generator, labelled))
+        sample = draw_texts(generator, 20_000, condition=of_class)
+        assert agree(counts_of(sample, space), chances[-1])
+    assert not same(*chances)
+
+
+# --- rewards ---
+
+
+def test_ranks_by_hand() -> None:
+    values = torch.tensor([[0.3], [0.9], [0.1], [0.5]], dtype=torch.float64)
+    mask = torch.ones_like(values).bool()
+    right = torch.tensor([3.0, 1.0, 4.0, 2.0], dtype=torch.float64) / 4
+    assert same(rescale(values, mask, 12.0).squeeze(1), (12 * (0.5 - right)).sigmoid())
+
+
+def test_only_the_order_of_rewards_counts() -> None:
+    values = torch.rand(9, 4, dtype=torch.float64)
+    mask = torch.ones_like(values).bool()
+    scaled = rescale(values, mask, 16.0)
+    for monotone in (torch.exp, torch.logit, lambda x: 1e-3 * x - 5):
+        assert same(rescale(monotone(values), mask, 16.0), scaled)
+    assert torch.equal(scaled.argsort(0), values.argsort(0))  # the best stays the best
+    shuffled = torch.randperm(9)
+    assert same(rescale(values[shuffled], mask, 16.0), scaled[shuffled])
+    assert not same(rescale(values, mask, 8.0), scaled)
+
+
+def test_equal_rewards_stay_equal_and_padding_is_no_rival() -> None:
+    values = torch.tensor([[0.2, 0.4], [0.2, 0.9], [0.8, 0.6]], dtype=torch.float64)
+    mask = torch.tensor([[True, True], [True, False], [True, True]])
+    found = rescale(values, mask, 6.0)
+    first = torch.tensor([2.5, 2.5, 1.0], dtype=torch.float64) / 3
+    assert same(found[:, 0], (6 * (0.5 - first)).sigmoid())
+    second = torch.tensor([2.0, 1.0], dtype=torch.float64) / 2
+    assert same(found[mask[:, 1], 1], (6 * (0.5 - second)).sigmoid())
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return (a @ b) / (a.norm() * b.norm()).clamp(min=1e-8)
+
+
+@horizons
+def test_alignment_and_intrinsic_reward_by_hand(horizon: int) -> None:
+    features, goals = torch.randn(4, 6, 3), F.normalize(torch.randn(4, 5, 3), dim=2)
+    features, goals = features.double(), goals.double()
+    sizes = torch.tensor([5, 3, 1, 4])
+    aim = alignment(features, goals, sizes, horizon)
+    obeyed = intrinsic_reward(features, goals, horizon)
+    for b in range(4):
+        for t in range(int(sizes[b])):
+            end = min(t + horizon, int(sizes[b]))
+            right = cosine(features[b, end] - features[b, t], goals[b, t])
+            assert same(aim[b, t], right, 1e-10)
+            arrived = features[b, t + 1]
+            terms = [
+                cosine(arrived - features[b, t + 1 - i], goals[b, t + 1 - i])
+                for i in range(1, horizon + 1)
+                if t + 1 - i >= 0
+            ]
+            assert same(obeyed[b, t], torch.stack(terms).sum() / horizon, 1e-10)
+
+
+# --- the generator's loss ---
+
+
+@pytest.fixture
+def rolled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor], None]:
+    """Called with values (B, T): that is what rollouts give from then on."""
+
+    def patch(values: Tensor) -> None:
+        monkeypatch.setattr(leakgan, "rollout_values", lambda *_: values)
+
+    return patch
+
+
+@worlds
+@horizons
+@pytest.mark.parametrize("baseline", ["none", "batch"])
+def test_both_losses_by_hand(
+    space: TextSpace, horizon: int, baseline: str, rolled: Callable[[Tensor], None]
+) -> None:
+    (generator, judge), texts = pair(space, horizon=horizon), enumerate_texts(space)
+    rewards = random_rewards(space)
+    values = exact_values(generator, texts, rewards)
+    rolled(values)
+    loss, metrics = LeakGAN(delta=3.0, baseline=baseline).generator_loss(
+        generator, judge, texts, texts, 0.0
+    )
+    features, goals, _ = generator.trace(texts)
+    obeyed = intrinsic_reward(features, goals, horizon).detach()
+    if baseline == "batch":
+        obeyed = obeyed - leave_one_out(obeyed, texts.mask)
+    log_prob = generator.log_prob(texts)
+    manager = worker = torch.zeros((), dtype=torch.float64)
+    for b in range(len(texts)):
+        for t in range(int(texts.lengths[b])):
+            rivals = [float(values[i, t]) for i in range(len(texts)) if texts.lengths[i] > t]
+            own = float(values[b, t])
+            rank = sum(r > own for r in rivals) + (sum(r == own for r in rivals) + 1) / 2
+            reward = torch.tensor(3.0 * (0.5 - rank / len(rivals))).sigmoid()
+            end = min(t + horizon, int(texts.lengths[b]))
+            manager = manager - reward * cosine(features[b, end] - features[b, t], goals[b, t])
+            worker = worker - obeyed[b, t] * log_prob[b, t]
+    # 1e-6: the rewards by hand are float32
+    assert same(loss, manager + worker, 1e-6)
+    assert same(part_of(loss, generator, True), part_of(manager, generator, True), 1e-6)
+    assert same(part_of(loss, generator, False), part_of(worker, generator, False), 1e-6)
+    assert same(metrics["reward"], rewards.mean())
+    assert same(metrics["value"], values[texts.mask].mean())
+    assert {"alignment", "intrinsic"} <= metrics.keys()
+
+
+@worlds
+@pytest.mark.parametrize("horizon", [1, 2])
+@pytest.mark.parametrize("reduction", ["sum", "mean_sentence", "mean_token"])
+def test_both_losses_of_blocks_by_hand(
+    space: TextSpace, horizon: int, reduction: Any, rolled: Callable[[Tensor], None]
+) -> None:
+    generator, judge = pair(space, horizon=horizon, goals="block")
+    texts = enumerate_texts(space)
+    values = exact_values(generator, texts, random_rewards(space))
+    rolled(values)
+    objective = LeakGAN(delta=3.0, reduction=reduction)
+    loss, _ = objective.generator_loss(generator, judge, texts, texts, 0.0)
+    features, goals, _ = generator.trace(texts)
+    log_prob = generator.log_prob(texts)
+    manager = worker = torch.zeros((), dtype=torch.float64)
+    ends = [
+        [min(a + horizon, int(size)) for a in range(0, int(size), horizon)]
+        for size in texts.lengths
+    ]
+    for b, of_blocks in enumerate(ends):
+        for k, end in enumerate(of_blocks):
+            begun = k * horizon
+            rivals = [float(values[i, e[k] - 1]) for i, e in enumerate(ends) if len(e) > k]
+            own = float(values[b, end - 1])
+            rank = sum(r > own for r in rivals) + (sum(r == own for r in rivals) + 1) / 2
+            reward = torch.tensor(3.0 * (0.5 - rank / len(rivals)), dtype=torch.float64).sigmoid()
+            goal = goals[b, begun]
+            manager = manager - reward * cosine(features[b, end] - features[b, begun], goal)
+            for t in range(begun, end):
+                assert torch.equal(goals[b, t], goal)
+                moved = features[b, t + 1] - features[b, begun]
+                worker = worker - cosine(moved, goal).detach() * log_prob[b, t]
+    tokens = int(texts.lengths.sum())
+    over = {"sum": (1, 1), "mean_sentence": (len(texts), len(texts))}
+    by_manager, by_worker = over.get(reduction, (tokens / horizon, tokens))
+    manager, worker = manager / by_manager, worker / by_worker
+    assert same(loss, manager + worker, 1e-10)
+    for of_manager, right in ((True, manager), (False, worker)):
+        found = part_of(loss, generator, of_manager)
+        assert found.abs().max() > 1e-4
+        assert same(found, part_of(right, generator, of_manager), 1e-9)
+    assert generator.first_goal.grad is None
+    assert torch.autograd.grad(manager, generator.first_goal)[0].any()
+
+
+@worlds
+@ways
+def test_the_manager_is_pretrained_on_transitions_of_real_text(
+    space: TextSpace, goals: str
+) -> None:
+    (generator, _), texts = pair(space, horizon=2, goals=goals), enumerate_texts(space)
+    loss, figures = LeakGAN().mle_loss(generator, texts)
+    features, aims, log_prob = generator.trace(texts)
+    worker = -log_prob[texts.mask].mean()
+    assert same(figures["nll"], -generator.log_prob(texts)[texts.mask].mean())
+    found = []
+    for b, size in enumerate(texts.lengths.tolist()):
+        for t in range(0, size, 2 if goals == "block" else 1):
+            moved = features[b, min(t + 2, size)] - features[b, t]
+            found.append(cosine(moved, aims[b, t]))
+    assert same(figures["alignment"], torch.stack(found).mean(), 1e-9)
+    each = 2 if goals == "block" else 1
+    manager = -each * torch.stack(found).sum() / int(texts.lengths.sum())
+    assert same(loss, worker + manager, 1e-9)
+    assert same(part_of(loss, generator, True), part_of(manager, generator, True), 1e-9)
+    assert same(part_of(loss, generator, False), part_of(worker, generator, False), 1e-9)
+    joint, _ = LeakGAN(mle="joint").mle_loss(generator, texts)
+    right = -generator.log_prob(texts)[texts.mask].mean()
+    assert same(joint, right)
+    assert part_of(joint, generator, True).any()
+    assert same(gradient(joint, generator), gradient(right, generator))
+
+
+def test_there_is_no_l2_in_force_as_in_the_released_code() -> None:
+    (_, judge), texts = pair(FIXED), enumerate_texts(FIXED)
+    plain, _ = LeakGAN().discriminator_loss(judge, texts, texts)
+    weighted, _ = LeakGAN(l2=0.2).discriminator_loss(judge, texts, texts)
+    assert same(weighted - plain, 0.2 * judge.output_penalty(), 1e-6)
+    assert make_config("leakgan").objective.settings["l2"] == 0
+
+
+def test_a_new_run_pretrains_as_the_code_and_an_old_one_as_it_began(tmp_path: Path) -> None:
+    config = make_config("leakgan")
+    assert config.schedule.pretraining_rounds == 10
+    assert config.schedule.pretraining_first == "discriminator"
+    assert config.objective.settings["mle"] == "separate"
+    old = config.model_dump()
+    for group, key in {
+        "schedule": ("pretraining_rounds", "pretraining_first"),
+        "objective": ("mle",),
+        "generator": ("goals",),
+    }.items():
+        for name in key:
+            del old[group][name]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(old))
+    again = read_config(path)
+    assert (again.schedule.pretraining_rounds, again.schedule.pretraining_first) == (1, "generator")
+    assert again.objective.settings["mle"] == "joint"
+    assert again.generator.settings["goals"] == "every"
+
+
+@worlds
+def test_each_loss_reaches_its_own_network(space: TextSpace) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    trace = generator.trace(texts)
+    assert not part_of(trace.log_prob.sum(), generator, True).any()
+    assert not part_of(trace.goals.sum(), generator, False).any()
+    loss, _ = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
+    assert part_of(loss, generator, True).any()
+    assert part_of(loss, generator, False).any()
+    # maximum likelihood goes through the goals
+    likelihood = generator.log_prob(texts).sum()
+    assert part_of(likelihood, generator, True).any()
+
+
+@worlds
+def test_a_worker_rewarded_with_values_climbs_the_expected_reward(
+    space: TextSpace, rolled: Callable[[Tensor], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (generator, judge), texts = pair(space), enumerate_texts(space)
+    rewards = random_rewards(space)
+    values, chances = exact_values(generator, texts, rewards), probabilities(generator, texts)
+
+    def expected(weights: Tensor) -> Tensor:
+        """The expected loss of a text, for a worker so rewarded."""
+        objective = LeakGAN()
+        total = torch.zeros((), dtype=torch.float64)
+        for i in range(len(texts)):
+            text, own = texts[i : i + 1], weights[i : i + 1]
+            rolled(values[i : i + 1])
+            monkeypatch.setattr(leakgan, "intrinsic_reward", lambda *_, own=own: own)
+            loss, _ = objective.generator_loss(generator, judge, text, text, 0.0)
+            total = total + chances[i] * loss
+        return total
+
+    right = (log_probs(generator, texts).exp() * rewards).sum()
+    assert same(-part_of(expected(values), generator, False), part_of(right, generator, False))
+    # a reward that is always the same teaches nothing on average
+    constant = torch.full_like(values, 0.7)
+    assert part_of(expected(constant), generator, False).abs().max() < 1e-12
+
+
+def test_a_goal_turns_to_where_the_best_text_went(rolled: Callable[[Tensor], None]) -> None:
+    generator, judge = pair(FIXED)
+    texts = enumerate_texts(FIXED)
+    rolled(exact_values(generator, texts, random_rewards(FIXED)))
+    moved = [weight for name, weight in generator.named_parameters() if name.startswith(MANAGER)]
+    optimiser = torch.optim.Adam([weight for weight in moved if weight.requires_grad], 0.03)
+    found = []
+    for _ in range(15):
+        optimiser.zero_grad()
+        loss, metrics = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
+        loss.backward()
+        optimiser.step()
+        found.append(metrics["alignment"].item())
+    assert found[-1] > found[0] + 0.2
+
+
+def test_padding_changes_nothing(rolled: Callable[[Tensor], None]) -> None:
+    (generator, judge), texts = pair(VARIABLE), enumerate_texts(VARIABLE)
+    values = exact_values(generator, texts, random_rewards(VARIABLE))
+    longer = texts.pad_to(5)
+    rolled(values)
+    plain, figures = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
+    rolled(F.pad(values, (0, 2)))
+    padded, padded_figures = LeakGAN().generator_loss(generator, judge, longer, longer, 0.0)
+    assert same(plain, padded)
+    assert same(gradient(plain, generator), gradient(padded, generator))
+    assert all(same(figures[name], padded_figures[name]) for name in figures)
+    short = texts[texts.lengths < 3]
+    narrow = Text(short.tokens[:, :2], short.lengths)
+    assert same(generator.log_prob(narrow)[narrow.mask], generator.log_prob(short)[short.mask])
+
+
+# --- finished runs ---
+
+
+@pytest.mark.parametrize("goals", ["every", "block"])
+def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
+    goals: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = toy("leakgan") | {
+        "schedule.mle_epochs": 3,
+        "schedule.discriminator_turns": 3,
+        "schedule.pretraining_rounds": 2,
+        "schedule.rounds": 2,
+        "generator.goals": goals,
+        "generator.horizon": 2,
+    }
+    textgan.train("leakgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
+    records = read_records(tmp_path / "whole")
+    phases = "".join(record["phase"][0] for record in records)
+    assert phases == "dm" + "ddmm" + "aa"
+    for record in records:
+        assert ("mle/alignment" in record) == (record["phase"] == "mle")
+    with monkeypatch.context() as patch:
+        stop_at(22, patch)  # amid the second part
+        with pytest.raises(Interrupted, match=r"discriminator turn 2|MLE epoch [23]"):
+            textgan.train("leakgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
+    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+
+
+@pytest.fixture(scope="module", params=["fixed", "variable"])
+def finished(request: Any, tmp_path_factory: Any) -> Path:
+    """A finished toy run."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    told = toy("leakgan") | {"schedule.mle_steps": 2, "schedule.mle_every": 3}
+    if request.param == "variable":
+        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
+        told["data.file"] = str(toy_text(folder))
+    textgan.train("leakgan", out=folder / "run", quiet=True, plot=False, **told)
+    return folder / "run"
+
+
+def test_a_loaded_generator_reads_what_its_discriminator_leaks(finished: Path) -> None:
+    run, records = open_run(finished), read_records(finished)
+    last = run.load_generator()
+    assert isinstance(last, LeakGenerator)
+    test = run.corpus.test
+    assert nll_per_token(last, test).value == records[-1]["eval/nll_test"]
+    key = "eval/nll_oracle" if run.oracle is not None else "eval/nll_valid"
+    epochs = [record for record in records if record["phase"] == "mle"]
+    best = min(epochs, key=lambda record: record[key])
+    early = run.load_generator("mle")
+    assert nll_per_token(early, test).value == best["eval/nll_test"]
+    # the discriminator has been trained since, and the generator's likelihoods go with it
+    last.leak = early.leak  # type: ignore[attr-defined]
+    assert nll_per_token(last, test).value != records[-1]["eval/nll_test"]
+
+
+def test_a_finished_run_is_sampled_and_evaluated(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cli(*arguments: object) -> str:
+        monkeypatch.setattr("sys.argv", ["textgan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+        return capsys.readouterr().out
+
+    found = json.loads(cli("evaluate", finished, "--metrics", "likelihood", "--json"))
+    written = json.loads((finished / "results.json").read_text())
+    row = "leakgan, last"
+    value = found["rows"][row]["nll_test"]["value"]
+    assert value == pytest.approx(written["rows"][row]["nll_test"]["value"], rel=1e-6)
+    assert len(cli("sample", finished, "-n", 5).splitlines()) == 5

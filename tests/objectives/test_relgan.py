@@ -1,0 +1,633 @@
+"""RelGAN: its relational memory, its many representations, and what real and fake say together."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from family import toy
+from interrupted import everything, stop_at
+from torch import Tensor, nn
+from toys import TOY
+from worlds import (
+    FIXED,
+    VARIABLE,
+    WORLDS,
+    agree,
+    build,
+    counts_of,
+    enumerate_texts,
+    gradient,
+    one_hot,
+    probabilities,
+    same,
+    small_discriminator,
+    small_generator,
+    texts_of,
+)
+
+import textgan
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.log import read_records
+from textgan.core.tensors import load_tensors
+from textgan.data.text import Condition, Text, TextSpace
+from textgan.losses import shares_of
+from textgan.models.discriminators import representations
+from textgan.models.discriminators.base import Discriminator
+from textgan.models.discriminators.representations import RepresentationsDiscriminator
+from textgan.models.draw import draw_texts
+from textgan.models.generators.relational_memory import RelationalMemoryGenerator
+from textgan.objectives.relgan import RelGAN
+from textgan.training.checkpoint import checkpoints
+from textgan.training.config import make_config
+
+worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+memories = pytest.mark.parametrize("slots", [1, 3])
+
+
+def remembering(space: TextSpace, slots: int = 1, seed: int = 0) -> RelationalMemoryGenerator:
+    generator = small_generator(
+        space, "relational_memory", seed, slots=slots, heads=2, head_size=3, embedding=4
+    )
+    assert isinstance(generator, RelationalMemoryGenerator)
+    return generator
+
+
+def judging(space: TextSpace, **settings: Any) -> RepresentationsDiscriminator:
+    usual = {"representations": 5, "embedding": 2, "sizes": [1, 2, 3], "counts": [3, 2, 2]}
+    judge = small_discriminator(space, "representations", **usual | settings)
+    assert isinstance(judge, RepresentationsDiscriminator)
+    return judge
+
+
+# --- the relational memory ---
+
+
+def normed(vector: Tensor, layer: nn.LayerNorm) -> Tensor:
+    unit = (vector - vector.mean()) / (vector.var(correction=0) + 1e-5).sqrt()
+    return unit * layer.weight + layer.bias
+
+
+def updated(generator: RelationalMemoryGenerator, memory: Tensor, symbol: int) -> Tensor:
+    """The memory (N, M) of one text after reading a word, number by number."""
+    size, heads = generator.size, generator.heads
+    each = size // heads
+    word = generator.input.weight @ generator.embedding.weight[symbol] + generator.input.bias
+    rows = [*memory, word]
+    linear, norm = generator.attention
+    projected = [normed(linear.weight @ row, norm) for row in rows]
+    new = []
+    for slot, row in enumerate(memory):
+        found = []
+        for head in range(heads):
+            of_head = [vector[3 * each * head : 3 * each * (head + 1)] for vector in projected]
+            query = of_head[slot][:each]
+            likeness = torch.stack([query @ vector[each : 2 * each] for vector in of_head])
+            weights = (likeness / math.sqrt(3 * each)).softmax(0)
+            found.append(sum(w * v[2 * each :] for w, v in zip(weights, of_head, strict=True)))
+        written = normed(row + torch.cat(found), generator.after_attention)
+        first, last = generator.mlp[0], generator.mlp[2]
+        hidden = (first.weight @ written + first.bias).relu()
+        written = normed(written + last.weight @ hidden + last.bias, generator.after_mlp)
+        gates = generator.gates_of_input.weight @ word
+        gates = gates + generator.gates_of_memory.weight @ row.tanh()
+        write, keep = gates[:size].sigmoid(), (gates[size:] + 1).sigmoid()
+        new.append(write * written.tanh() + keep * row)
+    return torch.stack(new)
+
+
+@memories
+def test_the_memory_by_hand(slots: int) -> None:
+    generator = remembering(FIXED, slots)
+    for parameter in generator.parameters():  # a bias of zero would hide a mistake
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter)
+    memory = torch.eye(slots, 6, dtype=torch.float64)
+    state = generator.start(2)
+    assert all(torch.equal(part, memory) for part in state.carried[0])
+    for symbol in (0, 2, 1):
+        hidden, state = generator.read(torch.tensor([symbol, symbol]), state)
+        memory = updated(generator, memory, symbol)
+        assert same(state.carried[0][1], memory)
+        assert same(hidden[0], memory.flatten())
+    right = generator.output.weight @ memory.flatten() + generator.output.bias
+    assert same(generator.logits(hidden)[0], right)
+    text = Text.full(torch.tensor([[2, 1, 0]]))
+    assert same(generator(text)[0, 2], right)
+
+
+@worlds
+@memories
+def test_teacher_forcing_agrees_with_stepping(space: TextSpace, slots: int) -> None:
+    generator, texts = remembering(space, slots), enumerate_texts(space)
+    rows = torch.rand(4, space.length, space.vocabulary, dtype=torch.float64).softmax(2)
+    relaxed = Text(rows.argmax(2), torch.full((4,), space.length), rows)
+    for text in (texts, relaxed):
+        symbol = torch.full((len(text),), generator.space.bos)
+        state = generator.start(len(text))
+        logits = []
+        for position in range(space.length):
+            each, state = generator.step(symbol, state)
+            logits.append(each)
+            symbol = text.inputs[:, position]
+        assert same(generator(text), torch.stack(logits, 1))
+
+
+@worlds
+def test_texts_of_several_slots_have_probabilities_and_are_drawn_with_them(
+    space: TextSpace,
+) -> None:
+    generator, texts = remembering(space, slots=2), enumerate_texts(space)
+    chances = probabilities(generator, texts)
+    assert abs(chances.sum().item() - 1) < 1e-12
+    counts = counts_of(draw_texts(generator, 20_000), space)
+    assert agree(counts, chances)
+    assert not agree(counts, probabilities(remembering(space, slots=2, seed=1), texts))
+
+
+def test_the_memory_starts_as_the_codes() -> None:
+    generator = build("generator", "relational_memory", TextSpace(5000, 20)).float()
+    assert generator.start(1).carried[0].shape == (1, 1, 512)
+    assert generator.start(3).carried[0].nonzero().tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
+    for weight, inputs in (
+        (generator.embedding.weight, 5000),
+        (generator.input.weight, 32),
+        (generator.attention[0].weight, 512),
+        (generator.gates_of_memory.weight, 512),
+        (generator.output.weight, 512),
+    ):
+        assert weight.abs().max() <= 2 * inputs**-0.5
+        # a normal cut off at two deviations has 0.88 of its deviation left
+        assert abs(weight.std().item() * inputs**0.5 - 0.88) < 0.02
+    assert not generator.output.bias.any()
+    size = 512
+    weights = 5000 * 32 + 33 * size + 3 * size * size + 2 * (3 * size + 2 * size)
+    weights += 2 * (size * size + size) + 4 * size * size + 5000 * size + 5000
+    assert sum(part.numel() for part in generator.parameters()) == weights
+
+
+def test_classes_begin_with_a_memory_of_their_own() -> None:
+    generator = build(
+        "generator", "relational_memory", TextSpace(4, 3, classes=2), slots=2, head_size=2
+    )
+    with pytest.raises(ValueError, match="2 classes need labels"):
+        generator.start(3)
+    (memory,) = generator.start(3, Condition(torch.tensor([0, 1, 0]))).carried
+    assert memory.shape == (3, 2, 4)
+    assert torch.equal(memory[0], memory[2])
+    assert same(memory[1].flatten(), torch.eye(2, 4).flatten() + generator.classes.weight[1])
+
+
+# --- the representations ---
+
+
+@worlds
+def test_opinions_by_hand(space: TextSpace) -> None:
+    judge, texts = judging(space), enumerate_texts(space)
+    vectors = judge.embedding.weight.view(-1, 5, 2)
+    opinions = judge.view_scores(texts)
+    assert opinions.shape == (len(texts), 5)
+    for row, (tokens, size) in enumerate(
+        zip(texts.tokens.tolist(), texts.lengths.tolist(), strict=True)
+    ):
+        for view in range(5):
+            pooled = []
+            sentence = vectors[tokens[:size], view]
+            for convolution in judge.convolutions:
+                width = convolution.kernel_size[0]
+                missing = sentence.new_zeros(max(0, width - size), 2)
+                extended = torch.cat([sentence, missing])
+                windows = [
+                    (extended[start : start + width].t() * convolution.weight).sum((1, 2))
+                    for start in range(len(extended) - width + 1)
+                ]
+                pooled.append((torch.stack(windows) + convolution.bias).amax(0).relu())
+            features = judge.hidden(judge.highway(torch.cat(pooled)[None]))
+            assert same(judge.features(texts[row : row + 1])[:, view], features)
+            assert same(judge.output(features)[0, 0], opinions[row, view])
+    assert same(judge(texts), opinions.mean(1))
+
+
+@worlds
+def test_a_representation_sees_only_its_own_part_of_the_embedding(space: TextSpace) -> None:
+    judge, texts = judging(space), enumerate_texts(space)
+    before = judge.view_scores(texts)
+    for dimension in range(10):
+        with torch.no_grad():
+            judge.embedding.weight[:, dimension] += torch.tensor([0.3, 0.5, -0.4, 0.2])[
+                : space.vocabulary
+            ]
+        after = judge.view_scores(texts)
+        moved = (after != before).any(0).nonzero().flatten().tolist()
+        assert moved == [dimension // 2]
+        before = after
+
+
+def test_representations_share_everything_but_their_embeddings() -> None:
+    judge, texts = judging(FIXED), enumerate_texts(FIXED)
+    with torch.no_grad():
+        judge.embedding.weight[:, 6:8] = judge.embedding.weight[:, 0:2]
+    opinions = judge.view_scores(texts)
+    assert same(opinions[:, 3], opinions[:, 0])
+    assert not same(opinions[:, 1], opinions[:, 0], 1e-3)
+
+
+@worlds
+def test_words_and_their_rows_have_the_same_opinions(space: TextSpace) -> None:
+    judge, texts = judging(space), enumerate_texts(space)
+    texts = texts[texts.lengths == space.length]  # to rows, padding is a symbol like the others
+    assert same(judge.view_scores(one_hot(texts, space)), judge.view_scores(texts))
+
+
+@pytest.mark.parametrize("width", [4, 7])
+def test_padding_changes_no_opinion(width: int) -> None:
+    judge, texts = judging(VARIABLE), enumerate_texts(VARIABLE)
+    right = judge.view_scores(texts)
+    assert same(judge.view_scores(texts.pad_to(width)), right)
+    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
+    assert same(judge.view_scores(scribbled), right)
+    assert not same(judge.view_scores(one_hot(texts, VARIABLE)), right, 1e-3)
+
+
+@worlds
+def test_opinions_do_not_depend_on_the_pieces(
+    space: TextSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, texts = judging(space), enumerate_texts(space)
+    right = judge.view_scores(texts)
+    for at_once in (1, 20):  # one text, four texts
+        monkeypatch.setattr(representations, "VIEWS_AT_ONCE", at_once)
+        assert same(judge.view_scores(texts), right)
+
+
+def test_each_class_has_a_score_in_every_representation() -> None:
+    judge = judging(TextSpace(4, 3, classes=3))
+    tokens = torch.tensor([[1, 2, 3], [0, 0, 2]])
+    labels = torch.tensor([2, 0])
+    text = Text(tokens, torch.tensor([3, 3]), condition=Condition(labels))
+    scores = judge.output(judge.features(text))
+    assert scores.shape == (2, 5, 3)
+    assert same(judge.view_scores(text), torch.stack([scores[0, :, 2], scores[1, :, 0]]))
+    assert same(judge.class_logits(text), scores.mean(1))
+
+
+def test_the_papers_discriminator_is_as_large_as_the_codes() -> None:
+    judge = RepresentationsDiscriminator(TextSpace(5000, 20))
+    weights = 5000 * 64 + 300 * (2 + 3 + 4 + 5) + 1200
+    weights += 2 * (1200 * 1200 + 1200)  # highway; the code's has no biases
+    weights += 1200 * 100 + 100 + 1  # the code's linear layer has a second bias, of no effect
+    assert sum(part.numel() for part in judge.parameters()) == weights
+    assert judge.view_scores(Text.full(torch.randint(5000, (2, 20)))).shape == (2, 64)
+    assert judge.convolutions[3].weight.abs().max() <= 2 * (2 / 5) ** 0.5
+    assert judge.embedding.weight.abs().max() <= 2 * 5000**-0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sizes": [2, 3]}, "sizes has 2 entries and counts 4"),
+        ({"sizes": [2, 21], "counts": [4, 5]}, "filter of size 21 does not fit texts of 20 tokens"),
+    ],
+)
+def test_filters_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RepresentationsDiscriminator(TextSpace(50, 20), **settings)
+
+
+# --- the objective ---
+
+
+class Said(Discriminator):
+    """A discriminator whose opinions of one batch of fakes, and of all else, are given."""
+
+    def __init__(self, fake: Text, of_real: Tensor, of_fake: Tensor) -> None:
+        super().__init__(FIXED)
+        self.fake, self.of_real, self.of_fake = fake, of_real, of_fake
+
+    def features(self, text: Text) -> Tensor:
+        raise NotImplementedError
+
+    def view_scores(self, text: Text) -> Tensor:
+        return self.of_fake if text.soft_tokens is self.fake.soft_tokens else self.of_real
+
+
+def said(constant: float = 0.0) -> tuple[Said, Text, Text]:
+    """Opinions in 27 x 4 pairs, and the texts."""
+    real = enumerate_texts(FIXED)
+    fake = one_hot(real, FIXED)
+    random = torch.Generator().manual_seed(0)
+    scores = 2 * torch.randn(2, 27, 4, generator=random, dtype=torch.float64) + constant
+    return Said(fake, scores[0].requires_grad_(), scores[1].requires_grad_()), real, fake
+
+
+def test_the_losses_are_those_of_every_pair_of_opinions() -> None:
+    judge, real, fake = said()
+    objective = RelGAN()
+    of_discriminator, logged = objective.discriminator_loss(judge, real, fake)
+    of_generator, metrics = objective.generator_loss(None, judge, real, fake, 0.5)  # type: ignore[arg-type]
+    margin = judge.of_real - judge.of_fake
+    assert same(of_discriminator, -margin.sigmoid().log().mean())
+    assert same(of_generator, -(-margin).sigmoid().log().mean())
+    assert same(logged["margin"], margin.detach().mean())
+    assert same(metrics["margin"], margin.detach().mean())
+    assert abs(metrics["beta"].item() - 10) < 1e-6
+
+
+def logit_loss(z: Tensor, real: bool) -> Tensor:
+    """Cross-entropy of logits with the label all ones, or all zeros, as the code has it."""
+    return nn.functional.binary_cross_entropy_with_logits(z, torch.full_like(z, float(real)))
+
+
+@pytest.mark.parametrize(
+    "loss", ["relativistic", "standard", "js", "kl", "hinge", "tv", "wgan_gp", "lsgan"]
+)
+def test_each_loss_is_the_codes(loss: Any) -> None:
+    judge, real, fake = said()
+    x, y = judge.of_real, judge.of_fake
+    objective = RelGAN(loss=loss, penalty=0)
+    objective.connect(remembering(FIXED), judge, real)
+    both = logit_loss(x, True) + logit_loss(y, False)
+    zero = torch.zeros((), dtype=torch.float64)
+    of_judge, of_writer = {
+        "relativistic": (logit_loss(x - y, True), logit_loss(y - x, True)),
+        "standard": (both, logit_loss(y, True)),
+        "js": (both, -logit_loss(y, False)),
+        "kl": (both, (-y).mean()),
+        "hinge": (torch.maximum(zero, 1 - x).mean() + torch.maximum(zero, 1 + y).mean(), -y.mean()),
+        "tv": ((torch.tanh(y) - torch.tanh(x)).mean(), -torch.tanh(y).mean()),
+        "wgan_gp": (y.mean() - x.mean(), -y.mean()),
+        "lsgan": (((x - 1) ** 2).mean() + (y**2).mean(), ((y - 1) ** 2).mean()),
+    }[loss]
+    if loss != "wgan_gp":  # whose penalty asks for more than opinions
+        found, logged = objective.discriminator_loss(judge, real, fake)
+        assert same(found, of_judge)
+        assert same(logged["margin"], (x - y).detach().mean())
+        slopes = torch.autograd.grad(found, [x, y])
+        for part, right in zip(slopes, torch.autograd.grad(of_judge, [x, y]), strict=True):
+            assert part.any()
+            assert same(part, right)
+    found, logged = objective.generator_loss(None, judge, real, fake, 0.5)  # type: ignore[arg-type]
+    assert same(found, of_writer)
+    assert same(logged["margin"], (x - y).detach().mean())
+    (slope,) = torch.autograd.grad(found, [y])
+    assert slope.any()
+    assert same(slope, torch.autograd.grad(of_writer, [y])[0])
+
+
+def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() -> None:
+    generator, judge, real = remembering(FIXED), judging(FIXED), enumerate_texts(FIXED)
+    objective = RelGAN(loss="wgan_gp", penalty=3.0)
+    objective.connect(generator, judge, real)
+    fake = objective.sample(generator, real, 0.3)
+    rows = one_hot(real, FIXED).soft_tokens
+    assert fake.soft_tokens is not None and rows is not None
+    fake = Text(fake.tokens, fake.lengths, fake.soft_tokens.detach())
+    shares = shares_of(rows, objective.state["stream"])
+    assert 0 < shares.min() < 0.2 < 0.8 < shares.max() < 1
+    points = (rows + shares * (fake.soft_tokens - rows)).requires_grad_()
+    opinions = judge.view_scores(Text(real.tokens, real.lengths, points))
+    norms = torch.stack(
+        [
+            torch.autograd.grad(each.sum(), points, retain_graph=True)[0][b].norm()
+            for b, each in enumerate(opinions)
+        ]
+    )
+    right = -(judge(one_hot(real, FIXED)) - judge(fake)).mean() + 3 * ((norms - 1) ** 2).mean()
+    found, _ = objective.discriminator_loss(judge, real, fake)
+    assert same(found, right, 1e-10)
+    again, _ = objective.discriminator_loss(judge, real, fake)
+    assert torch.equal(found, again)  # within an update the points stay
+    objective.after_discriminator_step(judge)
+    other, _ = objective.discriminator_loss(judge, real, fake)
+    assert not same(found, other, 1e-6)
+    # differences in one weight
+    weight = judge.output.weight
+    slope = torch.autograd.grad(other, weight)[0][0, 0]
+    values = []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            weight[0, 0] += step
+        values.append(objective.discriminator_loss(judge, real, fake)[0].item())
+    assert slope.item() == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["standard", "wgan_gp"])
+def test_other_losses_train_and_resume_bit_for_bit(
+    loss: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = toy("relgan") | {"objective.loss": loss, "schedule.rounds": 2, "schedule.mle_epochs": 1}
+    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
+    last = int(checkpoints(tmp_path / "whole")[-1].stem)
+    with monkeypatch.context() as patch:
+        stop_at(last - 3, patch)
+        with pytest.raises(Interrupted):
+            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
+    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+
+
+@worlds
+def test_where_nothing_can_be_told_apart_the_losses_add_up_to_two_log_two(
+    space: TextSpace,
+) -> None:
+    generator, judge, real = remembering(space), judging(space), enumerate_texts(space)
+    objective = RelGAN()
+    fake = objective.sample(generator, real, 0.3)
+    nn.init.zeros_(judge.output.weight)
+    nn.init.constant_(judge.output.bias, 3.0)
+    total = objective.discriminator_loss(judge, real, fake)[0]
+    total = total + objective.generator_loss(generator, judge, real, fake, 0.3)[0]
+    assert same(total, torch.tensor(2 * math.log(2), dtype=torch.float64))
+
+
+def test_each_network_wants_its_own_texts_to_score_higher() -> None:
+    judge, real, fake = said()
+    share = (judge.of_fake - judge.of_real).sigmoid() / 108  # of a pair that is well told apart: 0
+    loss, _ = RelGAN().generator_loss(None, judge, real, fake, 0.5)  # type: ignore[arg-type]
+    of_real, of_fake = torch.autograd.grad(loss, [judge.of_real, judge.of_fake])
+    assert same(of_fake, -(1 / 108 - share))
+    assert (of_fake < 0).all()
+    assert same(of_real, -of_fake)
+    loss, _ = RelGAN().discriminator_loss(judge, real, fake)
+    of_real, of_fake = torch.autograd.grad(loss, [judge.of_real, judge.of_fake])
+    assert same(of_real, -share)
+    assert (of_real < 0).all()
+    assert same(of_fake, -of_real)
+
+
+@worlds
+def test_a_constant_in_all_scores_changes_nothing(space: TextSpace) -> None:
+    generator, judge, real = remembering(space), judging(space), enumerate_texts(space)
+    objective = RelGAN()
+    fake = objective.sample(generator, real, 0.5)
+    before = [
+        objective.generator_loss(generator, judge, real, fake, 0.5)[0],
+        objective.discriminator_loss(judge, real, fake)[0],
+    ]
+    with torch.no_grad():
+        judge.output.bias += 7
+    assert same(objective.generator_loss(generator, judge, real, fake, 0.5)[0], before[0])
+    assert same(objective.discriminator_loss(judge, real, fake)[0], before[1])
+    assert not gradient(before[1], judge.output)[-1].abs() > 1e-12  # of the bias
+
+
+def test_real_texts_are_read_as_rows() -> None:
+    judge, real = judging(VARIABLE), enumerate_texts(VARIABLE)
+    fake = one_hot(real.repeat(1), VARIABLE)
+    # padding, too, is the same to both
+    _, logged = RelGAN().discriminator_loss(judge, real, fake)
+    assert not logged["margin"].any()
+
+
+@pytest.mark.parametrize(
+    ("anneal", "betas"),
+    [
+        ("exponential", [1.0, 5.0, 25.0]),
+        ("linear", [1.0, 13.0, 25.0]),
+        ("constant", [25.0, 25.0, 25.0]),
+        ("log", [1.0, 1 + 24 * math.log(2501) / math.log(5001), 25.0]),
+        ("sigmoid", [1 + 24 / (1 + math.exp(10)), 13.0, 1 + 24 / (1 + math.exp(-10))]),
+        ("quadratic", [1.0, 7.0, 25.0]),
+        ("sqrt", [1.0, 1 + 24 * 0.5**0.5, 25.0]),
+    ],
+)
+def test_the_inverse_temperature_reaches_its_end(anneal: Any, betas: list[float]) -> None:
+    objective = RelGAN(beta_max=25, anneal=anneal)
+    assert [objective.beta(p) for p in (0.0, 0.5, 1.0)] == pytest.approx(betas)
+
+
+@pytest.mark.parametrize(
+    ("anneal", "code"),
+    [
+        ("constant", lambda i, n, top: top),
+        ("linear", lambda i, n, top: 1 + i / (n - 1) * (top - 1)),
+        ("exponential", lambda i, n, top: top ** (i / n)),
+        ("log", lambda i, n, top: 1 + (top - 1) / math.log(n) * math.log(i + 1)),
+        (
+            "sigmoid",
+            lambda i, n, top: (top - 1) * 1 / (1 + math.exp((n / 2 - i) * 20 / n)) + 1,
+        ),
+        ("quadratic", lambda i, n, top: (top - 1) / (n - 1) ** 2 * i**2 + 1),
+        ("sqrt", lambda i, n, top: (top - 1) / math.sqrt(n - 1) * math.sqrt(i) + 1),
+    ],
+)
+def test_within_a_thousandth_the_curves_are_those_of_the_code(anneal: Any, code: Any) -> None:
+    objective = RelGAN(beta_max=100, anneal=anneal, reach=3000 / 5000)
+    for i in range(0, 3000, 250):
+        assert objective.beta(i / 3000) == pytest.approx(code(i, 5000, 100), rel=1e-3)
+
+
+@pytest.mark.parametrize("told", [{"reach": 0.0}, {"reach": 1.1}, {"loss": "best"}])
+def test_a_curve_or_loss_that_there_is_not_is_refused_in_one_line(told: dict[str, Any]) -> None:
+    ((name, value),) = told.items()
+    with pytest.raises(UserError, match=rf"^objective\.{name} = {value!r}: [^\n]*$"):
+        make_config("relgan", {f"objective.{key}": value for key, value in told.items()})
+
+
+@pytest.mark.parametrize(("progress", "beta"), [(0.0, 1.0), (0.5, 3.0), (1.0, 9.0)])
+def test_each_row_goes_on_from_the_words_before_it(progress: float, beta: float) -> None:
+    generator, real = remembering(FIXED), enumerate_texts(FIXED)
+    state = torch.get_rng_state()
+    fake = RelGAN(beta_max=9).sample(generator, real, progress)
+    assert fake.soft_tokens is not None
+    torch.set_rng_state(state)
+    noise = [-torch.empty(27, 3, dtype=torch.float64).exponential_().log() for _ in range(3)]
+    logits = generator(Text.full(fake.tokens))
+    assert same(fake.soft_tokens, ((logits + torch.stack(noise, 1)) * beta).softmax(2), 1e-9)
+
+
+@pytest.mark.parametrize("beta", [1.0, 100.0])
+def test_words_are_drawn_as_likely_as_they_are(beta: float) -> None:
+    generator, texts = remembering(FIXED), enumerate_texts(FIXED)
+    with torch.no_grad():
+        fake = RelGAN(beta_max=beta).sample(generator, texts[:1].repeat(20_000), 1.0)
+    counts = counts_of(Text.full(fake.tokens), FIXED)
+    assert agree(counts, probabilities(generator, texts))  # at any temperature: words are read
+
+
+def test_texts_that_end_are_drawn_as_likely_as_they_are() -> None:
+    generator, texts = remembering(VARIABLE), enumerate_texts(VARIABLE)
+    objective = RelGAN(beta_max=1e6, anneal="constant")
+    with torch.no_grad():
+        fake = objective.sample(generator, texts[:1].repeat(20_000), 0.0)
+    assert agree(counts_of(fake, VARIABLE), probabilities(generator, texts))
+
+
+@worlds
+def test_the_gradient_is_the_slope_with_the_noise_frozen(space: TextSpace) -> None:
+    generator, judge, real = remembering(space, slots=2), judging(space), enumerate_texts(space)
+    objective = RelGAN(beta_max=2)
+
+    def value() -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            fake = objective.sample(generator, real, 0.5)
+        return objective.generator_loss(generator, judge, real, fake, 0.5)[0]
+
+    slope = gradient(value(), generator)
+    trained = [part for part in generator.parameters() if part.requires_grad]
+    start = nn.utils.parameters_to_vector(trained).detach()
+    with torch.no_grad():
+        for seed in range(5):
+            random = torch.Generator().manual_seed(seed)
+            direction = torch.randn(len(start), generator=random, dtype=torch.float64)
+            ends = []
+            for step in (1e-6, -1e-6):
+                nn.utils.vector_to_parameters(start + step * direction, trained)
+                ends.append(value())
+            nn.utils.vector_to_parameters(start, trained)
+            measured = (ends[0] - ends[1]) / 2e-6
+            assert (measured - slope @ direction).abs() < 1e-7 * (1 + measured.abs())
+    assert slope.norm() > 1e-4
+    assert all(part.any() for part in torch.autograd.grad(value(), trained))
+
+
+def test_a_run_anneals_and_resumes_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pictures take longer than these runs
+    others = ("objective.", "generator.")
+    told = {key: value for key, value in TOY.items() if not key.startswith(others)} | {
+        "generator.embedding": 4,
+        "generator.head_size": 3,
+        "discriminator.representations": 3,
+        "discriminator.hidden": 4,
+        "schedule.fakes": 1,
+        "schedule.d_steps": 2,
+        "schedule.rounds": 4,
+    }
+    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
+    records = read_records(tmp_path / "whole")
+    betas = [r["generator/beta"] for r in records if r["phase"] == "adversarial"]
+    assert betas == pytest.approx([100 ** (i / 4) for i in range(4)])
+    last = int(checkpoints(tmp_path / "whole")[-1].stem)
+    with monkeypatch.context() as patch:
+        stop_at(last - 3, patch)  # rows were drawn and nothing has learnt from them yet
+        with pytest.raises(Interrupted):
+            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+    assert "fakes.rows" in load_tensors(checkpoints(tmp_path / "run")[-1])[0]
+    textgan.resume(tmp_path / "run", quiet=True, plot=False)
+    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+
+
+def test_the_defaults_are_the_codes() -> None:
+    config = make_config("relgan")
+    assert config.generator.settings == {
+        "embedding": 32,
+        "slots": 1,
+        "heads": 2,
+        "head_size": 256,
+    }
+    assert config.discriminator.settings["representations"] == 64
+    assert config.discriminator.settings["embedding"] == 1
+    assert (config.schedule.g_steps, config.schedule.d_steps) == (1, 5)
+    rates = config.optimisers
+    assert (rates.mle_lr, rates.generator_lr, rates.discriminator_lr) == (1e-2, 1e-4, 1e-4)
+    assert (rates.clip, rates.discriminator_clip) == (5.0, 5.0)
+
+
+def test_filters_reach_into_short_texts() -> None:
+    judge = judging(VARIABLE, sizes=[3], counts=[4])
+    texts = texts_of(VARIABLE, [(1,), (2, 1), (3, 1)])
+    assert len(judge.view_scores(texts).unique(dim=0)) == 3

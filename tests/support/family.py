@@ -1,0 +1,29 @@
+"""A run of every method that takes a second."""
+
+from pathlib import Path
+from typing import Any
+
+from toys import TOY, small_parts
+
+from textgan.core import registry
+from textgan.training.checkpoint import checkpoints
+
+
+def toy(name: str) -> dict[str, Any]:
+    """The settings of a run of a second: those of TOY that fit, and small networks."""
+    objective = registry.find("objective", name)
+    parts = ("objective.", "generator.", "discriminator.")
+    told = {key: value for key, value in TOY.items() if not key.startswith(parts)}
+    told |= small_parts(name)
+    told |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
+    preferred = dict(objective.defaults)
+    preferred |= registry.find("generator", objective.generator).defaults
+    if preferred.get("schedule.mle_epochs") == 0:
+        told["schedule.mle_epochs"] = 0
+    return told
+
+
+def left(folder: Path) -> dict[str, bytes]:
+    """What a finished run leaves, but for what holds times of day."""
+    files = [folder / name for name in ("metrics.jsonl", "results.json", "samples.txt")]
+    return {file.name: file.read_bytes() for file in [*files, checkpoints(folder)[-1]]}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from toys import Cli, refused
 
-from textgan.bench.against import Before, check_comparable, compare, read_before
+from textgan.bench.against import Baseline, check_comparable, compare, read_baseline
 from textgan.bench.counting import Count
 from textgan.bench.report import Part, Report
 from textgan.bench.setting import PAPER, Setting
@@ -31,7 +31,7 @@ def kept(made: Report, path: Path, **changes: Any) -> Path:
 
 
 def test_a_ratio_that_fell_is_worse_and_one_that_rose_is_not(tmp_path: Path) -> None:
-    before = read_before(kept(report({"sampling": 8, "bleu": 4, "scoring": 2}), tmp_path / "b"))
+    before = read_baseline(kept(report({"sampling": 8, "bleu": 4, "scoring": 2}), tmp_path / "b"))
     now = report({"sampling": 5.9, "bleu": 3.1, "scoring": 9, "rollouts": 1})
     found = compare(before, now, 0.25)
     assert [
@@ -55,7 +55,7 @@ def test_a_ratio_that_fell_is_worse_and_one_that_rose_is_not(tmp_path: Path) -> 
 def test_a_count_that_grew_is_worse(tmp_path: Path) -> None:
     old = [{"name": "bleu", "operators": 101, "flop": 7, "bytes": 700}]
     old += [{"name": "gone", "operators": 1, "flop": 1, "bytes": 1}]
-    before = read_before(kept(report({"bleu": 4}), tmp_path / "b", counts=old))
+    before = read_baseline(kept(report({"bleu": 4}), tmp_path / "b", counts=old))
     found = compare(before, report({"bleu": 4}), 0.25)
     moved = [(c.figure, c.before, c.now, c.worse) for c in found.changes if c.before != c.now]
     assert moved == [("operators", 101, 100, False), ("bytes", 700, 1000, True)]
@@ -65,7 +65,7 @@ def test_a_count_that_grew_is_worse(tmp_path: Path) -> None:
 
 def test_what_makes_reports_less_comparable_is_said(tmp_path: Path) -> None:
     old = report({"bleu": 4, "sampling": 3}, processor="Q", torch="1")
-    found = compare(read_before(kept(old, tmp_path / "b")), report({"bleu": 4}), 0.25)
+    found = compare(read_baseline(kept(old, tmp_path / "b")), report({"bleu": 4}), 0.25)
     assert [remark.partition(":")[0] for remark in found.remarks] == [
         "another processor",
         "another torch",
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, cli: Cli) -> None
 
 
 def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
-    before = read_before(kept(report({"bleu": 4}), tmp_path / "b", scale=0.5))
+    before = read_baseline(kept(report({"bleu": 4}), tmp_path / "b", scale=0.5))
     check_comparable(before, PAPER, 1.0, "float32", ["bleu"], timed=False)
     with pytest.raises(UserError, match="without counts of sampling"):
         check_comparable(before, PAPER, 1.0, "float32", ["sampling"], timed=False)
@@ -131,7 +131,7 @@ def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
 def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     now = report({"bleu": 4})
 
-    def timed(*_: object, before: Before | None, **__: object) -> Report:
+    def timed(*_: object, before: Baseline | None, **__: object) -> Report:
         if before is not None:
             check_comparable(before, PAPER, 1.0, "float32", ["bleu"], True)
         return now
@@ -155,7 +155,7 @@ def test_a_real_report_compares_with_itself(
     tiny = Setting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
     monkeypatch.setattr("textgan.bench.machine.PRODUCTS", {"cpu": (32,), "cuda": (256,)})
     made = run_bench(1, 1.0, tiny, parts=["sampling", "mle_epoch"])
-    before = read_before(kept(made, tmp_path / "before.json"))
+    before = read_baseline(kept(made, tmp_path / "before.json"))
     again = run_bench(1, 1.0, tiny, parts=["mle_epoch"], before=before)
     found = compare(before, again, 0.99)
     assert [change.figure for change in found.changes] == ["ratio", "operators", "flop", "bytes"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from textgan.bench.parts import Ours, Sides
+from textgan.bench.parts import Optimised, Sides
 from textgan.bench.setting import Setting
 from textgan.bench.textbook import Textbook
 from textgan.core.precision import factor_type
@@ -31,11 +31,11 @@ def networks(vocabulary: int, length: int) -> tuple[LSTMGenerator, CNNDiscrimina
     return generator, discriminator
 
 
-def sides(batch: int) -> tuple[Ours, Textbook]:
+def sides(batch: int) -> tuple[Optimised, Textbook]:
     """Both sides with equal weights, in a world of 6 words and 4 tokens."""
     generator, discriminator = networks(6, 4)
     textbook = Textbook(copy.deepcopy(generator), copy.deepcopy(discriminator), batch)
-    return Ours(generator, discriminator, batch), textbook
+    return Optimised(generator, discriminator, batch), textbook
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:

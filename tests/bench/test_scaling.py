@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from textgan.bench.arithmetic import Arithmetic
 from textgan.bench.parts import PARTS, Sides
 from textgan.bench.projection import OF_A_RUN, Projection, project
-from textgan.bench.scaling import OUGHT, Growth, exponent, measure_growth, measurements
+from textgan.bench.scaling import EXPECTED, Growth, exponent, measure_growth, measurements
 from textgan.bench.setting import PAPER_SCHEDULE, Axes, Setting
 from textgan.data.text import Text
 from textgan.losses import logistic
@@ -90,7 +90,7 @@ def test_growth_is_measured_for_each_part_and_axis() -> None:
     axes = Axes(TINY, length=(5, 7), vocabulary=(12, 20, 30), rollouts=(1, 2))
     told: list[str] = []
     growths = measure_growth(axes, CPU, done=told.append)
-    assert [(growth.axis, growth.part) for growth in growths] == list(OUGHT)
+    assert [(growth.axis, growth.part) for growth in growths] == list(EXPECTED)
     assert len(told) == measurements(axes) == 5 * 2 + 5 * 3 + 2 * 2
     values = {"length": (5, 7), "vocabulary": (12, 20, 30), "rollouts": (1, 2)}
     for growth in growths:

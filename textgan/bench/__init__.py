@@ -21,12 +21,12 @@ depend on none of that. Only fixed-length text is measured.
 """
 
 from textgan.bench.against import (
-    Before,
+    Baseline,
     Comparison,
     check_comparable,
     check_tolerance,
     compare,
-    read_before,
+    read_baseline,
 )
 from textgan.bench.report import Part, Report
 from textgan.bench.setting import PAPER, PAPER_AXES, Axes, Setting
@@ -36,7 +36,7 @@ __all__ = [
     "PAPER",
     "PAPER_AXES",
     "Axes",
-    "Before",
+    "Baseline",
     "Comparison",
     "Part",
     "Report",
@@ -44,6 +44,6 @@ __all__ = [
     "check_comparable",
     "check_tolerance",
     "compare",
-    "read_before",
+    "read_baseline",
     "run_bench",
 ]

@@ -41,7 +41,7 @@ class _Counted(_Read):
     bytes: int = Field(ge=0)
 
 
-class Before(_Read):
+class Baseline(_Read):
     """What is read of a report that was kept: `textgan bench --json`."""
 
     machine: dict[str, Any]
@@ -107,7 +107,7 @@ class Comparison(Shown):
         return lines
 
 
-def read_before(path: Path) -> Before:
+def read_baseline(path: Path) -> Baseline:
     """The report in a file.
 
     Raises UserError, in one line, for what is no report.
@@ -115,7 +115,7 @@ def read_before(path: Path) -> Before:
     name = f"--against = {str(path)!r}"
     content = read_bytes(path, name, LARGEST)
     try:
-        return Before.model_validate_json(content)
+        return Baseline.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -127,7 +127,7 @@ def read_before(path: Path) -> Before:
 
 
 def check_comparable(
-    before: Before,
+    before: Baseline,
     setting: Setting,
     scale: float,
     precision: str,
@@ -166,7 +166,7 @@ def check_tolerance(tolerance: float) -> None:
         raise UserError(f"tolerance = {tolerance}: give a share from 0 to less than 1")
 
 
-def compare(before: Before, report: Report, tolerance: float = 0.25) -> Comparison:
+def compare(before: Baseline, report: Report, tolerance: float = 0.25) -> Comparison:
     """What became of each figure that both have.
 
     tolerance: the share by which a ratio may fall, or a count grow, and not be worse.

@@ -76,7 +76,7 @@ class Work:
     rest: Callable[[], object] = lambda: None
 
 
-class Ours:
+class Optimised:
     """The work as training does it, in a precision."""
 
     def __init__(
@@ -187,7 +187,7 @@ class Sides:
     """Both sides, each with networks and optimisers of its own, and the oracle of both."""
 
     setting: Setting
-    ours: Ours
+    ours: Optimised
     textbook: Textbook
     oracle: LSTMGenerator
 
@@ -204,7 +204,7 @@ class Sides:
         )
         # copies first: moving a recurrent network is what packs its weights for cuDNN
         copies = copy.deepcopy(generator).to(device), copy.deepcopy(discriminator).to(device)
-        ours = Ours(generator.to(device), discriminator.to(device), setting.batch, name)
+        ours = Optimised(generator.to(device), discriminator.to(device), setting.batch, name)
         return Sides(setting, ours, Textbook(*copies, setting.batch), oracle.to(device))
 
     @property

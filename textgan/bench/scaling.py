@@ -39,7 +39,7 @@ ALONE = "completions have nothing to do with each other"
 LOGITS = "V logits a token"
 
 # (axis, part): what is measured, and what it ought to be
-OUGHT = {
+EXPECTED = {
     ("length", "sampling"): ExpectedScaling(1, 1, "T tokens a sentence"),
     ("length", "rollouts"): ExpectedScaling(2, 2, "T (T - 1) / 2 tokens a sentence and rollout"),
     ("length", "generator_step"): ExpectedScaling(2, 2, COMPLETIONS),
@@ -114,7 +114,7 @@ def measure_growth(
     """
     growths = []
     for axis, values in _values(axes).items():
-        chosen = [part for on, part in OUGHT if on == axis and part in parts]
+        chosen = [part for on, part in EXPECTED if on == axis and part in parts]
         took: dict[str, list[float]] = {part: [] for part in chosen}
         memory: dict[str, list[int | None]] = {part: [] for part in chosen}
         flop: dict[str, list[int | None]] = {part: [] for part in chosen}
@@ -129,7 +129,7 @@ def measure_growth(
                 took[work.name].append(_typical(work.ours, device))
                 done(f"{work.name}, {axis} {value:,}")
         for part in chosen:
-            ought, arithmetic = OUGHT[axis, part], exponent(values, flop[part])
+            expected, arithmetic = EXPECTED[axis, part], exponent(values, flop[part])
             growths.append(
                 Growth(
                     axis,
@@ -142,9 +142,9 @@ def measure_growth(
                     exponent(values, memory[part]),
                     arithmetic,
                     # windows are fewer than tokens, so at small lengths they grow faster
-                    max(ought.time, arithmetic or 0.0),
-                    ought.memory,
-                    ought.why,
+                    max(expected.time, arithmetic or 0.0),
+                    expected.memory,
+                    expected.why,
                 )
             )
     return growths
@@ -161,7 +161,7 @@ def _typical(do: Callable[[], object], device: torch.device) -> float:
 def measurements(axes: Axes, parts: Sequence[str] = PARTS) -> int:
     """How many there are."""
     values = _values(axes)
-    return sum(len(values.get(axis, ())) for axis, part in OUGHT if part in parts)
+    return sum(len(values.get(axis, ())) for axis, part in EXPECTED if part in parts)
 
 
 def _values(axes: Axes) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import torch
 
-from textgan.bench.against import Before, check_comparable
+from textgan.bench.against import Baseline, check_comparable
 from textgan.bench.counting import count_parts
 from textgan.bench.machine import describe, peak_memory, seconds
 from textgan.bench.parts import Sides, Work, choose_parts
@@ -36,7 +36,7 @@ def run_bench(
     timed: bool = True,
     axes: Axes | None = None,
     traces: Path | None = None,
-    before: Before | None = None,
+    before: Baseline | None = None,
 ) -> Report:
     """Time parts on both sides, interleaved, on the GPU where there is one.
 

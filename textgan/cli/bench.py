@@ -54,12 +54,12 @@ def bench(
 ) -> None:
     """Time the paper's setting beside a textbook implementation, in one run, interleaved."""
     with starting():
-        from textgan.bench.against import check_tolerance, compare, read_before
+        from textgan.bench.against import check_tolerance, compare, read_baseline
         from textgan.bench.setting import PAPER_AXES
         from textgan.bench.timing import run_bench
 
     check_tolerance(tolerance)
-    before = None if against is None else read_before(against)
+    before = None if against is None else read_baseline(against)
     report = run_bench(
         repeats,
         scale,

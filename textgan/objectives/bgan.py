@@ -65,7 +65,9 @@ from textgan.objectives.base import Objective
 
 def _several(samples: int) -> int:
     if samples < 2:
-        raise ValueError("one sample has weight 1 whatever its score is; give 2 or more")
+        raise ValueError(
+            "one sample has weight 1 whatever the discriminator says of it; give 2 or more"
+        )
     return samples
 
 

@@ -165,7 +165,7 @@ class Objective(ABC):
         """
 
     def on_fakes(self, fake: Text) -> None:  # noqa: B027 (most need nothing)
-        """Called with the fakes of a generator update, without their rows, before its loss."""
+        """Called before the loss of a generator update with its fakes, without soft tokens."""
 
     def after_discriminator_step(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
         """Called after every update of the discriminator, for constraints on its weights."""

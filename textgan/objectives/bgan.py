@@ -37,8 +37,9 @@ Departs from the paper and its code:
   is uniform, ten numbers a position, before recurrent layers with batch normalisation
 - the discriminator gives a text one score; the code's gives one for each position, whose weights it
   normalises apart
-- continuous: rows of Gumbel noise on an autoregressive generator, of plain softmax on one that
-  starts from noise. Its code squares F without the half, and may subtract a running log Z first
+- continuous: soft tokens by Gumbel noise on an autoregressive generator, by plain softmax on one
+  that starts from noise. Its code squares F without the half, and may subtract a running log Z
+  first
 - the code's third way, REINFORCE with log w as the reward (`IDB`), is not here
 """
 
@@ -165,9 +166,9 @@ class ContinuousBGAN(Objective, name="bgan_continuous"):
         "schedule.evaluate_every": 20,
         "optimisers.beta1": 0.5,
     }
-    score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
+    score_is_logit: ClassVar[bool] = False  # it is one, but of soft tokens, which words are not
 
-    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax")] = 1.0
     loss: Annotated[
         Literal["square", "cross_entropy"],
         Field(description="how far a score is from the boundary; paper: square"),

@@ -179,7 +179,7 @@ class ColdGAN(Objective, name="coldgan"):
         """Fill the memory; once it is full, forget as many at random as are new."""
         if not self.replay:
             return
-        new = fake[slice(-self.remembered, None)]  # without rows, see Objective.on_fakes
+        new = fake[slice(-self.remembered, None)]  # no soft tokens, see Objective.on_fakes
         order = torch.randperm(len(self.state.get("tokens", ())), device=new.tokens.device)
         kept = order[: self.remembered - len(new)]
         for name, part in new.to_tensors().items():

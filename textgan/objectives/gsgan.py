@@ -13,7 +13,7 @@ Real texts are one-hot rows. `progress` anneals tau linearly from `temperature` 
 Departs from the paper:
 - the game is the ordinary one of Goodfellow et al. 2014, but the generator's loss is the
   non-saturating form by default: minimax has next to no gradient where the
-  discriminator is sure, as it soon is of rows that are far from one-hot
+  discriminator is sure, as it soon is of soft tokens far from one-hot
 - the generator starts from the begin token and the noise of its words is all its noise; the
   paper's starts from noise of its own
 - the usual discriminator is convolutional, the paper's is an LSTM (`discriminator = "rnn"`)
@@ -41,12 +41,12 @@ from textgan.objectives.base import Objective
 
 @dataclass(kw_only=True)
 class GSGAN(Objective, name="gsgan"):
-    """The ordinary GAN on relaxed texts, whose rows the generator itself goes on from."""
+    """The ordinary GAN on relaxed texts, whose soft tokens the generator goes on from."""
 
     paper: ClassVar[str] = "Kusner and Hernandez-Lobato 2016, arXiv 1611.04051"
     needs_likelihood: ClassVar[bool] = False
     generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
-    score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
+    score_is_logit: ClassVar[bool] = False  # it is one, but of soft tokens, which words are not
     defaults: ClassVar[Mapping[str, Any]] = {
         "schedule.discriminator_turns": 0,
         "schedule.rounds": 1000,
@@ -87,6 +87,6 @@ class GSGAN(Objective, name="gsgan"):
         loss = -F.softplus(score) if self.loss == "minimax" else F.softplus(-score)
         return loss.mean(), {
             "reward": score.detach().sigmoid().mean(),
-            "sharpness": fake.soft_tokens.detach().amax(2).mean(),  # 1 where rows are one-hot
+            "sharpness": fake.soft_tokens.detach().amax(2).mean(),  # 1 where one-hot
             "temperature": torch.tensor(self.temperature_at(progress)),
         }

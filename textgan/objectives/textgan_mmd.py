@@ -47,7 +47,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
     paper: ClassVar[str] = "Zhang et al. 2017, arXiv 1706.03850"
     needs_likelihood: ClassVar[bool] = False
     generator_dropout: ClassVar[bool] = True  # its masks are part of the graph
-    score_is_logit: ClassVar[bool] = False  # it is one, but of rows, which words are not
+    score_is_logit: ClassVar[bool] = False  # it is one, but of soft tokens, which words are not
     least: ClassVar[int] = LEAST
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.discriminator_turns": 0,
@@ -57,7 +57,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
         "schedule.evaluate_every": 20,
     }
 
-    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax")] = 1.0
     matching: Annotated[
         float, Field(ge=0, description="lambda, weight of MMD^2 for D; Texygen: 0.1")
     ] = 0.1

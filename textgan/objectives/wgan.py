@@ -63,7 +63,7 @@ class WGAN(Objective, name="wgan"):
     clip: Annotated[
         float, Field(gt=0, description="c, the discriminator's largest weight; paper: 0.01")
     ] = 0.01
-    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax")] = 1.0
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         return relaxed_texts(generator, real, self.temperature)

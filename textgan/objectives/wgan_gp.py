@@ -66,7 +66,7 @@ class WGANGP(Objective, name="wgan_gp"):
     }
 
     penalty: Annotated[float, Field(ge=0, description="lambda; paper: 10")] = 10.0
-    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax rows")] = 1.0
+    temperature: Annotated[float, Field(gt=0, description="of the Gumbel-softmax")] = 1.0
 
     def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         self.state["stream"] = torch.randint(2**31, ())

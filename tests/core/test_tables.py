@@ -181,7 +181,7 @@ def test_a_score_is_short() -> None:
     assert len(repr(score(0.5))) < 250
 
 
-def test_a_winner_is_named_only_where_its_difference_stands_among_all() -> None:
+def test_a_winner_is_named_only_where_its_difference_is_significant_among_all() -> None:
     """One p of 0.03 among four: it stands alone, and Holm takes it away."""
     noise = np.random.default_rng(0).normal(size=1000)
     noise = (noise - noise.mean()) / noise.std(ddof=1)

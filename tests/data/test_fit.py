@@ -164,7 +164,7 @@ def test_one_odd_line_flips_no_guess() -> None:
     assert PreTokenizer.of(["月", "花"], "char").separator == ""
     found = spacing([*spaced, POEMS[0], "月"], "<unk>")
     assert (found.spaced, found.lines, found.decided) == (36, 37, True)
-    assert str(found) == "spaces separate characters: they stand between all of them in 36 of 37"
+    assert str(found) == "spaces separate characters: they are between all of them in 36 of 37"
     # the odd line is made of characters, too
     assert PreTokenizer("char", " ")("春山 月") == ["春", "山", "月"]
 
@@ -186,7 +186,7 @@ def test_the_guess_is_said_and_can_be_overridden(
     told += ["data.min_count=1"]
     code, _, err = cli(*told, "--out", "one")
     assert code == 0, err
-    assert "spaces separate characters: they stand between all of them in 36 of 37 lines" in err
+    assert "spaces separate characters: they are between all of them in 36 of 37 lines" in err
     assert "data.spaced=yes or no" in err
     code, _, err = cli(*told, "--out", "two", "data.spaced=no")
     assert code == 0 and "36 of 37" not in err

@@ -1,4 +1,4 @@
-"""Which differences stand: against hand calculation, and on simulated systems."""
+"""Which differences are significant: against hand calculation, and on simulated systems."""
 
 import json
 import math
@@ -187,7 +187,7 @@ def test_equal_sets_differ_by_chance_one_time_in_twenty() -> None:
 
 
 def test_different_systems_are_found_to_be() -> None:
-    """A distance of 4 standard errors stands in 98 % of the cases."""
+    """A distance of 4 standard errors is significant in 98 % of the cases."""
     random = np.random.default_rng(3)
     stood = 0
     for trial in range(100):
@@ -199,7 +199,7 @@ def test_different_systems_are_found_to_be() -> None:
 
 
 def test_the_more_metrics_the_more_it_takes() -> None:
-    """Twenty equal metrics: some stand alone in most comparisons, one among twenty seldom."""
+    """Twenty equal metrics: some differ alone in most comparisons, one among twenty seldom."""
     random = np.random.default_rng(4)
     alone = among = 0
     for trial in range(60):
@@ -346,7 +346,7 @@ def test_the_table_and_its_sentences() -> None:
     assert p["bleu"] is not None and 0.05 / 3 < p["bleu"] < 0.1
     said = made.sentences()
     assert said[0] == (
-        "These differences stand, also among 4 metrics (Holm): NLL (mle is better), "
+        "Significant differences, also among 4 metrics (Holm): NLL (mle is better), "
         "ENTROPY (which is nearer to real text is open)."
     )
     assert "REFS: do not compare: signatures differ in refs." in said

@@ -1,4 +1,4 @@
-"""Runs, files and lists of texts in one table, and which of their differences stand."""
+"""Runs, files and lists of texts in one table, and which of their differences are significant."""
 
 import json
 import math
@@ -147,7 +147,7 @@ def test_files_of_different_sizes_compare(tmp_path: Path) -> None:
     assert isinstance(made, Comparison)
     assert {found.name for found in made.differences} >= {"bleu2", "length", "repeated_words"}
     assert not [found.note for found in made.differences if "do not compare" in found.note]
-    assert any("40 each are judged" in text for text in made.warnings)
+    assert any("40 each are measured" in text for text in made.warnings)
     assert json.loads(json.dumps(made.to_dict()))["warnings"] == list(made.warnings)
 
 
@@ -296,7 +296,7 @@ def test_texts_that_are_one_are_warned_of() -> None:
     assert len(alike({"references": a, "real": spaced})) == 1  # by content, not by bytes or order
     most = alike({"references": a, "train": [*a[:40], *b]})
     assert most == [
-        "train and references are nearly one text: 40 of 60 different lines stand in both"
+        "train and references are nearly one text: 40 of 60 different lines are in both"
     ]
     assert alike({"references": a, "train": [*a[:30], *b]}) == []
     found = evaluate(sentences(50, 3), references=a, train=a, metrics=["bleu"], quiet=True)
@@ -336,7 +336,7 @@ def test_compare_is_a_command(cli: Cli, runs: Path, tmp_path: Path) -> None:
 
 
 def test_numbers_are_of_the_right_texts(tmp_path: Path) -> None:
-    """Two files that differ in length by one word: the difference is 1, and stands."""
+    """Two files that differ in length by one word: the difference is 1, and significant."""
     a, b = [f"x y {i}" for i in range(30)], [f"x y z {i}" for i in range(30)]
     made = compare(a, b, references=a, metrics=["length"], tokenizer="whitespace", quiet=True)
     assert isinstance(made, Comparison)

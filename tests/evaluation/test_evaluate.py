@@ -86,6 +86,13 @@ def test_what_is_kept_is_read_as_it_was(runs: Path) -> None:
     assert len(found.rows["oracle"]["bleu4"].replicates) == 1000
 
 
+def test_facts_are_read_under_their_old_names() -> None:
+    old = {"rows": {}, "real": None, "unavailable": {}, "warnings": []}
+    facts = {"alone": 30, "paired": 20, "seed": 1}
+    made = Evaluation.from_dict(old | {"facts": facts}, {})
+    assert made.facts == {"sample": 30, "paired_sample": 20, "seed": 1}
+
+
 def test_numbers_taken_alike_stay_and_others_do_not(runs: Path) -> None:
     folder = runs / "seqgan-1"
     store_evaluation(folder, evaluate(folder, metrics=["bleu"], quiet=True))
@@ -278,7 +285,7 @@ def one(value: float, better: Better = "higher", half: float | None = 0.01) -> S
         ({"bleu4": one(0.3)}, {"bleu4": one(0.5)}, "above real text"),
         ({"bleu4": one(0.3)}, {"bleu4": one(0.31)}, ""),
         ({"bleu4": one(0.3, half=None)}, {"bleu4": one(0.31, half=None)}, ""),
-        ({"novelty": one(0.9)}, {"novelty": one(0.5)}, "memorised: 50.0% of the texts stand"),
+        ({"novelty": one(0.9)}, {"novelty": one(0.5)}, "memorised: 50.0% of the texts are"),
         ({"novelty": one(0.9)}, {"novelty": one(0.89)}, ""),
         ({}, {"novelty": one(0.4)}, "memorised: 60.0%"),
         ({"nll_oracle": one(2.4)}, {"nll_oracle": one(2.0)}, "likeliest texts"),

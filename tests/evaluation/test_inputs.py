@@ -62,7 +62,7 @@ def test_files_alone_are_compared_with_halves_of_the_references(tmp_path: Path) 
     assert texts(real, real.paired_references) == texts(judged, judged.paired_references)
     assert len(real.sample) == len(judged.sample) == 30
     assert judged.train is None and judged.generator_train is None and real.train is None
-    assert layout.facts["paired"] == 20 and layout.facts["alone"] == 30
+    assert layout.facts["paired_sample"] == 20 and layout.facts["sample"] == 30
 
 
 def test_networks_never_train_on_a_row_of_real_text(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_what_says_nothing_is_warned_of(tmp_path: Path) -> None:
     layout = inputs_from_files([same, mostly], references, OPTIONS)
     assert layout.warnings == [
         "same.txt: these are the references themselves, so comparing them says nothing",
-        "mostly.txt: 6 of 8 texts stand word for word in the references",
+        "mostly.txt: 6 of 8 texts are word for word in the references",
     ]
 
 

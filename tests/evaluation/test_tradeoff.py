@@ -268,11 +268,11 @@ def test_the_sentence_of_what_cannot_be_told() -> None:
     found = compare_curves(curve("a", DOWN, 0.3), curve("b", UP, 0.4))
     assert describe(found) == (
         "a and b at equal NLL_test (0.00 to 4.00): b has the lower NLL_oracle from 0.00 to 1.67; "
-        "no difference stands from 1.67 to 2.33; a does from 2.33 to 4.00; they cross at 2.00."
+        "no significant difference from 1.67 to 2.33; a does from 2.33 to 4.00; they cross at 2.00."
     )
     found = compare_curves(curve("a", DOWN, 9), curve("b", UP))
     assert describe(found) == (
-        "a and b at equal NLL_test (0.00 to 4.00): no difference stands anywhere."
+        "a and b at equal NLL_test (0.00 to 4.00): no significant difference anywhere."
     )
     assert "cross" not in describe(found)  # nor is it known where
 

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from textgan.training.schedule import PHASES, Schedule, Step, plan, pool_size
+from textgan.training.schedule import PHASE_NAMES, Schedule, Step, plan, pool_size
+
+PHASES = tuple(PHASE_NAMES)
 
 schedules = st.builds(
     Schedule,

@@ -1,7 +1,7 @@
 """How time and memory of our side grow with the length, the vocabulary and the rollouts.
 
 An exponent e says that something grows as x^e: the slope of a straight line through the logarithms,
-by least squares. Beside it stand the exponent of the arithmetic, fitted to the closed-form count at
+by least squares. Beside it are the exponent of the arithmetic, fitted to the closed-form count at
 the same points, and the most that the part's nature explains. What hardly grows (the overhead of a
 call, another layer of the network) pulls an exponent down at these small sizes; what no longer fits
 into a cache pulls it up a little.

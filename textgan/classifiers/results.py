@@ -239,7 +239,7 @@ def _read_runs(path: Path, facts: dict[str, Any]) -> Runs:
 
 
 def _difference(a: Any, b: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """The first key in which two tables differ, and what stands there in each."""
+    """The first key in which two tables differ, and what each has there."""
     if isinstance(a, dict) and isinstance(b, dict):
         pairs = ((f"{key}.{name}".lstrip("."), a.get(name), b.get(name)) for name in {**a, **b})
         return next((one for name, x, y in pairs if (one := _difference(x, y, name))), None)

@@ -118,7 +118,7 @@ def similarity(
 ) -> None:
     """Measure sentence encoders: what noise does to their vectors, and what people call alike.
 
-    Beside them stand the words of a sentence, only counted: what no training gives.
+    Beside them are the words of a sentence, only counted: what no training gives.
     """
     with starting():
         from textgan.encoders.evaluate import evaluate_encoders

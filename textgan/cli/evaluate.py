@@ -29,7 +29,7 @@ from textgan.cli.options import (
     starting,
     within,
 )
-from textgan.core.checks import METRIC_SEEDS
+from textgan.core.checks import METRIC_SEEDS, SIZES
 
 
 def evaluate(
@@ -77,11 +77,7 @@ def evaluate(
     ] = 1.0,
     size: Annotated[
         int,
-        typer.Option(
-            min=0,
-            max=10**8,
-            help="Most texts of a number that depends on how many there are; 0: all.",
-        ),
+        within(SIZES, "Most texts of a number that depends on how many there are; 0: all."),
     ] = 0,
     resamplings: Resamplings = 1000,
     seed: MetricSeed = 0,
@@ -89,9 +85,9 @@ def evaluate(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge texts by every metric, with intervals and a row of real text.
+    """Evaluate texts by every metric, with intervals and a row of real text.
 
-    Several runs and files stand in one table. One run's numbers are kept in its folder and shown in
+    Several runs and files share one table. One run's numbers are kept in its folder and shown in
     TensorBoard, unless they were taken at another temperature than 1 or with --references.
     """
     with starting():
@@ -160,8 +156,8 @@ def compare(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which differences stand: of runs, of experiments over seeds, of files, of a run and its
-    MLE.
+    """Test which differences are significant: of runs, of experiments over seeds, of files, of a
+    run and its MLE.
 
     Runs' numbers are taken from their folders; what is not there yet is measured first, as textgan
     evaluate does it. Files are measured, and runs beside them, on the same references.

@@ -23,7 +23,7 @@ def list_parts(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List parts (objectives, networks, perturbations, metrics) with what each can be told."""
+    """List parts (objectives, networks, perturbations, metrics) with their settings."""
     from textgan.cli import listing
 
     found = listing.find_parts(wanted or [])

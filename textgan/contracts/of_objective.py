@@ -16,7 +16,7 @@ from textgan.core.contract import undisturbed
 from textgan.core.names import title
 from textgan.core.optim import Loss
 from textgan.core.own_code import Typed
-from textgan.core.registry import remarks
+from textgan.core.registry import find, remarks
 from textgan.core.settings import settings_of
 from textgan.data.text import Text
 from textgan.models.contract import dropout_off
@@ -223,6 +223,4 @@ def _dropout(part: type[Objective], trial: Trial) -> str:
 
 def registry_settings(name: str) -> set[str]:
     """The names of a generator's settings."""
-    from textgan.core.registry import find
-
     return {setting.name for setting in settings_of(find("generator", name, code=Typed()))}

@@ -277,7 +277,7 @@ def _bounded_toml(text: str, called: str) -> None:
             raise Malformed(f"{called} is nested more than {DEEPEST} levels deep")
     before = ""
     for piece in re.split(r"([\[\]{}=,\n])", bare):
-        # after a sign of equality stands a value, such as a path without quotes
+        # after a sign of equality comes a value, such as a path without quotes
         if before != "=" and piece.count(".") >= LONGEST_KEY:
             raise Malformed(f"{called} has a key of more than {LONGEST_KEY} parts between dots")
         before = piece.strip(" \t") or before
@@ -391,7 +391,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _require_no_other(path: Path) -> None:
-    """UserError where a folder, a pipe or a device stands in the way: a rename would replace it."""
+    """UserError where a folder, a pipe or a device is in the way: a rename would replace it."""
     what = _kind(path)
     if what:
         raise UserError(f"{path} cannot be written: it is {what}; give another name, or remove it")
@@ -403,7 +403,7 @@ def is_partial(path: Path) -> bool:
 
 
 def _partial(path: Path) -> Path:
-    """Where this process writes the parts of a file; nothing stands there."""
+    """Where this process writes the parts of a file; nothing is there."""
     made = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with suppress(FileNotFoundError):
         made.unlink()  # of a process that had this number before, and was killed

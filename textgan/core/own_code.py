@@ -1,7 +1,7 @@
 """Parts in files of one's own, `path/to/file.py:Class`: which of them may be imported.
 
 Whoever types such a name wants its code to run. A run's folder, or a file of settings, may come
-from somebody else: a name that stands in one of them is only a name, and nothing is imported before
+from somebody else: a name in one of them is only a name, and nothing is imported before
 the user says so (`--trust-code`, `trust_code=True`). A run keeps a copy of its own parts, which is
 what runs from then on, wherever the folder goes.
 
@@ -149,7 +149,7 @@ class Typed(Code):
         source = read_source(Path(path), where)
         if self.allowed is not None and path not in self.allowed:
             raise UserError(
-                f"{where} stands in a file, and would run the code in {path} (sha256 "
+                f"{where} is in a file, and would run the code in {path} (sha256 "
                 f"{source.sha256}); read it, then {HOW}, or type the name yourself"
             )
         return source

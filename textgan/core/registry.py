@@ -30,7 +30,7 @@ _BASES: dict[Kind, str] = {
     "contrast": "textgan.encoders.contrast.base:EncoderObjective",
 }
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
-# keys that stand beside a part's settings in a config
+# keys beside a part's settings in a config
 _RESERVED: dict[Kind, tuple[str, ...]] = {"discriminator": ("name", "perturb")}
 
 
@@ -48,7 +48,7 @@ def names(kind: Kind) -> list[str]:
 def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None) -> type[Any]:
     """The class behind a name, or behind `path/to/file.py:Class`.
 
-    key: where the name stands in a config, if not at its kind's. code: which files may be imported;
+    key: where the name is in a config, if not at its kind's. code: which files may be imported;
     None: no file. Raises UserError when there is no such class, or it may not be imported.
     """
     key = key or f"{kind}.name"

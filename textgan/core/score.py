@@ -140,7 +140,7 @@ class ScoreTable(Shown):
 
     @abstractmethod
     def footnotes(self) -> list[str]:
-        """What stands below the table, without the warnings."""
+        """What is below the table, without the warnings."""
 
     def shown(self) -> list[Table | str]:
         warnings = (f"warning: {warning}" for warning in self.warnings)

@@ -54,7 +54,7 @@ def check_settings(
 ) -> dict[str, Any]:
     """All settings of a part, the given values checked and the others at their defaults.
 
-    group: what the settings stand under in a config, where that is not the part's kind.
+    group: what the settings are under in a config, where that is not the part's kind.
     Raises UserError that names the key, the value and what would be right.
     """
     model = settings_model(part)
@@ -234,7 +234,7 @@ def _type_of(value: Any) -> str:
 
 
 def type_in_words(annotation: Any) -> str:
-    """What may stand there: `number`, `true/false`, choices, lists of these."""
+    """What may be there: `number`, `true/false`, choices, lists of these."""
     simple = {int: "whole number", float: "number", bool: "true/false", str: "text"}
     if annotation in simple:
         return simple[annotation]

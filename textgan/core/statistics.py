@@ -33,6 +33,7 @@ from textgan.core.streams import Purpose, stream
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 UNBOUNDED = (-math.inf, math.inf)
+SUBSETS = 40  # random subsets behind the interval of a number of a set
 SHARE = (0.0, 1.0)  # what a share can be
 POSITIVE = (0.0, math.inf)  # what a distance can be
 NORMAL_95 = 1.959964  # two-sided, of the normal distribution

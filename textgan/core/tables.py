@@ -17,7 +17,7 @@ USUAL_WIDTH = 80  # where nothing says how wide the reader's terminal is
 LEAST_WIDTH = 20
 KEY = 24  # characters of the column that names the rows, at most, where there is too little room
 LONG_WORD = 18  # characters of a header's word above which it may be broken anywhere
-BEFORE_INTERVAL = (" [", " ±")  # a number's interval may stand in a line of its own
+BEFORE_INTERVAL = (" [", " ±")  # a number's interval may be in a line of its own
 
 
 def terminal_width() -> int:

@@ -35,7 +35,7 @@ class Corpus:
     tokenizer: of its sentences; in the synthetic oracle's corpus the words are numbers.
     source_tokenizer: of the texts that they answer; None where they answer none.
     facts: source, hash, counts, split: what a run records about its data.
-    label_names: what each label of the texts stands for; empty where they have none.
+    label_names: what each label of the texts means; empty where they have none.
     """
 
     name: str
@@ -110,7 +110,7 @@ def read_corpus(
     min_count: words seen less often in the training part become unknown.
     length: drop sentences of more tokens; 0 chooses (the longest, or where that is over
     USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
-    sentences, so that no sentence stands on both sides of the split; `seed` decides which. form:
+    sentences, so that no sentence is on both sides of the split; `seed` decides which. form:
     where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
     order of the lines decides nothing. spaced: of characters, see `PreTokenizer.of`.
     Raises UserError where the file leaves too little to train on.

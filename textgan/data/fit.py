@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 Value = TypeVar("Value")
 Spaced = Literal["auto", "yes", "no"]
 
-SAMPLED = 5000  # lines, evenly spread over a file, that stand for it
+SAMPLED = 5000  # lines, evenly spread over a file, to look at
 # Standard corpora are below: 5 % of the words of the Penn Treebank with its 10,000 words are
 # unknown. From here on a sentence of ten words has a hole on average.
 MANY_UNKNOWN = 0.1
@@ -30,7 +30,7 @@ class Spacing(NamedTuple):
     """What a file's lines say of the spaces between its characters.
 
     lines: those of two characters or more, which alone can tell. spaced: those of them in which
-    spaces stand between all characters, as corpora of Chinese poems have it.
+    spaces are between all characters, as corpora of Chinese poems have it.
     """
 
     spaced: int
@@ -43,7 +43,7 @@ class Spacing(NamedTuple):
 
     def __str__(self) -> str:
         what = "separate characters" if self.decided else "are characters"
-        return f"spaces {what}: they stand between all of them in {self.spaced} of {self.lines}"
+        return f"spaces {what}: they are between all of them in {self.spaced} of {self.lines}"
 
 
 def spacing(lines: Sequence[str], unknown: str) -> Spacing:

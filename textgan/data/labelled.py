@@ -16,7 +16,7 @@ MOST_LABELS = 1000  # a file with more has something else before its tabs
 
 
 class Labelled(NamedTuple):
-    """A sentence, its label, and the line of the file, from 1, that they stand in."""
+    """A sentence, its label, and the line of the file, from 1, that they are in."""
 
     line: int
     label: str

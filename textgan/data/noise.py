@@ -30,7 +30,7 @@ def disturb(
     drop: it is left out; where all would be, one of them stays.
     swap: it changes places with a neighbour; as many as can at a rate that is too high for that.
     replace: by another word of the vocabulary, all equally likely.
-    repeat: it stands twice.
+    repeat: it comes twice.
     typo: two of its neighbouring letters that differ are exchanged or one letter is left out, with
     equal chances; a word of one letter stays.
     At rate 0 the words are the same; some words never become none.
@@ -69,7 +69,7 @@ def disturb_lines(
 ) -> list[str]:
     """Each line with its words (or characters) disturbed, all by one seed; see `disturb`.
 
-    Words are what stands between white space, and are joined by one space again.
+    Words are what is between white space, and are joined by one space again.
     """
     random = np.random.default_rng(stream(Purpose.NOISE, seed))
     split = PreTokenizer.of(lines, tokens)

@@ -20,8 +20,8 @@ LineTokens = Literal["nltk", "whitespace", "char"]  # of lines that are evaluate
 class PreTokenizer:
     """How a line is split into tokens, and how they are joined again.
 
-    kind: "nltk", Treebank words; "word", "whitespace" and "id", what stands between white space;
-    "char", characters. The names differ for signatures. separator: what stands between tokens: a
+    kind: "nltk", Treebank words; "word", "whitespace" and "id", what is between white space;
+    "char", characters. The names differ for signatures. separator: what is between tokens: a
     space, or nothing, where white space is characters, too. unknown: how lines spell the unknown
     word, which is one token of any kind; "": not at all.
 

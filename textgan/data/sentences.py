@@ -47,12 +47,12 @@ class Sentences:
 
     @property
     def rows(self) -> Tensor:
-        """(M,) which sentence each word stands in."""
+        """(M,) which sentence each word is in."""
         return torch.arange(len(self), device=self.sizes.device).repeat_interleave(self.sizes)
 
     @property
     def starts(self) -> Tensor:
-        """(B,) where each sentence's first word stands in `words`."""
+        """(B,) where each sentence's first word is in `words`."""
         return self.sizes.cumsum(0) - self.sizes
 
     def __getitem__(self, index: Tensor | slice) -> Sentences:

@@ -91,7 +91,7 @@ class Part(NamedTuple):
 class Split:
     """A file in three parts that share no sentence.
 
-    names: what each label stands for; empty where there are none. facts: source, hash, counts.
+    names: what each label means; empty where there are none. facts: source, hash, counts.
     """
 
     train: Part

@@ -65,7 +65,7 @@ class TextSpace:
 
     @property
     def unwritten(self) -> tuple[int, ...]:
-        """The ids, in order, that stand in no text before its padding: probability zero."""
+        """The ids, in order, that no text has before its padding: probability zero."""
         return () if self.eos is None else tuple(sorted({self.bos, self.pad} - {self.eos}))
 
     @staticmethod
@@ -98,7 +98,7 @@ class Condition:
         return self.labels is not None or self.source is not None
 
     def repeat(self, n: int) -> Condition:
-        """Each n times in a row: that of text b stands at b * n .. b * n + n - 1."""
+        """Each n times in a row: that of text b is at b * n .. b * n + n - 1."""
         return Condition(
             None if self.labels is None else self.labels.repeat_interleave(n),
             None if self.source is None else self.source.repeat(n),
@@ -264,7 +264,7 @@ class Text:
         )
 
     def repeat(self, n: int) -> Text:
-        """Each sentence n times in a row: sentence b stands at b * n .. b * n + n - 1."""
+        """Each sentence n times in a row: sentence b is at b * n .. b * n + n - 1."""
         return self[torch.arange(len(self), device=self.tokens.device).repeat_interleave(n)]
 
     def pad_to(self, length: int, pad: int = 0) -> Text:

@@ -443,7 +443,7 @@ def _parsed(text: str) -> Any:
 
 
 def _delimiter(text: str) -> str:
-    """What stands between the fields of a table that nobody called one; empty for no table.
+    """What is between the fields of a table that nobody called one; empty for no table.
 
     A table has as many fields in nearly every row, and either quotes around texts next to the
     delimiter, or a first line that names the fields as fields are usually named, or labels at one

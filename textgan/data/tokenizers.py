@@ -26,7 +26,7 @@ from textgan.data.fit import MANY_UNKNOWN, Spaced, evenly, misfit
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.text import Text, TextSpace
 
-PAD, EOS, UNKNOWN = range(3)  # a word tokenizer's own; padding is also what stands before a text
+PAD, EOS, UNKNOWN = range(3)  # a word tokenizer's own; padding also comes before a text
 FIRST = 3  # of its words
 MASK_WORD = "<mask>"
 HF = "hf:"  # what the name of a pretrained network begins with
@@ -36,7 +36,7 @@ class Tokenizer(ABC):
     """How lines become what a network reads, and back.
 
     space: of the texts, with the special ids. A longer text is cut at space.length tokens. mask_id:
-    the token that stands for a hidden one, where there is one. unknown_word: how the token of all
+    the token in place of a hidden one, where there is one. unknown_word: how the token of all
     words that there is no other for is spelt.
     """
 
@@ -208,7 +208,7 @@ class WordTokenizer(Tokenizer):
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("its words are no list of words")
         if len(set(words)) < len(words):
-            raise ValueError("a word stands in it twice")
+            raise ValueError("it has a word twice")
         "".join(words).encode()  # half a surrogate pair cannot be written again
         return WordTokenizer(tuple(words), PreTokenizer(tokens, separator), length)
 

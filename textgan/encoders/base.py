@@ -27,7 +27,7 @@ class LineEncoder(ABC):
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
-        """One vector for each line, (N, F) float64, whatever stands beside it."""
+        """One vector for each line, (N, F) float64, whatever else is in the batch."""
 
 
 def by_size(sizes: Tensor) -> list[Tensor]:

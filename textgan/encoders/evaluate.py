@@ -1,6 +1,6 @@
 """Encoders of sentences side by side, and beside them the words of a sentence, only counted.
 
-Each encodes the same lines and the same disturbed copies of them; what no training gives stands in
+Each encodes the same lines and the same disturbed copies of them; what no training gives is in
 the first row.
 """
 
@@ -34,7 +34,15 @@ from textgan.core.memory import memory_errors
 from textgan.core.names import suggest, unique_names
 from textgan.core.progress import bar
 from textgan.core.score import Better, Score, Scores, ScoreTable, sign
-from textgan.core.statistics import UNBOUNDED, Estimate, bootstrap, over_subsets, spread, subsets
+from textgan.core.statistics import (
+    SUBSETS,
+    UNBOUNDED,
+    Estimate,
+    bootstrap,
+    over_subsets,
+    spread,
+    subsets,
+)
 from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Table
 from textgan.data.labelled import FEWEST, read_data
@@ -49,7 +57,6 @@ from textgan.encoders.sts import Sts, correlation, read_sts
 NOISES: tuple[Noise, ...] = get_args(Noise)
 BASELINE = "bag of words"
 COLUMNS = 2048  # of counted words
-SUBSETS = 40  # random subsets behind the interval of a number of a set
 UNIFORM_T = 2.0
 LINES = "lines"  # the column of a number of the clean lines alone
 # of a family of numbers: its title, and which way is better
@@ -65,7 +72,7 @@ Made = TypeVar("Made")
 
 
 class BagOfWords(LineEncoder):
-    """How often each word stands in a line: what an encoder knows that has learnt nothing.
+    """How often each word occurs in a line: what an encoder knows that has learnt nothing.
 
     The most frequent words have a column each; all others, of whatever lines, share the rarer half
     of the columns, so up to COLUMNS different words the cosines are those of the full counts.

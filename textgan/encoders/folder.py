@@ -61,7 +61,7 @@ class _Pretrained(pydantic.BaseModel, extra="forbid"):
     """What a `PretrainedTokenizer` is made of; the tokenizer is in the model's folder."""
 
     kind: Literal["pretrained"] = "pretrained"
-    length: int = Field(ge=1)  # 0 would stand for the longest
+    length: int = Field(ge=1)  # 0 would mean the longest
 
 
 class _About(pydantic.BaseModel, extra="forbid"):

@@ -100,7 +100,7 @@ class Template:
 
     def shifted(self, sizes: Tensor) -> Tensor:
         """The places (B, T) of the template's tokens around these many tokens (B,) that are not
-        there: those after the gap stand further out."""
+        there: those after the gap are further out."""
         places = torch.arange(int(self.around([()]).lengths))
         return places + (places >= self.lead + len(self.before)) * sizes.unsqueeze(1)
 
@@ -113,7 +113,7 @@ class Template:
         return states[torch.arange(len(at), device=device), at.to(device)]
 
     def alone(self, network: TokenStates, sizes: Tensor) -> Tensor:
-        """The state (B, H) at [MASK] around nothing, each word where it would stand around these
+        """The state (B, H) at [MASK] around nothing, each word where it would be around these
         many tokens (B,); the same for equal numbers."""
         kinds, kind = sizes.unique(return_inverse=True)
         device = network.output.weight.device

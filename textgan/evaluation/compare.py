@@ -1,4 +1,4 @@
-"""Which differences between two systems stand.
+"""Which differences between two systems are significant.
 
 Of one run of each: a number's replicates in both were made by the same resampling, so the standard
 deviation of their differences is that of the difference, and it is the smaller the more the two
@@ -115,17 +115,15 @@ class Comparison(Shown):
         tested = [difference for difference in self.differences if difference.p is not None]
         many = f"{self.among} comparisons" if self.among else f"{len(tested)} metrics"
         groups = {
-            f"These differences stand, also among {many} (Holm)": [
+            f"Significant differences, also among {many} (Holm)": [
                 difference for difference in tested if difference.significant_corrected
             ],
-            "These stand alone, but not among so many": [
+            "Significant alone, but not among so many": [
                 difference
                 for difference in tested
                 if difference.significant and not difference.significant_corrected
             ],
-            "These do not stand": [
-                difference for difference in tested if not difference.significant
-            ],
+            "Not significant": [difference for difference in tested if not difference.significant],
         }
         sentences = [
             f"{what}: {', '.join(map(self._named, one))}." for what, one in groups.items() if one

@@ -27,6 +27,7 @@ from textgan.core.files import require_writable, system_errors
 from textgan.core.locks import keeping
 from textgan.core.log import show_numbers
 from textgan.core.progress import say, status
+from textgan.core.statistics import SUBSETS
 from textgan.core.streams import SCHEME
 from textgan.data.pre_tokenizer import LineTokens
 from textgan.data.texts import PLAIN, Form
@@ -45,8 +46,6 @@ from textgan.evaluation.scoring import choose_metrics, label_of, score, warnings
 from textgan.metrics.base import Metric
 from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
-
-SUBSETS = 40  # random subsets behind the interval of a number of a set
 
 Target = str | Path | Run | Sequence[str]
 """A run's folder, an open run, a file of texts, or the texts themselves."""
@@ -222,7 +221,7 @@ def evaluate_files(
 ) -> Evaluation:
     """Measure files and lists of texts, and texts of runs, against references.
 
-    references: held-out real text; None where `aligned` stand in for it. train: what the texts'
+    references: held-out real text; None where `aligned` serve as such. train: what the texts'
     generator was trained on. real: other real text, for the row of real text. aligned: references
     of which line i answers line i of every target. Raises UserError.
     """
@@ -298,11 +297,11 @@ def compare(
     trust_code: bool = False,
     **options: Any,
 ) -> Comparison | Comparisons:
-    """Say which differences stand, as `textgan compare` does: between runs, or files and lists of
+    """Compare systems, as `textgan compare` does: between runs, or files and lists of
     texts, or both.
 
     More than two systems are each compared with the first, as with a baseline: all pairs would ask
-    so many questions that no answer stands. Holm's correction is over all of them.
+    so many questions that no answer is significant. Holm's correction is over all of them.
     Runs alone are compared as `compare_runs` does it; wherever references, a tokenizer, a seed or
     options are given, and for files, texts are drawn and measured as `evaluate` does it.
     metrics: None takes those that runs were evaluated by, and all for files. options: further ones
@@ -514,7 +513,7 @@ def warn_unkept(folder: Path) -> None:
 def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
     """An evaluation with the numbers that one before it took in the same way."""
     given = [text for text in evaluation.warnings if text not in warnings_of(evaluation)]
-    ways = ["samples", "alone", "paired", "seed", "streams"]
+    ways = ["samples", "sample", "paired_sample", "seed", "streams"]
     ways += ["tokenizer", "temperature", "checkpoint"]
     if before is not None and all(
         before.facts.get(key) == evaluation.facts.get(key) for key in ways

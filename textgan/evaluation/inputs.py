@@ -13,7 +13,7 @@ sides of a comparison:
 - Files with references alone: these are parted into three at random, one for the real row, one that
   sets of texts are compared with, and one that networks are trained on; into two where there are
   too few of them to train a network on. BLEU takes all references, for the real row all but the
-  sentence itself. Where sentences of one source stand in several parts (captions of one picture),
+  sentence itself. Where sentences of one source are in several parts (captions of one picture),
   this row flatters real text, and so is a level that no generator can be asked for.
 """
 
@@ -36,6 +36,7 @@ from textgan.core.errors import UserError
 from textgan.core.files import exists
 from textgan.core.names import unique_names
 from textgan.core.progress import bar
+from textgan.core.statistics import SUBSETS
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.data.checks import corpus_warnings
 from textgan.data.datasets import recognise
@@ -71,7 +72,7 @@ class EvaluationOptions:
     seed: int = 0
     size: int = 0
     resamplings: int = 1000
-    subsets: int = 40
+    subsets: int = SUBSETS
     quiet: bool = True
     equal: bool = False
 
@@ -190,7 +191,7 @@ def inputs_from_files(
     if options.equal and len({len(text.lines) for text in texts_given}) > 1:
         fewest = min(len(text.lines) for text in texts_given)
         many = ", ".join(f"{len(text.lines)} ({text.name})" for text in texts_given)
-        warnings.append(f"of {many} texts {fewest} each are judged, drawn at random")
+        warnings.append(f"of {many} texts {fewest} each are measured, drawn at random")
         texts_given = [
             replace(text, lines=drawn_lines(text.lines, fewest, options.seed))
             for text in texts_given
@@ -244,7 +245,9 @@ def inputs_from_files(
     }
     counts = {text.name: len(text.lines) for text in texts_given}
     smallest = min(counts, key=counts.__getitem__)
-    if not options.size and inputs.facts["paired"] == counts[smallest] < max(counts.values()):
+    if not options.size and inputs.facts["paired_sample"] == counts[smallest] < max(
+        counts.values()
+    ):
         warnings.append(
             f"sets of texts are compared on {counts[smallest]} texts of every row, which is what "
             f"{smallest} has; numbers of other sizes do not compare"
@@ -312,13 +315,13 @@ def drawn_lines(lines: list[str], n: int, seed: int) -> list[str]:
 
 def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
     """A clause for each two kinds of real text (references, train, real) that are one text by what
-    stands in them: more than half of the different lines of the smaller are the other's too."""
+    occurs in them: more than half of the different lines of the smaller are the other's too."""
     clauses = []
     for (a, ours), (b, theirs) in combinations(texts.items(), 2):
         both, fewest = _in_common(ours, theirs)
         if both > ALIKE * fewest:
             what = "are one text" if set(ours) == set(theirs) else "are nearly one text"
-            clauses.append(f"{b} and {a} {what}: {both} of {fewest} different lines stand in both")
+            clauses.append(f"{b} and {a} {what}: {both} of {fewest} different lines are in both")
     return clauses
 
 
@@ -338,7 +341,7 @@ def copy_warnings(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
             warnings.append(f"{text.name}: these are {of_role} themselves{consequence}")
         elif same > len(text.lines) / 2 and role != "train":  # of train, novelty tells more
             warnings.append(
-                f"{text.name}: {same} of {len(text.lines)} texts stand word for word in {of_role}"
+                f"{text.name}: {same} of {len(text.lines)} texts are word for word in {of_role}"
             )
     return warnings
 
@@ -357,7 +360,7 @@ def of_other_lengths(sides: Mapping[str, Sentences]) -> list[str]:
 
 
 def _in_common(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
-    """How many different lines stand in both, and how many the smaller has."""
+    """How many different lines are in both, and how many the smaller has."""
     ours, theirs = ({" ".join(line.split()) for line in side} for side in (a, b))
     return len(ours & theirs), min(len(ours), len(theirs))
 
@@ -436,8 +439,8 @@ def _arrange(
             generator_train=train,
         )
     facts: dict[str, Any] = {
-        "alone": single,
-        "paired": pair,
+        "sample": single,
+        "paired_sample": pair,
         "seed": options.seed,
         "samples": fewest,
     }
@@ -498,7 +501,7 @@ def inputs_from_run(
     others: Sequence[Run | Source] = (),
     form: Form = PLAIN,
 ) -> EvaluationInputs:
-    """Rows of a run: real text, its best MLE epoch, its generator as it stands.
+    """Rows of a run: real text, its best MLE epoch, its generator as it is.
 
     others: further runs on the same corpus (a row of their last state each, and then of this run's
     too), and files or lists of texts, which are split as the run's own lines are; form: how files
@@ -518,7 +521,7 @@ def inputs_from_run(
             if rival.corpus.facts != corpus.facts:
                 raise UserError(
                     f"{run.folder} and {rival.folder} have different data; give --references FILE "
-                    "to judge both by one text"
+                    "to compare both with one text"
                 )
         names = unique_names([rival.folder.resolve().name for rival in runs])
         written = [
@@ -605,8 +608,8 @@ def inputs_from_run(
         "tokenizer": tokenizer.kind,
         "temperature": temperature,
         "samples": samples,
-        "alone": single,
-        "paired": pair,
+        "sample": single,
+        "paired_sample": pair,
         "seed": seed,
         "streams": SCHEME,
     }
@@ -627,7 +630,7 @@ def inputs_from_run(
             )
     if stopped := stopped_at(run):
         warnings.append(
-            f"{run.folder} is not finished, as far as its checkpoints go: it is judged as it was "
+            f"{run.folder} is not finished, as far as its checkpoints go: it is measured as it was "
             f"{stopped}"
         )
     if lack := run.mle_lack():

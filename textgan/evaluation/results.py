@@ -27,6 +27,7 @@ FILE, OLD_REPLICATES = "evaluation.json", "evaluation.safetensors"
 _REPLICATES = re.compile(r"evaluation(-[0-9a-f]{16})?\.safetensors")
 _REMEDY = "delete evaluation.json and evaluate again"
 _TRIES = 5
+_OLD_FACTS = {"alone": "sample", "paired": "paired_sample"}
 
 # what networks learn from where it is not what the generator was trained on
 LEARNT = {"references": "a third of the references", "real": "half of the other real text"}
@@ -51,6 +52,7 @@ class Evaluation(ScoreTable):
                 score, None if tensor is None else tensor.double().numpy().ravel()
             )
 
+        facts = checked_value(content, "facts", dict[str, Any])
         return cls(
             {
                 row: {name: read(row, name, score) for name, score in scores.items()}
@@ -59,7 +61,7 @@ class Evaluation(ScoreTable):
             checked_value(content, "real", str | None),
             checked_value(content, "unavailable", dict[str, str]),
             checked_value(content, "warnings", list[str]),
-            checked_value(content, "facts", dict[str, Any]),
+            {_OLD_FACTS.get(key, key): fact for key, fact in facts.items()},
         )
 
     def footnotes(self) -> list[str]:
@@ -77,7 +79,7 @@ class Evaluation(ScoreTable):
         if learnt in LEARNT:
             notes.append(
                 f"networks are trained on {facts['networks']['texts']} texts, {LEARNT[learnt]}, "
-                "which nothing is judged by"
+                "which no metric uses"
             )
         notes += [f"not measured: {name}: {why}" for name, why in self.unavailable.items()]
         if "seconds" in facts:

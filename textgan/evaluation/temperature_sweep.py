@@ -25,7 +25,7 @@ from textgan.core.progress import say, status
 from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_of
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
-from textgan.evaluation.evaluate import SUBSETS, evaluate, names_of_metrics
+from textgan.evaluation.evaluate import evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import choose_metrics, score
@@ -164,7 +164,7 @@ def _sweep_run(
     memory: dict[Hashable, Any],
     quiet: bool,
 ) -> Sweep:
-    options = EvaluationOptions(seed=seed, subsets=SUBSETS, quiet=quiet)
+    options = EvaluationOptions(seed=seed, quiet=quiet)
     rows: dict[str, dict[float, Scores]] = {}
     real, real_scores = None, {}
     facts: dict[str, Any] = {}

@@ -60,7 +60,7 @@ PAIRS = (
     Pair(
         Axis("self_bleu4", "Self-BLEU-4", "lower"),
         Axis("bleu4", "BLEU-4", "higher"),
-        "how much the texts repeat each other, and how much of them stands in real text",
+        "how much the texts repeat each other, and how much of them occurs in real text",
     ),
     Pair(
         Axis("reverse_lm", "reverse LM", "lower"),
@@ -346,7 +346,7 @@ def _merged(ranges: list[Range]) -> tuple[Range, ...]:
 
 
 def name_in_sentence(row: str) -> str:
-    """A row's name as it stands in a sentence: seqgan for `seqgan, last`, and in brackets what else
+    """A row's name as a sentence has it: seqgan for `seqgan, last`, and in brackets what else
     follows a comma."""
     name, comma, state = row.rpartition(", ")
     if not comma or state == "last":
@@ -371,7 +371,7 @@ def describe(comparison: CurveComparison) -> str:
         everywhere = "everywhere" if len(ranges) == 1 else ""
         where = everywhere or f"from {show(part.low)} to {show(part.high)}"
         if part.better is None:
-            clauses.append(f"no difference stands {'anywhere' if everywhere else where}")
+            clauses.append(f"no significant difference {'anywhere' if everywhere else where}")
         elif any(earlier.better for earlier in ranges[: ranges.index(part)]):
             clauses.append(f"{name[part.better]} does {where}")
         else:

@@ -23,6 +23,7 @@ from textgan.core.score import Better as Better
 from textgan.core.score import Score as Score
 from textgan.core.score import sign
 from textgan.core.statistics import (
+    SUBSETS,
     UNBOUNDED,
     Estimate,
     Floats,
@@ -82,7 +83,7 @@ class MetricInputs:
     counted: special tokens that count as words here, such as "+unknown", for the signature too.
     predictions: every text that is measured, empty ones included, in the file's order.
     lines: the same as lines. aligned: for each reference file as many lines, or none.
-    references: every held-out real text. reference_index: (B,) where each of the predictions stands
+    references: every held-out real text. reference_index: (B,) where each of the predictions is
     among the references, where they are some of them; else None.
     sample: some of the predictions, for numbers that depend on how many there are (as many in every
     row of a table).
@@ -115,7 +116,7 @@ class MetricInputs:
     models: Models | None = None
     seed: int = 0
     resamplings: int = 1000
-    subsets: int = 40
+    subsets: int = SUBSETS
     quiet: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     memory: dict[Hashable, Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ Largest = Annotated[int, Field(ge=2, le=9, description="words in the longest n-g
 
 @dataclass(kw_only=True)
 class BLEU(Metric, name="bleu"):
-    """BLEU-n as the field computes it: how much of each text stands in some reference, on average.
+    """BLEU-n as the field computes it: how much of each text occurs in some reference, on average.
 
     The mean over texts of sentence BLEU, nltk's with method1, against all references at once, with
     equal weights on orders 1 to n. From 0 to 1, higher is better: every short stretch of a text
@@ -67,7 +67,7 @@ class BLEU(Metric, name="bleu"):
 class SelfBLEU(Metric, name="self_bleu"):
     """Self-BLEU-n: BLEU-n of each text against all the others, how much they repeat each other.
 
-    From 0 (no word in common) to 1 (every text stands in another); lower is more diverse, and good
+    From 0 (no word in common) to 1 (every text occurs in another); lower is more diverse, and good
     texts are as diverse as real ones. Each text is left out of its own references, its duplicates
     are not. The interval comes of random subsets, in which each text is compared with the others of
     its subset.

@@ -39,7 +39,7 @@ def parts(sentences: Sentences, n: int, seed: int) -> list[Sentences]:
     """n of the sentences at random: 60 % to learn from, 20 % to stop by, 20 % to score.
 
     Of two sets of the same size the same places are taken, so that a sentence and its shuffled
-    words, or its copy, stand in the same part: none of them is scored by memory of the other.
+    words, or its copy, are in the same part: none of them is scored by memory of the other.
     """
     random = torch.Generator().manual_seed(stream(Purpose.JUDGE_PARTS, seed))
     order = torch.randperm(len(sentences), generator=random)[:n]
@@ -195,7 +195,7 @@ def halves(text: Text) -> Tensor:
 
 @torch.no_grad()
 def score(network: CNNDiscriminator, text: Text) -> Tensor:
-    """The score of each text, (B,), high for real ones, whatever it stands beside."""
+    """The score of each text, (B,), high for real ones, whatever else is in the batch."""
     scores = torch.zeros(len(text), device=text.tokens.device)
     for piece in by_size(text):
         scores[piece] = network(text[piece])

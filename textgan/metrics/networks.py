@@ -53,7 +53,7 @@ def silent(steps: Iterable[Step], what: str, /) -> Iterable[Step]:
 def train_tokenizer(
     sentences: Iterable[Sequence[str]], vocabulary: int, length: int
 ) -> tuple[WordTokenizer, int]:
-    """A tokenizer of the words that stand in sentences twice or more, the `vocabulary` most
+    """A tokenizer of the words that occur in sentences twice or more, the `vocabulary` most
     frequent, which cuts texts at `length` tokens; and how many other words the sentences have.
 
     A word seen once is left out, so that a network meets the unknown word while it trains. Equally
@@ -241,7 +241,7 @@ def train_language_model(
 
 
 def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = silent) -> Tensor:
-    """Nats that each text costs, (B,) float64, whatever it stands beside."""
+    """Nats that each text costs, (B,) float64, whatever else is in the batch."""
     device = network.embedding.weight.device
     nats = torch.zeros(len(text), dtype=torch.float64)
     for piece in progress(by_size(text), "reading texts"):

@@ -26,7 +26,7 @@ LARGEST = "words of the longest n-grams"
 
 
 def within(texts: Tensor, n: int, of: Grams) -> Grams:
-    """Those of the n-grams of n texts that stand in the texts at these indices."""
+    """Those of the n-grams of n texts that occur in the texts at these indices."""
     kept = torch.zeros(n, dtype=torch.bool)
     kept[texts] = True
     inside = kept[of.row]
@@ -34,7 +34,7 @@ def within(texts: Tensor, n: int, of: Grams) -> Grams:
 
 
 def counts(of: Grams) -> Tensor:
-    """(kinds,) float64, how often each n-gram stands anywhere."""
+    """(kinds,) float64, how often each n-gram occurs anywhere."""
     return torch.bincount(of.kind, minlength=of.kinds).double()
 
 

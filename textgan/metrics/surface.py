@@ -96,7 +96,7 @@ class Unique(Metric, name="unique"):
 
 @dataclass(kw_only=True)
 class Novelty(Metric, name="novelty"):
-    """How many of the texts do not stand, word for word, in what the generator was trained on.
+    """How many of the texts are not, word for word, in what the generator was trained on.
 
     0 where every text is recited, 1 where none is. Real text that was held out is not all new
     either: a generator below its row has memorized, one above it is no better for that.

@@ -50,9 +50,7 @@ def warnings_of_row(
         if above(floor, scores["novelty"]):
             share = 1 - scores["novelty"].value
             level = f", {1 - real['novelty'].value:.1%} of real text" if "novelty" in real else ""
-            warnings.append(
-                f"memorised: {share:.1%} of the texts stand in the training text{level}"
-            )
+            warnings.append(f"memorised: {share:.1%} of the texts are in the training text{level}")
     exceeded = [name for name in ("bleu2", "bleu3", "bleu4", "bleu5") if above_real(name)]
     if exceeded and not aligned:
         shown = "; ".join(map(against, exceeded))

@@ -174,7 +174,7 @@ def _read_npy(file: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple
 
 
 class _Float:
-    """Stands for a float32 or float64 dtype while a pickle is read."""
+    """In place of a float32 or float64 dtype while a pickle is read."""
 
     def __init__(self, code: Any, *flags: Any) -> None:
         if code not in ("f4", "f8", "<f4", "<f8", ">f4", ">f8"):
@@ -189,7 +189,7 @@ class _Float:
 
 
 class _Array:
-    """Stands for an array while a pickle is read; nothing of numpy is in the pickle's reach."""
+    """In place of an array while a pickle is read; nothing of numpy is in the pickle's reach."""
 
     array: Any = None
 

@@ -159,7 +159,7 @@ class Objective(ABC):
         """What the generator minimises; called once an update. The discriminator's dropout is off,
         the generator's follows `generator_dropout`.
 
-        real: what `fake` answers, text by text; each of its texts stands `group` times in a row.
+        real: what `fake` answers, text by text; each of its texts comes `group` times in a row.
         A method that keeps something of the update returns that as a third value, tensors by their
         names in `state`. Of a batch in shards, real numbers in it are averaged.
         """

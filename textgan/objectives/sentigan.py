@@ -20,7 +20,7 @@ Departs from the paper:
 - the fake's score is fixed at 0; softmax does not see a shift
 - L_D has one half for all real texts, each class as often as in the data, and one for the fakes
 - the released code (Nrgeup/SentiGAN, k = 1) weights the probability of the token *before* the one
-  that V scores, for its prediction and its shifted input stand side by side; here it is the same
+  that V scores, for its prediction and its shifted input are side by side; here it is the same
 - the released code updates the generator with RMSProp and the discriminator with Adam; here one
   `optimisers.method` is for both, by default Adam
 """

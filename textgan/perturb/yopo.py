@@ -93,7 +93,7 @@ def find_layer(network: nn.Module, name: str) -> nn.Module:
 
 
 class Call(NamedTuple):
-    """One call of the layer: what it read, p once gradients were taken, where dropout stood."""
+    """One call of the layer: what it read, p once gradients were taken, the state of dropout."""
 
     read: Tensor
     result: Tensor  # zeros that were added to what it gave out, whose gradient is p

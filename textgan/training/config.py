@@ -335,7 +335,7 @@ def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
 def _meant(error: pydantic.ValidationError, values: Mapping[str, Any]) -> str:
     """The settings that a key which is none may mean, by its last word; empty if there are none.
 
-    Only of a key that stands outside of all groups: inside of one, the group's own are listed.
+    Only of a key outside of all groups: inside of one, the group's own are listed.
     """
     first = error.errors()[0]
     if first["type"] != "extra_forbidden" or len(first["loc"]) > 1:

@@ -133,7 +133,7 @@ class Results(ScoreTable):
 
 
 def final_table(run: Run, *, samples: int, seed: int) -> Results:
-    """The table of a run as it stands: oracle, random, best MLE epoch, and the trained generator.
+    """The table of a run as it is: oracle, random, best MLE epoch, and the trained generator.
 
     Raises UserError where there is no checkpoint yet, and where the generator diverged.
     """
@@ -273,7 +273,7 @@ def _read_score(name: str, content: Mapping[str, Any]) -> Score:
 
 
 def stopped_at(run: Run) -> str | None:
-    """Where a run stands that has not come to its end; None for a finished one."""
+    """How far a run is that has not come to its end; None for a finished one."""
     saved = checkpoints(run.folder)
     if not saved:
         return None
@@ -363,7 +363,7 @@ def draw_lines(
 ) -> list[str]:
     """n texts as lines. The unknown word is not written unless it is allowed.
 
-    label: the only one to write; None: all, as often as they stand in the training text.
+    label: the only one to write; None: all, as often as they occur in the training text.
     """
     unknown = None if allow_unknown else run.corpus.space.unknown
     text = draw_like(

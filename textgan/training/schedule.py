@@ -20,8 +20,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["mle", "discriminator", "adversarial"]
-PHASES: tuple[Phase, ...] = ("mle", "discriminator", "adversarial")  # in their order
-PHASE_NAMES: dict[Phase, str] = {
+PHASE_NAMES: dict[Phase, str] = {  # in their order
     "mle": "MLE epoch",
     "discriminator": "discriminator turn",
     "adversarial": "round",

@@ -76,7 +76,7 @@ def accumulate(
     streams: seeds of what the loss of each shard draws, such as dropout. reduction: what the loss
     is over a batch. Gradients are added up, or averaged, by the numbers of tokens where the loss is
     a mean over tokens. Metrics are averaged. A single shard is the batch, and draws from the stream
-    of random numbers as it stands.
+    of random numbers as it is.
     """
     parts = group.size * len(shards)
     if parts == 1:

@@ -204,7 +204,7 @@ def train_run(
 
 
 def _begin(run: Run, group: Group) -> TrainingState:
-    """Where the run stands, the same in every process."""
+    """How far the run is, the same in every process."""
     torch.manual_seed(stream(Purpose.TRAINING, run.seed))
     state = TrainingState(run, group)
     saved = checkpoints(run.folder)

@@ -309,7 +309,7 @@ def _marker(point: Point, series: Series, x: Scale, y: Scale) -> str:
 
 
 def _name_places(series: Sequence[Series], y: Scale) -> list[tuple[float, Series]]:
-    """Where the names beside the lines' ends stand; none where they do not all fit.
+    """Where the names beside the lines' ends go; none where they do not all fit.
 
     Each is as near its line's end as the others allow, and none is far from it.
     """
@@ -332,7 +332,7 @@ def _name_places(series: Sequence[Series], y: Scale) -> list[tuple[float, Series
 
 
 def _point_labels(series: Series, x: Scale, y: Scale, taken: list[Box], frame: Box) -> list[str]:
-    """The labels of points, the line's ends first, each where nothing stands yet."""
+    """The labels of points, the line's ends first, each where nothing is yet."""
     points = [point for point in series.points if point.finite and point.label]
     drawn = []
     for i in sorted(range(len(points)), key=lambda i: min(i, len(points) - 1 - i)):

@@ -120,7 +120,7 @@ def _lines_of(
 
 
 def _point(system: System, several: Sequence[Scores], pair: Pair, label: str) -> list[Point]:
-    """Where a system stands by two metrics, over its runs; nowhere if they lack one."""
+    """Where a system is by two metrics, over its runs; nowhere if they lack one."""
     keys = pair.x.key, pair.y.key
     both = [scores for scores in several if all(key in scores for key in keys)]
     if not both:

@@ -1,6 +1,6 @@
 """The page about runs: one HTML file that needs nothing else, not even JavaScript.
 
-It is made of what stands in the runs' folders: config.json and run.json, and where there are such
+It is made of what is in the runs' folders: config.json and run.json, and where there are such
 results.json, metrics.jsonl, evaluation.json and curve.json. Runs that differ in their seed alone
 are one system, whose numbers are means over the seeds. Of paths only the last names are shown,
 for the page is meant to be given away.

@@ -122,9 +122,9 @@ def table(title: str, systems: Sequence[System], source: Source[Scores]) -> dict
 
 
 def marked(line: Line) -> Line:
-    """The line with the best of the models marked, where that stands, and what is past real text.
+    """The line with the best of the models marked, where it is clear, and what is past real text.
 
-    The best stands where its interval and that of every other model do not overlap. What is past
+    The best is clear where its interval and that of every other model do not overlap. What is past
     real text is not better for it, and is not marked as the best.
     """
     real = next((cell.estimate for cell in line.cells if cell and cell.system.role == "real"), None)

@@ -12,7 +12,7 @@ leaving none out, and Self-BLEU (Zhu et al. 2018, arXiv 1802.01886) of N sentenc
 time of BLEU.
 
 Shapes: B texts, N references, K kinds of n-grams of one order, P pairs of a sentence and a kind of
-n-gram that stands in it. Time and memory are those of sorting all n-grams.
+n-gram that occurs in it. Time and memory are those of sorting all n-grams.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Most:
     def of(counts: Counts) -> Most:
         """The largest of ranked counts."""
         kind, rows = torch.unique_consecutive(counts.kind, return_counts=True)
-        first = rows.cumsum(0) - rows  # where each kind's largest count stands, the next one after
+        first = rows.cumsum(0) - rows  # where each kind's largest count is, the next one after
         several = rows > 1
         times, holder, others = counts.kind.new_zeros(3, counts.kinds)
         times[kind], holder[kind] = counts.times[first], counts.row[first]

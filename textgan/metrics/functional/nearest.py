@@ -15,7 +15,7 @@ LARGEST = 3  # words in the n-grams that are compared
 
 
 def places(texts: Sentences, among: Sentences) -> Tensor:
-    """(B,) where each text first stands, word for word, among others; -1 where it does not.
+    """(B,) where each text first occurs, word for word, among others; -1 where it does not.
 
     It takes the memory of the texts, however many the others are.
     """
@@ -27,10 +27,10 @@ def places(texts: Sentences, among: Sentences) -> Tensor:
 
 
 def nearest(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
-    """The sentence that each text is most similar to: where it stands (B,), how similar (B,).
+    """The sentence that each text is most similar to: where it is (B,), how similar (B,).
 
     The similarity is the F1 of n-grams, 2 x those in common / those of both: all of one to three
-    words, each as often as it stands, and the text itself as one more, so that only a copy has 1.
+    words, each as often as it occurs, and the text itself as one more, so that only a copy has 1.
     Of equals the first is taken. Raises ValueError where there is nothing to compare with.
     """
     if not len(among):
@@ -44,7 +44,7 @@ def nearest(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
 
 
 def _most_similar(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
-    """`nearest` for texts that do not stand among the others."""
+    """`nearest` for texts that are not among the others."""
     own = []  # of all n-grams of the texts: which text and which n-gram
     others = []  # of those in the others: which sentence, which n-gram and how often
     kinds = 0

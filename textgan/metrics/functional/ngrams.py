@@ -24,7 +24,7 @@ class Grams:
     """All n-grams of one order in a set of sentences, W windows in the order of the text.
 
     n: how many words each has. kind: (W,) int64, equal for equal n-grams, from 0 to kinds - 1.
-    row: (W,) int64, the sentence it stands in.
+    row: (W,) int64, the sentence it is in.
     """
 
     n: int

@@ -23,7 +23,7 @@ class TokenStates(Discriminator):
 
     @abstractmethod
     def states(self, text: Text, positions: Tensor | None = None) -> Tensor:
-        """What is known of every token, (B, T, H); what stands at padding means nothing.
+        """What is known of every token, (B, T, H); what is at padding means nothing.
 
         positions: (B, T) int64, the place of each token in its sentence; from 0 on where not given.
         """
@@ -75,7 +75,7 @@ class TransformerDiscriminator(TokenStates, name="transformer"):
         vectors = self.embedding(text.inputs)
         if positions is None:
             positions = torch.arange(vectors.shape[1], device=vectors.device)
-        # only padding stands further out than the last place
+        # only padding is further out than the last place
         positions = positions.clamp(max=len(self.places) - 1)
         mask = text.mask
         states = self.enter(vectors + F.embedding(positions, self.places))
@@ -85,7 +85,7 @@ class TransformerDiscriminator(TokenStates, name="transformer"):
         return normalised
 
     def word_logits(self, states: Tensor) -> Tensor:
-        """Logits (..., V) of the token that stands at states (..., H), by its similarity to each
+        """Logits (..., V) of the token at states (..., H), by its similarity to each
         token's vector. The bias of `norm` serves as theirs."""
         return states @ self.embedding.weight.t()
 

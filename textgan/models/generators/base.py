@@ -151,7 +151,7 @@ class AutoregressiveGenerator(Generator):
         return self.logits(hidden), state
 
     def log_prob(self, text: Text) -> Tensor:
-        """log P of every token, (B, T); what stands at padding means nothing (use `text.mask`)."""
+        """log P of every token, (B, T); what is at padding means nothing (use `text.mask`)."""
         logits = self(text)
         nll = F.cross_entropy(logits.flatten(0, 1), text.tokens.flatten(), reduction="none")
         return -nll.view_as(text.tokens)
@@ -262,7 +262,7 @@ class LinearGenerator(AutoregressiveGenerator):
 
 
 def read_before(text: Text, space: TextSpace) -> Tensor:
-    """The symbol that stands before each token, (B, T) or (B, T, V): the begin token, then the text
+    """The symbol before each token, (B, T) or (B, T, V): the begin token, then the text
     but for its last."""
     symbols = text.inputs
     if text.soft_tokens is None:

@@ -35,7 +35,7 @@ class NoiseGenerator(Generator):
 
     @abstractmethod
     def forward(self, noise: Tensor) -> Tensor:
-        """Logits (B, T, V) of the text that z (B, Z) stands for."""
+        """Logits (B, T, V) of the text of noise z (B, Z)."""
 
     def sample(
         self,

@@ -19,7 +19,12 @@ from typing import Any
 from textgan.core.errors import UserError
 from textgan.core.names import Kind, suggest, title
 from textgan.core.own_code import Code, own_file
-from textgan.core.settings import _is_class_variable, _type_of, check_settings, settings_of
+from textgan.core.settings import (
+    CheckedSettings,
+    check_settings,
+    is_class_variable,
+    settings_of,
+)
 
 _BASES: dict[Kind, str] = {
     "objective": "textgan.objectives.base:Objective",
@@ -115,7 +120,7 @@ def refuse_unusable(kind: Kind, part: type[Any]) -> None:
         )
     own = vars(part).get("__annotations__", {})
     if dataclasses.is_dataclass(part):
-        fields = [name for name in own if not _is_class_variable(own[name])]
+        fields = [name for name in own if not is_class_variable(own[name])]
         if fields and "__dataclass_fields__" not in vars(part):
             raise UserError(
                 f"{who} is not a dataclass, so {fields[0]} is not a setting; "
@@ -201,10 +206,12 @@ def maker(
     if not checked or is_file(name):
         settings = check_settings(kind, part, settings)
 
+    make_part = part.from_checked if issubclass(part, CheckedSettings) else part
+
     def make(*arguments: Any) -> Any:
         refuse_call(part, f"the constructor of {title(part)}", *arguments, **settings)
         try:
-            return part(*arguments, **settings)
+            return make_part(*arguments, **settings)
         except ValueError as error:
             raise UserError(f"{kind} {name}: {error}") from None
 
@@ -220,7 +227,7 @@ def refuse_call(function: typing.Callable[..., Any], who: str, *given: Any, **na
     try:
         signature.bind(*given, **named)
     except TypeError as error:
-        shown = ", ".join([*(_type_of(one) for one in given), *(f"{name}=" for name in named)])
+        shown = ", ".join([*(type(one).__name__ for one in given), *(f"{name}=" for name in named)])
         raise UserError(
             f"{who} takes {signature}, and textgan calls it with ({shown}): {error}"
         ) from None

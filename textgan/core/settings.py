@@ -64,6 +64,36 @@ def check_settings(
         raise UserError(explain(error, group or kind, model.model_fields)) from None
 
 
+class CheckedSettings:
+    """A dataclass of settings, which are checked when one is made, unless `from_checked` makes it.
+
+    Raises ValueError for settings that cannot be.
+    """
+
+    part_kind: ClassVar[Kind]
+    _checked: bool
+
+    @classmethod
+    def from_checked(cls, **settings: Any) -> typing.Self:
+        """One with settings that `check_settings` returned: they are not checked again."""
+        made = cls.__new__(cls)
+        made._checked = True
+        made.__init__(**settings)  # type: ignore[misc]  # that of the dataclass
+        return made
+
+    def __post_init__(self) -> None:
+        if vars(self).pop("_checked", False):
+            return
+        kind = type(self)
+        values = {setting.name: getattr(self, setting.name) for setting in settings_of(kind)}
+        try:
+            checked = check_settings(kind.part_kind, kind, values)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+
 def parse_setting(override: str) -> tuple[str, Any]:
     """The dotted key and the value of `key=value`; UserError for another form."""
     key, equals, text = override.partition("=")
@@ -224,13 +254,9 @@ def _field(who: str, name: str, annotation: Any, default: Any) -> tuple[Any, Any
     return annotation, default
 
 
-def _is_class_variable(annotation: Any) -> bool:
+def is_class_variable(annotation: Any) -> bool:
     """Whether an annotation, as written, is a ClassVar."""
     return "ClassVar" in str(annotation) or typing.get_origin(annotation) is ClassVar
-
-
-def _type_of(value: Any) -> str:
-    return type(value).__name__
 
 
 def type_in_words(annotation: Any) -> str:

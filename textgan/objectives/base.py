@@ -22,7 +22,7 @@ from textgan.core.errors import UserError
 from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.names import Kind, title
 from textgan.core.optim import Loss, Reduction
-from textgan.core.settings import check_settings, settings_of
+from textgan.core.settings import CheckedSettings
 from textgan.data.text import Text
 from textgan.losses import nll
 from textgan.models.discriminators.base import Discriminator
@@ -32,9 +32,10 @@ StatefulLoss = tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]  # and 
 
 
 @dataclass(kw_only=True)
-class Objective(ABC):
+class Objective(CheckedSettings, ABC):
     """A method of adversarial text generation."""
 
+    part_kind: ClassVar[Kind] = "objective"
     name: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     generator: ClassVar[str] = "lstm"  # the usual pair, taken where a run names no other
@@ -80,16 +81,6 @@ class Objective(ABC):
         if name:
             registry.register("objective", name, cls)
 
-    def __post_init__(self) -> None:
-        kind = type(self)
-        values = {setting.name: getattr(self, setting.name) for setting in settings_of(kind)}
-        try:
-            checked = check_settings("objective", kind, values)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        for name, value in checked.items():
-            setattr(self, name, value)
-
     @property
     def group(self) -> int:
         """How many fakes answer each real text in a generator update: a method that compares
@@ -125,9 +116,7 @@ class Objective(ABC):
             )
         self.setup(generator, discriminator, train)
 
-    def setup(  # noqa: B027 (most need nothing)
-        self, generator: Generator, discriminator: Discriminator | None, train: Text
-    ) -> None:
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         """Keep what is needed of the pair and of the training text; refuse with a ValueError
         what does not fit. A generator that it changes must declare `reads_discriminator`, for
         others are loaded without it."""
@@ -164,10 +153,10 @@ class Objective(ABC):
         names in `state`. Of a batch in shards, real numbers in it are averaged.
         """
 
-    def on_fakes(self, fake: Text) -> None:  # noqa: B027 (most need nothing)
+    def on_fakes(self, fake: Text) -> None:
         """Called before the loss of a generator update with its fakes, without soft tokens."""
 
-    def after_discriminator_step(self, discriminator: Discriminator) -> None:  # noqa: B027 (most need nothing)
+    def after_discriminator_step(self, discriminator: Discriminator) -> None:
         """Called after every update of the discriminator, for constraints on its weights."""
 
 

@@ -8,6 +8,7 @@ table's with the second.
 
 from __future__ import annotations
 
+import functools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -20,23 +21,25 @@ from torch import Tensor, nn
 from textgan.core import registry
 from textgan.core.errors import UserError
 from textgan.core.moved import FormerName, adopt_former_names
+from textgan.core.names import Kind
 from textgan.core.optim import Loss, Outputs
 from textgan.core.own_code import Code
 from textgan.core.registry import register
-from textgan.core.settings import check_settings, parse_setting, settings_of
+from textgan.core.settings import CheckedSettings, check_settings, parse_setting
 from textgan.perturb.shifts import find_embedding
 
 Placement = Literal["output", "matrix"]
 
 
 @dataclass(kw_only=True)
-class Perturbation(ABC):
+class Perturbation(CheckedSettings, ABC):
     """A `Backward` that trains a network through shifted embeddings.
 
     Raises UserError where the network has no embedding of that name, or several; ValueError for
     settings that cannot be.
     """
 
+    part_kind: ClassVar[Kind] = "perturbation"
     paper: ClassVar[str] = ""
 
     placement: Annotated[
@@ -63,16 +66,6 @@ class Perturbation(ABC):
         adopt_former_names(cls)
         if name:
             register("perturbation", name, cls)
-
-    def __post_init__(self) -> None:
-        kind = type(self)
-        values = {setting.name: getattr(self, setting.name) for setting in settings_of(kind)}
-        try:
-            checked = check_settings("perturbation", kind, values)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        for name, value in checked.items():
-            setattr(self, name, value)
 
     @property
     def is_stateful(self) -> bool:
@@ -109,6 +102,16 @@ def perturbation(text: str, key: str = "perturb", code: Code | None = None) -> P
     """
     if text in ("", "none"):
         return None
+    name, _ = _parsed(text, key)
+    part: type[Perturbation] = registry.find("perturbation", name, key, code)
+    try:
+        return part.from_checked(**_settings_in(text, key, part))
+    except ValueError as error:
+        raise UserError(f"{key} = {text!r}: {error}") from None
+
+
+def _parsed(text: str, key: str) -> tuple[str, dict[str, Any]]:
+    """The name and the settings in a text; UserError for what has another form."""
     match = re.fullmatch(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", text)
     if match is None:
         raise UserError(f"{key} = {text!r}: give a name and settings, such as fgm(epsilon=1.0)")
@@ -122,9 +125,10 @@ def perturbation(text: str, key: str = "perturb", code: Code | None = None) -> P
                 f"{key} = {text!r}: {pair!r} {wrong}; write each once, such as epsilon=1.0"
             )
         settings |= [parse_setting(f"{setting}={value}")]
-    part = registry.find("perturbation", name, key, code)
-    try:
-        made: Perturbation = part(**check_settings("perturbation", part, settings, key))
-    except ValueError as error:
-        raise UserError(f"{key} = {text!r}: {error}") from None
-    return made
+    return name, settings
+
+
+@functools.lru_cache(maxsize=64)  # a run builds what its config names several times
+def _settings_in(text: str, key: str, part: type[Perturbation]) -> dict[str, Any]:
+    """All settings of the part that a text names, checked."""
+    return check_settings("perturbation", part, _parsed(text, key)[1], key)

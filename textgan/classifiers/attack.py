@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from textgan.data.text import Text
 from textgan.models.discriminators.base import Discriminator
-from textgan.perturb.shifts import EmbeddingOutput, ShiftedPass, Start, find_embedding, words_of
+from textgan.perturb.shifts import ShiftedPass, Start, shift_target
 
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def margins(scores: Tensor, labels: Tensor) -> Tensor:
 
 def typical_norm(network: Discriminator, texts: Sequence[Text]) -> float:
     """The mean Euclidean norm of the vectors that a network's embedding reads out of texts."""
-    target, norms = _target(network), []
+    target, norms = shift_target(network), []
 
     def note(_: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> None:
         norms.append(vectors.detach().double().norm(dim=-1)[target.words(read[0])])
@@ -70,7 +70,7 @@ def attack(
     """
     if text.labels is None:
         raise ValueError("texts without labels cannot be misclassified")
-    labels, target = text.labels, _target(network)
+    labels, target = text.labels, shift_target(network)
     largest = torch.full(labels.shape, -torch.inf, device=labels.device)
 
     def measure(shifts: Sequence[Tensor] | Start | None) -> tuple[ShiftedPass, list[Tensor]]:
@@ -116,8 +116,3 @@ def without_dropout(network: nn.Module) -> Iterator[None]:
     finally:
         for module in modules:
             module.train()
-
-
-def _target(network: Discriminator) -> EmbeddingOutput:
-    module = find_embedding(network)
-    return EmbeddingOutput(module, words_of(network, module))

@@ -25,7 +25,7 @@ from textgan.core.registry import refuse_call
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 
-RESERVED = ("loss", "gradient_norm")  # figures of every update, see `training.update`
+RESERVED = ("loss", "gradient_norm")  # logged of every update, see `optim.update`
 CPU = torch.device("cpu")
 
 
@@ -187,12 +187,6 @@ def checked_reduction(reduction: object, who: str) -> None:
     known = get_args(Reduction)
     if reduction not in known:
         raise UserError(f"{who} = {reduction!r} is unknown; give {', '.join(known)}")
-
-
-def in_words(names: Iterable[str]) -> str:
-    """As one says a list: a, b and c."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 FEW = 3  # texts of a dry run

@@ -30,6 +30,7 @@ MOVED = {
     "contracts.metrics": "metrics.contract",
     "contracts.rules": "core.contract data.contract",
     "contrast": "encoders.contrast",
+    "contrast.base": "encoders.contrast.base perturb.shifts",
     "corpus": "data.corpus data.tokenizers data.batches data.splits data.labelled",
     "curves": "evaluation.tradeoff",
     "datasets": "data.datasets",

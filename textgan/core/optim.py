@@ -175,16 +175,6 @@ def plain(
     return value.detach(), metrics
 
 
-def accumulated(
-    network: nn.Module,
-    loss: Callable[[], Loss],
-    outputs: Outputs | None = None,
-    scale: float | Tensor = 1.0,
-) -> Loss:
-    """The gradient that the closure itself leaves in the network, as `accumulate` does."""
-    return loss()
-
-
 Loss = tuple[Tensor, dict[str, Tensor]]  # a scalar to minimise, detached scalars to log
 
 

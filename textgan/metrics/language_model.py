@@ -10,7 +10,6 @@ from typing import ClassVar
 from torch import Tensor
 
 from textgan.core.score import Score
-from textgan.data.tokenizers import UNKNOWN
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.networks import (
     REAL_MODEL,
@@ -53,7 +52,9 @@ def costs_of(
     unknown words would cost no more than one frequent word repeated.
     """
     text = read(model.tokenizer, sentences)
-    unknown = text.tokens.eq(UNKNOWN).sum(1).double()
+    word = model.tokenizer.space.unknown
+    assert word is not None  # a tokenizer of words has one
+    unknown = text.tokens.eq(word).sum(1).double()
     nats = costs(model.network, text, progress)
     nats += unknown * math.log(max(1, model.unknown))
     return Costs(nats, unknown, text.lengths.double())

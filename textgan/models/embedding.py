@@ -1,4 +1,4 @@
-"""The embedding of tokens: the layer that perturbations shift."""
+"""The embedding of tokens, the layer that perturbations shift, and first weights."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ class TokenEmbedding(nn.Embedding):
         if symbols.is_floating_point():
             return symbols @ self.weight
         return super().forward(symbols)
+
+
+def truncated_normal_(weight: Tensor, deviation: float) -> None:
+    """Draw a weight in place, normal around 0, cut off at two deviations."""
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

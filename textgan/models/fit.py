@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from torch import Tensor, nn
 
-from textgan.core.optim import Loss, accumulated, build_optimiser, update
+from textgan.core.optim import Loss, build_optimiser, clipped_step, dropout
 
 Batch = TypeVar("Batch")
 
@@ -79,7 +78,7 @@ def fit(
     patience: validations without improvement after which it stops; None for never.
     on_update: called with the metrics of each batch. on_validation: called with the number of each
     validation, counted from 0, that of the batches before it, and its measure.
-    Raises NotFinite, as `update` does. However it ends, the network has its best weights.
+    Raises NotFinite, as `clipped_step` does. However it ends, the network has its best weights.
     """
     best = best or Best(network)
     optimiser = build_optimiser(network, lr)
@@ -88,9 +87,11 @@ def fit(
         for number, batches in enumerate(rounds):
             for batch in batches:
                 optimiser.param_groups[0]["lr"] = lr * rate(step)
-                loss = partial(accumulate, batch)
                 for _ in range(repeats):
-                    metrics = update(network, optimiser, loss, accumulated, clip)
+                    optimiser.zero_grad()
+                    with dropout(network):
+                        loss, metrics = accumulate(batch)
+                    metrics = {**clipped_step(network, optimiser, loss, clip), **metrics}
                 step += 1
                 on_update(metrics)
             value = validate()

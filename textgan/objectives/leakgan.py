@@ -116,7 +116,7 @@ class LeakGAN(Objective, name="leakgan"):
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
         if self.mle == "joint":
             return super().mle_loss(generator, real)
-        assert isinstance(generator, LeakGenerator)  # see prepare
+        assert isinstance(generator, LeakGenerator)  # see setup
         features, goals, log_prob = generator.trace(real)
         worker = nll(log_prob, real.mask)
         aim, scored = _aims(features, goals, real, generator)

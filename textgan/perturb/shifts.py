@@ -271,3 +271,9 @@ def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Ten
         return real
 
     return words
+
+
+def shift_target(network: nn.Module) -> EmbeddingOutput:
+    """The output of the network's embedding, where sentences are shifted."""
+    module = find_embedding(network)
+    return EmbeddingOutput(module, words_of(network, module))

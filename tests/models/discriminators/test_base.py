@@ -339,7 +339,7 @@ def test_convolutions_and_their_gradients_are_torchs(
     assert isinstance(judge, CNNDiscriminator)
     vectors = torch.randn(*texts.tokens.shape, judge.embedding.embedding_dim, dtype=torch.float64)
     vectors.requires_grad_()
-    found = convolution.pool_windows(vectors, texts, judge._filters())
+    found = convolution.pool_windows(vectors, texts, convolution.filters_of(judge.convolutions))
     right = torch_convolutions(judge, vectors, texts.lengths)
     assert same(found, right)
     weights = torch.randn_like(right)

@@ -20,7 +20,6 @@ from textgan.data.text import Text
 from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.losses import cosines, matching_loss
 from textgan.models.discriminators.base import Discriminator
-from textgan.perturb.shifts import EmbeddingOutput, find_embedding, words_of
 
 Temperature = Annotated[float, Field(gt=0, description="of the cosines")]
 WithHead = Annotated[bool, Field(description="an MLP after the vectors, in training only")]
@@ -135,9 +134,3 @@ def vectors(network: Discriminator, text: Text) -> Tensor:
     """The features of each text, (B, F), their mean where the network has several views of it."""
     features = network.features(text)
     return features.mean(1) if features.dim() == 3 else features
-
-
-def shift_target(network: Discriminator) -> EmbeddingOutput:
-    """The output of the network's embedding, where sentences are shifted."""
-    module = find_embedding(network)
-    return EmbeddingOutput(module, words_of(network, module))

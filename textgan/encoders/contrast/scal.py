@@ -29,11 +29,11 @@ from textgan.encoders.contrast.base import (
     Temperature,
     WithHead,
     build_head,
-    shift_target,
     vectors,
 )
 from textgan.encoders.contrast.losses import info_nce
 from textgan.models.discriminators.base import Discriminator
+from textgan.perturb.shifts import shift_target
 
 
 class SCAL(EncoderObjective, name="scal"):

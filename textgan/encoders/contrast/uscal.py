@@ -27,10 +27,10 @@ from textgan.encoders.contrast.base import (
     Temperature,
     TwoViews,
     WithHead,
-    shift_target,
 )
 from textgan.encoders.contrast.losses import info_nce
 from textgan.models.discriminators.base import Discriminator
+from textgan.perturb.shifts import shift_target
 
 
 class USCAL(TwoViews, name="uscal"):

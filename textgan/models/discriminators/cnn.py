@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from textgan.core.device import is_asynchronous
 from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators.base import Discriminator, Highway, widened
 from textgan.models.discriminators.convolution import (
     SENTENCES_AT_ONCE,
+    filters_of,
     pool_by_table,
     pool_windows,
     shorter,
     tables_fit,
 )
-from textgan.models.embedding import TokenEmbedding
+from textgan.models.embedding import TokenEmbedding, truncated_normal_
 
 # (filter size: number of filters)
 PRESETS: dict[str, dict[int, int]] = {
@@ -70,17 +69,16 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(features, max(1, space.classes))
         nn.init.uniform_(self.embedding.weight, -1, 1)
-        for convolution in self.convolutions:
-            assert isinstance(convolution, nn.Conv1d)
-            _truncated(convolution.weight)
+        for convolution in filters_of(self.convolutions):
+            truncated_normal_(convolution.weight, 0.1)
             assert convolution.bias is not None
             nn.init.constant_(convolution.bias, 0.1)
         # the difference of the paper's two columns, each a truncated normal of deviation 0.1
-        _truncated(self.output.weight, 0.1 * 2**0.5)
+        truncated_normal_(self.output.weight, 0.1 * 2**0.5)
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text, filters = self._narrowed(text), self._filters()
+        text, filters = self._narrowed(text), filters_of(self.convolutions)
         table = self.embedding.weight
         by_table = (
             not torch.is_grad_enabled()
@@ -106,15 +104,8 @@ class CNNDiscriminator(Discriminator, name="cnn"):
 
     def _narrowed(self, text: Text) -> Text:
         """The text as wide as its longest sentence or filter, where that is cheap to know."""
-        longest = max(c.kernel_size[0] for c in self._filters())
-        text = widened(text, longest, self.space.pad)
-        if text.soft_tokens is not None or is_asynchronous(text.lengths):
-            return text
-        width = max(int(text.lengths.max()), longest)
-        return replace(text, tokens=text.tokens[:, :width])
-
-    def _filters(self) -> list[nn.Conv1d]:
-        return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
+        longest = max(c.kernel_size[0] for c in filters_of(self.convolutions))
+        return widened(text.trimmed(), longest, self.space.pad)
 
 
 def _filters(
@@ -138,7 +129,3 @@ def _filters(
             f"{shorter([size for size, _ in table], [n for _, n in table], space.length)}"
         )
     return table
-
-
-def _truncated(weight: Tensor, deviation: float = 0.1) -> None:
-    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

@@ -26,6 +26,11 @@ TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `pool_by_table` may ta
 SENTENCES_AT_ONCE = 512  # whose windows are in memory together
 
 
+def filters_of(convolutions: nn.ModuleList) -> list[nn.Conv1d]:
+    """The convolutions in a list of modules, one for each size."""
+    return [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
+
+
 def pool_windows(vectors: Tensor, text: Text, filters: Sequence[nn.Conv1d]) -> Tensor:
     """max over windows of relu(convolution), (B, F of all sizes), of token vectors (B, T, E)."""
     fixed = _is_full(text)

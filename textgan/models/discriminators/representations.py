@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators.base import Discriminator, Highway, widened
-from textgan.models.discriminators.convolution import shorter
-from textgan.models.embedding import TokenEmbedding
+from textgan.models.discriminators.convolution import filters_of, shorter
+from textgan.models.embedding import TokenEmbedding, truncated_normal_
 
 VIEWS_AT_ONCE = 4096  # whose windows are in memory together
 
@@ -62,17 +62,21 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         self.hidden = nn.Linear(sum(counts), hidden, bias=False)  # the output layer has one
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, max(1, space.classes))
-        _truncated(self.embedding.weight, space.vocabulary**-0.5)
-        for convolution in self._filters():
-            _truncated(convolution.weight, (2 / (convolution.kernel_size[0] * embedding)) ** 0.5)
+        truncated_normal_(self.embedding.weight, space.vocabulary**-0.5)
+        for convolution in filters_of(self.convolutions):
+            truncated_normal_(
+                convolution.weight, (2 / (convolution.kernel_size[0] * embedding)) ** 0.5
+            )
             assert convolution.bias is not None
             nn.init.zeros_(convolution.bias)
         for layer in (self.hidden, self.output):
-            _truncated(layer.weight, layer.in_features**-0.5)
+            truncated_normal_(layer.weight, layer.in_features**-0.5)
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text = widened(text, max(c.kernel_size[0] for c in self._filters()), self.space.pad)
+        text = widened(
+            text, max(c.kernel_size[0] for c in filters_of(self.convolutions)), self.space.pad
+        )
         pieces = text.split(max(1, VIEWS_AT_ONCE // self.representations))
         return torch.cat([self._features(piece) for piece in pieces])
 
@@ -84,7 +88,7 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         # (B, T, S * E) to (B * S, E, T): to the filters a representation is a text of its own
         views = vectors.unflatten(2, (self.representations, -1)).permute(0, 2, 3, 1).flatten(0, 1)
         pooled: list[Tensor] = []
-        for convolution in self._filters():
+        for convolution in filters_of(self.convolutions):
             windows = convolution(views).unflatten(0, (len(text), -1))  # (B, S, filters, windows)
             if not fixed:
                 # those inside the sentence; of one shorter than the filter, the first
@@ -96,10 +100,3 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         through = self.highway(torch.cat(pooled, 2).flatten(0, 1))
         features: Tensor = self.hidden(through).unflatten(0, (len(text), -1))
         return features
-
-    def _filters(self) -> list[nn.Conv1d]:
-        return [c for c in self.convolutions if isinstance(c, nn.Conv1d)]
-
-
-def _truncated(weight: Tensor, deviation: float) -> None:
-    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
-from textgan.models.embedding import TokenEmbedding
+from textgan.models.embedding import TokenEmbedding, truncated_normal_
 from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
 
 
@@ -54,10 +54,10 @@ class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
             self.classes = nn.Embedding(space.classes, slots * size)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
 
-        _truncated(self.embedding.weight, space.vocabulary)
+        truncated_normal_(self.embedding.weight, space.vocabulary**-0.5)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                _truncated(module.weight, module.in_features)
+                truncated_normal_(module.weight, module.in_features**-0.5)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
@@ -102,8 +102,3 @@ class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
         likeness = query[:, :, :-1] @ key.transpose(2, 3) * of_heads.shape[3] ** -0.5
         read: Tensor = likeness.softmax(3) @ value
         return read.transpose(1, 2).flatten(2)
-
-
-def _truncated(weight: Tensor, inputs: int) -> None:
-    deviation = inputs**-0.5
-    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

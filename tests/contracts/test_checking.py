@@ -10,7 +10,7 @@ from parts import HEAD, METHOD, NETWORKS
 from toys import Cli, refused
 
 import textgan
-from textgan.contracts.outcome import CheckFailed, Report
+from textgan.contracts.outcome import CheckFailed
 from textgan.core.errors import UserError
 
 METRIC = """
@@ -333,9 +333,3 @@ def test_what_a_part_says_it_does_not_do_is_no_failure() -> None:
     found = {one.promise: one for one in textgan.check("rankgan").outcomes}
     assert found["a batch of two"].result == "refused"
     assert "compares 2 real texts or more" in found["a batch of two"].why
-
-
-def test_a_report_is_words_and_a_table() -> None:
-    report = Report("x", "metric", ())
-    assert report.passed
-    assert report.to_dict()["checks"] == []

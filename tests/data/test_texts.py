@@ -20,7 +20,6 @@ from toys import Cli
 
 from textgan.core.errors import UserError
 from textgan.data.corpus import read_corpus
-from textgan.data.decoding import decode
 from textgan.data.splits import split_file
 from textgan.data.texts import Form, Row, read_rows
 from textgan.evaluation.inputs import read_texts
@@ -115,11 +114,6 @@ def test_what_is_no_utf8_text_is_named_with_its_remedy(
 ) -> None:
     with pytest.raises(UserError, match=said):
         read_rows(write(tmp_path, content, name), "data.file")
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
-def test_utf8_text_is_always_read(text: str) -> None:
-    assert decode(text.encode(), Path("a.txt"), "x") == text.removeprefix("\ufeff")
 
 
 def test_a_name_with_spaces_can_be_pasted(tmp_path: Path) -> None:

@@ -448,3 +448,15 @@ def test_the_published_oracle_has_its_published_entropy() -> None:
     uniform = nll_per_token(oracle, Text.full(torch.randint(5000, (500, 20)))).value
     assert 5.72 < own < 5.78
     assert 11.3 < uniform < 11.5
+
+
+def test_a_pickle_with_line_ends_of_text_is_called_damaged(tmp_path: Path) -> None:
+    arrays = [np.zeros((2, 2), dtype=np.float32)] * len(FILE_ORDER)
+    path = tmp_path / "crlf.pkl"
+    path.write_bytes(pickle.dumps(arrays, protocol=0).replace(b"\n", b"\r\n"))
+    with pytest.raises(UserError, match=r"crlf.pkl' is damaged: all its line feeds .*autocrlf"):
+        load_oracle(path, 20)
+    path.write_bytes(b"\x80\x02cos\nsys\ttem\n.")
+    with pytest.raises(UserError, match=r"neither an .npz nor a pickle of arrays") as refused:
+        load_oracle(path, 20)
+    assert str(refused.value).isprintable()

@@ -22,7 +22,6 @@ from worlds import (
 )
 
 from textgan.core import registry
-from textgan.core.errors import UserError
 from textgan.core.optim import Loss
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import leave_one_out, nll
@@ -422,32 +421,6 @@ def test_the_penalty_is_the_papers_on_two_columns(space: TextSpace) -> None:
 
 
 # --- what can be told ---
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"rollouts": 0}, ["rollouts", "0"]),
-        ({"chunk": -1}, ["chunk", "-1"]),
-        ({"rollout_ema": 1.0}, ["rollout_ema", "1.0"]),
-        ({"rollout_ema": float("nan")}, ["rollout_ema", "nan"]),
-        ({"baseline": "mean"}, ["baseline", "mean"]),
-        ({"reduction": "mean"}, ["reduction", "mean"]),
-        ({"l2": -0.2}, ["l2", "-0.2"]),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: list[str]) -> None:
-    with pytest.raises(ValueError, match="objective") as caught:
-        SeqGAN(**settings)
-    assert all(word in str(caught.value) for word in words)
-    with pytest.raises(UserError):
-        registry.build("objective", "seqgan", settings)
-
-
-def test_settings_given_as_text_become_numbers() -> None:
-    built = registry.build("objective", "seqgan", {"rollouts": "3"})
-    assert built.rollouts == 3
-    assert SeqGAN(rollouts="3") == built
 
 
 def test_the_defaults_are_the_papers() -> None:

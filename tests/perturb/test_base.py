@@ -9,11 +9,18 @@ from perturbed import (
     IDS,
     LABELS,
     METHODS,
+    WORDS,
+    Linear,
     Net,
+    agree,
     apply,
+    by_hand,
     gradients,
+    left,
     lengths,
+    linear_shift,
     make,
+    placements,
     same_state,
     state_of,
     watching,
@@ -30,12 +37,11 @@ from textgan.perturb.free_at import FreeAT
 from textgan.perturb.freelb import FreeLB
 from textgan.perturb.passes import Passes
 from textgan.perturb.pgd import PGD
-from textgan.perturb.shifts import find_embedding
 from textgan.perturb.smart import SMART
 from textgan.perturb.vat import VAT
+from textgan.perturb.yopo import YOPO
 
 methods = pytest.mark.parametrize("name", METHODS)
-placements = pytest.mark.parametrize("placement", ["output", "matrix"])
 PASSES = {"free_at": 1, "vat": 4, "smart": 5, "pgd": 4, "freelb": 3, "yopo": 3}  # else 2
 BACKWARD = PASSES | {"vat": 3, "smart": 4}
 RANDOM = {"freelb": {"magnitude": 0.5}, "yopo": {"magnitude": 0.5}, "pgd": {"init": "random"}}
@@ -579,29 +585,6 @@ def test_noise() -> None:
 # what is wrong
 
 
-def test_the_embedding_that_is_meant() -> None:
-    class Two(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.word_embeddings = nn.Embedding(4, 2)
-            self.position_embeddings = nn.Embedding(4, 2)
-
-    network = Two()
-    with pytest.raises(UserError, match=r"several embeddings that words go through in Two.*one of: "
-                       "word_embeddings, position_embeddings"):  # fmt: skip
-        find_embedding(network)
-    assert find_embedding(network, "word") is network.word_embeddings
-    with pytest.raises(UserError, match="no embedding called 'segment' in Two; give embedding as "
-                       "one of: word_embeddings, position_embeddings"):  # fmt: skip
-        find_embedding(network, "segment")
-    with pytest.raises(UserError, match="several embeddings called 'embeddings'"):
-        find_embedding(network, "embeddings")
-    with pytest.raises(UserError, match="one of: none"):
-        find_embedding(nn.Linear(2, 2))
-    exact = nn.ModuleDict({"embedding": nn.Embedding(2, 2), "embedding_2": nn.Embedding(2, 2)})
-    assert find_embedding(exact, "embedding") is exact["embedding"]
-
-
 @methods
 def test_no_embedding_is_an_error_before_anything_happens(name: str) -> None:
     network = nn.Linear(2, 2)
@@ -734,3 +717,109 @@ def test_a_loss_that_does_not_read_the_embedding_is_refused() -> None:
     with pytest.raises(UserError, match="does not read the embedding"):
         FGM()(network, lambda: (network(torch.tensor([[1, 2]])), {}))
     assert not network.embedding._forward_hooks
+
+
+@pytest.mark.parametrize(("made", "ends"), [
+    (FGM(epsilon=0.7), [0.0, 0.7]),
+    (PGD(epsilon=0.5, alpha=0.2, steps=2), [0.0, 0.4]),
+    (PGD(epsilon=0.5, alpha=0.2, steps=3), [0.0, 0.5]),
+    (PGD(epsilon=0.5, alpha=0.2, steps=2, include_clean=False), [0.4]),
+    (FreeLB(passes=1), [0.0]),
+    (FreeLB(passes=4, alpha=0.2, epsilon=0.5), [0.0, 0.2, 0.4, 0.5]),
+    (FreeLB(passes=3, alpha=0.2, epsilon=0.0), [0.0, 0.2, 0.4]),
+    (YOPO(passes=2, steps=2, alpha=0.2, epsilon=0.5), [0.0, 0.4]),
+    (YOPO(passes=3, steps=2, alpha=0.2, epsilon=0.5), [0.0, 0.4, 0.5]),
+], ids=str)  # fmt: skip
+def test_the_plain_formulas_on_a_linear_model(made: Any, ends: list[float]) -> None:
+    network = Linear()
+    value, _ = made(network, network.loss)
+    share = 1 / len(ends) if isinstance(made, FreeLB | YOPO) else 1.0
+    wanted = [by_hand(linear_shift(end)) for end in ends]
+    agree(left(network), tuple(share * sum(parts) for parts in zip(*wanted, strict=True)))
+    # L(x + r) - L(x) = |r| |g| in every sentence
+    sizes = WORDS.sum((1, 2))
+    steep = float(
+        (network.shares.double().abs() * sizes.sqrt() * network.output.weight.norm().detach()).sum()
+    )
+    clean = float(network.loss()[0].detach())
+    gain = sum(ends) / len(ends) if isinstance(made, FreeLB | YOPO) else min(ends)
+    assert float(value) == pytest.approx(clean + gain * steep, rel=1e-12)
+
+
+def test_fgsm_on_a_linear_model() -> None:
+    network = Linear()
+    FGSM(epsilon=0.2)(network, network.loss)
+    signs = (network.shares.view(3, 1, 1) * network.output.weight.detach()).sign() * WORDS
+    one, other = by_hand(torch.zeros(3, 4, 3)), by_hand(0.2 * signs)
+    agree(left(network), (one[0] + other[0], one[1] + other[1]))
+
+
+def test_the_plain_formulas_on_a_linear_model_s_table() -> None:
+    network = Linear()
+    _, slope = by_hand(torch.zeros(3, 4, 3))
+    shift = 0.7 * slope / slope.norm()
+    assert shift[4].norm() > 0 and not shift[0].any()
+    value, metrics = FGM(epsilon=0.7, placement="matrix")(network, network.loss)
+    one, other = by_hand(torch.zeros(3, 4, 3)), by_hand(shift[IDS])
+    agree(left(network), (one[0] + other[0], one[1] + other[1]))
+    agree(metrics["perturbed_loss"], value + 0.7 * slope.norm())
+
+
+@placements
+def test_the_shift_has_length_epsilon(placement: str) -> None:
+    network = Net(tied=True)
+    for made in (
+        make("fgm", epsilon=0.6, placement=placement),
+        make("vat", epsilon=0.6, placement=placement),
+        make("pgd", epsilon=0.6, alpha=0.6, placement=placement),
+    ):
+        with watching(network) as shifts:
+            apply(made, network)
+        of_length = lengths(shifts[-1])
+        agree(of_length, torch.full_like(of_length, 0.6))
+    with watching(network) as shifts:
+        apply(make("fgsm", epsilon=0.6, placement=placement), network)
+    moved = shifts[-1][shifts[-1] != 0]
+    assert len(moved) == (27 if placement == "output" else 18)
+    agree(moved.abs(), torch.full_like(moved, 0.6))
+
+
+@placements
+@pytest.mark.parametrize("name", ["pgd", "free_at", "yopo", "freelb", "smart"])
+def test_all_shifts_are_in_the_ball(name: str, placement: str) -> None:
+    network = Net(tied=True)
+    told = {
+        "pgd": {"alpha": 0.3, "steps": 6, "init": "random"},
+        "free_at": {"alpha": 0.3, "replays": 6},
+        "yopo": {"alpha": 0.3, "passes": 6, "magnitude": 2.0},
+        "freelb": {"alpha": 0.3, "passes": 6, "magnitude": 2.0},
+        "smart": {"eta": 0.3, "steps": 6, "sigma": 0.3},
+    }[name]
+    made = make(name, epsilon=0.5, placement=placement, **told)
+    with watching(network) as shifts:
+        for _ in range(6 if name == "free_at" else 1):
+            made(network, network.loss(), network.outputs())
+    if name == "smart":  # its start is a normal one, its ball a cube; the others are clean
+        inside = [shift.abs().max() for shift in shifts[4:]]
+    else:
+        inside = [lengths(shift).max() for shift in shifts]
+    assert len(inside) >= 6
+    assert max(inside) <= 0.5 * (1 + 1e-12)
+    assert max(inside) > 0.499
+
+
+def test_climbing_hurts() -> None:
+    network = Net()
+    for name, told in (("fgm", {"epsilon": 0.05}), ("pgd", {"epsilon": 0.2}), ("freelb", {})):
+        made = make(name, **told)
+        value, metrics = made(network, network.loss())
+        assert metrics["perturbed_loss"] > value
+
+
+@pytest.mark.parametrize("name", ["vat", "smart"])
+def test_what_compares_outputs_needs_them(name: str) -> None:
+    network = Net()
+    with pytest.raises(UserError, match=f"{name} compares what a network says: give it outputs"):
+        make(name)(network, network.loss())
+    with pytest.raises(UserError, match=rf"{name}: outputs gives a tensor of shape \(3,\)"):
+        make(name)(network, network.loss(), lambda: network(IDS)[:, 0])

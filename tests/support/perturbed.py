@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,10 +12,13 @@ from torch.nn import functional as F
 from textgan.core import registry
 from textgan.core.optim import Loss
 from textgan.perturb.base import Perturbation
+from textgan.perturb.passes import Passes
 
 METHODS = registry.names("perturbation")
 IDS = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [4, 4, 2, 0]])  # zeros are padding
 LABELS = torch.tensor([0, 1, 1])
+WORDS = (IDS != 0).double().unsqueeze(-1)
+placements = pytest.mark.parametrize("placement", ["output", "matrix"])
 
 
 class Rest(nn.Module):
@@ -135,3 +139,88 @@ def same_state(network: nn.Module, before: dict[str, Any]) -> None:
         assert torch.equal(weight.view(torch.uint8), now.view(torch.uint8)), name
     del after["weights"]
     assert after == before
+
+
+def agree(found: Any, wanted: Any) -> None:
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-13)
+
+
+def at(
+    network: Net, shift: Tensor, compute: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradient of a function of the logits in a shift (B, T, E), and in the weights."""
+    leaf = shift.clone().requires_grad_()
+    vectors = network.table(IDS) + leaf
+    value = compute(network.output(network.rest(vectors, IDS != 0)))
+    value.backward()
+    assert leaf.grad is not None
+    return leaf.grad * WORDS, gradients(network)
+
+
+def cross_entropy(logits: Tensor) -> Tensor:
+    return F.cross_entropy(logits, LABELS)
+
+
+def unit(slope: Tensor) -> Tensor:
+    return slope / slope.flatten(1).norm(dim=1).view(3, 1, 1)
+
+
+def into(shift: Tensor, radius: float) -> Tensor:
+    norm = shift.flatten(1).norm(dim=1).view(3, 1, 1)
+    return shift * (radius / norm).clamp(max=1.0)
+
+
+def together(*parts: list[Tensor]) -> list[Tensor]:
+    return [torch.stack(each).sum(0) for each in zip(*parts, strict=True)]
+
+
+def starting(monkeypatch: pytest.MonkeyPatch, noise: Tensor) -> None:
+    """Normal noise is this."""
+    monkeypatch.setattr(
+        Passes, "normal", lambda self, deviation: lambda zeros, count: deviation * noise * count
+    )
+
+
+class Linear(nn.Module):
+    """score of a sentence = sum_t <w, vector_t> over its words, and the loss sum_b c_b score_b."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.embedding = nn.Embedding(7, 3, padding_idx=0)
+        self.output = nn.Linear(3, 1, bias=False)
+        self.shares = torch.tensor([1.5, -0.5, 2.0])
+        self.double()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        vectors = self.embedding(ids) * (ids != 0).unsqueeze(-1)
+        score: Tensor = self.output(vectors).sum(1)
+        return score
+
+    def loss(self) -> Loss:
+        return (self.shares.double() * self(IDS).squeeze(1)).sum(), {}
+
+
+def by_hand(shift: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of the loss of `Linear` in w (1, E) and in the table, at a shift (B, T, E)."""
+    network = Linear()
+    shares = network.shares.double().view(3, 1, 1)
+    vectors = network.embedding.weight.detach()[IDS] + shift
+    of_table = torch.zeros(7, 3, dtype=torch.float64)
+    each = (shares * network.output.weight.detach()).expand(3, 4, 3) * WORDS
+    of_table.index_put_((IDS,), each, accumulate=True)
+    return (shares * vectors * WORDS).sum((0, 1)).unsqueeze(0), of_table
+
+
+def linear_shift(length: float) -> Tensor:
+    """That of every method of length `length`: along c_b w at each word, scaled by sentence."""
+    network = Linear()
+    w = network.output.weight.detach().view(1, 1, 3)
+    sizes = WORDS.sum((1, 2), keepdim=True)
+    signs = network.shares.double().sign().view(3, 1, 1)
+    return length * signs * w / (w.norm() * sizes.sqrt()) * WORDS
+
+
+def left(network: Linear) -> tuple[Tensor, Tensor]:
+    assert network.output.weight.grad is not None and network.embedding.weight.grad is not None
+    return network.output.weight.grad, network.embedding.weight.grad

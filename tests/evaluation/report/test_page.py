@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 
 from textgan.core.errors import UserError
-from textgan.core.format import basename, format_interval, format_number
-from textgan.core.score import Better, Score, scores_from_dict
-from textgan.core.statistics import Estimate, over_seeds
+from textgan.core.format import format_interval
+from textgan.core.score import scores_from_dict
+from textgan.core.statistics import over_seeds
 from textgan.evaluation.report.charts import TICK, WIDTH
 from textgan.evaluation.report.page import make_page, write_report
-from textgan.evaluation.report.runs import System
-from textgan.evaluation.report.table import Cell, Line, marked
 from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, mean_curve
 from textgan.training.config import make_config
 
@@ -343,39 +341,6 @@ def test_languages_never_share_a_table(tmp_path: Path) -> None:
     assert page.rindex('class="warnings"') < page.index("<table")
 
 
-def line(better: Better, real: float | None, *models: tuple[float, float] | None) -> Line:
-    def cell(role: str, value: float, half: float, sign: str = "s") -> Cell:
-        estimate = Estimate(value, value - half, value + half)
-        subject = System(role, role, role, 0, ())  # type: ignore[arg-type]
-        return Cell(subject, estimate, {"run": Score("t", estimate, sign, better)})
-
-    cells = [cell("method", *model) if model else None for model in models]
-    return Line("t", "t", better, "", [None if real is None else cell("real", real, 0.0), *cells])
-
-
-@pytest.mark.parametrize(
-    ("better", "real", "models", "best"),
-    [
-        ("lower", 1.0, [(2, 0.1), (3, 0.1)], 0),
-        ("higher", 9.0, [(2, 0.1), (3, 0.1)], 1),
-        ("lower", 1.0, [(2, 0.6), (3, 0.6)], None),  # the intervals overlap
-        ("lower", 2.5, [(2, 0.1), (3, 0.1)], None),  # the first is past real text
-        ("like real text", 2.9, [(2, 0.1), (3, 0.1)], 1),
-        ("like real text", 2.5, [(2, 0.1), (3, 0.1)], None),
-        ("like real text", None, [(2, 0.1), (3, 0.1)], None),
-        ("lower", None, [(2, 0.1), None, (3, 0.1)], 0),
-        ("lower", 1.0, [(2, 0.1)], None),  # better than nobody
-    ],
-)
-def test_the_best_is_marked_where_it_stands(
-    better: Better, real: float | None, models: list[tuple[float, float] | None], best: int | None
-) -> None:
-    found = marked(line(better, real, *models)).cells[1:]
-    assert [i for i, cell in enumerate(found) if cell and cell.best] == (
-        [] if best is None else [best]
-    )
-
-
 def test_past_real_text_is_said(tmp_path: Path) -> None:
     page = make_page([write_run(tmp_path / "run", quality=2.0)])
     assert cells(page, "NLL_oracle")[2] == "2.000 past real [1.950, 2.050]"
@@ -485,25 +450,6 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
-    [
-        ("/home/me/runs/x", "x"),
-        ("C:\\Users\\me\\x.txt", "x.txt"),
-        ("data.file=/home/me/x.txt", "data.file=x.txt"),
-        ("--out=/a/b", "--out=b"),
-        ("runs/x", "runs/x"),
-        ("a=b=/c/d", "a=b=d"),
-        ("/a/mine.py:Class", "mine.py:Class"),
-        ("and/or", "and/or"),
-        ("/home/my name/of two words.txt", "of two words.txt"),
-        ("", ""),
-    ],
-)
-def test_paths_of_the_machine_are_cut(word: str, told: str) -> None:
-    assert basename(word) == told
-
-
-@pytest.mark.parametrize(
     ("sentence", "told"),
     [
         ("'/home/me/run-0' and/or (/a/b/c.txt) is 3/4 done", "'run-0' and/or (c.txt) is 3/4 done"),
@@ -514,15 +460,6 @@ def test_paths_of_the_machine_are_cut(word: str, told: str) -> None:
 def test_paths_in_sentences_are_cut(tmp_path: Path, sentence: str, told: str) -> None:
     page = make_page([write_run(tmp_path / "run", warning=sentence)])
     assert f"memorised, {told}" in read(page) and f"round 2: {told}" in read(page)
-
-
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [(3, "3"), (10_000, "10,000"), (0.12345, "0.123"), (-1.5, "−1.500"), (0.00012, "1.2e−04"),
-     (123.456, "123.5"), (0.0, "0.000"), (98765.4, "98,765"), (True, "True"), ("x", "x")],
-)  # fmt: skip
-def test_numbers_are_short(value: object, told: str) -> None:
-    assert format_number(value) == told
 
 
 CHROMIUM = next(

@@ -4,10 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import material_of
 
-from textgan.metrics.base import Unavailable
-from textgan.metrics.embedding import Frechet
 from textgan.metrics.functional.frechet import Moments, frechet_distance
 
 SEEDS = st.integers(0, 10_000)
@@ -131,31 +128,3 @@ def test_rounding_does_not_become_distance() -> None:
         Moments(zero, turn @ a.diag() @ turn.T), Moments(zero, turn @ b.diag() @ turn.T)
     )
     assert found == pytest.approx(float((a.sqrt() - b.sqrt()).square().sum()), abs=1e-11)
-
-
-def test_metric() -> None:
-    judged, real = whitened(60, 4, 0), whitened(50, 4, 1) + torch.tensor([3, 0, 4, 0])
-    material = material_of(judged.repeat(2, 1), real.repeat(2, 1))
-    score = Frechet().measure(material)["frechet"]
-    # the sets are twice as large and their covariances (2n - 2) / (2n - 1) of the identity
-    roots = [(2 * (n - 1) / (2 * n - 1)) ** 0.5 for n in (60, 50)]
-    expected = 25 + 4 * (roots[0] - roots[1]) ** 2
-    assert score.estimate.value == pytest.approx(expected, abs=1e-10)
-    assert score.signature.startswith("frechet|enc:given|texts:120|real:100|tok:id|v:")
-    assert score.better == "lower"
-    assert len(score.replicates) == material.subsets
-    assert score.replicates.mean() == pytest.approx(score.estimate.value)
-    assert score.estimate.low is not None
-    assert score.estimate.low < score.estimate.value
-
-
-def test_metric_wants_more_texts_than_dimensions() -> None:
-    many, few = torch.randn(130, 64).double(), torch.randn(127, 64).double()
-    with pytest.raises(Unavailable, match=r"at least 128 texts .* there are 127"):
-        Frechet().measure(material_of(many, few))
-    with pytest.raises(Unavailable, match="at least 100 texts on each side; there are 0"):
-        Frechet().measure(material_of(many, few[:0]))
-    with pytest.raises(Unavailable, match="not finite"):
-        Frechet().measure(material_of(many, torch.full((130, 64), torch.nan)))
-    flat = Frechet().measure(material_of(torch.ones(130, 64), torch.zeros(128, 64)))["frechet"]
-    assert flat.estimate.value == 64

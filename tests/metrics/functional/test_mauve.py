@@ -8,11 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import material_of
 
 from textgan.core.streams import Purpose, stream
-from textgan.metrics.base import Unavailable
-from textgan.metrics.embedding import Mauve
 from textgan.metrics.functional.mauve import (
     LEAST,
     divergence_curve,
@@ -251,67 +248,3 @@ def test_preparing() -> None:
         assert less.shape == (300, kept + 1)
         assert float(less.double().var(0).sum() / shares.sum()) == pytest.approx(held[kept])
     assert prepared(torch.zeros(9, 3), 0.9).shape == (9, 1)
-
-
-def test_metric() -> None:
-    """Ten clusters that k-means cannot miss: the value is that of the known histograms."""
-    vectors, truth = clusters(10, 40, 10.0)
-    order = truth.argsort(stable=True)  # 40 of each cluster
-    first = order.view(10, 40)
-    judged = torch.cat([first[i, : 5 + 3 * i] for i in range(10)])
-    real = torch.cat([first[i, 5 + 3 * i :] for i in range(10)])
-    material = material_of(vectors[judged], vectors[real])
-    scores = Mauve(buckets=10).measure(material)
-    p, q = (torch.bincount(truth[side]).double() for side in (judged, real))
-    assert scores["mauve"].estimate.value == pytest.approx(overlap(p / p.sum(), q / q.sum()))
-    smooth = overlap((p + 0.5) / (p.sum() + 5), (q + 0.5) / (q.sum() + 5))
-    assert scores["mauve_star"].estimate.value == pytest.approx(smooth)
-    assert smooth > scores["mauve"].estimate.value
-    assert scores["mauve"].signature.startswith(
-        "mauve|enc:given|texts:185|real:215|buckets:10|pca:0.9|c:5|points:25|seeds:5|restarts:1|"
-        "tok:id|seed:0|v:"
-    )
-    assert "|smooth:kt|" in scores["mauve_star"].signature
-    for score in scores.values():
-        assert score.better == "higher"
-        assert score.estimate.low is not None
-        assert score.estimate.low < score.estimate.value < 1
-
-
-def test_metric_of_the_same_texts_is_one() -> None:
-    vectors = torch.randn(150, 5).double()
-    scores = Mauve().measure(material_of(vectors, vectors))
-    assert [score.estimate.value for score in scores.values()] == [pytest.approx(1)] * 2
-    assert "|buckets:15|" in scores["mauve"].signature
-
-
-def test_interval_covers_the_clusterings_too() -> None:
-    vectors = torch.randn(400, 6).double()
-    one, several = (
-        Mauve(seeds=seeds).measure(material_of(vectors[:200], vectors[200:] + 0.3))["mauve"]
-        for seeds in (1, 5)
-    )
-    again = Mauve(seeds=5).measure(material_of(vectors[:200], vectors[200:] + 0.3))["mauve"]
-    assert np.array_equal(several.replicates, again.replicates)
-    # over subsets alone their mean is the value; draws among five clusterings move it
-    assert one.replicates.mean() == pytest.approx(one.estimate.value, abs=1e-12)
-    assert abs(several.replicates.mean() - several.estimate.value) > 1e-6
-    together = prepared(torch.cat([vectors[:200], vectors[200:] + 0.3]), 0.9)
-    found = []
-    for number in range(5):
-        ours, theirs = kmeans(together, 20, number=number).split(200)
-        found.append(overlap(histogram(ours, 20), histogram(theirs, 20)))
-    assert several.estimate.value == pytest.approx(np.mean(found))
-    assert one.estimate.value == pytest.approx(found[0])
-
-
-def test_metric_wants_texts_and_buckets() -> None:
-    vectors = torch.randn(120, 3).double()
-    with pytest.raises(Unavailable, match="at least 100 texts on each side; there are 99"):
-        Mauve().measure(material_of(vectors, vectors[:99]))
-    with pytest.raises(Unavailable, match="121"):
-        Mauve(buckets=121).measure(material_of(vectors, vectors))
-    same = Mauve().measure(material_of(torch.ones(100, 3), torch.ones(120, 3)))["mauve"]
-    assert same.estimate.value == pytest.approx(1)
-    apart = Mauve().measure(material_of(torch.ones(100, 3), -torch.ones(120, 3)))["mauve"]
-    assert apart.estimate.value == pytest.approx(1 / math.comb(10, 5), abs=1e-3)

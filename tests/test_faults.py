@@ -21,7 +21,7 @@ import textgan
 from textgan.core import files
 from textgan.core.errors import NotKept, UserError
 from textgan.core.identity import DIGEST, RUN, sealed
-from textgan.core.memory import asked_for, count_weights, memory_errors
+from textgan.core.memory import count_weights
 from textgan.core.tensors import load_tensors, save_tensors
 from textgan.evaluation.evaluate import store_evaluation
 from textgan.models.oracle import FILE_ORDER, load_oracle
@@ -450,25 +450,6 @@ def test_a_network_is_counted_without_being_made() -> None:
 
 
 # --- memory and numbers ---------------------------------------------------------------------------
-
-
-def test_only_what_is_out_of_memory_is_called_so() -> None:
-    with pytest.raises(RuntimeError, match="shared memory"), memory_errors("less"):
-        raise RuntimeError("my shared memory is in a wrong state")
-    real = (
-        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
-        "you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
-    )
-    said = r"^out of memory \(3.6 TiB more were asked for\); try less$"
-    with pytest.raises(UserError, match=said), memory_errors("less"):
-        raise RuntimeError(real)
-    with pytest.raises(UserError, match="out of memory; try less"), memory_errors("less"):
-        raise MemoryError
-    with pytest.raises(UserError, match="more were asked for"), memory_errors("less"):
-        torch.empty(2**60, dtype=torch.uint8)
-    assert asked_for(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0")) == (
-        "20.00 GiB more were asked for"
-    )
 
 
 def test_figures_that_are_no_numbers_are_warned_of_and_metrics_stay_json(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from family import left, toy
-from toys import stop_when, toy_text
+from toys import TOY_TEXT, small_parts, stop_when, toy_text
 
 import textgan
 from textgan.core import registry
@@ -64,3 +64,46 @@ def _initial_weights_have_moved(name: str, folder: Path) -> None:
         for key, parameter in network.named_parameters() if network is not None else ():
             if parameter.requires_grad and f"{who}.{key}" not in unused:
                 assert not torch.equal(tensors[f"{who}.{key}"], parameter.cpu()), f"{who}.{key}"
+
+
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_every_method_trains_on_labelled_text(name: str, tmp_path: Path) -> None:
+    data = tmp_path / "moods.tsv"
+    lines = [f"{['good', 'bad'][i % 2]}\t{'so very much'[: i % 9 + 3]} {i % 7}" for i in range(90)]
+    data.write_text("\n".join(lines) + "\n")
+    objective = registry.find("objective", name)
+    groups = ("seed", "schedule.", "evaluation.")
+    told = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
+    told |= small_parts(name) | {"schedule.fakes": 8}
+    preferred = dict(objective.defaults) | registry.find("generator", objective.generator).defaults
+    if preferred.get("schedule.mle_epochs") == 0:
+        told["schedule.mle_epochs"] = 0
+    textgan.train(name, data=str(data), out=tmp_path / "run", quiet=True, plot=False, **told)
+    assert open_run(tmp_path / "run").corpus.label_names == ("bad", "good")
+    written = (tmp_path / "run/samples.txt").read_text().splitlines()
+    assert {line.split("\t")[0] for line in written} == {"bad", "good"}
+
+
+NAMES = ("leakgan", "bgan", "bgan_continuous", "coldgan", "relgan", "wgan", "wgan_gp")
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["plain", "labelled"])
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_of_one_real_and_one_fake(name: str, labels: bool, tmp_path: Path) -> None:
+    told = {key: value for key, value in toy(name).items() if not key.startswith("oracle.")}
+    data = toy_text(tmp_path, 24)
+    if labels:
+        lines = data.read_text("utf-8").splitlines()
+        data = tmp_path / "toy.tsv"
+        data.write_text("".join(f"{'ab'[i % 2]}\t{x}\n" for i, x in enumerate(lines)), "utf-8")
+    told |= {"schedule.batch_size": 2, "schedule.rounds": 2, "schedule.fakes": 2}
+    if told["schedule.mle_epochs"]:
+        told["schedule.mle_epochs"] = 1
+    if name == "leakgan":
+        told["objective.baseline"] = "batch"
+    textgan.train(name, data=data, out=tmp_path / "run", quiet=True, plot=False, **told)
+    rounds = [r for r in read_records(tmp_path / "run") if r["phase"] == "adversarial"]
+    assert len(rounds) == 2
+    for record in rounds:
+        assert record["generator/gradient_norm"] > 0
+        assert all(value == value for value in record.values())  # no NaN

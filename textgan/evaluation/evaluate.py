@@ -96,25 +96,11 @@ def evaluate(
     temperature = number_from("temperature", temperature, TEMPERATURES)
     if samples is not None:
         samples = whole_from("samples", samples, SAMPLES)
-    resamplings = whole_from("resamplings", resamplings, RESAMPLINGS)
-    options = EvaluationOptions(
-        seed=whole_from("seed", seed, METRIC_SEEDS),
-        size=whole_from("size", size, SIZES),
-        resamplings=resamplings,
-        subsets=SUBSETS if resamplings else 0,
-        quiet=quiet,
-        equal=equal,
-    )
+    options = _checked_options(seed, size, resamplings, quiet, equal)
     if tokenizer is not None:
         choice_from("tokenizer", tokenizer, get_args(LineTokens))
     flag_from("trust_code", trust_code)
-    for name, source in {"references": references, "train": train, "real": real}.items():
-        if source is not None:
-            _source(name, source)
-    if isinstance(aligned, str | bytes | Mapping) or not isinstance(aligned, Iterable):
-        raise UserError(f"aligned = {aligned!r}: give a list of files, or of lists of strings")
-    for source in aligned:
-        _source("aligned", source)
+    _check_sources(references, train, real, aligned)
     given = [_target(target) for target in targets]
     if not given:
         raise UserError("give a run's folder, or files of texts")
@@ -171,6 +157,33 @@ def evaluate(
         memory=memory,
     )
     return store_evaluation(first.folder, made) if kept else made
+
+
+def _checked_options(
+    seed: int, size: int, resamplings: int, quiet: bool, equal: bool
+) -> EvaluationOptions:
+    resamplings = whole_from("resamplings", resamplings, RESAMPLINGS)
+    return EvaluationOptions(
+        seed=whole_from("seed", seed, METRIC_SEEDS),
+        size=whole_from("size", size, SIZES),
+        resamplings=resamplings,
+        subsets=SUBSETS if resamplings else 0,
+        quiet=quiet,
+        equal=equal,
+    )
+
+
+def _check_sources(
+    references: object, train: object, real: object, aligned: Sequence[Source]
+) -> None:
+    """UserError for what is neither a path nor a list of texts."""
+    for name, source in {"references": references, "train": train, "real": real}.items():
+        if source is not None:
+            _source(name, source)
+    if isinstance(aligned, str | bytes | Mapping) or not isinstance(aligned, Iterable):
+        raise UserError(f"aligned = {aligned!r}: give a list of files, or of lists of strings")
+    for source in aligned:
+        _source("aligned", source)
 
 
 def evaluate_run(

@@ -20,7 +20,7 @@ sides of a comparison:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
@@ -172,30 +172,11 @@ def inputs_from_files(
     """
     given = [*files, *aligned, *(side for side in (references, train, real) if side is not None)]
     fits_some(form, given)
-    texts_given = name_texts(files, form)
-    answers = [read_texts(file, "--aligned", form=form).lines for file in aligned]
-    for file, answer in zip(aligned, answers, strict=True):
-        for text in texts_given:
-            if len(answer) != len(text.lines):
-                raise UserError(
-                    f"--aligned = {_called(file)!r} has {len(answer)} lines and {text.name!r} "
-                    f"{len(text.lines)}; give one reference for each text"
-                )
+    texts = name_texts(files, form)
+    answers = _read_aligned(aligned, texts, form)
     if references is None and not aligned:
         raise UserError("give --references FILE, held-out real text to compare with")
-    warnings = [
-        f"{text.name}: {text.about['empty']} of {text.about['lines']} lines are empty; they score 0"
-        for text in texts_given
-        if text.about["empty"]
-    ]
-    if options.equal and len({len(text.lines) for text in texts_given}) > 1:
-        fewest = min(len(text.lines) for text in texts_given)
-        many = ", ".join(f"{len(text.lines)} ({text.name})" for text in texts_given)
-        warnings.append(f"of {many} texts {fewest} each are measured, drawn at random")
-        texts_given = [
-            replace(text, lines=drawn_lines(text.lines, fewest, options.seed))
-            for text in texts_given
-        ]
+    texts, warnings = _looked_over(texts, options)
     sides_facts: dict[str, Any] = {}
     known_lines: dict[str, list[str]] = {}
     for role, path in (("references", references), ("train", train), ("real", real)):
@@ -207,71 +188,111 @@ def inputs_from_files(
         known_lines["references"] = [line for line in answers[0] if line.strip()]
 
     # real text first, so that its words have the same ids whatever is measured
-    named = [*known_lines.items(), *((text.name, text.lines) for text in texts_given)]
+    named = [*known_lines.items(), *((text.name, text.lines) for text in texts)]
     tokenizer, encoded = encode_all(
         WordTokenizer((), PreTokenizer(split, unknown="")),
         (bar(lines, f"splitting {name}", options.quiet) for name, lines in named),
     )
     sides = dict(zip(known_lines, encoded, strict=False))
     measured = encoded[len(sides) :]
-    inputs = _arrange(
-        {text.name: made for text, made in zip(texts_given, measured, strict=True)},
-        {text.name: text.lines for text in texts_given},
-        sides,
+    fewest = min(len(text.lines) for text in texts)
+    parts = _parts(sides, fewest, options.seed)
+    make = _RowMaker.of(
         options,
-        MetricInputs(
-            tokenizer=tokenizer,
-            predictions=measured[0],
-            lines=texts_given[0].lines,
-            references=sides["references"],
-            sample=measured[0],
-            paired_sample=measured[0],
-            paired_references=sides["references"],
-            aligned=answers,
-            seed=options.seed,
-            resamplings=options.resamplings,
-            subsets=options.subsets,
-            quiet=options.quiet,
-            device=choose_device(device),
-        ),
+        fewest,
+        parts,
+        tokenizer=tokenizer,
+        references=sides["references"],
+        device=choose_device(device),
     )
+    rows: dict[str, MetricInputs] = {}
+    real_row = None
+    if parts.real is not None and make.paired_sample:
+        real_row = f"real ({parts.origin})"
+        rows[real_row] = make(
+            parts.real,
+            [" ".join(tokenizer.convert_ids_to_tokens(ids)) for ids in parts.real.tolist()],
+            alone=parts.alone,
+            # the row must not be looked for in itself
+            generator_train=parts.train if "train" in sides else None,
+            reference_index=parts.own,
+        )
+    for text, predictions in zip(texts, measured, strict=True):
+        rows[text.name] = make(
+            predictions, text.lines, generator_train=sides.get("train"), aligned=answers
+        )
     facts = {
         "tokenizer": split,
-        "texts": {text.name: text.about for text in texts_given},
+        "texts": {text.name: text.about for text in texts},
         **sides_facts,
         **form.facts(),
         **({"aligned": [_called(file) for file in aligned]} if aligned else {}),
-        **inputs.facts,
+        **make.facts(fewest),
     }
-    counts = {text.name: len(text.lines) for text in texts_given}
+    if parts.train is not None:
+        facts["networks"] = {"of": parts.train_source, "texts": len(parts.train)}
+    counts = {text.name: len(text.lines) for text in texts}
     smallest = min(counts, key=counts.__getitem__)
-    if not options.size and inputs.facts["paired_sample"] == counts[smallest] < max(
-        counts.values()
-    ):
+    if not options.size and make.paired_sample == fewest < max(counts.values()):
         warnings.append(
-            f"sets of texts are compared on {counts[smallest]} texts of every row, which is what "
+            f"sets of texts are compared on {fewest} texts of every row, which is what "
             f"{smallest} has; numbers of other sizes do not compare"
         )
-    everything = {"the references": (known_lines["references"], sides["references"])}
-    everything |= {
-        text.name: (text.lines, made) for text, made in zip(texts_given, measured, strict=True)
-    }
-    for name, (lines, made) in everything.items():
-        wrong = misfit(evenly(lines), evenly(made.sizes.tolist()))
-        if wrong and split != "char":
-            warnings.append(
-                f"{name}: {wrong}, so n-grams say nothing: --tokenizer char fits text without "
-                "spaces between its words"
-            )
-            break  # once is enough
-    for text in texts_given:
+    if split != "char":
+        named_lines = {"the references": known_lines["references"]}
+        named_lines |= {text.name: text.lines for text in texts}
+        warnings += _without_spaces(named_lines, [sides["references"], *measured])
+    for text in texts:
         warnings += copy_warnings(text, known_lines)
     leaks = alike(known_lines)
     if leaks:
         facts["alike"] = leaks
         warnings += [f"{leak}; {LEAK}" for leak in leaks]
     warnings += of_other_lengths(sides)
-    return replace(inputs, facts=facts, warnings=warnings)
+    return EvaluationInputs(rows, real_row, facts, warnings)
+
+
+def _read_aligned(aligned: Sequence[Source], texts: Sequence[Texts], form: Form) -> list[list[str]]:
+    """The lines of aligned references; UserError where they are not one for each text."""
+    answers = [read_texts(file, "--aligned", form=form).lines for file in aligned]
+    for file, answer in zip(aligned, answers, strict=True):
+        for text in texts:
+            if len(answer) != len(text.lines):
+                raise UserError(
+                    f"--aligned = {_called(file)!r} has {len(answer)} lines and {text.name!r} "
+                    f"{len(text.lines)}; give one reference for each text"
+                )
+    return answers
+
+
+def _looked_over(
+    texts: Sequence[Texts], options: EvaluationOptions
+) -> tuple[list[Texts], list[str]]:
+    """The texts, as many of each where the options ask for it, and warnings."""
+    warnings = [
+        f"{text.name}: {text.about['empty']} of {text.about['lines']} lines are empty; they score 0"
+        for text in texts
+        if text.about["empty"]
+    ]
+    fewest = min(len(text.lines) for text in texts)
+    if not options.equal or all(len(text.lines) == fewest for text in texts):
+        return list(texts), warnings
+    many = ", ".join(f"{len(text.lines)} ({text.name})" for text in texts)
+    warnings.append(f"of {many} texts {fewest} each are measured, drawn at random")
+    return [
+        replace(text, lines=drawn_lines(text.lines, fewest, options.seed)) for text in texts
+    ], warnings
+
+
+def _without_spaces(named: Mapping[str, Sequence[str]], encoded: Sequence[Sentences]) -> list[str]:
+    """A warning for the first text whose words no spaces separate; once is enough."""
+    for (name, lines), sentences in zip(named.items(), encoded, strict=True):
+        if wrong := misfit(evenly(lines), evenly(sentences.sizes.tolist())):
+            return [
+                f"{name}: {wrong}, so n-grams say nothing: --tokenizer char fits text without "
+                "spaces between its words"
+            ]
+    return []
 
 
 LEAK = "real text that is measured against itself is no level to reach"
@@ -365,89 +386,132 @@ def _in_common(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
     return len(ours & theirs), min(len(ours), len(theirs))
 
 
-def _arrange(
-    measured: dict[str, Sentences],
-    lines: dict[str, list[str]],
-    sides: dict[str, Sentences],
-    options: EvaluationOptions,
-    common: MetricInputs,
-) -> EvaluationInputs:
-    """Rows of equal sizes from what the files hold."""
-    references, train, other = sides["references"], sides.get("train"), sides.get("real")
-    fewest = min(map(len, measured.values()))
+@dataclass(frozen=True)
+class _Parts:
+    """What real text is for what, where files hold it.
+
+    real: the row of real text, None where there is too little; origin: its name. own: where its
+    texts are among the references. opposite: what sets are compared with. train: what networks are
+    trained on; train_source: what that is a part of. alone: what the real row's numbers of one set
+    are of, which compare with nothing: all references, where the row is a part of them.
+    """
+
+    opposite: Sentences
+    train: Sentences | None
+    real: Sentences | None = None
+    origin: str = "other text"
+    train_source: str = "train"
     own: Tensor | None = None
-    opposite, rest = references, train  # what sets are compared with; what networks train on
-    origin, learnt = "other text", "train"
+    alone: Sentences | None = None
+
+
+def _parts(sides: Mapping[str, Sentences], fewest: int, seed: int) -> _Parts:
+    """Part the real text of files, as this module's docstring has it."""
+    references, train, other = sides["references"], sides.get("train"), sides.get("real")
     if other is None and train is not None and len(train) >= 2:
         # the networks must not have read the row of real text
-        some, left = _parted(
-            len(train), min(fewest, len(train) // 2), Purpose.REAL_ROW, options.seed
+        some, left = _parted(len(train), min(fewest, len(train) // 2), Purpose.REAL_ROW, seed)
+        real = train[some]
+        return _Parts(references, train[left], real, "training text", alone=real)
+    if other is not None and train is None and len(other) >= 2 * FEWEST_TO_TRAIN:
+        some, left = _parted(len(other), len(other) // 2, Purpose.REAL_ROW, seed)
+        real = other[some]
+        origin = "half of the other text"
+        return _Parts(references, other[left], real, origin, "real", alone=real)
+    if other is None and train is None and len(references) >= 3 * FEWEST_TO_TRAIN:
+        own, left = _parted(len(references), len(references) // 3, Purpose.REAL_ROW, seed)
+        facing, last = _parted(len(left), len(left) // 2, Purpose.LEARNT_PART, seed)
+        return _Parts(
+            references[left[facing]],
+            references[left[last]],
+            references[own],
+            "a third of the references",
+            "references",
+            own,
+            references,
         )
-        other, rest = train[some], train[left]
-        origin = "training text"
-    elif other is not None and train is None and len(other) >= 2 * FEWEST_TO_TRAIN:
-        some, left = _parted(len(other), len(other) // 2, Purpose.REAL_ROW, options.seed)
-        other, rest = other[some], other[left]
-        origin, learnt = "half of the other text", "real"
-    elif other is None and train is None and len(references) >= 3 * FEWEST_TO_TRAIN:
-        own, left = _parted(len(references), len(references) // 3, Purpose.REAL_ROW, options.seed)
-        facing_part, last = _parted(len(left), len(left) // 2, Purpose.LEARNT_PART, options.seed)
-        other, opposite = references[own], references[left[facing_part]]
-        rest = references[left[last]]
-        origin, learnt = "a third of the references", "references"
-    elif other is None and train is None and len(references) >= 4:
-        own, left = _parted(len(references), len(references) // 2, Purpose.REAL_ROW, options.seed)
-        other, opposite = references[own], references[left]
-        origin = "half of the references"
-    pair = min(fewest, len(opposite), len(other) if other is not None else len(opposite))
-    # a number of one set compares with nothing: the real row may take it on all references
-    alone = references if own is not None else other
-    single = min(fewest, len(alone)) if alone is not None else fewest
-    if options.size:
-        pair, single = min(pair, options.size), min(single, options.size)
-    facing = _some(opposite, pair, Purpose.CHOSEN_REAL, options.seed)
-    rows: dict[str, MetricInputs] = {}
-    real = None
-    if other is not None and alone is not None and pair:
-        real = f"real ({origin})"
-        rows[real] = replace(
-            common,
-            predictions=other,
-            lines=[" ".join(words) for words in common.words(other)],
-            references=references,
-            sample=_some(alone, single, Purpose.CHOSEN_ALONE, options.seed),
-            paired_sample=_some(other, pair, Purpose.CHOSEN_PAIRED, options.seed),
-            paired_references=facing,
-            train=rest,
-            train_source=learnt,
-            # the row must not be looked for in itself
-            generator_train=None if train is None else rest if "real" not in sides else train,
-            reference_index=own,
-            aligned=[],
+    if other is None and train is None and len(references) >= 4:
+        own, left = _parted(len(references), len(references) // 2, Purpose.REAL_ROW, seed)
+        return _Parts(
+            references[left],
+            None,
+            references[own],
+            "half of the references",
+            own=own,
+            alone=references,
         )
-    for name, predictions in measured.items():
-        rows[name] = replace(
-            common,
+    return _Parts(references, train, other, alone=other)
+
+
+@dataclass(frozen=True)
+class _RowMaker:
+    """Makes the rows of one table, whose numbers are taken on equally many texts.
+
+    sample: texts of a number of one set. paired_sample: of each of two sets that are compared.
+    make: MetricInputs with what all rows share.
+    """
+
+    seed: int
+    sample: int
+    paired_sample: int
+    make: Callable[..., MetricInputs]
+
+    @classmethod
+    def of(
+        cls,
+        options: EvaluationOptions,
+        fewest: int,
+        parts: _Parts,
+        **common: Any,
+    ) -> _RowMaker:
+        """fewest: texts of the smallest row that is not real."""
+        most = min(fewest, options.size or fewest)
+        sample = most if parts.alone is None else min(most, len(parts.alone))
+        paired_sample = min(most, len(parts.opposite))
+        if parts.real is not None:
+            paired_sample = min(paired_sample, len(parts.real))
+        make = partial(
+            MetricInputs,
+            paired_references=_some(
+                parts.opposite, paired_sample, Purpose.CHOSEN_REAL, options.seed
+            ),
+            train=parts.train,
+            train_source=parts.train_source,
+            seed=options.seed,
+            resamplings=options.resamplings,
+            subsets=options.subsets,
+            quiet=options.quiet,
+            **{"memory": {}} | common,
+        )
+        return cls(options.seed, sample, paired_sample, make)
+
+    def __call__(
+        self,
+        predictions: Sentences,
+        lines: list[str],
+        *,
+        alone: Sentences | None = None,
+        **others: Any,
+    ) -> MetricInputs:
+        """A row of these texts. alone: what numbers of one set are of, where not of these."""
+        pool = predictions if alone is None else alone
+        return self.make(
             predictions=predictions,
-            lines=lines[name],
-            references=references,
-            sample=_some(predictions, single, Purpose.CHOSEN_ALONE, options.seed),
-            paired_sample=_some(predictions, pair, Purpose.CHOSEN_PAIRED, options.seed),
-            paired_references=facing,
-            train=rest,
-            train_source=learnt,
-            generator_train=train,
+            lines=lines,
+            sample=_some(pool, self.sample, Purpose.CHOSEN_ALONE, self.seed),
+            paired_sample=_some(predictions, self.paired_sample, Purpose.CHOSEN_PAIRED, self.seed),
+            **others,
         )
-    facts: dict[str, Any] = {
-        "sample": single,
-        "paired_sample": pair,
-        "seed": options.seed,
-        "samples": fewest,
-    }
-    facts["streams"] = SCHEME
-    if rest is not None:
-        facts["networks"] = {"of": learnt, "texts": len(rest)}
-    return EvaluationInputs(rows, real, facts)
+
+    def facts(self, samples: int) -> dict[str, Any]:
+        """How the rows were made, for the facts of the table."""
+        return {
+            "samples": samples,
+            "sample": self.sample,
+            "paired_sample": self.paired_sample,
+            "seed": self.seed,
+            "streams": SCHEME,
+        }
 
 
 @dataclass(frozen=True)
@@ -513,21 +577,8 @@ def inputs_from_run(
     likelihoods are those of the generator as it is.
     """
     corpus, seed = run.corpus, options.seed
-    written = [(writer, run) for writer in writers(run)]  # first, for a run may have none yet
-    more = [one for one in others if isinstance(one, Run)]
-    if more:
-        runs = [run, *more]
-        for rival in more:
-            if rival.corpus.facts != corpus.facts:
-                raise UserError(
-                    f"{run.folder} and {rival.folder} have different data; give --references FILE "
-                    "to compare both with one text"
-                )
-        names = unique_names([rival.folder.resolve().name for rival in runs])
-        written = [
-            (replace(writers(rival)[-1], name=name), rival)
-            for name, rival in zip(names, runs, strict=True)
-        ]
+    runs = [run, *(one for one in others if isinstance(one, Run))]
+    written = _written(runs)  # first, for a run may have none yet
     files = [one for one in others if not isinstance(one, Run)]
     fits_some(form, files)
     given = name_texts(files, form)
@@ -537,8 +588,9 @@ def inputs_from_run(
         )
     else:
         fresh = corpus.valid
-    if options.equal and given:
-        samples = min(samples, *(len(text.lines) for text in given))
+    fewest = min([samples, *(len(text.lines) for text in given)])
+    if options.equal:
+        samples = fewest
         given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
     chosen = [(writer, author) for writer, author in written if not only or writer.name in only]
     texts = [
@@ -550,56 +602,31 @@ def inputs_from_run(
         [corpus.test, corpus.train, fresh, *(text for text, _ in texts)],
         [one.lines for one in given],
     )
-    fewest = min(samples, *(len(text.lines) for text in given), samples)
-    pair = min(fewest, len(test), len(other))
-    single = min(fewest, len(other))
-    if options.size:
-        pair, single = min(pair, options.size), min(single, options.size)
-    facing = _some(test, pair, Purpose.CHOSEN_REAL, seed)
-    common = MetricInputs(
+    make = _RowMaker.of(
+        options,
+        fewest,
+        _Parts(test, train, other, alone=other),
         tokenizer=tokenizer,
-        predictions=other,
-        lines=_lines(run, fresh),
         references=test,
-        sample=_some(other, single, Purpose.CHOSEN_ALONE, seed),
-        paired_sample=_some(other, pair, Purpose.CHOSEN_PAIRED, seed),
-        paired_references=facing,
-        train=train,
         generator_train=train,
-        models=None
-        if run.oracle is None
-        else Models(run.oracle, run.oracle, fresh.to(run.device), corpus.test),
-        seed=seed,
-        resamplings=options.resamplings,
-        subsets=options.subsets,
-        quiet=options.quiet,
         device=run.device,
         memory={} if memory is None else memory,
     )
-    real = ORACLE_ROW if run.oracle is not None else REAL_ROW
-    rows = {real: common} if with_real else {}
+    rows: dict[str, MetricInputs] = {}
+    real = (ORACLE_ROW if run.oracle is not None else REAL_ROW) if with_real else None
+    if real is not None:
+        models = None
+        if run.oracle is not None:
+            models = Models(run.oracle, run.oracle, fresh.to(run.device), corpus.test)
+        rows[real] = make(other, _lines(run, fresh), models=models)
     for (writer, _), (text, drawn), predictions in zip(chosen, texts, measured, strict=False):
         likely = writer.generator if isinstance(writer.generator, AutoregressiveGenerator) else None
         models = None
         if likely is not None or run.oracle is not None:
             models = Models(likely, run.oracle, drawn, corpus.test, temperature)
-        rows[writer.name] = replace(
-            common,
-            predictions=predictions,
-            lines=_lines(run, text),
-            sample=_some(predictions, single, Purpose.CHOSEN_ALONE, seed),
-            paired_sample=_some(predictions, pair, Purpose.CHOSEN_PAIRED, seed),
-            models=models,
-        )
+        rows[writer.name] = make(predictions, _lines(run, text), models=models)
     for one, predictions in zip(given, measured[len(texts) :], strict=True):
-        rows[one.name] = replace(
-            common,
-            predictions=predictions,
-            lines=one.lines,
-            sample=_some(predictions, single, Purpose.CHOSEN_ALONE, seed),
-            paired_sample=_some(predictions, pair, Purpose.CHOSEN_PAIRED, seed),
-            models=None,
-        )
+        rows[one.name] = make(predictions, one.lines)
     facts: dict[str, Any] = {
         "run": run.folder.resolve().name,
         "objective": run.config.objective.name,
@@ -607,17 +634,40 @@ def inputs_from_run(
         "data": corpus.facts,
         "tokenizer": tokenizer.kind,
         "temperature": temperature,
-        "samples": samples,
-        "sample": single,
-        "paired_sample": pair,
-        "seed": seed,
-        "streams": SCHEME,
+        **make.facts(samples),
     }
-    warnings = corpus_warnings(corpus)
-    if more:
-        facts["runs"] = [rival.folder.resolve().name for rival in (run, *more)]
+    if len(runs) > 1:
+        facts["runs"] = [one.folder.resolve().name for one in runs]
     if given:
         facts["texts"] = {one.name: one.about for one in given}
+    return EvaluationInputs(rows, real, facts, _warnings_of_run(run, given))
+
+
+def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:
+    """The writers of a run; of several runs the last state of each. UserError for unlike data."""
+    run, *rivals = runs
+    written = [(writer, run) for writer in writers(run)]
+    if not rivals:
+        return written
+    for rival in rivals:
+        if rival.corpus.facts != run.corpus.facts:
+            raise UserError(
+                f"{run.folder} and {rival.folder} have different data; give --references FILE "
+                "to compare both with one text"
+            )
+    names = unique_names([one.folder.resolve().name for one in runs])
+    last = [written[-1][0], *(writers(rival)[-1] for rival in rivals)]
+    return [
+        (replace(writer, name=name), one)
+        for writer, name, one in zip(last, names, runs, strict=True)
+    ]
+
+
+def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:
+    """What is odd about a run's corpus, its state, and the texts that are measured beside it."""
+    corpus = run.corpus
+    warnings = corpus_warnings(corpus)
+    if given:
         held = {"references": _lines(run, corpus.test), "train": _lines(run, corpus.train)}
         for one in given:
             warnings += copy_warnings(one, held)
@@ -635,7 +685,7 @@ def inputs_from_run(
         )
     if lack := run.mle_lack():
         warnings.append(lack)
-    return EvaluationInputs(rows, real if with_real else None, facts, warnings)
+    return warnings
 
 
 def _lines(run: Run, text: Text) -> list[str]:

@@ -23,7 +23,7 @@ from textgan.core.errors import NotKept, UserError
 from textgan.core.identity import DIGEST, RUN, sealed
 from textgan.core.memory import count_weights
 from textgan.core.tensors import load_tensors, save_tensors
-from textgan.evaluation.evaluate import store_evaluation
+from textgan.evaluation.store import store_evaluation
 from textgan.models.oracle import FILE_ORDER, load_oracle
 from textgan.training.checkpoint import checkpoints, load_checkpoint
 

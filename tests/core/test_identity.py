@@ -23,8 +23,8 @@ from textgan.core.score import Score
 from textgan.core.statistics import Estimate
 from textgan.core.tensors import load_tensors, save_tensors
 from textgan.evaluation import results as evaluations
-from textgan.evaluation.evaluate import store_evaluation
 from textgan.evaluation.results import Evaluation, read_evaluation
+from textgan.evaluation.store import store_evaluation
 from textgan.evaluation.temperature_sweep import curve, read_sweep
 from textgan.training.checkpoint import checkpoints
 from textgan.training.results import read_results
@@ -349,7 +349,7 @@ def test_two_evaluations_at_once_both_stay(
         time.sleep(0.2)  # long enough for everybody else to read, too
         return found
 
-    monkeypatch.setattr("textgan.evaluation.evaluate.read_evaluation", slowly)
+    monkeypatch.setattr("textgan.evaluation.store.read_evaluation", slowly)
     names = [f"m{i}" for i in range(4)]
     threads = [
         threading.Thread(target=store_evaluation, args=(run, numbers(name, float(i))))

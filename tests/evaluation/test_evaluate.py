@@ -16,9 +16,10 @@ from textgan.core.errors import UserError
 from textgan.core.identity import identify, sealed
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
-from textgan.evaluation.evaluate import compare_runs, evaluate, store_evaluation
+from textgan.evaluation.evaluate import compare_runs, evaluate
 from textgan.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.scoring import choose_metrics, warnings_of
+from textgan.evaluation.store import store_evaluation
 from textgan.training.panels import SORTED_BY
 from textgan.training.run import Run
 

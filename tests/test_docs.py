@@ -14,7 +14,7 @@ from toys import TOY
 import textgan
 import textgan.bench
 import textgan.evaluation.scoring
-from textgan.bench.setting import Setting
+from textgan.bench.setting import BenchSetting
 from textgan.cli.app import main
 from textgan.core import registry
 
@@ -123,7 +123,7 @@ def test_commands_run(
     def quick(wanted: list[str], *told: object) -> object:
         return really(["quick" if name == "all" else name for name in wanted], *told)
 
-    tiny = Setting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
+    tiny = BenchSetting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
     timed = textgan.bench.run_bench
     monkeypatch.setattr(
         "textgan.bench.timing.run_bench", lambda *told, **more: timed(*told, **more, setting=tiny)

@@ -9,8 +9,8 @@ from toys import Cli, refused
 
 from textgan.bench.against import Baseline, check_comparable, compare, read_baseline
 from textgan.bench.counting import Count
-from textgan.bench.report import Part, Report
-from textgan.bench.setting import PAPER, Setting
+from textgan.bench.report import BenchReport, PartReport
+from textgan.bench.setting import PAPER, BenchSetting
 from textgan.bench.timing import run_bench
 from textgan.core.errors import UserError
 
@@ -20,12 +20,14 @@ MACHINE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def report(ratios: dict[str, float], setting: Setting = PAPER, **facts: Any) -> Report:
-    parts = [Part(name, "x", 6, 2.0, 2.0 * ratio) for name, ratio in ratios.items()]
-    return Report(parts, MACHINE | facts, setting, 1.0, 1, counts=[Count("bleu", 100, 7, 1000)])
+def report(ratios: dict[str, float], setting: BenchSetting = PAPER, **facts: Any) -> BenchReport:
+    parts = [PartReport(name, "x", 6, 2.0, 2.0 * ratio) for name, ratio in ratios.items()]
+    return BenchReport(
+        parts, MACHINE | facts, setting, 1.0, 1, counts=[Count("bleu", 100, 7, 1000)]
+    )
 
 
-def kept(made: Report, path: Path, **changes: Any) -> Path:
+def kept(made: BenchReport, path: Path, **changes: Any) -> Path:
     path.write_text(json.dumps(made.to_dict() | changes))
     return path
 
@@ -131,7 +133,7 @@ def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
 def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     now = report({"bleu": 4})
 
-    def timed(*_: object, before: Baseline | None, **__: object) -> Report:
+    def timed(*_: object, before: Baseline | None, **__: object) -> BenchReport:
         if before is not None:
             check_comparable(before, PAPER, 1.0, "float32", ["bleu"], True)
         return now
@@ -152,7 +154,7 @@ def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.Monke
 def test_a_real_report_compares_with_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny = Setting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
+    tiny = BenchSetting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
     monkeypatch.setattr("textgan.bench.machine.PRODUCTS", {"cpu": (32,), "cuda": (256,)})
     made = run_bench(1, 1.0, tiny, parts=["sampling", "mle_epoch"])
     before = read_baseline(kept(made, tmp_path / "before.json"))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from textgan.bench.parts import Optimised, Sides
-from textgan.bench.setting import Setting
+from textgan.bench.setting import BenchSetting
 from textgan.bench.textbook import Textbook
 from textgan.core.precision import factor_type
 from textgan.data.corpus import Corpus
@@ -182,7 +182,7 @@ def test_both_sides_find_the_same_figures() -> None:
 
 
 def test_the_textbook_is_float32_whatever_our_side_is() -> None:
-    tiny = Setting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
+    tiny = BenchSetting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
     seen: list[tuple[str, bool]] = []
 
     def listen(network: nn.Module, name: str) -> None:
@@ -204,7 +204,9 @@ def test_the_textbook_is_float32_whatever_our_side_is() -> None:
 
 
 def test_what_the_last_update_left_is_freed() -> None:
-    made = Sides.make(Setting(12, 5, 4, 4, 4, 2, 8, (1, 3), (3, 3)), torch.device("cpu"), "float32")
+    made = Sides.make(
+        BenchSetting(12, 5, 4, 4, 4, 2, 8, (1, 3), (3, 3)), torch.device("cpu"), "float32"
+    )
     works = made.work(8, 1, ["policy_update", "discriminator_epoch"])
     for work in works:
         work.ours()

@@ -12,12 +12,12 @@ import pytest
 from textgan.bench.counting import Count
 from textgan.bench.parts import PARTS
 from textgan.bench.profiling import HotSpot
-from textgan.bench.report import Part, Report, duration, megabytes, number
+from textgan.bench.report import BenchReport, PartReport, duration, megabytes, number
 from textgan.bench.scaling import Growth
-from textgan.bench.setting import PAPER_AXES, Setting
+from textgan.bench.setting import PAPER_AXES, BenchSetting
 from textgan.cli import app
 
-TINY = Setting(
+TINY = BenchSetting(
     vocabulary=12, length=5, embedding=4, hidden=4, batch=4, rollouts=2, sentences=10,
     sizes=(1, 3), counts=(3, 3),
 )  # fmt: skip
@@ -31,8 +31,8 @@ MACHINE: dict[str, Any] = {
 
 def test_projections_are_of_the_whole_work() -> None:
     names = ("sampling", "generator_step", "discriminator_epoch", "mle_epoch", "evaluation")
-    parts = [Part(name, "x", 5, 1.0, 3.0, whole=10) for name in names]
-    ours, textbook = Report(parts, MACHINE, TINY, 0.5, 1).projections
+    parts = [PartReport(name, "x", 5, 1.0, 3.0, whole=10) for name in names]
+    ours, textbook = BenchReport(parts, MACHINE, TINY, 0.5, 1).projections
     assert ours.round == 2 * (1 + 5 * (1 + 3))
     assert textbook.round == 3 * ours.round
     assert ours.run is not None and textbook.run == 3 * ours.run
@@ -40,10 +40,12 @@ def test_projections_are_of_the_whole_work() -> None:
 
 def test_printed_report_fits_the_terminal() -> None:
     big = [
-        Part(name, "completions", 123_456, 123.45, 9876.54, 10**14, 12_345_000_000, 12_345_678)
+        PartReport(
+            name, "completions", 123_456, 123.45, 9876.54, 10**14, 12_345_000_000, 12_345_678
+        )
         for name in PARTS
     ]
-    setting = Setting(50_000, 100, 32, 32, 256, 64, 100_000)
+    setting = BenchSetting(50_000, 100, 32, 32, 256, 64, 100_000)
     facts = MACHINE | {"processor": "AMD EPYC 9654 96-Core Processor", "cores": 192, "threads": 96}
     took, memory = (1e-4, 1.5, 123.4, 1234.5), (1, 10**8, 10**9, None)
     growths = [
@@ -52,7 +54,7 @@ def test_printed_report_fits_the_terminal() -> None:
     ]
     hottest = [HotSpot("discriminator_epoch", "x" * 80, 123.4, 0.5, 1_000_000)]
     counts = [Count("discriminator_epoch", 10**9, 10**12, 10**12)]
-    report = Report(big, facts, setting, 0.5, 3, "float32", counts, growths, hottest)
+    report = BenchReport(big, facts, setting, 0.5, 3, "float32", counts, growths, hottest)
     for width in (80, 100):
         for shown in (report.text(width), replace(report, parts=[]).text(width)):
             assert max(map(len, shown.splitlines())) <= width, shown
@@ -74,11 +76,11 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, float]] = []
     told: list[dict[str, Any]] = []
 
-    def report(repeats: int, scale: float, **more: Any) -> Report:
+    def report(repeats: int, scale: float, **more: Any) -> BenchReport:
         asked.append((repeats, scale))
         told.append(more)
-        part = Part("sampling", "sentences", 6, 2.0, 20.0, 10**10, 3 * 10**6)
-        return Report([part], MACHINE, TINY, scale, repeats)
+        part = PartReport("sampling", "sentences", 6, 2.0, 20.0, 10**10, 3 * 10**6)
+        return BenchReport([part], MACHINE, TINY, scale, repeats)
 
     monkeypatch.setattr("textgan.bench.timing.run_bench", report)
     printed = []

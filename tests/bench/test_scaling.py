@@ -13,14 +13,14 @@ from textgan.bench.arithmetic import Arithmetic
 from textgan.bench.parts import PARTS, Sides
 from textgan.bench.projection import OF_A_RUN, Projection, project
 from textgan.bench.scaling import EXPECTED, Growth, exponent, measure_growth, measurements
-from textgan.bench.setting import PAPER_SCHEDULE, Axes, Setting
+from textgan.bench.setting import PAPER_SCHEDULE, Axes, BenchSetting
 from textgan.data.text import Text
 from textgan.losses import logistic
 from textgan.models.discriminators.cnn import PRESETS
 from textgan.training.schedule import Schedule
 
 CPU = torch.device("cpu")
-TINY = Setting(
+TINY = BenchSetting(
     vocabulary=12, length=5, embedding=3, hidden=4, batch=4, rollouts=2, sentences=8,
     sizes=(1, 3), counts=(3, 2),
 )  # fmt: skip
@@ -43,8 +43,8 @@ def test_arithmetic_is_what_torch_counts() -> None:
     count, judge = sides.arithmetic, sides.textbook.discriminator
     assert count.filters == ((1, 3), (3, 2))
     assert counted(sides.textbook.generator) == count.sampling(7)
-    assert counted(judge) == 7 * count.judgement
-    assert counted(judge, backward=True) == 3 * 7 * count.judgement
+    assert counted(judge) == 7 * count.score
+    assert counted(judge, backward=True) == 3 * 7 * count.score
 
 
 def test_arithmetic_of_rollouts_is_one_token_after_another() -> None:
@@ -58,13 +58,13 @@ def test_arithmetic_of_rollouts_is_one_token_after_another() -> None:
                 for _ in range(kept, 5):
                     total += count.token
     assert count.rollouts(3) == total
-    assert count.scoring(3) == texts * count.judgement
-    step = count.sampling(4) + total + (texts + 4) * count.judgement + 3 * count.sampling(4)
+    assert count.scoring(3) == texts * count.score
+    step = count.sampling(4) + total + (texts + 4) * count.score + 3 * count.sampling(4)
     assert count.generator_step(3) == step
 
 
 def test_arithmetic_of_the_paper() -> None:
-    count = Arithmetic(Setting(), 64, tuple(PRESETS["seqgan20"].items()))
+    count = Arithmetic(BenchSetting(), 64, tuple(PRESETS["seqgan20"].items()))
     assert count.completions * 16 == 19_456
     # issue-sized numbers: 0.2 TFLOP for an MLE epoch, 1.6 for a discriminator epoch
     assert count.mle_epoch(10_000) == 3 * 200_000 * (2 * 128 * 64 + 2 * 32 * 5000)

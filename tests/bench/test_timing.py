@@ -12,12 +12,12 @@ from textgan.bench import machine, timing
 from textgan.bench.counting import COUNTED, Count, count, count_parts
 from textgan.bench.machine import peak_memory
 from textgan.bench.parts import PARTS, Sides, Work
-from textgan.bench.setting import Axes, Setting
+from textgan.bench.setting import Axes, BenchSetting
 from textgan.bench.timing import run_bench
 from textgan.core.seeds import fork_rng
 
 CPU = torch.device("cpu")
-TINY = Setting(
+TINY = BenchSetting(
     vocabulary=12, length=5, embedding=4, hidden=4, batch=4, rollouts=2, sentences=10,
     sizes=(1, 3), counts=(3, 3),
 )  # fmt: skip

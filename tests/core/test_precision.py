@@ -21,7 +21,7 @@ from textgan.objectives.seqgan import SeqGAN
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 needs_bf16 = pytest.mark.skipif(
-    not precisions._processor_has_bf16(), reason="the processor has no bf16"
+    not precisions.processor_has_bf16(), reason="the processor has no bf16"
 )
 SPACE = TextSpace(200, 12, eos=1)
 TOY_MLE = {key: told for key, told in TOY.items() if key[:4] not in ("disc", "obje")} | {
@@ -173,7 +173,7 @@ def test_a_run_trains_without_denormals(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_device_that_cannot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("float32", "tf32", "bf16"):
-        monkeypatch.setattr(precisions, "_processor_has_bf16", lambda: True)
+        monkeypatch.setattr(precisions, "processor_has_bf16", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
         supported(name, GPU)  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ def test_a_device_that_cannot_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UserError, match="too old for it; use float32"):
         supported("tf32", GPU)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-    monkeypatch.setattr(precisions, "_processor_has_bf16", lambda: False)
+    monkeypatch.setattr(precisions, "processor_has_bf16", lambda: False)
     for device in (CPU, GPU):
         with pytest.raises(UserError, match=f"bf16': {device} has no arithmetic for it"):
             supported("bf16", device)

@@ -22,14 +22,14 @@ depend on none of that. Only fixed-length text is measured.
 
 from textgan.bench.against import (
     Baseline,
-    Comparison,
+    BenchComparison,
     check_comparable,
     check_tolerance,
     compare,
     read_baseline,
 )
-from textgan.bench.report import Part, Report
-from textgan.bench.setting import PAPER, PAPER_AXES, Axes, Setting
+from textgan.bench.report import BenchReport, PartReport
+from textgan.bench.setting import PAPER, PAPER_AXES, Axes, BenchSetting
 from textgan.bench.timing import run_bench
 
 __all__ = [
@@ -37,10 +37,10 @@ __all__ = [
     "PAPER_AXES",
     "Axes",
     "Baseline",
-    "Comparison",
-    "Part",
-    "Report",
-    "Setting",
+    "BenchComparison",
+    "BenchReport",
+    "BenchSetting",
+    "PartReport",
     "check_comparable",
     "check_tolerance",
     "compare",

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textgan.bench.report import Report, number
-from textgan.bench.setting import Setting
+from textgan.bench.report import BenchReport, number
+from textgan.bench.setting import BenchSetting
 from textgan.core.errors import UserError
 from textgan.core.files import read_bytes
 from textgan.core.names import short_repr
@@ -64,7 +64,7 @@ class Change:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Shown):
+class BenchComparison(Shown):
     """All changes, and what makes them less comparable."""
 
     changes: list[Change]
@@ -128,7 +128,7 @@ def read_baseline(path: Path) -> Baseline:
 
 def check_comparable(
     before: Baseline,
-    setting: Setting,
+    setting: BenchSetting,
     scale: float,
     precision: str,
     parts: Sequence[str],
@@ -166,7 +166,7 @@ def check_tolerance(tolerance: float) -> None:
         raise UserError(f"tolerance = {tolerance}: give a share from 0 to less than 1")
 
 
-def compare(before: Baseline, report: Report, tolerance: float = 0.25) -> Comparison:
+def compare(before: Baseline, report: BenchReport, tolerance: float = 0.25) -> BenchComparison:
     """What became of each figure that both have.
 
     tolerance: the share by which a ratio may fall, or a count grow, and not be worse.
@@ -209,7 +209,7 @@ def compare(before: Baseline, report: Report, tolerance: float = 0.25) -> Compar
     missing = [name for name in ratios if report.parts and name not in measured]
     if missing:
         remarks.append(f"not measured now: {', '.join(map(_brief, missing))}")
-    return Comparison(changes, tolerance, remarks)
+    return BenchComparison(changes, tolerance, remarks)
 
 
 def _brief(value: object) -> str:

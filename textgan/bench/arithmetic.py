@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textgan.bench.setting import Setting
+from textgan.bench.setting import BenchSetting
 
 BACKWARD = 3  # a forward pass, and as much again for either factor of each product
 
@@ -21,12 +21,12 @@ BACKWARD = 3  # a forward pass, and as much again for either factor of each prod
 class Arithmetic:
     """FLOP of each part in a setting.
 
-    judge_embedding: the size of the discriminator's token vectors. filters: (size, number) of its
+    discriminator_embedding: the size of its token vectors. filters: (size, number) of its
     convolutions; it has a highway layer and one output.
     """
 
-    setting: Setting
-    judge_embedding: int
+    setting: BenchSetting
+    discriminator_embedding: int
     filters: tuple[tuple[int, int], ...]
 
     @property
@@ -40,11 +40,11 @@ class Arithmetic:
         return self.read + 2 * self.setting.hidden * self.setting.vocabulary
 
     @property
-    def judgement(self) -> int:
+    def score(self) -> int:
         """One text scored: every window under every filter, the highway layer, the score."""
         length, features = self.setting.length, sum(count for _, count in self.filters)
         windows = sum((length - size + 1) * size * count for size, count in self.filters)
-        return 2 * (windows * self.judge_embedding + features * 2 * features + features)
+        return 2 * (windows * self.discriminator_embedding + features * 2 * features + features)
 
     @property
     def completions(self) -> int:
@@ -61,26 +61,26 @@ class Arithmetic:
         return batch * (length - 1) * (self.read + n * length * self.token // 2)
 
     def scoring(self, n: int) -> int:
-        """Every completion judged."""
-        return n * self.completions * self.judgement
+        """Every completion scored."""
+        return n * self.completions * self.score
 
     def policy_update(self) -> int:
         """The likelihood of a batch, forward and backward."""
         return BACKWARD * self.sampling(self.setting.batch)
 
     def generator_step(self, n: int) -> int:
-        """A batch drawn, its rollouts, all of their texts and the batch judged, the update."""
+        """A batch drawn, its rollouts, all of their texts and the batch scored, the update."""
         batch = self.setting.batch
-        judged = self.scoring(n) + batch * self.judgement
-        return self.sampling(batch) + self.rollouts(n) + judged + self.policy_update()
+        scored = self.scoring(n) + batch * self.score
+        return self.sampling(batch) + self.rollouts(n) + scored + self.policy_update()
 
     def mle_epoch(self, sentences: int) -> int:
         """The likelihood of every sentence, forward and backward."""
         return BACKWARD * self.sampling(sentences)
 
     def discriminator_epoch(self, sentences: int) -> int:
-        """As many real as fake texts judged, forward and backward."""
-        return BACKWARD * 2 * sentences * self.judgement
+        """As many real as fake texts scored, forward and backward."""
+        return BACKWARD * 2 * sentences * self.score
 
     def evaluation(self, sentences: int) -> int:
         """Texts drawn, and four sets of as many texts read with all logits: the texts by the oracle

@@ -18,13 +18,13 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from textgan.bench.parts import PARTS, Sides, Work
-from textgan.bench.setting import Setting
+from textgan.bench.setting import BenchSetting
 from textgan.core.precision import Precision
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 
 # small, but with more tokens in its rollouts than words, as at the paper's size
-COUNTED = Setting(
+COUNTED = BenchSetting(
     vocabulary=300, length=8, embedding=8, hidden=8, batch=8, rollouts=4, sentences=32,
     sizes=(1, 2, 4), counts=(6, 6, 4),
 )  # fmt: skip
@@ -48,7 +48,7 @@ def count_parts(
     device: torch.device,
     name: Precision = "float32",
     parts: Sequence[str] = PARTS,
-    setting: Setting = COUNTED,
+    setting: BenchSetting = COUNTED,
 ) -> list[Count]:
     """The counts of our side of these parts. The random state is afterwards what it was before."""
     counts = []

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from textgan.bench.arithmetic import Arithmetic
-from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS, Setting
+from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS, BenchSetting
 from textgan.bench.textbook import Textbook
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss, build_optimiser, plain, update
@@ -177,8 +177,8 @@ class Optimised:
 
     def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
         """The mean BLEU of texts (B, T) of each of `ORDERS`."""
-        known, judged = (Sentences.of(Text.full(part), None) for part in (references, texts))
-        scores = References(known, max(ORDERS)).score(judged)
+        reference, sample = (Sentences.of(Text.full(part), None) for part in (references, texts))
+        scores = References(reference, max(ORDERS)).score(sample)
         return scores.mean(0)[[n - 1 for n in ORDERS]]
 
 
@@ -186,13 +186,13 @@ class Optimised:
 class Sides:
     """Both sides, each with networks and optimisers of its own, and the oracle of both."""
 
-    setting: Setting
+    setting: BenchSetting
     ours: Optimised
     textbook: Textbook
     oracle: LSTMGenerator
 
     @staticmethod
-    def make(setting: Setting, device: torch.device, name: Precision) -> Sides:
+    def make(setting: BenchSetting, device: torch.device, name: Precision) -> Sides:
         """Both sides with equal weights."""
         space = TextSpace(setting.vocabulary, setting.length)
         generator, oracle = (
@@ -210,13 +210,13 @@ class Sides:
     @property
     def arithmetic(self) -> Arithmetic:
         """How to count what the parts cannot do without."""
-        judge = self.ours.discriminator
+        discriminator = self.ours.discriminator
         filters = [
             (layer.kernel_size[0], layer.out_channels)
-            for layer in judge.convolutions
+            for layer in discriminator.convolutions
             if isinstance(layer, nn.Conv1d)
         ]
-        return Arithmetic(self.setting, judge.embedding.embedding_dim, tuple(filters))
+        return Arithmetic(self.setting, discriminator.embedding.embedding_dim, tuple(filters))
 
     def amounts(self, sentences: int, rollouts: int) -> dict[str, int]:
         """How much work each part is, in its unit."""
@@ -240,7 +240,7 @@ class Sides:
         values = torch.rand(fake.tokens.shape, device=fake.tokens.device)
         needed = {"scoring"} & set(parts)
         grown = roll_out(ours.generator, fake, rollouts).text if needed else fake
-        judged, references = self._language(sentences)
+        sample, references = self._language(sentences)
         few = min(TEXTBOOK_TEXTS, sentences)
 
         count, amounts = self.arithmetic, self.amounts(sentences, rollouts)
@@ -313,8 +313,8 @@ class Sides:
                 "bleu",
                 "sentences",
                 amounts["bleu"],
-                lambda: ours.bleu(judged, references),
-                lambda: textbook.bleu(judged[:few], references),
+                lambda: ours.bleu(sample, references),
+                lambda: textbook.bleu(sample[:few], references),
                 None,
                 few if few < sentences else None,
             ),

@@ -11,12 +11,12 @@ from textgan.bench.counting import COUNTED, Count
 from textgan.bench.profiling import HotSpot
 from textgan.bench.projection import Projection, project
 from textgan.bench.scaling import Growth
-from textgan.bench.setting import PAPER_SCHEDULE, Setting
+from textgan.bench.setting import PAPER_SCHEDULE, BenchSetting
 from textgan.core.tables import Shown, Table
 
 
 @dataclass(frozen=True)
-class Part:
+class PartReport:
     """What one kind of work took: seconds here and in the textbook, for `amount` of `unit`.
 
     flop: the arithmetic that it cannot do without, None where that is no matrix product.
@@ -58,15 +58,15 @@ class Part:
 
 
 @dataclass(frozen=True, repr=False)
-class Report(Shown):
+class BenchReport(Shown):
     """All parts (medians over the repeats), the machine they ran on and how much was asked for.
 
     What was not asked for is empty. counts: always there, and the same on every run.
     """
 
-    parts: list[Part]
+    parts: list[PartReport]
     machine: dict[str, Any]
-    setting: Setting
+    setting: BenchSetting
     scale: float
     repeats: int
     precision: str = "float32"
@@ -97,7 +97,7 @@ class Report(Shown):
     def shown(self) -> list[Table | str]:
         lines: list[Table | str] = [*_machine(self.machine, self.precision)]
         if self.parts:
-            lines += [f"setting    {_told(self.setting)}", self._measured(), "", self._table()]
+            lines += [f"setting    {_describe(self.setting)}", self._measured(), "", self._table()]
             lines += [*self._notes(), *self._projected()]
         if self.growths:
             lines += ["", *_growths(self.growths)]
@@ -150,17 +150,18 @@ class Report(Shown):
 
     def _projected(self) -> list[str]:
         ours, textbook = self.projections
-        told, lines = PAPER_SCHEDULE, []
+        schedule, lines = PAPER_SCHEDULE, []
         if ours.round is not None and textbook.round is not None:
             lines.append(
                 f"one round  {duration(ours.round)}, textbook {duration(textbook.round)}: "
-                f"{told.g_steps} generator step, {told.d_steps} turns of {told.k} epochs"
+                f"{schedule.g_steps} generator step, {schedule.d_steps} turns of "
+                f"{schedule.k} epochs"
             )
         if ours.run is not None and textbook.run is not None:
             lines.append(
                 f"whole run  {duration(ours.run)}, textbook {duration(textbook.run)}: "
-                f"{told.mle_epochs} MLE epochs, {told.discriminator_turns} turns, {told.rounds} "
-                "rounds"
+                f"{schedule.mle_epochs} MLE epochs, {schedule.discriminator_turns} turns, "
+                f"{schedule.rounds} rounds"
             )
         return ["", *lines] if lines else []
 
@@ -180,7 +181,7 @@ def megabytes(size: int | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a reader would say it."""
+    """Seconds in the unit that is shortest to read."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 7200:
@@ -188,7 +189,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def _told(setting: Setting) -> str:
+def _describe(setting: BenchSetting) -> str:
     return (
         f"vocabulary {setting.vocabulary:,}, {setting.length} tokens, batch {setting.batch}, "
         f"{setting.rollouts} rollouts, {setting.sentences:,} sentences"
@@ -250,6 +251,6 @@ def _counts(counts: Sequence[Count]) -> list[Table | str]:
     ]
     return [
         Table(["part", "operators", "FLOP", "bytes made"], rows, texts=1),
-        f"counted once at {_told(COUNTED)};",
+        f"counted once at {_describe(COUNTED)};",
         "the same on every run with this version of torch on this kind of device",
     ]

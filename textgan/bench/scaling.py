@@ -18,7 +18,7 @@ import torch
 
 from textgan.bench.machine import peak_memory, seconds
 from textgan.bench.parts import PARTS, Sides
-from textgan.bench.setting import Axes, Setting
+from textgan.bench.setting import Axes, BenchSetting
 from textgan.core.precision import Precision
 
 REPEATS, ENOUGH = 3, 1.0  # the median of so many is taken, or of as many as take a second
@@ -170,7 +170,7 @@ def _values(axes: Axes) -> dict[str, tuple[int, ...]]:
     return {name: values for name, values in axis.items() if values}
 
 
-def _at(base: Setting, axis: str, value: int) -> Setting:
+def _at(base: BenchSetting, axis: str, value: int) -> BenchSetting:
     if axis == "length":
         return replace(base, length=value)
     return (

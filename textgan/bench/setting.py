@@ -11,7 +11,7 @@ ORDERS = (2, 3, 4, 5)  # of BLEU
 
 
 @dataclass(frozen=True)
-class Setting:
+class BenchSetting:
     """The size of everything that is timed.
 
     batch: sentences of an update; of the discriminator's, half are real and half fake.
@@ -30,7 +30,7 @@ class Setting:
     counts: tuple[int, ...] = ()
 
 
-PAPER = Setting()
+PAPER = BenchSetting()
 
 # experiments/paper/seqgan.toml has the same
 PAPER_SCHEDULE = Schedule(
@@ -53,11 +53,11 @@ class Axes:
     length (T), vocabulary (V) and rollouts: the values that each takes in turn.
     """
 
-    base: Setting
+    base: BenchSetting
     length: tuple[int, ...] = (20, 40, 80)
     vocabulary: tuple[int, ...] = (1_000, 5_000, 50_000)
     rollouts: tuple[int, ...] = (1, 4, 16, 64)
 
 
 # an eighth of the paper's rollouts: 80 tokens cost 16 times the rollouts of 20
-PAPER_AXES = Axes(Setting(rollouts=2, sentences=320))
+PAPER_AXES = Axes(BenchSetting(rollouts=2, sentences=320))

@@ -14,9 +14,9 @@ from textgan.bench.counting import count_parts
 from textgan.bench.machine import describe, peak_memory, seconds
 from textgan.bench.parts import Sides, Work, choose_parts
 from textgan.bench.profiling import BATCHES, HotSpot, open_folder, trace_parts
-from textgan.bench.report import Part, Report
+from textgan.bench.report import BenchReport, PartReport
 from textgan.bench.scaling import Growth, measure_growth, measurements
-from textgan.bench.setting import PAPER, Axes, Setting
+from textgan.bench.setting import PAPER, Axes, BenchSetting
 from textgan.core.checks import REPEATS, choice_from, names_from, whole_from
 from textgan.core.device import choose_device
 from textgan.core.errors import UserError
@@ -29,7 +29,7 @@ from textgan.core.streams import Purpose, stream
 def run_bench(
     repeats: int = 1,
     scale: float = 1.0,
-    setting: Setting = PAPER,
+    setting: BenchSetting = PAPER,
     *,
     precision: str = "float32",
     parts: str | Sequence[str] | None = None,
@@ -37,7 +37,7 @@ def run_bench(
     axes: Axes | None = None,
     traces: Path | None = None,
     before: Baseline | None = None,
-) -> Report:
+) -> BenchReport:
     """Time parts on both sides, interleaved, on the GPU where there is one.
 
     scale: the share of the sentences and of the rollouts that is done, one batch and one rollout
@@ -67,7 +67,7 @@ def run_bench(
         machine = describe(device, name)
         with status("counting operators"):
             counts = count_parts(device, name, chosen)
-        measured: list[Part] = []
+        measured: list[PartReport] = []
         hottest: list[HotSpot] = []
         growths: list[Growth] = []
         if timed:
@@ -91,7 +91,7 @@ def run_bench(
                     bar.update()
 
                 growths = measure_growth(axes, device, name, chosen, done)
-    return Report(measured, machine, setting, scale, repeats, name, counts, growths, hottest)
+    return BenchReport(measured, machine, setting, scale, repeats, name, counts, growths, hottest)
 
 
 def _precision(precision: str, device: torch.device) -> Precision:
@@ -103,7 +103,7 @@ def _precision(precision: str, device: torch.device) -> Precision:
 
 def time_parts(
     works: Sequence[Work], whole: Mapping[str, int], repeats: int, device: torch.device
-) -> list[Part]:
+) -> list[PartReport]:
     """The medians of what either side took, one right after the other in alternating order.
 
     whole: the amounts at scale 1.
@@ -129,10 +129,10 @@ def time_parts(
 
 def _part(
     work: Work, ours: list[float], textbook: list[float], memory: int | None, whole: int
-) -> Part:
+) -> PartReport:
     """One line of the report; where the textbook did less, its seconds are scaled to all."""
     scale = work.amount / (work.textbook_amount or work.amount)
-    return Part(
+    return PartReport(
         work.name,
         work.unit,
         work.amount,

@@ -30,11 +30,12 @@ def supported(name: Precision, device: torch.device) -> None:
         raise UserError(f"precision = 'tf32' is for GPUs, not for {device}; use float32 or bf16")
     if name == "tf32" and torch.cuda.get_device_capability(device) < (8, 0):
         raise UserError(f"precision = 'tf32': {device} is too old for it; use float32")
-    if name == "bf16" and not (torch.cuda.is_bf16_supported() if on_gpu else _processor_has_bf16()):
+    if name == "bf16" and not (torch.cuda.is_bf16_supported() if on_gpu else processor_has_bf16()):
         raise UserError(f"precision = 'bf16': {device} has no arithmetic for it; use float32")
 
 
-def _processor_has_bf16() -> bool:
+def processor_has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 itself."""
     return torch.backends.mkldnn.is_available() and bool(
         torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )

@@ -443,7 +443,7 @@ TOLD: dict[str, Any] = {
 
 def train_pairs(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "_make_corpus", lambda config: (pairs(), None))
+        patch.setattr(runs, "make_corpus", lambda config: (pairs(), None))
         textgan.train("seqgan", out=folder, quiet=True, **TOLD)
     return folder
 
@@ -498,7 +498,7 @@ def test_sources_that_are_no_texts_of_their_space_are_refused(folder: Path) -> N
     tensors, facts = load_tensors(folder / "data.safetensors")
     tensors["test.source.tokens"][0, 0] = 99
     with pytest.raises(ValueError, match="test source texts"):
-        runs._check_texts(
+        runs.check_texts(
             "test",
             Text.from_tensors(under_prefix("test", tensors)),
             TextSpace.from_dict(facts["space"]),

@@ -321,11 +321,11 @@ def test_a_vocabulary_of_another_text_is_refused_when_a_run_is_opened(
 
 
 def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> None:
-    from textgan.training.run import _check_texts
+    from textgan.training.run import check_texts
 
     opened = textgan.open_run(run)
     good, space = opened.corpus.train, opened.corpus.space
-    _check_texts("train", good, space, 0)
+    check_texts("train", good, space, 0)
     from dataclasses import replace
 
     for bad in (
@@ -337,9 +337,9 @@ def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> No
         replace(good, lengths=good.lengths * 0),
     ):
         with pytest.raises(ValueError, match="are no texts of"):
-            _check_texts("train", bad, space, 0)
+            check_texts("train", bad, space, 0)
     with pytest.raises(ValueError, match="are no texts of"):
-        _check_texts("train", good, space, 2)
+        check_texts("train", good, space, 2)
 
 
 def drop(tensors: dict[str, Any], facts: dict[str, Any], what: str) -> None:

@@ -281,7 +281,7 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
     supported(config.precision, device)
     copies, contents = copies_of(config.part_names.values())
     with memory_errors("a smaller vocabulary, length or network"):
-        corpus, oracle = _make_corpus(config)
+        corpus, oracle = make_corpus(config)
         unnamed = Identity(Path(), "")
         _check_sizes(config, corpus.space, device)
         _check_parts(Run(Path(), config, corpus, oracle, device, unnamed, Typed()))
@@ -357,7 +357,7 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     space = TextSpace.from_dict(named | facts["space"])
     names = tuple(facts.get("label_names", ()))
     for name, part in parts.items():
-        _check_texts(name, part, space, len(names))
+        check_texts(name, part, space, len(names))
     oracle = None
     if config.data.file:
         tokenizer = _open_tokenizer(identity, space, WORDS)
@@ -398,7 +398,7 @@ def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
     return oracle.requires_grad_(False)
 
 
-def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
+def check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
     """ValueError unless these can be texts of this space."""
     n, shape, sizes = len(text.lengths), tuple(text.tokens.shape), text.lengths
     fits = n > 0 and sizes.shape == (n,) and shape == (n, space.length)
@@ -412,10 +412,11 @@ def _check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
     if not fits or (text.source is not None and len(text.source) != n):
         raise ValueError(f"the {name} texts of data.safetensors, {shape}, are no texts of {space}")
     if text.source is not None and space.source is not None:
-        _check_texts(f"{name} source", text.source, space.source, 0)
+        check_texts(f"{name} source", text.source, space.source, 0)
 
 
-def _make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
+def make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
+    """The corpus of a config, and the oracle that wrote it, if one did."""
     data, settings = config.data, config.oracle
     if data.file:
         corpus = read_corpus(

@@ -43,30 +43,30 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="an earlier table.json, for methods not run now")
     parser.add_argument("--mark", default="kept", help="what its rows are called by: a commit")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
-    told = parser.parse_intermixed_args()
+    args = parser.parse_intermixed_args()
     recipes = [
         path
         for path in sorted(RECIPES.glob("*.toml"))
         if not any(word in path.stem for word in NEEDS_DATA)
-        and (not told.only or path.stem in told.only)
+        and (not args.only or path.stem in args.only)
     ]
-    unknown = set(told.only) - {path.stem for path in recipes}
+    unknown = set(args.only) - {path.stem for path in recipes}
     if unknown:
         parser.error(f"no recipe called {', '.join(sorted(unknown))} in {RECIPES}")
-    told.folder.mkdir(parents=True, exist_ok=True)
-    runs = [(recipe, seed) for seed in told.seeds for recipe in recipes]
-    if not told.table:
-        with ThreadPoolExecutor(told.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
-            for name, error in pool.map(lambda run: train(told.folder, *run, told.settings), runs):
+    args.folder.mkdir(parents=True, exist_ok=True)
+    runs = [(recipe, seed) for seed in args.seeds for recipe in recipes]
+    if not args.table:
+        with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
+            for name, error in pool.map(lambda run: train(args.folder, *run, args.settings), runs):
                 bar.update()
                 if error:
                     bar.write(f"{name}: {error}", file=sys.stderr)
-    rows = collect(told.folder, [path.stem for path in recipes], told.seeds)
+    rows = collect(args.folder, [path.stem for path in recipes], args.seeds)
     if not rows:
         sys.exit("no run has finished")
-    if told.keep:
-        rows += kept(json.loads(told.keep.read_text())["methods"], rows, told.mark)
-    write(told.folder, rows, cooled(told.folder, told.seeds))
+    if args.keep:
+        rows += kept(json.loads(args.keep.read_text())["methods"], rows, args.mark)
+    write(args.folder, rows, cooled(args.folder, args.seeds))
 
 
 def train(folder: Path, recipe: Path, seed: int, settings: list[str]) -> tuple[str, str]:

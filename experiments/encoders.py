@@ -44,30 +44,30 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--limit", type=int, default=2000, help="lines that are measured")
-    told = parser.parse_args()
-    told.folder.mkdir(parents=True, exist_ok=True)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[int, dict[str, float]]] = {}
-    for seed in told.seeds:
-        places = [told.folder / f"{name}-{seed}" for name in ENCODERS]
+    for seed in args.seeds:
+        places = [args.folder / f"{name}-{seed}" for name in ENCODERS]
         for name, place in zip(tqdm(ENCODERS, desc=f"seed {seed}"), places, strict=True):
             if not (place / "results.json").is_file():
                 method, settings = ENCODERS[name]
                 begin = (
                     []
                     if name in (START, *SCRATCH)
-                    else ["--start", told.folder / f"{START}-{seed}"]
+                    else ["--start", args.folder / f"{START}-{seed}"]
                 )
-                told_of = ["--data", told.train, "--out", place, "--seed", seed, *begin]
-                run("encode", method, *settings, *told_of)
-        kept = told.folder / f"similarity-{seed}.json"
+                command = ["--data", args.train, "--out", place, "--seed", seed, *begin]
+                run("encode", method, *settings, *command)
+        kept = args.folder / f"similarity-{seed}.json"
         if not kept.is_file():
-            measured = ["--data", told.test, "--noise", NOISE, "--limit", told.limit, "--json"]
+            measured = ["--data", args.test, "--noise", NOISE, "--limit", args.limit, "--json"]
             kept.write_text(run("similarity", *places, *measured))
         rows = json.loads(kept.read_text())["rows"].values()
         for name, scores in zip(["bag of words", *ENCODERS], rows, strict=True):
             numbers = {key: score["value"] for key, score in scores.items()}
             found.setdefault(name, {})[seed] = numbers
-    write(told.folder, found)
+    write(args.folder, found)
 
 
 def run(*words: Any) -> str:

@@ -47,27 +47,27 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--table", action="store_true", help="only write the table of what is done")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
-    told = parser.parse_intermixed_args()
-    told.folder.mkdir(parents=True, exist_ok=True)
-    runs = [(name, seed) for seed in told.seeds for name in PERTURBATIONS]
-    if not told.table:
-        with ThreadPoolExecutor(told.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
-            for name, error in pool.map(lambda run: train(told.folder, *run, told.settings), runs):
+    args = parser.parse_intermixed_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    runs = [(name, seed) for seed in args.seeds for name in PERTURBATIONS]
+    if not args.table:
+        with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
+            for name, error in pool.map(lambda run: train(args.folder, *run, args.settings), runs):
                 bar.update()
                 if error:
                     bar.write(f"{name}: {error}", file=sys.stderr)
     curves = {
         name: {
-            seed: rounds(told.folder / f"{name}-{seed}")
-            for seed in told.seeds
-            if (told.folder / f"{name}-{seed}/results.json").is_file()
+            seed: rounds(args.folder / f"{name}-{seed}")
+            for seed in args.seeds
+            if (args.folder / f"{name}-{seed}/results.json").is_file()
         }
         for name in PERTURBATIONS
     }
     curves = {name: of_seed for name, of_seed in curves.items() if of_seed}
     if "none" not in curves:
         sys.exit("no run without a perturbation has finished")
-    write(told.folder, curves)
+    write(args.folder, curves)
 
 
 def train(folder: Path, name: str, seed: int, settings: list[str]) -> tuple[str, str]:

@@ -52,13 +52,13 @@ def main() -> None:
         "--work", type=Path, help=argparse.SUPPRESS
     )  # this is a process of torchrun
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
-    told = parser.parse_intermixed_args()
-    if told.work:
-        work(told)
+    args = parser.parse_intermixed_args()
+    if args.work:
+        work(args)
         return
-    found: dict[int, list[dict[str, list[float]]]] = {number: [] for number in told.processes}
-    for _ in range(told.repeats):
-        for number in told.processes:
+    found: dict[int, list[dict[str, list[float]]]] = {number: [] for number in args.processes}
+    for _ in range(args.repeats):
+        for number in args.processes:
             found[number].append(start(number))
     seconds = {
         number: {
@@ -67,24 +67,24 @@ def main() -> None:
         for number, each in found.items()
     }
     print(table(seconds))
-    if told.json:
-        content = {"batch": told.batch, "fakes": told.fakes, "settings": told.settings}
+    if args.json:
+        content = {"batch": args.batch, "fakes": args.fakes, "settings": args.settings}
         content |= {"processors": os.cpu_count(), "seconds": seconds}
-        told.json.write_text(json.dumps(content, indent=2) + "\n")
+        args.json.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def start(processes: int) -> dict[str, list[float]]:
     """The seconds of each step, timed in that many processes."""
     with TemporaryDirectory() as folder:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        told = [__file__, *sys.argv[1:], "--work", folder]
+        arguments = [__file__, *sys.argv[1:], "--work", folder]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run([sys.executable, *torchrun, *told], env=environment, check=True)
+        subprocess.run([sys.executable, *torchrun, *arguments], env=environment, check=True)
         times: dict[str, list[float]] = json.loads((Path(folder) / "times.json").read_text())
     return times
 
 
-def work(told: argparse.Namespace) -> None:
+def work(args: argparse.Namespace) -> None:
     """One process: its share of every step."""
     import torch
 
@@ -98,23 +98,23 @@ def work(told: argparse.Namespace) -> None:
     from textgan.training.steps import take_step
 
     with joined() as group:
-        settings: dict[str, Any] = SMALL if told.objective == "seqgan" else {}
+        settings: dict[str, Any] = SMALL if args.objective == "seqgan" else {}
         settings = settings | {
-            "schedule.batch_size": told.batch * group.size,
-            "schedule.fakes": told.fakes * group.size,
+            "schedule.batch_size": args.batch * group.size,
+            "schedule.fakes": args.fakes * group.size,
             "schedule.shards": group.size,
         }
-        config = make_config(make_config(told.objective, settings).model_dump(), told.settings)
+        config = make_config(make_config(args.objective, settings).model_dump(), args.settings)
         run = group.lead(
-            lambda: create_run(config, told.work / "run"),
+            lambda: create_run(config, args.work / "run"),
             tell=lambda run: run.folder,
             follow=open_run,
         )
         torch.manual_seed(stream(Purpose.TRAINING, 0))
         state = TrainingState(run, group)
-        log = Log(told.work / f"log-{group.rank}", 0, True, {}, {})
+        log = Log(args.work / f"log-{group.rank}", 0, True, {}, {})
         times: dict[str, list[float]] = {}
-        for number in range(told.steps + 1):
+        for number in range(args.steps + 1):
             for part in PARTS:
                 if part in ("fakes", "discriminator") and not state.adversary:
                     continue
@@ -128,7 +128,7 @@ def work(told: argparse.Namespace) -> None:
                     times.setdefault(part, []).append(time.perf_counter() - began)
         log.close()
         if group.first:
-            (told.work / "times.json").write_text(json.dumps(times))
+            (args.work / "times.json").write_text(json.dumps(times))
 
 
 def table(seconds: Mapping[int, Mapping[str, float]]) -> str:

@@ -41,8 +41,8 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main()
-        found = capsys.readouterr()
+        captured = capsys.readouterr()
         code = stopped.value.code
-        return (0 if code is None else int(code)), found.out, found.err
+        return (0 if code is None else int(code)), captured.out, captured.err
 
     return run

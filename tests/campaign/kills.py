@@ -32,24 +32,24 @@ class Kills(Kind):
         run = folder / "run"
         train = [*self.runs.arguments(language, run), "checkpoint_seconds=0"]
         times = random.choice((1, 1, 2))
-        told = []
+        kills = []
         arguments = train
         for _ in range(times):
             if random.random() < 0.7:
                 operation = random.randint(1, 150)
-                told.append(f"at operation {operation}")
+                kills.append(f"at operation {operation}")
                 ended = run_command(arguments, folder, before=die_at(operation, run))
             else:
                 moment = random.uniform(0, 1.5)
-                told.append(f"after {moment:.2f} s")
+                kills.append(f"after {moment:.2f} s")
                 ended = run_command(arguments, folder, kill_after=moment)
             if ended.code == 0:
                 break
             bad = failed_badly(ended) if ended.code != -9 else None
             if bad is not None:
-                return Result(f"train {language}, killed {told}", bad, ended.err[-2000:])
+                return Result(f"train {language}, killed {kills}", bad, ended.err[-2000:])
             arguments = ["resume", str(run)] if (run / "config.json").exists() else train
-        what = f"train {language}, killed {', '.join(told)}"
+        what = f"train {language}, killed {', '.join(kills)}"
         ended = run_command(arguments, folder)
         if ended.code == 2 and arguments[0] == "train":
             return Result(what, Outcome.UNCLEAR, f"the same command: {ended.err[-2000:]}")
@@ -58,9 +58,11 @@ class Kills(Kind):
             return Result(what, bad, ended.err[-2000:])
         if ended.code != 0:
             return Result(what, Outcome.UNCLEAR, ended.err[-2000:])
-        expected, found = self._expected(language), digest(run)
-        if found != expected:
-            differ = [name for name in {*found, *expected} if found.get(name) != expected.get(name)]
+        expected, digests = self._expected(language), digest(run)
+        if digests != expected:
+            differ = [
+                name for name in {*digests, *expected} if digests.get(name) != expected.get(name)
+            ]
             return Result(what, Outcome.SILENT, f"differ: {sorted(differ)}\n{ended.err[-1000:]}")
         left = [path.name for path in run.rglob("*.partial*")]
         if left:
@@ -72,14 +74,14 @@ class Kills(Kind):
 
     @cached_property
     def _references(self) -> dict[str, dict[str, str]]:
-        found = {}
+        digests = {}
         for language in ("oracle", "text"):
             run = self.runs.folder / f"kill-{language}"
             arguments = [*self.runs.arguments(language, run), "checkpoint_seconds=0"]
             ended = run_command(arguments, self.runs.folder)
             assert ended.code == 0, ended.err
-            found[language] = digest(run)
-        return found
+            digests[language] = digest(run)
+        return digests
 
 
 class Repeats(Kind):
@@ -134,10 +136,10 @@ class Repeats(Kind):
 
     @cached_property
     def _expected(self) -> dict[str, Finished]:
-        found = {}
+        outcomes = {}
         for command in ("evaluate", "curve"):
             run = self.runs.copy(self.runs.done("text"), self.runs.folder / f"repeat-{command}")
             arguments, _ = self._arguments(command, run, self.runs.folder)
-            found[command] = run_command(arguments, self.runs.folder)
-            assert found[command].code == 0, found[command].err
-        return found
+            outcomes[command] = run_command(arguments, self.runs.folder)
+            assert outcomes[command].code == 0, outcomes[command].err
+        return outcomes

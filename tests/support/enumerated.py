@@ -18,7 +18,7 @@ from textgan.models.sampling import Categorical
 NOTHING = Sentences(torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long))
 
 
-def material_of(models: Models | None, **told: Any) -> MetricInputs:
+def material_of(models: Models | None, **changes: Any) -> MetricInputs:
     """Nothing but models."""
     return MetricInputs(
         tokenizer=WordTokenizer.numbers(2, 2),
@@ -29,7 +29,7 @@ def material_of(models: Models | None, **told: Any) -> MetricInputs:
         paired_sample=NOTHING,
         paired_references=NOTHING,
         models=models,
-        **told,
+        **changes,
     )
 
 
@@ -55,7 +55,7 @@ def models_of(
 
 def by_hand(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0) -> Tensor:
     """log P of every sentence, word by word."""
-    found = []
+    values = []
     with torch.no_grad():
         for sentence, size in zip(text.tokens, text.lengths.tolist(), strict=True):
             state, symbol, total = model.start(1), torch.zeros(1, dtype=torch.long), 0.0
@@ -64,5 +64,5 @@ def by_hand(model: AutoregressiveGenerator, text: Text, temperature: float = 1.0
                 weights = (logits[0] / temperature).exp()
                 total += math.log(weights[token] / weights.sum())
                 symbol = token[None]
-            found.append(total)
-    return torch.tensor(found, dtype=torch.float64)
+            values.append(total)
+    return torch.tensor(values, dtype=torch.float64)

@@ -13,14 +13,14 @@ def toy(name: str) -> dict[str, Any]:
     """The settings of a run of a second: those of TOY that fit, and small networks."""
     objective = registry.find("objective", name)
     parts = ("objective.", "generator.", "discriminator.")
-    told = {key: value for key, value in TOY.items() if not key.startswith(parts)}
-    told |= small_parts(name)
-    told |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
+    settings = {key: value for key, value in TOY.items() if not key.startswith(parts)}
+    settings |= small_parts(name)
+    settings |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
     preferred = dict(objective.defaults)
     preferred |= registry.find("generator", objective.generator).defaults
     if preferred.get("schedule.mle_epochs") == 0:
-        told["schedule.mle_epochs"] = 0
-    return told
+        settings["schedule.mle_epochs"] = 0
+    return settings
 
 
 def left(folder: Path) -> dict[str, bytes]:

@@ -66,7 +66,7 @@ def material(
     real: Sentences,
     train: Sentences | None = None,
     tokenizer: WordTokenizer | None = None,
-    **told: Any,
+    **settings: Any,
 ) -> MetricInputs:
     """Everything is judged and compared as it is."""
     return MetricInputs(
@@ -80,6 +80,6 @@ def material(
             "paired_references": real,
             "train": train,
             "resamplings": 100,
-            **told,
+            **settings,
         }
     )

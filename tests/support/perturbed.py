@@ -81,9 +81,9 @@ def make(name: str, **settings: Any) -> Perturbation:
 def gradients(network: nn.Module) -> list[Tensor]:
     """Those of all weights, zero where there is none; cleared."""
     weights = list(network.parameters())
-    found = [torch.zeros_like(w) if w.grad is None else w.grad.clone() for w in weights]
+    kept = [torch.zeros_like(w) if w.grad is None else w.grad.clone() for w in weights]
     network.zero_grad()
-    return found
+    return kept
 
 
 def apply(made: Perturbation, network: Net, ids: Tensor = IDS, scale: float = 1.0) -> list[Tensor]:

@@ -196,8 +196,8 @@ def weights_of(
     leaf = torch.zeros(fake.tokens.shape, dtype=torch.float64, requires_grad=True)
     with mock.patch.object(generator, "log_prob", return_value=leaf):
         loss = objective.generator_loss(generator, judge, real, fake, progress)[0]
-    (found,) = torch.autograd.grad(loss, leaf)
-    return -found
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return -gradient
 
 
 def slope(
@@ -207,13 +207,13 @@ def slope(
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     before = [parameter.detach().clone() for parameter in trained]
     parts = along.split([parameter.numel() for parameter in trained])
-    found: list[float] = []
+    losses: list[float] = []
     for sign in (step, -step):
         with torch.no_grad():
             for parameter, old, part in zip(trained, before, parts, strict=True):
                 parameter.copy_(old + sign * part.view_as(old))
-        found.append(loss().item())
+        losses.append(loss().item())
     with torch.no_grad():
         for parameter, old in zip(trained, before, strict=True):
             parameter.copy_(old)
-    return (found[0] - found[1]) / (2 * step)
+    return (losses[0] - losses[1]) / (2 * step)

@@ -75,14 +75,16 @@ def small_parts(
         "generator": ("generator", generator or method.generator),
         "discriminator": (method.discriminator_kind, discriminator or method.discriminator),
     }
-    told: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for group, (kind, part) in kinds.items():
         known = settings_of(registry.find(kind, part)) if part else []
-        told |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
+        settings |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
         if presets and "preset" in {setting.name for setting in known}:
-            told |= {f"{group}.preset": "texygen_small"}
-            told = {k: v for k, v in told.items() if k not in (f"{group}.sizes", f"{group}.counts")}
-    return told
+            settings |= {f"{group}.preset": "texygen_small"}
+            settings = {
+                k: v for k, v in settings.items() if k not in (f"{group}.sizes", f"{group}.counts")
+            }
+    return settings
 
 
 TOY_TEXT = {key: value for key, value in TOY.items() if not key.startswith("oracle.")}
@@ -116,15 +118,15 @@ def in_0_1s_way(folder: Path) -> None:
     kept = {key: facts[key] for key in facts if key not in ("files", "code", "run", "digest")}
     (folder / "run.json").write_text(json.dumps(kept))
     for path in folder.glob("*.safetensors"):
-        tensors, told = load_tensors(path)
-        save_tensors(path, tensors, {k: told[k] for k in told if k not in ("run", "listed")})
+        tensors, facts = load_tensors(path)
+        save_tensors(path, tensors, {k: facts[k] for k in facts if k not in ("run", "listed")})
     config = json.loads((folder / "config.json").read_text())
     course = {key: config[key] for key in config if key not in ("device", "checkpoint_seconds")}
     sha = hashlib.sha256(json.dumps(course, sort_keys=True).encode())
     sha.update((folder / "data.safetensors").read_bytes())
     for path in (folder / "checkpoints").glob("*"):
-        tensors, told = load_tensors(path)
-        save_tensors(path, tensors, told | {"run": sha.hexdigest()})
+        tensors, facts = load_tensors(path)
+        save_tensors(path, tensors, facts | {"run": sha.hexdigest()})
     for name in ("results.json", "evaluation.json", "curve.json"):
         if (folder / name).is_file():
             content = json.loads((folder / name).read_text())

@@ -48,12 +48,12 @@ def one_hot(text: Text, space: TextSpace) -> Text:
 
 
 def build(kind: Kind, name: str, space: TextSpace, seed: int = 0, **settings: Any) -> Any:
-    """A registered network in float64, dropout off, told what it knows of the settings."""
+    """A registered network in float64, dropout off, with those of the settings that it has."""
     known = {setting.name for setting in settings_of(registry.find(kind, name))}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        told = {key: value for key, value in settings.items() if key in known}
-        return registry.build(kind, name, told, space).double().eval()
+        accepted = {key: value for key, value in settings.items() if key in known}
+        return registry.build(kind, name, accepted, space).double().eval()
 
 
 def small_generator(
@@ -162,11 +162,11 @@ def counts_of(text: Text, space: TextSpace) -> Tensor:
 def gradient(loss: Tensor, network: nn.Module) -> Tensor:
     """d loss / d every trainable parameter, as one vector."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    found = torch.autograd.grad(loss, trained, allow_unused=True)
+    gradients = torch.autograd.grad(loss, trained, allow_unused=True)
     return torch.cat(
         [
             (torch.zeros_like(weight) if part is None else part).flatten()
-            for part, weight in zip(found, trained, strict=True)
+            for part, weight in zip(gradients, trained, strict=True)
         ]
     )
 

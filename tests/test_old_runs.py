@@ -23,8 +23,10 @@ import textgan
 from textgan.core.moved import MOVED
 from textgan.core.own_code import read_source
 from textgan.core.streams import Purpose, stream
-from textgan.data.text import Text
+from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.tokenizers import Tokenizer, WordTokenizer
 from textgan.models.discriminators.base import Discriminator
+from textgan.models.generators.recurrent import LSTMGenerator
 
 OLD = ROOT / "tests/old_runs"
 MADE_ON = json.loads((OLD / "machine.json").read_text())
@@ -218,7 +220,8 @@ def test_every_new_place_is_there() -> None:
 def test_what_no_version_had_is_named(tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     for line, told in {
-        "from textgan.text import Txt": "cannot import name 'Txt' from 'textgan.text'",
+        "from textgan.text import Txt": "textgan.text has no Txt; CHANGELOG.md says under",
+        "from textgan.text import START": "textgan.text has no START; CHANGELOG.md says under",
         "from textgan.nothing import Text": "No module named 'textgan.nothing'",
         "import textgan.nothing": "No module named 'textgan.nothing'",
     }.items():
@@ -245,3 +248,29 @@ def test_methods_by_their_former_names() -> None:
     assert own.score_pair(1, 2) == own.judge(1, 2) == ("own", ("new", 1, 2))
     with pytest.raises(AttributeError):
         _ = own.juge
+
+
+def test_an_encoder_method_written_for_0_1_reads_by_its_names(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from textgan.corpus import Vocabulary\n"
+        "from textgan.reading import Reader, WordReader\n"
+        "from textgan.sampling import State\n"
+    )
+    names = vars(read_source(path, "here").load())
+    assert names["Reader"] is Tokenizer
+    assert names["WordReader"] is names["Vocabulary"] is WordTokenizer
+    tokenizer = WordTokenizer.train(["a b", "a c"], min_count=1, length=4)
+    assert torch.equal(tokenizer.wrap([[4]]).tokens, tokenizer.pad([[4]]).tokens)
+    assert torch.equal(tokenizer.read(["a b"]).tokens, tokenizer(["a b"]).tokens)
+
+
+def test_a_source_is_given_as_0_1_gave_it() -> None:
+    space = TextSpace(6, 4, classes=2)
+    generator = LSTMGenerator(space, embedding=3, hidden=3)
+    labels = torch.tensor([0, 1])
+    assert torch.equal(generator.sample(2, source=None, labels=labels).condition.labels, labels)
+    other = Text.full(torch.zeros(2, 3, dtype=torch.long))
+    assert generator.conditions(2, Condition(labels), source=other).source is other
+    with pytest.raises(ValueError, match="twice"):
+        generator.conditions(2, Condition(source=other), source=other)

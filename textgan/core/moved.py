@@ -57,7 +57,7 @@ MOVED = {
     "materials": "evaluation.inputs",
     "mauve": "metrics.functional.mauve",
     "metrics.base": "metrics.base core.score",
-    "metrics.networks": "metrics.networks data.batches",
+    "metrics.networks": "metrics.networks data.batches data.tokenizers",
     "monitor": "training.monitor training.measure models.draw",
     "nearest": "metrics.functional.nearest",
     "ngrams": "metrics.functional.ngrams",
@@ -75,9 +75,9 @@ MOVED = {
     "results": "training.results training.plot",
     "rollout": "models.rollout",
     "run": "training.run core.locks core.device core.files",
-    "sampling": "models.sampling core.seeds",
+    "sampling": "models.sampling core.seeds models.generators.base",
     "schedule": "training.schedule",
-    "sentences": "data.sentences",
+    "sentences": "data.sentences data.tokenizers",
     "similarity": "encoders.similarity",
     "sts": "encoders.sts",
     "subjects": "evaluation.report.runs",
@@ -101,9 +101,16 @@ RENAMED = {
     "OutputPlace": "EmbeddingOutput",
     "Pick": "HiddenSampler",
     "Place": "ShiftTarget",
+    "PretrainedReader": "PretrainedTokenizer",
+    "Reader": "Tokenizer",
+    "Training": "TrainingState",
     "TwoLooks": "TwoViews",
+    "Vocabulary": "WordTokenizer",
+    "WordReader": "WordTokenizer",
+    "Words": "WordTokenizer",
     "bare": "basename",
     "check": "check_settings",
+    "checked_memory": "checked_state",
     "different": "unique_names",
     "flat": "flatten",
     "interval": "format_interval",
@@ -113,7 +120,9 @@ RENAMED = {
     "lay_out_run": "inputs_from_run",
     "listed": "join_names",
     "middle": "format_estimate",
+    "nested": "unflatten",
     "number": "format_number",
+    "open_reader": "build_tokenizer",
     "place_of": "shift_target",
     "said": "format_value",
     "said_of": "checked_outputs",
@@ -159,6 +168,10 @@ class _Module(ModuleType):
         if not name.startswith("__"):
             with suppress(ModuleNotFoundError):
                 return importlib.import_module(f"textgan.{inner}")
+            raise ImportError(
+                f"{self.__name__} has no {name}; CHANGELOG.md says under Breaking what has another "
+                "name now"
+            )
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 

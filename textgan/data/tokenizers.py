@@ -22,6 +22,7 @@ import torch
 from textgan.core import huggingface
 from textgan.core.errors import UserError
 from textgan.core.files import parse_json
+from textgan.core.moved import FormerName
 from textgan.data.fit import MANY_UNKNOWN, Spaced, evenly, misfit
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.text import Text, TextSpace
@@ -48,6 +49,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def name(self) -> str:
         """For signatures; the same where the ids are the same."""
+
+    # as version 0.1 called them
+    wrap = FormerName("pad")
+    read = FormerName("__call__")
 
     @abstractmethod
     def encode(self, lines: Iterable[str]) -> list[list[int]]:

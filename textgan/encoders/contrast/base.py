@@ -50,6 +50,7 @@ class EncoderObjective(nn.Module, ABC):
     higher_is_better: ClassVar[bool] = False  # of that metric
 
     # as version 0.1 called them
+    reader = FormerName("tokenizer")
     labelled = FormerName("needs_labels")
     two_looks = FormerName("two_views")
     prompted = FormerName("needs_masked_words")

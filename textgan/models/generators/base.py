@@ -90,23 +90,34 @@ class Generator(nn.Module, ABC):
         prefix: Tensor | None = None,
         condition: Condition = UNCONDITIONAL,
         labels: Tensor | None = None,
+        source: Text | None = None,
     ) -> Text:
         """n texts; `choose` picks each symbol, unless given in the generator's usual way (drawn at
         temperature 1 where it has a likelihood).
 
         condition: what each text is written for; classes are drawn where texts have some and these
-        have none. labels: short for condition=Condition(labels).
+        have none. labels, source: short for condition=Condition(labels, source).
         """
 
-    def conditions(self, n: int, condition: Condition, labels: Tensor | None) -> Condition:
+    def conditions(
+        self,
+        n: int,
+        condition: Condition,
+        labels: Tensor | None = None,
+        source: Text | None = None,
+    ) -> Condition:
         """What n texts are written for, given the arguments of `sample`.
 
-        Raises ValueError where a source is missing, or both arguments have labels.
+        Raises ValueError where a source is missing, or labels or a source are given twice.
         """
         if labels is not None:
             if condition.labels is not None:
                 raise ValueError("labels were given twice, in condition and alone")
             condition = replace(condition, labels=labels)
+        if source is not None:
+            if condition.source is not None:
+                raise ValueError("a source was given twice, in condition and alone")
+            condition = replace(condition, source=source)
         if self.space.source is not None:
             condition.require_source()
         if self.space.classes and condition.labels is None:
@@ -175,6 +186,7 @@ class AutoregressiveGenerator(Generator):
         prefix: Tensor | None = None,
         condition: Condition = UNCONDITIONAL,
         labels: Tensor | None = None,
+        source: Text | None = None,
         reads_words: bool = False,
     ) -> Text:
         """n texts. Gradients flow where `choose` lets them: call under no_grad to draw words.
@@ -183,7 +195,7 @@ class AutoregressiveGenerator(Generator):
         reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
         the row.
         """
-        condition = self.conditions(n, condition, labels)
+        condition = self.conditions(n, condition, labels, source)
         pick = self.picker(choose or multinomial)
         state = self.start(n, condition)
         symbol = self.embedding.weight.new_full((n,), self.space.bos, dtype=torch.long)

@@ -45,6 +45,7 @@ class NoiseGenerator(Generator):
         prefix: Tensor | None = None,
         condition: Condition = UNCONDITIONAL,
         labels: Tensor | None = None,
+        source: Text | None = None,
     ) -> Text:
         """n texts. Gradients flow where `choose` lets them.
 
@@ -53,7 +54,7 @@ class NoiseGenerator(Generator):
         if prefix is not None:
             raise ValueError(f"{type(self).__name__} cannot continue a prefix")
         choose, space = choose or greedy, self.space
-        noise, condition = self._noise(n, condition, labels)
+        noise, condition = self._noise(n, condition, labels, source)
         at_once = n
         if not torch.is_grad_enabled():
             fit = LOGITS_AT_ONCE // (space.length * space.vocabulary)
@@ -93,12 +94,16 @@ class NoiseGenerator(Generator):
         return Text(text.tokens, text.lengths, chances, answered)
 
     def _noise(
-        self, n: int, condition: Condition, labels: Tensor | None = None
+        self,
+        n: int,
+        condition: Condition,
+        labels: Tensor | None = None,
+        source: Text | None = None,
     ) -> tuple[Tensor, Condition]:
         """z (n, Z), shifted by the classes of the texts, and what these are written for."""
         weight = next(self.parameters())
         noise = torch.randn(n, self.noise, dtype=weight.dtype, device=weight.device)
-        condition = self.conditions(n, condition, labels)
+        condition = self.conditions(n, condition, labels, source)
         if self.space.classes:
             noise = noise + self.classes(condition.require_labels(self.space.classes))
         return noise, condition

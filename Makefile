@@ -5,6 +5,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 # the versions that the tests pass with; constraints-lowest.txt, or /dev/null for the latest
 CONSTRAINTS ?= constraints.txt
+EXTRAS      ?= dev
 
 .PHONY: install demo test lint clean
 
@@ -13,7 +14,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("textgan needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	touch $@
 
 demo: install

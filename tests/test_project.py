@@ -226,7 +226,7 @@ def test_pins_meet_the_lower_bounds() -> None:
 
 def test_the_lowest_pins_are_the_lower_bounds() -> None:
     pinned = pins("constraints-lowest.txt")
-    tools = {"ruff", "mypy", "import-linter", "build"}  # of which no test depends
+    tools = {"ruff", "mypy", "build", "pre-commit"}  # of which no test depends
     for name, bound in bounds("dev", "plots", "hf").items():
         if name not in tools:
             assert [*numbers(bound), 0, 0][:3] == [*numbers(pinned[name]), 0, 0][:3], name

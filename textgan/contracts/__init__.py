@@ -1,1 +1,1 @@
-"""What every part promises, checked: before each run by a dry run, at length by textgan check."""
+"""textgan check: tries a part, textgan's or one's own, on tiny worlds."""

@@ -1,1 +1,1 @@
-"""What everything else stands on: random streams, files and text output."""
+"""What every room uses and what knows of none: errors, settings, files, seeds, statistics, logs."""

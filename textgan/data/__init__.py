@@ -1,1 +1,1 @@
-"""Readers of data files: what a file is, and the texts in it."""
+"""Text, from a file's lines to batches of token ids: tokenizers, vocabularies, splits, corpora."""

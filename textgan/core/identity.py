@@ -76,7 +76,7 @@ def identify(folder: Path) -> Identity:
     settings = _table(folder / CONFIG)
     facts = _table(folder / FACTS) if exists(folder / FACTS) else {}
     files = facts.get("files")
-    if files is None:
+    if files is None and not facts.keys() & {RUN, DIGEST}:  # made before there were digests
         return Identity(folder, _old_digest(folder, settings))
     copies = facts.get("code", {})
     if not _is_sealed(facts) or not _all_text(files) or not _all_text(copies):

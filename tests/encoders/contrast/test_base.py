@@ -93,7 +93,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The shifts of all passes of USCAL and SCAL."""
     found: list[Any] = []
     monkeypatch.setattr(Spy, "told", found, raising=False)
-    monkeypatch.setattr("textgan.encoders.contrast.base.EmbeddingOutput", Spy)
+    monkeypatch.setattr("textgan.perturb.shifts.EmbeddingOutput", Spy)
     return found
 
 

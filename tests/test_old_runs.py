@@ -175,7 +175,8 @@ def sentences_of_the_file() -> list[str]:
 
 # what parts of one's own were written with
 NAMES = {
-    "textgan.contrast.base": "Contrast TwoLooks",
+    "textgan.contrast.base": "Contrast TwoLooks place_of",
+    "textgan.data.fit": "MANY_UNKNOWN",
     "textgan.discriminators.base": "Discriminator Highway widened TokenEmbedding",
     "textgan.discriminators.cnn": "CNNDiscriminator",
     "textgan.errors": "UserError Interrupted",

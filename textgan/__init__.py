@@ -11,6 +11,7 @@ from textgan.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from textgan.classifiers.classifier import load_classifier as load_classifier
+    from textgan.classifiers.results import Classification as Classification
     from textgan.classifiers.train import classify as classify
     from textgan.contracts.checking import check as check
     from textgan.core.errors import Interrupted as Interrupted
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from textgan.core.errors import UserError as UserError
     from textgan.core.score import Score as Score
     from textgan.core.statistics import Estimate as Estimate
+    from textgan.data.text import Condition as Condition
     from textgan.data.text import Text as Text
     from textgan.data.text import TextSpace as TextSpace
     from textgan.encoders.contrast.base import EncoderObjective as EncoderObjective
+    from textgan.encoders.contrast.base import TwoViews as TwoViews
     from textgan.encoders.evaluate import EncoderEvaluation as EncoderEvaluation
     from textgan.encoders.evaluate import evaluate_encoders as evaluate_encoders
     from textgan.encoders.folder import open_encoder as open_encoder
+    from textgan.encoders.results import EncoderResult as EncoderResult
     from textgan.encoders.train import encode as encode
     from textgan.evaluation.compare import Comparison as Comparison
     from textgan.evaluation.compare import Comparisons as Comparisons
@@ -37,9 +41,15 @@ if TYPE_CHECKING:
     from textgan.metrics.base import MetricInputs as MetricInputs
     from textgan.metrics.base import Unavailable as Unavailable
     from textgan.models.discriminators.base import Discriminator as Discriminator
+    from textgan.models.discriminators.stepwise import (
+        StepwiseDiscriminator as StepwiseDiscriminator,
+    )
     from textgan.models.embedding import TokenEmbedding as TokenEmbedding
     from textgan.models.generators.base import AutoregressiveGenerator as AutoregressiveGenerator
     from textgan.models.generators.base import Generator as Generator
+    from textgan.models.generators.base import LinearGenerator as LinearGenerator
+    from textgan.models.generators.base import State as State
+    from textgan.models.generators.base import read_before as read_before
     from textgan.models.rollout import rollout_values as rollout_values
     from textgan.objectives.base import Objective as Objective
     from textgan.perturb.base import Perturbation as Perturbation
@@ -52,15 +62,17 @@ if TYPE_CHECKING:
 # nothing that needs torch is imported before it is asked for
 _homes = {
     "classifiers.classifier": ("load_classifier",),
+    "classifiers.results": ("Classification",),
     "classifiers.train": ("classify",),
     "contracts.checking": ("check",),
     "core.errors": ("Interrupted", "NotKept", "UserError"),
     "core.score": ("Score",),
     "core.statistics": ("Estimate",),
-    "data.text": ("Text", "TextSpace"),
-    "encoders.contrast.base": ("EncoderObjective",),
+    "data.text": ("Condition", "Text", "TextSpace"),
+    "encoders.contrast.base": ("EncoderObjective", "TwoViews"),
     "encoders.evaluate": ("EncoderEvaluation", "evaluate_encoders"),
     "encoders.folder": ("open_encoder",),
+    "encoders.results": ("EncoderResult",),
     "encoders.train": ("encode",),
     "evaluation.compare": ("Comparison", "Comparisons"),
     "evaluation.evaluate": ("compare", "evaluate"),
@@ -69,8 +81,15 @@ _homes = {
     "evaluation.temperature_sweep": ("Sweep", "curve"),
     "metrics.base": ("Metric", "MetricInputs", "Unavailable"),
     "models.discriminators.base": ("Discriminator",),
+    "models.discriminators.stepwise": ("StepwiseDiscriminator",),
     "models.embedding": ("TokenEmbedding",),
-    "models.generators.base": ("AutoregressiveGenerator", "Generator"),
+    "models.generators.base": (
+        "AutoregressiveGenerator",
+        "Generator",
+        "LinearGenerator",
+        "State",
+        "read_before",
+    ),
     "models.rollout": ("rollout_values",),
     "objectives.base": ("Objective",),
     "perturb.base": ("Perturbation",),

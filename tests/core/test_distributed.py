@@ -27,7 +27,7 @@ from worlds import (
 
 import textgan
 from textgan.core.distributed import Group, Lost, first, joined
-from textgan.core.errors import Interrupted, SaidElsewhere, UserError
+from textgan.core.errors import Interrupted, ReportedElsewhere, UserError
 from textgan.core.optim import Loss, Reduction, plain
 from textgan.data.text import Text, TextSpace
 from textgan.losses import logistic, nll, policy_gradient
@@ -242,7 +242,7 @@ def _in_a_group(rank: int, port: int) -> None:
         assert lengths == ("abc" if rank == 0 else "xxx")
         with pytest.raises(UserError, match="it is full") as refused:
             group.lead(lambda: raise_error(UserError("it is full")))
-        assert isinstance(refused.value, SaidElsewhere) == (rank == 1)
+        assert isinstance(refused.value, ReportedElsewhere) == (rank == 1)
         memory = averaged([{"mean": torch.tensor(2.0 * rank), "n": torch.tensor(5)}], group)
         assert (memory["mean"].item(), memory["n"].item()) == (1.0, 5)
         if rank == 1:

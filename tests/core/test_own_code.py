@@ -221,7 +221,7 @@ def test_an_encoders_folder_runs_nothing(cli: Cli, finished: Path, trap: Path) -
     folder.mkdir()
     about = {
         "network": f"{trap}:D", "settings": {"x": f"{trap}:D"}, "classes": 0, "model": {},
-        "reader": {"kind": "words", "tokens": "word", "separator": " ", "length": 4,
+        "tokenizer": {"kind": "words", "tokens": "word", "separator": " ", "length": 4,
                    "words": ["a"]},
         "facts": {"perturb": f"{trap}:P", "pooling": "mean"},
     }  # fmt: skip

@@ -76,7 +76,8 @@ def test_characters_are_kept(tmp_path: Path) -> None:
     found = load_encoder(saved(tmp_path / "encoder", "rnn", tokens="char"))
     assert isinstance(found.tokenizer, WordTokenizer)
     assert found.tokenizer.pre_tokenizer == PreTokenizer("char", "")
-    assert json.loads((tmp_path / "encoder/encoder.json").read_text())["reader"]["tokens"] == "char"
+    about = json.loads((tmp_path / "encoder/encoder.json").read_text())
+    assert about["tokenizer"]["tokens"] == "char"
 
 
 def test_lines_beside_a_line_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,10 +203,10 @@ WORDS_CUT_TO_ONE = {"kind": "words", "tokens": "word", "separator": " ", "length
         ({"classes": -1}, "classes = -1"),
         ({"classes": None}, "classes"),
         ({"more": 1}, "more is not a setting"),
-        ({"reader": {"kind": "letters"}}, "reader"),
-        ({"reader": {"kind": "words", "length": 3}}, "reader.words.tokens"),
-        ({"reader": {"kind": "pretrained", "length": 3}}, "model"),
-        ({"reader": WORDS_CUT_TO_ONE}, "length = 1: give at least 2"),
+        ({"tokenizer": {"kind": "letters"}}, "tokenizer"),
+        ({"tokenizer": {"kind": "words", "length": 3}}, "tokenizer.words.tokens"),
+        ({"tokenizer": {"kind": "pretrained", "length": 3}}, "model"),
+        ({"tokenizer": WORDS_CUT_TO_ONE}, "length = 1: give at least 2"),
         ({"model": {"config.json": "0"}}, "was altered after it was written"),
         ({"facts": {"pooling": "first"}}, "facts.pooling = 'first'"),
         ({"facts": {"pooling": "mask"}}, "facts.pooling = 'mask'"),

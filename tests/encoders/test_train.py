@@ -159,7 +159,7 @@ def test_a_start_is_where_training_begins(text: Path, labelled: Path, mlm: Path)
 
 
 def test_the_words_of_templates_are_kept(mlm: Path) -> None:
-    words = json.loads((mlm / "encoder.json").read_text())["reader"]["words"]
+    words = json.loads((mlm / "encoder.json").read_text())["tokenizer"]["words"]
     assert {"<mask>", "This", "sentence", "means", '"', ":", "."} <= set(words)
 
 

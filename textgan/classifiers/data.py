@@ -12,7 +12,7 @@ from textgan.data.noise import disturb_lines
 from textgan.data.settings import DataConfig
 from textgan.data.splits import Part, Split, split_file
 from textgan.data.text import Condition, Text
-from textgan.data.tokenizers import HF, Tokenizer, build_tokenizer
+from textgan.data.tokenizers import Tokenizer, build_tokenizer, is_pretrained
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_classifier_data(path: Path, network: str, config: ClassifierConfig) -> 
 def _tokenizer(network: str, split: Split, data: DataConfig) -> Tokenizer:
     """The network's tokenizer. Raises UserError for settings that a pretrained one ignores."""
     settings = data.model_dump(include={"tokens", "spaced", "vocabulary", "min_count", "length"})
-    if network.startswith(HF):
+    if is_pretrained(network):
         useless = data.model_fields_set & (settings.keys() - {"length"})
         if useless:
             raise UserError(

@@ -32,6 +32,7 @@ from textgan.core.tables import Shown, Table
 FILE = "classify.json"
 NONE = "none"  # the name of no perturbation
 CLEAN = "clean"  # the name of sentences as they are
+FORMER_FACTS = {"commonest": "majority", "reader": "tokenizer"}  # keys of version 0.1
 LEARNT = 0.02  # accuracy above the share of the majority label that shows that anything was learnt
 
 Runs = dict[tuple[str, int], "TrainedClassifier"]  # by perturbation and seed
@@ -226,8 +227,9 @@ def _read_runs(path: Path, facts: dict[str, Any]) -> Runs:
     with understood(path, "choose another --out"):
         content = read_json(path)
         before, runs = content["facts"], _RUNS.validate_python(content["runs"])
-        if "commonest" in before:  # the key of version 0.1
-            before["majority"] = before.pop("commonest")
+        for former, key in FORMER_FACTS.items():
+            if former in before:
+                before[key] = before.pop(former)
         difference = _difference(before, json.loads(json.dumps(facts)))
     if difference is not None:
         key, there, here = difference

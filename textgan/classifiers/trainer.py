@@ -54,7 +54,7 @@ class ClassifierTrainer:
             "textgan": __version__,
             "streams": SCHEME,
             "network": self.network,
-            "reader": self.data.tokenizer.name,
+            "tokenizer": self.data.tokenizer.name,
             "settings": self.config.recorded(),
             "data": self.data.split.facts,
             "device": self.device.type,

@@ -20,7 +20,7 @@ from textgan.cli.evaluate import compare, curve, evaluate, report
 from textgan.cli.parts import check, list_data, list_parts
 from textgan.cli.train import resume, sample, train
 from textgan.core.distributed import first
-from textgan.core.errors import Interrupted, SaidElsewhere, UserError
+from textgan.core.errors import Interrupted, ReportedElsewhere, UserError
 from textgan.core.files import system_errors
 from textgan.core.terminal import ReaderLeft, standard_streams, stop_signals, visible
 
@@ -120,7 +120,7 @@ def _run() -> int:
         if code == 130:  # typer's way to say that Ctrl-C came
             raise KeyboardInterrupt
         return int(code)
-    except SaidElsewhere:
+    except ReportedElsewhere:
         time.sleep(1)  # whoever ends first is ended upon by torchrun, and the other is to speak
         return 2
     except UserError as error:

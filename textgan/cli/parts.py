@@ -26,15 +26,15 @@ def list_parts(
     """List parts (objectives, networks, perturbations, metrics) with their settings."""
     from textgan.cli import listing
 
-    found = listing.find_parts(wanted or [])
+    parts_of = listing.find_parts(wanted or [])
     if as_json:
         content = {
             kind: {name: listing.facts(part) for name, part in parts.items()}
-            for kind, parts in found.items()
+            for kind, parts in parts_of.items()
         }
         typer.echo(json.dumps(content, indent=2))
         return
-    typer.echo(listing.describe(found, shutil.get_terminal_size().columns))
+    typer.echo(listing.describe(parts_of, shutil.get_terminal_size().columns))
 
 
 def list_data(as_json: AsJson = False) -> None:
@@ -48,8 +48,8 @@ def list_data(as_json: AsJson = False) -> None:
 
     for entry in KNOWN:
         typer.echo(filled(f"{entry.name}: {entry.what}"))
-        told = {"from": entry.source, "licence": entry.licence, "use": entry.use}
-        for key, value in told.items():
+        facts = {"from": entry.source, "licence": entry.licence, "use": entry.use}
+        for key, value in facts.items():
             typer.echo(filled(f"    {key:<8}{value}", indent=12))
         if entry.sha256:
             typer.echo(f"    sha256  {entry.sha256}")

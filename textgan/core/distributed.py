@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from textgan.core.errors import SaidElsewhere, UserError
+from textgan.core.errors import ReportedElsewhere, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -112,7 +112,7 @@ class Group:
         """What `work` makes in process 0; the others wait, and `follow` what it sends them.
 
         tell: what it sends. Where `work` raises, it does so in process 0, and the
-        others raise SaidElsewhere.
+        others raise ReportedElsewhere.
         """
         if self.size == 1:
             return work()
@@ -125,7 +125,7 @@ class Group:
             with self._together():
                 dist.broadcast_object_list(answer, src=0, device=here)
             if answer[0] is not None:
-                raise SaidElsewhere(answer[0])
+                raise ReportedElsewhere(answer[0])
             return follow(answer[1])
         try:
             made = work()

@@ -18,7 +18,7 @@ class NotKept(UserError):
         self.made = made
 
 
-class SaidElsewhere(UserError):
+class ReportedElsewhere(UserError):
     """What another process of the same run tells the user; this one only ends."""
 
 

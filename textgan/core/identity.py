@@ -79,7 +79,7 @@ def identify(folder: Path) -> Identity:
     if files is None and not facts.keys() & {RUN, DIGEST}:  # made before there were digests
         return Identity(folder, _old_digest(folder, settings))
     copies = facts.get("code", {})
-    if not _is_sealed(facts) or not _all_text(files) or not _all_text(copies):
+    if files is None or not (_is_sealed(facts) and _all_text(files) and _all_text(copies)):
         raise UserError(f"{folder / FACTS} was altered after it was written; {_RESTORE}")
     digest = digest_of(settings, files, copies)
     if facts.get(RUN) != digest:

@@ -33,6 +33,7 @@ MOVED = {
     "contrast.base": "encoders.contrast.base perturb.shifts",
     "corpus": "data.corpus data.tokenizers data.batches data.splits data.labelled",
     "curves": "evaluation.tradeoff",
+    "data.fit": "data.token_fit",
     "datasets": "data.datasets",
     "discriminators": "models.discriminators",
     "discriminators.base": "models.discriminators.base models.embedding",

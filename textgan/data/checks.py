@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from textgan.data.corpus import Corpus
-from textgan.data.fit import MANY_UNKNOWN, evenly, misfit
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
+from textgan.data.token_fit import MANY_UNKNOWN, evenly, misfit
 
 
 def unknown_share(corpus: Corpus) -> float:

@@ -17,12 +17,12 @@ import torch
 from textgan.core.errors import UserError
 from textgan.core.names import suggest
 from textgan.data.datasets import recognise
-from textgan.data.fit import Spaced, spacing
 from textgan.data.labelled import FEWEST, read_data, short_label
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.splits import divide, number_labels
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.data.texts import PLAIN, Form
+from textgan.data.token_fit import Spaced, spacing
 from textgan.data.tokenizers import WordTokenizer, frequent
 
 USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from textgan.data.fit import Spaced, spacing
+from textgan.data.token_fit import Spaced, spacing
 
 UNKNOWN_WORD = "<unk>"
 

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from textgan.core.settings import FROZEN
-from textgan.data.fit import Spaced
 from textgan.data.texts import Form, Format, Labels
+from textgan.data.token_fit import Spaced
 
 LARGEST_SEED = 2**63 - 1
 

@@ -23,14 +23,19 @@ from textgan.core import huggingface
 from textgan.core.errors import UserError
 from textgan.core.files import parse_json
 from textgan.core.moved import FormerName
-from textgan.data.fit import MANY_UNKNOWN, Spaced, evenly, misfit
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.text import Text, TextSpace
+from textgan.data.token_fit import MANY_UNKNOWN, Spaced, evenly, misfit
 
 PAD, EOS, UNKNOWN = range(3)  # a word tokenizer's own; padding also comes before a text
 FIRST = 3  # of its words
 MASK_WORD = "<mask>"
-HF = "hf:"  # what the name of a pretrained network begins with
+HF = "hf:"  # what the name of a pretrained network begins with, see `is_pretrained`
+
+
+def is_pretrained(network: str) -> bool:
+    """Whether a network's name is that of a pretrained one, hf:FOLDER."""
+    return network.startswith(HF)
 
 
 class Tokenizer(ABC):
@@ -286,7 +291,7 @@ def build_tokenizer(network: str, lines: Sequence[str], **settings: Any) -> Toke
 
     settings: those of `WordTokenizer.train`; a pretrained one has only `length` in common with it.
     """
-    if network.startswith(HF):
+    if is_pretrained(network):
         length = settings.get("length", 0)
         return PretrainedTokenizer(Path(network.removeprefix(HF)), length)
     return WordTokenizer.train(lines, **settings)

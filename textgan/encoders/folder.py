@@ -33,7 +33,7 @@ from textgan.core.settings import explain
 from textgan.core.streams import Purpose, stream
 from textgan.core.tensors import load_tensors, restore_module, save_tensors
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
-from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer, WordTokenizer
+from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer, WordTokenizer, is_pretrained
 from textgan.encoders.base import LineEncoder, Progress, by_size
 from textgan.encoders.pretrained import open_pretrained
 from textgan.encoders.templates import Template
@@ -67,14 +67,17 @@ class _Pretrained(pydantic.BaseModel, extra="forbid"):
 class _About(pydantic.BaseModel, extra="forbid"):
     """What encoder.json says.
 
-    reader: the tokenizer. model: the SHA-256 of each of the files of a pretrained network.
+    tokenizer: "reader" in files of version 0.1. model: the SHA-256 of each of the files of a
+    pretrained network.
     """
 
     format: Literal[1] = 1
     network: str
     settings: dict[str, Any]
     classes: int = Field(ge=0)
-    reader: _Words | _Pretrained = Field(discriminator="kind")
+    tokenizer: _Words | _Pretrained = Field(
+        discriminator="kind", validation_alias=pydantic.AliasChoices("tokenizer", "reader")
+    )
     model: dict[str, str]
     facts: dict[str, Any]
 
@@ -135,7 +138,7 @@ def open_encoder(source: str | Path, device: torch.device | None = None) -> Line
         >>> textgan.open_encoder("encoders/mine").encode_lines(["a sentence ."])
     """
     source = str(path_from("encoder", source, "hf:FOLDER, or the folder of an encoder"))
-    if source.startswith(HF):
+    if is_pretrained(source):
         return open_pretrained(Path(source.removeprefix(HF)), f"encoder = {source!r}", device)
     return load_encoder(Path(source), device)
 
@@ -167,7 +170,7 @@ def save_encoder(
             network=HF + MODEL if model else network_name,
             settings=dict(settings),
             classes=network.space.classes,
-            reader=_about_tokenizer(tokenizer),
+            tokenizer=_about_tokenizer(tokenizer),
             model=model,
             facts=dict(facts),
         ).model_dump(mode="json")
@@ -205,9 +208,9 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
         raise UserError(f"{path}: {explain(error)}") from None
     if about.model and about.model != _hashes(model):
         raise UserError(f"{model} was altered after it was written (its hashes do not match)")
-    name = HF + str(model) if about.network.startswith(HF) else about.network
+    name = HF + str(model) if is_pretrained(about.network) else about.network
     try:
-        tokenizer = _tokenizer(about.reader, model)
+        tokenizer = _tokenizer(about.tokenizer, model)
         if not about.model:  # before memory is asked for: of a file that has these weights
             with torch.device("meta"):
                 _refuse_others(
@@ -290,6 +293,7 @@ def _canonical(value: Any) -> str:
 def _digest(about: _About, tensors: Mapping[str, Tensor]) -> str:
     """Eight digits of all that makes the vectors what they are: not of where they come from."""
     content = about.model_dump(mode="json")
+    content["reader"] = content.pop("tokenizer")  # as in version 0.1, for digests to stay
     content["facts"] = {key: value for key, value in about.facts.items() if key in POOLING}
     sha = hashlib.sha256(_canonical(content).encode())
     for name, tensor in sorted(tensors.items()):

@@ -13,7 +13,7 @@ from textgan.core.errors import UserError
 from textgan.data.pre_tokenizer import PreTokenizer
 from textgan.data.settings import DataConfig
 from textgan.data.splits import Split
-from textgan.data.tokenizers import HF, MASK_WORD, Tokenizer, build_tokenizer
+from textgan.data.tokenizers import HF, MASK_WORD, Tokenizer, build_tokenizer, is_pretrained
 from textgan.encoders.config import DEFAULT_NETWORK, PRETRAINED_LR, SCRATCH_LR, EncoderConfig
 from textgan.encoders.contrast.base import EncoderObjective
 from textgan.encoders.folder import load_encoder
@@ -43,7 +43,7 @@ class InitialNetwork:
     @property
     def pretrained(self) -> bool:
         """Whether it comes from a pretrained folder."""
-        return self.name.startswith(HF)
+        return is_pretrained(self.name)
 
     @property
     def default_lr(self) -> float:
@@ -66,19 +66,19 @@ def new_network(
     hf:FOLDER. Raises UserError for what does not fit.
     """
     name, data = name or DEFAULT_NETWORK, config.data
-    if objective.needs_masked_words and not name.startswith(HF):
+    if objective.needs_masked_words and not is_pretrained(name):
         raise UserError(
             f"{method} begins with a masked language model: give --start FOLDER of textgan encode "
             "mlm, or --network hf:FOLDER"
         )
-    if name.startswith(HF):
+    if is_pretrained(name):
         _refuse(data, VOCABULARY_KEYS[1:], f"{name} has a tokenizer of its own")
     extra = _template_words(objective, split.train.lines, data)
     of_words = data.model_dump(include=set(VOCABULARY_KEYS))
     try:
         tokenizer = build_tokenizer(name, split.train.lines, extra=extra, **of_words)
     except UserError as error:
-        if name.startswith(HF):  # the folder is to blame, not the file
+        if is_pretrained(name):  # the folder is to blame, not the file
             raise
         raise UserError(f"data.file = {str(path)!r}: {error}") from None
     settings = dict(config.network)
@@ -113,7 +113,7 @@ def network_of_encoder(
 
 def pooling_warnings(name: str, objective: EncoderObjective) -> list[str]:
     """That the pooling of a folder of sentence-transformers is not the one that is trained."""
-    if not name.startswith(HF) or not (Path(name.removeprefix(HF)) / MODULES).is_file():
+    if not is_pretrained(name) or not (Path(name.removeprefix(HF)) / MODULES).is_file():
         return []
     mean = objective.pooling.get("pooling", "features") == "features"
     pooling = "the mean" if mean else f"the state at {MASK}"

@@ -40,12 +40,12 @@ from textgan.core.statistics import SUBSETS
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.data.checks import corpus_warnings
 from textgan.data.datasets import recognise
-from textgan.data.fit import evenly, misfit
 from textgan.data.labelled import check_labels
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, LineTokens, PreTokenizer
 from textgan.data.sentences import Sentences, encode_all
 from textgan.data.text import UNCONDITIONAL, Text
 from textgan.data.texts import PLAIN, Form, has_fields, read_rows
+from textgan.data.token_fit import evenly, misfit
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs, Models
 from textgan.models.draw import draw_like

@@ -30,7 +30,7 @@ _TRIES = 5
 _OLD_FACTS = {"alone": "sample", "paired": "paired_sample"}
 
 # what networks learn from where it is not what the generator was trained on
-LEARNT = {"references": "a third of the references", "real": "half of the other real text"}
+TRAIN_SOURCES = {"references": "a third of the references", "real": "half of the other real text"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,11 +75,11 @@ class Evaluation(ScoreTable):
             notes.append(f"'{self.real}' is no level to reach: see the warnings")
         else:
             notes.append(f"'{self.real}' is the level to reach, not to exceed")
-        learnt = facts.get("networks", {}).get("of")
-        if learnt in LEARNT:
+        source = facts.get("networks", {}).get("of")
+        if source in TRAIN_SOURCES:
             notes.append(
-                f"networks are trained on {facts['networks']['texts']} texts, {LEARNT[learnt]}, "
-                "which no metric uses"
+                f"networks are trained on {facts['networks']['texts']} texts, "
+                f"{TRAIN_SOURCES[source]}, which no metric uses"
             )
         notes += [f"not measured: {name}: {why}" for name, why in self.unavailable.items()]
         if "seconds" in facts:

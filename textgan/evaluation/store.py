@@ -25,8 +25,8 @@ def store_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
             evaluation = _merged(read_evaluation(folder), evaluation)
             write_evaluation(folder, evaluation)
         final = list(evaluation.rows.values())[-1]
-        figures = {f"eval/{name}": score.estimate.value for name, score in final.items()}
-        show_numbers(folder, figures)
+        metrics = {f"eval/{name}": score.estimate.value for name, score in final.items()}
+        show_numbers(folder, metrics)
     except UserError as error:
         raise NotKept(f"{error}; the numbers are not kept", evaluation) from None
     return evaluation

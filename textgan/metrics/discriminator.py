@@ -86,10 +86,10 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
             )
 
     def cost(self, inputs: MetricInputs) -> dict[str, float]:
-        learnt = 1.2 * min(len(inputs.paired_sample), len(inputs.paired_references), self.texts)
-        epochs = min(USUAL_EPOCHS, self.reads / learnt)
+        texts = 1.2 * min(len(inputs.paired_sample), len(inputs.paired_references), self.texts)
+        epochs = min(USUAL_EPOCHS, self.reads / texts)
         size = min(self.longest, mean_size(inputs.paired_references))
-        trained = epochs * learnt * size * DISCRIMINATOR_SECONDS
+        trained = epochs * texts * size * DISCRIMINATOR_SECONDS
         return {"": trained, "discriminator of shuffled words": trained}
 
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:
@@ -146,8 +146,8 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
         words = [inputs.words(part) for part in (training, stopping, scoring)]
         tokenizer, _ = train_tokenizer(words[0], self.vocabulary, self.longest)
         device = inputs.device
-        learnt, seen, new = (self.text(tokenizer, part, device) for part in words)
-        is_real = halves(learnt)
+        train, seen, new = (self.text(tokenizer, part, device) for part in words)
+        is_real = halves(train)
         with fork_rng(stream(Purpose.JUDGE, inputs.seed), device):
             network = CNNDiscriminator(
                 tokenizer.space,
@@ -159,7 +159,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
 
             def loss(chosen: Tensor) -> Tensor:
                 chosen = chosen.to(device)
-                return F.binary_cross_entropy_with_logits(network(learnt[chosen]), is_real[chosen])
+                return F.binary_cross_entropy_with_logits(network(train[chosen]), is_real[chosen])
 
             def stop_loss() -> float:
                 scores = score(network, seen)
@@ -167,7 +167,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
 
             train_network(
                 network,
-                learnt.lengths.cpu(),
+                train.lengths.cpu(),
                 loss,
                 stop_loss,
                 lr=self.lr,

@@ -169,9 +169,9 @@ def training_seconds(sentences: Sentences | None, settings: LanguageModelSetting
     """About how long a language model takes to learn from texts, on one core."""
     if sentences is None or not len(sentences):
         return 0.0
-    learnt = min(len(sentences), settings.sentences)
-    epochs = min(USUAL_EPOCHS, settings.reads / learnt)
-    return epochs * learnt * min(settings.longest, mean_size(sentences)) * SECONDS_A_WORD
+    texts = min(len(sentences), settings.sentences)
+    epochs = min(USUAL_EPOCHS, settings.reads / texts)
+    return epochs * texts * min(settings.longest, mean_size(sentences)) * SECONDS_A_WORD
 
 
 def reading_seconds(sentences: Sentences, settings: LanguageModelSettings) -> float:

@@ -18,7 +18,7 @@ from textgan.core.errors import UserError
 from textgan.core.names import suggest
 from textgan.core.settings import check_settings
 from textgan.data.text import Text, TextSpace
-from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer
+from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer, is_pretrained
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.transformer import TokenStates
 from textgan.models.embedding import TokenEmbedding
@@ -90,9 +90,9 @@ def build_network(
     Raises UserError for a name, folder or setting that does not exist or does not fit.
     """
     space = replace(tokenizer.space, classes=classes)
-    if network.startswith(HF) != isinstance(tokenizer, PretrainedTokenizer):
+    if is_pretrained(network) != isinstance(tokenizer, PretrainedTokenizer):
         raise UserError(f"network = {network!r} does not read the tokens of {tokenizer.name}")
-    if not network.startswith(HF):
+    if not is_pretrained(network):
         known = registry.names("discriminator")
         if network not in known:
             raise UserError(

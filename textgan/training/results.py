@@ -38,8 +38,8 @@ from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Table
 from textgan.core.tensors import read_facts
 from textgan.data.checks import corpus_warnings, unknown_share
-from textgan.data.fit import MANY_UNKNOWN
 from textgan.data.text import Text
+from textgan.data.token_fit import MANY_UNKNOWN
 from textgan.metrics.base import Models, Unavailable
 from textgan.metrics.likelihood import UNIT
 from textgan.metrics.warnings import warnings_of_row

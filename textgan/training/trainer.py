@@ -18,7 +18,7 @@ import torch
 from textgan.core.checks import flag_from, path_from
 from textgan.core.device import choose_device
 from textgan.core.distributed import Group, joined
-from textgan.core.errors import Interrupted, SaidElsewhere, UserError
+from textgan.core.errors import Interrupted, ReportedElsewhere, UserError
 from textgan.core.files import is_file, require_writable, system_errors
 from textgan.core.identity import CONFIG
 from textgan.core.locks import LOCK, locked
@@ -199,7 +199,7 @@ def train_run(
         except NotFinite as error:  # in all processes alike
             if group.first:
                 raise
-            raise SaidElsewhere(str(error)) from None
+            raise ReportedElsewhere(str(error)) from None
         return group.lead(lambda: finish(run, state.alarms, log, plot=plot))
 
 

@@ -13,8 +13,8 @@ from toys import Cli
 
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.corpus import Corpus, read_corpus
-from textgan.data.fit import MANY_UNKNOWN, evenly, misfit, spacing
 from textgan.data.pre_tokenizer import PreTokenizer
+from textgan.data.token_fit import MANY_UNKNOWN, evenly, misfit, spacing
 
 POEMS = [f"{a}{b}{c}{a}{c}" for a in "春夏秋冬" for b in "山水風" for c in "月花鳥"]
 ENGLISH = [f"{a} {b} sees the {c}" for a in ("a", "one") for b in ("dog", "cat") for c in "bcdefgh"]

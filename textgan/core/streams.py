@@ -58,7 +58,7 @@ class Purpose(Enum):
     EVALUATION_TEXTS = auto()
     EVALUATION_ORACLE = auto()
     REAL_ROW = auto()
-    LEARNT_PART = auto()  # of the references, for networks
+    NETWORK_PART = auto()  # of the references, for networks
     EQUAL_TEXTS = auto()  # of a larger file, beside a smaller
     CHOSEN_ALONE = auto()
     CHOSEN_PAIRED = auto()

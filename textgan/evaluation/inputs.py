@@ -177,24 +177,16 @@ def inputs_from_files(
     if references is None and not aligned:
         raise UserError("give --references FILE, held-out real text to compare with")
     texts, warnings = _looked_over(texts, options)
-    sides_facts: dict[str, Any] = {}
-    known_lines: dict[str, list[str]] = {}
-    for role, path in (("references", references), ("train", train), ("real", real)):
-        if path is not None:
-            read = read_texts(path, f"--{role}", form=form)
-            known_lines[role] = [line for line in read.lines if line.strip()]
-            sides_facts[role] = read.about
+    held_out = {
+        role: read_texts(source, f"--{role}", form=form)
+        for role, source in (("references", references), ("train", train), ("real", real))
+        if source is not None
+    }
+    lines = {role: _without_empty(text.lines) for role, text in held_out.items()}
     if references is None:
-        known_lines["references"] = [line for line in answers[0] if line.strip()]
+        lines["references"] = _without_empty(answers[0])
+    tokenizer, sides, measured = _encode_files(split, lines, texts, options.quiet)
 
-    # real text first, so that its words have the same ids whatever is measured
-    named = [*known_lines.items(), *((text.name, text.lines) for text in texts)]
-    tokenizer, encoded = encode_all(
-        WordTokenizer((), PreTokenizer(split, unknown="")),
-        (bar(lines, f"splitting {name}", options.quiet) for name, lines in named),
-    )
-    sides = dict(zip(known_lines, encoded, strict=False))
-    measured = encoded[len(sides) :]
     fewest = min(len(text.lines) for text in texts)
     parts = _parts(sides, fewest, options.seed)
     make = _RowMaker.of(
@@ -205,7 +197,7 @@ def inputs_from_files(
         references=sides["references"],
         device=choose_device(device),
     )
-    rows: dict[str, MetricInputs] = {}
+    rows = {}
     real_row = None
     if parts.real is not None and make.paired_sample:
         real_row = f"real ({parts.origin})"
@@ -221,35 +213,58 @@ def inputs_from_files(
         rows[text.name] = make(
             predictions, text.lines, generator_train=sides.get("train"), aligned=answers
         )
+    leaks = alike(lines)
     facts = {
         "tokenizer": split,
         "texts": {text.name: text.about for text in texts},
-        **sides_facts,
+        **{role: text.about for role, text in held_out.items()},
         **form.facts(),
         **({"aligned": [_called(file) for file in aligned]} if aligned else {}),
         **make.facts(fewest),
+        **parts.facts(),
+        **({"alike": leaks} if leaks else {}),
     }
-    if parts.train is not None:
-        facts["networks"] = {"of": parts.train_source, "texts": len(parts.train)}
-    counts = {text.name: len(text.lines) for text in texts}
-    smallest = min(counts, key=counts.__getitem__)
-    if not options.size and make.paired_sample == fewest < max(counts.values()):
-        warnings.append(
-            f"sets of texts are compared on {fewest} texts of every row, which is what "
-            f"{smallest} has; numbers of other sizes do not compare"
-        )
+    if not options.size:
+        warnings += _warnings_of_sizes(texts, make.paired_sample)
+    named = {"the references": lines["references"]} | {text.name: text.lines for text in texts}
     if split != "char":
-        named_lines = {"the references": known_lines["references"]}
-        named_lines |= {text.name: text.lines for text in texts}
-        warnings += _without_spaces(named_lines, [sides["references"], *measured])
+        warnings += _without_spaces(named, [sides["references"], *measured])
     for text in texts:
-        warnings += copy_warnings(text, known_lines)
-    leaks = alike(known_lines)
-    if leaks:
-        facts["alike"] = leaks
-        warnings += [f"{leak}; {LEAK}" for leak in leaks]
+        warnings += copy_warnings(text, lines)
+    warnings += [f"{leak}; {LEAK}" for leak in leaks]
     warnings += of_other_lengths(sides)
     return EvaluationInputs(rows, real_row, facts, warnings)
+
+
+def _without_empty(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if line.strip()]
+
+
+def _encode_files(
+    split: LineTokens, sides: Mapping[str, Sequence[str]], texts: Sequence[Texts], quiet: bool
+) -> tuple[WordTokenizer, dict[str, Sentences], list[Sentences]]:
+    """A tokenizer of all that was read, the kinds of real text, and the measured texts.
+
+    Real text comes first, so that its words have the same ids whatever is measured.
+    """
+    named = [*sides.items(), *((text.name, text.lines) for text in texts)]
+    tokenizer, encoded = encode_all(
+        WordTokenizer((), PreTokenizer(split, unknown="")),
+        (bar(lines, f"splitting {name}", quiet) for name, lines in named),
+    )
+    return tokenizer, dict(zip(sides, encoded, strict=False)), encoded[len(sides) :]
+
+
+def _warnings_of_sizes(texts: Sequence[Texts], paired_sample: int) -> list[str]:
+    """A warning where the smallest file decides how many texts of every row are compared."""
+    counts = {text.name: len(text.lines) for text in texts}
+    smallest = min(counts, key=counts.__getitem__)
+    if not paired_sample == counts[smallest] < max(counts.values()):
+        return []
+    return [
+        f"sets of texts are compared on {paired_sample} texts of every row, which is what "
+        f"{smallest} has; numbers of other sizes do not compare"
+    ]
 
 
 def _read_aligned(aligned: Sequence[Source], texts: Sequence[Texts], form: Form) -> list[list[str]]:
@@ -404,6 +419,12 @@ class _Parts:
     own: Tensor | None = None
     alone: Sentences | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """What networks are trained on, for the facts of the table."""
+        if self.train is None:
+            return {}
+        return {"networks": {"of": self.train_source, "texts": len(self.train)}}
+
 
 def _parts(sides: Mapping[str, Sentences], fewest: int, seed: int) -> _Parts:
     """Part the real text of files, as this module's docstring has it."""
@@ -420,7 +441,7 @@ def _parts(sides: Mapping[str, Sentences], fewest: int, seed: int) -> _Parts:
         return _Parts(references, other[left], real, origin, "real", alone=real)
     if other is None and train is None and len(references) >= 3 * FEWEST_TO_TRAIN:
         own, left = _parted(len(references), len(references) // 3, Purpose.REAL_ROW, seed)
-        facing, last = _parted(len(left), len(left) // 2, Purpose.LEARNT_PART, seed)
+        facing, last = _parted(len(left), len(left) // 2, Purpose.NETWORK_PART, seed)
         return _Parts(
             references[left[facing]],
             references[left[last]],
@@ -537,8 +558,7 @@ def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts
     samples: how many; 0: as many as its config says.
     """
     n = samples or run.config.evaluation.final_samples
-    written = writers(run)[-1]
-    text, _ = _write(run, written.generator, n, seed, temperature)
+    text = _draw(run, writers(run)[-1], n, seed, temperature).text
     lines = run.corpus.decode(replace(text, condition=UNCONDITIONAL))
     about = {
         "run": run.folder.resolve().name,
@@ -592,20 +612,21 @@ def inputs_from_run(
     if options.equal:
         samples = fewest
         given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
-    chosen = [(writer, author) for writer, author in written if not only or writer.name in only]
-    texts = [
-        _write(author, writer.generator, samples, seed, temperature) for writer, author in chosen
+    drawn = [
+        _draw(author, writer, samples, seed, temperature)
+        for writer, author in written
+        if not only or writer.name in only
     ]
-    tokenizer, (test, train, other, *measured) = _encode_run(
+    tokenizer, (test, train, real, *measured) = _encode_run(
         run,
         split,
-        [corpus.test, corpus.train, fresh, *(text for text, _ in texts)],
+        [corpus.test, corpus.train, fresh, *(one.text for one in drawn)],
         [one.lines for one in given],
     )
     make = _RowMaker.of(
         options,
         fewest,
-        _Parts(test, train, other, alone=other),
+        _Parts(test, train, real, alone=real),
         tokenizer=tokenizer,
         references=test,
         generator_train=train,
@@ -613,20 +634,14 @@ def inputs_from_run(
         memory={} if memory is None else memory,
     )
     rows: dict[str, MetricInputs] = {}
-    real = (ORACLE_ROW if run.oracle is not None else REAL_ROW) if with_real else None
-    if real is not None:
-        models = None
-        if run.oracle is not None:
-            models = Models(run.oracle, run.oracle, fresh.to(run.device), corpus.test)
-        rows[real] = make(other, _lines(run, fresh), models=models)
-    for (writer, _), (text, drawn), predictions in zip(chosen, texts, measured, strict=False):
-        likely = writer.generator if isinstance(writer.generator, AutoregressiveGenerator) else None
-        models = None
-        if likely is not None or run.oracle is not None:
-            models = Models(likely, run.oracle, drawn, corpus.test, temperature)
-        rows[writer.name] = make(predictions, _lines(run, text), models=models)
-    for one, predictions in zip(given, measured[len(texts) :], strict=True):
-        rows[one.name] = make(predictions, one.lines)
+    real_row = (ORACLE_ROW if run.oracle is not None else REAL_ROW) if with_real else None
+    if real_row is not None:
+        rows[real_row] = make(real, _lines(run, fresh), models=_models_of_oracle(run, fresh))
+    for one, predictions in zip(drawn, measured, strict=False):
+        models = one.models(run, temperature)
+        rows[one.writer.name] = make(predictions, _lines(run, one.text), models=models)
+    for text, predictions in zip(given, measured[len(drawn) :], strict=True):
+        rows[text.name] = make(predictions, text.lines)
     facts: dict[str, Any] = {
         "run": run.folder.resolve().name,
         "objective": run.config.objective.name,
@@ -640,7 +655,48 @@ def inputs_from_run(
         facts["runs"] = [one.folder.resolve().name for one in runs]
     if given:
         facts["texts"] = {one.name: one.about for one in given}
-    return EvaluationInputs(rows, real, facts, _warnings_of_run(run, given))
+    return EvaluationInputs(rows, real_row, facts, _warnings_of_run(run, given))
+
+
+def _models_of_oracle(run: Run, fresh: Text) -> Models | None:
+    """What likelihoods of the row of real text are taken by, where an oracle writes it."""
+    if run.oracle is None:
+        return None
+    return Models(run.oracle, run.oracle, fresh.to(run.device), run.corpus.test)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Texts of a writer: those to be read, without the unknown word, and as it draws them."""
+
+    writer: Writer
+    text: Text
+    as_drawn: Text
+
+    def models(self, run: Run, temperature: float) -> Models | None:
+        """What likelihoods of the row of these texts are taken by, where there are any."""
+        generator = self.writer.generator
+        likely = generator if isinstance(generator, AutoregressiveGenerator) else None
+        if likely is None and run.oracle is None:
+            return None
+        return Models(likely, run.oracle, self.as_drawn, run.corpus.test, temperature)
+
+
+def _draw(run: Run, writer: Writer, n: int, seed: int, temperature: float) -> _Drawn:
+    """n texts of a writer, as `textgan sample` writes them."""
+    draw = partial(
+        draw_like,
+        writer.generator,
+        run.corpus.conditions,
+        n,
+        seed=texts_seed(run, seed),
+        temperature=temperature,
+    )
+    drawn = draw()
+    unknown = run.corpus.space.unknown
+    if unknown is None or not bool((drawn.tokens == unknown).any()):
+        return _Drawn(writer, drawn, drawn)
+    return _Drawn(writer, draw(forbid=unknown), drawn)
 
 
 def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:
@@ -705,25 +761,6 @@ def _encode_run(
     cpu, eos = torch.device("cpu"), run.corpus.space.eos
     tokenizer, encoded = encode_all(tokenizer, files)
     return tokenizer, [*(Sentences.of(text.to(cpu), eos) for text in texts), *encoded]
-
-
-def _write(
-    run: Run, generator: Generator, n: int, seed: int, temperature: float
-) -> tuple[Text, Text]:
-    """n texts to be read, without the unknown word, and n as the generator draws them."""
-    draw = partial(
-        draw_like,
-        generator,
-        run.corpus.conditions,
-        n,
-        seed=texts_seed(run, seed),
-        temperature=temperature,
-    )
-    drawn = draw()
-    unknown = run.corpus.space.unknown
-    if unknown is None or not bool((drawn.tokens == unknown).any()):
-        return drawn, drawn
-    return draw(forbid=unknown), drawn
 
 
 def _read(path: Path, called: str, form: Form) -> tuple[list[str], str]:

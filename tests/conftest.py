@@ -46,3 +46,10 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return (0 if code is None else int(code)), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Benchmarks on the CPU whose machine is measured in no time."""
+    monkeypatch.setattr("textgan.bench.machine.PRODUCTS", {"cpu": (32, 64), "cuda": (256,)})
+    monkeypatch.setattr("textgan.training.run.torch.cuda.is_available", lambda: False)

@@ -1,35 +1,16 @@
 """Comparing a benchmark with one that was kept."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import kept, report
 from toys import Cli, refused
 
-from textgan.bench.against import Baseline, check_comparable, compare, read_baseline
-from textgan.bench.counting import Count
-from textgan.bench.report import BenchReport, PartReport
+from textgan.bench.against import check_comparable, compare, read_baseline
 from textgan.bench.setting import PAPER, BenchSetting
 from textgan.bench.timing import run_bench
 from textgan.core.errors import UserError
-
-MACHINE: dict[str, Any] = {
-    "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",
-    "load": None, "gflops": 1.0,
-}  # fmt: skip
-
-
-def report(ratios: dict[str, float], setting: BenchSetting = PAPER, **facts: Any) -> BenchReport:
-    parts = [PartReport(name, "x", 6, 2.0, 2.0 * ratio) for name, ratio in ratios.items()]
-    return BenchReport(
-        parts, MACHINE | facts, setting, 1.0, 1, counts=[Count("bleu", 100, 7, 1000)]
-    )
-
-
-def kept(made: BenchReport, path: Path, **changes: Any) -> Path:
-    path.write_text(json.dumps(made.to_dict() | changes))
-    return path
 
 
 def test_a_ratio_that_fell_is_worse_and_one_that_rose_is_not(tmp_path: Path) -> None:
@@ -130,32 +111,9 @@ def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
         check_comparable(before, PAPER, 1.0, "float32", ["sampling"], timed=False)
 
 
-def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = report({"bleu": 4})
-
-    def timed(*_: object, before: Baseline | None, **__: object) -> BenchReport:
-        if before is not None:
-            check_comparable(before, PAPER, 1.0, "float32", ["bleu"], True)
-        return now
-
-    monkeypatch.setattr("textgan.bench.timing.run_bench", timed)
-    for ratio, code in ((4, 0), (5, 0), (8, 1)):
-        path = kept(report({"bleu": ratio}), tmp_path / "before.json")
-        assert cli("bench", "--against", path)[0] == code
-        found, out, _ = cli("bench", "--against", path, "--json")
-        assert found == code
-        told = json.loads(out)
-        assert told["against"]["worse"] == (code == 1)
-        assert told["against"]["changes"][0]["before"] == ratio
-    assert cli("bench", "--against", path, "--tolerance", "0.5")[0] == 0
-    assert "against" not in json.loads(cli("bench", "--json")[1])
-
-
-def test_a_real_report_compares_with_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("small_products")
+def test_a_real_report_compares_with_itself(tmp_path: Path) -> None:
     tiny = BenchSetting(12, 5, 4, 4, batch=4, rollouts=2, sentences=8, sizes=(1, 3), counts=(3, 3))
-    monkeypatch.setattr("textgan.bench.machine.PRODUCTS", {"cpu": (32,), "cuda": (256,)})
     made = run_bench(1, 1.0, tiny, parts=["sampling", "mle_epoch"])
     before = read_baseline(kept(made, tmp_path / "before.json"))
     again = run_bench(1, 1.0, tiny, parts=["mle_epoch"], before=before)

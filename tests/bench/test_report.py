@@ -1,32 +1,15 @@
-"""What a benchmark prints, and what it expects of whole runs."""
+"""What a benchmark prints."""
 
-import io
-import json
-from contextlib import redirect_stdout
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import pytest
+from bench import MACHINE, TINY
 
 from textgan.bench.counting import Count
 from textgan.bench.parts import PARTS
 from textgan.bench.profiling import HotSpot
 from textgan.bench.report import BenchReport, PartReport, duration, megabytes, number
 from textgan.bench.scaling import Growth
-from textgan.bench.setting import PAPER_AXES, BenchSetting
-from textgan.cli import app
-
-TINY = BenchSetting(
-    vocabulary=12, length=5, embedding=4, hidden=4, batch=4, rollouts=2, sentences=10,
-    sizes=(1, 3), counts=(3, 3),
-)  # fmt: skip
-
-
-MACHINE: dict[str, Any] = {
-    "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",
-    "load": 0.5, "gflops": 50.0,
-}  # fmt: skip
+from textgan.bench.setting import BenchSetting
 
 
 def test_projections_are_of_the_whole_work() -> None:
@@ -70,36 +53,3 @@ def test_numbers_for_readers() -> None:
     assert [megabytes(n) for n in (None, 0, 1_260_000, 10**9)] == ["", "0", "1.3", "1,000"]
     shown = [duration(s) for s in (1.234, 100, 600, 10_000, 10**6)]
     assert shown == ["1.23 s", "100 s", "10 min", "2.8 h", "11.6 days"]
-
-
-def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, float]] = []
-    told: list[dict[str, Any]] = []
-
-    def report(repeats: int, scale: float, **more: Any) -> BenchReport:
-        asked.append((repeats, scale))
-        told.append(more)
-        part = PartReport("sampling", "sentences", 6, 2.0, 20.0, 10**10, 3 * 10**6)
-        return BenchReport([part], MACHINE, TINY, scale, repeats)
-
-    monkeypatch.setattr("textgan.bench.timing.run_bench", report)
-    printed = []
-    for arguments in (
-        "bench --scale 0.5",
-        "bench --json --repeats 2 --scaling --counts --profile f --parts bleu,sampling "
-        "--precision bf16",
-    ):
-        with redirect_stdout(io.StringIO()) as out:
-            app.app(arguments.split(), standalone_mode=False)
-        printed.append(out.getvalue())
-    assert asked == [(1, 0.5), (2, 1.0)]
-    assert told == [
-        {"precision": "float32", "parts": None, "timed": True, "axes": None, "traces": None,
-         "before": None},
-        {"precision": "bf16", "parts": "bleu,sampling", "timed": False,
-         "axes": PAPER_AXES, "traces": Path("f"), "before": None},
-    ]  # fmt: skip
-    (row,) = [line.split() for line in printed[0].splitlines() if line.startswith("sampling")]
-    assert row == ["sampling", "6", "sentences", "2", "20", "10", "3", "5", "10%", "3"]
-    (part,) = json.loads(printed[1])["parts"]
-    assert (part["ratio"], part["per_second"], part["share_of_peak"]) == (10, 3, 0.1)

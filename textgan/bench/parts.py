@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ PARTS = (
     "evaluation",
     "bleu",
 )
+PER_COMPLETION = ("rollouts", "scoring", "generator_step")  # the others are per sentence
 
 
 def choose_parts(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -183,6 +184,26 @@ class Optimised:
 
 
 @dataclass(frozen=True)
+class _Texts:
+    """What the parts work on.
+
+    real, drawn, valid, test: texts of any words. fake: a batch that the generator drew. values:
+    (B, T) of its prefixes. completed: what rollouts make of them. common, references: (N, T) of
+    words some of which are much rarer than others, for BLEU.
+    """
+
+    real: Text
+    drawn: Text
+    valid: Text
+    test: Text
+    fake: Text
+    values: Tensor
+    completed: Text
+    common: Tensor
+    references: Tensor
+
+
+@dataclass(frozen=True)
 class Sides:
     """Both sides, each with networks and optimisers of its own, and the oracle of both."""
 
@@ -222,107 +243,93 @@ class Sides:
         """How much work each part is, in its unit."""
         completions = rollouts * self.arithmetic.completions
         of = dict.fromkeys(PARTS, sentences) | {"discriminator_epoch": 2 * sentences}
-        of |= dict.fromkeys(("rollouts", "scoring", "generator_step"), completions)
+        of |= dict.fromkeys(PER_COMPLETION, completions)
         return of | {"policy_update": self.setting.batch}
 
     def work(self, sentences: int, rollouts: int, parts: Sequence[str] = PARTS) -> list[Work]:
         """The named parts, over that many sentences and with that many rollouts."""
-        setting, ours, textbook, oracle = self.setting, self.ours, self.textbook, self.oracle
-        # what the words are makes no difference to the work of training
-        real, drawn = self._random(sentences), self._random(sentences)
-        valid, test = self._random(sentences), self._random(sentences)
-        texts = Text.full(real), Text.full(drawn)
-        space = ours.generator.space
-        tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
-        corpus = Corpus("bench", space, texts[0], Text.full(valid), Text.full(test), tokenizer, {})
-        # but rollouts share their prefixes, and in any language some words are much rarer
-        fake = draw_texts(ours.generator, setting.batch)
-        values = torch.rand(fake.tokens.shape, device=fake.tokens.device)
-        needed = {"scoring"} & set(parts)
-        grown = roll_out(ours.generator, fake, rollouts).text if needed else fake
-        sample, references = self._language(sentences)
-        few = min(TEXTBOOK_TEXTS, sentences)
-
-        count, amounts = self.arithmetic, self.amounts(sentences, rollouts)
-        every = [
-            Work(
-                "sampling",
-                "sentences",
-                amounts["sampling"],
+        ours, textbook, oracle, count = self.ours, self.textbook, self.oracle, self.arithmetic
+        texts = self._texts(sentences, rollouts if "scoring" in parts else 0)
+        real, drawn, fake, values = texts.real, texts.drawn, texts.fake, texts.values
+        corpus, few = self._corpus(texts), min(TEXTBOOK_TEXTS, sentences)
+        every: dict[str, tuple[Callable[[], object], Callable[[], object], int | None]] = {
+            "sampling": (
                 lambda: ours.sample(sentences),
                 lambda: textbook.sample(sentences),
                 count.sampling(sentences),
             ),
-            Work(
-                "rollouts",
-                "completions",
-                amounts["rollouts"],
+            "rollouts": (
                 lambda: ours.complete(fake, rollouts),
                 lambda: list(textbook.completions(fake.tokens, rollouts)),
                 count.rollouts(rollouts),
             ),
-            Work(
-                "scoring",
-                "completions",
-                amounts["scoring"],
-                lambda: ours.score(grown),
-                lambda: textbook.score(grown.tokens),
+            "scoring": (
+                lambda: ours.score(texts.completed),
+                lambda: textbook.score(texts.completed.tokens),
                 count.scoring(rollouts),
             ),
-            Work(
-                "policy_update",
-                "sentences",
-                amounts["policy_update"],
+            "policy_update": (
                 lambda: ours.policy_update(fake, values),
                 lambda: textbook.policy_update(fake.tokens, values),
                 count.policy_update(),
             ),
-            Work(
-                "generator_step",
-                "completions",
-                amounts["generator_step"],
+            "generator_step": (
                 lambda: ours.generator_step(rollouts),
                 lambda: textbook.generator_step(rollouts),
                 count.generator_step(rollouts),
             ),
-            Work(
-                "mle_epoch",
-                "sentences",
-                amounts["mle_epoch"],
-                lambda: ours.mle_epoch(texts[0]),
-                lambda: textbook.mle_epoch(real),
+            "mle_epoch": (
+                lambda: ours.mle_epoch(real),
+                lambda: textbook.mle_epoch(real.tokens),
                 count.mle_epoch(sentences),
             ),
-            Work(
-                "discriminator_epoch",
-                "sentences",
-                amounts["discriminator_epoch"],
-                lambda: ours.discriminator_epoch(*texts),
-                lambda: textbook.discriminator_epoch(real, drawn),
+            "discriminator_epoch": (
+                lambda: ours.discriminator_epoch(real, drawn),
+                lambda: textbook.discriminator_epoch(real.tokens, drawn.tokens),
                 count.discriminator_epoch(sentences),
             ),
-            Work(
-                "evaluation",
-                "sentences",
-                amounts["evaluation"],
+            "evaluation": (
                 lambda: ours.evaluate(oracle, corpus, sentences),
-                lambda: textbook.evaluate(oracle, valid, test, sentences),
+                lambda: textbook.evaluate(oracle, texts.valid.tokens, texts.test.tokens, sentences),
                 count.evaluation(sentences),
             ),
-            Work(
-                "bleu",
-                "sentences",
-                amounts["bleu"],
-                lambda: ours.bleu(sample, references),
-                lambda: textbook.bleu(sample[:few], references),
+            "bleu": (
+                lambda: ours.bleu(texts.common, texts.references),
+                lambda: textbook.bleu(texts.common[:few], texts.references),
                 None,
-                few if few < sentences else None,
             ),
-        ]
-        chosen = [work for work in every if work.name in parts]
+        }
+        amounts = self.amounts(sentences, rollouts)
         return [
-            replace(work, textbook=self._plainly(work.textbook), rest=ours.rest) for work in chosen
+            Work(
+                name,
+                "completions" if name in PER_COMPLETION else "sentences",
+                amounts[name],
+                optimised,
+                self._plainly(plain_work),
+                flop,
+                few if name == "bleu" and few < sentences else None,
+                ours.rest,
+            )
+            for name, (optimised, plain_work, flop) in every.items()
+            if name in parts
         ]
+
+    def _texts(self, sentences: int, rollouts: int) -> _Texts:
+        """Texts for all parts. rollouts: of `completed`; 0 where no part needs it."""
+        # what the words are makes no difference to the work of training
+        real, drawn, valid, test = (Text.full(self._random(sentences)) for _ in range(4))
+        # but rollouts share their prefixes, and in any language some words are much rarer
+        fake = draw_texts(self.ours.generator, self.setting.batch)
+        values = torch.rand(fake.tokens.shape, device=fake.tokens.device)
+        completed = roll_out(self.ours.generator, fake, rollouts).text if rollouts else fake
+        common, references = self._language(sentences)
+        return _Texts(real, drawn, valid, test, fake, values, completed, common, references)
+
+    def _corpus(self, texts: _Texts) -> Corpus:
+        space = self.ours.generator.space
+        tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
+        return Corpus("bench", space, texts.real, texts.valid, texts.test, tokenizer, {})
 
     def _plainly(self, do: Callable[[], object]) -> Callable[[], object]:
         """The same in float32, whatever the precision of our side."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -12,6 +11,7 @@ from textgan.core.errors import UserError
 from textgan.core.names import Kind, suggest
 from textgan.core.own_code import Typed
 from textgan.core.settings import settings_of
+from textgan.core.tables import filled, terminal_width
 
 Parts = dict[Kind, dict[str, type[Any]]]  # by kind and name
 
@@ -91,18 +91,13 @@ def prefers(part: type[Any]) -> dict[str, object]:
     return dict(getattr(part, "defaults", {}))
 
 
-def describe(parts_by_kind: Parts, width: int) -> str:
+def describe(parts_by_kind: Parts, width: int | None = None) -> str:
     """The parts as text, no line wider than the terminal where its words allow it."""
-    width = max(40, width)
+    width = max(40, width or terminal_width())
     lines: list[str] = []
 
-    def add(text: str, indent: int, more: int) -> None:
-        lines.extend(
-            textwrap.wrap(
-                text, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + more),
-                break_long_words=False, break_on_hyphens=False,
-            )
-        )  # fmt: skip
+    def add(text: str, first: int, indent: int) -> None:
+        lines.append(filled(text, width, indent, first))
 
     for kind, parts in parts_by_kind.items():
         lines.append(f"{kind}s")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import Annotated
 
 import typer
@@ -34,7 +33,7 @@ def list_parts(
         }
         typer.echo(json.dumps(content, indent=2))
         return
-    typer.echo(listing.describe(parts_of, shutil.get_terminal_size().columns))
+    typer.echo(listing.describe(parts_of))
 
 
 def list_data(as_json: AsJson = False) -> None:

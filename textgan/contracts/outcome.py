@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +10,7 @@ from typing import Any, Literal
 
 from textgan.core.contract import undisturbed
 from textgan.core.errors import UserError
+from textgan.core.tables import filled, terminal_width
 
 Result = Literal["passed", "failed", "refused", "left out"]
 Check = Callable[[], str | None]  # a remark, or none; raises where the part breaks a promise
@@ -61,15 +60,13 @@ class Report:
         return {"part": self.part, "kind": self.kind, "passed": self.passed, "checks": checks}
 
     def __str__(self) -> str:
-        width = max(60, min(100, shutil.get_terminal_size().columns))
+        width = max(60, min(100, terminal_width()))
         longest = max(len(outcome.promise) for outcome in self.outcomes)
         lines = [f"{self.kind} {self.part}"]
         for outcome in self.outcomes:
             lines.append(f"  {outcome.promise:<{longest}}  {outcome.result}")
-            lines += textwrap.wrap(
-                " ".join(outcome.why.split()), width, initial_indent=" " * 6,
-                subsequent_indent=" " * 6, break_long_words=False,
-            )  # fmt: skip
+            if why := " ".join(outcome.why.split()):
+                lines.append(filled(why, width, indent=0, first=6))
         failed = sum(outcome.result == "failed" for outcome in self.outcomes)
         end = "keeps its contract" if self.passed else "breaks its contract"
         lines.append(f"{len(self.outcomes)} checks, {failed} failed: {self.part} {end}")

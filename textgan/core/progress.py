@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from tqdm import tqdm
+
+from textgan.core.tables import filled
 
 Step = TypeVar("Step")
 Tqdm: TypeAlias = "tqdm[NoReturn]"
@@ -76,13 +77,7 @@ def say_filled(line: str, indent: int = 2) -> None:
     """A line that a terminal breaks at its width, what follows the break indented; elsewhere it
     stays one."""
     if sys.stderr.isatty():
-        line = textwrap.fill(
-            line,
-            bar_width(),
-            subsequent_indent=" " * indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        line = filled(line, bar_width(), indent)
     say(line)
 
 

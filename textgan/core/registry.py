@@ -34,6 +34,7 @@ _BASES: dict[Kind, str] = {
     "perturbation": "textgan.perturb.base:Perturbation",
     "contrast": "textgan.encoders.contrast.base:EncoderObjective",
 }
+_NOUNS: dict[Kind, str] = {"contrast": "method"}  # what messages call a part of a kind
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
 # keys beside a part's settings in a config
 _RESERVED: dict[Kind, tuple[str, ...]] = {"discriminator": ("name", "perturb")}
@@ -65,7 +66,7 @@ def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None
     if name not in _parts[kind]:
         known, hint = ", ".join(sorted(_parts[kind])), suggest(name, _parts[kind])
         raise UserError(
-            f"{key}: there is no {kind} called {name!r}{hint}; "
+            f"{key}: there is no {_NOUNS.get(kind, kind)} called {name!r}{hint}; "
             f"known: {known}, or path/to/file.py:Class"
         )
     return _parts[kind][name]

@@ -149,13 +149,14 @@ class Shown(ABC):
         )
 
 
-def filled(text: str, width: int | None = None, indent: int = 2) -> str:
-    """A sentence in lines of at most `width` characters, the later ones indented; a word that is
-    longer (a path) is not broken."""
+def filled(text: str, width: int | None = None, indent: int = 2, first: int = 0) -> str:
+    """A sentence in lines of at most `width` characters; a word that is longer (a path) is not
+    broken. first: spaces before all of its lines; indent: more before all but the first."""
     return textwrap.fill(
         text,
         width or terminal_width(),
-        subsequent_indent=" " * indent,
+        initial_indent=" " * first,
+        subsequent_indent=" " * (first + indent),
         break_long_words=False,
         break_on_hyphens=False,
     )

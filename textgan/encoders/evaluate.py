@@ -180,21 +180,11 @@ def evaluate_encoders(
     copies = _copies(lines, kinds, rate, split, seed, data)
     chosen = choose_device(device or "auto")
     names = unique_names([BASELINE, *(Path(name).name or name for name in encoders)])
-    counted = [*lines, *(pairs.first + pairs.second if pairs else ())]
     trial = _Trial(lines, copies, pairs, rate, split, resamplings, seed, quiet)
-    rows, notes = {}, []
     try:
         with memory_errors("a smaller --limit"):
-            opened = [
-                BagOfWords(counted, split),
-                *(open_encoder(name, chosen) for name in encoders),
-            ]
-            todo = list(zip(names, opened, strict=True))
-            for name, encoder in trial.progress(todo, "encoders"):
-                rows[name], remarks = trial.measure(encoder)
-                if _learnt_from(encoder, sha256):
-                    remarks.append(f"learnt from lines of {data.name}; other text is a harder test")
-                notes += [f"{name}: {remark}" for remark in remarks]
+            opened = [trial.baseline(), *(open_encoder(name, chosen) for name in encoders)]
+            rows, notes = trial.measure_all(dict(zip(names, opened, strict=True)), data, sha256)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing is kept of textgan similarity") from None
     facts = {
@@ -202,12 +192,7 @@ def evaluate_encoders(
         "lines": len(lines),
         "sha256": trial.digest,
         "sts": None if sts is None else sts.name,
-        "pairs": 0 if pairs is None else len(pairs.gold),
-        "rate": rate,
-        "changed": trial.changed,
-        "tokens": tokens,
-        "seed": seed,
-        "resamplings": resamplings,
+        **trial.facts(),
         "encoders": dict(zip(names[1:], encoders, strict=True)),
     }
     return EncoderEvaluation(rows, facts=facts, notes=[*trial.notes(data.name), *notes])
@@ -238,6 +223,22 @@ class _Trial:
             for kind, copy in self.copies.items()
         }
 
+    def facts(self) -> dict[str, Any]:
+        """How the numbers of all encoders were measured, for JSON."""
+        return {
+            "pairs": 0 if self.pairs is None else len(self.pairs.gold),
+            "rate": self.rate,
+            "changed": self.changed,
+            "tokens": self.tokens,
+            "seed": self.seed,
+            "resamplings": self.resamplings,
+        }
+
+    def baseline(self) -> BagOfWords:
+        """The counts of all words that any encoder is measured on."""
+        of_pairs = self.pairs.first + self.pairs.second if self.pairs else ()
+        return BagOfWords([*self.lines, *of_pairs], self.tokens)
+
     def notes(self, name: str) -> list[str]:
         """How the numbers of all encoders were measured. name: of the file of lines."""
         shares = ", ".join(f"{kind} {share:.0%}" for kind, share in self.changed.items())
@@ -256,6 +257,18 @@ class _Trial:
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
         """The same steps with a bar, once they have taken two seconds."""
         return bar(steps, what, self.quiet)
+
+    def measure_all(
+        self, encoders: Mapping[str, LineEncoder], data: Path, sha256: str
+    ) -> tuple[dict[str, Scores], list[str]]:
+        """The scores of each encoder by its name, and remarks. sha256: of the file of lines."""
+        rows, notes = {}, []
+        for name, encoder in self.progress(encoders.items(), "encoders"):
+            rows[name], remarks = self.measure(encoder)
+            if _learnt_from(encoder, sha256):
+                remarks.append(f"learnt from lines of {data.name}; other text is a harder test")
+            notes += [f"{name}: {remark}" for remark in remarks]
+        return rows, notes
 
     def measure(self, encoder: LineEncoder) -> tuple[Scores, list[str]]:
         """The scores of one encoder, and remarks on them."""

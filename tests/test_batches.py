@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from states import training
 from tables import exact_rollouts
 from torch import Tensor, nn
-from toys import TOY_TEXT, small_parts
 from worlds import VARIABLE, enumerate_texts, small_discriminator, small_generator
 
 from textgan.core import registry
@@ -18,12 +18,8 @@ from textgan.core.errors import UserError
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.objectives.base import Objective, without_state
-from textgan.training.batches import TrainingBatches
-from textgan.training.config import make_config
-from textgan.training.run import create_run
 from textgan.training.schedule import Step
 from textgan.training.shards import Shard, accumulate
-from textgan.training.state import TrainingState
 from textgan.training.steps import train_step
 
 METHODS = [
@@ -193,88 +189,6 @@ def test_texts_are_compared_within_their_class(name: str, exact: None) -> None:
             both(here.generator, here.judge, *renamed, 0.5)[0],
             rtol=1e-12,
         )
-
-
-def labelled(folder: Path, counts: dict[str, int]) -> Path:
-    path = folder / "moods.tsv"
-    lines = [f"{label}\t{label[0]} {i % 7} {i}" for label, n in counts.items() for i in range(n)]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def toy(name: str, **settings: Any) -> dict[str, Any]:
-    groups = ("seed", "schedule.", "evaluation.")
-    told = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
-    told |= small_parts(name) | {"schedule.fakes": 8, "data.min_count": 1} | settings
-    if registry.find("objective", name).defaults.get("schedule.mle_epochs") == 0:
-        told["schedule.mle_epochs"] = 0
-    return told
-
-
-def training(name: str, folder: Path, **settings: Any) -> TrainingState:
-    told = toy(name, **settings)
-    if not registry.find("objective", name).needs_likelihood:
-        told["schedule.mle_epochs"] = 0
-    run = create_run(make_config(name, told), folder)
-    torch.manual_seed(run.config.seed)
-    return TrainingState(run)
-
-
-@pytest.mark.parametrize("shards", [1, 2])
-@pytest.mark.parametrize("name", ["seqgan", "wgan_gp"])
-def test_the_discriminator_compares_texts_of_one_class(
-    name: str, shards: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 30, "rare": 12}))}
-    settings = data | {"schedule.shards": shards, "schedule.fakes": 60}
-    here = training(name, tmp_path / "run", **settings)
-    seen: list[tuple[Text, Text]] = []
-    really = here.objective.discriminator_loss
-
-    def look(judge: Any, real: Text, fake: Text) -> Loss:
-        seen.append((real, fake))
-        return really(judge, real, fake)
-
-    monkeypatch.setattr(here.objective, "discriminator_loss", look)
-    train_step(here, FAKES)
-    for _ in range(30):
-        train_step(here, DISCRIMINATOR)
-    assert len(seen) == 30 * shards
-    for real, fake in seen:
-        assert real.labels is not None
-        assert fake.labels is not None
-        assert torch.equal(real.labels, fake.labels)
-    assert {int(label) for real, _ in seen for label in real.labels} == {0, 1, 2}  # type: ignore[union-attr]
-    # which texts these are is a function of the update's number and its fakes' classes
-    assert here.fakes is not None
-    real = here.batches.opposite(here.batches.fake(here.fakes, 17), 17)
-    again = torch.cat([r.tokens for r, _ in seen[17 * shards : 18 * shards]])
-    assert torch.equal(real.tokens, again)
-
-
-def test_all_texts_of_a_class_are_compared_with_its_fakes(tmp_path: Path) -> None:
-    data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 12}))}
-    here = training("seqgan", tmp_path / "run", **data)
-    train = here.run.corpus.train
-    fake = replace(train[:4], condition=Condition(torch.tensor([0, 1, 1, 0])))
-    seen = {tuple(row) for n in range(60) for row in here.batches.opposite(fake, n).tokens.tolist()}
-    assert seen == {tuple(row) for row in train.tokens.tolist()}
-
-
-def test_texts_without_labels_are_those_of_the_stream(tmp_path: Path) -> None:
-    path = tmp_path / "plain.txt"
-    path.write_text("".join(f"a {i % 7} {i}\n" for i in range(60)))
-    here = training("seqgan", tmp_path / "run", **{"data.file": str(path)})
-    real = here.batches.opposite(here.run.corpus.train[:4], 3)
-    assert torch.equal(real.tokens, here.batches.real("real", 3).tokens)
-
-
-def test_old_runs_go_on_with_the_pairs_they_began_with(tmp_path: Path) -> None:
-    data = {"data.file": str(labelled(tmp_path, {"good": 40, "bad": 12}))}
-    here = training("seqgan", tmp_path / "run", **data)
-    batches = TrainingBatches(replace(here.run, old=True), classes=2)
-    real = batches.opposite(here.run.corpus.train[:4], 3)
-    assert torch.equal(real.tokens, batches.real("real", 3).tokens)
 
 
 @pytest.mark.parametrize("space", [CLASSES, TextSpace(3, 3, classes=2)], ids=["ended", "fixed"])

@@ -1,4 +1,4 @@
-"""RelGAN: its relational memory, its many representations, and what real and fake say together."""
+"""RelGAN: what real and fake say together, in many representations."""
 
 import math
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 import torch
 from family import toy
 from interrupted import everything, stop_at
+from networks import judging, remembering
 from torch import Tensor, nn
 from toys import TOY
 from worlds import (
@@ -15,284 +16,26 @@ from worlds import (
     VARIABLE,
     WORLDS,
     agree,
-    build,
     counts_of,
     enumerate_texts,
     gradient,
     one_hot,
     probabilities,
     same,
-    small_discriminator,
-    small_generator,
-    texts_of,
 )
 
 import textgan
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.log import read_records
 from textgan.core.tensors import load_tensors
-from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.text import Text, TextSpace
 from textgan.losses import shares_of
-from textgan.models.discriminators import representations
 from textgan.models.discriminators.base import Discriminator
-from textgan.models.discriminators.representations import RepresentationsDiscriminator
-from textgan.models.draw import draw_texts
-from textgan.models.generators.relational_memory import RelationalMemoryGenerator
 from textgan.objectives.relgan import RelGAN
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
-memories = pytest.mark.parametrize("slots", [1, 3])
-
-
-def remembering(space: TextSpace, slots: int = 1, seed: int = 0) -> RelationalMemoryGenerator:
-    generator = small_generator(
-        space, "relational_memory", seed, slots=slots, heads=2, head_size=3, embedding=4
-    )
-    assert isinstance(generator, RelationalMemoryGenerator)
-    return generator
-
-
-def judging(space: TextSpace, **settings: Any) -> RepresentationsDiscriminator:
-    usual = {"representations": 5, "embedding": 2, "sizes": [1, 2, 3], "counts": [3, 2, 2]}
-    judge = small_discriminator(space, "representations", **usual | settings)
-    assert isinstance(judge, RepresentationsDiscriminator)
-    return judge
-
-
-# --- the relational memory ---
-
-
-def normed(vector: Tensor, layer: nn.LayerNorm) -> Tensor:
-    unit = (vector - vector.mean()) / (vector.var(correction=0) + 1e-5).sqrt()
-    return unit * layer.weight + layer.bias
-
-
-def updated(generator: RelationalMemoryGenerator, memory: Tensor, symbol: int) -> Tensor:
-    """The memory (N, M) of one text after reading a word, number by number."""
-    size, heads = generator.size, generator.heads
-    each = size // heads
-    word = generator.input.weight @ generator.embedding.weight[symbol] + generator.input.bias
-    rows = [*memory, word]
-    linear, norm = generator.attention
-    projected = [normed(linear.weight @ row, norm) for row in rows]
-    new = []
-    for slot, row in enumerate(memory):
-        found = []
-        for head in range(heads):
-            of_head = [vector[3 * each * head : 3 * each * (head + 1)] for vector in projected]
-            query = of_head[slot][:each]
-            likeness = torch.stack([query @ vector[each : 2 * each] for vector in of_head])
-            weights = (likeness / math.sqrt(3 * each)).softmax(0)
-            found.append(sum(w * v[2 * each :] for w, v in zip(weights, of_head, strict=True)))
-        written = normed(row + torch.cat(found), generator.after_attention)
-        first, last = generator.mlp[0], generator.mlp[2]
-        hidden = (first.weight @ written + first.bias).relu()
-        written = normed(written + last.weight @ hidden + last.bias, generator.after_mlp)
-        gates = generator.gates_of_input.weight @ word
-        gates = gates + generator.gates_of_memory.weight @ row.tanh()
-        write, keep = gates[:size].sigmoid(), (gates[size:] + 1).sigmoid()
-        new.append(write * written.tanh() + keep * row)
-    return torch.stack(new)
-
-
-@memories
-def test_the_memory_by_hand(slots: int) -> None:
-    generator = remembering(FIXED, slots)
-    for parameter in generator.parameters():  # a bias of zero would hide a mistake
-        if parameter.dim() == 1:
-            nn.init.normal_(parameter)
-    memory = torch.eye(slots, 6, dtype=torch.float64)
-    state = generator.start(2)
-    assert all(torch.equal(part, memory) for part in state.carried[0])
-    for symbol in (0, 2, 1):
-        hidden, state = generator.read(torch.tensor([symbol, symbol]), state)
-        memory = updated(generator, memory, symbol)
-        assert same(state.carried[0][1], memory)
-        assert same(hidden[0], memory.flatten())
-    right = generator.output.weight @ memory.flatten() + generator.output.bias
-    assert same(generator.logits(hidden)[0], right)
-    text = Text.full(torch.tensor([[2, 1, 0]]))
-    assert same(generator(text)[0, 2], right)
-
-
-@worlds
-@memories
-def test_teacher_forcing_agrees_with_stepping(space: TextSpace, slots: int) -> None:
-    generator, texts = remembering(space, slots), enumerate_texts(space)
-    rows = torch.rand(4, space.length, space.vocabulary, dtype=torch.float64).softmax(2)
-    relaxed = Text(rows.argmax(2), torch.full((4,), space.length), rows)
-    for text in (texts, relaxed):
-        symbol = torch.full((len(text),), generator.space.bos)
-        state = generator.start(len(text))
-        logits = []
-        for position in range(space.length):
-            each, state = generator.step(symbol, state)
-            logits.append(each)
-            symbol = text.inputs[:, position]
-        assert same(generator(text), torch.stack(logits, 1))
-
-
-@worlds
-def test_texts_of_several_slots_have_probabilities_and_are_drawn_with_them(
-    space: TextSpace,
-) -> None:
-    generator, texts = remembering(space, slots=2), enumerate_texts(space)
-    chances = probabilities(generator, texts)
-    assert abs(chances.sum().item() - 1) < 1e-12
-    counts = counts_of(draw_texts(generator, 20_000), space)
-    assert agree(counts, chances)
-    assert not agree(counts, probabilities(remembering(space, slots=2, seed=1), texts))
-
-
-def test_the_memory_starts_as_the_codes() -> None:
-    generator = build("generator", "relational_memory", TextSpace(5000, 20)).float()
-    assert generator.start(1).carried[0].shape == (1, 1, 512)
-    assert generator.start(3).carried[0].nonzero().tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
-    for weight, inputs in (
-        (generator.embedding.weight, 5000),
-        (generator.input.weight, 32),
-        (generator.attention[0].weight, 512),
-        (generator.gates_of_memory.weight, 512),
-        (generator.output.weight, 512),
-    ):
-        assert weight.abs().max() <= 2 * inputs**-0.5
-        # a normal cut off at two deviations has 0.88 of its deviation left
-        assert abs(weight.std().item() * inputs**0.5 - 0.88) < 0.02
-    assert not generator.output.bias.any()
-    size = 512
-    weights = 5000 * 32 + 33 * size + 3 * size * size + 2 * (3 * size + 2 * size)
-    weights += 2 * (size * size + size) + 4 * size * size + 5000 * size + 5000
-    assert sum(part.numel() for part in generator.parameters()) == weights
-
-
-def test_classes_begin_with_a_memory_of_their_own() -> None:
-    generator = build(
-        "generator", "relational_memory", TextSpace(4, 3, classes=2), slots=2, head_size=2
-    )
-    with pytest.raises(ValueError, match="2 classes need labels"):
-        generator.start(3)
-    (memory,) = generator.start(3, Condition(torch.tensor([0, 1, 0]))).carried
-    assert memory.shape == (3, 2, 4)
-    assert torch.equal(memory[0], memory[2])
-    assert same(memory[1].flatten(), torch.eye(2, 4).flatten() + generator.classes.weight[1])
-
-
-# --- the representations ---
-
-
-@worlds
-def test_opinions_by_hand(space: TextSpace) -> None:
-    judge, texts = judging(space), enumerate_texts(space)
-    vectors = judge.embedding.weight.view(-1, 5, 2)
-    opinions = judge.view_scores(texts)
-    assert opinions.shape == (len(texts), 5)
-    for row, (tokens, size) in enumerate(
-        zip(texts.tokens.tolist(), texts.lengths.tolist(), strict=True)
-    ):
-        for view in range(5):
-            pooled = []
-            sentence = vectors[tokens[:size], view]
-            for convolution in judge.convolutions:
-                width = convolution.kernel_size[0]
-                missing = sentence.new_zeros(max(0, width - size), 2)
-                extended = torch.cat([sentence, missing])
-                windows = [
-                    (extended[start : start + width].t() * convolution.weight).sum((1, 2))
-                    for start in range(len(extended) - width + 1)
-                ]
-                pooled.append((torch.stack(windows) + convolution.bias).amax(0).relu())
-            features = judge.hidden(judge.highway(torch.cat(pooled)[None]))
-            assert same(judge.features(texts[row : row + 1])[:, view], features)
-            assert same(judge.output(features)[0, 0], opinions[row, view])
-    assert same(judge(texts), opinions.mean(1))
-
-
-@worlds
-def test_a_representation_sees_only_its_own_part_of_the_embedding(space: TextSpace) -> None:
-    judge, texts = judging(space), enumerate_texts(space)
-    before = judge.view_scores(texts)
-    for dimension in range(10):
-        with torch.no_grad():
-            judge.embedding.weight[:, dimension] += torch.tensor([0.3, 0.5, -0.4, 0.2])[
-                : space.vocabulary
-            ]
-        after = judge.view_scores(texts)
-        moved = (after != before).any(0).nonzero().flatten().tolist()
-        assert moved == [dimension // 2]
-        before = after
-
-
-def test_representations_share_everything_but_their_embeddings() -> None:
-    judge, texts = judging(FIXED), enumerate_texts(FIXED)
-    with torch.no_grad():
-        judge.embedding.weight[:, 6:8] = judge.embedding.weight[:, 0:2]
-    opinions = judge.view_scores(texts)
-    assert same(opinions[:, 3], opinions[:, 0])
-    assert not same(opinions[:, 1], opinions[:, 0], 1e-3)
-
-
-@worlds
-def test_words_and_their_rows_have_the_same_opinions(space: TextSpace) -> None:
-    judge, texts = judging(space), enumerate_texts(space)
-    texts = texts[texts.lengths == space.length]  # to rows, padding is a symbol like the others
-    assert same(judge.view_scores(one_hot(texts, space)), judge.view_scores(texts))
-
-
-@pytest.mark.parametrize("width", [4, 7])
-def test_padding_changes_no_opinion(width: int) -> None:
-    judge, texts = judging(VARIABLE), enumerate_texts(VARIABLE)
-    right = judge.view_scores(texts)
-    assert same(judge.view_scores(texts.pad_to(width)), right)
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
-    assert same(judge.view_scores(scribbled), right)
-    assert not same(judge.view_scores(one_hot(texts, VARIABLE)), right, 1e-3)
-
-
-@worlds
-def test_opinions_do_not_depend_on_the_pieces(
-    space: TextSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    judge, texts = judging(space), enumerate_texts(space)
-    right = judge.view_scores(texts)
-    for at_once in (1, 20):  # one text, four texts
-        monkeypatch.setattr(representations, "VIEWS_AT_ONCE", at_once)
-        assert same(judge.view_scores(texts), right)
-
-
-def test_each_class_has_a_score_in_every_representation() -> None:
-    judge = judging(TextSpace(4, 3, classes=3))
-    tokens = torch.tensor([[1, 2, 3], [0, 0, 2]])
-    labels = torch.tensor([2, 0])
-    text = Text(tokens, torch.tensor([3, 3]), condition=Condition(labels))
-    scores = judge.output(judge.features(text))
-    assert scores.shape == (2, 5, 3)
-    assert same(judge.view_scores(text), torch.stack([scores[0, :, 2], scores[1, :, 0]]))
-    assert same(judge.class_logits(text), scores.mean(1))
-
-
-def test_the_papers_discriminator_is_as_large_as_the_codes() -> None:
-    judge = RepresentationsDiscriminator(TextSpace(5000, 20))
-    weights = 5000 * 64 + 300 * (2 + 3 + 4 + 5) + 1200
-    weights += 2 * (1200 * 1200 + 1200)  # highway; the code's has no biases
-    weights += 1200 * 100 + 100 + 1  # the code's linear layer has a second bias, of no effect
-    assert sum(part.numel() for part in judge.parameters()) == weights
-    assert judge.view_scores(Text.full(torch.randint(5000, (2, 20)))).shape == (2, 64)
-    assert judge.convolutions[3].weight.abs().max() <= 2 * (2 / 5) ** 0.5
-    assert judge.embedding.weight.abs().max() <= 2 * 5000**-0.5
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"sizes": [2, 3]}, "sizes has 2 entries and counts 4"),
-        ({"sizes": [2, 21], "counts": [4, 5]}, "filter of size 21 does not fit texts of 20 tokens"),
-    ],
-)
-def test_filters_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        RepresentationsDiscriminator(TextSpace(50, 20), **settings)
 
 
 # --- the objective ---
@@ -625,9 +368,3 @@ def test_the_defaults_are_the_codes() -> None:
     rates = config.optimisers
     assert (rates.mle_lr, rates.generator_lr, rates.discriminator_lr) == (1e-2, 1e-4, 1e-4)
     assert (rates.clip, rates.discriminator_clip) == (5.0, 5.0)
-
-
-def test_filters_reach_into_short_texts() -> None:
-    judge = judging(VARIABLE, sizes=[3], counts=[4])
-    texts = texts_of(VARIABLE, [(1,), (2, 1), (3, 1)])
-    assert len(judge.view_scores(texts).unique(dim=0)) == 3

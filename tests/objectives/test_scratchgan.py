@@ -1,4 +1,4 @@
-"""ScratchGAN, and the discriminator that scores every token."""
+"""ScratchGAN: a reward for every token."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from interrupted import everything, stop_at
+from networks import stepwise
 from torch import Tensor
 from toys import TOY, TOY_TEXT, learn, toy_text
 from worlds import (
@@ -30,13 +31,6 @@ from textgan.objectives.scratchgan import ScratchGAN, discounted
 from textgan.training.checkpoint import checkpoints
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
-cells = pytest.mark.parametrize("cell", ["lstm", "gru"])
-
-
-def stepwise(space: TextSpace, **settings: Any) -> StepwiseDiscriminator:
-    judge = small_discriminator(space, "stepwise", **settings)
-    assert isinstance(judge, StepwiseDiscriminator)
-    return judge
 
 
 class Constant(StepwiseDiscriminator):
@@ -85,59 +79,6 @@ def expected(
         text = texts[i : i + 1]
         total = total + chance * learn(objective, generator, judge, text, text, 0.0)[0]
     return total
-
-
-# --- the discriminator ---
-
-
-@worlds
-@cells
-def test_a_texts_score_is_the_mean_of_its_tokens_scores(space: TextSpace, cell: str) -> None:
-    judge, texts = stepwise(space, cell=cell), enumerate_texts(space)
-    steps = judge.steps(texts)
-    assert steps.shape == texts.tokens.shape
-    assert same(judge(texts), steps.sum(1) / texts.lengths)
-    assert not steps[~texts.mask].any()
-    assert steps[texts.mask].all()
-
-
-@worlds
-@cells
-def test_a_token_is_scored_from_those_up_to_it(space: TextSpace, cell: str) -> None:
-    judge, texts = stepwise(space, cell=cell), enumerate_texts(space)
-    steps = judge.steps(texts)
-    for t in range(space.length):
-        reach = texts[texts.lengths > t]
-        prefixes, which = reach.tokens[:, : t + 1].unique(dim=0, return_inverse=True)
-        found = steps[texts.lengths > t, t]
-        assert len(prefixes) > 1
-        for prefix in range(len(prefixes)):
-            of_prefix = found[which == prefix]
-            assert same(of_prefix, of_prefix[:1].expand_as(of_prefix))
-        assert len(found.unique()) >= len(prefixes)  # and every token up to it matters
-
-
-@cells
-def test_padding_changes_no_step(cell: str) -> None:
-    judge, texts = stepwise(VARIABLE, cell=cell), enumerate_texts(VARIABLE)
-    steps = judge.steps(texts)
-    longer = judge.steps(texts.pad_to(6))
-    assert same(longer[:, :3], steps)
-    assert not longer[:, 3:].any()
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
-    assert same(judge.steps(scribbled), steps)
-
-
-def test_steps_of_texts_with_classes_are_those_of_their_own() -> None:
-    space = TextSpace(4, 3, eos=1, classes=3)
-    judge, texts = stepwise(space), enumerate_texts(space)
-    with pytest.raises(ValueError, match="texts of 3 classes need labels"):
-        judge.steps(texts)
-    labels = torch.arange(len(texts)) % 3
-    labelled = Text(texts.tokens, texts.lengths, condition=Condition(labels))
-    steps = judge.steps(labelled)
-    assert same(judge(labelled), steps.sum(1) / texts.lengths)
-    assert same(judge.class_logits(labelled)[torch.arange(len(texts)), labels], judge(labelled))
 
 
 # --- its rewards ---

@@ -45,9 +45,7 @@ def test_imports_go_one_way() -> None:
 
 
 # what has no test file of its own, and why
-UNTESTED: dict[str, str] = {
-    "core/version": "a constant",
-}
+UNTESTED: dict[str, str] = {}
 LATER = (
     "core",
     "data",
@@ -61,6 +59,7 @@ LATER = (
     "encoders",
     "evaluation",
     "metrics",
+    "objectives",
 )
 
 

@@ -53,3 +53,19 @@ def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
     """Benchmarks on the CPU whose machine is measured in no time."""
     monkeypatch.setattr("textgan.bench.machine.PRODUCTS", {"cpu": (32, 64), "cuda": (256,)})
     monkeypatch.setattr("textgan.training.run.torch.cuda.is_available", lambda: False)
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 sentences of which one word tells the label."""
+    tells = {"good": ["fine", "lovely", "great"], "bad": ["dull", "awful", "poor"]}
+    rest = ["the", "film", "a", "story", "plot", "with", "and", "its"]
+    lines = []
+    for number in range(80):
+        label = ("good", "bad")[number % 2]
+        words = [rest[(number * k) % 8] for k in range(1, 2 + number % 5)]
+        words.insert(number % 3, tells[label][number % 3])
+        lines.append(f"{label}\t{' '.join(words)} {number}\n")
+    path = tmp_path_factory.mktemp("reviews") / "reviews.tsv"
+    path.write_text("".join(lines))
+    return path

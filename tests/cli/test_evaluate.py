@@ -201,3 +201,13 @@ def test_a_report_measures_what_is_missing(
     assert not (run / "evaluation.json").exists()
     assert "textgan evaluate" in (run / "report.html").read_text("utf-8")
     assert "textgan evaluate" not in page
+
+
+def test_evaluate_as_json(cli: Cli, finished: Path) -> None:
+    code, out, _ = cli("evaluate", finished, "--json", "--samples", 100, "--metrics", "likelihood")
+    found = json.loads(out)
+    assert code == 0
+    assert found["facts"]["samples"] == 100
+    last = found["rows"]["seqgan, last"]
+    assert last["nll_test"]["low"] < last["nll_test"]["value"] < last["nll_test"]["high"]
+    assert "nll_oracle" not in last  # there is no oracle of the user's language

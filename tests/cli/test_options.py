@@ -11,20 +11,6 @@ ORDINARY = [f"a {a} sees the {b} ." for a in ("dog", "cat", "man", "sun") for b 
 # --- messages ---
 
 
-def test_filters_that_do_not_fit_name_both_settings(
-    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("a.txt").write_text("".join(f"{a} {b}\n" for a in "abcdefg" for b in "abcdefg"))
-    told = ["train", "relgan", "--data", "a.txt", "data.min_count=1"]
-    code, _, err = cli(*told)
-    remedy = "discriminator.sizes=[2,3] discriminator.counts=[300,300]"
-    assert code == 2 and f"give smaller ones and as many counts, such as {remedy}" in err
-    tiny = ["schedule.mle_epochs=1", "schedule.rounds=0", "evaluation.samples=10"]
-    code, _, err = cli(*told, *remedy.split(), *tiny, "evaluation.final_samples=10")
-    assert code == 0, err
-
-
 def test_one_class_is_nothing_to_tell(tmp_path: Path, cli: Cli) -> None:
     path = tmp_path / "one.tsv"
     path.write_text("".join(f"good\t{line}\n" for line in ORDINARY))

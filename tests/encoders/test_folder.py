@@ -8,41 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from encoded import LINES, SMALL, saved
 from safetensors import safe_open
 from tiny import tiny
 from toys import Cli, refused
 
 from textgan.core.errors import UserError
 from textgan.core.tensors import save_tensors
-from textgan.data.pre_tokenizer import PreTokenizer, Tokens
+from textgan.data.pre_tokenizer import PreTokenizer
 from textgan.data.tokenizers import MASK_WORD, WordTokenizer, build_tokenizer
-from textgan.encoders import base as encoders_base
 from textgan.encoders.folder import SavedEncoder, load_encoder, open_encoder, save_encoder
 from textgan.encoders.templates import Template
 from textgan.metrics.vectors import FolderEncoder
 from textgan.models.discriminators.transformer import TransformerDiscriminator
 from textgan.models.pretrained import build_network
-
-LINES = ["the cat sees the dog", "the dog sees a cat", "a house", "", "the dog the dog unheard"]
-SMALL: dict[str, dict[str, Any]] = {
-    "transformer": {"embedding": 8, "layers": 1},
-    "rnn": {"embedding": 4, "hidden": 3},
-    "cnn": {"embedding": 4, "sizes": [1, 2], "counts": [3, 2]},
-    "representations": {"embedding": 4, "sizes": [1, 2], "counts": [3, 2]},
-    "residual": {"channels": 3, "blocks": 1},
-}
-
-
-def saved(
-    folder: Path, name: str = "transformer", seed: int = 0, tokens: Tokens = "word", **facts: Any
-) -> Path:
-    """A folder of an encoder with random weights."""
-    extra = (MASK_WORD, "it", "means")
-    tokenizer = WordTokenizer.train(LINES, tokens=tokens, min_count=1, length=9, extra=extra)
-    torch.manual_seed(seed)
-    network = build_network(name, SMALL[name], tokenizer, classes=2)
-    save_encoder(folder, name, SMALL[name], network, tokenizer, {"by": "a test"} | facts)
-    return folder
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -78,26 +57,6 @@ def test_characters_are_kept(tmp_path: Path) -> None:
     assert found.tokenizer.pre_tokenizer == PreTokenizer("char", "")
     about = json.loads((tmp_path / "encoder/encoder.json").read_text())
     assert about["tokenizer"]["tokens"] == "char"
-
-
-def test_lines_beside_a_line_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = load_encoder(saved(tmp_path / "encoder"))
-    vectors = found.encode_lines(LINES)
-    monkeypatch.setattr(encoders_base, "AT_ONCE", 2)
-    order = [3, 0, 4, 2, 1]
-    again = found.encode_lines([LINES[i] for i in order])
-    assert torch.allclose(again, vectors[order], atol=1e-6)
-    found.network.train()  # dropout is off all the same
-    assert torch.equal(found.encode_lines([LINES[i] for i in order]), again)
-    steps: list[int] = []
-
-    def progress(pieces: Any, what: str) -> Any:
-        assert found.name in what
-        steps.extend(len(piece) for piece in pieces)
-        return pieces
-
-    found.encode_lines(LINES, progress=progress)
-    assert steps == [2, 2, 1]
 
 
 def test_a_name_changes_with_the_vectors(tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ def refused(cli: Cli, *arguments: object) -> str:
     return lines[0]
 
 
+def keys(settings: dict[str, Any]) -> list[str]:
+    """Settings as a command takes them."""
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+
+
 def in_0_1s_way(folder: Path) -> None:
     """Make a run's folder what version 0.1 would have left: nothing but checkpoints says whose a
     file is, so a forger needs no more."""

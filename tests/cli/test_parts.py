@@ -1,0 +1,40 @@
+"""textgan list, data list and check."""
+
+import json
+
+from toys import Cli
+
+
+def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
+    found = json.loads(cli("list", "--json")[1])
+    assert len(found["objective"]) >= 23
+    assert found["objective"]["wgan"]["prefers"]["optimisers.method"] == "rmsprop"
+    ours = [name for name in found["objective"] if not name.startswith("my_")]  # of other tests
+    assert all(found["objective"][name]["paper"] for name in ours)
+    assert {"lstm", "gru"} <= found["generator"].keys()
+    assert {"cnn", "rnn"} <= found["discriminator"].keys()
+    rollouts = {s["name"]: s for s in found["objective"]["seqgan"]["settings"]}["rollouts"]
+    assert rollouts["default"] == 16
+    assert rollouts["type"] == "int"
+    listed = cli("list")[1]
+    shown = " ".join(listed.split())  # lines are wrapped
+    for kind, parts in found.items():
+        for name, part in parts.items():
+            assert f"{name}: {part['doc']}" in shown
+            assert part["paper"] in shown
+            assert all(f"{key}={value}" in shown for key, value in part["prefers"].items())
+            for setting in part["settings"]:
+                at = {"metric": f"{name}.", "perturbation": " "}.get(kind, f"{kind}.")
+                default = json.dumps(setting["default"])
+                assert f"{at}{setting['name']} = {default} ({setting['values']})" in shown
+                assert setting["doc"] or name.startswith("my_"), (name, setting)
+    assert "Annotated" not in listed
+    assert "(whole number) completions of each prefix; paper: 16" in shown
+    assert "(list of numbers) of kernels, times the mean squared distance" in shown
+    assert "(true/false)" in shown
+
+
+def test_data_list(cli: Cli) -> None:
+    known = json.loads(cli("data", "list", "--json")[1])
+    assert {"oracle", "captions", "coco-train", "quatrains-5"} <= {entry["name"] for entry in known}
+    assert "sha256" in cli("data", "list")[1]

@@ -120,23 +120,10 @@ def read_corpus(
         raise UserError(f"data.spaced = {spaced}: it is for data.tokens = char; leave it out")
     pre_tokenizer = PreTokenizer.of(lines, tokens, spaced)
     split = [pre_tokenizer(line) for line in lines]
-    sizes = np.array([len(words) for words in split])
-    if length == 0:
-        longest = int(sizes.max())
-        length = (
-            longest if longest <= USUAL_LENGTH else int(np.quantile(sizes, 0.99, method="lower"))
-        )
-    fits = [row for row, words in enumerate(split) if len(words) <= length]
-    if len(fits) < FEWEST:
-        raise UserError(
-            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(lines)} "
-            f"(of at most {length} tokens); at least {FEWEST} are needed"
-        )
-    length = max(len(split[row]) for row in fits)  # wider tensors would only be slower
-    parts = divide(path, {row: split[row] for row in fits}, valid=valid, test=test, seed=seed)
+    fits = _of_length(split, length, path)
+    parts = divide(path, fits, valid=valid, test=test, seed=seed)
 
-    counts = Counter(word for row in parts["train"] for word in split[row])
-    train_tokens = counts.total()
+    counts = Counter(word for row in parts["train"] for word in fits[row])
     kept = frequent(counts, vocabulary, min_count)
     if len(kept) < 2:
         raise UserError(
@@ -144,10 +131,11 @@ def read_corpus(
             f"{'words' if tokens == 'word' else 'characters'} seen {min_count} times or more; "
             "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
         )
-    tokenizer = WordTokenizer(tuple(kept), pre_tokenizer, length + 1)  # a token more ends them
-    encoded = {
-        name: tokenizer.pad(tokenizer.convert_tokens_to_ids(split[row]) for row in rows).pad_to(
-            length + 1, tokenizer.space.pad
+    width = 1 + max(map(len, fits.values()))  # a token more ends them; wider would only be slower
+    tokenizer = WordTokenizer(tuple(kept), pre_tokenizer, width)
+    texts = {
+        name: tokenizer.pad(tokenizer.convert_tokens_to_ids(fits[row]) for row in rows).pad_to(
+            width, tokenizer.space.pad
         )
         for name, rows in parts.items()
     }
@@ -161,8 +149,8 @@ def read_corpus(
         "split_seed": seed,
         "split": {name: len(part) for name, part in parts.items()},
         "vocabulary": len(tokenizer),
-        "unknown_in_train": round(1 - sum(counts[word] for word in kept) / max(1, train_tokens), 4),
-        "length": length + 1,
+        "unknown_in_train": _share_unknown(counts, kept),
+        "length": width,
         "tokens": tokens,
         "spaced_characters": tokens == "char" and pre_tokenizer.separator == " ",
         **spacing_facts(lines, tokens, spaced),
@@ -171,18 +159,39 @@ def read_corpus(
     if labelled:
         facts["labels"], numbers = number_labels(path, labelled, parts)
         names = tuple(facts["labels"])
-        for name, part in encoded.items():
-            encoded[name] = replace(part, condition=Condition(numbers[name]))
+        for name, part in texts.items():
+            texts[name] = replace(part, condition=Condition(numbers[name]))
     return Corpus(
         path.stem,
         replace(tokenizer.space, classes=len(names)),
-        encoded["train"],
-        encoded["valid"],
-        encoded["test"],
+        texts["train"],
+        texts["valid"],
+        texts["test"],
         tokenizer,
         facts,
         names,
     )
+
+
+def _of_length(split: Sequence[list[str]], length: int, path: Path) -> dict[int, list[str]]:
+    """The sentences of at most `length` tokens by their rows, 0 chooses; UserError for too few."""
+    sizes = np.array([len(words) for words in split])
+    if length == 0:
+        length = int(sizes.max())
+        if length > USUAL_LENGTH:
+            length = int(np.quantile(sizes, 0.99, method="lower"))
+    fits = {row: words for row, words in enumerate(split) if len(words) <= length}
+    if len(fits) < FEWEST:
+        raise UserError(
+            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(split)} "
+            f"(of at most {length} tokens); at least {FEWEST} are needed"
+        )
+    return fits
+
+
+def _share_unknown(counts: Counter[str], kept: Sequence[str]) -> float:
+    """The share of the training part's tokens that the vocabulary has not."""
+    return round(1 - sum(counts[word] for word in kept) / max(1, counts.total()), 4)
 
 
 def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[str, str]:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from textgan.encoders.folder import open_encoder as open_encoder
     from textgan.encoders.results import EncoderResult as EncoderResult
     from textgan.encoders.train import encode as encode
-    from textgan.evaluation.compare import Comparison as Comparison
-    from textgan.evaluation.compare import Comparisons as Comparisons
+    from textgan.evaluation.comparison import Comparison as Comparison
+    from textgan.evaluation.comparison import Comparisons as Comparisons
     from textgan.evaluation.evaluate import compare as compare
     from textgan.evaluation.evaluate import evaluate as evaluate
     from textgan.evaluation.report.page import report as report
@@ -74,7 +74,7 @@ _homes = {
     "encoders.folder": ("open_encoder",),
     "encoders.results": ("EncoderResult",),
     "encoders.train": ("encode",),
-    "evaluation.compare": ("Comparison", "Comparisons"),
+    "evaluation.comparison": ("Comparison", "Comparisons"),
     "evaluation.evaluate": ("compare", "evaluate"),
     "evaluation.report.page": ("report",),
     "evaluation.results": ("Evaluation",),

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from textgan.core.statistics import (
     NORMAL_95,
@@ -12,8 +14,10 @@ from textgan.core.statistics import (
     SHARE,
     Estimate,
     bootstrap,
+    holm,
     over_seeds,
     over_subsets,
+    p_value,
     percentiles,
     resampled_ratio,
     resamples,
@@ -201,3 +205,45 @@ def test_an_interval_ends_where_the_number_does() -> None:
     assert spread(0.9, wide, POSITIVE).high == spread(0.9, wide).high
     # a share that rounding made a little more than 1 is still inside its own interval
     assert spread(1 + 1e-12, wide, SHARE).high == 1 + 1e-12
+
+
+def test_p_values_of_the_normal_distribution() -> None:
+    assert p_value(1.959963985, 1.0) == pytest.approx(0.05, abs=1e-9)
+    assert p_value(-2 * 2.5758293035, 2.0) == pytest.approx(0.01, abs=1e-9)
+    assert p_value(0.0, 1.0) == p_value(0.0, 0.0) == 1
+    assert p_value(1e-3, 0.0) == 0
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 12, 20, 50])
+def test_p_values_of_student(degrees: int) -> None:
+    assert p_value(student_95(degrees), 1.0, degrees) == pytest.approx(0.05, rel=1e-8)
+    t = 1.3
+    if degrees == 1:  # Cauchy
+        assert p_value(t, 1.0, 1) == pytest.approx(1 - 2 * math.atan(t) / math.pi, rel=1e-12)
+    if degrees == 2:
+        assert p_value(t, 1.0, 2) == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-12)
+    assert p_value(t, 1.0, degrees) > p_value(t, 1.0)
+    assert p_value(40.0, 1.0, degrees) > 0
+
+
+@given(st.lists(st.floats(0, 1), max_size=7))
+def test_holm_is_its_definition(chances: list[float]) -> None:
+    """Step by step: reject from the smallest up as long as p <= level / (how many are left)."""
+    corrected = holm(chances)
+    for level in (0.01, 0.05, 0.3, 0.9):
+        rejected: set[int] = set()
+        for i in sorted(range(len(chances)), key=lambda i: chances[i]):
+            if chances[i] * (len(chances) - len(rejected)) > level:
+                break
+            rejected.add(i)
+        assert {i for i, p in enumerate(corrected) if p <= level} == rejected
+    assert all(p <= c <= 1 for p, c in zip(chances, corrected, strict=True))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.5]) == pytest.approx([0.8, 0.8])
+    assert holm([]) == []
+
+
+# --- one evaluation of each ---

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import textgan
 from textgan.core.score import Better, Score, table_of
-from textgan.core.statistics import Estimate, decimals
+from textgan.core.statistics import Estimate, decimals, holm
 from textgan.core.tables import Shown, Table, filled, terminal_width
-from textgan.evaluation.compare import Comparison, among_all, compare, holm
+from textgan.evaluation.comparison import Comparison, among_all, compare_scores
 from textgan.evaluation.results import Evaluation
 from textgan.evaluation.temperature_sweep import Sweep
 from textgan.training.results import Results
@@ -113,7 +113,7 @@ def shown() -> list[Shown]:
     scores = {key: score(2.4, "lower") for key in ("nll_test", "nll_valid", "entropy")}
     names = ["oracle", "random tokens", "MLE, best epoch (18 of 20)", "seqgan, last"]
     temperatures = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
-    pair = compare(ROWS["MLE, best epoch"], ROWS["seqgan, last"], names=("MLE", "seqgan"))
+    pair = compare_scores(ROWS["MLE, best epoch"], ROWS["seqgan, last"], names=("MLE", "seqgan"))
     named = replace(pair, a="runs/seqgan-captions-1", b="runs/mle-captions-12")
     evaluation = Evaluation(
         ROWS, "real, held out", {"divergence": "needs an oracle"}, ["seqgan, last: too good"],
@@ -194,7 +194,7 @@ def test_a_winner_is_named_only_where_its_difference_is_significant_among_all() 
             for x in [noise * shift]
         }
 
-    made = compare(side(0.0), side(1.0), names=("mle", "seqgan"))
+    made = compare_scores(side(0.0), side(1.0), names=("mle", "seqgan"))
     good = made.differences[0]
     assert (
         good.significant

@@ -15,7 +15,8 @@ from toys import TOY, TOY_TEXT, Cli, refused, toy_text
 
 import textgan
 from textgan.core.errors import UserError
-from textgan.evaluation.compare import Comparison, Comparisons, holm
+from textgan.core.statistics import holm
+from textgan.evaluation.comparison import Comparison, Comparisons
 from textgan.evaluation.evaluate import compare, evaluate
 from textgan.evaluation.inputs import FEWEST_TO_TRAIN, EvaluationOptions, alike, inputs_from_files
 from textgan.evaluation.results import read_evaluation, write_evaluation

@@ -1,6 +1,6 @@
-"""How sure one can be of a number: intervals over sentences, over subsets, over seeds.
+"""How sure one can be of a number: intervals over sentences, subsets and seeds; p-values.
 
-Three kinds, for three kinds of number:
+Three kinds of interval, for three kinds of number:
 
 - A mean or a ratio over sentences: the bootstrap (Efron 1979), sentences drawn with replacement,
   or sources with all that answers them, where sentences answer any.
@@ -176,3 +176,32 @@ def student_95(degrees: float) -> float:
     from scipy import stats  # late: it takes 0.3 s to import
 
     return float(stats.t.ppf(0.975, degrees))
+
+
+def p_value(change: float, error: float, degrees: int | None = None) -> float:
+    """Two-sided: of so large a change by chance alone, given its standard error.
+
+    degrees: of freedom of Student's t; None for the normal distribution.
+    """
+    if not change:
+        return 1.0
+    if not error:
+        return 0.0
+    size = abs(change) / error
+    if degrees is None:
+        return math.erfc(size / math.sqrt(2))
+    from scipy import stats  # late: it takes 0.3 s to import
+
+    return float(2 * stats.t.sf(size, degrees))
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """p-values corrected for their number: the smallest times it, the next times one less, ...,
+    none below a smaller one's and none above 1 (Holm 1979)."""
+    corrected = [0.0] * len(chances)
+    largest = 0.0
+    order = sorted(range(len(chances)), key=lambda i: chances[i])
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(chances) - rank) * chances[i]))
+        corrected[i] = largest
+    return corrected

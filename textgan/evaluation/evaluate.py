@@ -29,8 +29,13 @@ from textgan.core.statistics import SUBSETS
 from textgan.core.streams import SCHEME
 from textgan.data.pre_tokenizer import LineTokens
 from textgan.data.texts import PLAIN, Form
-from textgan.evaluation.compare import Comparison, Comparisons, among_all, compare_seeds
-from textgan.evaluation.compare import compare as compare_scores
+from textgan.evaluation.comparison import (
+    Comparison,
+    Comparisons,
+    among_all,
+    compare_scores,
+    compare_seeds,
+)
 from textgan.evaluation.inputs import (
     EvaluationOptions,
     Source,

@@ -18,7 +18,15 @@ from statistics import mean, variance
 from typing import Any, Literal
 
 from textgan.core.score import Score
-from textgan.core.statistics import Estimate, decimals, over_seeds, spread, student_95
+from textgan.core.statistics import (
+    Estimate,
+    decimals,
+    holm,
+    over_seeds,
+    p_value,
+    spread,
+    student_95,
+)
 from textgan.core.tables import Shown, Table
 
 Side = Literal["a", "b"]
@@ -242,7 +250,7 @@ def among_all(made: Sequence[Comparison]) -> Comparison | Comparisons:
     )
 
 
-def compare(
+def compare_scores(
     a: Scores, b: Scores, *, names: tuple[str, str] = ("a", "b"), real: Scores | None = None
 ) -> Comparison:
     """Every metric that two systems have, from one evaluation of each.
@@ -383,35 +391,6 @@ def _by_unlike_seeds(a: Sequence[Score], b: Sequence[Score]) -> tuple[Estimate, 
 def _beyond_rounding(values: tuple[float, float]) -> float:
     """The difference of two numbers, 0 where it is rounding."""
     return 0.0 if math.isclose(*values, rel_tol=EQUAL) else values[1] - values[0]
-
-
-def p_value(change: float, error: float, degrees: int | None = None) -> float:
-    """Two-sided: of so large a change by chance alone, given its standard error.
-
-    degrees: of freedom of Student's t; None for the normal distribution.
-    """
-    if not change:
-        return 1.0
-    if not error:
-        return 0.0
-    size = abs(change) / error
-    if degrees is None:
-        return math.erfc(size / math.sqrt(2))
-    from scipy import stats  # late: it takes 0.3 s to import
-
-    return float(2 * stats.t.sf(size, degrees))
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """p-values corrected for their number: the smallest times it, the next times one less, ...,
-    none below a smaller one's and none above 1 (Holm 1979)."""
-    corrected = [0.0] * len(chances)
-    largest = 0.0
-    order = sorted(range(len(chances)), key=lambda i: chances[i])
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(chances) - rank) * chances[i]))
-        corrected[i] = largest
-    return corrected
 
 
 def _format_p(p: float | None) -> str:

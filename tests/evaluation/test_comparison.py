@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 from enumerated import material_of
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from textgan.core.score import Better, Score
 from textgan.core.statistics import (
     Estimate,
     Floats,
+    holm,
     over_seeds,
+    p_value,
     percentiles,
     resampled_ratio,
     student_95,
 )
-from textgan.evaluation.compare import compare, compare_seeds, differing, holm, p_value
+from textgan.evaluation.comparison import compare_scores, compare_seeds, differing
 from textgan.metrics.base import MetricInputs
 
 RESAMPLINGS = 120
@@ -53,54 +53,9 @@ def mean_of(values: Floats, seed: int = 0) -> Score:
     return score(float(values.mean()), replicates)
 
 
-# --- p-values ---
-
-
-def test_p_values_of_the_normal_distribution() -> None:
-    assert p_value(1.959963985, 1.0) == pytest.approx(0.05, abs=1e-9)
-    assert p_value(-2 * 2.5758293035, 2.0) == pytest.approx(0.01, abs=1e-9)
-    assert p_value(0.0, 1.0) == p_value(0.0, 0.0) == 1
-    assert p_value(1e-3, 0.0) == 0
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 12, 20, 50])
-def test_p_values_of_student(degrees: int) -> None:
-    assert p_value(student_95(degrees), 1.0, degrees) == pytest.approx(0.05, rel=1e-8)
-    t = 1.3
-    if degrees == 1:  # Cauchy
-        assert p_value(t, 1.0, 1) == pytest.approx(1 - 2 * math.atan(t) / math.pi, rel=1e-12)
-    if degrees == 2:
-        assert p_value(t, 1.0, 2) == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-12)
-    assert p_value(t, 1.0, degrees) > p_value(t, 1.0)
-    assert p_value(40.0, 1.0, degrees) > 0
-
-
-@given(st.lists(st.floats(0, 1), max_size=7))
-def test_holm_is_its_definition(chances: list[float]) -> None:
-    """Step by step: reject from the smallest up as long as p <= level / (how many are left)."""
-    corrected = holm(chances)
-    for level in (0.01, 0.05, 0.3, 0.9):
-        rejected: set[int] = set()
-        for i in sorted(range(len(chances)), key=lambda i: chances[i]):
-            if chances[i] * (len(chances) - len(rejected)) > level:
-                break
-            rejected.add(i)
-        assert {i for i, p in enumerate(corrected) if p <= level} == rejected
-    assert all(p <= c <= 1 for p, c in zip(chances, corrected, strict=True))
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.4, 0.5]) == pytest.approx([0.8, 0.8])
-    assert holm([]) == []
-
-
-# --- one evaluation of each ---
-
-
 def test_a_difference_by_hand() -> None:
     a, b = normal(2.0, 0.3, 1), normal(1.0, 0.4, 2)
-    (found,) = compare({"m": a}, {"m": b}).differences
+    (found,) = compare_scores({"m": a}, {"m": b}).differences
     error = float((b.replicates - a.replicates).std(ddof=1))
     assert found.estimate is not None and found.p is not None
     assert found.estimate.value == -1
@@ -108,7 +63,7 @@ def test_a_difference_by_hand() -> None:
     assert found.p == pytest.approx(math.erfc(1 / error / math.sqrt(2)))
     assert found.significant == (found.p < 0.05) == (found.estimate.high < 0)  # type: ignore[operator]
     assert found.better == "b"
-    (swapped,) = compare({"m": b}, {"m": a}).differences
+    (swapped,) = compare_scores({"m": b}, {"m": a}).differences
     assert swapped.estimate is not None
     assert (swapped.estimate.value, swapped.p, swapped.better) == (1, found.p, "a")
 
@@ -116,13 +71,13 @@ def test_a_difference_by_hand() -> None:
 def test_the_direction_decides_which_is_better() -> None:
     for better, side in (("higher", "a"), ("lower", "b")):
         a, b = normal(2.0, 0.1, 1, better), normal(1.0, 0.1, 2, better)  # type: ignore[arg-type]
-        assert compare({"m": a}, {"m": b}).differences[0].better == side
+        assert compare_scores({"m": a}, {"m": b}).differences[0].better == side
 
 
 def test_near_real_text_is_better_where_that_is_the_aim() -> None:
     def verdict(a: float, b: float, real: float | None, deviation: float = 0.1) -> str | None:
         of_real = {} if real is None else {"m": normal(real, deviation, 3, "like real text")}
-        (found,) = compare(
+        (found,) = compare_scores(
             {"m": normal(a, deviation, 1, "like real text")},
             {"m": normal(b, deviation, 2, "like real text")},
             real=of_real,
@@ -143,9 +98,9 @@ def test_the_same_texts_make_a_paired_comparison() -> None:
     random = np.random.default_rng(0)
     sentences = random.normal(3, 1, size=400)
     a, b = sentences + random.normal(0, 0.1, 400), sentences + random.normal(0.05, 0.1, 400)
-    (paired,) = compare({"m": mean_of(a)}, {"m": mean_of(b)}).differences
+    (paired,) = compare_scores({"m": mean_of(a)}, {"m": mean_of(b)}).differences
     shuffled = random.permutation(b)
-    (apart,) = compare({"m": mean_of(a)}, {"m": mean_of(shuffled)}).differences
+    (apart,) = compare_scores({"m": mean_of(a)}, {"m": mean_of(shuffled)}).differences
     assert paired.estimate is not None and apart.estimate is not None
     assert paired.estimate.value == pytest.approx(apart.estimate.value)
 
@@ -165,7 +120,7 @@ def test_equal_systems_differ_by_chance_one_time_in_twenty() -> None:
     stood = 0
     for trial in range(300):
         a, b = (mean_of(random.gamma(2.0, size=80), trial) for _ in range(2))
-        stood += compare({"m": a}, {"m": b}).differences[0].significant
+        stood += compare_scores({"m": a}, {"m": b}).differences[0].significant
     assert 3 <= stood <= 30
 
 
@@ -182,7 +137,7 @@ def test_equal_sets_differ_by_chance_one_time_in_twenty() -> None:
             return {"m": Score("M", found[0], "m|v:1", "lower", "", found[1])}
 
         a, b = (measured(torch.from_numpy(random.normal(size=60))) for _ in range(2))
-        stood += compare(a, b).differences[0].significant
+        stood += compare_scores(a, b).differences[0].significant
     assert 3 <= stood <= 30
 
 
@@ -193,7 +148,9 @@ def test_different_systems_are_found_to_be() -> None:
     for trial in range(100):
         a, b = random.normal(0, 1, 100), random.normal(4 * math.sqrt(2 / 100), 1, 100)
         stood += (
-            compare({"m": mean_of(a, trial)}, {"m": mean_of(b, trial)}).differences[0].significant
+            compare_scores({"m": mean_of(a, trial)}, {"m": mean_of(b, trial)})
+            .differences[0]
+            .significant
         )
     assert stood >= 92
 
@@ -207,7 +164,7 @@ def test_the_more_metrics_the_more_it_takes() -> None:
             {f"m{i}": normal(random.normal(), 1.0, 40 * trial + 2 * i + side) for i in range(20)}
             for side in range(2)
         ]
-        found = compare(*sides).differences
+        found = compare_scores(*sides).differences
         alone += any(one.significant for one in found)
         among += any(one.significant_corrected for one in found)
         assert [one.corrected for one in found] == holm(
@@ -221,22 +178,22 @@ def test_equal_numbers_do_not_differ() -> None:
     replicates = np.full(50, 0.1)
     a = score(0.1 + 0.2, replicates)
     b = score(0.3, replicates + 1e-17)
-    (found,) = compare({"m": a}, {"m": b}).differences
+    (found,) = compare_scores({"m": a}, {"m": b}).differences
     assert found.p == 1 and not found.significant
-    (found,) = compare({"m": a}, {"m": a}).differences
+    (found,) = compare_scores({"m": a}, {"m": a}).differences
     assert found.p == 1 and found.better is None
 
 
 def test_exact_numbers_differ_if_they_differ() -> None:
     a, b = (score(value, signature="kl|exact|v:1") for value in (0.3, 0.2))
-    (found,) = compare({"m": a}, {"m": b}).differences
+    (found,) = compare_scores({"m": a}, {"m": b}).differences
     assert found.significant_corrected and found.better == "b" and found.p == 0
-    assert not compare({"m": a}, {"m": a}).differences[0].significant
+    assert not compare_scores({"m": a}, {"m": a}).differences[0].significant
 
 
 def test_numbers_without_replicates_are_not_judged() -> None:
     for b in (score(2.0), score(2.0, np.arange(3.0)), score(2.0, np.ones(1))):
-        (found,) = compare({"m": score(1.0)}, {"m": b}).differences
+        (found,) = compare_scores({"m": score(1.0)}, {"m": b}).differences
         assert found.p is None and found.corrected is None and not found.significant
         assert "no interval" in found.note
         assert found.estimate == Estimate(1.0)
@@ -247,7 +204,7 @@ def test_numbers_of_different_signatures_do_not_compare() -> None:
         {"m": score(1.0, np.arange(9.0), signature=signature), "n": normal(1, 1, 1)}
         for signature in ("m|n:4|cum|refs:100|tok:nltk|v:1", "m|n:4|refs:90|tok:char|v:1")
     ]
-    made = compare(*sides)
+    made = compare_scores(*sides)
     found = made.differences[0]
     assert found.note == "do not compare: signatures differ in cum, refs, tok"
     assert found.estimate is None and found.p is None
@@ -257,9 +214,11 @@ def test_numbers_of_different_signatures_do_not_compare() -> None:
 
 
 def test_only_common_metrics_are_compared() -> None:
-    made = compare({"x": normal(1, 1, 1), "m": normal(1, 1, 2)}, {"m": normal(1, 1, 3)})
+    made = compare_scores({"x": normal(1, 1, 1), "m": normal(1, 1, 2)}, {"m": normal(1, 1, 3)})
     assert [found.name for found in made.differences] == ["m"]
-    assert compare({"x": normal(1, 1, 1)}, {}).sentences() == ["There is no metric that both have."]
+    assert compare_scores({"x": normal(1, 1, 1)}, {}).sentences() == [
+        "There is no metric that both have."
+    ]
 
 
 # --- several seeds ---
@@ -341,7 +300,7 @@ def test_the_table_and_its_sentences() -> None:
         }
         return {name: replace(one, title=name.upper()) for name, one in made.items()}
 
-    made = compare(side(0.0), side(1.0), names=("mle", "seqgan"))
+    made = compare_scores(side(0.0), side(1.0), names=("mle", "seqgan"))
     p = {found.name: found.p for found in made.differences}
     assert p["bleu"] is not None and 0.05 / 3 < p["bleu"] < 0.1
     said = made.sentences()

@@ -52,13 +52,8 @@ LATER = (
     "models",
     "perturb",
     "training",
-    "bench",
-    "classifiers",
-    "cli",
     "contracts",
-    "encoders",
     "evaluation",
-    "metrics",
     "objectives",
 )
 

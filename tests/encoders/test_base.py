@@ -7,14 +7,14 @@ import pytest
 import torch
 from encoded import LINES, saved
 
-from textgan.encoders import base as encoders_base
+from textgan.encoders.base import LineEncoder
 from textgan.encoders.folder import load_encoder
 
 
 def test_lines_beside_a_line_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = load_encoder(saved(tmp_path / "encoder"))
     vectors = found.encode_lines(LINES)
-    monkeypatch.setattr(encoders_base, "AT_ONCE", 2)
+    monkeypatch.setattr(LineEncoder, "at_once", 2)
     order = [3, 0, 4, 2, 1]
     again = found.encode_lines([LINES[i] for i in order])
     assert torch.allclose(again, vectors[order], atol=1e-6)

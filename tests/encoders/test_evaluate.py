@@ -44,9 +44,8 @@ def test_words_are_counted() -> None:
     )
 
 
-def test_rare_words_share_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textgan.encoders.evaluate, "COLUMNS", 4)
-    bag = BagOfWords(["a a a a b b b c c d", "e"])
+def test_rare_words_share_columns() -> None:
+    bag = BagOfWords(["a a a a b b b c c d", "e"], columns=4)
     vectors = bag.encode_lines(["a", "b", "c", "d", "e f g h"])
     assert vectors[:4].tolist() == torch.eye(4).tolist()
     assert vectors[4, :2].tolist() == [0, 0]  # the frequent ones keep theirs for themselves

@@ -16,7 +16,7 @@ from torch import Tensor
 from vectors import material_of
 
 from textgan.core.errors import UserError
-from textgan.encoders import base as encoders_base
+from textgan.encoders.base import LineEncoder
 from textgan.metrics import vectors as encoders
 from textgan.metrics.base import MetricInputs, Unavailable
 from textgan.metrics.embedding import Frechet, Mauve
@@ -72,7 +72,7 @@ def test_vectors_are_means_of_states(tmp_path: Path, monkeypatch: pytest.MonkeyP
     expected = torch.stack([by_hand(folder, line) for line in lines])
     assert torch.allclose(found, expected, atol=1e-6)
     # whatever stands beside it
-    monkeypatch.setattr(encoders_base, "AT_ONCE", 2)
+    monkeypatch.setattr(LineEncoder, "at_once", 2)
     assert torch.allclose(found, FolderEncoder(hf(folder)).encode(sentences), atol=1e-6)
 
 

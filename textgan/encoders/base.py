@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from torch import Tensor
-
-AT_ONCE = 64  # lines
 
 Progress = Callable[[Iterable[Tensor], str], Iterable[Tensor]]
 
@@ -15,10 +14,12 @@ Progress = Callable[[Iterable[Tensor], str], Iterable[Tensor]]
 class LineEncoder(ABC):
     """Whatever makes a vector of each line.
 
-    name: for signatures; it changes whenever the vectors would.
+    name: for signatures; it changes whenever the vectors would. at_once: lines that are read
+    together, which changes no vector.
     """
 
     name: str
+    at_once: ClassVar[int] = 64
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -30,6 +31,6 @@ class LineEncoder(ABC):
         """One vector for each line, (N, F) float64, whatever else is in the batch."""
 
 
-def by_size(sizes: Tensor) -> list[Tensor]:
-    """The indices of all lines in batches of similar sizes."""
-    return [rows for rows in sizes.argsort(stable=True).split(AT_ONCE) if len(rows)]
+def by_size(sizes: Tensor, at_once: int) -> list[Tensor]:
+    """The indices of all lines in batches of similar sizes, at most so many at once."""
+    return [rows for rows in sizes.argsort(stable=True).split(at_once) if len(rows)]

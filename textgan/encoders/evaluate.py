@@ -75,29 +75,32 @@ class BagOfWords(LineEncoder):
     """How often each word occurs in a line: what an encoder knows that has learnt nothing.
 
     The most frequent words have a column each; all others, of whatever lines, share the rarer half
-    of the columns, so up to COLUMNS different words the cosines are those of the full counts.
+    of the columns, so up to `columns` different words the cosines are those of the full counts.
     """
 
-    def __init__(self, lines: Sequence[str], tokens: Tokens = "word") -> None:
+    def __init__(
+        self, lines: Sequence[str], tokens: Tokens = "word", columns: int = COLUMNS
+    ) -> None:
         self.split = PreTokenizer.of(lines, tokens)
         counts = Counter(word for line in lines for word in self.split(line))
-        ranked = sorted(counts, key=lambda word: (-counts[word], word))[:COLUMNS]
-        self.columns = {word: column for column, word in enumerate(ranked)}
-        self.name = f"counts{COLUMNS}-{tokens}-{_digest(ranked)}"
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))[:columns]
+        self.columns = columns
+        self.column_of = {word: column for column, word in enumerate(ranked)}
+        self.name = f"counts{columns}-{tokens}-{_digest(ranked)}"
 
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
-        vectors = torch.zeros(len(lines), COLUMNS, dtype=torch.float64)
+        vectors = torch.zeros(len(lines), self.columns, dtype=torch.float64)
         for row, line in enumerate(lines):
             columns = torch.tensor([self._column(word) for word in self.split(line)])
-            vectors[row] = torch.bincount(columns.long(), minlength=COLUMNS)
+            vectors[row] = torch.bincount(columns.long(), minlength=self.columns)
         return vectors
 
     def _column(self, word: str) -> int:
-        half = COLUMNS // 2
+        half = self.columns // 2
         rest = half + zlib.crc32(word.encode(errors="surrogatepass")) % half
-        return self.columns.get(word, rest)
+        return self.column_of.get(word, rest)
 
 
 @dataclass(frozen=True, repr=False)

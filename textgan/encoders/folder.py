@@ -106,7 +106,7 @@ class SavedEncoder(LineEncoder):
         ids = self.tokenizer.encode(lines)
         encoded = torch.zeros(len(ids), network.output.in_features, dtype=torch.float64)
         sizes = torch.tensor([len(some) for some in ids], dtype=torch.long)
-        for rows in progress(by_size(sizes), f"encoding with {self.name}"):
+        for rows in progress(by_size(sizes, self.at_once), f"encoding with {self.name}"):
             encoded[rows] = vectors([ids[row] for row in rows.tolist()]).double().cpu()
         return encoded
 

@@ -54,7 +54,7 @@ class PretrainedEncoder(LineEncoder):
             [_without_surrogates(line) for line in lines], truncation=True
         )["input_ids"]
         sizes = torch.tensor([len(part) for part in tokens])
-        for rows in progress(by_size(sizes), f"encoding with {self.name}"):
+        for rows in progress(by_size(sizes, self.at_once), f"encoding with {self.name}"):
             # a model that adds no tokens of its own has nothing to read in an empty line: zeros
             rows = rows[sizes[rows] > 0]
             if not len(rows):
@@ -87,7 +87,7 @@ class SentenceTransformerEncoder(LineEncoder):
     ) -> Tensor:
         vectors = torch.zeros(len(lines), self.size, dtype=torch.float64)
         sizes = torch.tensor([len(line) for line in lines])
-        for rows in progress(by_size(sizes), f"encoding with {self.name}"):
+        for rows in progress(by_size(sizes, self.at_once), f"encoding with {self.name}"):
             some = [_without_surrogates(lines[row]) for row in rows.tolist()]
             batch = self.model.encode(some, convert_to_tensor=True, show_progress_bar=False)
             vectors[rows] = batch.double().cpu()

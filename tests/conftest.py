@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from parts import WritePart
+from parts import write_part as write
 from toys import Cli
 
 from textgan.cli.app import main
@@ -69,3 +71,10 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("reviews") / "reviews.tsv"
     path.write_text("".join(lines))
     return path
+
+
+@pytest.fixture
+def write_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WritePart:
+    """Write parts of one's own to a folder of the test's, where it then runs."""
+    monkeypatch.chdir(tmp_path)
+    return write

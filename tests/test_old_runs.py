@@ -5,10 +5,8 @@ was in the middle (half) and at its end (done); an encoder, and a study of class
 `tests/old_runs/make.py` says how they were made.
 """
 
-import importlib
 import json
 import platform
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,10 @@ from safetensors.torch import load_file
 from toys import Cli
 
 import textgan
-from textgan.core.moved import MOVED
 from textgan.core.own_code import read_source
 from textgan.core.streams import Purpose, stream
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.data.tokenizers import Tokenizer, WordTokenizer
-from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.recurrent import LSTMGenerator
 
 OLD = ROOT / "tests/old_runs"
@@ -171,84 +167,6 @@ def sentences_of_the_file() -> list[str]:
     """The first lines of what encoder and classifiers learnt from, without their labels."""
     lines = (OLD / "moods.tsv").read_text("utf-8").splitlines()
     return [line.partition("\t")[2] for line in lines[:6]]
-
-
-# what parts of one's own were written with
-NAMES = {
-    "textgan.contrast.base": "Contrast TwoLooks place_of",
-    "textgan.data.fit": "MANY_UNKNOWN",
-    "textgan.discriminators.base": "Discriminator Highway widened TokenEmbedding",
-    "textgan.discriminators.cnn": "CNNDiscriminator",
-    "textgan.errors": "UserError Interrupted",
-    "textgan.generators.base": "AutoregressiveGenerator Generator LinearGenerator State draw_texts",
-    "textgan.generators.recurrent": "LSTMGenerator",
-    "textgan.losses": "Loss Reduction leave_one_out logistic nll policy_gradient",
-    "textgan.metrics.base": "Material Metric Score Unavailable",
-    "textgan.objectives.base": "Objective",
-    "textgan.perturb": "FreeLB",
-    "textgan.perturb.base": "Passes Perturbation Place",
-    "textgan.registry": "register check settings",
-    "textgan.rollout": "rollout_values",
-    "textgan.sampling": "Categorical Choose draw_seed greedy multinomial seeded softmax",
-    "textgan.text": "Text TextSpace concatenate",
-}
-
-
-@pytest.mark.parametrize("module", NAMES)
-def test_own_files_import_what_moved(module: str, tmp_path: Path) -> None:
-    """Every form of import, also one inside of a function; elsewhere the old paths are gone."""
-    names = NAMES[module].split()
-    path = tmp_path / "own.py"
-    path.write_text(
-        f"import {module}\nimport {module} as short\nfrom {module} import {', '.join(names)}\n"
-        f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]} as last\n"
-        f"def late():\n    from {module} import {names[0]}\n    return {names[0]}\n"
-        f"same = {module}.{names[0]}, short.{names[0]}, last.{names[0]}, late()\n"
-    )
-    loaded = read_source(path, "here").load()
-    assert all(one is getattr(loaded, names[0]) for one in loaded.same)
-    if module.split(".")[1] not in ("losses", "metrics", "objectives", "perturb"):
-        with pytest.raises(ModuleNotFoundError):
-            importlib.import_module(module)
-
-
-def test_every_new_place_is_there() -> None:
-    for homes in MOVED.values():
-        for home in homes.split():
-            importlib.import_module(f"textgan.{home}")
-
-
-def test_what_no_version_had_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "own.py"
-    for line, told in {
-        "from textgan.text import Txt": "textgan.text has no Txt; CHANGELOG.md says under",
-        "from textgan.text import START": "textgan.text has no START; CHANGELOG.md says under",
-        "from textgan.nothing import Text": "No module named 'textgan.nothing'",
-        "import textgan.nothing": "No module named 'textgan.nothing'",
-    }.items():
-        path.write_text(line)
-        with pytest.raises(ImportError, match=re.escape(told)):
-            read_source(path, "here").load()
-
-
-def test_methods_by_their_former_names() -> None:
-    class Base(Discriminator):
-        def features(self, text: Text) -> torch.Tensor:
-            return torch.ones(len(text), 1)
-
-        def score_pair(self, real: Text, fake: Text) -> Any:
-            return "new", real, fake
-
-    class Own(Base):
-        def judge(self, real: Text, fake: Text) -> Any:
-            return "own", super().judge(real, fake)
-
-    space: Any = None
-    assert Base(space).judge(1, 2) == ("new", 1, 2)
-    own: Any = Own(space)
-    assert own.score_pair(1, 2) == own.judge(1, 2) == ("own", ("new", 1, 2))
-    with pytest.raises(AttributeError):
-        _ = own.juge
 
 
 def test_an_encoder_method_written_for_0_1_reads_by_its_names(tmp_path: Path) -> None:

@@ -6,10 +6,15 @@ import pytest
 import torch
 from perturbed import Net
 
+from textgan.core.errors import UserError
 from textgan.core.optim import NotFinite, build_optimiser, plain, swapped_weights, update
 from textgan.data.text import Text, TextSpace
 from textgan.losses import nll
 from textgan.models.generators.recurrent import LSTMGenerator
+from textgan.perturb.fgm import FGM
+from textgan.perturb.freelb import FreeLB
+from textgan.perturb.pgd import PGD
+from textgan.perturb.vat import VAT
 
 
 def test_update_refuses_a_gradient_that_is_not_finite() -> None:
@@ -62,3 +67,28 @@ def test_weights_that_are_exchanged_come_back_to_the_bit(tied: bool) -> None:
         broken()
     for name, weight in network.named_parameters():
         assert torch.equal(weight, before[name])
+
+
+@pytest.mark.parametrize("made", [FGM(), PGD(), FreeLB(), VAT(), PGD(include_clean=True)])
+def test_a_closure_that_gives_no_loss_is_refused(made) -> None:  # type: ignore[no-untyped-def]
+    network = torch.nn.Sequential(torch.nn.Embedding(5, 3), torch.nn.Linear(3, 2))
+    ids = torch.tensor([[1, 2], [3, 4]])
+
+    def outputs() -> torch.Tensor:
+        return network(ids)[:, 0]
+
+    for wrong, words in (
+        (lambda: network(ids).sum(), "a Tensor of shape ()"),
+        (lambda: (network(ids).sum().item(), {}), "a float as the loss"),
+        (lambda: (network(ids), {}), "shape (2, 2, 2) as the loss"),
+        (lambda: (network(ids).sum(), None), "None as the metrics"),
+        (lambda: (network(ids).sum().detach(), {}), "without a gradient"),
+    ):
+        with pytest.raises(UserError) as refusal:
+            made(network, wrong, outputs)
+        assert f"the closure of the loss returned {words}" in str(refusal.value) or words in str(
+            refusal.value
+        )
+        assert "expected (loss, metrics)" in str(refusal.value)
+    with torch.no_grad(), pytest.raises(UserError, match=r"no_grad"):
+        made(network, lambda: (network(ids).sum(), {}), outputs)

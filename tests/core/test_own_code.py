@@ -14,7 +14,7 @@ from toys import TOY, Cli, in_0_1s_way, refused
 import textgan
 from textgan.core import registry
 from textgan.core.errors import UserError
-from textgan.core.own_code import Typed
+from textgan.core.own_code import Typed, own_file, own_files
 from textgan.core.tensors import save_tensors
 from textgan.evaluation.evaluate import compare_runs
 from textgan.evaluation.report.page import write_report
@@ -384,3 +384,9 @@ def test_metrics_of_ones_own_are_typed(tmp_path: Path) -> None:
     )
     assert type(choose_metrics([f"{tmp_path}/mine.py:Mine"])[0]).__name__ == "Mine"
     assert Typed.among([f"{tmp_path}/mine.py:Mine", 3]).allowed == {f"{tmp_path}/mine.py"}
+
+
+def test_names_of_files_in_settings() -> None:
+    assert own_file("a/b.py:C") == own_file(" a/b.py:C(x=d.py:E) ") == "a/b.py"
+    assert own_file("fgm(embedding=d.py:E)") is own_file("seqgan") is own_file("a.PY:B") is None
+    assert list(own_files({"a": ["x.py:A", {"b": "y.py:B(c=1)"}], "d": 3})) == ["x.py", "y.py"]

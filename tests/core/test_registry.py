@@ -1,42 +1,62 @@
-"""Settings of registered parts."""
-
-from typing import Any
+from pathlib import Path
 
 import pytest
+from parts import METHOD, NETWORKS, ONE, WritePart
+from toys import Cli, refused
 
 from textgan.core import registry
-from textgan.core.errors import UserError
-from textgan.core.own_code import own_file, own_files
-from textgan.objectives.seqgan import SeqGAN
+from textgan.core.own_code import Typed
+
+"""Settings of registered parts."""
+
+WHOLE = {
+    "abstract": (
+        "class Mine(Objective):\n    def sample(self, generator, real, progress): return real",
+        "mine.py:Mine",
+        ["mine.py:Mine is abstract: it lacks generator_loss"],
+    ),
+    "the base class": (METHOD, "mine.py:Objective", ["Objective is the abstract class itself",
+                                                      "mine.py:Mine"]),
+    "no class named": (METHOD, "mine.py", ["names a file and no class", "mine.py:Mine"]),
+    "a class of another name": (METHOD, "mine.py:Mien", ["no class Mien", "mine.py:Mine"]),
+    "a class of another kind": (
+        METHOD + "\nclass Other: pass", "mine.py:Other",
+        ["does not derive from Objective", "mine.py:Mine"],
+    ),
+    "no discriminator_loss": (
+        METHOD.replace("discriminator_loss", "loss_of_discriminator"), "mine.py:Mine",
+        ["mine.py:Mine has no discriminator_loss, but a discriminator (cnn)"],
+    ),
+    "no dataclass": (
+        METHOD + "\nclass Mine(Mine):\n    other: float = 1.0", "mine.py:Mine",
+        ["mine.py:Mine is not a dataclass, so other is not a setting", "@dataclass(kw_only=True)"],
+    ),
+    "positional settings": (
+        METHOD.replace("(kw_only=True)", ""), "mine.py:Mine", ["settings are positional"],
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"rollouts": 0}, ["rollouts", "0"]),
-        ({"chunk": -1}, ["chunk", "-1"]),
-        ({"rollout_ema": 1.0}, ["rollout_ema", "1.0"]),
-        ({"rollout_ema": float("nan")}, ["rollout_ema", "nan"]),
-        ({"baseline": "mean"}, ["baseline", "mean"]),
-        ({"reduction": "mean"}, ["reduction", "mean"]),
-        ({"l2": -0.2}, ["l2", "-0.2"]),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: list[str]) -> None:
-    with pytest.raises(ValueError, match="objective") as caught:
-        SeqGAN(**settings)
-    assert all(word in str(caught.value) for word in words)
-    with pytest.raises(UserError):
-        registry.build("objective", "seqgan", settings)
+@pytest.mark.parametrize("case", WHOLE)
+def test_a_class_that_is_no_method_is_refused(case: str, write_part: WritePart, cli: Cli) -> None:
+    content, target, expected = WHOLE[case]
+    write_part("", content)
+    line = refused(cli, "train", target, "--out", "run", *ONE)
+    for words in expected:
+        assert words in line, line
+    assert not Path("run").exists()
 
 
-def test_settings_given_as_text_become_numbers() -> None:
-    built = registry.build("objective", "seqgan", {"rollouts": "3"})
-    assert built.rollouts == 3
-    assert SeqGAN(rollouts="3") == built
+def test_what_looks_like_a_setting_and_is_none_is_said(write_part: WritePart, cli: Cli) -> None:
+    write_part("other = 1.0\nEPSILON = 2.0\n_own = 3\npaper = 'of mine'")
+    code, _, err = cli("train", "mine.py:Mine", "--out", "run", *ONE)
+    assert code == 0
+    (said,) = [line for line in err.splitlines() if "annotation" in line]
+    assert "mine.py:Mine.other = 1.0 has no annotation, so it is not a setting" in said
+    assert "other: float = 1.0" in said
 
 
-def test_names_of_files_in_settings() -> None:
-    assert own_file("a/b.py:C") == own_file(" a/b.py:C(x=d.py:E) ") == "a/b.py"
-    assert own_file("fgm(embedding=d.py:E)") is own_file("seqgan") is own_file("a.PY:B") is None
-    assert list(own_files({"a": ["x.py:A", {"b": "y.py:B(c=1)"}], "d": 3})) == ["x.py", "y.py"]
+def test_a_generator_whose_settings_are_positional_is_said(write_part: WritePart) -> None:
+    write_part("", NETWORKS.replace("space, *, hidden", "space, hidden"))
+    (said,) = registry.remarks(registry.find("generator", "mine.py:Window", code=Typed()))
+    assert "mine.py:Window: its parameter hidden is not keyword-only" in said

@@ -246,4 +246,30 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-# --- one evaluation of each ---
+def test_nll_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
+    found = bootstrap(np.array([1.0, 10.0]), np.array([1.0, 2.0]), 0)
+    assert found == Estimate(11 / 3)
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
+    dice = np.random.default_rng(0)
+    inside = 0
+    for trial in range(300):
+        sizes = dice.integers(1, 9, 100).astype(float)
+        totals = dice.normal(2 * sizes, 1.0)  # two nats per token
+        found = bootstrap(totals, sizes, 200, seed=trial)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low < found.value < found.high
+        inside += found.low <= 2 <= found.high
+    assert 0.91 <= inside / 300 <= 0.98
+
+
+def test_bootstrap_width_is_that_of_the_normal_approximation() -> None:
+    values = np.random.default_rng(1).normal(5, 2, 4000)
+    found = bootstrap(values, np.ones(4000), 1000)
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * 2 / math.sqrt(4000), rel=0.08)
+    with pytest.raises(ValueError, match="no sentences"):
+        bootstrap(np.array([]), np.array([]), 10)

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from parts import ONE, WritePart
+from toys import Cli
 
 from textgan.core.errors import UserError
 from textgan.core.terminal import (
@@ -160,3 +162,15 @@ def test_ctrl_c_in_a_destructor_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt), stop_signals():
         work()
+
+
+def test_a_terminal_gets_no_control_characters_of_a_message(
+    write_part: WritePart, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_part("def sample(self, generator, real, progress): raise ValueError('\\x1b[2J')")
+    monkeypatch.setattr("textgan.core.terminal.Errors.isatty", lambda self: True)
+    code, _, err = cli("train", "mine.py:Mine", "--out", "run", *ONE)
+    assert code == 1
+    assert "\x1b[2J" not in err
+    assert "ValueError: \\x1b[2J" in err
+    assert "textgan called mine.py:Mine.sample" in err

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from places import SHARED_DATA
-from worlds import FIXED, enumerate_texts, probabilities, same
+from worlds import same
 
 from textgan.core.errors import UserError
 from textgan.data.text import Text
@@ -131,25 +131,6 @@ def test_an_oracle_is_standard_normal_and_frozen() -> None:
             assert abs(parameter.mean().item()) < few
             assert abs(parameter.std().item() - 1) < few
     assert (oracle.space.vocabulary, oracle.space.length, oracle.space.eos) == (2000, 20, None)
-
-
-def test_nll_under_an_oracle_is_what_enumeration_says() -> None:
-    oracle, texts = make_oracle(3, 3, 4, 5, 2).double(), enumerate_texts(FIXED)
-    chances = probabilities(oracle, texts)
-    assert abs(chances.sum().item() - 1) < 1e-12
-    entropy = -(chances * chances.log()).sum().item() / 3
-    uniform = -chances.log().mean().item() / 3
-    # Gibbs: no text is more surprising on average than under its own law, uniform ones more so
-    assert entropy < np.log(3) < uniform
-    assert abs(nll_per_token(oracle, texts).value - uniform) < 1e-12
-
-    n = 20_000
-    sample = draw_texts(oracle, n)
-    variance = (chances * (chances.log() / 3 + entropy) ** 2).sum().item()
-    assert abs(nll_per_token(oracle, sample).value - entropy) < 4 * (variance / n) ** 0.5
-    random = Text.full(torch.randint(3, (n, 3)))
-    spread = (chances.log() / 3).std().item()
-    assert abs(nll_per_token(oracle, random).value - uniform) < 4 * spread / n**0.5
 
 
 def test_an_oracle_prefers_its_own_texts() -> None:

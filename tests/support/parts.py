@@ -1,5 +1,16 @@
 """Files of parts of one's own, as text."""
 
+import json
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Protocol
+
+from toys import TOY
+
+# settings of a short run, as keywords and as arguments of a command
+SHORT = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+ONE = [f"{key}={json.dumps(value)}" for key, value in SHORT.items()]
+
 HEAD = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -64,3 +75,15 @@ class Bag(Discriminator):
     def features(self, text):
         return self.embedding(text.inputs).mean(1)
 """
+
+
+class WritePart(Protocol):
+    """Writes a file of one's own to the working directory: `base`, whose last class has `body`."""
+
+    def __call__(self, body: str, base: str = METHOD, name: str = "mine.py") -> None: ...
+
+
+def write_part(body: str, base: str = METHOD, name: str = "mine.py") -> None:
+    """See `WritePart`."""
+    # the class's last lines win, so that a case is the one function that is wrong
+    Path(name).write_text(HEAD + base + indent(dedent(body), "    "))

@@ -1,9 +1,11 @@
 """What is read of a run's results."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
-from toys import TOY, Cli
+from toys import TOY, TOY_TEXT, Cli, toy_text
 
 import textgan
 from textgan.core.errors import UserError
@@ -27,3 +29,33 @@ def test_sampling_an_interrupted_run_says_where_it_stopped(cli: Cli, tmp_path: P
     for wrong in ({"temperature": 0}, {"n": 0}, {"seed": -1}, {"weights": "best"}):
         with pytest.raises(UserError, match="give"):
             textgan.sample(tmp_path / "run", **wrong)  # type: ignore[arg-type]
+
+
+def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY)
+    content = json.loads((tmp_path / "run/results.json").read_text())
+    assert json.loads(json.dumps(results.to_dict())).items() <= content.items()
+    shown = str(results)
+    for row in results.rows.values():
+        for key in ("nll_oracle", "nll_test"):
+            assert str(row[key]) in shown
+    oracle, random = results.rows["oracle"], results.rows["random tokens"]
+    assert oracle["nll_oracle"].value < results.rows["seqgan, last"]["nll_oracle"].value
+    assert random["nll_test"].value == pytest.approx(math.log(20))
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_final_table_and_an_evaluation_have_the_same_numbers(tmp_path: Path, words: bool) -> None:
+    told = TOY_TEXT | {"data.file": str(toy_text(tmp_path, 200))} if words else TOY
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **told)
+    evaluation = textgan.evaluate(tmp_path / "run", metrics=["likelihood", "unique"], quiet=True)
+    tables = [results.rows, evaluation.rows]
+    for rows in zip(*(list(table.values())[-2:] for table in tables), strict=True):
+        final, evaluated = rows
+        same = {
+            name: (score.value, evaluated[name].value)
+            for name, score in final.items()
+            if name in evaluated and score.signature == evaluated[name].signature
+        }
+        assert same.keys() >= {"nll_test", "entropy"} | (set() if words else {"nll_oracle"})
+        assert all(first == second for first, second in same.values())

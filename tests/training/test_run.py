@@ -1,7 +1,5 @@
 """A run's folder: what is made is what is opened."""
 
-import sys
-from collections import Counter
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +7,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import TOY, TOY_TEXT, Cli, toy_text
+from toys import TOY, TOY_TEXT, toy_text
 
-from textgan import perturb
-from textgan.core import settings as core_settings
-from textgan.core.errors import UserError
-from textgan.objectives.seqgan import SeqGAN
-from textgan.training import trainer
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
 
@@ -59,37 +52,3 @@ def test_a_run_that_was_made_is_the_run_that_is_opened(kind: str, tmp_path: Path
     made = create_run(make_config(name, settings), tmp_path / "run")
     assert_same(made, open_run(tmp_path / "run", trust_code=True), "run")
     assert made.digest == open_run(tmp_path / "run", trust_code=True).digest
-
-
-def test_settings_are_checked_once_from_the_command_line_to_the_first_update(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_settings, checked = core_settings.check_settings, Counter[str]()
-
-    def count(kind: Any, part: type, *arguments: Any) -> dict[str, Any]:
-        checked[part.__name__] += 1
-        return check_settings(kind, part, *arguments)
-
-    def stop(*_: object) -> None:
-        raise UserError("the first update")
-
-    for module in list(sys.modules.values()):  # wherever the name is bound
-        if getattr(module, "check_settings", None) is check_settings:
-            monkeypatch.setattr(module, "check_settings", count)
-    monkeypatch.setattr(trainer, "take_step", stop)
-    perturb.base._settings_in.cache_clear()
-    options = [f"{key}={value}" for key, value in TOY.items()]
-    perturbed = ["mle.perturb=vat(epsilon=0.5)", "discriminator.perturb=fgm"]
-    code, _, err = cli("train", "seqgan", *options, *perturbed, "--out", tmp_path / "run")
-    assert code == 2 and "the first update" in err
-    assert checked == {
-        "SeqGAN": 1, "LSTMGenerator": 1, "CNNDiscriminator": 1, "VAT": 1, "FGM": 1,
-    }  # fmt: skip
-
-
-def test_settings_given_to_a_part_itself_are_checked() -> None:
-    with pytest.raises(ValueError, match=r"objective\.rollouts = 0"):
-        SeqGAN(rollouts=0)
-    assert SeqGAN.from_checked(rollouts=3) == SeqGAN(rollouts=3)
-    with pytest.raises(ValueError, match=r"perturbation\.epsilon = -1"):
-        perturb.FGM(epsilon=-1)

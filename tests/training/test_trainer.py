@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from interrupted import everything, stop_at
+from parts import ONE, WritePart
 from places import ROOT
-from toys import TOY, TOY_TEXT, toy_text
+from toys import TOY, TOY_TEXT, Cli, toy_text
 
 import textgan
-from textgan.core.errors import Interrupted, UserError
-from textgan.core.locks import locked
+from textgan.core.errors import Interrupted
 from textgan.core.optim import NotFinite, dropout
 from textgan.core.tensors import load_tensors
 from textgan.data.text import Text, TextSpace
@@ -179,60 +179,6 @@ def test_mle_run_has_no_discriminator_in_it(tmp_path: Path) -> None:
     assert not any(tag.startswith("discriminator/") for record in records for tag in record)
 
 
-def test_a_damaged_checkpoint_is_refused_by_name_and_the_previous_offered(
-    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        stop_at(30, patch)
-        with pytest.raises(Interrupted):
-            textgan.train("seqgan", out=folder, quiet=True, **TOY, checkpoint_seconds=0)
-    older, newer = checkpoints(folder)
-    whole = newer.read_bytes()
-    changed = bytearray(whole)
-    changed[-5] ^= 1  # one bit of a weight
-    header = whole.replace(b'done\\\\\\": 31', b'done\\\\\\": 30')  # one counter
-    assert header != whole
-    for damaged in (whole[: len(whole) // 2], b"", bytes(changed), header, b"\x80\x04N."):
-        newer.write_bytes(damaged)
-        with pytest.raises(UserError) as refused:
-            textgan.resume(folder, quiet=True)
-        assert str(newer) in str(refused.value)
-        assert str(older) in str(refused.value)
-        assert "\n" not in str(refused.value)
-    newer.unlink()  # the remedy that the message names
-    textgan.resume(folder, quiet=True)
-    assert everything(folder)["last"] == everything(uninterrupted)["last"]
-
-
-def test_a_checkpoint_of_another_run_is_refused(
-    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        stop_at(30, patch)
-        with pytest.raises(Interrupted):
-            textgan.train("seqgan", out=folder, quiet=True, **TOY | {"seed": 5})
-    (own,) = checkpoints(folder)[-1:]
-    kept = own.read_bytes()
-    own.write_bytes(checkpoints(uninterrupted)[-1].read_bytes())
-    with pytest.raises(UserError, match="belongs to another run"):
-        textgan.resume(folder, quiet=True)
-    own.write_bytes(kept)
-    config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace('"seed": 5', '"seed": 6'))
-    with pytest.raises(UserError, match=r"config\.json was changed"):
-        textgan.resume(folder, quiet=True)
-    (folder / "config.json").write_text(config.replace('"device": "auto"', '"device": "cpu"'))
-    textgan.resume(folder, quiet=True)  # where it runs is no part of what it is
-
-
-def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
-    create_run(make_config("seqgan", TOY), tmp_path / "run")
-    with locked(tmp_path / "run"), pytest.raises(UserError, match="another process"):
-        textgan.resume(tmp_path / "run", quiet=True)
-
-
 def test_golden_losses_of_three_rounds(tmp_path: Path) -> None:
     """A refactor leaves these numbers; a change that moves them says so."""
     settings = TOY | {"schedule.rounds": 3, "seed": 7}
@@ -284,3 +230,20 @@ def test_the_python_interface_takes_groups_and_dotted_keys(tmp_path: Path) -> No
     assert config["schedule"]["rounds"] == 0
     assert config["schedule"]["batch_size"] == TOY["schedule.batch_size"]
     assert set(results.rows) == {"oracle", "random tokens", "MLE, best epoch (2 of 2)", "mle, last"}
+
+
+def test_an_end_of_the_process_later_in_training_is_a_failure(
+    write_part: WritePart, cli: Cli
+) -> None:
+    write_part(
+        """
+        calls: ClassVar[list] = []
+        def generator_loss(self, *given):
+            self.calls.append(1)
+            if len(self.calls) > 1: raise SystemExit(0)
+            return given[0].log_prob(given[3]).sum(), {}
+        """
+    )
+    code, _, err = cli("train", "mine.py:Mine", "--out", "run", *ONE)
+    assert code == 2
+    assert "a part called sys.exit()" in err

@@ -10,7 +10,7 @@ from languages import material, numbered, spelt, written
 from textgan.core import registry
 from textgan.data.sentences import Sentences, joined
 from textgan.metrics.base import MetricInputs, Unavailable
-from textgan.metrics.discriminator import DiscriminatorAccuracy, parts, score, shuffled
+from textgan.metrics.discriminator import DiscriminatorAccuracy, parts, score_texts, shuffled
 from textgan.metrics.networks import train_tokenizer
 from textgan.models.discriminators.cnn import CNNDiscriminator
 
@@ -124,9 +124,9 @@ def test_a_text_is_judged_the_same_alone_and_among_others() -> None:
     words, device = spelt(texts), torch.device("cpu")
     known, _ = train_tokenizer(words, 9, metric.longest)
     network = CNNDiscriminator(known.space, sizes=[1, 2, 3, 4], counts=[8] * 4, dropout=0)
-    together = score(network, metric.text(known, words, device))
+    together = score_texts(network, metric.text(known, words, device))
     for row in range(len(texts)):
-        alone = score(network, metric.text(known, words[row : row + 1], device))
+        alone = score_texts(network, metric.text(known, words[row : row + 1], device))
         assert float(together[row]) == pytest.approx(float(alone), abs=1e-5)
 
 

@@ -133,6 +133,7 @@ RENAMED = {
     "spoken": "name_in_sentence",
     "spoken_of": "strip_paths",
     "waits": "is_asynchronous",
+    "widened": "padded_to",
 }
 
 

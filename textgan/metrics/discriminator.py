@@ -21,7 +21,7 @@ from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.networks import USUAL_EPOCHS, mean_size, read, train_network, train_tokenizer
-from textgan.models.discriminators.base import widened
+from textgan.models.discriminators.base import padded_to
 from textgan.models.discriminators.cnn import CNNDiscriminator
 
 FEWEST = 100  # texts of each kind: 20 of them are scored
@@ -162,7 +162,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 return F.binary_cross_entropy_with_logits(network(train[chosen]), is_real[chosen])
 
             def stop_loss() -> float:
-                scores = score(network, seen)
+                scores = score_texts(network, seen)
                 return float(F.binary_cross_entropy_with_logits(scores, halves(seen)))
 
             train_network(
@@ -176,7 +176,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
                 progress=inputs.progress,
                 what="discriminator",
             )
-        rightly = score(network, new) * (2 * halves(new) - 1)
+        rightly = score_texts(network, new) * (2 * halves(new) - 1)
         return (rightly > 0).double()
 
     def text(
@@ -184,7 +184,7 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     ) -> Text:
         """Sentences of words as the network reads them, wide enough for its filters."""
         text = read(tokenizer, sentences)
-        return widened(text, self.widest, tokenizer.space.pad).to(device)
+        return padded_to(text, self.widest, tokenizer.space.pad).to(device)
 
 
 def halves(text: Text) -> Tensor:
@@ -194,7 +194,7 @@ def halves(text: Text) -> Tensor:
 
 
 @torch.no_grad()
-def score(network: CNNDiscriminator, text: Text) -> Tensor:
+def score_texts(network: CNNDiscriminator, text: Text) -> Tensor:
     """The score of each text, (B,), high for real ones, whatever else is in the batch."""
     scores = torch.zeros(len(text), device=text.tokens.device)
     for piece in by_size(text):

@@ -18,7 +18,7 @@ def lack_of(metric: Metric, inputs: MetricInputs) -> str:
     return ""
 
 
-def score(inputs: MetricInputs, metrics: Sequence[Metric]) -> Scores:
+def score_row(inputs: MetricInputs, metrics: Sequence[Metric]) -> Scores:
     """The scores of these inputs by every metric that they allow, all of them finite.
 
     Raises Unavailable where a score that could be measured is no finite number.

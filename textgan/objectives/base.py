@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from textgan.core import registry
@@ -121,9 +122,14 @@ class Objective(CheckedSettings, ABC):
         what does not fit. A generator that it changes must declare `reads_discriminator`, for
         others are loaded without it."""
 
-    @abstractmethod
+    @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        """One fake in answer to each real text; `progress` goes from 0 to 1 over the rounds."""
+        """Return one fake in answer to each real text; by default the generator draws it.
+
+        progress: goes from 0 to 1 over the rounds. Gradients are recorded only where a method
+        that defines this does so.
+        """
+        return generator.sample(len(real), condition=real.condition)
 
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
         """What an MLE update of the generator minimises: the mean over the tokens of real text."""

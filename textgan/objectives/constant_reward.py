@@ -40,10 +40,6 @@ class ConstantReward(Objective, name="constant_reward"):
         "sum"
     )
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def generator_loss(
         self,
         generator: Generator,

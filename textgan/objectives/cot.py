@@ -64,10 +64,6 @@ class CoT(Objective, name="cot"):
         "optimisers.clip": 0.0,
     }
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Any, real: Text, fake: Text) -> Loss:
         on_real, on_fake = discriminator.log_prob(real), discriminator.log_prob(fake)
         # of sentences and not of tokens: else the shorter kind of text would count for more, and

@@ -77,10 +77,6 @@ class DPGAN(Objective, name="dpgan"):
         "mean_sentence"
     )
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Any, real: Text, fake: Text) -> Loss:
         of_real = self._sentences(self._words(discriminator, real), real).mean()
         of_fake = self._sentences(self._words(discriminator, fake), fake).mean()

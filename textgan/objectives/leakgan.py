@@ -109,10 +109,6 @@ class LeakGAN(Objective, name="leakgan"):
         assert discriminator is not None  # see connect
         generator.connect(discriminator.features)
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
         if self.mle == "joint":
             return super().mle_loss(generator, real)

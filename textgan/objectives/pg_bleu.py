@@ -90,10 +90,6 @@ class PGBLEU(Objective, name="pg_bleu"):
             texts = Sentences.of(train[some], space.eos)
             self.references.append(References(texts, self.order) if len(texts) else None)
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def generator_loss(
         self,
         generator: Generator,

@@ -43,10 +43,6 @@ class RandomReward(Objective, name="random_reward"):
         "sum"
     )
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def generator_loss(
         self,
         generator: Generator,

@@ -63,10 +63,6 @@ class RankGAN(Objective, name="rankgan"):
         "sum"
     )
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         references, others = halves(Seen.of(discriminator, real))
         fakes = Seen.of(discriminator, fake)

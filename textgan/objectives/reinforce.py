@@ -43,10 +43,6 @@ class Reinforce(Objective, name="reinforce"):
         float, Field(ge=0, description="on the discriminator's output layer; as seqgan's")
     ] = 0.2
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         loss = logistic(*discriminator.score_pair(real, fake))
         return loss + self.l2 * discriminator.output_penalty(), {}

@@ -93,10 +93,6 @@ class ScratchGAN(Objective, name="scratchgan"):
                 f"got {type(discriminator).__name__}"
             )
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         assert isinstance(discriminator, StepwiseDiscriminator)  # see connect
         scores = discriminator.steps(concatenate([real, fake]))

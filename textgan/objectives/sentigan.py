@@ -63,10 +63,6 @@ class SentiGAN(Objective, name="sentigan"):
         float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
     ] = 0.2
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         log_probs = class_log_probs(discriminator, concatenate([real, fake]))
         fakes = torch.full_like(fake.lengths, log_probs.shape[1] - 1)

@@ -72,10 +72,6 @@ class SeqGAN(Objective, name="seqgan"):
         float, Field(ge=0, description="on the discriminator's output layer; paper's code: 0.2")
     ] = 0.2
 
-    @torch.no_grad()
-    def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        return generator.sample(len(real), condition=real.condition)
-
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         loss = logistic(*discriminator.score_pair(real, fake))
         return loss + self.l2 * discriminator.output_penalty(), {}

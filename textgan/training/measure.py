@@ -20,7 +20,7 @@ from textgan.data.text import Text
 from textgan.metrics.base import MetricInputs, Models
 from textgan.metrics.likelihood import UNIT, Likelihood
 from textgan.metrics.ngrams import JensenShannon
-from textgan.metrics.scoring import score
+from textgan.metrics.scoring import score_row
 from textgan.metrics.surface import Unique, averaged
 from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -62,10 +62,10 @@ def scores_of(
     """
     texts = Sentences.of(models.drawn.to(torch.device("cpu")), corpus.space.eos)
     inputs = _inputs(texts, texts, corpus, models=models, seed=seed, resamplings=resamplings)
-    scores = score(inputs, [Likelihood(), Unique()])
+    scores = score_row(inputs, [Likelihood(), Unique()])
     if models.oracle is not None and not resamplings:
         of_oracle = replace(models, generator=None)
-        scores |= score(replace(inputs, models=of_oracle, resamplings=BELOW), [Likelihood()])
+        scores |= score_row(replace(inputs, models=of_oracle, resamplings=BELOW), [Likelihood()])
     scores["length"] = averaged(
         replace(inputs, resamplings=0),
         "length",
@@ -89,7 +89,7 @@ def ngram_divergences(text: Text, corpus: Corpus, largest: int) -> Scores:
         return {}
     texts = Sentences.padded(text[: len(corpus.test)])
     inputs = _inputs(texts, Sentences.padded(corpus.train), corpus, padding="+padding")
-    return score(inputs, [JensenShannon(largest=min(largest, text.tokens.shape[1]))])
+    return score_row(inputs, [JensenShannon(largest=min(largest, text.tokens.shape[1]))])
 
 
 def _inputs(

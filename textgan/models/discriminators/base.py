@@ -89,7 +89,7 @@ class Discriminator(nn.Module, ABC):
         return scores[: len(real)], scores[len(real) :]
 
 
-def widened(text: Text, width: int, pad: int) -> Text:
+def padded_to(text: Text, width: int, pad: int) -> Text:
     """The text in tensors of at least so many positions; relaxed text as it is."""
     if text.soft_tokens is not None or text.tokens.shape[1] >= width:
         return text

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.data.text import Text, TextSpace
-from textgan.models.discriminators.base import Discriminator, Highway, widened
+from textgan.models.discriminators.base import Discriminator, Highway, padded_to
 from textgan.models.discriminators.convolution import (
     SENTENCES_AT_ONCE,
     filters_of,
@@ -105,7 +105,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
     def _narrowed(self, text: Text) -> Text:
         """The text as wide as its longest sentence or filter, where that is cheap to know."""
         longest = max(c.kernel_size[0] for c in filters_of(self.convolutions))
-        return widened(text.trimmed(), longest, self.space.pad)
+        return padded_to(text.trimmed(), longest, self.space.pad)
 
 
 def _filters(

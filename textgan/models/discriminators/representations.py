@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.data.text import Text, TextSpace
-from textgan.models.discriminators.base import Discriminator, Highway, widened
+from textgan.models.discriminators.base import Discriminator, Highway, padded_to
 from textgan.models.discriminators.convolution import filters_of, shorter
 from textgan.models.embedding import TokenEmbedding, truncated_normal_
 
@@ -74,7 +74,7 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text = widened(
+        text = padded_to(
             text, max(c.kernel_size[0] for c in filters_of(self.convolutions)), self.space.pad
         )
         pieces = text.split(max(1, VIEWS_AT_ONCE // self.representations))

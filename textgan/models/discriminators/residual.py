@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.data.text import Text, TextSpace
-from textgan.models.discriminators.base import Discriminator, widened
+from textgan.models.discriminators.base import Discriminator, padded_to
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.convolutional import ResidualBlock, even
 
@@ -43,7 +43,7 @@ class ResidualDiscriminator(Discriminator, name="residual"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text = widened(text, self.space.length, self.space.pad)
+        text = padded_to(text, self.space.length, self.space.pad)
         symbols = text.soft_tokens
         if symbols is None:
             symbols = text.tokens.masked_fill(~text.mask, self.space.pad)

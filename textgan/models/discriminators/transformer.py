@@ -97,7 +97,8 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
-        self.looks = nn.Linear(size, 3 * size)  # queries, keys and values in one product
+        # queries, keys and values in one product; stored weights have this name
+        self.looks = nn.Linear(size, 3 * size)
         self.joins = nn.Linear(size, size)
         self.attention_dropout = nn.Dropout(dropout)
         self.layers = nn.Sequential(
@@ -113,8 +114,8 @@ class Block(nn.Module):
 
     def attend(self, states: Tensor, mask: Tensor) -> Tensor:
         """Attention of each token (B, T, H) to the tokens that the mask marks."""
-        looks = self.looks(states).unflatten(2, (3, self.heads, -1)).transpose(1, 3)
-        query, key, value = looks.unbind(2)  # (B, A, T, H / A)
+        vectors = self.looks(states).unflatten(2, (3, self.heads, -1)).transpose(1, 3)
+        query, key, value = vectors.unbind(2)  # (B, A, T, H / A)
         scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
         scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
         weights = self.attention_dropout(scores.softmax(3))

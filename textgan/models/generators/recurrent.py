@@ -11,6 +11,14 @@ from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
 
+# the settings of both
+Embedding = Annotated[int, Field(ge=1, le=65_536, description="size of a token's vector")]
+Hidden = Annotated[int, Field(ge=1, le=65_536, description="size of the state")]
+Layers = Annotated[int, Field(ge=1, description="recurrent layers")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="before and after the layers")]
+DropoutInput = Annotated[bool, Field(description="whether it falls on the embeddings too")]
+Init = Annotated[float, Field(gt=0, description="standard deviation at the start")]
+
 
 class RecurrentGenerator(LinearGenerator):
     """Embedding, recurrent layers, linear to the vocabulary (SeqGAN, arXiv 1609.05473).
@@ -75,16 +83,12 @@ class LSTMGenerator(RecurrentGenerator, name="lstm"):
         self,
         space: TextSpace,
         *,
-        embedding: Annotated[
-            int, Field(ge=1, le=65_536, description="size of a token's vector")
-        ] = 32,
-        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
-        layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="before and after the layers")] = 0,
-        dropout_input: Annotated[
-            bool, Field(description="whether it falls on the embeddings too")
-        ] = True,
-        init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
+        embedding: Embedding = 32,
+        hidden: Hidden = 32,
+        layers: Layers = 1,
+        dropout: Dropout = 0,
+        dropout_input: DropoutInput = True,
+        init: Init = 0.1,
     ) -> None:
         super().__init__(space, embedding, hidden, layers, dropout, dropout_input)
         self.rnn = nn.LSTM(embedding, hidden, layers, batch_first=True)
@@ -103,16 +107,12 @@ class GRUGenerator(RecurrentGenerator, name="gru"):
         self,
         space: TextSpace,
         *,
-        embedding: Annotated[
-            int, Field(ge=1, le=65_536, description="size of a token's vector")
-        ] = 32,
-        hidden: Annotated[int, Field(ge=1, le=65_536, description="size of the state")] = 32,
-        layers: Annotated[int, Field(ge=1, description="recurrent layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="before and after the layers")] = 0,
-        dropout_input: Annotated[
-            bool, Field(description="whether it falls on the embeddings too")
-        ] = True,
-        init: Annotated[float, Field(gt=0, description="standard deviation at the start")] = 0.1,
+        embedding: Embedding = 32,
+        hidden: Hidden = 32,
+        layers: Layers = 1,
+        dropout: Dropout = 0,
+        dropout_input: DropoutInput = True,
+        init: Init = 0.1,
     ) -> None:
         super().__init__(space, embedding, hidden, layers, dropout, dropout_input)
         self.rnn = nn.GRU(embedding, hidden, layers, batch_first=True)

@@ -1,7 +1,11 @@
 """textgan list, data list and check."""
 
 import json
+from pathlib import Path
 
+import pytest
+from parts import METHOD
+from promises import METRIC, written
 from toys import Cli
 
 
@@ -38,3 +42,25 @@ def test_data_list(cli: Cli) -> None:
     known = json.loads(cli("data", "list", "--json")[1])
     assert {"oracle", "captions", "coco-train", "quatrains-5"} <= {entry["name"] for entry in known}
     assert "sha256" in cli("data", "list")[1]
+
+
+def test_the_command_prints_a_table_and_says_by_its_code_whether_all_passed(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    written(METHOD)
+    code, out, err = cli("check", "mine.py:Mine", "scale=2")
+    assert (code, err) == (0, "")
+    assert "0 failed: mine.py:Mine keeps its contract" in out
+    written(METRIC, "Dots", "def measure(self, material): return 1.0")
+    Path("mine.py").rename("other.py")
+    code, out, _ = cli("check", "other.py:Dots")
+    assert code == 1
+    assert "breaks its contract" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = cli("check", "other.py:Dots", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert (found["kind"], found["passed"]) == ("metric", False)
+    assert found["checks"][0]["result"] == "failed"

@@ -108,9 +108,10 @@ def _all_weights(make: Network) -> str:
 
 def enumerated(space: TextSpace) -> Text:
     """Every text of a small space, once."""
-    lowest = 0 if space.eos is None else 1
-    every = torch.tensor(list(product(range(lowest, space.vocabulary), repeat=space.length)))
-    return Text.ended(every, space)[_first_of_each(Text.ended(every, space).tokens)]
+    words = [word for word in range(space.vocabulary) if word not in space.unwritten]
+    every = torch.tensor(list(product(words, repeat=space.length)))
+    texts = Text.ended(every, space)
+    return texts[_first_of_each(texts.tokens)]
 
 
 def _first_of_each(rows: Tensor) -> Tensor:

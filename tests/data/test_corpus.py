@@ -9,26 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgan.core.errors import UserError
-from textgan.data.batches import Batches
 from textgan.data.corpus import USUAL_LENGTH, Corpus, read_corpus
 from textgan.data.labelled import FEWEST, read_data
-from textgan.data.pre_tokenizer import PreTokenizer
-from textgan.data.text import Text, TextSpace
-from textgan.data.tokenizers import EOS, FIRST, UNKNOWN, WordTokenizer
+from textgan.data.tokenizers import EOS, FIRST, UNKNOWN
 
 # whatever a line of a UTF-8 file may hold
 characters = st.characters(codec="utf-8", exclude_characters="\r\n\0")
-words = st.one_of(
-    st.sampled_from(["a", "the", "<unk>", "<eos>", "0", "日本"]),
-    st.text(characters, min_size=1, max_size=6).filter(lambda word: word.split() == [word]),
-)
-sentences = st.lists(st.lists(words, min_size=1, max_size=6), min_size=1, max_size=6)
 lines = st.lists(st.text(characters, min_size=1, max_size=12), min_size=1, max_size=6)
-
-
-def tokenizer_of(split: list[list[str]], *told: Any, length: int = 64) -> WordTokenizer:
-    kept = dict.fromkeys(word for sentence in split for word in sentence if word != "<unk>")
-    return WordTokenizer(tuple(kept), PreTokenizer(*told), length)
 
 
 def read(path: Path, **settings: Any) -> Corpus:
@@ -51,80 +38,6 @@ def everything(corpus: Corpus) -> list[str]:
 
 # 60 different sentences of words that all occur often
 COMMON = [f"{a} {b} {c}" for a in "abcd" for b in "efg" for c in "hijkl"]
-
-
-# --- words and ids ---
-
-
-@given(sentences)
-def test_words_come_back(split: list[list[str]]) -> None:
-    known = tokenizer_of(split)
-    lines = [" ".join(sentence) for sentence in split]
-    assert known.decode(known.encode(lines)) == lines
-    assert known.decode(known(lines).tolist()) == lines
-    assert [known.tokenize(line) for line in lines] == split
-
-
-@given(lines)
-def test_characters_come_back(sentences: list[str]) -> None:
-    plain = PreTokenizer("char", "")
-    known = tokenizer_of([plain(line) for line in sentences], "char", "")
-    assert known.decode(known.encode(sentences)) == sentences
-
-
-@given(st.lists(st.lists(words.map(lambda word: word[0]), min_size=1), min_size=1))
-def test_spaced_characters_come_back_spaced(split: list[list[str]]) -> None:
-    spaced = [" ".join(sentence) for sentence in split]
-    pre_tokenizer = PreTokenizer.of(spaced, "char")
-    known = tokenizer_of(split, "char", pre_tokenizer.separator)
-    longest = max(map(len, split))
-    assert known.decode(known.encode(spaced)) == spaced
-    # a space between characters is no character; it is where there is none to tell it by
-    assert pre_tokenizer.separator == (" " if longest > 1 else "")
-    assert " " not in known.words
-
-
-@given(sentences)
-def test_ids_are_as_documented(split: list[list[str]]) -> None:
-    known = tokenizer_of(split)
-    text = known.pad(map(known.convert_tokens_to_ids, split))
-    assert text.tokens.shape == (len(split), 1 + max(map(len, split)))
-    assert text.lengths.tolist() == [len(sentence) + 1 for sentence in split]
-    for row, size in zip(text.tokens.tolist(), text.lengths.tolist(), strict=True):
-        assert row[size - 1] == EOS
-        assert not any(row[size:])
-        assert all(UNKNOWN <= token < len(known) for token in row[: size - 1])
-    assert len(known) == FIRST + len(known.words)
-
-
-@given(sentences)
-def test_a_vocabulary_survives_being_written_down(split: list[list[str]]) -> None:
-    known = tokenizer_of(split)
-    again = WordTokenizer.from_json(known.to_json(), known.length)
-    assert again == known
-    assert again.ids == known.ids and again.name == known.name
-
-
-def test_words_that_are_not_known() -> None:
-    known = WordTokenizer(("cat", "dog"))
-    text = known(["cat mouse dog", "<unk>"])
-    assert text.tokens.tolist() == [[3, UNKNOWN, 4, EOS], [UNKNOWN, EOS, 0, 0]]
-    assert known.decode(text.tolist()) == ["cat <unk> dog", "<unk>"]
-
-
-def test_what_a_generator_did_not_end_is_decoded_whole() -> None:
-    known = WordTokenizer(("cat", "dog"))
-    text = Text(torch.tensor([[3, 4, 3], [4, EOS, 0], [EOS, 0, 0]]), torch.tensor([3, 2, 1]))
-    assert known.decode(text.tolist()) == ["cat dog cat", "dog", ""]
-
-
-def test_words_that_are_numbers_have_their_own_ids_and_no_end() -> None:
-    known = WordTokenizer.numbers(5, 3)
-    assert known.space == TextSpace(5, 3) and known.space.unknown is None
-    assert known(["0 4 1"]).tokens.tolist() == known.encode(["0 4 1"]) == [[0, 4, 1]]
-    assert known.decode([[0, 4, 1], [0, 0, 0]]) == ["0 4 1", "0 0 0"]
-    with pytest.raises(KeyError, match="5"):
-        known.encode(["5"])
 
 
 # --- files ---
@@ -163,16 +76,6 @@ def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> Non
         with pytest.raises(UserError, match=message) as caught:
             read_data(path)
         assert str(caught.value).startswith(f"data.file = {str(path)!r}")
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_the_line_that_is_not_utf8_is_counted_right(
-    tmp_path: Path, end: bytes, mark: bytes
-) -> None:
-    path = write(tmp_path, mark + b"ab" + end + b"cd" + end + b"\xffe" + end)
-    with pytest.raises(UserError, match=r"in line 3 \(byte 0xff\)"):
-        read_data(path)
 
 
 # --- corpora ---
@@ -331,60 +234,3 @@ def test_a_corpus_moves_to_a_device_as_a_whole(tmp_path: Path) -> None:
         corpus.tokenizer,
     )
     assert moved.facts == corpus.facts
-
-
-# --- batches ---
-
-batches = st.builds(Batches, st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**31))
-
-
-@given(batches)
-def test_each_pass_visits_every_item_once(stream: Batches) -> None:
-    passes = stream.size  # then the last batch ends with a pass
-    items = torch.cat([stream[i] for i in range(stream.n)])
-    assert items.shape == (passes * stream.n,)
-    for order in items.view(passes, stream.n):
-        assert sorted(order.tolist()) == list(range(stream.n))
-
-
-@given(batches, st.lists(st.integers(0, 40), max_size=10))
-def test_a_batch_does_not_depend_on_those_before_it(stream: Batches, jumps: list[int]) -> None:
-    fresh = Batches(stream.n, stream.size, stream.seed)
-    sequence = [fresh[i].tolist() for i in range(41)]
-    for i in jumps:
-        assert stream[i].tolist() == sequence[i]
-
-
-def test_batches_straddle_passes() -> None:
-    stream = Batches(5, 3, 0)
-    assert [len(stream[i]) for i in range(5)] == [3] * 5
-    second = stream[1].tolist()
-    first_pass = {*stream[0].tolist(), *second[:2]}
-    assert first_pass == set(range(5))
-    assert len({second[2], *stream[2].tolist(), stream[3].tolist()[0]}) == 5
-
-
-def test_batches_may_be_larger_than_the_data() -> None:
-    batch = Batches(3, 7, 0)[2]
-    assert len(batch) == 7
-    assert set(batch.tolist()) == {0, 1, 2}
-
-
-def test_orders_differ_between_passes_and_seeds() -> None:
-    one, same, near = Batches(50, 50, 4), Batches(50, 50, 4), Batches(50, 50, 5)
-    assert torch.equal(one[3], same[3])
-    orders = [stream[i].tolist() for stream in (one, near) for i in range(5)]
-    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
-    # neither does one pass or seed repeat a part of another
-    agreements = [
-        sum(x == y for x, y in zip(a, b, strict=True))
-        for i, a in enumerate(orders)
-        for b in orders[:i]
-    ]
-    assert max(agreements) < 10
-
-
-def test_batches_disturb_no_random_numbers() -> None:
-    before = torch.get_rng_state()
-    assert len(Batches(5, 3, 0)[9]) == 3
-    assert torch.equal(torch.get_rng_state(), before)

@@ -194,11 +194,6 @@ def test_files_that_cannot_be_meant_are_refused_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_setting_says_what_it_may_be() -> None:
-    with pytest.raises(UserError, match=r"data.labels = 'maybe'.*'auto', 'yes' or 'no'"):
-        make_config("mle", {"data.file": "x.tsv", "data.labels": "maybe"})
-
-
 # --- runs ---
 
 SMALL = TOY_TEXT | {"data.min_count": 1}

@@ -41,3 +41,11 @@ def test_spaced_out_and_plain_characters_are_the_same_text() -> None:
 @pytest.mark.parametrize("line", ["a." + " " * 10**5 + "b", '"' * 10**5, "x's " * 10**5])
 def test_a_long_line_is_split_in_time(line: str) -> None:
     PreTokenizer("nltk")(line)
+
+
+@given(st.lists(st.sampled_from([*"ab春 ", "<unk>"]), min_size=1))
+def test_the_unknown_word_is_one_character(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert PreTokenizer("char", "")(text) == parts
+    spaced = [part for part in parts if part != " "]
+    assert PreTokenizer("char", " ")(" ".join(parts)) == spaced

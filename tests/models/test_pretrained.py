@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import KINDS, PLACES, WORDS, tiny
+from tiny import KINDS, PLACES, tiny
 from torch import Tensor, nn
 
-from textgan.core import huggingface
 from textgan.core.errors import UserError
 from textgan.core.optim import build_optimiser, dropout, update
 from textgan.data.text import Text, TextSpace
@@ -137,10 +136,6 @@ def test_a_sentence_keeps_its_frame_where_it_is_cut(tmp_path: Path) -> None:
     assert tokenizer(["half a \ud800 pair"]).lengths.tolist() == [5]
 
 
-def losses(network: PretrainedNetwork, text: Text) -> Callable[[], tuple[Tensor, dict[str, Any]]]:
-    return lambda: (network(text).square().mean(), {})
-
-
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_all_weights_learn(kind: str, tmp_path: Path) -> None:
     tokenizer, network = opened(tmp_path / "tiny", kind, classes=3)
@@ -184,16 +179,6 @@ def test_second_derivatives_and_modes(tmp_path: Path) -> None:
         assert torch.allclose(network(text), scores, rtol=1e-12)
 
 
-def test_loading_draws_no_random_numbers_of_weights(tmp_path: Path) -> None:
-    folder = tiny(tmp_path / "tiny", head=True)  # without a pooler
-    before = torch.get_rng_state()
-    weights = [
-        huggingface.load_network(folder, "network").pooler.dense.weight.detach() for _ in range(2)
-    ]
-    assert torch.equal(*weights)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def refusal(told: Callable[[], object]) -> str:
     with pytest.raises(UserError) as refused:
         told()
@@ -226,12 +211,3 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert "there are no weights for" in refusal(lambda: build_network(told, {}, tokenizer))
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     assert "pip install 'textgan[hf]'" in refusal(lambda: build_tokenizer(told, []))
-
-
-def test_frames(tmp_path: Path) -> None:
-    folders = [tiny(tmp_path / "framed"), tiny(tmp_path / "frameless", frame=False)]
-    found = [
-        huggingface.special_tokens(huggingface.load_tokenizer(folder, "it")) for folder in folders
-    ]
-    assert found == [([2], [3]), ([], [])]
-    assert len(WORDS) == 8

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import torch
 from worlds import build, enumerate_texts, small_discriminator, small_generator
 
+from textgan.core import registry
 from textgan.data.text import TextSpace
 from textgan.models.discriminators.representations import RepresentationsDiscriminator
 from textgan.models.discriminators.stepwise import StepwiseDiscriminator
+from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.noise import NoiseGenerator
 from textgan.models.generators.relational_memory import RelationalMemoryGenerator
 from textgan.objectives.leakgan import LeakGAN
 
@@ -41,3 +45,22 @@ def stepwise(space: TextSpace, **settings: Any) -> StepwiseDiscriminator:
     judge = small_discriminator(space, "stepwise", **settings)
     assert isinstance(judge, StepwiseDiscriminator)
     return judge
+
+
+AUTOREGRESSIVE = [
+    name
+    for name in registry.names("generator")
+    if issubclass(registry.find("generator", name), AutoregressiveGenerator)
+]
+FROM_NOISE: dict[str, dict[str, Any]] = {
+    "convolutional": {"noise": 3, "channels": 4, "blocks": 2},
+    "noise_lstm": {"noise": 3, "embedding": 3, "hidden": 4, "init": 0.7},
+}
+
+
+def noise_generator(space: TextSpace, name: str, **settings: Any) -> NoiseGenerator:
+    generator: NoiseGenerator = build("generator", name, space, **FROM_NOISE[name] | settings)
+    for key, parameter in generator.named_parameters():  # zeros would hide a mistake
+        if "bias" in key and parameter.requires_grad:
+            parameter.data = torch.randn_like(parameter) / 2
+    return generator

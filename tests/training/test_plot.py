@@ -1,9 +1,11 @@
 """The picture of a run's curves."""
 
+import warnings
 from pathlib import Path
 
 import pytest
-from toys import TOY
+from lines import ENGLISH, TINY
+from toys import TOY, Cli
 
 import textgan
 
@@ -18,3 +20,17 @@ def test_the_picture_may_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert names[0] - names[1] >= {"curves.png"}
     results = [(tmp_path / one / "samples.txt").read_text() for one in ("with", "without")]
     assert results[0] == results[1]
+
+
+def test_a_picture_does_not_complain_of_its_font(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    Path("春夏.txt").write_text("\n".join(ENGLISH), "utf-8")
+    told = ["train", "mle", "--data", "春夏.txt", *TINY, "schedule.rounds=0", "--out", "run"]
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        code, _, err = cli(*told)
+    assert code == 0 and Path("run/curves.png").is_file()
+    assert not any("Glyph" in str(one.message) for one in complaints) and "Glyph" not in err

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from networks import AUTOREGRESSIVE
 from torch import Tensor
 from worlds import (
     FIXED,
@@ -17,31 +18,16 @@ from worlds import (
     small_generator,
 )
 
-from textgan.core import registry
-from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.text import Text, TextSpace
 from textgan.losses import nll, policy_gradient
 from textgan.models.draw import draw_texts
-from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators import base as generators
 from textgan.models.generators.base import AutoregressiveGenerator
-from textgan.models.generators.recurrent import GRUGenerator, LSTMGenerator, RecurrentGenerator
 from textgan.models.sampling import greedy, gumbel, softmax
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 depths = pytest.mark.parametrize("layers", [1, 2])
-networks = pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name in registry.names("generator")
-        if issubclass(registry.find("generator", name), AutoregressiveGenerator)
-    ],
-)
-
-
-def test_the_recurrent_generators_are_registered() -> None:
-    assert registry.find("generator", "lstm") is LSTMGenerator
-    assert registry.find("generator", "gru") is GRUGenerator
+networks = pytest.mark.parametrize("name", AUTOREGRESSIVE)
 
 
 def stepped(generator: AutoregressiveGenerator, symbols: Tensor) -> Tensor:
@@ -97,20 +83,6 @@ def test_rows_that_are_not_relaxed_score_like_tokens(
     assert same(generator(one_hot(texts, space)), generator(texts))
     relaxed = generator.log_prob(one_hot(texts, space))
     assert same(relaxed[texts.mask], generator.log_prob(texts)[texts.mask])
-
-
-@worlds
-@networks
-@depths
-def test_the_state_is_batch_first(space: TextSpace, name: str, layers: int) -> None:
-    generator = small_generator(space, name, layers=layers)
-    symbol = torch.tensor([0, 1, 2, 2])
-    _, state = generator.step(symbol, generator.start(4))
-    assert all(len(part) == 4 for part in state.carried)
-    chosen = torch.tensor([3, 0])  # forking a hypothesis is indexing
-    logits, _ = generator.step(symbol[chosen], state[chosen])
-    of_all, _ = generator.step(symbol, state)
-    assert same(logits, of_all[chosen])
 
 
 @worlds
@@ -310,16 +282,6 @@ def test_nothing_is_recorded_without_gradients(name: str) -> None:
     assert torch.is_grad_enabled()
 
 
-def test_drawing_many_texts_goes_in_pieces_and_keeps_the_labels() -> None:
-    generator = Uniform(FIXED)
-    labels = torch.arange(5000)
-    text = draw_texts(generator, 5000, condition=Condition(labels))
-    assert generator.steps == 2 * FIXED.length
-    assert text.tokens.shape == (5000, 3)
-    assert text.labels is not None
-    assert torch.equal(text.labels, labels)
-
-
 @networks
 @pytest.mark.parametrize("width", [4, 9])
 def test_padding_changes_no_likelihood_and_no_gradient(name: str, width: int) -> None:
@@ -363,59 +325,3 @@ def test_maximum_likelihood_finds_the_distribution_of_the_data(space: TextSpace,
     assert at_itself.abs().max() < 1e-12
     elsewhere = gradient(-(chances.flip(0) * log_probs(generator, texts)).sum(), generator)
     assert elsewhere.norm() > 1e-2
-
-
-def test_parameters_start_as_the_paper_has_them() -> None:
-    lstm = registry.build("generator", "lstm", {}, TextSpace(5000, 20))
-    assert isinstance(lstm, LSTMGenerator)
-    for name, parameter in lstm.named_parameters():
-        if "bias_hh" in name:  # one bias vector a gate
-            assert not parameter.any()
-            assert not parameter.requires_grad
-        elif parameter.numel() >= 128:
-            assert abs(parameter.std().item() - 0.1) < 0.03
-            assert abs(parameter.mean().item()) < 0.03
-    trained = sum(part.numel() for part in lstm.parameters() if part.requires_grad)
-    assert trained == 5000 * 32 + 4 * (32 * 32 + 32 * 32 + 32) + 32 * 5000 + 5000
-
-
-@worlds
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_dropout_is_on_only_when_asked_for(space: TextSpace, name: str) -> None:
-    generator = small_generator(space, name, dropout=0.5)
-    assert isinstance(generator, RecurrentGenerator)
-    texts = enumerate_texts(space)
-    assert torch.equal(generator(texts), generator(texts))
-    generator.dropout.train()
-    assert not torch.equal(generator(texts), generator(texts))
-
-
-@networks
-def test_a_text_is_embedded_by_one_call(name: str) -> None:
-    # perturbations of the embedding hook into it: T calls would be T perturbations
-    generator = small_generator(VARIABLE, name)
-    calls: list[tuple[int, ...]] = []
-    generator.embedding.register_forward_hook(lambda *hook: calls.append(tuple(hook[2].shape)))
-    generator(enumerate_texts(VARIABLE))
-    generator(one_hot(enumerate_texts(VARIABLE), VARIABLE))
-    assert calls == [(15, 3, 3)] * 2
-
-
-def test_an_embedding_mixes_its_table() -> None:
-    embedding = TokenEmbedding(4, 2).double()
-    tokens = torch.tensor([[3, 0], [1, 2]])
-    assert same(embedding(tokens), embedding.weight[tokens])
-    rows = torch.tensor([[0.25, 0.75, 0, 0]], dtype=torch.float64)
-    assert same(embedding(rows)[0], 0.25 * embedding.weight[0] + 0.75 * embedding.weight[1])
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_dropout_may_spare_the_embeddings(name: str) -> None:
-    generator = small_generator(FIXED, name, dropout=0.5, dropout_input=False)
-    texts = enumerate_texts(FIXED)
-    whole = generator.hidden(texts)
-    generator.dropout.train()
-    thinned = generator.hidden(texts)
-    kept = thinned != 0  # scaled by 2 or dropped, the recurrence itself untouched
-    assert same(thinned[kept], 2 * whole[kept])
-    assert 0.4 < kept.double().mean() < 0.6

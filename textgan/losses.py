@@ -19,7 +19,7 @@ from textgan.core.streams import OldSeed, Purpose, stream
 
 
 def reduce(values: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
-    """One number out of values (B, T): their sum, the mean of sentences' sums, or of tokens.
+    """Return one number out of values (B, T): their sum, the mean of sentences' sums, or of tokens.
 
     Raises UserError for another reduction.
     """
@@ -34,7 +34,8 @@ def reduce(values: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
 
 
 def nll(log_prob: Tensor, mask: Tensor, reduction: Reduction = "mean_token") -> Tensor:
-    """Negative log-likelihood in nats of texts whose tokens have log-probabilities (B, T)."""
+    """Compute the negative log-likelihood in nats of texts whose tokens have log-probabilities (B,
+    T)."""
     return reduce(-log_prob, mask, reduction)
 
 
@@ -49,7 +50,7 @@ def policy_gradient(
 
 
 def leave_one_out(values: Tensor, mask: Tensor) -> Tensor:
-    """For every (b, t) the mean value at t of the *other* sentences that reach t, (B, T).
+    """Compute for every (b, t) the mean value at t of the *other* sentences that reach t, (B, T).
 
     It does not depend on what sentence b wrote at t, so subtracting it leaves the expected policy
     gradient unchanged (which a mean that includes b does not). Zero where b is alone.
@@ -60,7 +61,7 @@ def leave_one_out(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def importance(scores: Tensor) -> Tensor:
-    """exp(score) over its mean, along the last dimension: weights of mean 1.
+    """Compute exp(score) over its mean, along the last dimension: weights of mean 1.
 
     Of logits of an optimal discriminator these are the self-normalised ratios p_real / p_fake =
     D / (1 - D) (MaliGAN, arXiv 1702.07983, section 3; BGAN, arXiv 1702.08431, eq. 9). A softmax:
@@ -70,7 +71,8 @@ def importance(scores: Tensor) -> Tensor:
 
 
 def effective_share(weights: Tensor) -> Tensor:
-    """The effective sample size of non-negative weights over their number, by the last dimension.
+    """Return the effective sample size of non-negative weights over their number, by the last
+    dimension.
 
     1 where all weigh the same, 1 / n where one of n has all the weight (Kish 1965).
     """
@@ -78,7 +80,8 @@ def effective_share(weights: Tensor) -> Tensor:
 
 
 def logistic(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean cross-entropy of scores (logits) of real and of fake texts, half the weight each.
+    """Compute the mean cross-entropy of scores (logits) of real and of fake texts, half the weight
+    each.
 
     Its minimum over all scores is attained at log p_real / p_fake (Goodfellow et al. 2014).
     """
@@ -86,7 +89,8 @@ def logistic(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def shares_of(rows: Tensor, seed: Tensor) -> Tensor:
-    """How far each text of a batch (B, T, V) lies towards its fake, (B, 1, 1), uniform in [0, 1).
+    """Return how far each text of a batch (B, T, V) lies towards its fake, (B, 1, 1), uniform in
+    [0, 1).
 
     The same seed, a scalar, gives the same shares: a loss may be computed several times an update.
     """
@@ -96,7 +100,8 @@ def shares_of(rows: Tensor, seed: Tensor) -> Tensor:
 
 
 def next_shares(seed: Tensor, old: bool = False) -> Tensor:
-    """The seed, a scalar, of the next update's shares. old: of a run of the first version."""
+    """Return the seed, a scalar, of the next update's shares. old: of a run of the first
+    version."""
     before = OldSeed(seed) if old else int(seed)
     return torch.tensor(stream(Purpose.PENALTY_LINES, before), device=seed.device)
 
@@ -104,7 +109,8 @@ def next_shares(seed: Tensor, old: bool = False) -> Tensor:
 def gradient_penalty(
     score: Callable[[Tensor], Tensor], a: Tensor, b: Tensor, shares: Tensor
 ) -> Tensor:
-    """Mean (|grad score| - 1)^2 at the points a + shares (b - a), (B, T, V); shares: (B, 1, 1).
+    """Compute the mean (|grad score| - 1)^2 at the points a + shares (b - a), (B, T, V); shares:
+    (B, 1, 1).
 
     The norm is that of a whole text. The points are constants; the penalty has a gradient for what
     is inside `score` (Gulrajani et al. 2017, arXiv 1704.00028).

@@ -77,7 +77,7 @@ class BenchComparison(Shown):
         return any(change.worse for change in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return asdict(self) | {"worse": self.worse}
 
     def shown(self) -> list[Table | str]:
@@ -108,7 +108,7 @@ class BenchComparison(Shown):
 
 
 def read_baseline(path: Path) -> Baseline:
-    """The report in a file.
+    """Return the report in a file.
 
     Raises UserError, in one line, for what is no report.
     """
@@ -134,7 +134,7 @@ def check_comparable(
     parts: Sequence[str],
     timed: bool,
 ) -> None:
-    """Raises UserError, which says what differs, where the report is of other work.
+    """Raise UserError, which says what differs, where the report is of other work.
 
     timed: whether these parts will be timed, or only counted.
     """
@@ -161,13 +161,13 @@ def check_comparable(
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Raises UserError for what is no share."""
+    """Raise UserError for what is no share."""
     if not 0 <= tolerance < 1:
         raise UserError(f"tolerance = {tolerance}: give a share from 0 to less than 1")
 
 
 def compare(before: Baseline, report: BenchReport, tolerance: float = 0.25) -> BenchComparison:
-    """What became of each figure that both have.
+    """Return what became of each figure that both have.
 
     tolerance: the share by which a ratio may fall, or a count grow, and not be worse.
     Raises UserError where it is none.

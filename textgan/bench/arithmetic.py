@@ -52,7 +52,7 @@ class Arithmetic:
         return self.setting.batch * (self.setting.length - 1)
 
     def sampling(self, sentences: int) -> int:
-        """Every token of the sentences once."""
+        """Return every token of the sentences once."""
         return sentences * self.setting.length * self.token
 
     def rollouts(self, n: int) -> int:
@@ -61,28 +61,29 @@ class Arithmetic:
         return batch * (length - 1) * (self.read + n * length * self.token // 2)
 
     def scoring(self, n: int) -> int:
-        """Every completion scored."""
+        """Return every completion scored."""
         return n * self.completions * self.score
 
     def policy_update(self) -> int:
-        """The likelihood of a batch, forward and backward."""
+        """Return the likelihood of a batch, forward and backward."""
         return BACKWARD * self.sampling(self.setting.batch)
 
     def generator_step(self, n: int) -> int:
-        """A batch drawn, its rollouts, all of their texts and the batch scored, the update."""
+        """Return a batch drawn, its rollouts, all of their texts and the batch scored, the
+        update."""
         batch = self.setting.batch
         scored = self.scoring(n) + batch * self.score
         return self.sampling(batch) + self.rollouts(n) + scored + self.policy_update()
 
     def mle_epoch(self, sentences: int) -> int:
-        """The likelihood of every sentence, forward and backward."""
+        """Return the likelihood of every sentence, forward and backward."""
         return BACKWARD * self.sampling(sentences)
 
     def discriminator_epoch(self, sentences: int) -> int:
-        """As many real as fake texts scored, forward and backward."""
+        """Return as many real as fake texts scored, forward and backward."""
         return BACKWARD * 2 * sentences * self.score
 
     def evaluation(self, sentences: int) -> int:
-        """Texts drawn, and four sets of as many texts read with all logits: the texts by the oracle
-        and by the generator, validation and test text by the generator."""
+        """Return texts drawn, and four sets of as many texts read with all logits: the texts by the
+        oracle and by the generator, validation and test text by the generator."""
         return 5 * self.sampling(sentences)

@@ -50,7 +50,8 @@ def count_parts(
     parts: Sequence[str] = PARTS,
     setting: BenchSetting = COUNTED,
 ) -> list[Count]:
-    """The counts of our side of these parts. The random state is afterwards what it was before."""
+    """Return the counts of our side of these parts. The random state is afterwards what it was
+    before."""
     counts = []
     for part in parts:  # each from the same start, so that none depends on which others there are
         with fork_rng(stream(Purpose.BENCH, 0), device):
@@ -62,7 +63,7 @@ def count_parts(
 
 
 def count(work: Work) -> Count:
-    """What our side of a part does when it is done now."""
+    """Return what our side of a part does when it is done now."""
     with FlopCounterMode(display=False) as flop, Dispatched() as seen:
         work.ours()
     return Count(work.name, seen.operators, int(flop.get_total_flops()), seen.bytes)

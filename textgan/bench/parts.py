@@ -48,7 +48,7 @@ PER_COMPLETION = ("rollouts", "scoring", "generator_step")  # the others are per
 
 
 def choose_parts(wanted: Sequence[str]) -> tuple[str, ...]:
-    """These parts in the order of a round, all where none are named.
+    """Return these parts in the order of a round, all where none are named.
 
     Raises UserError for a part that there is not.
     """
@@ -95,7 +95,7 @@ class Optimised:
         discriminator.dropout.eval()
 
     def precisely(self) -> AbstractContextManager[None]:
-        """The precision of what is computed inside."""
+        """Return the precision of what is computed inside."""
         return precision(self.name, self.device)
 
     def rest(self) -> None:
@@ -104,18 +104,18 @@ class Optimised:
         self.discriminator_optimiser.zero_grad()
 
     def sample(self, n: int) -> Text:
-        """n sentences."""
+        """Draw n sentences."""
         with self.precisely():
             return draw_texts(self.generator, n)
 
     def complete(self, fake: Text, rollouts: int) -> Text:
-        """All completions of all prefixes."""
+        """Draw all completions of all prefixes."""
         with self.precisely():
             return roll_out(self.generator, fake, rollouts).text
 
     @torch.no_grad()
     def score(self, text: Text) -> Tensor:
-        """The rewards of many texts."""
+        """Return the rewards of many texts."""
         with self.precisely():
             score: Tensor = self.discriminator(text)
             return score.sigmoid()
@@ -163,7 +163,8 @@ class Optimised:
             self._update(self.discriminator, self.discriminator_optimiser, loss, 0)
 
     def evaluate(self, oracle: LSTMGenerator, corpus: Corpus, n: int) -> tuple[Scores, Text]:
-        """The scores of n texts that the generator draws, as at a tick of a run: in float32."""
+        """Return the scores of n texts that the generator draws, as at a tick of a run: in
+        float32."""
         return measure(self.generator, corpus, oracle, samples=n, seed=0)
 
     def _update(
@@ -177,7 +178,7 @@ class Optimised:
             update(network, optimiser, loss, plain, clip)
 
     def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
-        """The mean BLEU of texts (B, T) of each of `ORDERS`."""
+        """Return the mean BLEU of texts (B, T) of each of `ORDERS`."""
         reference, sample = (Sentences.of(Text.full(part), None) for part in (references, texts))
         scores = References(reference, max(ORDERS)).score(sample)
         return scores.mean(0)[[n - 1 for n in ORDERS]]
@@ -214,7 +215,7 @@ class Sides:
 
     @staticmethod
     def make(setting: BenchSetting, device: torch.device, name: Precision) -> Sides:
-        """Both sides with equal weights."""
+        """Make both sides with equal weights."""
         space = TextSpace(setting.vocabulary, setting.length)
         generator, oracle = (
             LSTMGenerator(space, embedding=setting.embedding, hidden=setting.hidden)
@@ -240,14 +241,14 @@ class Sides:
         return Arithmetic(self.setting, discriminator.embedding.embedding_dim, tuple(filters))
 
     def amounts(self, sentences: int, rollouts: int) -> dict[str, int]:
-        """How much work each part is, in its unit."""
+        """Return how much work each part is, in its unit."""
         completions = rollouts * self.arithmetic.completions
         of = dict.fromkeys(PARTS, sentences) | {"discriminator_epoch": 2 * sentences}
         of |= dict.fromkeys(PER_COMPLETION, completions)
         return of | {"policy_update": self.setting.batch}
 
     def work(self, sentences: int, rollouts: int, parts: Sequence[str] = PARTS) -> list[Work]:
-        """The named parts, over that many sentences and with that many rollouts."""
+        """Return the work of these parts on so many sentences, with so many rollouts."""
         ours, textbook, oracle, count = self.ours, self.textbook, self.oracle, self.arithmetic
         texts = self._texts(sentences, rollouts if "scoring" in parts else 0)
         real, drawn, fake, values = texts.real, texts.drawn, texts.fake, texts.values

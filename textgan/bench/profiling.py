@@ -28,7 +28,7 @@ class HotSpot:
 
 
 def open_folder(folder: Path) -> Path:
-    """The folder for the traces, made where there is none.
+    """Return the folder for the traces, made where there is none.
 
     Raises UserError where that cannot be.
     """

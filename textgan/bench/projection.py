@@ -23,7 +23,7 @@ class Projection:
 
 
 def project(seconds: Mapping[str, float], schedule: Schedule, sentences: int) -> Projection:
-    """From the seconds of each part at its full size.
+    """Project a round and a run from the seconds of each part at its full size.
 
     A turn of the discriminator is the drawing of its fakes and k epochs over them. sentences: of
     the training text, as many as the fakes of a turn.

@@ -51,7 +51,7 @@ class PartReport:
         return None if self.flop is None else self.flop / self.seconds / 1e9
 
     def to_dict(self, peak: float) -> dict[str, Any]:
-        """For JSON. peak: GFLOP/s of this machine's fastest matrix product."""
+        """Return a dictionary for JSON. peak: GFLOP/s of this machine's fastest matrix product."""
         share = None if self.gflops is None else self.gflops / peak
         derived = {"ratio": self.ratio, "per_second": self.per_second, "gflops": self.gflops}
         return asdict(self) | derived | {"share_of_peak": share}
@@ -87,7 +87,7 @@ class BenchReport(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         ours, textbook = self.projections
         return asdict(self) | {
             "parts": [part.to_dict(self.machine["gflops"]) for part in self.parts],
@@ -167,7 +167,7 @@ class BenchReport(Shown):
 
 
 def number(value: float | None) -> str:
-    """Three digits, all of those before the point; nothing for None."""
+    """Return three digits, all of those before the point; nothing for None."""
     if value is None:
         return ""
     if value >= 1e6:
@@ -176,12 +176,12 @@ def number(value: float | None) -> str:
 
 
 def megabytes(size: int | None) -> str:
-    """Bytes as megabytes; nothing for None."""
+    """Return bytes as megabytes; nothing for None."""
     return "" if size is None else number(round(size / 1e6, 1))
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that is shortest to read."""
+    """Return seconds in the unit that is shortest to read."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 7200:

@@ -88,7 +88,7 @@ class Growth:
 
 
 def exponent(xs: Sequence[float], ys: Sequence[float | None]) -> float | None:
-    """The e of y = c x^e that fits best, by least squares in the logarithms.
+    """Return the e of y = c x^e that fits best, by least squares in the logarithms.
 
     None where there are fewer than two different x, or any y is not known or not positive.
     """
@@ -108,7 +108,7 @@ def measure_growth(
     parts: Sequence[str] = PARTS,
     done: Callable[[str], object] = lambda what: None,
 ) -> list[Growth]:
-    """Time and memory of these parts along each axis, all else as in the base.
+    """Measure time and memory of these parts along each axis, all else as in the base.
 
     done: called with the name of each measurement. The random state changes.
     """
@@ -159,7 +159,7 @@ def _typical(do: Callable[[], object], device: torch.device) -> float:
 
 
 def measurements(axes: Axes, parts: Sequence[str] = PARTS) -> int:
-    """How many there are."""
+    """Return how many there are."""
     values = _values(axes)
     return sum(len(values.get(axis, ())) for axis, part in EXPECTED if part in parts)
 

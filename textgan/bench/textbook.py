@@ -39,7 +39,8 @@ class Textbook:
 
     @torch.no_grad()
     def complete(self, prefix: Tensor) -> Tensor:
-        """One sentence (B, T) after each prefix (B, t), which is read again from its beginning."""
+        """Return one sentence (B, T) after each prefix (B, t), which is read again from its
+        beginning."""
         state = self.generator.start(len(prefix))
         symbol = prefix.new_full((len(prefix),), self.generator.space.bos)
         written = []
@@ -53,31 +54,31 @@ class Textbook:
         return torch.stack(written, 1)
 
     def sample(self, n: int) -> Tensor:
-        """n sentences (n, T), a batch at a time."""
+        """Draw n sentences (n, T), a batch at a time."""
         device = self.generator.embedding.weight.device
         empty = torch.empty(n, 0, dtype=torch.long, device=device)
         return torch.cat([self.complete(part) for part in empty.split(self.batch)])
 
     @torch.no_grad()
     def reward(self, tokens: Tensor) -> Tensor:
-        """How real each sentence looks, (B,), between 0 and 1."""
+        """Return how real each sentence looks, (B,), between 0 and 1."""
         self.discriminator.eval()
         score: Tensor = self.discriminator(Text.full(tokens))
         return score.sigmoid()
 
     def score(self, tokens: Tensor) -> Tensor:
-        """The rewards (R,) of many texts, a batch at a time."""
+        """Return the rewards (R,) of many texts, a batch at a time."""
         return torch.cat([self.reward(part) for part in tokens.split(self.batch)])
 
     def completions(self, tokens: Tensor, rollouts: int) -> Iterator[tuple[int, Tensor]]:
-        """How many tokens were kept, and all sentences (B, T) finished after them, one prefix
+        """Yield how many tokens were kept, and all sentences (B, T) finished after them, one prefix
         after another, as often as there are rollouts."""
         for _ in range(rollouts):
             for kept in range(1, tokens.shape[1]):
                 yield kept, self.complete(tokens[:, :kept])
 
     def values(self, tokens: Tensor, rollouts: int) -> Tensor:
-        """The mean reward (B, T) of each prefix's completions."""
+        """Return the mean reward (B, T) of each prefix's completions."""
         values = torch.zeros(tokens.shape, device=tokens.device)
         for kept, finished in self.completions(tokens, rollouts):
             values[:, kept - 1] += self.reward(finished) / rollouts
@@ -121,14 +122,14 @@ class Textbook:
     def evaluate(
         self, oracle: LSTMGenerator, valid: Tensor, test: Tensor, n: int
     ) -> dict[str, float]:
-        """The figures of n texts that the generator draws."""
+        """Return the figures of n texts that the generator draws."""
         return self.figures(self.sample(n), oracle, valid, test)
 
     def figures(
         self, drawn: Tensor, oracle: LSTMGenerator, valid: Tensor, test: Tensor
     ) -> dict[str, float]:
-        """What texts cost under the oracle and their generator, real ones under the generator, in
-        nats per token; how many of the texts differ; their mean length."""
+        """Return what texts cost under the oracle and their generator, real ones under the
+        generator, in nats per token; how many of the texts differ; their mean length."""
         return {
             "nll_oracle": self.nll(oracle, drawn),
             "nll_test": self.nll(self.generator, test),
@@ -140,7 +141,7 @@ class Textbook:
 
     @torch.no_grad()
     def nll(self, model: LSTMGenerator, tokens: Tensor) -> float:
-        """Nats per token of texts (N, T), a batch at a time."""
+        """Return nats per token of texts (N, T), a batch at a time."""
         total = 0.0
         for part in tokens.split(self.batch):
             log_prob = model(Text.full(part)).log_softmax(2)
@@ -148,7 +149,7 @@ class Textbook:
         return total / tokens.numel()
 
     def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
-        """The mean BLEU of texts (B, T) of each of `ORDERS`."""
+        """Return the mean BLEU of texts (B, T) of each of `ORDERS`."""
         from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
         known, method = references.tolist(), SmoothingFunction().method1

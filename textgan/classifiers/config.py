@@ -66,8 +66,9 @@ class ClassifierConfig(BaseModel):
     network: dict[str, Any] = Field(default_factory=dict, description="its settings, by name")
 
     def recorded(self) -> dict[str, Any]:
-        """The settings for JSON, without those of how the file is read that are at their defaults:
-        settings that later versions add there change nothing about a study that was begun."""
+        """Return the settings for JSON, without those of how the file is read that are at their
+        defaults: settings that later versions add there change nothing about a study that was
+        begun."""
         reading = ("labels", "format", "field", "label_field", "spaced")
         defaults = {key: getattr(ClassifierDataConfig(), key) for key in reading}
         settings = self.model_dump()

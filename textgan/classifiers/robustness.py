@@ -25,8 +25,8 @@ def robustness(
     seed: int,
     advance: Callable[[], object],
 ) -> tuple[dict[str, float], float]:
-    """The accuracy on each of the labelled tests and under each attack, by name, CLEAN first; and
-    the norm of a typical vector, the unit of the radii.
+    """Return the accuracy on each of the labelled tests and under each attack, by name, CLEAN
+    first; and the norm of a typical vector, the unit of the radii.
 
     tests: the clean test sentences as CLEAN, and noisy copies of them. seed: of the attack's random
     starts. advance: called after each attack.
@@ -58,13 +58,13 @@ def robustness(
 
 
 def accuracy(network: Discriminator, text: Text) -> float:
-    """The share of labelled texts that a network classifies right."""
+    """Return the share of labelled texts that a network classifies right."""
     return float(correct(network, text).double().mean())
 
 
 @torch.no_grad()
 def correct(network: Discriminator, text: Text) -> Tensor:
-    """Which labelled texts a network classifies right, (N,) bool; a tie is not right."""
+    """Return which labelled texts a network classifies right, (N,) bool; a tie is not right."""
     right = torch.zeros(len(text), dtype=torch.bool)
     for rows, part in in_pieces(text, network.output.weight.device):
         assert part.labels is not None

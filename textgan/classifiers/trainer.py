@@ -64,7 +64,7 @@ class ClassifierTrainer:
         }
 
     def build(self) -> Discriminator:
-        """A new network."""
+        """Return a new network."""
         data, settings = self.data, self.config.network
         made = build_network(self.network, settings, data.tokenizer, len(data.split.names))
         return made.to(self.device)
@@ -100,7 +100,7 @@ class ClassifierTrainer:
         return math.ceil(len(self.data.tests[CLEAN]) / ATTACKED_AT_ONCE)
 
     def steps(self, name: str) -> int:
-        """How much work a classifier is, as a bar counts it. name: of its perturbation."""
+        """Return how much work a classifier is, as a bar counts it. name: of its perturbation."""
         shift = perturbation(name, code=Typed())
         repeats = shift.replays if shift else 1
         updates = self._batches * repeats * self._epochs(repeats)
@@ -109,7 +109,8 @@ class ClassifierTrainer:
     def train(
         self, name: str, seed: int, advance: Advance
     ) -> tuple[TrainedClassifier, Discriminator]:
-        """One classifier. The same seed gives all of them the same first weights and batches.
+        """Train one classifier. The same seed gives all of them the same first weights and
+        batches.
 
         name: of its perturbation. advance: called with the number of steps done.
         Raises UserError where the weights stop being numbers.

@@ -17,7 +17,7 @@ Parts = dict[Kind, dict[str, type[Any]]]  # by kind and name
 
 
 def find_parts(wanted: Sequence[str]) -> Parts:
-    """The parts of these names, kinds or files; all of textgan's where none is given.
+    """Return the parts of these names, kinds or files; all of textgan's where none is given.
 
     A name may be that of several kinds' parts. Raises UserError for what there is not.
     """
@@ -69,7 +69,7 @@ def _in_file(word: str) -> Parts:
 
 
 def facts(part: type[Any]) -> dict[str, Any]:
-    """A part for JSON."""
+    """Return a part for JSON."""
     return {
         "doc": summary(part),
         "paper": getattr(part, "paper", ""),
@@ -80,19 +80,20 @@ def facts(part: type[Any]) -> dict[str, Any]:
 
 
 def summary(part: type[Any]) -> str:
-    """The first line of its docstring; empty where it has none of its own."""
+    """Return the first line of its docstring; empty where it has none of its own."""
     doc = part.__doc__ or ""
     generated = doc.startswith(f"{part.__name__}(")  # a dataclass without one
     return "" if generated else next(iter(doc.strip().splitlines()), "")
 
 
 def prefers(part: type[Any]) -> dict[str, object]:
-    """The settings of a run that a method or a generator likes better than the common ones."""
+    """Return the settings of a run that a method or a generator likes better than the common
+    ones."""
     return dict(getattr(part, "defaults", {}))
 
 
 def describe(parts_by_kind: Parts, width: int | None = None) -> str:
-    """The parts as text, no line wider than the terminal where its words allow it."""
+    """Return the parts as text, no line wider than the terminal where its words allow it."""
     width = max(40, width or terminal_width())
     lines: list[str] = []
 

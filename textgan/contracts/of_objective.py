@@ -28,7 +28,7 @@ from textgan.training.steps import train_step
 
 
 def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, Check]]:
-    """The promises of a method and how each is checked."""
+    """Return the promises of a method and how each is checked."""
     who = title(part)
     checks: list[tuple[str, Check]] = [
         ("a step on texts of one length", partial(_step, trial, "fixed", who)),
@@ -70,11 +70,11 @@ class Scene:
     fake: Text
 
     def loss(self, who: str) -> Loss:
-        """The loss of one of the networks."""
+        """Return the loss of one of the networks."""
         return self.loss_and_state(who)[0]
 
     def loss_and_state(self, who: str) -> tuple[Loss, Mapping[str, Tensor]]:
-        """The same, and what it wants kept."""
+        """Return the same, and what it wants kept."""
         if who == "generator":
             return without_state(
                 self.objective.generator_loss(
@@ -85,7 +85,7 @@ class Scene:
 
 
 def scene(trial: Trial, who: str = "generator") -> Scene:
-    """A scene for an update of the generator, or of the discriminator."""
+    """Return a scene for an update of the generator, or of the discriminator."""
     training = begin(trial.one)
     objective, real = training.objective, training.run.corpus.train[:8]
     if who == "generator":
@@ -222,5 +222,5 @@ def _dropout(part: type[Objective], trial: Trial) -> str:
 
 
 def registry_settings(name: str) -> set[str]:
-    """The names of a generator's settings."""
+    """Return the names of a generator's settings."""
     return {setting.name for setting in settings_of(find("generator", name, code=Typed()))}

@@ -32,7 +32,7 @@ TEXTS = 260  # of each side that a metric is tried on; some take at least 256
 def checks_of_metric(
     part: type[Metric], trial: Trial, settings: Mapping[str, Any]
 ) -> list[tuple[str, Check]]:
-    """The promises of a metric and how each is checked."""
+    """Return the promises of a metric and how each is checked."""
     metric = part(**check_settings("metric", part, dict(settings)))
     rows = cache(partial(_rows, trial))  # laid out by the first check, inside its time
     return [
@@ -94,7 +94,8 @@ def _signed(metric: Metric, rows: Rows) -> str:
 
 
 def checks_of_perturbation(part: type[Perturbation], trial: Trial) -> list[tuple[str, Check]]:
-    """The promises of a perturbation and how each is checked; its runs perturb both networks."""
+    """Return the promises of a perturbation and how each is checked; its runs perturb both
+    networks."""
     return [
         ("a gradient, a loss, no other change", partial(_perturbed, part, trial)),
         ("a batch in two shards", partial(_sharded, trial)),
@@ -117,7 +118,7 @@ def _sharded(trial: Trial) -> None:
 def checks_of_contrast(
     part: type[EncoderObjective], name: str, trial: Trial, settings: Mapping[str, Any]
 ) -> list[tuple[str, Check]]:
-    """The promises of a way to train an encoder and how each is checked."""
+    """Return the promises of a way to train an encoder and how each is checked."""
     dotted = {f"contrast.{key}": value for key, value in settings.items()}
     return [
         ("a gradient, a loss, a measure", partial(_contrasted, part, name, trial, dotted)),

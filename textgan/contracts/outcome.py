@@ -55,7 +55,7 @@ class Report:
         return all(outcome.result != "failed" for outcome in self.outcomes)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         checks = [asdict(outcome) for outcome in self.outcomes]
         return {"part": self.part, "kind": self.kind, "passed": self.passed, "checks": checks}
 

@@ -58,7 +58,7 @@ WORDS = ("a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house
 
 
 def sentences(n: int = 60, labelled: bool = False) -> list[str]:
-    """n lines of one to six words, after a label and a tab if asked for."""
+    """Return n lines of one to six words, after a label and a tab if asked for."""
     lines = [" ".join(WORDS[(i * j) % 10] for j in range(1, 2 + i % 6)) for i in range(n)]
     return [f"{'good' if i % 2 else 'bad'}\t{line}" for i, line in enumerate(lines)] if (
         labelled
@@ -78,7 +78,7 @@ class Trial:
     numbers: Any = field(default_factory=count)
 
     def config(self, world: World = "fixed", **changes: Any) -> RunConfig:
-        """The config of a tiny run; changes have `__` for a dot."""
+        """Return the config of a tiny run; changes have `__` for a dot."""
         objective = registry.find("objective", self.parts["objective"], code=Typed())
         data = {"data.file": str(self._data(world))} if world != "fixed" else ORACLE
         settings: dict[str, Any] = {**TINY, **data}
@@ -107,7 +107,7 @@ class Trial:
         return make_config({"objective": self.parts["objective"]}, settings)
 
     def run(self, world: World = "fixed", **changes: Any) -> Run:
-        """A new run, which was tried by a dry run."""
+        """Return a new run, which was tried by a dry run."""
         return create_run(self.config(world, **changes), self.folder / f"run-{next(self.numbers)}")
 
     @cached_property
@@ -123,13 +123,13 @@ class Trial:
 
 
 def begin(run: Run) -> TrainingState:
-    """A run at its beginning, as the trainer makes it."""
+    """Return a run at its beginning, as the trainer makes it."""
     torch.manual_seed(stream(Purpose.TRAINING, run.seed))
     return TrainingState(run)
 
 
 def steps_of(run: Run, state: TrainingState) -> list[Step]:
-    """What is trained in a run, without its measures."""
+    """Return what is trained in a run, without its measures."""
     steps = plan(run.config.schedule, len(run.corpus.train), state.adversary)
     return [step for step in steps if step.do != "tick"]
 
@@ -151,7 +151,7 @@ def train(run: Run, stops: Sequence[int] = ()) -> Path:
 
 
 def resumes_exactly(trial: Trial, world: World = "fixed", **changes: Any) -> str:
-    """A run that was killed after every step ends in the same bytes as one that was not."""
+    """Check that a run killed after every step ends in the same bytes as one that was not."""
     whole, killed = trial.run(world, **changes), trial.run(world, **changes)
     at = range(1, len(steps_of(killed, begin(killed))))
     expected, resumed = train(whole), train(killed, list(at))

@@ -103,7 +103,7 @@ def making(what: str) -> Iterator[None]:
 
 
 def called(part: object, method: str, *given: Any, when: str, **named: Any) -> Any:
-    """What a part's method returns for these arguments.
+    """Return what a part's method returns for these arguments.
 
     Raises UserError where its signature does not take them.
     """
@@ -115,17 +115,18 @@ def called(part: object, method: str, *given: Any, when: str, **named: Any) -> A
 
 
 def name_of(part: object, method: str) -> str:
-    """How messages call a part's method."""
+    """Return how messages call a part's method."""
     return f"{title(type(part))}.{method}"
 
 
 def is_own(part: object) -> bool:
-    """Whether a part is there and is none of textgan's."""
+    """Return whether a part is there and is none of textgan's."""
     return part is not None and type(part).__module__.partition(".")[0] != "textgan"
 
 
 def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> Loss:
-    """A Loss that is a finite number and whose gradient reaches a network, `what` its name."""
+    """Return a Loss that is a finite number and whose gradient reaches a network, `what` its
+    name."""
     value, metrics = as_loss(returned, who)
     refuse_reserved(metrics, who)
     if not bool(value.isfinite()):
@@ -139,7 +140,7 @@ def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> L
 
 
 def refuse_reserved(metrics: Iterable[str], who: str) -> None:
-    """UserError for a metric that would take the place of one of training's own."""
+    """Raise UserError for a metric that would take the place of one of training's own."""
     for name in metrics:
         if name in RESERVED:
             raise UserError(
@@ -149,7 +150,8 @@ def refuse_reserved(metrics: Iterable[str], who: str) -> None:
 
 
 def slopes(value: Tensor, network: nn.Module) -> list[Tensor | None]:
-    """The gradient of a value in every trained weight, None where it does not depend on it."""
+    """Return the gradient of a value in every trained weight, None where it does not depend on
+    it."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     if not weights:
         return []
@@ -157,7 +159,7 @@ def slopes(value: Tensor, network: nn.Module) -> list[Tensor | None]:
 
 
 def checked_tensor(returned: object, who: str, shape: tuple[int, ...], what: str) -> Tensor:
-    """A tensor of floating point and this shape, all numbers; `what` says what it is of."""
+    """Return a tensor of floating point and this shape, all numbers; `what` says what it is of."""
     expected = f"expected {what}, a tensor of shape {shape}"
     if not isinstance(returned, Tensor):
         raise UserError(f"{who} returned {described(returned)}; {expected}")
@@ -171,7 +173,7 @@ def checked_tensor(returned: object, who: str, shape: tuple[int, ...], what: str
 
 
 def checked_state(state: object, who: str) -> None:
-    """UserError unless a checkpoint can keep what a part remembers."""
+    """Raise UserError unless a checkpoint can keep what a part remembers."""
     if not isinstance(state, Mapping):
         raise UserError(f"{who} is {described(state)}; expected a mapping of names to tensors")
     for name, value in state.items():
@@ -183,7 +185,7 @@ def checked_state(state: object, who: str) -> None:
 
 
 def checked_reduction(reduction: object, who: str) -> None:
-    """UserError unless it is one of the known words."""
+    """Raise UserError unless it is one of the known words."""
     known = get_args(Reduction)
     if reduction not in known:
         raise UserError(f"{who} = {reduction!r} is unknown; give {', '.join(known)}")

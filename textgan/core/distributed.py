@@ -45,7 +45,8 @@ class Group:
         return self.rank == 0
 
     def refuse(self, shards: int, where: device) -> None:
-        """UserError unless the processes can divide that many shards, and have a device each."""
+        """Raise UserError unless the processes can divide that many shards, and have a device
+        each."""
         if shards % self.size:
             raise UserError(
                 f"schedule.shards = {shards}: {self.size} processes (WORLD_SIZE) cannot share that "
@@ -63,7 +64,7 @@ class Group:
             )
 
     def share(self, shards: int) -> range:
-        """The shards that are this process's own."""
+        """Return the shards that are this process's own."""
         each = shards // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 
@@ -84,7 +85,8 @@ class Group:
                 tensor.copy_(piece.view_as(tensor))
 
     def whole(self, own: Tensor, start: int, length: int) -> Tensor:
-        """The rows of all processes, (length, ...), of which `own` are those from `start` on."""
+        """Return the rows of all processes, (length, ...), of which `own` are those from `start`
+        on."""
         if self.size == 1:
             return own
         rows = own.new_zeros(length, *own.shape[1:])
@@ -93,7 +95,7 @@ class Group:
         return rows
 
     def any(self, asked: bool) -> bool:
-        """Whether it is so in any process."""
+        """Return whether it is so in any process."""
         if self.size == 1:
             return asked
         import torch
@@ -109,7 +111,7 @@ class Group:
         tell: Callable[[Made], Any] = lambda made: made,
         follow: Callable[[Any], Made] = lambda made: made,
     ) -> Made:
-        """What `work` makes in process 0; the others wait, and `follow` what it sends them.
+        """Return what `work` makes in process 0; the others wait, and `follow` what it sends them.
 
         tell: what it sends. Where `work` raises, it does so in process 0, and the
         others raise ReportedElsewhere.
@@ -157,7 +159,7 @@ class Lost(UserError):
 
 
 def first() -> bool:
-    """Whether this process is the first, or the only one, of those it was started with."""
+    """Return whether this process is the first, or the only one, of those it was started with."""
     return os.environ.get("WORLD_SIZE") == "1" or os.environ.get("RANK", "0") == "0"
 
 

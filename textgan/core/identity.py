@@ -43,13 +43,13 @@ class Identity:
     copies: Mapping[str, str] = field(default_factory=dict)
 
     def code(self, trusted: bool) -> Kept:
-        """Which files of code the run may have imported."""
+        """Return which files of code the run may have imported."""
         if self.files is None:
             return Kept(self.folder, trusted)
         return Kept(self.folder, trusted, self.copies, self.files)
 
     def check_file(self, name: str) -> None:
-        """Raises UserError unless a file is the one that the run was made with."""
+        """Raise UserError unless a file is the one that the run was made with."""
         if self.files is None:
             return
         if file_digest(self.folder / name) != self.files.get(name):
@@ -58,7 +58,7 @@ class Identity:
             )
 
     def check(self, path: Path, facts: Mapping[str, Any], remedy: str) -> None:
-        """Raises UserError, with the remedy, unless a file's facts say that it is of this run."""
+        """Raise UserError, with the remedy, unless a file's facts say that it is of this run."""
         owner = facts.get(RUN)
         if owner == self.digest or (owner is None and self.files is None):
             return
@@ -69,7 +69,7 @@ class Identity:
 
 
 def identify(folder: Path) -> Identity:
-    """What a run's folder is, from its files alone; nothing in it is built or imported.
+    """Return what a run's folder is, from its files alone; nothing in it is built or imported.
 
     Raises UserError where they are damaged, or do not belong together.
     """
@@ -91,27 +91,27 @@ def identify(folder: Path) -> Identity:
 
 
 def identity_in(folder: Path) -> Identity | None:
-    """The same; None for a folder that is no run's."""
+    """Return what `identify` does; None for a folder that is no run's."""
     return identify(folder) if exists(folder / CONFIG) else None
 
 
 def digest_of(
     settings: Mapping[str, Any], files: Mapping[str, str], copies: Mapping[str, str]
 ) -> str:
-    """The digest of a run with these settings, made with these files."""
+    """Return the digest of a run with these settings, made with these files."""
     course = {key: value for key, value in settings.items() if key not in NO_COURSE}
     return _digest([course, files, copies])
 
 
 def experiment_of(settings: Mapping[str, Any], *others: object) -> str:
-    """Equal for runs of one experiment: whose settings, and whatever else is given, are the same
-    but for the seed and what decides nothing of a run's course."""
+    """Return text that is equal for runs of one experiment: whose settings, and whatever else is
+    given, are the same but for the seed and what decides nothing of a run's course."""
     kept = {key: value for key, value in settings.items() if key not in NO_EXPERIMENT}
     return json.dumps([kept, *others], sort_keys=True)
 
 
 def sealed(content: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """The content of a JSON file with the digest of its run, and its own."""
+    """Return the content of a JSON file with the digest of its run, and its own."""
     owned = dict(content) | {RUN: run}
     return owned | {DIGEST: _digest(owned)}
 
@@ -123,7 +123,8 @@ def write_sealed(path: Path, content: Mapping[str, Any], run: str) -> None:
 
 
 def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str, Any]:
-    """What `sealed` made. identity: of the run that the file must be of; None where it is of none.
+    """Return what `sealed` made. identity: of the run that the file must be of; None where it is of
+    none.
 
     Raises UserError, with the remedy, for a file that is damaged, altered or of another run.
     """

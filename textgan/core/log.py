@@ -144,7 +144,7 @@ class Log:
         return left
 
     def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
-        """One point of every curve. `where` says which epoch, turn or round it is."""
+        """Log one point of every curve. `where` says which epoch, turn or round it is."""
         with _to_tensorboard(self.folder):
             for tag, value in figures.items():
                 self._writer.add_scalar(tag, value, where["tick"])
@@ -160,13 +160,13 @@ class Log:
             self.say("; ".join([line, *left]))
 
     def samples(self, tick: int, lines: Sequence[str]) -> None:
-        """Texts, as one reads them."""
+        """Log texts, as one reads them."""
         quoted = "\n\n".join(line or "(empty)" for line in lines)
         with _to_tensorboard(self.folder):
             self._writer.add_text("samples", quoted, tick)
 
     def alarm(self, tick: int, message: str) -> None:
-        """A warning, on the terminal and in TensorBoard."""
+        """Log a warning, on the terminal and in TensorBoard."""
         self.say(f"warning: {message}")
         with _to_tensorboard(self.folder):
             self._writer.add_text("alarms", message, tick)
@@ -174,7 +174,7 @@ class Log:
     def hyperparameters(
         self, settings: Mapping[str, Any], results: Mapping[str, float], later: Sequence[str] = ()
     ) -> None:
-        """The run's settings and its final numbers, in the run's own folder.
+        """Log the run's settings and its final numbers, in the run's own folder.
 
         later: names of numbers that may be added by `show_numbers`.
         """
@@ -192,7 +192,7 @@ class Log:
                 self._writer.add_scalar(tag, value, 0)
 
     def say(self, line: str) -> None:
-        """One line on the terminal, above the bar."""
+        """Write one line on the terminal, above the bar."""
         if not self.quiet:
             say_filled(visible(line), HEADING)
 
@@ -264,7 +264,7 @@ def _fault(folder: Path, ticks: int, digest: str | None) -> str:
 
 
 def records_digest(folder: Path) -> str:
-    """The SHA-256 of a run's points, as `Log.digest` has it."""
+    """Return the SHA-256 of a run's points, as `Log.digest` has it."""
     lines = "".join(json.dumps(record) + "\n" for record in read_records(folder))
     return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -277,7 +277,8 @@ def _to_tensorboard(folder: Path) -> Iterator[None]:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """The points of a run's curves, without lines that are none, such as one cut by a kill."""
+    """Return the points of a run's curves, without lines that are none, such as one cut by a
+    kill."""
     path = folder / "metrics.jsonl"
     records = []
     lines = read_bytes(path).decode("utf-8", "replace").splitlines() if exists(path) else []

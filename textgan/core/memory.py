@@ -27,7 +27,8 @@ class TooLarge(UserError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is that of an allocator: Python's, torch's or a library's of the device."""
+    """Return whether an error is that of an allocator: Python's, torch's or a library's of the
+    device."""
     if isinstance(error, MemoryError):
         return True
     kinds: tuple[type, ...] = (getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError),)
@@ -37,7 +38,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def asked_for(error: BaseException) -> str:
-    """What an allocator could not give, in a few words; nothing where it does not say."""
+    """Return what an allocator could not give, in a few words; nothing where it does not say."""
     match = re.search(r"[Tt]ried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(error))
     if not match:
         return ""
@@ -47,7 +48,7 @@ def asked_for(error: BaseException) -> str:
 
 
 def in_units(size: int) -> str:
-    """A number of bytes as one reads it."""
+    """Return a number of bytes as one reads it."""
     value, unit = float(size), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < 1024:
@@ -69,7 +70,7 @@ def memory_errors(remedy: str) -> Iterator[None]:
 
 
 def memory_of(device: torch.device) -> int | None:
-    """Bytes that a process may have on a device; None where that is not to be learnt.
+    """Return the bytes that a process may have on a device; None where nothing says it.
 
     The least of the machine's memory, the limits of the process and of its control group.
     """
@@ -120,7 +121,7 @@ class _Counting(TorchDispatchMode):
 
 
 def count_weights(build: Callable[[], object], most: int) -> int:
-    """How many weights a network would have, without making them.
+    """Return how many weights a network would have, without making them.
 
     Raises TooLarge as soon as they are more than `most`, or in more than MOST_TENSORS tensors, or
     of a size that no tensor can have.

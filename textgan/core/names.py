@@ -13,7 +13,8 @@ Kind = Literal["objective", "generator", "discriminator", "metric", "perturbatio
 
 
 def title(part: type) -> str:
-    """How messages call a part: `mine.py:Mine`, or its class alone where textgan defines it."""
+    """Return how messages call a part: `mine.py:Mine`, or its class alone where textgan defines
+    it."""
     file = getattr(sys.modules.get(part.__module__), "__file__", None)
     if part.__module__.partition(".")[0] == "textgan" or file is None:
         return part.__name__
@@ -21,13 +22,13 @@ def title(part: type) -> str:
 
 
 def suggest(word: str, known: typing.Iterable[str]) -> str:
-    """`; did you mean ...?` where something known is spelt like the word, else nothing."""
+    """Return `; did you mean ...?` where something known is spelt like the word, else nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def join_names(names: Sequence[object], most: int) -> str:
-    """`a, b and c`; of more than `most` names the rest is a number."""
+    """Return `a, b and c`; of more than `most` names the rest is a number."""
     words = [str(name) for name in names]
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
@@ -35,7 +36,7 @@ def join_names(names: Sequence[object], most: int) -> str:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names, each that came before with a number: `a`, `a (2)`."""
+    """Return the names, each that came before with a number: `a`, `a (2)`."""
     return [
         f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
         for i, name in enumerate(names)
@@ -43,7 +44,8 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def short_repr(value: object, longest: int = 160) -> str:
-    """A value as a message has it: on one line, of at most `longest` letters, whatever it is."""
+    """Return a value as a message has it: on one line, of at most `longest` letters, whatever it
+    is."""
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself

@@ -28,7 +28,7 @@ def update(
     *,
     with_dropout: bool = True,
 ) -> dict[str, Tensor]:
-    """One optimiser step: clear, accumulate, clip the norm at `clip` (0: never), step.
+    """Do one optimiser step: clear, accumulate, clip the norm at `clip` (0: never), step.
 
     with_dropout: whether the network's dropout is on in the loss. Raises NotFinite, the weights
     unchanged, if the gradient's norm is not a number.
@@ -64,7 +64,7 @@ def clipped_step(
 
 
 def joint_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all tensors together, a scalar; 0 of none.
+    """Return the Euclidean norm of all tensors together, a scalar; 0 of none.
 
     By dot products, which take half the time of torch's norms on a processor, in float32.
     """
@@ -107,7 +107,8 @@ def swapped_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterat
 def build_optimiser(
     network: nn.Module, lr: float, settings: Optimisers | None = None
 ) -> torch.optim.Optimizer:
-    """Over the weights that are trained: as the settings say, or Adam with its usual ones.
+    """Build an optimiser of the weights that are trained: as the settings say, or Adam with its
+    usual ones.
 
     Fused Adam spares the update of a large discriminator a fifth of its time.
     """
@@ -159,7 +160,8 @@ class Backward(Protocol):
 
 
 def computed(loss: Callable[[], Loss]) -> Loss:
-    """What a closure computes; UserError, which says what was expected, where it is no loss."""
+    """Return what a closure computes; UserError, which says what was expected, where it is no
+    loss."""
     return as_loss(loss(), "the closure of the loss")
 
 
@@ -169,7 +171,7 @@ def plain(
     outputs: Outputs | None = None,
     scale: float | Tensor = 1.0,
 ) -> Loss:
-    """The ordinary gradient: one forward and one backward pass."""
+    """Accumulate the ordinary gradient: one forward and one backward pass."""
     value, metrics = computed(loss)
     (value * scale).backward()
     return value.detach(), metrics
@@ -182,7 +184,8 @@ Reduction = Literal["sum", "mean_sentence", "mean_token"]
 
 
 def as_loss(returned: object, who: str) -> Loss:
-    """What `who` returned, if it is a Loss with a gradient; else UserError that says what it is."""
+    """Return what `who` returned, if it is a Loss with a gradient; else UserError that says what it
+    is."""
     expected = (
         "expected (loss, metrics): a scalar tensor with a gradient, and scalars to log by their "
         "names, {} for none"

@@ -31,8 +31,8 @@ HOW = "give --trust-code (in Python trust_code=True)"
 
 
 def own_file(name: str) -> str | None:
-    """The file that `path/to/file.py:Class`, perhaps with settings in brackets or without a class,
-    names; None for a name of another form."""
+    """Return the file that `path/to/file.py:Class`, perhaps with settings in brackets or without a
+    class, names; None for a name of another form."""
     bare = name.partition("(")[0].strip()
     if ".py:" in bare:
         return bare.rpartition(":")[0]
@@ -40,7 +40,7 @@ def own_file(name: str) -> str | None:
 
 
 def own_files(values: Any) -> Iterator[str]:
-    """The files of code that settings name, at any depth."""
+    """Yield the files of code that settings name, at any depth."""
     if isinstance(values, str):
         if (file := own_file(values)) is not None:
             yield file
@@ -64,7 +64,7 @@ class Source(NamedTuple):
         return hashlib.sha256(self.content).hexdigest()
 
     def load(self) -> ModuleType:
-        """The module, imported from these very bytes; the same bytes only once.
+        """Return the module, imported from these very bytes; the same bytes only once.
 
         Raises whatever the code raises.
         """
@@ -102,7 +102,7 @@ class _Bytes(SourceLoader):
 
 
 def read_source(path: Path, where: str) -> Source:
-    """The file of code at `path`. Raises UserError, which begins with `where`."""
+    """Return the file of code at `path`. Raises UserError, which begins with `where`."""
     place = path.resolve()
     if path.suffix != ".py" or not place.is_file():  # a pipe or a device is no file
         raise UserError(f"{where}: there is no file {path}")
@@ -121,13 +121,13 @@ class Code(ABC):
 
     @abstractmethod
     def read(self, path: str, where: str) -> Source:
-        """The text of the file that is named `path`, which may be imported.
+        """Return the text of the file that is named `path`, which may be imported.
 
         where: setting and value, for messages. Raises UserError where it may not.
         """
 
     def news(self) -> list[str]:
-        """What the user should know of the files before they run, one sentence each."""
+        """Return what the user should know of the files before they run, one sentence each."""
         return []
 
 
@@ -142,7 +142,7 @@ class Typed(Code):
 
     @staticmethod
     def among(values: Iterable[Any]) -> Typed:
-        """Only the files that these values name."""
+        """Return only the files that these values name."""
         return Typed(frozenset(own_files(list(values))))
 
     def read(self, path: str, where: str) -> Source:
@@ -192,7 +192,7 @@ class Kept(Code):
         return source
 
     def news(self) -> list[str]:
-        """One sentence for each file that is no longer what the run keeps a copy of."""
+        """Return one sentence for each file that is no longer what the run keeps a copy of."""
         changes: list[str] = []
         if not self.trusted:
             return changes

@@ -58,7 +58,7 @@ class Bar:
 
 
 def counting_bar(total: int, *, done: int = 0, unit: str = "it", quiet: bool = False) -> Tqdm:
-    """A bar over so many steps of which some are done, with their rate and the time left."""
+    """Return a bar over so many steps of which some are done, with their rate and the time left."""
     return _tqdm(quiet, total=total, initial=done, unit=unit, smoothing=0, dynamic_ncols=True)
 
 
@@ -68,21 +68,21 @@ def _tqdm(quiet: bool, **options: Any) -> Tqdm:
 
 
 def say(line: str) -> None:
-    """One line on standard error, above whatever bars are drawn there."""
+    """Write one line on standard error, above whatever bars are drawn there."""
     tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()
 
 
 def say_filled(line: str, indent: int = 2) -> None:
-    """A line that a terminal breaks at its width, what follows the break indented; elsewhere it
-    stays one."""
+    """Write a line that a terminal breaks at its width, what follows the break indented; elsewhere
+    it stays one."""
     if sys.stderr.isatty():
         line = filled(line, bar_width(), indent)
     say(line)
 
 
 def bar_width() -> int:
-    """How many characters a bar may have: $COLUMNS, else those of the terminal, else 80."""
+    """Return how many characters a bar may have: $COLUMNS, else those of the terminal, else 80."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isascii() and columns.isdigit() and int(columns) > 0:
         return int(columns)
@@ -93,7 +93,7 @@ def bar_width() -> int:
 
 
 def clock(seconds: float) -> str:
-    """As a clock shows it: 0:07, 12:05, 3:00:00."""
+    """Return seconds as a clock shows them: 0:07, 12:05, 3:00:00."""
     whole = max(0, round(seconds))
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -111,8 +111,8 @@ def status(what: str, quiet: bool = False) -> Iterator[None]:
 
 
 def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
-    """The same steps; once they have taken two seconds with a bar, where there is no terminal with
-    a line every ten seconds."""
+    """Yield the same steps; once they have taken two seconds with a bar, where there is no terminal
+    with a line every ten seconds."""
     began = line_at = time.monotonic()
     total = len(steps) if isinstance(steps, Sized) else None
     drawn = 0.0
@@ -152,15 +152,15 @@ class Durations:
         self._times: dict[Hashable, int] = {}
 
     def did(self, kind: Hashable, seconds: float) -> None:
-        """One step of a kind is done and took that long."""
+        """Count one step of a kind, which took that long."""
         times = self._times[kind] = self._times.get(kind, 0) + 1
         mean = self._mean.get(kind, 0.0)
         self._mean[kind] = mean + max(1 / times, NEWEST) * (seconds - mean)
         self.left[kind] = max(0, self.left.get(kind, 0) - 1)
 
     def of(self, kind: Hashable) -> float | None:
-        """Seconds of a step of a kind: as measured, else as a step with the same last part of its
-        name; None where nothing like it was measured."""
+        """Return seconds of a step of a kind: its own, or else those of one with the same last part
+        of its name; None where nothing like it was measured."""
         if kind in self._mean:
             return self._mean[kind]
         if isinstance(kind, tuple):
@@ -170,8 +170,8 @@ class Durations:
         return None
 
     def seconds(self, kinds: Iterable[Hashable] | None = None) -> tuple[float, bool]:
-        """How long the steps left (of these kinds, if not of all) take, and whether that is all:
-        False where some kind was never measured, so that it is the least."""
+        """Return how long the steps left (of these kinds, if not of all) take, and whether that is
+        all: False where some kind was never measured, so that it is the least."""
         total, known = 0.0, True
         for kind in self.left if kinds is None else kinds:
             if not self.left.get(kind):
@@ -209,7 +209,7 @@ class WorkBar:
         return pace * sum(self.expected[self.done :])
 
     def begin(self, what: str) -> None:
-        """The next piece begins."""
+        """Begin the next piece."""
         self._started = time.monotonic()
         if self.quiet:
             return
@@ -225,7 +225,7 @@ class WorkBar:
         self._bar.show(sum(self.expected[: self.done]), left, what)
 
     def end(self) -> None:
-        """The piece that began is done."""
+        """End the piece that began."""
         self.took += time.monotonic() - self._started
         self.done += 1
 

@@ -55,7 +55,7 @@ class Score:
         return str(self.estimate)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, without the replicates."""
+        """Return a dictionary for JSON, without the replicates."""
         return {
             **self.estimate.to_dict(),
             "title": self.title,
@@ -66,7 +66,8 @@ class Score:
 
     @staticmethod
     def from_dict(content: Mapping[str, Any], replicates: Floats | None = None) -> Score:
-        """The score that `to_dict` wrote. Raises KeyError or ValueError for what it did not."""
+        """Return the score that `to_dict` wrote. Raises KeyError or ValueError for what it did
+        not."""
         return Score(
             checked_value(content, "title", str),
             Estimate(*(checked_value(content, key, kind) for key, kind in _NUMBERS.items())),
@@ -84,7 +85,7 @@ _NUMBERS: dict[str, Any] = {"value": float, "low": float | None, "high": float |
 
 
 def sign(name: str, **facts: object) -> str:
-    """A signature: the name of a number, everything that would change it, and this version.
+    """Return a signature: the name of a number, everything that would change it, and this version.
 
     Such as `bleu|n:4|tok:nltk|v:0.1.0`; a fact without a value (None) is its key alone.
     """
@@ -93,12 +94,12 @@ def sign(name: str, **facts: object) -> str:
 
 
 def scores_to_dict(scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Scores for JSON."""
+    """Return scores for JSON."""
     return {name: score.to_dict() for name, score in scores.items()}
 
 
 def scores_from_dict(content: Mapping[str, Any]) -> Scores:
-    """The scores that `scores_to_dict` wrote. Raises KeyError or ValueError."""
+    """Return the scores that `scores_to_dict` wrote. Raises KeyError or ValueError."""
     return {name: Score.from_dict(score) for name, score in content.items()}
 
 
@@ -128,7 +129,7 @@ class ScoreTable(Shown):
         return list(self.rows.values())[-1]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "textgan": __version__,
             "rows": {row: scores_to_dict(scores) for row, scores in self.rows.items()},
@@ -140,7 +141,7 @@ class ScoreTable(Shown):
 
     @abstractmethod
     def footnotes(self) -> list[str]:
-        """What is below the table, without the warnings."""
+        """Return what is below the table, without the warnings."""
 
     def shown(self) -> list[Table | str]:
         warnings = (f"warning: {warning}" for warning in self.warnings)
@@ -148,8 +149,8 @@ class ScoreTable(Shown):
 
 
 def checked_value(content: Mapping[str, Any], key: str, kind: Any) -> Any:
-    """The value under a key of what was read from JSON. Raises KeyError, or ValueError unless it is
-    of that type."""
+    """Return the value under a key of what was read from JSON. Raises KeyError, or ValueError
+    unless it is of that type."""
     try:
         return pydantic.TypeAdapter(kind).validate_python(content[key], strict=True)
     except pydantic.ValidationError as error:
@@ -157,7 +158,7 @@ def checked_value(content: Mapping[str, Any], key: str, kind: Any) -> Any:
 
 
 def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
-    """The names of all scores in the order of a table: that of the row that has the most."""
+    """Return the names of all scores in the order of a table: that of the row that has the most."""
     fullest = sorted(rows, key=len, reverse=True)
     return list(dict.fromkeys(name for row in fullest for name in row))
 
@@ -165,7 +166,7 @@ def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
 def table_of(
     rows: Mapping[str, Mapping[str, Score]], intervals: bool = True, title: str = ""
 ) -> Table:
-    """A table with a line for each metric and a column for each row of scores."""
+    """Return a table with a line for each metric and a column for each row of scores."""
 
     def cell(score: Score) -> str:
         return str(score) if intervals else decimals(score.value)

@@ -48,7 +48,7 @@ class Estimate:
     high: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Estimate:
 
 
 def decimals(value: float, digits: int = 3) -> str:
-    """The number with so many decimals; what rounds to zero has no sign."""
+    """Return the number with so many decimals; what rounds to zero has no sign."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if not text.strip("-0.") else text
 
@@ -66,7 +66,7 @@ def decimals(value: float, digits: int = 3) -> str:
 def bootstrap(
     totals: Floats, counts: Floats, resamplings: int, seed: int = 0, sources: Whole | None = None
 ) -> Estimate:
-    """sum(totals) / sum(counts) with a percentile bootstrap interval over sentences (N,).
+    """Return sum(totals) / sum(counts) with a percentile bootstrap interval over sentences (N,).
 
     sources: (N,) which source each answers. Sources are then drawn, each with all its sentences,
     for these depend on each other (the cluster bootstrap; Davison and Hinkley 1997, section 3.8).
@@ -83,12 +83,13 @@ def bootstrap(
 
 
 def of_sources(values: Floats, sources: Whole) -> Floats:
-    """The sum of the values (N,) of each source's sentences; sources: (N,) the number of each."""
+    """Return the sum of the values (N,) of each source's sentences; sources: (N,) the number of
+    each."""
     return np.bincount(sources, values).astype(np.float64)
 
 
 def percentiles(value: float, replicates: Floats) -> Estimate:
-    """A value with the middle 95 % of its bootstrap replicates."""
+    """Return a value with the middle 95 % of its bootstrap replicates."""
     low, high = np.quantile(replicates, [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
@@ -96,7 +97,8 @@ def percentiles(value: float, replicates: Floats) -> Estimate:
 def resamples(
     n: int, resamplings: int, seed: int = 0, side: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """The indices of n sentences drawn out of n with replacement, for each of the resamplings.
+    """Yield the indices of n sentences drawn out of n with replacement, for each of the
+    resamplings.
 
     side: another number for sentences that are resampled apart from the first ones.
     """
@@ -108,7 +110,7 @@ def resamples(
 def resampled_ratio(
     totals: Floats, counts: Floats, resamplings: int, seed: int = 0, side: int = 0
 ) -> Floats:
-    """sum(totals) / sum(counts) in each of the resamplings of the sentences (N,).
+    """Return sum(totals) / sum(counts) in each of the resamplings of the sentences (N,).
 
     Sentences that count 0, with a total of 0, change no sum and are left out: a resampling of
     nothing else would have no ratio.
@@ -120,7 +122,8 @@ def resampled_ratio(
 
 
 def subsets(n: int, repeats: int, seed: int = 0) -> list[Tensor]:
-    """The indices, in order, of random subsets of n texts, a tenth and at least one left out."""
+    """Return the indices, in order, of random subsets of n texts, a tenth and at least one left
+    out."""
     generator = np.random.default_rng(stream(Purpose.SUBSETS, seed))
     kept = n - max(1, n // 10)
     return [torch.from_numpy(np.sort(generator.permutation(n)[:kept])) for _ in range(repeats)]
@@ -133,7 +136,8 @@ def over_subsets(
     repeats: int,
     seed: int = 0,
 ) -> Floats:
-    """Replicates (repeats, K) of K numbers of n texts, from `statistic` of those at some indices.
+    """Return replicates (repeats, K) of K numbers of n texts, from `statistic` of those at some
+    indices.
 
     A number may grow or shrink with the size of the set; the subsets say how it spreads, not where
     it lies, so their mean is moved to the value.
@@ -148,8 +152,8 @@ def over_subsets(
 
 
 def spread(value: float, replicates: Floats, bounds: tuple[float, float] = UNBOUNDED) -> Estimate:
-    """A value with the interval of a normal distribution of the replicates' standard deviation, cut
-    at what the number can be."""
+    """Return a value with the interval of a normal distribution of the replicates' standard
+    deviation, cut at what the number can be."""
     half = NORMAL_95 * float(replicates.std(ddof=1))
     least, most = bounds
     # a value past its bounds by rounding stays inside its interval
@@ -158,7 +162,7 @@ def spread(value: float, replicates: Floats, bounds: tuple[float, float] = UNBOU
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """The mean of one number a seed, with the 95 % interval of Student's t.
+    """Return the mean of one number a seed, with the 95 % interval of Student's t.
 
     Raises ValueError for none; one seed has no interval.
     """
@@ -172,14 +176,14 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def student_95(degrees: float) -> float:
-    """The two-sided 95 % quantile of Student's t with these degrees of freedom."""
+    """Return the two-sided 95 % quantile of Student's t with these degrees of freedom."""
     from scipy import stats  # late: it takes 0.3 s to import
 
     return float(stats.t.ppf(0.975, degrees))
 
 
 def p_value(change: float, error: float, degrees: int | None = None) -> float:
-    """Two-sided: of so large a change by chance alone, given its standard error.
+    """Return the two-sided p of so large a change by chance alone, given its standard error.
 
     degrees: of freedom of Student's t; None for the normal distribution.
     """
@@ -196,8 +200,8 @@ def p_value(change: float, error: float, degrees: int | None = None) -> float:
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """p-values corrected for their number: the smallest times it, the next times one less, ...,
-    none below a smaller one's and none above 1 (Holm 1979)."""
+    """Correct p-values for their number: the smallest times it, the next times one less, ..., none
+    below a smaller one's and none above 1 (Holm 1979)."""
     corrected = [0.0] * len(chances)
     largest = 0.0
     order = sorted(range(len(chances)), key=lambda i: chances[i])

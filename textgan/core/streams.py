@@ -97,7 +97,7 @@ class OldSeed(int):
 
 
 def stream(purpose: Purpose, seed: int, *steps: int) -> int:
-    """The seed of a purpose: 63 bits of SHA-256 of its name, the user's seed and the steps.
+    """Return the seed of a purpose: 63 bits of SHA-256 of its name, the user's seed and the steps.
 
     torch's generator of a processor reads the lowest 32 bits only; those of a hash will do. The
     seed of a seed is an `OldSeed` again where it was one.

@@ -21,8 +21,8 @@ BEFORE_INTERVAL = (" [", " ±")  # a number's interval may be in a line of its o
 
 
 def terminal_width() -> int:
-    """How many characters a line may have: $COLUMNS, else the width of the terminal that standard
-    output is, else 80 (a pipe, a file)."""
+    """Return how many characters a line may have: $COLUMNS, else the width of the terminal that
+    standard output is, else 80 (a pipe, a file)."""
     return max(LEAST_WIDTH, shutil.get_terminal_size((USUAL_WIDTH, 24)).columns)
 
 
@@ -45,7 +45,7 @@ class Table:
     narrow: Table | None = None
 
     def text(self, width: int | None = None) -> str:
-        """Lines of at most `width` characters, by default those of the terminal."""
+        """Return it as lines of at most `width` characters, by default those of the terminal."""
         width = width or terminal_width()
         whole = self._drawn(self.headers, self.rows)
         if _widest(whole) > width:
@@ -54,7 +54,7 @@ class Table:
         return "\n".join(filter(None, [around[0], whole, around[1]]))
 
     def html(self) -> str:
-        """The same as an HTML table; all of its text is escaped."""
+        """Return it as an HTML table; all of its text is escaped."""
         cells = partial("".join)
         head = cells(f"<th>{_escaped(header)}</th>" for header in self.headers)
         body = cells(
@@ -124,10 +124,11 @@ class Shown(ABC):
 
     @abstractmethod
     def shown(self) -> Sequence[Table | str]:
-        """What a reader sees, in order: tables, and sentences; an empty one is an empty line."""
+        """Return what a reader sees, in order: tables, and sentences; an empty one is an empty
+        line."""
 
     def text(self, width: int | None = None) -> str:
-        """Lines of at most `width` characters, by default those of the terminal."""
+        """Return it as lines of at most `width` characters, by default those of the terminal."""
         width = width or terminal_width()
         return "\n".join(
             part.text(width) if isinstance(part, Table) else filled(part, width)
@@ -150,8 +151,8 @@ class Shown(ABC):
 
 
 def filled(text: str, width: int | None = None, indent: int = 2, first: int = 0) -> str:
-    """A sentence in lines of at most `width` characters; a word that is longer (a path) is not
-    broken. first: spaces before all of its lines; indent: more before all but the first."""
+    """Return a sentence in lines of at most `width` characters; a word that is longer (a path) is
+    not broken. first: spaces before all of its lines; indent: more before all but the first."""
     return textwrap.fill(
         text,
         width or terminal_width(),

@@ -28,7 +28,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and facts of a file written by `save_tensors`.
+    """Return the tensors and facts of a file written by `save_tensors`.
 
     Raises UserError that names the file when it is missing, truncated or altered.
     """
@@ -57,7 +57,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """The facts alone of such a file, which is not read as a whole and so not checked.
+    """Return the facts alone of such a file, which is not read as a whole and so not checked.
 
     Raises UserError for a file that has none.
     """
@@ -75,7 +75,7 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 
 def digest(tensors: Mapping[str, Tensor], header: str = "") -> str:
-    """The SHA-256 of tensors, with their names, types and shapes, and of a text."""
+    """Return the SHA-256 of tensors, with their names, types and shapes, and of a text."""
     sha = hashlib.sha256(header.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -85,12 +85,12 @@ def digest(tensors: Mapping[str, Tensor], header: str = "") -> str:
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under `prefix.name`."""
+    """Return the same tensors under `prefix.name`."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors named `prefix.name`, by name."""
+    """Return the tensors named `prefix.name`, by name."""
     start = prefix + "."
     return {
         name.removeprefix(start): tensor

@@ -49,8 +49,8 @@ class Corpus:
     source_tokenizer: WordTokenizer | None = None
 
     def decode(self, text: Text) -> list[str]:
-        """One line for each sentence, as in a file: its words, and before them, each with a tab,
-        its label and its source, where it has one."""
+        """Return one line for each sentence, as in a file: its words, and before them, each with a
+        tab, its label and its source, where it has one."""
         columns = [self.tokenizer.decode(text.tolist())]
         if text.source is not None and self.source_tokenizer is not None:
             columns.insert(0, self.source_tokenizer.decode(text.source.tolist()))
@@ -65,7 +65,8 @@ class Corpus:
         return (self.train if self.space.source is None else self.test).condition
 
     def label(self, name: str) -> int:
-        """The number of a label; UserError that names the known ones if there is no such label."""
+        """Return the number of a label; UserError that names the known ones if there is no such
+        label."""
         if not self.label_names:
             raise UserError(
                 f"the label {short_label(name)} was asked for, but {self.name} has no labels"
@@ -82,7 +83,7 @@ class Corpus:
         return self.label_names.index(name)
 
     def to(self, device: torch.device) -> Corpus:
-        """The same corpus on another device."""
+        """Return the same corpus on another device."""
         return replace(
             self,
             train=self.train.to(device),
@@ -104,7 +105,7 @@ def read_corpus(
     form: Form = PLAIN,
     spaced: Spaced = "auto",
 ) -> Corpus:
-    """A corpus from a file of texts.
+    """Read a corpus from a file of texts.
 
     vocabulary: keep at most this many words, the most frequent; 0 for all.
     min_count: words seen less often in the training part become unknown.
@@ -195,7 +196,7 @@ def _share_unknown(counts: Counter[str], kept: Sequence[str]) -> float:
 
 
 def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[str, str]:
-    """How a guess about spaces was made, where not all lines agree; otherwise nothing."""
+    """Return how a guess about spaces was made, where not all lines agree; otherwise nothing."""
     if tokens == "word" or spaced != "auto":
         return {}
     guess = spacing(lines, UNKNOWN_WORD)

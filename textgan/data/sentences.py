@@ -30,7 +30,8 @@ class Sentences:
 
     @staticmethod
     def of(text: Text, eos: int | None) -> Sentences:
-        """The words of a text, without its padding and without the end token, which is no word."""
+        """Return the words of a text, without its padding and without the end token, which is no
+        word."""
         mask = text.mask
         if eos is not None:
             last = torch.arange(mask.shape[1], device=mask.device) == text.lengths.unsqueeze(1) - 1
@@ -39,7 +40,8 @@ class Sentences:
 
     @staticmethod
     def padded(text: Text) -> Sentences:
-        """The tokens of a text with its end tokens and its padding, as if they were words."""
+        """Return the tokens of a text with its end tokens and its padding, as if they were
+        words."""
         return Sentences(text.tokens.flatten(), torch.full_like(text.lengths, text.tokens.shape[1]))
 
     def __len__(self) -> int:
@@ -65,18 +67,18 @@ class Sentences:
         return Sentences(self.words[places], sizes)
 
     def tolist(self) -> list[list[int]]:
-        """Each sentence as a list of its words' numbers."""
+        """Return each sentence as a list of its words' numbers."""
         return [part.tolist() for part in self.words.split(self.sizes.tolist())]
 
     def digest(self) -> str:
-        """The same for the same sentences in the same order."""
+        """Return the same for the same sentences in the same order."""
         sha = hashlib.sha256(self.sizes.cpu().numpy().tobytes())
         sha.update(self.words.cpu().numpy().tobytes())
         return sha.hexdigest()
 
 
 def joined(parts: Sequence[Sentences]) -> Sentences:
-    """One set of sentences out of several."""
+    """Return one set of sentences out of several."""
     return Sentences(
         torch.cat([part.words for part in parts]), torch.cat([part.sizes for part in parts])
     )
@@ -85,8 +87,8 @@ def joined(parts: Sequence[Sentences]) -> Sentences:
 def encode_all(
     tokenizer: WordTokenizer, texts: Iterable[Iterable[str]]
 ) -> tuple[WordTokenizer, list[Sentences]]:
-    """Several texts, each of many lines, as sentences; and the tokenizer that knows all their
-    words, those that it lacked after the others in the order in which they are met."""
+    """Return several texts, each of many lines, as sentences; and the tokenizer that knows all
+    their words, those that it lacked after the others in the order in which they are met."""
     ids, encoded = dict(tokenizer.ids), []
     further = len(tokenizer) - len(ids)  # what the special tokens take
     for lines in texts:

@@ -47,19 +47,19 @@ class Spacing(NamedTuple):
 
 
 def spacing(lines: Sequence[str], unknown: str) -> Spacing:
-    """How many lines have their characters spaced out; `unknown` counts as one character."""
+    """Return how many lines have their characters spaced out; `unknown` counts as one character."""
     telling = [words for words in map(str.split, lines) if len("".join(words)) > 1]
     spaced = sum(all(len(word) == 1 or word == unknown for word in words) for words in telling)
     return Spacing(spaced, len(telling))
 
 
 def evenly(lines: Sequence[Value]) -> Sequence[Value]:
-    """At most SAMPLED of the lines, spread over all of them."""
+    """Return at most SAMPLED of the lines, spread over all of them."""
     return lines[:: -(-len(lines) // SAMPLED)] if len(lines) > SAMPLED else lines
 
 
 def misfit(lines: Sequence[str], sizes: Sequence[int]) -> str:
-    """What is wrong with a split of lines into so many tokens each; empty where nothing is.
+    """Return what is wrong with a split of lines into so many tokens each; empty where nothing is.
 
     Lines of one token each have no n-grams, so that every score of them is 0: the split is that of
     another script.

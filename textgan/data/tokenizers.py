@@ -34,7 +34,7 @@ HF = "hf:"  # what the name of a pretrained network begins with, see `is_pretrai
 
 
 def is_pretrained(network: str) -> bool:
-    """Whether a network's name is that of a pretrained one, hf:FOLDER."""
+    """Return whether a network's name is that of a pretrained one, hf:FOLDER."""
     return network.startswith(HF)
 
 
@@ -61,19 +61,19 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, lines: Iterable[str]) -> list[list[int]]:
-        """The ids of each line, neither cut nor with special tokens."""
+        """Return the ids of each line, neither cut nor with special tokens."""
 
     @abstractmethod
     def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
-        """A line of each list of ids, without its special tokens."""
+        """Return a line of each list of ids, without its special tokens."""
 
     @abstractmethod
     def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
-        """The ids of one text as a network reads them, special tokens included, cut where there
-        are more than space.length; at least one."""
+        """Return the ids of one text as a network reads them, special tokens included, cut where
+        there are more than space.length; at least one."""
 
     def pad(self, ids: Iterable[Sequence[int]]) -> Text:
-        """Texts of ids as a batch: special tokens added, as wide as the longest."""
+        """Return texts of ids as a batch: special tokens added, as wide as the longest."""
         rows = [self.add_special_tokens(some) for some in ids]
         sizes = torch.tensor([len(row) for row in rows], dtype=torch.long)
         tokens = torch.full((len(rows), int(sizes.max()) if rows else 1), self.space.pad)
@@ -132,7 +132,7 @@ class WordTokenizer(Tokenizer):
         length: int = 64,
         extra: Sequence[str] = (MASK_WORD,),
     ) -> WordTokenizer:
-        """A tokenizer of the words of lines.
+        """Return a tokenizer of the words of lines.
 
         spaced, vocabulary, min_count: as for `read_corpus`. extra: words that it knows besides.
         Raises UserError where fewer than two words are seen often enough.
@@ -150,7 +150,8 @@ class WordTokenizer(Tokenizer):
 
     @staticmethod
     def numbers(vocabulary: int, length: int) -> WordTokenizer:
-        """That of texts whose words are the numbers 0 .. vocabulary - 1, as the oracle's are."""
+        """Make the tokenizer of texts whose words are the numbers 0 .. vocabulary - 1, as the
+        oracle's are."""
         split = PreTokenizer("id", unknown="")
         return WordTokenizer(tuple(map(str, range(vocabulary))), split, length, special=False)
 
@@ -176,30 +177,31 @@ class WordTokenizer(Tokenizer):
         return [self.pre_tokenizer.join(self.convert_ids_to_tokens(text)) for text in texts]
 
     def tokenize(self, line: str) -> list[str]:
-        """The words of a line, known or not."""
+        """Return the words of a line, known or not."""
         return self.pre_tokenizer(line)
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of words. Raises KeyError for one that is not known where none is unknown."""
+        """Return the ids of words. Raises KeyError for one that is not known where none is
+        unknown."""
         if not self.special:
             return [self.ids[token] for token in tokens]
         return [self.ids.get(token, UNKNOWN) for token in tokens]
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
-        """The words of ids; padding and the end of a text are spelt as nothing."""
+        """Return the words of ids; padding and the end of a text are spelt as nothing."""
         return [self._spelt[i] for i in ids]
 
     def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
         return [*ids, *([EOS] if self.special else ())][: self.length]
 
     def extended(self, words: Iterable[str]) -> WordTokenizer:
-        """The same with ids for these words, too, after the others."""
+        """Return the same with ids for these words, too, after the others."""
         new = dict.fromkeys(words)
         new.pop(self.pre_tokenizer.unknown, None)
         return replace(self, words=tuple(dict.fromkeys((*self.words, *new))))
 
     def to_json(self) -> str:
-        """The vocabulary as JSON text."""
+        """Return the vocabulary as JSON text."""
         content = {
             "tokens": self.kind,
             "separator": self.pre_tokenizer.separator,
@@ -209,8 +211,8 @@ class WordTokenizer(Tokenizer):
 
     @staticmethod
     def from_json(content: str, length: int) -> WordTokenizer:
-        """The tokenizer whose vocabulary `to_json` wrote. Raises KeyError, TypeError or ValueError
-        for any other text."""
+        """Return the tokenizer whose vocabulary `to_json` wrote. Raises KeyError, TypeError or
+        ValueError for any other text."""
         known = parse_json(content, "the vocabulary")
         words, tokens, separator = known["words"], known["tokens"], known["separator"]
         if tokens not in get_args(Tokens) or not isinstance(separator, str):
@@ -287,7 +289,7 @@ class PretrainedTokenizer(Tokenizer):
 
 
 def build_tokenizer(network: str, lines: Sequence[str], **settings: Any) -> Tokenizer:
-    """The tokenizer of a network: of `hf:FOLDER` its own, of another the words of lines.
+    """Return the tokenizer of a network: of `hf:FOLDER` its own, of another the words of lines.
 
     settings: those of `WordTokenizer.train`; a pretrained one has only `length` in common with it.
     """
@@ -306,7 +308,7 @@ def frequent(counts: Mapping[str, int], vocabulary: int, min_count: int) -> list
 
 
 def tokenizer_warnings(tokenizer: Tokenizer, lines: Sequence[str]) -> list[str]:
-    """What is wrong with how a tokenizer splits lines: they are one token each, or mostly
+    """Return what is wrong with how a tokenizer splits lines: they are one token each, or mostly
     unknown."""
     some, warnings = evenly(lines), []
     ids, unknown = tokenizer.encode(some), tokenizer.space.unknown

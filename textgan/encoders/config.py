@@ -32,8 +32,8 @@ class EncoderConfig(BaseModel):
 
 
 def rate_at(update: int, updates: int, warmup: float) -> float:
-    """The share of the largest rate at an update, counted from 0: it rises in a straight line for
-    the share `warmup` of all updates, then falls to nothing."""
+    """Return the share of the largest rate at an update, counted from 0: it rises in a straight
+    line for the share `warmup` of all updates, then falls to nothing."""
     rise = round(warmup * updates)
     if update < rise:
         return (update + 1) / rise

@@ -38,7 +38,8 @@ class TokenizedLines:
         return Batch(ids, None if labels is None else labels[rows])
 
     def some(self, seed: int) -> TokenizedLines:
-        """At most MOST_MEASURED of them, in a random order, for they may be sorted by label."""
+        """Return at most MOST_MEASURED of them, in a random order, for they may be sorted by
+        label."""
         random = np.random.default_rng(stream(Purpose.ENCODER_LINES, seed))
         order = random.permutation(len(self))[:MOST_MEASURED]
         return TokenizedLines([self.lines[row] for row in order], self[torch.from_numpy(order)])
@@ -68,7 +69,7 @@ def tokenize(
     warnings: Sequence[str] = (),
     quiet: bool = False,
 ) -> EncoderData:
-    """A split file as an encoder reads it.
+    """Split a file's lines into tokens as an encoder reads them.
 
     labelled: whether the encoder learns from labels. seed: draws the lines that are measured.
     Raises UserError, with the first warning as the remedy, where a part has less than two different
@@ -104,6 +105,6 @@ def _tokenize(
 
 
 def batch_rows(n: int, size: int) -> Sequence[Tensor]:
-    """The numbers 0 .. n - 1 in parts of nearly equal sizes, at most `size`, but none alone: a
-    batch of one contrasts nothing."""
+    """Return the numbers 0 .. n - 1 in parts of nearly equal sizes, at most `size`, but none alone:
+    a batch of one contrasts nothing."""
     return torch.arange(n).tensor_split(max(1, min(math.ceil(n / size), n // 2)))

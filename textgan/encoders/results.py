@@ -29,7 +29,7 @@ class EncoderResult(Shown):
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "textgan": __version__,
             "rows": self.rows,

@@ -32,7 +32,7 @@ class Retrieval(NamedTuple):
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Vectors (N, F) divided by their lengths, in float64; zeros stay zeros.
+    """Return vectors (N, F) divided by their lengths, in float64; zeros stay zeros.
 
     Raises ValueError where they are not finite.
     """
@@ -45,17 +45,19 @@ def unit(vectors: Tensor) -> Tensor:
 
 
 def pair_cosines(a: Tensor, b: Tensor) -> Tensor:
-    """The cosine (N,) of each vector of a (N, F) with that of b; 0 where one has no direction."""
+    """Return the cosine (N,) of each vector of a (N, F) with that of b; 0 where one has no
+    direction."""
     return (unit(a) * unit(b)).sum(1)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
-    """The squared distance (N,), from 0 to 4, of each direction of a (N, F) to that of b."""
+    """Return the squared distance (N,), from 0 to 4, of each direction of a (N, F) to that of b."""
     return (unit(a) - unit(b)).square().sum(1)
 
 
 def alignment(a: Tensor, b: Tensor) -> float:
-    """E |f(x) - f(x+)|^2: how far apart vectors a and b (N, F) of the same things are, 0 to 4.
+    """Compute E |f(x) - f(x+)|^2: how far apart vectors a and b (N, F) of the same things are, 0 to
+    4.
 
     Lower is better. Wang and Isola 2020, arXiv 2005.10242, section 4.1, with alpha = 2.
     """
@@ -63,7 +65,7 @@ def alignment(a: Tensor, b: Tensor) -> float:
 
 
 def uniformity(vectors: Tensor, t: float = 2.0) -> float:
-    """log E exp(-t |f(x) - f(y)|^2) over all pairs of two of the vectors (N, F), -4 t to 0.
+    """Compute log E exp(-t |f(x) - f(y)|^2) over all pairs of two of the vectors (N, F), -4 t to 0.
 
     Lower is better: spread out over the sphere. Raises ValueError for fewer than two vectors.
     Wang and Isola 2020, arXiv 2005.10242, section 4.1.
@@ -74,7 +76,8 @@ def uniformity(vectors: Tensor, t: float = 2.0) -> float:
 def uniformities(
     vectors: Tensor, sets: Sequence[Tensor], t: float = 2.0, at_once: int = PAIRS
 ) -> Tensor:
-    """`uniformity` of the vectors at each set of indices, (K,), for little more than that of one.
+    """Compute `uniformity` of the vectors at each set of indices, (K,), for little more than that
+    of one.
 
     Indices of a set are all different. It takes the memory of `at_once` pairs.
     """
@@ -118,7 +121,8 @@ def retrieval(queries: Tensor, keys: Tensor, at_once: int = PAIRS) -> Retrieval:
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation of numbers x and y (N,): Pearson's of their average ranks.
+    """Compute Spearman's rank correlation of numbers x and y (N,): Pearson's of their average
+    ranks.
 
     Raises ValueError where there is none: fewer than two, all equal, or not finite.
     """
@@ -131,7 +135,7 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def resampled_spearman(x: ArrayLike, y: ArrayLike, resamplings: int, seed: int = 0) -> Floats:
-    """`spearman` in each of the resamplings of the pairs, but for those that have none."""
+    """Compute `spearman` in each of the resamplings of the pairs, but for those that have none."""
     of_x, of_y = _order(x), _order(y)
     drawn = resamples(len(of_x), resamplings, seed)
     values = np.array([_correlation(of_x[some], of_y[some]) for some in drawn])

@@ -79,7 +79,7 @@ class EncoderTrainer:
         return {"measure": self.objective.metric, "value": best.value, "update": best.step}
 
     def train(self, log: Log) -> None:
-        """All updates, with a validation now and then; the network then has its best weights.
+        """Do all updates, with a validation now and then; the network then has its best weights.
 
         Raises NotFinite where a gradient or a validation is not a number.
         """
@@ -132,7 +132,7 @@ class EncoderTrainer:
                 yield train[order[rows]]
 
     def validate(self) -> float:
-        """The metric of the validation lines. Raises NotFinite where it is not a number."""
+        """Return the metric of the validation lines. Raises NotFinite where it is not a number."""
         value = self._metric(self.data.valid)
         if not math.isfinite(value):
             raise NotFinite(f"{self.objective.metric} of held-out lines is {value}")
@@ -148,7 +148,7 @@ class EncoderTrainer:
         return total / len(part)
 
     def measure(self) -> dict[str, float]:
-        """The numbers of the network as it is, on the test lines. Raises UserError where its
+        """Return the numbers of the network as it is, on the test lines. Raises UserError where its
         vectors are not finite."""
         initial, lines = self.initial, self.data.test.lines
         encoder = SavedEncoder(
@@ -179,7 +179,7 @@ class EncoderTrainer:
 
 
 def set_training(objective: nn.Module) -> None:
-    """Training mode, but dropout off for now: cuDNN's recurrent layers have gradients in it
+    """Set training mode, but dropout off for now: cuDNN's recurrent layers have gradients in it
     alone."""
     objective.train()
     with dropout(objective):
@@ -196,7 +196,8 @@ def prepare(
     device: torch.device,
     quiet: bool,
 ) -> EncoderTrainer:
-    """All that training takes, checked; the arguments are those of `encode`. Raises UserError."""
+    """Check and build all that training takes; the arguments are those of `encode`. Raises
+    UserError."""
     part: type[EncoderObjective] = registry.find("contrast", name, "method", Typed())
     settings = check_settings("contrast", part, config.contrast)
     shift = perturbation(config.perturb, code=Typed())

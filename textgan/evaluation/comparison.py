@@ -73,7 +73,7 @@ class Difference:
         return self.better if self.significant_corrected else None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "title": self.title,
             "a": self.a.to_dict(),
@@ -106,7 +106,7 @@ class Comparison(Shown):
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "a": self.a,
             "b": self.b,
@@ -119,7 +119,7 @@ class Comparison(Shown):
         }
 
     def sentences(self) -> list[str]:
-        """Which differences are significant, which are not, and what was not compared."""
+        """Return which differences are significant, which are not, and what was not compared."""
         tested = [difference for difference in self.differences if difference.p is not None]
         many = f"{self.among} comparisons" if self.among else f"{len(tested)} metrics"
         groups = {
@@ -206,7 +206,7 @@ class Comparisons(Shown):
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "baseline": self.comparisons[0].a,
             "comparisons": [made.to_dict() for made in self.comparisons],
@@ -253,7 +253,7 @@ def among_all(made: Sequence[Comparison]) -> Comparison | Comparisons:
 def compare_scores(
     a: Scores, b: Scores, *, names: tuple[str, str] = ("a", "b"), real: Scores | None = None
 ) -> Comparison:
-    """Every metric that two systems have, from one evaluation of each.
+    """Return every metric that two systems have, from one evaluation of each.
 
     real: the row of real text, for the metrics of which it is the aim.
     """
@@ -267,7 +267,8 @@ def compare_seeds(
     names: tuple[str, str] = ("a", "b"),
     real: Scores | None = None,
 ) -> Comparison:
-    """Every metric that two systems have with every seed; paired where the seeds are the same."""
+    """Return every metric that two systems have with every seed; paired where the seeds are the
+    same."""
     paired = a.keys() == b.keys()
     of_a, of_b = ([side[seed] for seed in sorted(side)] for side in (a, b))
     made = _compare(of_a, of_b, names, real or {}, _by_seeds if paired else _by_unlike_seeds)
@@ -322,7 +323,8 @@ def _difference(
 
 
 def differing(signatures: Sequence[str]) -> list[str]:
-    """The facts in which signatures differ, in their order; `metric` is what was measured."""
+    """Return the facts in which signatures differ, in their order; `metric` is what was
+    measured."""
     facts = [_facts(signature) for signature in signatures]
     keys = dict.fromkeys(key for each in facts for key in each)
     return [key for key in keys if len({each.get(key) for each in facts}) > 1]

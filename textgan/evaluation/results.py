@@ -44,7 +44,8 @@ class Evaluation(ScoreTable):
     def from_dict(
         cls, content: Mapping[str, Any], replicates: Mapping[str, torch.Tensor]
     ) -> Evaluation:
-        """What `to_dict` wrote. replicates: by row and name. Raises KeyError or ValueError."""
+        """Return what `to_dict` wrote. replicates: by row and name. Raises KeyError or
+        ValueError."""
 
         def read(row: str, name: str, score: Mapping[str, Any]) -> Score:
             tensor = replicates.get(f"{row}/{name}")
@@ -91,7 +92,8 @@ class Evaluation(ScoreTable):
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """evaluation.json and the replicates beside it; those of the evaluation before are removed."""
+    """Write evaluation.json and the replicates beside it; those of the evaluation before are
+    removed."""
     replicates = {
         f"{row}/{name}": torch.from_numpy(np.ascontiguousarray(score.replicates))
         for row, scores in evaluation.rows.items()
@@ -110,7 +112,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
-    """What `write_evaluation` left in a run's folder; None where there is nothing.
+    """Return what `write_evaluation` left in a run's folder; None where there is nothing.
 
     Raises UserError for a damaged file, one of another run, and replicates of another evaluation.
     """

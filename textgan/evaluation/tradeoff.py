@@ -94,7 +94,8 @@ class Curve:
 
     @staticmethod
     def of(name: str, pair: Pair, steps: Mapping[float, Mapping[str, Score]]) -> Curve:
-        """The curve through the scores at each temperature, where there are both measures."""
+        """Return the curve through the scores at each temperature, where there are both
+        measures."""
         points = (
             Point(temperature, scores[pair.x.key].estimate, scores[pair.y.key].estimate)
             for temperature, scores in sorted(steps.items())
@@ -124,7 +125,7 @@ class Stretch(NamedTuple):
         return (self.y[1] - self.y[0]) / (self.x[1] - self.x[0])
 
     def at(self, x: float, ends: tuple[float, float]) -> float:
-        """The value at x on the line between the values at both ends."""
+        """Return the value at x on the line between the values at both ends."""
         share = (x - self.x[0]) / (self.x[1] - self.x[0])
         return ends[0] + share * (ends[1] - ends[0])
 
@@ -167,7 +168,7 @@ class CurveComparison:
         return self.ranges[0].better if len(self.ranges) == 1 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "a": self.a.name,
             "b": self.b.name,
@@ -182,7 +183,8 @@ class CurveComparison:
 
 
 def mean_curve(curves: Sequence[Curve], name: str = "") -> Curve:
-    """The mean over seeds at every temperature that all curves have, with Student's t interval.
+    """Return the mean over seeds at every temperature that all curves have, with Student's t
+    interval.
 
     One curve is its own mean and keeps its intervals. Raises ValueError for none, and for curves of
     different measures.
@@ -208,7 +210,7 @@ def mean_curve(curves: Sequence[Curve], name: str = "") -> Curve:
 
 
 def compare_curves(a: Curve, b: Curve) -> CurveComparison:
-    """Where on the common range of x which curve is better, and where they cross.
+    """Return where on the common range of x which curve is better, and where they cross.
 
     Raises ValueError for curves of different measures.
     """
@@ -289,7 +291,7 @@ def _turns(both: tuple[Stretch, Stretch], start: float, end: float) -> list[floa
     """
 
     def line(stretch: Stretch, ends: tuple[float, float]) -> tuple[float, float]:
-        """Its value at the start, and what it gains up to the end."""
+        """Return its value at the start, and what it gains up to the end."""
         first = stretch.at(start, ends)
         return first, stretch.at(end, ends) - first
 
@@ -346,8 +348,8 @@ def _merged(ranges: list[Range]) -> tuple[Range, ...]:
 
 
 def name_in_sentence(row: str) -> str:
-    """A row's name as a sentence has it: seqgan for `seqgan, last`, and in brackets what else
-    follows a comma."""
+    """Return a row's name as a sentence has it: seqgan for `seqgan, last`, and in brackets what
+    else follows a comma."""
     name, comma, state = row.rpartition(", ")
     if not comma or state == "last":
         return name or row
@@ -355,8 +357,8 @@ def name_in_sentence(row: str) -> str:
 
 
 def describe(comparison: CurveComparison) -> str:
-    """The result of a comparison in a sentence or two: of which curves, at equal what, over which
-    values that both reach; beyond them nothing can be said."""
+    """Return the result of a comparison in a sentence or two: of which curves, at equal what, over
+    which values that both reach; beyond them nothing can be said."""
     a, b = comparison.a, comparison.b
     x, y = a.pair.x.title, a.pair.y.title
     if comparison.common is None:

@@ -48,14 +48,14 @@ TITLES = {
 
 
 def log_over_mixture(a: Tensor, b: Tensor) -> Tensor:
-    """log A / ((A + B) / 2) of densities log A and log B (B,), at most log 2, exactly 0 where they
-    are equal."""
+    """Compute log A / ((A + B) / 2) of densities log A and log B (B,), at most log 2, exactly 0
+    where they are equal."""
     d = b - a
     return -(d.clamp(min=0) + torch.log1p(torch.expm1(-d.abs()) / 2))
 
 
 def exact_divergences(g: Tensor, o: Tensor) -> dict[str, float]:
-    """Every divergence of two distributions from log G and log O of all texts (N,).
+    """Return every divergence of two distributions from log G and log O of all texts (N,).
 
     Infinite where one of them is zero and the other is not, as it should be.
     """
@@ -75,7 +75,7 @@ def exact_divergences(g: Tensor, o: Tensor) -> dict[str, float]:
 
 
 def how_many(space: TextSpace) -> int:
-    """The number of all texts of a space."""
+    """Return how many texts a space has."""
     if space.eos is None:
         return int(space.vocabulary**space.length)
     words = space.vocabulary - 2  # neither padding nor the end
@@ -83,10 +83,10 @@ def how_many(space: TextSpace) -> int:
 
 
 def every_text(space: TextSpace) -> Text:
-    """All texts of a space, each once."""
+    """Return all texts of a space, each once."""
 
     def written(words: Tensor, n: int) -> Tensor:
-        """All sequences of n words."""
+        """Return all sequences of n words."""
         codes = torch.arange(len(words) ** n).unsqueeze(1)
         return words[codes // len(words) ** torch.arange(n) % max(1, len(words))]
 
@@ -165,7 +165,7 @@ class Divergence(Metric, name="divergence"):
 
 
 def sampled(inputs: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
-    """Means over the drawn texts and over the real ones, with their bootstraps."""
+    """Return means over the drawn texts and over the real ones, with their bootstraps."""
     g, o = (log_likelihoods(inputs, model, "drawn") for model in MODELS)
     kl_generator, of_drawn = inputs.mean(g - o), inputs.mean(log_over_mixture(g, o))
     g, o = (log_likelihoods(inputs, model, "test") for model in MODELS)

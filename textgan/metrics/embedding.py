@@ -42,7 +42,7 @@ Encoding = Annotated[
 
 
 def comparable(name: str, inputs: MetricInputs) -> None:
-    """Unavailable for too few texts, or none to train the encoder on."""
+    """Raise Unavailable for too few texts, or none to train the encoder on."""
     fewest = min(len(inputs.paired_sample), len(inputs.paired_references))
     if fewest < FEWEST:
         raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")
@@ -51,12 +51,13 @@ def comparable(name: str, inputs: MetricInputs) -> None:
 
 
 def trained_here(name: str, inputs: MetricInputs) -> bool:
-    """Whether the encoder is a language model that is still to be trained."""
+    """Return whether the encoder is a language model that is still to be trained."""
     return name == "lm" and ("encoder", name) not in inputs.memory
 
 
 def embedding_cost(name: str, inputs: MetricInputs) -> dict[str, float]:
-    """About how long the vectors take, on one core: most of it is the training of the encoder."""
+    """Return about how long the vectors take, on one core: most of it is the training of the
+    encoder."""
     usual = LanguageModelSettings()
     times = 1 if name == "lm" else 30  # what a pretrained network takes longer
     cost = {
@@ -67,7 +68,7 @@ def embedding_cost(name: str, inputs: MetricInputs) -> dict[str, float]:
 
 
 def compared(name: str, inputs: MetricInputs) -> tuple[Encoder, Tensor, Tensor]:
-    """The encoder, and the vectors of the texts and of the real ones, (B, F) each."""
+    """Return the encoder, and the vectors of the texts and of the real ones, (B, F) each."""
     encoder = find_encoder(name, inputs)
     return (
         encoder,
@@ -145,7 +146,7 @@ def overlaps(
     added: float = 0.0,
     chosen: Tensor | slice = slice(None),
 ) -> Floats:
-    """How far the chosen texts of two sets overlap in each clustering, (S,).
+    """Return how far the chosen texts of two sets overlap in each clustering, (S,).
 
     clusterings: for each, the buckets of the texts of both sets.
     """
@@ -194,7 +195,7 @@ class Mauve(Metric, name="mauve"):
         return {"": clustered} | embedding_cost(self.encoder, inputs)
 
     def buckets_of(self, fewest: int) -> int:
-        """Into how many so many texts of one side are sorted."""
+        """Return into how many so many texts of one side are sorted."""
         return self.buckets or min(MOST_BUCKETS, fewest // 10)
 
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:

@@ -30,7 +30,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        """One vector for each sentence of words, (B, F) float64."""
+        """Return one vector for each sentence of words, (B, F) float64."""
 
 
 class LanguageModelEncoder(Encoder):
@@ -77,7 +77,7 @@ class FolderEncoder(Encoder):
 
 
 def find_encoder(name: str, inputs: MetricInputs) -> Encoder:
-    """The encoder `lm`, `hf:FOLDER` or FOLDER, made once for all metrics and rows.
+    """Return the encoder `lm`, `hf:FOLDER` or FOLDER, made once for all metrics and rows.
 
     Raises Unavailable, or UserError for a folder that has none.
     """
@@ -95,7 +95,7 @@ def find_encoder(name: str, inputs: MetricInputs) -> Encoder:
 
 
 def encoded(encoder: Encoder, sentences: Sentences, inputs: MetricInputs) -> Tensor:
-    """The vectors (B, F) of sentences, made once for all metrics.
+    """Return the vectors (B, F) of sentences, made once for all metrics.
 
     Raises Unavailable where they are not numbers.
     """

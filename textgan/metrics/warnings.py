@@ -18,7 +18,7 @@ def warnings_of_row(
     entropy_alarm: float = ENTROPY_ALARM,
     aligned: bool = False,
 ) -> list[str]:
-    """What a reader of the scores of one set of texts should be warned of.
+    """Return what a reader of the scores of one set of texts should be warned of.
 
     real: the scores of real text; empty where there are none. mle_entropy: in nats per token, of
     the generator after MLE. aligned: each text answers an input of its own, so that it is close to
@@ -66,7 +66,7 @@ def warnings_of_row(
 
 
 def above(score: Score, other: Score, margin: float = 0.0) -> bool:
-    """Whether a number is above another by more than a margin, their intervals apart. A difference
-    from a number without an interval may be chance, so it counts for nothing."""
+    """Return whether a number is above another by more than a margin, their intervals apart. A
+    difference from a number without an interval may be chance, so it counts for nothing."""
     low, high = score.low, other.high
     return low is not None and high is not None and low > high + margin

@@ -19,7 +19,7 @@ def draw_texts(
     choose: Sampler | None = None,
     condition: Condition = UNCONDITIONAL,
 ) -> Text:
-    """n texts written in pieces of 4,096, so that memory does not grow with n."""
+    """Draw n texts in pieces of 4,096, so that memory does not grow with n."""
     pieces = [
         generator.sample(
             min(4096, n - start), choose=choose, condition=condition[slice(start, start + 4096)]
@@ -39,7 +39,8 @@ def draw_like(
     forbid: int | None = None,
     label: int | None = None,
 ) -> Text:
-    """n texts drawn by a seed, each written for one of these conditions, drawn with replacement.
+    """Return n texts drawn by a seed, each written for one of these conditions, drawn with
+    replacement.
 
     forbid: a token that is not written, such as the unknown word. label: the only one, if not all
     of them. At temperature 1 the generator draws in its usual way.

@@ -9,7 +9,7 @@ class TokenEmbedding(nn.Embedding):
     """Vectors for symbols: token ids are looked up, relaxed rows mix the table."""
 
     def forward(self, symbols: Tensor) -> Tensor:
-        """(..., E) for ids (...) or rows (..., V)."""
+        """Return (..., E) for ids (...) or rows (..., V)."""
         if symbols.is_floating_point():
             return symbols @ self.weight
         return super().forward(symbols)

@@ -41,7 +41,7 @@ FILE_ORDER += ["W_out", "b_out"]
 def make_oracle(
     vocabulary: int, length: int, embedding: int, hidden: int, seed: int
 ) -> LSTMGenerator:
-    """An LSTM whose parameters are all N(0, 1), the same for the same seed, frozen.
+    """Make an LSTM whose parameters are all N(0, 1), the same for the same seed, and freeze it.
 
     The seed is taken as it is: it names the oracle, whose entropy is known by it.
     """
@@ -54,7 +54,7 @@ def make_oracle(
 
 
 def load_oracle(path: Path, length: int) -> LSTMGenerator:
-    """The oracle in a file: `.npz` with named arrays, or the original pickle of 15 arrays.
+    """Load the oracle in a file: `.npz` with named arrays, or the original pickle of 15 arrays.
 
     Arrays act on the right (x @ W): `embedding` (V, E); for each gate g of i, f, o, c `W_g` (E, H),
     `U_g` (H, H), `b_g` (H,); `W_out` (H, V), `b_out` (V,). No code in the file is executed.
@@ -100,7 +100,7 @@ def load_oracle(path: Path, length: int) -> LSTMGenerator:
 def oracle_corpus(
     oracle: LSTMGenerator, positives: int, held_out: int, seed: int, facts: dict[str, Any]
 ) -> Corpus:
-    """`positives` training texts and so many held-out ones (valid, test) drawn from the oracle.
+    """Draw `positives` training texts and so many held-out ones (valid, test) from the oracle.
 
     Each part has a stream of its own, so that the test is the same whatever there is to train on.
     """

@@ -32,7 +32,7 @@ class PretrainedEmbedding(TokenEmbedding):
         self.weight = table.weight
 
     def forward(self, symbols: Tensor) -> Tensor:
-        """(..., E) for ids (...) or rows (..., V)."""
+        """Return (..., E) for ids (...) or rows (..., V)."""
         if symbols.is_floating_point():
             return symbols @ self.weight[: symbols.shape[-1]]
         return super().forward(symbols)
@@ -76,7 +76,7 @@ class PretrainedNetwork(TokenStates):
             self.model.save_pretrained(folder)
 
     def saved_with_the_model(self) -> set[str]:
-        """The names of the weights that `save_model` writes."""
+        """Return the names of the weights that `save_model` writes."""
         own = set(self.state_dict())
         return {name for name in own if name.startswith(("model.", "embedding."))}
 
@@ -84,8 +84,8 @@ class PretrainedNetwork(TokenStates):
 def build_network(
     network: str, settings: Mapping[str, Any], tokenizer: Tokenizer, classes: int = 0
 ) -> Discriminator:
-    """The network called `network`, a registered discriminator or `hf:FOLDER`, for the tokens of a
-    tokenizer.
+    """Return the network called `network`, a registered discriminator or `hf:FOLDER`, for the
+    tokens of a tokenizer.
 
     Raises UserError for a name, folder or setting that does not exist or does not fit.
     """

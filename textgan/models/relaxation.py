@@ -10,7 +10,7 @@ from textgan.models.sampling import gumbel, softmax
 def relaxed_texts(
     generator: Generator, real: Text, temperature: float, *, reads_words: bool = False
 ) -> Text:
-    """One relaxed text for each real one, with rows (B, T, V) through which gradients flow.
+    """Draw one relaxed text for each real one, with rows (B, T, V) through which gradients flow.
 
     An autoregressive generator gets its randomness from Gumbel noise at this temperature: by plain
     softmax it would write one and the same relaxed text every time. A generator that starts from

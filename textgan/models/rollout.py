@@ -36,7 +36,7 @@ class Rollouts:
 
 @torch.no_grad()
 def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts:
-    """n completions of every proper prefix of every sentence, R = n * sum(sizes - 1) texts.
+    """Draw n completions of every proper prefix of every sentence, R = n * sum(sizes - 1) texts.
 
     A prefix that holds the whole sentence needs no completion and has none here. No gradient is
     recorded.
@@ -92,7 +92,8 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
 def rollout_values(
     generator: AutoregressiveGenerator, fake: Text, reward: Reward, n: int, chunk: int = 0
 ) -> Tensor:
-    """Q(s_t, y_t): the mean reward (B, T) of n completions of each prefix fake[:, : t + 1].
+    """Estimate Q(s_t, y_t): the mean reward (B, T) of n completions of each prefix fake[:, : t +
+    1].
 
     The last token's value is the reward of the sentence itself, exactly and without completion;
     values at padding are zero. `chunk` is how many of the n completions are in memory at once
@@ -117,7 +118,7 @@ def rollout_values(
 def rollout_bytes(
     generator: AutoregressiveGenerator, sentences: int, n: int, chunk: int, features: int
 ) -> int:
-    """About how much memory the rollouts of a batch take at their peak, in bytes.
+    """Return about how much memory the rollouts of a batch take at their peak, in bytes.
 
     Token ids twice (written, and read by the reward), what each completion carries twice (before
     and after a step), what those of one sentence share once, the logits of one block, and what the

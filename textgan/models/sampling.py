@@ -23,12 +23,13 @@ BLOCK = 2**20
 
 
 def greedy(logits: Tensor) -> Tensor:
-    """The most probable token of each row, (R,)."""
+    """Return the most probable token of each row, (R,)."""
     return logits.argmax(1)
 
 
 def softmax(logits: Tensor) -> Tensor:
-    """The probabilities themselves as relaxed rows (R, V): differentiable, nothing is drawn."""
+    """Return the probabilities themselves as relaxed rows (R, V): differentiable, nothing is
+    drawn."""
     return logits.softmax(1)
 
 
@@ -57,7 +58,8 @@ multinomial = Categorical()
 
 
 def gumbel(temperature: float) -> Sampler:
-    """Relaxed rows softmax((logits + g) / temperature) with Gumbel noise g, differentiable.
+    """Return a sampler of relaxed rows softmax((logits + g) / temperature) with Gumbel noise g,
+    differentiable.
 
     The likeliest word of a row is distributed as softmax(logits) at any temperature; towards 0 the
     rows become one-hot (Jang et al., Maddison et al. 2017). Raises ValueError unless the
@@ -75,7 +77,7 @@ def gumbel(temperature: float) -> Sampler:
 
 
 def without(token: int, choose: Sampler) -> Sampler:
-    """`choose` with one token forbidden, for instance the unknown word."""
+    """Return `choose` with one token forbidden, for instance the unknown word."""
 
     def restricted(logits: Tensor) -> Tensor:
         logits = logits.clone()
@@ -86,7 +88,8 @@ def without(token: int, choose: Sampler) -> Sampler:
 
 
 def draw(logits: Tensor, *, spend: bool = False) -> Tensor:
-    """One token (R,) from each row of logits (R, V); a token of probability zero is never drawn.
+    """Return one token (R,) from each row of logits (R, V); a token of probability zero is never
+    drawn.
 
     `spend`: the logits are not needed afterwards and may be overwritten, which saves the memory
     traffic of a copy.
@@ -97,8 +100,8 @@ def draw(logits: Tensor, *, spend: bool = False) -> Tensor:
 
 
 def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
-    """One token (R,) from each row of weights (R, V), by inverting the cumulative distribution, and
-    the sum (R, 1) of each row.
+    """Return one token (R,) from each row of weights (R, V), by inverting the cumulative
+    distribution, and the sum (R, 1) of each row.
 
     Two levels: first a block of `block` neighbouring tokens by the blocks' sums, then a token
     inside that block. It reads each row once, where `torch.multinomial` costs about 0.1 ms a row at
@@ -129,8 +132,8 @@ def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
 
 
 def invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """The first index (R, 1) at which the running sum of weights (R, N) exceeds its share, and the
-    sum (R, 1) of all."""
+    """Return the first index (R, 1) at which the running sum of weights (R, N) exceeds its share,
+    and the sum (R, 1) of all."""
     cumulative = weights.cumsum(1)
     total = cumulative[:, -1:]
     # rounding must not lift the target to the total: that would choose the last index, which may
@@ -144,7 +147,7 @@ def invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
 def pick_in_blocks(
     logits: Callable[[Tensor], Tensor], choose: Sampler, vocabulary: int
 ) -> HiddenSampler:
-    """Choosing by the logits (R, V) of what is known, (R, H).
+    """Return a sampler by the logits (R, V) of what is known, (R, H).
 
     On a processor the logits are made and used up in blocks of rows that stay in the cache (see
     BLOCK); on an accelerator all rows go at once.

@@ -99,7 +99,7 @@ class Objective(CheckedSettings, ABC):
     def connect(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        """Called before training with the pair and the training text.
+        """Connect the pair and the training text; called before training.
 
         Raises ValueError for a pair that does not fit, naming what the method needs.
         """
@@ -132,11 +132,12 @@ class Objective(CheckedSettings, ABC):
         return generator.sample(len(real), condition=real.condition)
 
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
-        """What an MLE update of the generator minimises: the mean over the tokens of real text."""
+        """Compute what an MLE update of the generator minimises: the mean over the tokens of real
+        text."""
         return nll(generator.log_prob(real), real.mask), {}
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        """What the discriminator minimises. Pure: it may be called several times an update.
+        """Compute what the discriminator minimises. Pure: it may be called several times an update.
 
         A method without a discriminator has none.
         """
@@ -151,8 +152,8 @@ class Objective(CheckedSettings, ABC):
         fake: Text,
         progress: float,
     ) -> Loss | StatefulLoss:
-        """What the generator minimises; called once an update. The discriminator's dropout is off,
-        the generator's follows `generator_dropout`.
+        """Compute what the generator minimises; called once an update. The discriminator's dropout
+        is off, the generator's follows `generator_dropout`.
 
         real: what `fake` answers, text by text; each of its texts comes `group` times in a row.
         A method that keeps something of the update returns that as a third value, tensors by their
@@ -160,21 +161,21 @@ class Objective(CheckedSettings, ABC):
         """
 
     def on_fakes(self, fake: Text) -> None:
-        """Called before the loss of a generator update with its fakes, without soft tokens."""
+        """Read the fakes of a generator update, without soft tokens; called before its loss."""
 
     def after_discriminator_step(self, discriminator: Discriminator) -> None:
-        """Called after every update of the discriminator, for constraints on its weights."""
+        """Constrain the discriminator's weights; called after every update of it."""
 
 
 def without_state(returned: Any) -> tuple[Loss, Mapping[str, Tensor]]:
-    """What a generator's loss returned, as the loss, and what it wants kept, if anything."""
+    """Return what a generator's loss returned, as the loss, and what it wants kept, if anything."""
     if isinstance(returned, tuple) and len(returned) == 3:
         return (returned[0], returned[1]), returned[2]
     return returned, {}
 
 
 def refuse_changes(objective: Objective, before: Mapping[str, Tensor]) -> None:
-    """UserError where a generator's loss changed what it may only read."""
+    """Raise UserError where a generator's loss changed what it may only read."""
     now = objective.state
     for name in now.keys() | before.keys():
         if now.get(name) is not before.get(name):

@@ -54,8 +54,9 @@ from textgan.objectives.base import Objective
 
 
 def nucleus_of(logits: Tensor, share: float) -> Tensor:
-    """Which tokens of logits (..., V) are in the nucleus, (..., V): the likeliest ones, as few as
-    have this share of the probability together, one at least (Holtzman et al. 2020, 1904.09751).
+    """Return which tokens of logits (..., V) are in the nucleus, (..., V): the likeliest ones, as
+    few as have this share of the probability together, one at least (Holtzman et al. 2020,
+    1904.09751).
 
     Of equals the first comes first.
     """
@@ -67,8 +68,8 @@ def nucleus_of(logits: Tensor, share: float) -> Tensor:
 
 
 def cautious(temperature: float, epsilon: float, nucleus: float = 1.0) -> Sampler:
-    """Tokens of the mixture (1 - epsilon) C + epsilon softmax(logits), where C is the nucleus of
-    softmax(logits / temperature).
+    """Return tokens of the mixture (1 - epsilon) C + epsilon softmax(logits), where C is the
+    nucleus of softmax(logits / temperature).
 
     Each token tosses its own coin.
     """
@@ -88,7 +89,7 @@ def cautious(temperature: float, epsilon: float, nucleus: float = 1.0) -> Sample
 def log_ratio(
     logits: Tensor, tokens: Tensor, temperature: float, epsilon: float, nucleus: float = 1.0
 ) -> Tensor:
-    """log softmax(logits) - log of `cautious`'s mixture, of each token, (B, T)."""
+    """Compute log softmax(logits) - log of `cautious`'s mixture, of each token, (B, T)."""
 
     def log_prob(logits: Tensor) -> Tensor:
         return logits.log_softmax(2).gather(2, tokens.unsqueeze(2)).squeeze(2)
@@ -187,7 +188,7 @@ class ColdGAN(Objective, name="coldgan"):
             self.state[name] = torch.cat([old[kept], part])
 
     def replayed(self, fake: Text) -> Text:
-        """The same number of fakes, the last of them replaced by remembered ones."""
+        """Return the same number of fakes, the last of them replaced by remembered ones."""
         n = int(self.replay * len(fake))
         if n == 0 or not self.state:
             return fake

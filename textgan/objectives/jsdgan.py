@@ -88,6 +88,6 @@ class JSDGAN(Objective, name="jsdgan"):
 
 
 def jsd_log_weights(log_g: Tensor, log_p: float, flatten: float = 1.0) -> Tensor:
-    """log of G log(1 + p / G) for texts with log G (B,), exact however small G is."""
+    """Compute the log of G log(1 + p / G) for texts with log G (B,), exact however small G is."""
     log_term = F.softplus(log_p - log_g).log()  # log(1 + p / G) = softplus(log p - log G)
     return flatten * log_g + log_term

@@ -193,7 +193,8 @@ def _reduced(
 
 
 def rescale(values: Tensor, mask: Tensor, delta: float) -> Tensor:
-    """sigmoid(delta * (0.5 - rank / B)) for values (B, T), of the texts that reach each position.
+    """Compute sigmoid(delta * (0.5 - rank / B)) for values (B, T), of the texts that reach each
+    position.
 
     The best has rank 1. Only the order counts: no monotone map of the values changes anything.
     """
@@ -206,7 +207,7 @@ def rescale(values: Tensor, mask: Tensor, delta: float) -> Tensor:
 
 
 def alignment(features: Tensor, goals: Tensor, sizes: Tensor, horizon: int) -> Tensor:
-    """cos(f_{t+c} - f_t, g_t), (B, T), or to the end of the text where that is nearer.
+    """Compute cos(f_{t+c} - f_t, g_t), (B, T), or to the end of the text where that is nearer.
 
     features: (B, T + 1, F). goals: (B, T, F). sizes: (B,). At padding it means nothing.
     """
@@ -216,7 +217,8 @@ def alignment(features: Tensor, goals: Tensor, sizes: Tensor, horizon: int) -> T
 
 
 def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
-    """(1 / c) sum_{i=1..c} cos(f_t - f_{t-i}, g_{t-i}) for the token that leads to f_t, (B, T).
+    """Return (1 / c) sum_{i=1..c} cos(f_t - f_{t-i}, g_{t-i}) for the token that leads to f_t, (B,
+    T).
 
     features: (B, T + 1, F). goals: (B, T, F). There are no goals before the first: they count 0.
     """
@@ -229,7 +231,8 @@ def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
 
 
 def obedience(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
-    """cos(f_t - f_a, G) for the token that leads to f_t in a block that begins at a, (B, T).
+    """Compute cos(f_t - f_a, G) for the token that leads to f_t in a block that begins at a, (B,
+    T).
 
     features: (B, T + 1, F). goals: (B, T, F), the one in force at each token.
     """

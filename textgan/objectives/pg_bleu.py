@@ -114,7 +114,8 @@ class PGBLEU(Objective, name="pg_bleu"):
         }
 
     def bleu(self, text: Text, space: TextSpace) -> Tensor:
-        """BLEU of each text against the references of its class, (B,); 0 where it has none."""
+        """Compute BLEU of each text against the references of its class, (B,); 0 where it has
+        none."""
         scores = torch.zeros(len(text), dtype=torch.float64, device=text.tokens.device)
         for rows, references in zip(class_rows(text, space.classes), self.references, strict=True):
             if references is not None and len(rows):

@@ -108,7 +108,7 @@ class Seen(NamedTuple):
 
     @staticmethod
     def of(discriminator: Discriminator, text: Text) -> Seen:
-        """The discriminator's features scaled to length 1: products of them are cosines."""
+        """Return the discriminator's features scaled to length 1: products of them are cosines."""
         return Seen(F.normalize(discriminator.features(text).flatten(1)), text.labels)
 
 
@@ -129,7 +129,8 @@ def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tenso
 
 
 def halves(seen: Seen) -> tuple[Seen, Seen]:
-    """Two parts with the same number of texts of each class. Raises ValueError for one text."""
+    """Return two parts with the same number of texts of each class. Raises ValueError for one
+    text."""
     directions, labels = seen
     n = len(directions)
     if n < LEAST:

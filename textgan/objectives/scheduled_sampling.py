@@ -77,7 +77,8 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        """What the generator reads: real texts with some of their words replaced by drawn ones."""
+        """Return what the generator reads: real texts with some of their words replaced by drawn
+        ones."""
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         keep = kept_share(progress, self.decay, self.final, self.steepness)
         state = generator.start(len(real), real.condition)

@@ -46,7 +46,8 @@ from textgan.objectives.base import Objective, StatefulLoss
 
 
 def discounted(rewards: Tensor, gamma: float) -> Tensor:
-    """R_t = sum_{s >= t} gamma^(s - t) r_s, (B, T), of rewards (B, T) that are zero at padding."""
+    """Compute R_t = sum_{s >= t} gamma^(s - t) r_s, (B, T), of rewards (B, T) that are zero at
+    padding."""
     total = torch.zeros_like(rewards[:, 0])
     returns: list[Tensor] = []
     for reward in reversed(rewards.unbind(1)):

@@ -97,15 +97,15 @@ class SentiGAN(Objective, name="sentigan"):
 
 
 def classes(text: Text) -> Tensor:
-    """The class (B,) of each text; 0 where there is only one."""
+    """Return the class (B,) of each text; 0 where there is only one."""
     return torch.zeros_like(text.lengths) if text.labels is None else text.labels
 
 
 def class_log_probs(discriminator: Discriminator, text: Text) -> Tensor:
-    """log P(class | text), (B, k + 1); the last class is "fake", whose score is 0."""
+    """Return log P(class | text), (B, k + 1); the last class is "fake", whose score is 0."""
     return F.pad(discriminator.class_logits(text), (0, 1)).log_softmax(1)
 
 
 def own_class(log_probs: Tensor, text: Text) -> Tensor:
-    """The column of each text's own class, (B,)."""
+    """Return the column of each text's own class, (B,)."""
     return log_probs.gather(1, classes(text).unsqueeze(1)).squeeze(1)

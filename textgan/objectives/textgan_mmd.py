@@ -105,7 +105,7 @@ def squared_mmd(
     unbiased: bool = True,
     classes: Tensor | None = None,
 ) -> Tensor:
-    """MMD^2 between the distributions behind samples (A, F) and (B, F).
+    """Compute MMD^2 between the distributions behind samples (A, F) and (B, F).
 
     The kernel is the sum of exp(-|x - y|^2 / (w m)) over widths w, m the mean squared distance of
     all pairs. unbiased: leave out pairs of a point with itself, so that the mean is zero for equal

@@ -20,7 +20,8 @@ def check_perturbation(
     loss: Callable[[], Loss],
     outputs: Callable[[], torch.Tensor],
 ) -> None:
-    """UserError unless a perturbation leaves a gradient in the network and returns its loss."""
+    """Raise UserError unless a perturbation leaves a gradient in the network and returns its
+    loss."""
     when = BEFORE.format("a perturbed update")
     who = name_of(perturbation, "__call__")
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}

@@ -19,7 +19,7 @@ Divergence = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
-    """Those of each class, (N, C); of yes and of no, (N, 2), where there is one column."""
+    """Return those of each class, (N, C); of yes and of no, (N, 2), where there is one column."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if wide.shape[-1] == 1:
         wide = torch.cat([wide, torch.zeros_like(wide)], -1)
@@ -27,25 +27,25 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 def kl(logits: Tensor, other: Tensor) -> Tensor:
-    """KL(p || q) in nats of the probabilities p and q that two logits are of."""
+    """Compute KL(p || q) in nats of the probabilities p and q that two logits are of."""
     log_p, log_q = log_probabilities(logits), log_probabilities(other)
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean()
 
 
 def symmetric_kl(logits: Tensor, other: Tensor) -> Tensor:
-    """KL(p || q) + KL(q || p), as one sum whose terms are never negative."""
+    """Compute KL(p || q) + KL(q || p), as one sum whose terms are never negative."""
     log_p, log_q = log_probabilities(logits), log_probabilities(other)
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean()
 
 
 def squared_error(first: Tensor, other: Tensor) -> Tensor:
-    """The squared Euclidean distance of the outputs themselves, for regression."""
+    """Return the squared Euclidean distance of the outputs themselves, for regression."""
     return (first - other).square().sum(-1).mean()
 
 
 def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A divergence, and its gradients in the outputs on either side, which are taken as constants:
-    those of the weights follow from each without the other's graph."""
+    """Return a divergence, and its gradients in the outputs on either side, which are taken as
+    constants: those of the weights follow from each without the other's graph."""
     sides = [side.detach().requires_grad_() for side in (first, second)]
     value = between(*sides)
     of_first, of_second = torch.autograd.grad(value, sides)
@@ -53,7 +53,7 @@ def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, 
 
 
 def checked_outputs(outputs: Outputs | None, who: str) -> Outputs:
-    """The closure, which must be there and give logits.
+    """Return the closure, which must be there and give logits.
 
     Raises UserError where it is not, or does not.
     """

@@ -86,7 +86,7 @@ class Passes:
             yield current
 
     def begin(self) -> None:
-        """Before a pass, also one without shifts: dropout falls as in the first one."""
+        """Begin a pass, also one without shifts: dropout falls as in the first one."""
         if not self.same_dropout:
             return
         if not self.random:

@@ -35,15 +35,16 @@ class TrainingBatches:
         ]
 
     def real(self, kind: str, number: int) -> Text:
-        """The training texts of the update of that kind and number."""
+        """Return the training texts of the update of that kind and number."""
         return self.train[self.indices[kind][number].to(self.train.tokens.device)]
 
     def fake(self, fakes: Text, number: int) -> Text:
-        """The discriminator's update of that number reads these of the turn's fakes."""
+        """Return the discriminator's update of that number reads these of the turn's fakes."""
         return fakes[self.indices["fake"][number].to(fakes.tokens.device)]
 
     def opposite(self, fake: Text, number: int) -> Text:
-        """The real texts of the discriminator's update of that number, of the fakes' classes.
+        """Return the real texts of the discriminator's update of that number, of the fakes'
+        classes.
 
         Methods compare the two text by text. Place i of the update is, for its class, the same
         place of an endless shuffled stream of the class's own texts.

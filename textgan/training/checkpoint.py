@@ -28,7 +28,7 @@ KEPT = 2  # checkpoints of a run; the one before the last is there if the last i
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a run's folder, oldest first."""
+    """Return the checkpoints of a run's folder, oldest first."""
     return sorted((folder / "checkpoints").glob("*.safetensors"))
 
 
@@ -47,7 +47,8 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a checkpoint holds; UserError names a damaged one and offers the one before it."""
+    """Return what a checkpoint holds; UserError names a damaged one and offers the one before
+    it."""
     try:
         return load_tensors(path)
     except UserError as error:
@@ -61,7 +62,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The running averages and counts of an optimiser, by `parameter number.name`."""
+    """Return the running averages and counts of an optimiser, by `parameter number.name`."""
     state: dict[int, dict[str, Tensor]] = optimiser.state_dict()["state"]
     return {f"{i}.{key}": value for i, part in state.items() for key, value in part.items()}
 

@@ -150,7 +150,8 @@ class RunConfig(BaseModel):
         }
 
     def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
-        """What embeddings are shifted by in the updates of "mle" and "discriminator", new ones.
+        """Return what embeddings are shifted by in the updates of "mle" and "discriminator", new
+        ones.
 
         code: which files may be imported. Raises UserError that names the key for what cannot be.
         """
@@ -168,7 +169,7 @@ class RunConfig(BaseModel):
         return perturbations
 
     def to_json(self) -> str:
-        """The config as JSON text."""
+        """Return the config as JSON text."""
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -178,7 +179,7 @@ def make_config(
     *,
     trust_code: bool = False,
 ) -> RunConfig:
-    """The config of a run, all defaults filled in.
+    """Return the config of a run, all defaults filled in.
 
     target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
     mapping. overrides: `key=value` strings with dotted keys, pairs, or a mapping of dotted keys.
@@ -219,7 +220,7 @@ def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
 
 
 def read_config(path: Path) -> RunConfig:
-    """The config that a run's folder holds. No code is imported that it names."""
+    """Return the config that a run's folder holds. No code is imported that it names."""
     values = _read_target(str(path))
     try:
         return _config_of(values, None)

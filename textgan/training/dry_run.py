@@ -106,7 +106,7 @@ def _dry_run(
 
 
 def check_objective(objective: Objective) -> None:
-    """UserError for what a method lacks, or whose signature is another than textgan calls.
+    """Raise UserError for what a method lacks, or whose signature is another than textgan calls.
 
     Before it is connected: nothing of it is called.
     """
@@ -141,7 +141,7 @@ def check_objective(objective: Objective) -> None:
 def discriminator_step(
     objective: Objective, generator: Generator, discriminator: Any, real: Text, progress: float = 0
 ) -> Text:
-    """Fakes and an update of the discriminator, without the update; the fakes."""
+    """Draw fakes and do an update of the discriminator, without the update; return the fakes."""
     when = BEFORE.format("a discriminator update")
     with torch.no_grad():
         fake = called(objective, "sample", generator, real, progress, when=when)
@@ -158,7 +158,7 @@ def discriminator_step(
 def generator_step(
     objective: Objective, generator: Generator, discriminator: Any, real: Text, progress: float = 0
 ) -> Loss:
-    """Fakes and an update of the generator, without the update; the loss."""
+    """Draw fakes and do an update of the generator, without the update; return the loss."""
     when = BEFORE.format("a generator update")
     if objective.group > 1:
         real = real.repeat(objective.group)
@@ -180,7 +180,7 @@ def generator_step(
 
 
 def mle_step(objective: Objective, generator: Generator, real: Text) -> None:
-    """An MLE update, without the update, of a method that has a loss of its own for it."""
+    """Do an MLE update, without the update, of a method that has a loss of its own for it."""
     if type(objective).mle_loss is Objective.mle_loss:
         return
     when = BEFORE.format("an MLE update")

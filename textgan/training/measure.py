@@ -39,7 +39,7 @@ def measure(
     resamplings: int = 0,
     ngrams: int = 0,
 ) -> tuple[Scores, Text]:
-    """The scores that training watches of a generator, and the texts that it drew for them.
+    """Return the scores that training watches of a generator, and the texts that it drew for them.
 
     See `scores_of`. Raises Unavailable where one is no finite number.
     """
@@ -52,7 +52,7 @@ def measure(
 def scores_of(
     models: Models, corpus: Corpus, *, seed: int, resamplings: int = 0, ngrams: int = 0
 ) -> Scores:
-    """The scores of the texts that some models drew.
+    """Return the scores of the texts that some models drew.
 
     nll_oracle: of the texts under the oracle. nll_valid, nll_test: of held-out text under the
     generator. entropy: of the texts under the generator. unique: the share of different texts.
@@ -79,8 +79,8 @@ def scores_of(
 
 
 def ngram_divergences(text: Text, corpus: Corpus, largest: int) -> Scores:
-    """jsd1, jsd2, ...: the n-gram divergence of texts from the training text, in bits, padding
-    counted (Gulrajani et al. 2017).
+    """Compute jsd1, jsd2, ...: the n-gram divergence of texts from the training text, in bits,
+    padding counted (Gulrajani et al. 2017).
 
     It grows as the texts become fewer, so of a sample there are taken as many texts as are held out
     for the test. Then the divergence of those, real as they are, is the floor of the sample's.
@@ -112,7 +112,8 @@ def _inputs(
 
 
 def level_of(entropy: Estimate | None) -> Scores:
-    """The scores of real text where the oracle's entropy is known: what its own texts cost it."""
+    """Return the scores of real text where the oracle's entropy is known: what its own texts cost
+    it."""
     if entropy is None:
         return {}
     low = entropy.value if entropy.low is None else entropy.low

@@ -100,7 +100,7 @@ SORTED_BY = [
 
 
 def tensorboard_layout() -> Layout:
-    """The panels as TensorBoard's custom scalars."""
+    """Return the panels as TensorBoard's custom scalars."""
     return {
         group: {
             f"{panel.title} ({panel.unit})" if panel.unit else panel.title: [

@@ -113,12 +113,12 @@ class Step(NamedTuple):
 
 
 def pool_size(schedule: Schedule, sentences: int) -> int:
-    """How many fakes a turn draws over a corpus of that many training sentences."""
+    """Return how many fakes a turn draws over a corpus of that many training sentences."""
     return max(schedule.fakes or sentences, schedule.discriminator_texts // 2)
 
 
 def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
-    """Every step of a run over a corpus of that many training sentences, in order.
+    """Yield every step of a run over a corpus of that many training sentences, in order.
 
     adversary: whether there is a discriminator; without one its steps are left out.
     """

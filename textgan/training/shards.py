@@ -38,12 +38,12 @@ class Shards:
         self.own = group.share(count)
 
     def split(self, text: Text) -> list[Text]:
-        """This process's shards of a batch, or of another number of texts, nearly equal."""
+        """Return this process's shards of a batch, or of another number of texts, nearly equal."""
         bounds = self._bounds(len(text))
         return [text[slice(bounds[shard], bounds[shard + 1])] for shard in self.own]
 
     def gather(self, shards: Sequence[Text], real: Text) -> Text:
-        """The texts of all processes, in their order, of which `shards` are this one's.
+        """Return the texts of all processes, in their order, of which `shards` are this one's.
 
         real: what they answer, text by text.
         """
@@ -71,7 +71,7 @@ def accumulate(
     group: Group,
     backward: Backward = plain,
 ) -> Loss:
-    """The gradient of a whole batch from its shards, of which each process has as many.
+    """Return the gradient of a whole batch from its shards, of which each process has as many.
 
     streams: seeds of what the loss of each shard draws, such as dropout. reduction: what the loss
     is over a batch. Gradients are added up, or averaged, by the numbers of tokens where the loss is
@@ -103,7 +103,8 @@ def accumulate(
 
 
 def averaged(states: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
-    """What the losses of a batch's shards ask to be kept, as one (see `Objective.generator_loss`).
+    """Return what the losses of a batch's shards ask to be kept, as one (see
+    `Objective.generator_loss`).
 
     Real numbers are averaged over all shards of all processes; the rest is the same in all.
     """

@@ -122,7 +122,7 @@ class TrainingState:
         return self.discriminator is not None
 
     def next(self, kind: str) -> int:
-        """Count a batch of a kind; its number."""
+        """Count a batch of a kind and return its number."""
         number = self.batches_done[kind]
         self.batches_done[kind] += 1
         return number
@@ -137,7 +137,7 @@ class TrainingState:
             self.sums[name] = total + number, count + 1
 
     def means(self) -> dict[str, float]:
-        """The means of the metrics since the last tick."""
+        """Return the means of the metrics since the last tick."""
         return {name: float(total) / n for name, (total, n) in sorted(self.sums.items())}
 
     def save(self) -> Path:
@@ -181,7 +181,7 @@ class TrainingState:
         return tensors
 
     def restore(self, path: Path) -> None:
-        """Become what `save` wrote. Raises UserError for a checkpoint that is not of this run."""
+        """Restore what `save` wrote. Raises UserError for a checkpoint that is not of this run."""
         tensors, facts = load_checkpoint(path)
         self.run.identity.check(path, facts, "restore what was there, or train anew")
         with understood(path, "delete it to go on from the one before, or train anew"):

@@ -80,7 +80,8 @@ class EncoderObjective(nn.Module, ABC):
 
     @abstractmethod
     def validation_step(self, batch: Batch) -> Tensor:
-        """The mean metric of sentences that it does not learn from, a scalar without gradients."""
+        """Compute the mean metric of sentences that it does not learn from, a scalar without
+        gradients."""
 
     @property
     def pooling(self) -> dict[str, str]:
@@ -88,7 +89,7 @@ class EncoderObjective(nn.Module, ABC):
         return {"pooling": "features"}
 
     def read(self, batch: Batch) -> Text:
-        """A batch as the network reads it, on its device."""
+        """Return a batch as the network reads it, on its device."""
         return self.tokenizer.pad(batch.ids).to(self.network.output.weight.device)
 
 
@@ -110,12 +111,13 @@ class TwoViews(EncoderObjective):
         self.temperature = temperature
 
     def view(self, text: Text) -> Tensor:
-        """A view of each text, (B, F)."""
+        """Return a view of each text, (B, F)."""
         view: Tensor = self.head(self.network.dropout(vectors(self.network, text)))
         return view
 
     def logits(self, text: Text) -> Tensor:
-        """Cosines of two views of texts over the temperature, each with each, (B, B)."""
+        """Compute the cosines of two views of texts over the temperature, each with each, (B,
+        B)."""
         return cosines(self.view(text), self.view(text)) / self.temperature
 
     @torch.no_grad()
@@ -125,13 +127,14 @@ class TwoViews(EncoderObjective):
 
 
 def build_head(network: Discriminator, on: bool) -> nn.Module:
-    """The head of an encoder in training, (B, F) to (B, F): a linear layer and tanh, or the
+    """Make the head of an encoder in training, (B, F) to (B, F): a linear layer and tanh, or the
     identity where it is not `on` (SimCSE, arXiv 2104.08821, section 6.3)."""
     features = network.output.in_features
     return nn.Sequential(nn.Linear(features, features), nn.Tanh()) if on else nn.Identity()
 
 
 def vectors(network: Discriminator, text: Text) -> Tensor:
-    """The features of each text, (B, F), their mean where the network has several views of it."""
+    """Return the features of each text, (B, F), their mean where the network has several views of
+    it."""
     features = network.features(text)
     return features.mean(1) if features.dim() == 3 else features

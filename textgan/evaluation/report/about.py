@@ -21,7 +21,7 @@ from textgan.evaluation.report.runs import (
 
 
 def overview(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
-    """What was run, in two lines."""
+    """Return what was run, in two lines."""
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for method in methods:
         seeds = tuple(sorted({run.seed for run in method.runs}))
@@ -43,7 +43,7 @@ def overview(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
 
 
 def describe_data(data: Mapping[str, Any]) -> str:
-    """The data in one line."""
+    """Return the data in one line."""
     parts = [f"Text: {without_paths(str(data.get('source', 'of unknown origin')))}"]
     for key, phrase in (
         ("vocabulary", "{} different words"),
@@ -59,7 +59,7 @@ def describe_data(data: Mapping[str, Any]) -> str:
 
 
 def data_name(run: RunRecord) -> str:
-    """The data's name."""
+    """Return the data's name."""
     data = run.data
     if not run.config.get("data", {}).get("file"):
         return "the synthetic oracle"
@@ -67,7 +67,7 @@ def data_name(run: RunRecord) -> str:
 
 
 def collect_warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """What the runs were warned of at the end, then while they trained; equal ones once."""
+    """Return what the runs were warned of at the end, then while they trained; equal ones once."""
     runs_warned: dict[tuple[str, bool], list[str]] = {}
     for run in runs:
         at_end = [*(run.evaluation.warnings if run.evaluation else [])]
@@ -84,7 +84,7 @@ def collect_warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 
 def describe_runs(method: System) -> dict[str, Any]:
-    """How a method's runs were made."""
+    """Return how a method's runs were made."""
     return {
         "name": method.short,
         "settings": flatten(
@@ -122,7 +122,7 @@ def _facts(run: RunRecord) -> dict[str, Any]:
 
 
 def suggested_commands(what: str, names: Sequence[str]) -> list[str]:
-    """Commands that make what is missing of some runs, three at most."""
+    """Return commands that make what is missing of some runs, three at most."""
     quoted = [shlex.quote(name) for name in names]
     if what == "curve":  # which takes several
         return [f"textgan curve {' '.join(quoted if len(names) <= 9 else ['RUN...'])}"]

@@ -34,13 +34,13 @@ class Grams:
 
 
 def renumbered(n: int, codes: Tensor) -> tuple[Tensor, int]:
-    """Numbers from 0 in the order of the codes."""
+    """Return numbers from 0 in the order of the codes."""
     known, kind = torch.unique(codes, return_inverse=True)
     return kind, len(known)
 
 
 def grams(sentences: Sentences, largest: int, number: Number = renumbered) -> Iterator[Grams]:
-    """The n-grams of every sentence for n = 1 .. largest.
+    """Yield the n-grams of every sentence for n = 1 .. largest.
 
     An n-gram is the (n - 1)-gram before it and a word. Both are numbered anew for each order, so
     the numbers stay small whatever the vocabulary.
@@ -60,7 +60,7 @@ def grams(sentences: Sentences, largest: int, number: Number = renumbered) -> It
 
 
 def common_grams(a: Sentences, b: Sentences, largest: int) -> Iterator[tuple[Grams, Grams]]:
-    """The n-grams of two sets for n = 1 .. largest, equal ones with equal numbers in both."""
+    """Yield the n-grams of two sets for n = 1 .. largest, equal ones with equal numbers in both."""
     for both in grams(joined([a, b]), largest):
         first = both.row < len(a)
         yield (
@@ -70,7 +70,8 @@ def common_grams(a: Sentences, b: Sentences, largest: int) -> Iterator[tuple[Gra
 
 
 def divergence(a: Grams, b: Grams) -> float:
-    """Jensen-Shannon divergence in bits between two sets of n-grams with common numbers.
+    """Compute the Jensen-Shannon divergence in bits between two sets of n-grams with common
+    numbers.
 
     Raises ValueError where one of them has no n-gram.
     """

@@ -114,7 +114,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
             self.first_goal = nn.Parameter(weight.new_empty(features).normal_(std=self.init))
 
     def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
-        """Words written, symbols read, goals, manager's and worker's memory.
+        """Return the words written, symbols read, goals, and the manager's and worker's memory.
 
         The goals are the last c - 1 as the worker reads them, (n, c - 1, k); or (n, 2, k): the sum
         of this block's so far, and the one in force.
@@ -164,7 +164,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
         return self._teach(text, self._in_force(goals), worker)
 
     def trace(self, text: Text) -> Trace:
-        """Features, goals and log-probabilities of finished texts."""
+        """Compute features, goals and log-probabilities of finished texts."""
         _, _, _, manager, worker = self.start(len(text), text.condition).carried
         features = self._prefixes(text, text.tokens.shape[1] + 1)
         goals, _ = self._manage(features[:, :-1], manager)

@@ -35,7 +35,7 @@ class NoiseGenerator(Generator):
 
     @abstractmethod
     def forward(self, noise: Tensor) -> Tensor:
-        """Logits (B, T, V) of the text of noise z (B, Z)."""
+        """Return logits (B, T, V) of the text of noise z (B, Z)."""
 
     def sample(
         self,
@@ -47,7 +47,7 @@ class NoiseGenerator(Generator):
         labels: Tensor | None = None,
         source: Text | None = None,
     ) -> Text:
-        """n texts. Gradients flow where `choose` lets them.
+        """Return n texts. Gradients flow where `choose` lets them.
 
         Raises ValueError for a prefix: a whole text is written at once, out of z alone.
         """
@@ -70,8 +70,8 @@ class NoiseGenerator(Generator):
         return Text(text.tokens, text.lengths, None, condition)
 
     def drawn(self, real: Text, shared: int) -> Text:
-        """One text for each of these, with their classes and sources, each symbol drawn by itself
-        from its chances given z; `shared` neighbours have z in common.
+        """Return one text for each of these, with their classes and sources, each symbol drawn by
+        itself from its chances given z; `shared` neighbours have z in common.
 
         Its rows (B, T, V) are those chances, with gradients, padding counted as the end. Unlike
         relaxed text it has the sizes of its words: the product of a text's chances up to its size

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from textgan.core.errors import UserError
+from textgan.core.own_errors import misuse
 
 LARGEST = 2**36  # bytes of any file that is read as a whole
 LARGEST_JSON = 2**28  # bytes; an evaluation of many rows with examples has some megabytes
@@ -183,9 +184,14 @@ def _seen(path: Path) -> Iterator[None]:
 
 @contextmanager
 def system_errors() -> Iterator[None]:
-    """The net below the functions that users call: an OSError that nobody met is one line."""
+    """The net below the functions that users call: an OSError that nobody met is one line, and so
+    is a call between textgan and a file of one's own that does not fit."""
     try:
         yield
+    except (AttributeError, TypeError) as error:
+        if (line := misuse(error)) is None:
+            raise
+        raise UserError(line) from error
     except BrokenPipeError:
         raise
     except OSError as error:

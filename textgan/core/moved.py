@@ -30,7 +30,7 @@ MOVED = {
     "contracts.metrics": "metrics.contract",
     "contracts.rules": "core.contract data.contract",
     "contrast": "encoders.contrast",
-    "contrast.base": "encoders.contrast.base perturb.shifts",
+    "contrast.base": "encoders.contrast.base perturb.shifts core.seeds",
     "corpus": "data.corpus data.tokenizers data.batches data.splits data.labelled",
     "curves": "evaluation.tradeoff",
     "data.fit": "data.token_fit",
@@ -105,18 +105,21 @@ RENAMED = {
     "PretrainedReader": "PretrainedTokenizer",
     "Reader": "Tokenizer",
     "Training": "TrainingState",
+    "Tokenizer": "PreTokenizer",
     "TwoLooks": "TwoViews",
     "Vocabulary": "WordTokenizer",
     "WordReader": "WordTokenizer",
     "Words": "WordTokenizer",
     "bare": "basename",
     "check": "check_settings",
+    "check_contrast": "check_encoder_objective",
     "compare": "compare_scores",
     "checked_memory": "checked_state",
     "different": "unique_names",
     "flat": "flatten",
     "interval": "format_interval",
     "judge": "score",
+    "judged": "corpus_score",
     "judge_encoders": "evaluate_encoders",
     "lay_out_files": "inputs_from_files",
     "lay_out_run": "inputs_from_run",
@@ -135,6 +138,36 @@ RENAMED = {
     "waits": "is_asynchronous",
     "widened": "padded_to",
 }
+# what has no place any more, and what is written for it
+GONE = {
+    "Known": "textgan.data.tokenizers.WordTokenizer",
+    "SPECIAL": "space.special",
+    "START": "space.bos",
+    "accumulated": "lambda network, loss, outputs=None, scale=1.0: loss()",
+    "average_ranks": "scipy.stats.rankdata",
+    "characters": 'textgan.data.pre_tokenizer.PreTokenizer("char")',
+    "known_words": "textgan.metrics.networks.shared_tokenizer",
+    "labels_like": "text.condition.draw(n)",
+    "ngram_jsd": "textgan.metrics.functional.ngrams.divergence",
+    "ngram_jsds": "textgan.metrics.functional.ngrams.divergence",
+    "outputs_of": "network.logits(text)",
+    "separator_of": "textgan.data.pre_tokenizer.PreTokenizer",
+    "split_sentence": "textgan.data.pre_tokenizer.PreTokenizer",
+    "tokenizer": "textgan.data.pre_tokenizer.PreTokenizer",
+    "unique_share": "len(torch.unique(text.tokens, dim=0)) / len(text)",
+}
+# what Python says of a call that version 0.1 took, and what is written now
+SPELLINGS = {
+    r"\bread_before\(\) missing": "read_before(text, space)",
+    r"\bpadded_to\(\) missing": "padded_to(text, width, space.pad)",
+    r"\bdraw_texts\(\) got .*'labels'": "draw_texts(..., condition=Condition(labels))",
+    r"\bstart\(\) (got|takes)": "start(n, condition)",
+    r"\b(not|non-iterable) State\b|'State' object": "state.carried, and state.carry(...)",
+    r"__init__\(\) got .*'reader'": "tokenizer=",
+    r"\b(finite|direction|ascend)\(\) got .*'slope'": "gradient=",
+    r"\baccumulate\(\) got .*'gradient'": "grad_output=",
+}
+TABLE = "the list in docs/extending.md, 'If you wrote parts for 0.1', and CHANGELOG.md, Breaking"
 
 
 def import_as_in_0_1(
@@ -150,7 +183,8 @@ def import_as_in_0_1(
         return builtins.__import__(name, globals, locals, fromlist or (), level)
     if old and not _was_there(old):
         module = builtins.__import__(name, globals, locals, fromlist or (), level)
-        return module if fromlist else _Module(top)
+        there = all(one == "*" or hasattr(module, one) for one in fromlist or ())
+        return (module if there else _Module(name)) if fromlist else _Module(top)
     return _Module(name if fromlist else top)
 
 
@@ -171,10 +205,8 @@ class _Module(ModuleType):
         if not name.startswith("__"):
             with suppress(ModuleNotFoundError):
                 return importlib.import_module(f"textgan.{inner}")
-            raise ImportError(
-                f"{self.__name__} has no {name}; CHANGELOG.md says under Breaking what has another "
-                "name now"
-            )
+            present = f"write {GONE[name]}" if name in GONE else f"see {TABLE}"
+            raise ImportError(f"{self.__name__} has no {name}; {present}")
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 

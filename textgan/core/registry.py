@@ -12,6 +12,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import traceback
 import typing
 from types import ModuleType
 from typing import Any
@@ -278,6 +279,9 @@ def _import_file(key: str, name: str, path: str, code: Code | None) -> ModuleTyp
     try:
         return source.load()
     except (Exception, SystemExit) as error:
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__)
+                 if frame.f_code.co_filename == str(source.path)]  # fmt: skip
+        where = f" (line {lines[-1]})" if lines else ""  # a SyntaxError says itself where
         raise UserError(
-            f"{key} = {name!r}: {path} does not import: {type(error).__name__}: {error}"
+            f"{key} = {name!r}: {path} does not import: {type(error).__name__}: {error}{where}"
         ) from error

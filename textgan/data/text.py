@@ -5,6 +5,7 @@ This module knows nothing about words: which ids begin, end and pad a text is sa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -155,6 +156,24 @@ class Condition:
 UNCONDITIONAL = Condition()
 
 
+def _takes_names_of_0_1(text: Any) -> Any:
+    """The class, whose constructor, and so `replace`, takes its arguments by their names in version
+    0.1, too, for own parts that a run kept."""
+    make = text.__init__
+
+    @functools.wraps(make)
+    def __init__(self: Any, *given: Any, **named: Any) -> None:
+        for name in named.keys() & {"labels", "source"}:
+            condition = named.get("condition", UNCONDITIONAL)
+            named["condition"] = replace(condition, **{name: named.pop(name)})
+        former = named.keys() & NAMES_OF_0_1.keys()
+        make(self, *given, **(named | {NAMES_OF_0_1[name]: named.pop(name) for name in former}))
+
+    text.__init__ = __init__
+    return text
+
+
+@_takes_names_of_0_1
 @dataclass(frozen=True)
 class Text:
     """A batch of B sentences of at most T tokens, without the begin token.

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.moved import FormerName
 from textgan.core.optim import Loss, Outputs
 from textgan.perturb.base import Perturbation
 from textgan.perturb.passes import Passes
@@ -31,6 +32,8 @@ class Averaged(Perturbation):
         float, Field(ge=0, description="of the random start, sqrt(3) times its length on average")
     ] = 0.0
     epsilon: Annotated[float, Field(description="radius of the ball; 0 or less: none")] = 1.0
+
+    climb = FormerName("ascend")  # in version 0.1
 
     @property
     def ascents(self) -> int:

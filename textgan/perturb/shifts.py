@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,6 @@ class ShiftedPass:
 
     place = FormerName("target")
     counts = FormerName("masks")
-    slopes = FormerName("gradients")
     counting = FormerName("masked")
 
     def __init__(self, target: ShiftTarget) -> None:
@@ -102,6 +102,10 @@ class ShiftedPass:
             value, self.leaves, grad_output, retain_graph=retain_graph, allow_unused=True
         )
         return self.masked(gradients)
+
+    def slopes(self, value: Tensor, gradient: Tensor | None = None, *, keep: bool = False) -> Any:
+        """`gradients`, as version 0.1 called it."""
+        return self.gradients(value, gradient, retain_graph=keep)
 
     def accumulate(self, value: Tensor, grad_output: Tensor | None = None) -> list[Tensor]:
         """The same, and the gradients in the weights are added to what they have."""

@@ -41,6 +41,7 @@ class State:
     carried: tuple[Tensor, ...]
     shared: tuple[Tensor, ...] = ()
     origin: Tensor | None = None
+    __iter__: ClassVar[None] = None  # else what indexes can be unpacked, into hypotheses
 
     def __post_init__(self) -> None:
         if self.shared and self.origin is None:

@@ -52,7 +52,6 @@ LATER = (
     "models",
     "perturb",
     "training",
-    "evaluation",
     "objectives",
 )
 

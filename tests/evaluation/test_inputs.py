@@ -1,5 +1,6 @@
 """How texts are laid out so that rows compare: sizes, sides, and what is refused."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +14,18 @@ from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.data.sentences import Sentences
 from textgan.data.tokenizers import UNKNOWN
 from textgan.evaluation.inputs import (
+    FEWEST_TO_TRAIN,
     MOST_CHARACTERS,
     EvaluationInputs,
     EvaluationOptions,
     inputs_from_files,
     inputs_from_run,
 )
-from textgan.metrics.base import MetricInputs
+from textgan.metrics.base import MetricInputs, Unavailable
+from textgan.metrics.networks import real_language_model
 from textgan.training.run import open_run
+
+WORDS = ["the", "a", "cat", "dog", "sees", "likes", "red", "old", "tree", "house", "sun", "sea"]
 
 OPTIONS = EvaluationOptions()
 
@@ -287,3 +292,62 @@ def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     last = layout.rows["seqgan, last"]
     assert last.tokenizer.kind == "char"
     assert texts(last, last.predictions) == [" ".join(line.replace(" ", "")) for line in last.lines]
+
+
+def sentences(n: int, seed: int, size: int = 6) -> list[str]:
+    dice = random.Random(seed)
+    return [" ".join(dice.choices(WORDS, k=size)) + f" {i % 9}" for i in range(n)]
+
+
+def test_references_alone_serve_to_train_networks() -> None:
+    """Three parts without a common sentence; the signature and the notes say what was learnt."""
+    references = sentences(3 * FEWEST_TO_TRAIN + 10, 1)
+    references = [f"{text} {i}" for i, text in enumerate(references)]
+    layout = inputs_from_files([sentences(60, 0)], references, EvaluationOptions())
+    assert layout.real == "real (a third of the references)"
+    real, judged = layout.rows.values()
+    assert real.train is not None and judged.train is not None
+
+    def of(part: object) -> set[str]:
+        return {" ".join(words) for words in real.words(part)}  # type: ignore[arg-type]
+
+    sides = [of(real.predictions), of(real.paired_references), of(real.train)]
+    assert min(map(len, sides)) >= FEWEST_TO_TRAIN
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert not sides[a] & sides[b]
+    assert sum(map(len, sides)) <= len(references)
+    assert of(judged.paired_references) == sides[1] and of(judged.train) == sides[2]
+    assert (
+        real.generator_train is None and judged.generator_train is None
+    )  # nobody says what it was trained on
+    model = real_language_model(judged)
+    assert model.facts["on"] == "references"
+    assert layout.facts["networks"] == {"of": "references", "texts": len(judged.train)}
+
+
+def test_other_real_text_serves_to_train_networks() -> None:
+    other = [f"{text} {i}" for i, text in enumerate(sentences(2 * FEWEST_TO_TRAIN, 2))]
+    layout = inputs_from_files(
+        [sentences(60, 0)], sentences(40, 1), EvaluationOptions(), real=other
+    )
+    assert layout.real == "real (half of the other text)"
+    real = layout.rows[layout.real]
+    assert real.train is not None and real.train_source == "real"
+    assert len(real.predictions) == len(real.train) == FEWEST_TO_TRAIN
+    given = inputs_from_files(
+        [sentences(60, 0)],
+        sentences(40, 1),
+        EvaluationOptions(),
+        real=other,
+        train=sentences(80, 3),
+    )
+    assert "on" not in real_language_model(given.rows["texts"]).facts
+
+
+def test_few_references_leave_networks_without_text() -> None:
+    layout = inputs_from_files(
+        [sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), EvaluationOptions()
+    )
+    assert layout.real == "real (half of the references)"
+    with pytest.raises(Unavailable, match=r"give more --references \(150 or more\)"):
+        real_language_model(layout.rows["texts"])

@@ -8,8 +8,9 @@ from toys import Cli
 
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
+from textgan.evaluation.evaluate import evaluate
 from textgan.evaluation.results import Evaluation
-from textgan.evaluation.scoring import warnings_of
+from textgan.evaluation.scoring import choose_metrics, warnings_of
 
 
 def score(value: float, width: float | None, better: Better = "higher") -> Score:
@@ -81,3 +82,70 @@ def test_aligned_answers_are_not_called_concentrated(tmp_path: Path, cli: Cli) -
     code, out, err = cli("evaluate", texts, "--aligned", answers, "--metrics", "bleu", "--json")
     assert code == 0, err
     assert not any("concentrated" in one for one in json.loads(out)["warnings"])
+
+
+def test_metrics_are_chosen_by_name_group_and_file(tmp_path: Path) -> None:
+    everything = [metric.name for metric in choose_metrics(["all"], aligned=True)]
+    assert not {"sacrebleu", "chrf"} & {metric.name for metric in choose_metrics(["all"])}
+    assert choose_metrics(["chrf"])[0].name == "chrf"
+    quick = [metric.name for metric in choose_metrics(["quick"], aligned=True)]
+    assert quick == [name for name in everything if name in quick]
+    assert set(everything) - set(quick) >= {"reverse_lm", "discriminator", "mauve"}
+    assert everything.index("likelihood") < everything.index("bleu") < everything.index("mauve")
+    assert [one.name for one in choose_metrics(["unique", "bleu", "unique"])] == ["bleu", "unique"]
+    (tmp_path / "mine.py").write_text(
+        "from textgan.core.statistics import Estimate\n"
+        "from textgan.metrics.base import Metric, Score\n"
+        "class Longest(Metric):\n"
+        '    """The longest text."""\n'
+        "    def measure(self, material):\n"
+        "        longest = float(material.hypotheses.sizes.max())\n"
+        "        signature = material.sign('longest', hyps=len(material.predictions))\n"
+        "        return {'longest': Score('longest', Estimate(longest), signature, 'higher')}\n"
+    )
+    samples = tmp_path / "samples.txt"
+    samples.write_text("a b c\nd\n")
+    found = evaluate(
+        samples, references=samples, metrics=[f"{tmp_path}/mine.py:Longest"], quiet=True
+    )
+    assert found.rows["samples.txt"]["longest"].estimate.value == 3
+
+
+def one(value: float, better: Better = "higher", half: float | None = 0.01) -> Score:
+    estimate = Estimate(value) if half is None else Estimate(value, value - half, value + half)
+    return Score("a number", estimate, "", better)
+
+
+@pytest.mark.parametrize(
+    ("real", "scores", "said"),
+    [
+        ({}, {"unique": one(0.2)}, "collapse: only 20% of the texts are different"),
+        ({}, {"unique": one(0.6)}, ""),
+        ({"self_bleu4": one(0.4)}, {"self_bleu4": one(0.6)}, "collapse: the texts repeat each"),
+        ({"self_bleu4": one(0.4)}, {"self_bleu4": one(0.5)}, ""),
+        ({"bleu4": one(0.3)}, {"bleu4": one(0.5)}, "above real text"),
+        ({"bleu4": one(0.3)}, {"bleu4": one(0.31)}, ""),
+        ({"bleu4": one(0.3, half=None)}, {"bleu4": one(0.31, half=None)}, ""),
+        ({"novelty": one(0.9)}, {"novelty": one(0.5)}, "memorised: 50.0% of the texts are"),
+        ({"novelty": one(0.9)}, {"novelty": one(0.89)}, ""),
+        ({}, {"novelty": one(0.4)}, "memorised: 60.0%"),
+        ({"nll_oracle": one(2.4)}, {"nll_oracle": one(2.0)}, "likeliest texts"),
+        ({"nll_oracle": one(2.4)}, {"nll_oracle": one(3.0)}, ""),
+    ],
+)
+def test_numbers_that_should_worry_are_warned_of(
+    real: dict[str, Score], scores: dict[str, Score], said: str
+) -> None:
+    found = warnings_of(Evaluation({"real": real, "mine": scores}, "real"))
+    if said:
+        assert len(found) == 1
+        assert found[0].startswith("mine: ") and said in found[0]
+    else:
+        assert found == []
+
+
+def test_real_text_of_two_kinds_is_warned_of() -> None:
+    for value, said in ((0.9, ["not one language"]), (0.52, [])):
+        found = warnings_of(Evaluation({"real": {"d_accuracy": one(value)}}, "real"))
+        assert len(found) == len(said)
+        assert all(words in warning for words, warning in zip(said, found, strict=True))

@@ -1,9 +1,13 @@
 """Which cells of a report's table are marked."""
 
+from pathlib import Path
+
 import pytest
+from pages import cells, write_run
 
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
+from textgan.evaluation.report.page import make_page
 from textgan.evaluation.report.runs import System
 from textgan.evaluation.report.table import Cell, Line, marked
 
@@ -39,3 +43,19 @@ def test_the_best_is_marked_where_it_stands(
     assert [i for i, cell in enumerate(found) if cell and cell.best] == (
         [] if best is None else [best]
     )
+
+
+def test_past_real_text_is_said(tmp_path: Path) -> None:
+    page = make_page([write_run(tmp_path / "run", quality=2.0)])
+    assert cells(page, "NLL_oracle")[2] == "2.000 past real [1.950, 2.050]"
+    assert cells(page, "BLEU-4")[2] == "0.750 past real [0.700, 0.800]"
+
+
+def test_different_signatures_do_not_compare(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", "maligan", quality=3.0)]
+    assert "do not compare" not in make_page(runs)
+    file = runs[1] / "evaluation.json"
+    file.write_text(file.read_text().replace("nll_oracle|hyps:100", "nll_oracle|hyps:7"))
+    page = make_page(runs)
+    assert "NLL_oracle: the signatures differ" in page
+    assert not [cell for cell in cells(page, "NLL_oracle") if "best" in cell]

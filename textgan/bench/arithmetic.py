@@ -1,4 +1,4 @@
-"""How much arithmetic each part cannot do without, in closed form.
+"""The least arithmetic of each part, in closed form.
 
 Counted are the multiplications and additions of matrix products (2 for each pair of numbers that
 meet): the LSTM's, the output layer's, the convolutions', the highway layer's. A forward pass counts

@@ -1,4 +1,4 @@
-"""What each part does, counted and not timed: the same numbers however busy the machine is.
+"""Counts of what each part does, not timed: the same numbers however busy the machine is.
 
 At a small size, after one time that does not count (optimisers make their state in it). The numbers
 depend on the version of torch and on the kind of device, and on nothing else, so they can be
@@ -32,7 +32,7 @@ COUNTED = BenchSetting(
 
 @dataclass(frozen=True)
 class Count:
-    """What one time of a part does.
+    """The counts of one time of a part.
 
     operators: that torch was asked for. flop: of its matrix products and convolutions, as torch
     counts them (a recurrent layer that is one operator is not seen). bytes: of the tensors made.

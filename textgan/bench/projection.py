@@ -1,4 +1,4 @@
-"""What the whole experiment takes, put together from its parts."""
+"""The time of the whole experiment, put together from its parts."""
 
 from __future__ import annotations
 

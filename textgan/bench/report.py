@@ -1,4 +1,4 @@
-"""What came of a benchmark: for a reader, and for JSON."""
+"""The results of a benchmark: for a reader, and for JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textgan.core.tables import Shown, Table
 
 @dataclass(frozen=True)
 class PartReport:
-    """What one kind of work took: seconds here and in the textbook, for `amount` of `unit`.
+    """The results of one kind of work: seconds here and in the textbook, for `amount` of `unit`.
 
     flop: the arithmetic that it cannot do without, None where that is no matrix product.
     memory: the most bytes in use while our side runs, above what was in use before; None where it
@@ -59,7 +59,7 @@ class PartReport:
 
 @dataclass(frozen=True, repr=False)
 class BenchReport(Shown):
-    """All parts (medians over the repeats), the machine they ran on and how much was asked for.
+    """The report of all parts (medians over the repeats), the machine and how much was asked for.
 
     What was not asked for is empty. counts: always there, and the same on every run.
     """

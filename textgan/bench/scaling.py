@@ -1,4 +1,4 @@
-"""How time and memory of our side grow with the length, the vocabulary and the rollouts.
+"""The growth of time and memory of our side with the length, the vocabulary and the rollouts.
 
 An exponent e says that something grows as x^e: the slope of a straight line through the logarithms,
 by least squares. Beside it are the exponent of the arithmetic, fitted to the closed-form count at
@@ -61,7 +61,7 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Growth:
-    """What a part took at each value of an axis, and how that grows.
+    """The costs of a part at each value of an axis, and how they grow.
 
     memory: bytes at its peak, None where it cannot be known. flop: the arithmetic that it cannot do
     without. Exponents are None where there is nothing to fit. time_ought, memory_ought: at most.

@@ -28,7 +28,7 @@ class ClassifierDataConfig(DataConfig):
 
 
 class AttackConfig(BaseModel):
-    """How hard the classifiers are attacked; see `textgan.classifiers.attack`."""
+    """Settings of the attacks on classifiers; see `textgan.classifiers.attack`."""
 
     model_config = FROZEN
 
@@ -42,7 +42,7 @@ class AttackConfig(BaseModel):
 
 
 class NoiseConfig(BaseModel):
-    """How words are disturbed; see `textgan.data.noise`."""
+    """Settings of the noise on words; see `textgan.data.noise`."""
 
     model_config = FROZEN
 
@@ -52,7 +52,7 @@ class NoiseConfig(BaseModel):
 
 
 class ClassifierConfig(BaseModel):
-    """How classifiers are trained and measured; `network` has the settings of the network."""
+    """Settings of how classifiers are trained and measured; `network` has those of the network."""
 
     model_config = FROZEN
 

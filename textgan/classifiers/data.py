@@ -17,7 +17,7 @@ from textgan.data.tokenizers import Tokenizer, build_tokenizer, is_pretrained
 
 @dataclass(frozen=True)
 class ClassifierData:
-    """What classifiers are trained, chosen and measured on.
+    """The texts that classifiers are trained, chosen and measured on.
 
     tests: the test sentences by what was done to them, CLEAN first.
     """

@@ -39,7 +39,7 @@ Advance = Callable[[int], object]  # so many steps are done
 
 @dataclass(frozen=True)
 class ClassifierTrainer:
-    """What all classifiers of a study have in common. network: a name for `build_network`."""
+    """The trainer of all classifiers of a study. network: a name for `build_network`."""
 
     network: str
     config: ClassifierConfig

@@ -1,4 +1,4 @@
-"""What generators and discriminators promise beyond a dry run."""
+"""The contracts of generators and discriminators beyond a dry run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an objective promises beyond a dry run."""
+"""The contract of an objective beyond a dry run."""
 
 from __future__ import annotations
 

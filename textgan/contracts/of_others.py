@@ -1,4 +1,4 @@
-"""What metrics, perturbations and ways to train an encoder promise."""
+"""The contracts of metrics, perturbations and ways to train an encoder."""
 
 from __future__ import annotations
 

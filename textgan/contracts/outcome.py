@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of one part."""
+    """The report of all checks of one part."""
 
     part: str
     kind: str

@@ -1,1 +1,2 @@
-"""What every room uses and what knows of none: errors, settings, files, seeds, statistics, logs."""
+"""The ground of every room, which knows of none: errors, settings, files, seeds, statistics,
+logs."""

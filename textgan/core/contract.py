@@ -1,4 +1,4 @@
-"""What a part's functions must give back, and how a message says that one does not.
+"""Checks of what a part's functions give back, and messages that say what one does not.
 
 `who` is a function as messages call it, such as `mine.py:Reinforce.generator_loss`. Whatever is
 wrong raises UserError in one line; an error inside a part's own code keeps its traceback, with a

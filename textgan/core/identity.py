@@ -1,4 +1,4 @@
-"""Which run a file belongs to.
+"""The identity of a run, by which a file belongs to it.
 
 A run's digest is of all that decides its course: its settings, and the files it was made with
 (data, vocabulary, oracle, parts of its user's own), whose SHA-256 run.json lists. Every file that
@@ -31,7 +31,7 @@ _RESTORE = "restore it from a copy"
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run's folder says that it is.
+    """The identity of a run, as its folder gives it.
 
     files: the SHA-256 of what the run was made with, by its place in the folder; None where version
     0.1 made it. copies: where the run keeps parts of its user's own, by their names in the config.

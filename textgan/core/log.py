@@ -1,4 +1,4 @@
-"""What a run shows of itself: TensorBoard, metrics.jsonl, progress bars, lines on the terminal.
+"""The log of a run: TensorBoard, metrics.jsonl, progress bars, lines on the terminal.
 
 The horizontal axis of all curves is the tick: MLE epochs, then turns of the discriminator, then
 rounds. Which curves there are, and how they are shown, the caller says.

@@ -1,4 +1,4 @@
-"""Where the modules of version 0.1 went, for own parts that were written for it.
+"""The modules of version 0.1 by their present places, for own parts that were written for it.
 
 A run keeps a copy of its user's own parts and goes on with it, so what such a file imports from
 where version 0.1 had it comes from where it is now. This holds for files of own parts alone:

@@ -141,7 +141,7 @@ def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
 
 
 class Durations:
-    """How long steps of several kinds take, and so how long those that are left will.
+    """The durations of steps of several kinds, and an estimate of those that are left.
 
     left: how many steps of each kind are still to do.
     """

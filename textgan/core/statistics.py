@@ -1,4 +1,4 @@
-"""How sure one can be of a number: intervals over sentences, subsets and seeds; p-values.
+"""Confidence intervals over sentences, subsets and seeds; p-values.
 
 Three kinds of interval, for three kinds of number:
 

@@ -22,7 +22,7 @@ SCHEME = 2  # how seeds are made, as runs remember it; 1 is by addition
 
 
 class Purpose(Enum):
-    """What random numbers are for. The name is hashed: another name gives other numbers."""
+    """Purposes of random numbers. The name is hashed: another name gives other numbers."""
 
     # a run's data
     ORACLE_TRAIN = auto()

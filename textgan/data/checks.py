@@ -1,4 +1,4 @@
-"""What a reader of a run's numbers should know of its text."""
+"""Warnings about a corpus for a reader of a run's numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What functions may do to texts, and what texts they must return."""
+"""The contract of functions on texts: what they may do, and what they must return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a token of a line is: the one place that splits lines into words or characters."""
+"""The one place that splits lines into words or characters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LineTokens = Literal["nltk", "whitespace", "char"]  # of lines that are evaluate
 
 @dataclass(frozen=True)
 class PreTokenizer:
-    """How a line is split into tokens, and how they are joined again.
+    """A way to split a line into tokens, and to join them again.
 
     kind: "nltk", Treebank words; "word", "whitespace" and "id", what is between white space;
     "char", characters. The names differ for signatures. separator: what is between tokens: a

@@ -78,7 +78,7 @@ class TextSpace:
 
 @dataclass(frozen=True)
 class Condition:
-    """What B texts are written for: the class of each, the source that it answers, both, or, as by
+    """The condition of B texts: the class of each, the source that it answers, both, or, as by
     default, nothing.
 
     labels: (B,) int64, or None. source: B texts, or None.

@@ -1,4 +1,4 @@
-"""Whether a way to split lines into tokens fits the text: guesses by share, never by one line."""
+"""Guesses whether a way to split lines into tokens fits the text: by share, never by one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCRIPTS = (
 
 
 class Spacing(NamedTuple):
-    """What a file's lines say of the spaces between its characters.
+    """The spaces between the characters of a file's lines, counted.
 
     lines: those of two characters or more, which alone can tell. spaced: those of them in which
     spaces are between all characters, as corpora of Chinese poems have it.

@@ -39,7 +39,7 @@ def is_pretrained(network: str) -> bool:
 
 
 class Tokenizer(ABC):
-    """How lines become what a network reads, and back.
+    """A tokenizer: from lines to what a network reads, and back.
 
     space: of the texts, with the special ids. A longer text is cut at space.length tokens. mask_id:
     the token in place of a hidden one, where there is one. unknown_word: how the token of all

@@ -1,4 +1,4 @@
-"""What an encoder of lines is."""
+"""The interface of an encoder of lines."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ SCRATCH_LR, PRETRAINED_LR = 1e-3, 3e-5
 
 
 class EncoderConfig(BaseModel):
-    """How an encoder is trained: by Adam, whose rate rises from zero in a straight line and falls
-    to it again."""
+    """Settings of how an encoder is trained: by Adam, whose rate rises from zero in a straight line
+    and falls to it again."""
 
     model_config = FROZEN
 

@@ -1,4 +1,4 @@
-"""How good vectors of sentences are: alignment and uniformity, retrieval, rank correlation.
+"""Measures of vectors of sentences: alignment and uniformity, retrieval, rank correlation.
 
 Only directions count: every vector is first made one of length 1. A vector of zeros has no
 direction; it stays where it is, as near to all others as to none.

@@ -1,4 +1,4 @@
-"""Which differences between two systems are significant.
+"""Significance tests of the differences between two systems.
 
 Of one run of each: a number's replicates in both were made by the same resampling, so the standard
 deviation of their differences is that of the difference, and it is the smaller the more the two

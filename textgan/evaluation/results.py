@@ -35,7 +35,7 @@ TRAIN_SOURCES = {"references": "a third of the references", "real": "half of the
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(ScoreTable):
-    """What was measured of several sets of texts, every row against the same real texts.
+    """The scores of several sets of texts, every row against the same real texts.
 
     facts: what was evaluated and how: texts, their hashes and counts, temperature, seed, seconds.
     """

@@ -77,7 +77,7 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured at one temperature."""
+    """The measures at one temperature."""
 
     temperature: float
     x: Estimate
@@ -141,7 +141,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the better curve changes, intervals or not, and at which temperature each is there."""
+    """A crossing of two curves, intervals or not, and at which temperature each is there."""
 
     x: float
     y: float
@@ -150,7 +150,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class CurveComparison:
-    """Where one curve is better than the other.
+    """A comparison of two curves: where one is better than the other.
 
     common: the values of x that both curves reach; None where there are none, and then nothing is
     compared. ranges: of these, from the lowest x to the highest, without gaps.

@@ -1,1 +1,1 @@
-"""What texts are measured by, one file for a family of numbers; `base` holds the contract."""
+"""Metrics of texts, one file for a family of numbers; `base` holds the contract."""

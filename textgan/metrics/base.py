@@ -74,7 +74,8 @@ class Models:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInputs:
-    """All that is known of one set of texts that is measured, which may be real: the real-data row.
+    """The inputs of metrics: all that is known of one set of texts, which may be real (the
+    real-data row).
 
     All sentences are of ids of `tokenizer`. Every metric measures the same object, and the rows of
     one table differ in as little as they can: the references and the training text are the same.

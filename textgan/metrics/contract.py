@@ -1,4 +1,4 @@
-"""What a metric must give back."""
+"""The contract of a metric."""
 
 from __future__ import annotations
 

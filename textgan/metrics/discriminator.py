@@ -1,4 +1,4 @@
-"""How well a freshly trained discriminator separates texts from real ones."""
+"""The accuracy of a freshly trained discriminator on texts and real ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def parts(sentences: Sentences, n: int, seed: int) -> list[Sentences]:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorAccuracy(Metric, name="discriminator"):
-    """How often a discriminator trained here is right about texts it has not seen.
+    """The share of unseen texts about which a discriminator trained here is right.
 
     A small SeqGAN CNN learns from 60 % of the texts and as many real ones, stops by 20 % and is
     scored on the last 20 %. 0.5 means that it cannot tell them apart; lower is better, and below

@@ -1,4 +1,4 @@
-"""How far the generator's distribution over whole texts is from the oracle's.
+"""The divergence of the generator's distribution over whole texts from the oracle's.
 
 With G(y) at the temperature at which the generator's texts are drawn, O(y) at temperature 1, and
 M = (G + O) / 2:
@@ -103,7 +103,7 @@ def every_text(space: TextSpace) -> Text:
 
 @dataclass(kw_only=True)
 class Divergence(Metric, name="divergence"):
-    """How far the generator's distribution over whole texts is from the oracle's, in nats.
+    """The divergence of the generator's distribution over whole texts from the oracle's, in nats.
 
     KL(G‖O) punishes what the oracle would not write, KL(O‖G) what the generator leaves out, the
     Jensen-Shannon divergence (JS, at most log 2) both; all are 0 for the oracle itself and lower is

@@ -1,4 +1,4 @@
-"""What texts cost under a language model of real text, and real text under one of the texts."""
+"""Costs of texts under a language model of real text, and of real text under one of the texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from textgan.metrics.networks import (
 
 @dataclass(frozen=True)
 class Costs:
-    """What B sentences cost under a language model.
+    """The costs of B sentences under a language model.
 
     nats: (B,) what each costs. unknown: (B,) how many of its words are unknown. tokens: (B,) how
     many it has, its end being one of them.
@@ -62,7 +62,7 @@ def costs_of(
 
 @dataclass(frozen=True, kw_only=True)
 class LMScore(LanguageModelSettings, Metric, name="lm_score"):
-    """What the texts cost under a language model trained here on real text, in nats per word.
+    """The cost of the texts under a language model trained here on real text, in nats per word.
 
     The end of a sentence is counted as a word. Lower is more fluent. `lm_unknown` is the share of
     words that the model does not know: those that occur once or never in what it learnt from, or
@@ -114,7 +114,7 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseLM(LanguageModelSettings, Metric, name="reverse_lm"):
-    """What real text costs under a language model trained here on the texts, in nats per word.
+    """The cost of real text under a language model trained here on the texts, in nats per word.
 
     The end of a sentence is counted as a word, and the words known are those of real text, the same
     for every row. Lower is better: what the texts leave out makes real text dear. exp of it is the

@@ -1,4 +1,4 @@
-"""What the scores of texts warn of: collapse, memorising, and numbers too good to be better."""
+"""Warnings that scores of texts give: collapse, memorising, and numbers too good to be better."""
 
 from __future__ import annotations
 

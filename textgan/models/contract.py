@@ -1,4 +1,4 @@
-"""What a network's functions must give back, tried on a few texts."""
+"""The contract of a network's functions, tried on a few texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the next symbol is chosen.
+"""Samplers: ways to choose the next symbol.
 
 A `Sampler` maps logits (R, V) to token ids (R,) or to relaxed rows (R, V); a `HiddenSampler`
 does the same from the hidden states of a generator, (R, H).

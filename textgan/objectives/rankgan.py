@@ -101,7 +101,8 @@ class RankGAN(Objective, name="rankgan"):
 
 
 class Seen(NamedTuple):
-    """What is compared of B texts: unit vectors (B, F), and their classes (B,), None for one."""
+    """The features of B texts that are compared: unit vectors (B, F), and their classes (B,), None
+    for one."""
 
     directions: Tensor
     labels: Tensor | None

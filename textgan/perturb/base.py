@@ -1,4 +1,5 @@
-"""What perturbations share: where vectors are shifted, how far, and the passes of one update.
+"""The base class of perturbations: where vectors are shifted, how far, and the passes of one
+update.
 
 Shapes: B sentences, T positions, E embedding, V vocabulary. Shifts are a list, for a loss may read
 the embedding several times (real and fake texts): with placement "output" one tensor (B, T, E) for

@@ -1,4 +1,4 @@
-"""What a perturbation must leave, tried on one update."""
+"""The contract of a perturbation, tried on one update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a network's outputs for some texts are from those for others.
+"""Divergences of a network's outputs for some texts from those for others.
 
 Shapes: logits (N, C), or (N, 1) of yes and no. Each function gives the mean over the N rows, zero
 where both are the same.

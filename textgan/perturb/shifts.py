@@ -1,4 +1,4 @@
-"""Where an embedding can be shifted, and the shifts themselves."""
+"""The places where an embedding can be shifted, and the shifts themselves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_TEXTS = "the loss read other texts when it was called again; draw them bef
 
 
 class ShiftTarget(ABC):
-    """Where vectors are shifted, and what a ball is there.
+    """The vectors that are shifted, and what a ball is there.
 
     All functions take one shift or gradient of the list; masked entries of it are zero.
     """
@@ -133,7 +133,7 @@ class ShiftedPass:
 
 
 class EmbeddingOutput(ShiftTarget):
-    """What the embedding reads out: a ball for each sentence of each reading.
+    """The output of the embedding: a ball for each sentence of each reading.
 
     Only readings with gradients count: what a loss looks at without them is a constant of it.
     """

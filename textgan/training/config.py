@@ -68,7 +68,7 @@ class OracleConfig(BaseModel):
 
 
 class EvaluationConfig(BaseModel):
-    """How the generator is watched, and how it is measured at the end."""
+    """Settings of how the generator is watched, and how it is measured at the end."""
 
     model_config = FROZEN
 
@@ -112,7 +112,7 @@ class DiscriminatorConfig(PartConfig):
 
 
 class MLEConfig(BaseModel):
-    """How the MLE updates are done."""
+    """Settings of the MLE updates."""
 
     model_config = FROZEN
 

@@ -1,5 +1,5 @@
-"""What training observes at a tick: the scores of the generator, how well the discriminator does,
-and what a reader of the curves should be warned of."""
+"""The observations of training at a tick: the scores of the generator, how well the discriminator
+does, and warnings for a reader of the curves."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _wilson_low(share: float, n: int) -> float:
 
 
 class MLEScore(NamedTuple):
-    """How good an MLE epoch is: nats per token, lower is better.
+    """The score of an MLE epoch: nats per token, lower is better.
 
     entropy: of the samples. best: whether no epoch before was as good.
     """
@@ -89,7 +89,7 @@ class MLEScore(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What was seen of a run at a tick.
+    """The observations of a run at a tick.
 
     metrics: by their tags in the log. samples: some lines. mle: only of MLE epochs.
     """

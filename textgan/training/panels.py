@@ -1,4 +1,4 @@
-"""Which curves of a run are shown: in TensorBoard, in curves.png and in the report alike.
+"""The curves of a run that are shown: in TensorBoard, in curves.png and in the report alike.
 
 The tags are fixed, so that runs compare: `mle/loss`, `discriminator/loss`,
 `discriminator/accuracy`, `generator/loss`, `generator/reward`, `generator/entropy`,

@@ -1,4 +1,4 @@
-"""When what is trained: the whole run as one list of steps, known before it begins.
+"""The plan of a run: the whole of it as one list of steps, known before it begins.
 
     run          pretraining, then adversarial rounds
     pretraining  MLE epochs, then discriminator turns; or parts of the two in turn
@@ -29,7 +29,7 @@ Do = Literal["mle", "fakes", "discriminator", "generator", "tick"]
 
 
 class Schedule(BaseModel):
-    """How long each part of training lasts; g_steps, d_steps and k are the paper's names."""
+    """The lengths of all parts of training; g_steps, d_steps and k are the paper's names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""How the gradient of a loss is accumulated, as a value; and over the shards of a batch.
+"""The gradient of a loss, accumulated as a value, and over the shards of a batch.
 
 A `Backward` is called with a network and a closure that computes its loss; it may call the closure
 several times, with the network's embeddings shifted (see `perturb`), before the optimiser takes its
@@ -31,7 +31,7 @@ class Shard(NamedTuple):
 
 
 class Shards:
-    """How texts are divided into `count` shards, and which of these are this process's own."""
+    """The division of texts into `count` shards, and which of these are this process's own."""
 
     def __init__(self, count: int, group: Group) -> None:
         self.count, self.group = count, group

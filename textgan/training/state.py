@@ -1,4 +1,4 @@
-"""What changes while a run trains, as its checkpoints hold it."""
+"""The state of a run that changes while it trains, as its checkpoints hold it."""
 
 from __future__ import annotations
 

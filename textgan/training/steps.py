@@ -1,4 +1,4 @@
-"""What each step of the plan draws, computes and changes."""
+"""The steps of the plan: what each draws, computes and changes."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class EncoderObjective(nn.Module, ABC):
-    """What an encoder minimises.
+    """An objective of encoders of sentences.
 
     Its parameters are those of the network and of heads. Heads are used in training only: the
     network alone computes the vector of a sentence, as `pooling` says.

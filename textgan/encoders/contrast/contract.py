@@ -1,4 +1,4 @@
-"""What an EncoderObjective must return, tried on a few sentences."""
+"""The contract of an EncoderObjective, tried on a few sentences."""
 
 from __future__ import annotations
 

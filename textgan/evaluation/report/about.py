@@ -1,4 +1,5 @@
-"""What was run: settings, data, machines, warnings, and the commands that make what is missing."""
+"""The runs of a report: settings, data, machines, warnings, and the commands that make what is
+missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the folders of runs hold, and the systems that a report compares: real text, MLE, methods.
+"""Records of runs' folders, and the systems that a report compares: real text, MLE, methods.
 
 Only files are read and no network is built, so a run of a method in a file of one's own opens too.
 """
@@ -70,7 +70,7 @@ class _EvaluationFacts(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What one run's folder holds, read without building its networks.
+    """A record of one run's folder, read without building its networks.
 
     name: in a report. records: the points of its curves, without those of the discriminator's
     pretraining.

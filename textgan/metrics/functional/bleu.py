@@ -31,7 +31,7 @@ Smoothing = Literal["method1", "none", "dropped"]  # of an order without any mat
 
 
 class References:
-    """What BLEU-1 .. BLEU-order need to know of a set of reference texts."""
+    """A set of reference texts, counted once for BLEU-1 .. BLEU-order."""
 
     def __init__(self, sentences: Sentences, order: int) -> None:
         if len(sentences) == 0:
@@ -98,7 +98,7 @@ class LeaveOneOut:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each sentence has each n-gram that it has, for one order.
+    """The number of times that each sentence has each of its n-grams, for one order.
 
     row, kind, times: (P,) int64, in the order of kind.
     rows, kinds: how many sentences and kinds there may be.
@@ -166,7 +166,7 @@ class Most:
 
 
 class Lengths:
-    """How long reference texts are."""
+    """The lengths of reference texts."""
 
     def __init__(self, sizes: Tensor) -> None:
         self.known, self.times = torch.unique(sizes, return_counts=True)

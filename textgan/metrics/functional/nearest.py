@@ -1,4 +1,4 @@
-"""Which sentence a text is closest to: whether a generator writes or recites."""
+"""The nearest training sentence of a text: whether a generator writes or recites."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SCORED_AT_ONCE = 2**23  # logits held while scoring without gradients: 32 MB in 
 
 @dataclass(frozen=True)
 class State:
-    """What a generator knows of R hypotheses in flight.
+    """The state of a generator over R hypotheses in flight.
 
     carried: tensors (R, ...), what each hypothesis carries from symbol to symbol.
     shared: tensors (B, ...), what is known of each of B conditions, such as the states of a source

@@ -21,7 +21,7 @@ Leak = Callable[[Text], Tensor]
 
 
 class Trace(NamedTuple):
-    """How B finished texts were written, T tokens each."""
+    """The course of B finished texts, T tokens each."""
 
     features: Tensor  # (B, T + 1, F): what was leaked of the first 0, 1, .., T tokens; constants
     # (B, T, F), each set before its token, of length 1; where goals last for a block, the one in

@@ -77,3 +77,10 @@ def test_every_command_is_a_function_with_the_same_defaults(command: str, callba
     elsewhere |= {"settings", "encoder", "target", "with_report", "tokens", "seed", "device"}
     elsewhere |= {"run", "runs", "targets", "profile", "tolerance", "against", "counts", "scaling"}
     assert options.keys() - shared <= elsewhere
+
+
+def test_the_package_lists_what_it_has() -> None:
+    assert set(textgan.__all__) <= set(dir(textgan))
+    for name in textgan.__all__:
+        assert getattr(textgan, name).__doc__
+    assert "importlib" not in dir(textgan)

@@ -14,6 +14,7 @@ from textgan.core.statistics import (
     SHARE,
     Estimate,
     bootstrap,
+    decimals,
     holm,
     over_seeds,
     over_subsets,
@@ -273,3 +274,11 @@ def test_bootstrap_width_is_that_of_the_normal_approximation() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * 2 / math.sqrt(4000), rel=0.08)
     with pytest.raises(ValueError, match="no sentences"):
         bootstrap(np.array([]), np.array([]), 10)
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert [decimals(x) for x in (-0.0004, -0.0, 0.0004, -0.0006, -1.5)] == [
+        "0.000", "0.000", "0.000", "-0.001", "-1.500",
+    ]  # fmt: skip
+    assert str(Estimate(-1e-9, -0.2, 2e-5)) == "0.000 [-0.200, 0.000]"
+    assert decimals(-0.0) == "0.000" and decimals(float("nan")) == "nan"

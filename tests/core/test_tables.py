@@ -5,14 +5,12 @@ import os
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scores import ROWS, row, score
 
-import textgan
-from textgan.core.score import Better, Score, table_of
-from textgan.core.statistics import Estimate, decimals, holm
+from textgan.core.statistics import holm
 from textgan.core.tables import Shown, Table, filled, terminal_width
 from textgan.evaluation.comparison import Comparison, among_all, compare_scores
 from textgan.evaluation.results import Evaluation
@@ -83,32 +81,6 @@ def test_sentences_are_filled() -> None:
     assert filled("see " + "x" * 60, 40).endswith("x" * 60)  # a path stays whole
 
 
-def test_what_rounds_to_zero_has_no_sign() -> None:
-    assert [decimals(x) for x in (-0.0004, -0.0, 0.0004, -0.0006, -1.5)] == [
-        "0.000", "0.000", "0.000", "-0.001", "-1.500",
-    ]  # fmt: skip
-    assert str(Estimate(-1e-9, -0.2, 2e-5)) == "0.000 [-0.200, 0.000]"
-    assert decimals(-0.0) == "0.000" and decimals(float("nan")) == "nan"
-
-
-def score(value: float, better: Better = "higher", title: str = "BLEU-2", unit: str = "") -> Score:
-    noise = np.random.default_rng(int(value * 1000)).normal(size=1000) * 0.01
-    estimate = Estimate(value, value - 0.02, value + 0.02)
-    return Score(title, estimate, "bleu|v:1", better, unit, value + noise)
-
-
-def row(shift: float) -> dict[str, Score]:
-    titles = ["BLEU-2", "Self-BLEU-2", "NLL_test", "Length distance", "MAUVE*"]
-    ways: list[Better] = ["higher", "like real text", "lower", "lower", "higher"]
-    return {
-        title: score(0.3 + shift + i / 10, way, title, "nats per token" if i == 2 else "")
-        for i, (title, way) in enumerate(zip(titles, ways, strict=True))
-    }
-
-
-ROWS = {"real, held out": row(0), "MLE, best epoch": row(0.05), "seqgan, last": row(0.2)}
-
-
 def shown() -> list[Shown]:
     scores = {key: score(2.4, "lower") for key in ("nll_test", "nll_valid", "entropy")}
     names = ["oracle", "random tokens", "MLE, best epoch (18 of 20)", "seqgan, last"]
@@ -170,44 +142,6 @@ def test_html_is_escaped() -> None:
     assert "1<br>[0, 2]" in table.html()
 
 
-def test_the_narrow_table_says_which_way_is_better() -> None:
-    made = table_of(ROWS).text(80)
-    assert "BLEU-2 ↑" in made and "Self-BLEU-2 ≈" in made and "NLL_test ↓" in made
-    assert "↑ higher is better" in made
-    assert "nats per token" in made
-
-
-def test_a_score_is_short() -> None:
-    assert len(repr(score(0.5))) < 250
-
-
-def test_a_winner_is_named_only_where_its_difference_is_significant_among_all() -> None:
-    """One p of 0.03 among four: it stands alone, and Holm takes it away."""
-    noise = np.random.default_rng(0).normal(size=1000)
-    noise = (noise - noise.mean()) / noise.std(ddof=1)
-
-    def side(shift: float) -> dict[str, Score]:
-        values = {"good": 2.2, "same1": 0.1, "same2": 0.0, "same3": -0.1}
-        return {
-            name: Score(name, Estimate(value * shift), "m|v:1", "higher", "", value * shift + x)
-            for name, value in values.items()
-            for x in [noise * shift]
-        }
-
-    made = compare_scores(side(0.0), side(1.0), names=("mle", "seqgan"))
-    good = made.differences[0]
-    assert (
-        good.significant
-        and not good.significant_corrected
-        and good.better == "b"
-        and good.winner is None
-    )
-    for line in str(made).splitlines():
-        assert not line.startswith("good ") or "seqgan" not in line
-    assert "seqgan is better" not in str(made)
-    assert made.to_dict()["differences"]["good"]["winner"] is None
-
-
 def test_several_systems_are_corrected_together() -> None:
     first, second = shown()[2], shown()[3]
     assert isinstance(first, Comparison) and isinstance(second, Comparison)
@@ -220,10 +154,3 @@ def test_several_systems_are_corrected_together() -> None:
     assert f"among {len(tested)} comparisons" in str(made)
     with pytest.raises(ValueError, match="nothing to compare"):
         among_all([])
-
-
-def test_the_package_lists_what_it_has() -> None:
-    assert set(textgan.__all__) <= set(dir(textgan))
-    for name in textgan.__all__:
-        assert getattr(textgan, name).__doc__
-    assert "importlib" not in dir(textgan)

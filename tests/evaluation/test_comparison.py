@@ -319,3 +319,30 @@ def test_the_table_and_its_sentences() -> None:
     assert again["differences"]["nll"]["better"] == "a"
     assert again["differences"]["nll"]["difference"]["value"] == 1
     assert again["summary"] == said
+
+
+def test_a_winner_is_named_only_where_its_difference_is_significant_among_all() -> None:
+    """One p of 0.03 among four: it stands alone, and Holm takes it away."""
+    noise = np.random.default_rng(0).normal(size=1000)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+
+    def side(shift: float) -> dict[str, Score]:
+        values = {"good": 2.2, "same1": 0.1, "same2": 0.0, "same3": -0.1}
+        return {
+            name: Score(name, Estimate(value * shift), "m|v:1", "higher", "", value * shift + x)
+            for name, value in values.items()
+            for x in [noise * shift]
+        }
+
+    made = compare_scores(side(0.0), side(1.0), names=("mle", "seqgan"))
+    good = made.differences[0]
+    assert (
+        good.significant
+        and not good.significant_corrected
+        and good.better == "b"
+        and good.winner is None
+    )
+    for line in str(made).splitlines():
+        assert not line.startswith("good ") or "seqgan" not in line
+    assert "seqgan is better" not in str(made)
+    assert made.to_dict()["differences"]["good"]["winner"] is None

@@ -15,6 +15,14 @@ from textgan.perturb.base import Perturbation
 from textgan.perturb.passes import Passes
 
 METHODS = registry.names("perturbation")
+PASSES = {
+    "free_at": 1,
+    "vat": 4,
+    "smart": 5,
+    "pgd": 4,
+    "freelb": 3,
+    "yopo": 3,
+}  # of the loss; else 2
 IDS = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [4, 4, 2, 0]])  # zeros are padding
 LABELS = torch.tensor([0, 1, 1])
 WORDS = (IDS != 0).double().unsqueeze(-1)
@@ -224,3 +232,12 @@ def linear_shift(length: float) -> Tensor:
 def left(network: Linear) -> tuple[Tensor, Tensor]:
     assert network.output.weight.grad is not None and network.embedding.weight.grad is not None
     return network.output.weight.grad, network.embedding.weight.grad
+
+
+methods = pytest.mark.parametrize("name", METHODS)
+
+
+def close(found: list[Tensor], wanted: list[Tensor]) -> None:
+    """Equal but for rounding, and not all zero."""
+    assert any(tensor.any() for tensor in wanted)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)

@@ -45,15 +45,8 @@ def test_imports_go_one_way() -> None:
 
 
 # what has no test file of its own, and why
-UNTESTED: dict[str, str] = {}
-LATER = (
-    "core",
-    "data",
-    "models",
-    "perturb",
-    "training",
-    "objectives",
-)
+UNTESTED = {"core/version": "a constant"}
+LATER = ("objectives",)
 
 
 def test_every_module_has_its_test_file() -> None:

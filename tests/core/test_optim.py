@@ -7,7 +7,7 @@ import torch
 from perturbed import Net
 
 from textgan.core.errors import UserError
-from textgan.core.optim import NotFinite, build_optimiser, plain, swapped_weights, update
+from textgan.core.optim import NotFinite, build_optimiser, dropout, plain, swapped_weights, update
 from textgan.data.text import Text, TextSpace
 from textgan.losses import nll
 from textgan.models.generators.recurrent import LSTMGenerator
@@ -92,3 +92,19 @@ def test_a_closure_that_gives_no_loss_is_refused(made) -> None:  # type: ignore[
         assert "expected (loss, metrics)" in str(refusal.value)
     with torch.no_grad(), pytest.raises(UserError, match=r"no_grad"):
         made(network, lambda: (network(ids).sum(), {}), outputs)
+
+
+def test_dropout_is_on_in_updates_and_off_in_rewards() -> None:
+    """Trap: a reward read with dropout on is noise."""
+    from textgan.models.discriminators.cnn import CNNDiscriminator
+
+    judge = CNNDiscriminator(TextSpace(9, 6), sizes=[1, 2], counts=[50, 50], dropout=0.5)
+    text = Text.full(torch.randint(9, (4, 6)))
+    for module in judge.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.eval()
+    assert torch.equal(judge(text), judge(text))
+    with dropout(judge):
+        assert not torch.equal(judge(text), judge(text))
+        assert judge.training  # cuDNN wants recurrent networks in training mode
+    assert torch.equal(judge(text), judge(text))

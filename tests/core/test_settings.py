@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from toys import TOY, Cli
@@ -32,9 +32,8 @@ def test_settings_are_checked_once_from_the_command_line_to_the_first_update(
         if getattr(module, "check_settings", None) is check_settings:
             monkeypatch.setattr(module, "check_settings", count)
     monkeypatch.setattr(trainer, "take_step", stop)
-    perturb.base._settings_in.cache_clear()
     options = [f"{key}={value}" for key, value in TOY.items()]
-    perturbed = ["mle.perturb=vat(epsilon=0.5)", "discriminator.perturb=fgm"]
+    perturbed = ["mle.perturb=vat(epsilon=0.5021)", "discriminator.perturb=fgm(epsilon=0.5021)"]
     code, _, err = cli("train", "seqgan", *options, *perturbed, "--out", tmp_path / "run")
     assert code == 2 and "the first update" in err
     assert checked == {
@@ -74,3 +73,63 @@ def test_settings_given_as_text_become_numbers() -> None:
     built = registry.build("objective", "seqgan", {"rollouts": "3"})
     assert built.rollouts == 3
     assert SeqGAN(rollouts="3") == built
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "value"),
+    [
+        ("a.b=3", "a.b", 3),
+        ("a=0.5", "a", 0.5),
+        ("a=true", "a", True),
+        ("a=[1, 2]", "a", [1, 2]),
+        ("a=cnn", "a", "cnn"),  # a bare word is a string
+        ('a="3"', "a", "3"),
+        ("a=b=c", "a", "b=c"),
+        ("a=", "a", ""),
+    ],
+)
+def test_a_setting_is_read_as_toml_or_as_a_word(written: str, key: str, value: object) -> None:
+    found = core_settings.parse_setting(written)
+    assert found == (key, value) and type(found[1]) is type(value)
+
+
+@pytest.mark.parametrize("written", ["a", "=3", "a=1\nb=2", ".".join("a" * 200) + "=1"])
+def test_what_is_no_setting_is_refused(written: str) -> None:
+    with pytest.raises(UserError) as refused:
+        core_settings.parse_setting(written)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_part_and_its_settings_are_put_together_in_either_order() -> None:
+    for order in (1, -1):
+        values: dict[str, Any] = {}
+        for key, value in [("generator", "gru"), ("generator.hidden", 4)][::order]:
+            core_settings.put_setting(values, key, value, parts=["generator"])
+        assert values == {"generator": {"name": "gru", "hidden": 4}}
+    with pytest.raises(UserError, match="seed is a value, not a group of settings"):
+        core_settings.put_setting({"seed": 3}, "seed.x", 1)
+
+
+def test_groups_are_flattened_to_dotted_keys_and_come_back() -> None:
+    nested = {"a": {"b": {"c": 1}, "d": [2]}, "e": None}
+    flat = core_settings.flatten(nested)
+    assert flat == {"a.b.c": 1, "a.d": [2], "e": None}
+    again: dict[str, Any] = {}
+    for key, value in flat.items():
+        core_settings.put_setting(again, key, value)
+    assert again == nested
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (int, "whole number"),
+        (float | None, "number or none"),
+        (Literal["a", "b"], "a | b"),
+        (list[int], "list of whole numbers"),
+        (Annotated[bool, "x"], "true/false"),
+        (dict[str, Any], "group of settings"),
+    ],
+)
+def test_types_are_named_in_words(annotation: Any, words: str) -> None:
+    assert core_settings.type_in_words(annotation) == words

@@ -1,15 +1,18 @@
 """Batches: every item once a pass, as a function of its number; and those of similar sizes."""
 
+from itertools import pairwise
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgan.data.batches import Batches
+from textgan.data.batches import POOL, Batches, batches, by_size
+from textgan.data.text import Text
 
-batches = st.builds(Batches, st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**31))
+streams = st.builds(Batches, st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**31))
 
 
-@given(batches)
+@given(streams)
 def test_each_pass_visits_every_item_once(stream: Batches) -> None:
     passes = stream.size  # then the last batch ends with a pass
     items = torch.cat([stream[i] for i in range(stream.n)])
@@ -18,7 +21,7 @@ def test_each_pass_visits_every_item_once(stream: Batches) -> None:
         assert sorted(order.tolist()) == list(range(stream.n))
 
 
-@given(batches, st.lists(st.integers(0, 40), max_size=10))
+@given(streams, st.lists(st.integers(0, 40), max_size=10))
 def test_a_batch_does_not_depend_on_those_before_it(stream: Batches, jumps: list[int]) -> None:
     fresh = Batches(stream.n, stream.size, stream.seed)
     sequence = [fresh[i].tolist() for i in range(41)]
@@ -59,3 +62,22 @@ def test_batches_disturb_no_random_numbers() -> None:
     before = torch.get_rng_state()
     assert len(Batches(5, 3, 0)[9]) == 3
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_texts_of_similar_sizes_are_read_together() -> None:
+    text = Text.full(torch.zeros(10, 6, dtype=torch.long))
+    text = Text(text.tokens, torch.tensor([5, 1, 4, 1, 5, 6, 2, 2, 3, 1]))
+    pieces = by_size(text, at_once=4)
+    assert [piece.tolist() for piece in pieces] == [[1, 3, 9, 6], [7, 8, 2, 0], [4, 5]]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(1, 9))
+def test_one_pass_is_of_every_text_once_and_of_similar_sizes(sizes: list[int], batch: int) -> None:
+    made = batches(torch.tensor(sizes), batch)
+    assert sorted(torch.cat(made).tolist()) == list(range(len(sizes)))
+    # of each pool all but the last batch are whole
+    assert sum(len(part) < batch for part in made) <= -(-len(sizes) // (POOL * batch))
+    assert all(len(part) <= batch for part in made)
+    if len(sizes) <= POOL * batch:  # one pool: batches do not overlap in sizes
+        spans = sorted((min(of), max(of)) for part in made for of in [[sizes[i] for i in part]])
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from family import left, toy
-from interrupted import stop_at
+from family import toy
+from interrupted import assert_resumes
 from tables import (
     PARTS,
     Judge,
@@ -32,20 +32,19 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 import textgan
 from textgan.cli.app import main
 from textgan.core import registry
-from textgan.core.errors import Interrupted, UserError
+from textgan.core.errors import UserError
 from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.generators.noise import NoiseGenerator
 from textgan.objectives.bgan import BGAN, ContinuousBGAN, divergence_loss
-from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 CLASSES = (TextSpace(3, 3, classes=2), TextSpace(4, 3, eos=1, classes=2))
 sources = pytest.mark.parametrize("space", CLASSES, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
@@ -368,14 +367,7 @@ def test_noise_trains_and_resumes_bit_for_bit(
         (tmp_path / "toy.tsv").write_text(labelled, "utf-8")
         told["data.file"] = str(tmp_path / "toy.tsv")
         told["objective.divergence"] = "hellinger"
-    textgan.train("bgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
-    last = int(checkpoints(tmp_path / "whole")[-1].stem)
-    with monkeypatch.context() as patch:
-        stop_at(last - 5, patch)
-        with pytest.raises(Interrupted):
-            textgan.train("bgan", out=tmp_path / "run", quiet=True, plot=False, **told)
-    textgan.resume(tmp_path / "run", quiet=True, plot=False)
-    assert left(tmp_path / "run") == left(tmp_path / "whole")
+    assert_resumes("bgan", tmp_path, monkeypatch, before_end=5, **told)
 
 
 def test_both_recipes_have_the_codes_beta() -> None:

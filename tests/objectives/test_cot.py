@@ -18,7 +18,6 @@ from torch import Tensor
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     enumerate_texts,
     gradient,
     log_probs,
@@ -26,13 +25,13 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.cot import CoT
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
 
 

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted import everything, stop_at
+from interrupted import assert_resumes
 from torch import Tensor
 from toys import TOY, TOY_TEXT, toy_text
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     Uniform,
     enumerate_texts,
     gradient,
@@ -20,17 +19,14 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
-import textgan
-from textgan.core.errors import Interrupted
 from textgan.data.text import Text, TextSpace
 from textgan.losses import leave_one_out
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.dpgan import DPGAN
-from textgan.training.checkpoint import checkpoints
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 rewards = pytest.mark.parametrize("reward", ["word", "sentence", "both"])
 
 
@@ -249,11 +245,4 @@ def test_stopped_and_resumed_is_bit_identical(
         if not key.startswith(("objective.", "discriminator."))
     }
     settings |= {"discriminator.hidden": 6, "schedule.fakes": 16}
-    textgan.train("dpgan", out=tmp_path / "whole", quiet=True, **settings)
-    last = int(checkpoints(tmp_path / "whole")[-1].stem)
-    with monkeypatch.context() as patch:
-        stop_at(last - 8, patch)
-        with pytest.raises(Interrupted):
-            textgan.train("dpgan", out=tmp_path / "run", quiet=True, **settings)
-    textgan.resume(tmp_path / "run", quiet=True)
-    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+    assert_resumes("dpgan", tmp_path, monkeypatch, before_end=8, **settings)

@@ -10,7 +10,6 @@ from toys import TOY
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     agree,
     counts_of,
     enumerate_texts,
@@ -20,6 +19,7 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 import textgan
@@ -31,7 +31,6 @@ from textgan.objectives.gsgan import GSGAN
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 losses = pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
 
 

@@ -8,7 +8,6 @@ from tables import generator_of
 from torch import Tensor
 from worlds import (
     FIXED,
-    WORLDS,
     Uniform,
     enumerate_texts,
     gradient,
@@ -16,6 +15,7 @@ from worlds import (
     probabilities,
     same,
     small_generator,
+    worlds,
 )
 
 from textgan.core.optim import Loss
@@ -23,7 +23,6 @@ from textgan.data.text import Text, TextSpace
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.jsdgan import JSDGAN, jsd_log_weights
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 names = pytest.mark.parametrize("name", ["lstm", "gru"])
 ZERO = torch.zeros((), dtype=torch.float64)
 

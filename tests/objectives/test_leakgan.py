@@ -16,7 +16,6 @@ from toys import toy_text
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     enumerate_texts,
     exact_values,
     gradient,
@@ -26,6 +25,7 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 import textgan
@@ -41,7 +41,6 @@ from textgan.objectives.leakgan import LeakGAN, alignment, intrinsic_reward, res
 from textgan.training.config import make_config, read_config
 from textgan.training.run import open_run
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 horizons = pytest.mark.parametrize("horizon", [1, 2, 4])
 MANAGER = ("manager.", "goal.", "first_goal")
 ways = pytest.mark.parametrize("goals", ["every", "block"])

@@ -29,6 +29,7 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import Text, TextSpace
@@ -37,7 +38,6 @@ from textgan.objectives import maligan
 from textgan.objectives.maligan import MaliGAN, prefix_length
 from textgan.objectives.mle import MLE
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 variants = pytest.mark.parametrize("variant", ["basic", "rollouts", "full"])
 ZERO = torch.zeros((), dtype=torch.float64)
 

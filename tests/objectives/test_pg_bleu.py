@@ -10,13 +10,13 @@ from tables import exact_rollouts, weights_of
 from torch import Tensor
 from worlds import (
     FIXED,
-    WORLDS,
     enumerate_texts,
     gradient,
     log_probs,
     probabilities,
     same,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import Condition, Text, TextSpace
@@ -25,7 +25,6 @@ from textgan.metrics.functional.bleu import bleu as bleu_of
 from textgan.objectives import pg_bleu
 from textgan.objectives.pg_bleu import PGBLEU
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
 LABELLED_SPACE = TextSpace(3, 3, classes=2)
 METHOD1: Any = SmoothingFunction().method1

@@ -16,6 +16,7 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import Text, TextSpace
@@ -24,7 +25,6 @@ from textgan.objectives import rankgan
 from textgan.objectives.rankgan import RankGAN, Seen
 from textgan.objectives.rankgan import log_rank as log_rank_of
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
 
 

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 from family import toy
-from interrupted import everything, stop_at
+from interrupted import assert_resumes, everything, stop_at
 from networks import judging, remembering
 from torch import Tensor, nn
 from toys import TOY
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     agree,
     counts_of,
     enumerate_texts,
@@ -22,6 +21,7 @@ from worlds import (
     one_hot,
     probabilities,
     same,
+    worlds,
 )
 
 import textgan
@@ -34,9 +34,6 @@ from textgan.models.discriminators.base import Discriminator
 from textgan.objectives.relgan import RelGAN
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
-
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
-
 
 # --- the objective ---
 
@@ -160,14 +157,7 @@ def test_other_losses_train_and_resume_bit_for_bit(
     loss: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = toy("relgan") | {"objective.loss": loss, "schedule.rounds": 2, "schedule.mle_epochs": 1}
-    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
-    last = int(checkpoints(tmp_path / "whole")[-1].stem)
-    with monkeypatch.context() as patch:
-        stop_at(last - 3, patch)
-        with pytest.raises(Interrupted):
-            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **told)
-    textgan.resume(tmp_path / "run", quiet=True, plot=False)
-    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+    assert_resumes("relgan", tmp_path, monkeypatch, before_end=3, **told)
 
 
 @worlds

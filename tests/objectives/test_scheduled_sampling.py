@@ -11,7 +11,6 @@ from tables import nodes, random_generator
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     agree,
     counts_of,
     enumerate_texts,
@@ -19,13 +18,13 @@ from worlds import (
     probabilities,
     same,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.objectives.mle import MLE
 from textgan.objectives.scheduled_sampling import ScheduledSampling, kept_share
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
 
 

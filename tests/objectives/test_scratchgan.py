@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted import everything, stop_at
+from interrupted import assert_resumes
 from networks import stepwise
 from torch import Tensor
 from toys import TOY, TOY_TEXT, learn, toy_text
 from worlds import (
     FIXED,
     VARIABLE,
-    WORLDS,
     enumerate_texts,
     gradient,
     log_probs,
@@ -20,17 +19,13 @@ from worlds import (
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
-import textgan
-from textgan.core.errors import Interrupted
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.discriminators.stepwise import StepwiseDiscriminator
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.scratchgan import ScratchGAN, discounted
-from textgan.training.checkpoint import checkpoints
-
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 
 
 class Constant(StepwiseDiscriminator):
@@ -287,19 +282,4 @@ def test_stopped_and_resumed_is_bit_identical(
 ) -> None:
     settings = told(TOY_TEXT | {"data.file": str(toy_text(tmp_path))}) if words else told(TOY)
     settings |= {"schedule.mle_epochs": 0, "schedule.rounds": 5}
-    textgan.train("scratchgan", out=tmp_path / "whole", quiet=True, **settings)
-    last = int(checkpoints(tmp_path / "whole")[-1].stem)
-    with monkeypatch.context() as patch:
-        stop_at(last - 6, patch)
-        with pytest.raises(Interrupted):
-            textgan.train("scratchgan", out=tmp_path / "run", quiet=True, **settings)
-    textgan.resume(tmp_path / "run", quiet=True)
-    found, right = everything_but_mle(tmp_path / "run"), everything_but_mle(tmp_path / "whole")
-    assert found == right
-
-
-def everything_but_mle(folder: Path) -> dict[str, bytes]:
-    """What a run without MLE leaves."""
-    if not (folder / "mle.safetensors").exists():
-        (folder / "mle.safetensors").touch()
-    return everything(folder)
+    assert_resumes("scratchgan", tmp_path, monkeypatch, before_end=6, **settings)

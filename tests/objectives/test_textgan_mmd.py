@@ -8,19 +8,18 @@ from tables import Speechless, slope
 from torch import Tensor, nn
 from worlds import (
     FIXED,
-    WORLDS,
     enumerate_texts,
     gradient,
     same,
     small_discriminator,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import TextSpace
 from textgan.models.discriminators.base import Discriminator
 from textgan.objectives.textgan_mmd import TextGANMMD, squared_mmd
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 ZERO = torch.zeros((), dtype=torch.float64)
 WIDTHS = [0.25, 1.0, 4.0]
 

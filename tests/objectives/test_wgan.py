@@ -8,13 +8,13 @@ from relaxed import fakes_of, judge_of
 from torch import Tensor, nn
 from worlds import (
     FIXED,
-    WORLDS,
     build,
     enumerate_texts,
     gradient,
     one_hot,
     same,
     small_generator,
+    worlds,
 )
 
 from textgan.data.text import TextSpace
@@ -25,7 +25,6 @@ from textgan.objectives.wgan import WGAN
 from textgan.objectives.wgan_gp import WGANGP
 from textgan.training.config import make_config
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 judges = pytest.mark.parametrize("name", ["cnn", "rnn", "residual"])
 writers = pytest.mark.parametrize("name", ["lstm", "gru", "noise_lstm", "convolutional"])
 

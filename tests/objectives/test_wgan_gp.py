@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from family import left
 from interrupted import stop_at
 from places import ROOT
 from relaxed import fakes_of, judge_of
 from torch import Tensor, nn
 from toys import TOY_TEXT
-from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, gradient, one_hot, same
+from worlds import FIXED, VARIABLE, enumerate_texts, gradient, one_hot, same, worlds
 
 import textgan
 from textgan.core.errors import Interrupted
@@ -30,7 +31,6 @@ from textgan.training.config import make_config
 from textgan.training.results import draw_lines, final_table
 from textgan.training.run import open_run
 
-worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 judges = pytest.mark.parametrize(
     ("name", "settings"),
     [("cnn", {}), ("rnn", {"cell": "gru"}), ("rnn", {"cell": "lstm"}), ("residual", {})],
@@ -279,11 +279,6 @@ def words(tmp_path: Path) -> Path:
     path = tmp_path / "words.txt"
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def left(folder: Path) -> dict[str, bytes]:
-    files = [folder / name for name in ("metrics.jsonl", "results.json", "samples.txt")]
-    return {file.name: file.read_bytes() for file in [*files, checkpoints(folder)[-1]]}
 
 
 def test_the_character_model_trains_resumes_samples_and_is_measured(

@@ -6,6 +6,7 @@ Everything is float64, so that an identity holds to about 1e-12 or does not hold
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from textgan.models.generators.leak import LeakGenerator
 FIXED = TextSpace(3, 3)  # 27 texts of three tokens
 VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
 WORLDS = (FIXED, VARIABLE)
+worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 TIGHT = 1e-12
 
 

@@ -17,7 +17,6 @@ from toys import TOY, TOY_TEXT, Cli, in_0_1s_way, refused, stop_when, toy_text
 import textgan
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.identity import identify, sealed
-from textgan.core.locks import keeping
 from textgan.core.log import read_records
 from textgan.core.score import Score
 from textgan.core.statistics import Estimate
@@ -364,16 +363,6 @@ def test_two_evaluations_at_once_both_stay(
     assert sorted(found.rows["seqgan, last"]) == names
     assert all(len(score.replicates) == 50 for score in found.rows["seqgan, last"].values())
     assert len(list(run.glob("evaluation*.safetensors"))) == 1
-
-
-def test_who_waits_too_long_says_so(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, _ = copied(place, "oracle", tmp_path)
-    monkeypatch.setattr("textgan.core.locks.KEEPING", 0.1)
-    with keeping(run), pytest.raises(UserError, match="another command has been writing"):
-        store_evaluation(run, numbers("x", 1.0))
-    store_evaluation(run, numbers("x", 1.0))
 
 
 class Killed(BaseException):

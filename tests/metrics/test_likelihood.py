@@ -76,10 +76,10 @@ def test_what_is_never_written_is_impossible_at_any_temperature(temperature: flo
     assert found[0] == -math.inf and found[1].isfinite()
 
 
-def test_pieces_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_do_not_change_it() -> None:
     model, texts = small_generator(VARIABLE), enumerate_texts(VARIABLE)
     whole = log_probs(model, texts)
-    monkeypatch.setattr("textgan.models.likelihood.SCORED_AT_ONCE", 30)
+    model.scored_at_once = 30
     assert same(log_probs(model, texts), whole)
     models = Models(model, None, texts, texts)
     found = Likelihood().measure(material_of(models, resamplings=0))

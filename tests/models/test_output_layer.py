@@ -1,7 +1,6 @@
 """The layer to the vocabulary: what it draws and how likely it calls it, against the plain way."""
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,8 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from worlds import agree, same
 
-from textgan.models import output_layer
-from textgan.models.output_layer import BlockSampler, log_prob_of
+from textgan.models.output_layer import BLOCK, BlockSampler, log_prob_of
 
 TYPES = [torch.float32, torch.float64]
 
@@ -30,26 +28,28 @@ def derivatives(found: Tensor, of: list[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(found, of, torch.linspace(-1, 2, len(found)).to(found))
 
 
-@pytest.fixture(params=["whole", "kept in blocks", "made again"])
-def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in memory at once: everything, or two rows of 11 logits, with and without keeping."""
-    if request.param != "whole":
-        monkeypatch.setattr(output_layer, "BLOCK", 22)
-        monkeypatch.setattr(output_layer, "KEPT", 10**6 if "kept" in request.param else 22)
+# what is in memory at once: everything, or two rows of 11 logits, with and without keeping
+MEMORY: dict[str, dict[str, int]] = {
+    "whole": {}, "kept in blocks": {"block": 22, "kept": 10**6},
+    "made again": {"block": 22, "kept": 22},
+}  # fmt: skip
+memory = pytest.mark.parametrize("memory", MEMORY.values(), ids=MEMORY)
 
 
-@pytest.mark.usefixtures("memory")
+@memory
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
-def test_log_prob_and_its_gradients_are_those_of_the_plain_formula(scale: float) -> None:
+def test_log_prob_and_its_gradients_are_those_of_the_plain_formula(
+    scale: float, memory: dict[str, int]
+) -> None:
     parts, tokens = layer(11, scale), torch.tensor([0, 3, 3, 10, 7, 1])
-    found, expected = log_prob_of(*parts, tokens), plain(*parts, tokens)
+    found, expected = log_prob_of(*parts, tokens, **memory), plain(*parts, tokens)
     assert same(found, expected, 1e-10 * scale)
     for a, b in zip(derivatives(found, parts), derivatives(expected, parts), strict=True):
         assert same(a, b, 1e-10 * scale)
 
 
-@pytest.mark.usefixtures("memory")
-def test_logits_that_overflow_are_shifted_in_their_rows_alone() -> None:
+@memory
+def test_logits_that_overflow_are_shifted_in_their_rows_alone(memory: dict[str, int]) -> None:
     hidden, weight, bias = layer(11, kind=torch.float32)
     tokens = torch.tensor([0, 3, 3, 10, 7, 1])
     with torch.no_grad():
@@ -57,7 +57,7 @@ def test_logits_that_overflow_are_shifted_in_their_rows_alone() -> None:
         hidden[1] -= 3000
         bias[4] = -1e9
     parts = [hidden, weight, bias]
-    found, expected = log_prob_of(*parts, tokens), plain(*parts, tokens)
+    found, expected = log_prob_of(*parts, tokens, **memory), plain(*parts, tokens)
     assert expected[1] < -1000
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-3)  # of logits near 5,000
     for a, b in zip(derivatives(found, parts), derivatives(expected, parts), strict=True):
@@ -138,10 +138,9 @@ def test_next_to_temperature_zero_the_likeliest_token_is_drawn(temperature: floa
     assert torch.equal(BlockSampler(weight, bias, temperature)(hidden), likeliest)
 
 
-def test_every_row_is_drawn_from_its_own_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output_layer, "BLOCK", 2 * 300)  # two rows at once
+def test_every_row_is_drawn_from_its_own_distribution() -> None:
     hidden, weight, bias = layer(300)
-    drawer = BlockSampler(weight, bias)
+    drawer = BlockSampler(weight, bias, block=2 * 300)  # two rows at once
     tokens = torch.stack([drawer(hidden[:5]) for _ in range(3000)])
     assert tokens.shape == (3000, 5)
     for row in range(5):
@@ -158,9 +157,10 @@ def test_rows_of_which_one_overflows_are_drawn_as_they_should_be() -> None:
         assert agree(torch.bincount(tokens[:, column], minlength=4), bias.double().softmax(0))
 
 
-def test_a_drawer_keeps_the_weights_it_was_made_with(memory: Callable[[], None]) -> None:
+@pytest.mark.parametrize("block", [22, BLOCK])
+def test_a_drawer_keeps_the_weights_it_was_made_with(block: int) -> None:
     hidden, weight, bias = layer(11)
-    drawer = BlockSampler(weight, bias)
+    drawer = BlockSampler(weight, bias, block=block)
     torch.manual_seed(3)
     before = drawer(hidden)
     with torch.no_grad():

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,9 +22,10 @@ from worlds import (
 )
 
 from textgan.data.text import Condition, Text, TextSpace
-from textgan.models import sampling
 from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.output_layer import BlockSampler
 from textgan.models.rollout import roll_out, rollout_bytes, rollout_values
+from textgan.models.sampling import HiddenSampler, Sampler, pick_in_blocks
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 networks = pytest.mark.parametrize("name", ["lstm", "gru"])
@@ -269,11 +272,18 @@ def test_a_completion_that_has_ended_takes_no_more_steps() -> None:
     assert generator.rows == 5 * (10 + 10 * 4)  # the trunk, and each completion's only step
 
 
+@pytest.mark.parametrize("blocks", ["layer", "logits"])
 def test_completions_in_blocks_are_drawn_from_the_same_distribution(
+    blocks: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sampling, "BLOCK", 97 * FIXED.vocabulary)
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)[3:8]
+    block = 97 * FIXED.vocabulary
+    pickers: dict[str, Callable[[Sampler], HiddenSampler]] = {
+        "layer": lambda _: BlockSampler(generator.output.weight, generator.bias, block=block),
+        "logits": lambda choose: pick_in_blocks(generator.logits, choose, FIXED.vocabulary, block),
+    }
+    monkeypatch.setattr(generator, "picker", pickers[blocks])
     rewards = random_rewards(FIXED)
     found = rollout_values(generator, texts, reward_of(FIXED, rewards), 1500)
     assert within_four_errors(generator, texts, rewards, found, 1500)

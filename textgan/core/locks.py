@@ -34,20 +34,20 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def keeping(folder: Path) -> Iterator[None]:
+def keeping(folder: Path, patience: float = KEEPING) -> Iterator[None]:
     """Nobody else puts numbers into a run's folder meanwhile: reading what is there, adding to it
     and writing it is done by one at a time.
 
-    Raises UserError where somebody else has been at it for KEEPING seconds, or nothing can be
+    Raises UserError where somebody else has been at it for `patience` seconds, or nothing can be
     written.
     """
     lock = filelock.FileLock(folder / KEEPING_LOCK)
     with writing(folder / KEEPING_LOCK):
         try:
-            lock.acquire(timeout=KEEPING)
+            lock.acquire(timeout=patience)
         except filelock.Timeout:
             raise UserError(
-                f"{folder}: another command has been writing its numbers for {KEEPING:g} seconds; "
+                f"{folder}: another command has been writing its numbers for {patience:g} seconds; "
                 "end it, or try again later"
             ) from None
     try:

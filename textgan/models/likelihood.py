@@ -15,7 +15,7 @@ from torch import Tensor
 
 from textgan.core.statistics import Estimate, bootstrap
 from textgan.data.text import Text, TextSpace
-from textgan.models.generators.base import NEVER, SCORED_AT_ONCE, AutoregressiveGenerator
+from textgan.models.generators.base import NEVER, AutoregressiveGenerator
 
 Progress = Callable[[Iterable[Text], str], Iterable[Text]]
 
@@ -51,7 +51,7 @@ def log_probs(
     Minus infinity for a sentence with a token that the model never writes. progress: a bar over the
     pieces of the text.
     """
-    at_once = max(1, SCORED_AT_ONCE // (model.space.vocabulary * text.tokens.shape[1]))
+    at_once = max(1, model.scored_at_once // (model.space.vocabulary * text.tokens.shape[1]))
     sums = []
     for part in progress(text.split(at_once), "likelihoods"):
         if temperature == 1.0:

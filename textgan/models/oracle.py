@@ -53,16 +53,16 @@ def make_oracle(
     return oracle.requires_grad_(False)
 
 
-def load_oracle(path: Path, length: int) -> LSTMGenerator:
+def load_oracle(path: Path, length: int, largest: int = LARGEST) -> LSTMGenerator:
     """Load the oracle in a file: `.npz` with named arrays, or the original pickle of 15 arrays.
 
     Arrays act on the right (x @ W): `embedding` (V, E); for each gate g of i, f, o, c `W_g` (E, H),
     `U_g` (H, H), `b_g` (H,); `W_out` (H, V), `b_out` (V,). No code in the file is executed.
-    Raises UserError for anything else.
+    Raises UserError for anything else, or more than `largest` bytes.
     """
     name = f"oracle.parameters = {str(path)!r}"
     require_file(path, name)
-    arrays = _read_npz(path, name) if zipfile.is_zipfile(path) else _read_pickle(path, name)
+    arrays = (_read_npz if zipfile.is_zipfile(path) else _read_pickle)(path, name, largest)
     missing = [key for key in FILE_ORDER if key not in arrays]
     if missing:
         raise UserError(f"{name} has no array {missing[0]!r}; needed: {', '.join(FILE_ORDER)}")
@@ -127,15 +127,17 @@ def _shape(array: Any, dimensions: int, key: str, name: str) -> tuple[int, int]:
     return int(array.shape[0]), int(array.shape[1])
 
 
-def _read_npz(path: Path, name: str) -> dict[str, Any]:
-    content = read_bytes(path, name, LARGEST)
+def _read_npz(path: Path, name: str, largest: int) -> dict[str, Any]:
+    content = read_bytes(path, name, largest)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
-            left = LARGEST
+            left = largest
             arrays: dict[str, Any] = {}
             for key in FILE_ORDER:
                 if f"{key}.npy" in file.NameToInfo:
-                    arrays[key], size = _read_npy(file, file.NameToInfo[f"{key}.npy"], left)
+                    arrays[key], size = _read_npy(
+                        file, file.NameToInfo[f"{key}.npy"], left, largest
+                    )
                     left -= size
     except Exception as error:
         # a hostile archive can make zipfile and zlib raise nearly anything
@@ -144,7 +146,9 @@ def _read_npz(path: Path, name: str) -> dict[str, Any]:
     return arrays
 
 
-def _read_npy(file: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple[Any, int]:
+def _read_npy(
+    file: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int, largest: int
+) -> tuple[Any, int]:
     """An array of an archive, and its bytes; ValueError for what numpy.savez does not write.
 
     numpy's own reader evaluates the header as Python and inflates whatever there is.
@@ -154,11 +158,11 @@ def _read_npy(file: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{entry.filename} is compressed in another way than numpy's")
     if entry.file_size > most:
-        raise ValueError(f"its arrays take more than {LARGEST:,} bytes")
+        raise ValueError(f"its arrays take more than {largest:,} bytes")
     with file.open(entry) as stream:
         content = stream.read(most + 1)  # what is claimed of the size may be a lie
     if len(content) > most:
-        raise ValueError(f"its arrays take more than {LARGEST:,} bytes")
+        raise ValueError(f"its arrays take more than {largest:,} bytes")
     width = 2 if content[6:7] == b"\1" else 4
     start = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
     header = content[8 + width : start].decode("latin1").strip() if start < 2**14 else ""
@@ -248,8 +252,8 @@ def _latin_bytes(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
-def _read_pickle(path: Path, name: str) -> dict[str, Any]:
-    raw = read_bytes(path, name, LARGEST)
+def _read_pickle(path: Path, name: str, largest: int) -> dict[str, Any]:
+    raw = read_bytes(path, name, largest)
     try:
         # encoding: what Python 2 called str holds the arrays' bytes
         content = _ArraysOnly(io.BytesIO(raw), encoding="latin1").load()

@@ -34,16 +34,19 @@ SAFE = 1e-20, 1e30  # sums of exponentials that are as precise as sums of shares
 class BlockSampler:
     """Draws tokens from softmax((hidden @ weight.T + bias) / temperature).
 
-    The weights are read once, when it is made; it draws at many positions of many texts.
+    The weights are read once, when it is made; it draws at many positions of many texts. block:
+    logits in memory at once.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, temperature: float = 1.0) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, temperature: float = 1.0, block: int = BLOCK
+    ) -> None:
         self.weight, self.bias, self.choose = (
             weight.detach(),
             bias.detach(),
             Categorical(temperature),
         )
-        self.at_once = max(1, BLOCK // len(weight))
+        self.at_once = max(1, block // len(weight))
         self.in_blocks = not is_asynchronous(weight)
         if self.in_blocks:
             self.table = _table(self.weight, self.bias)
@@ -70,17 +73,26 @@ class BlockSampler:
         return self.choose(torch.mm(rows, self.table, out=buffer))
 
 
-def log_prob_of(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) -> Tensor:
+def log_prob_of(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    tokens: Tensor,
+    *,
+    block: int = BLOCK,
+    kept: int = KEPT,
+) -> Tensor:
     """log softmax(hidden @ weight.T + bias) of one token of each row, (R,).
 
     hidden (R, H), tokens (R,) int64. Differentiable once on a processor: no tensor of R x V numbers
-    is written there but one buffer, and none larger than `KEPT`.
+    is written there but one buffer, of `kept` logits at most, whose exponentials the backward pass
+    needs; of more it makes them again, `block` logits at once.
     """
     with precision("float32", hidden.device):
         hidden = hidden.to(weight.dtype)
         if is_asynchronous(hidden):
             return -F.cross_entropy(F.linear(hidden, weight, bias), tokens, reduction="none")
-        total: Tensor = _LogTotal.apply(hidden, weight, bias)  # type: ignore[no-untyped-call]
+        total: Tensor = _LogTotal.apply(hidden, weight, bias, block, kept)  # type: ignore[no-untyped-call]
         own = (hidden * F.embedding(tokens, weight)).sum(1)
         return own + F.embedding(tokens, bias.unsqueeze(1)).squeeze(1) - total
 
@@ -94,10 +106,12 @@ class _LogTotal(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, block: int, kept: int
+    ) -> Tensor:
         rows, table = F.pad(hidden, (0, 1), value=1.0), _table(weight, bias)
-        keep = any(ctx.needs_input_grad) and len(rows) * len(weight) <= KEPT
-        at_once = len(rows) if keep else min(len(rows), BLOCK // len(weight))
+        keep = any(ctx.needs_input_grad) and len(rows) * len(weight) <= kept
+        at_once = len(rows) if keep else min(len(rows), block // len(weight))
         at_once = max(1, at_once)
         buffer = rows.new_empty(at_once, len(weight))
         largest, sums = rows.new_zeros(len(rows), 1), rows.new_empty(len(rows), 1)
@@ -107,6 +121,7 @@ class _LogTotal(torch.autograd.Function):
             weights, sums[part] = _exponentials(rows[part], table, largest[part], buffer)
             if means is not None:
                 torch.mm(weights, weight, out=means[part]).div_(sums[part])
+        ctx.block = block
         ctx.save_for_backward(rows, table, largest, sums, means, buffer if keep else None)
         return (sums.log() + largest).squeeze(1)
 
@@ -114,7 +129,7 @@ class _LogTotal(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with precision("float32", gradient.device):
-            return _LogTotal._gradients(ctx, gradient.unsqueeze(1))
+            return *_LogTotal._gradients(ctx, gradient.unsqueeze(1)), None, None
 
     @staticmethod
     def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -125,7 +140,7 @@ class _LogTotal(torch.autograd.Function):
         if any(ctx.needs_input_grad[1:3]):
             shares = rows * (gradient / sums)
             of_table = torch.zeros_like(table)
-            at_once = max(1, len(rows) if kept is not None else BLOCK // table.shape[1])
+            at_once = max(1, len(rows) if kept is not None else ctx.block // table.shape[1])
             buffer = kept if kept is not None else rows.new_empty(at_once, table.shape[1])
             for start in range(0, len(rows), at_once):
                 part = slice(start, start + at_once)

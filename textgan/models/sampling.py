@@ -145,16 +145,16 @@ def invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pick_in_blocks(
-    logits: Callable[[Tensor], Tensor], choose: Sampler, vocabulary: int
+    logits: Callable[[Tensor], Tensor], choose: Sampler, vocabulary: int, block: int = BLOCK
 ) -> HiddenSampler:
     """Return a sampler by the logits (R, V) of what is known, (R, H).
 
-    On a processor the logits are made and used up in blocks of rows that stay in the cache (see
-    BLOCK); on an accelerator all rows go at once.
+    On a processor the logits are made and used up in blocks of rows that stay in the cache, `block`
+    logits at once; on an accelerator all rows go at once.
     """
 
     def pick(hidden: Tensor) -> Tensor:
-        rows = len(hidden) if is_asynchronous(hidden) else BLOCK // vocabulary
+        rows = len(hidden) if is_asynchronous(hidden) else block // vocabulary
         pieces = [choose(logits(piece)) for piece in hidden.split(max(1, rows))]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 

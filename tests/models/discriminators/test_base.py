@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from worlds import (
     FIXED,
@@ -17,7 +17,6 @@ from worlds import (
 
 from textgan.core import registry
 from textgan.data.text import Text, TextSpace, concatenate
-from textgan.models.discriminators import base
 from textgan.models.discriminators.base import Discriminator, Highway
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.discriminators.rnn import RNNDiscriminator
@@ -195,11 +194,9 @@ def test_dropout_is_on_only_when_asked_for(name: str, settings: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("block", [2, 40])
-def test_a_highway_and_its_gradients_are_those_of_its_formula(
-    block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(base, "BLOCK", block)  # rows of its gradient at a time, of ten
+def test_a_highway_and_its_gradients_are_those_of_its_formula(block: int) -> None:
     highway = Highway(5).double()
+    highway.block = block  # of ten rows of its gradient
     features = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
     of = [features, *highway.parameters()]
     candidate, gate = F.linear(features, highway.both.weight, highway.both.bias).chunk(2, 1)
@@ -214,7 +211,13 @@ def test_a_highway_and_its_gradients_are_those_of_its_formula(
     ):
         assert same(a, b)
     assert same(highway.replace(features.detach().clone(), at_once=3), right)
-    assert torch.autograd.gradgradcheck(base._Linear.apply, of)
+
+    def with_weights(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        weights = {"both.weight": weight, "both.bias": bias}
+        through: Tensor = torch.func.functional_call(highway, weights, (features,))
+        return through
+
+    assert torch.autograd.gradgradcheck(with_weights, of)
 
 
 def test_a_closed_highway_gate_halves() -> None:

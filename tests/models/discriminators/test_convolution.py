@@ -138,7 +138,7 @@ def test_few_texts_and_relaxed_texts_are_convolved(monkeypatch: pytest.MonkeyPat
     with torch.no_grad():
         assert same(judge(texts[:2]), scores[:2])
         assert same(judge(one_hot(texts, FIXED)), scores)
-        monkeypatch.setattr(convolution, "TABLES_AT_MOST", 100)
+        judge.tables_at_most = 100
         assert same(judge(texts), scores)
 
 

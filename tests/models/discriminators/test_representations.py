@@ -8,7 +8,6 @@ from networks import judging
 from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, one_hot, same, texts_of
 
 from textgan.data.text import Condition, Text, TextSpace
-from textgan.models.discriminators import representations
 from textgan.models.discriminators.representations import RepresentationsDiscriminator
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -83,13 +82,11 @@ def test_padding_changes_no_opinion(width: int) -> None:
 
 
 @worlds
-def test_opinions_do_not_depend_on_the_pieces(
-    space: TextSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opinions_do_not_depend_on_the_pieces(space: TextSpace) -> None:
     judge, texts = judging(space), enumerate_texts(space)
     right = judge.view_scores(texts)
     for at_once in (1, 20):  # one text, four texts
-        monkeypatch.setattr(representations, "VIEWS_AT_ONCE", at_once)
+        judge.views_at_once = at_once
         assert same(judge.view_scores(texts), right)
 
 

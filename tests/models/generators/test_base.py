@@ -21,7 +21,6 @@ from worlds import (
 from textgan.data.text import Text, TextSpace
 from textgan.losses import nll, policy_gradient
 from textgan.models.draw import draw_texts
-from textgan.models.generators import base as generators
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.sampling import greedy, gumbel, softmax
 
@@ -107,13 +106,13 @@ def test_a_uniform_generator_has_the_log_probabilities_it_should() -> None:
 
 
 @networks
-def test_scores_do_not_depend_on_the_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_do_not_depend_on_the_pieces(name: str) -> None:
     generator, texts = small_generator(VARIABLE, name), enumerate_texts(VARIABLE)
     whole = generator.score(texts)
     assert not whole.requires_grad
-    monkeypatch.setattr(generators, "SCORED_AT_ONCE", 4 * 12)  # four texts of 3 * 4 logits
+    generator.scored_at_once = 4 * 12  # four texts of 3 * 4 logits
     assert same(generator.score(texts), whole)
-    monkeypatch.setattr(generators, "SCORED_AT_ONCE", 1)
+    generator.scored_at_once = 1
     assert same(generator.score(texts), whole)
 
 

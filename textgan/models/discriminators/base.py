@@ -21,7 +21,6 @@ from textgan.core.registry import register
 from textgan.data.text import Text, TextSpace, concatenate
 from textgan.models.embedding import TokenEmbedding
 
-BLOCK = 40  # rows of a highway's gradient at a time: 280 KB at the paper's size
 ROWS_AT_ONCE = 1024  # texts that go through a highway together where no gradients are recorded
 
 
@@ -99,6 +98,8 @@ def padded_to(text: Text, width: int, pad: int) -> Text:
 class Highway(nn.Module):
     """t * relu(W h) + (1 - t) * h with t = sigmoid(W_t h) (Srivastava et al. 2015), gate bias 0."""
 
+    block = 40  # rows of its weight's gradient at a time: 280 KB at the paper's size
+
     def __init__(self, features: int) -> None:
         super().__init__()
         self.both = nn.Linear(features, 2 * features)  # one product for candidate and gate
@@ -108,7 +109,8 @@ class Highway(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) to (B, F)."""
-        both: Tensor = _Linear.apply(features, self.both.weight, self.both.bias)  # type: ignore[no-untyped-call]
+        weights = self.both.weight, self.both.bias
+        both: Tensor = _Linear.apply(features, *weights, self.block)  # type: ignore[no-untyped-call]
         candidate, gate = both.to(features.dtype).chunk(2, 1)
         return torch.lerp(features, candidate.relu(), gate.sigmoid())
 
@@ -137,12 +139,13 @@ class _Linear(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, block: int) -> Tensor:
+        ctx.block = block
         ctx.save_for_backward(features, weight)
         return F.linear(features, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         features, weight = ctx.saved_tensors
         features, columns = features.to(gradient.dtype), gradient.t()
         rough = factor_type(gradient) != gradient.dtype
@@ -150,7 +153,9 @@ class _Linear(torch.autograd.Function):
             of_weight = columns @ features
         else:
             columns, of_weight = columns.contiguous(), gradient.new_empty(weight.shape)
-            for some, place in zip(columns.split(BLOCK), of_weight.split(BLOCK), strict=True):
+            for some, place in zip(
+                columns.split(ctx.block), of_weight.split(ctx.block), strict=True
+            ):
                 torch.mm(some, features, out=place)
         of_features = gradient @ weight.to(gradient.dtype)
-        return of_features, of_weight.to(weight.dtype), gradient.sum(0).to(weight.dtype)
+        return of_features, of_weight.to(weight.dtype), gradient.sum(0).to(weight.dtype), None

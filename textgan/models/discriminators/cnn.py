@@ -40,6 +40,8 @@ class CNNDiscriminator(Discriminator, name="cnn"):
     by zeros to exactly one window. For texts of full length that is the paper's VALID convolution.
     """
 
+    tables_at_most = 2**30  # bytes of the lookup tables by which many texts are scored
+
     def __init__(
         self,
         space: TextSpace,
@@ -85,7 +87,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
             and text.soft_tokens is None
             # a table costs what V windows cost
             and text.tokens.numel() > 2 * self.space.vocabulary
-            and tables_fit(table, filters)
+            and tables_fit(table, filters, self.tables_at_most)
         )
         if by_table:
             pooled = pool_by_table(text, table, filters)

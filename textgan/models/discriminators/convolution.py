@@ -22,7 +22,6 @@ from textgan.core.device import is_asynchronous
 from textgan.core.precision import factor_type
 from textgan.data.text import Text
 
-TABLES_AT_MOST = 2**30  # bytes that the lookup tables of `pool_by_table` may take
 SENTENCES_AT_ONCE = 512  # whose windows are in memory together
 
 
@@ -142,10 +141,10 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
     return pooled
 
 
-def tables_fit(embedding: Tensor, filters: Sequence[nn.Conv1d]) -> bool:
-    """Whether the tables of `pool_by_table` are small enough to be made."""
+def tables_fit(embedding: Tensor, filters: Sequence[nn.Conv1d], most: int) -> bool:
+    """Whether the tables of `pool_by_table` take at most so many bytes."""
     entries = sum(c.out_channels * c.kernel_size[0] for c in filters) * (len(embedding) + 1)
-    return entries * embedding.element_size() <= TABLES_AT_MOST
+    return entries * embedding.element_size() <= most
 
 
 def _best(values: Tensor, counts: Tensor | None) -> Tensor:

@@ -13,8 +13,6 @@ from textgan.models.discriminators.base import Discriminator, Highway, padded_to
 from textgan.models.discriminators.convolution import filters_of, shorter
 from textgan.models.embedding import TokenEmbedding, truncated_normal_
 
-VIEWS_AT_ONCE = 4096  # whose windows are in memory together
-
 
 class RepresentationsDiscriminator(Discriminator, name="representations"):
     """Several small embeddings side by side, one score for each (RelGAN, ICLR 2019).
@@ -23,6 +21,8 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
     of theirs. Windows count as in `cnn`. Weights start as in RelGAN's code, whose dropout is before
     the layer of `hidden` numbers; here it is after it.
     """
+
+    views_at_once = 4096  # whose windows are in memory together
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
         text = padded_to(
             text, max(c.kernel_size[0] for c in filters_of(self.convolutions)), self.space.pad
         )
-        pieces = text.split(max(1, VIEWS_AT_ONCE // self.representations))
+        pieces = text.split(max(1, self.views_at_once // self.representations))
         return torch.cat([self._features(piece) for piece in pieces])
 
     def _features(self, text: Text) -> Tensor:

@@ -25,7 +25,6 @@ from textgan.models.output_layer import BlockSampler, log_prob_of
 from textgan.models.sampling import Categorical, HiddenSampler, Sampler, multinomial, pick_in_blocks
 
 NEVER = -1e9  # the logit of a token that may not be written; finite, so that 0 * log 0 is 0
-SCORED_AT_ONCE = 2**23  # logits held while scoring without gradients: 32 MB in float32
 
 
 @dataclass(frozen=True)
@@ -132,6 +131,7 @@ class AutoregressiveGenerator(Generator):
     """A generator that writes one symbol after another and knows the probability of each."""
 
     embedding: TokenEmbedding
+    scored_at_once = 2**23  # logits held while scoring without gradients: 32 MB in float32
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         if "start" in vars(cls) and {"source", "labels"} & signature(cls.start).parameters.keys():
@@ -176,7 +176,7 @@ class AutoregressiveGenerator(Generator):
     @torch.no_grad()
     def score(self, text: Text) -> Tensor:
         """log P of every sentence, (B,), without gradients and in bounded memory."""
-        at_once = max(1, SCORED_AT_ONCE // (self.space.vocabulary * text.tokens.shape[1]))
+        at_once = max(1, self.scored_at_once // (self.space.vocabulary * text.tokens.shape[1]))
         return torch.cat([(self.log_prob(part) * part.mask).sum(1) for part in text.split(at_once)])
 
     def sample(

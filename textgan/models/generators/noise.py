@@ -13,9 +13,6 @@ from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.generators.base import Generator
 from textgan.models.sampling import Sampler, draw_by_weight, greedy
 
-WRITTEN_AT_ONCE = 256  # texts in memory while writing without gradients
-LOGITS_AT_ONCE = 2**23  # and the logits of these: 32 MB in float32
-
 
 class NoiseGenerator(Generator):
     """Writes texts out of Gaussian noise z (B, Z); a class, where texts have one, shifts z.
@@ -25,6 +22,8 @@ class NoiseGenerator(Generator):
     sentence is read as its end.
     """
 
+    written_at_once = 256  # texts in memory while writing without gradients
+    logits_at_once = 2**23  # and the logits of these: 32 MB in float32
     defaults: ClassVar[Mapping[str, Any]] = {"schedule.mle_epochs": 0, "evaluation.ngrams": 4}
 
     def __init__(self, space: TextSpace, noise: int) -> None:
@@ -57,8 +56,8 @@ class NoiseGenerator(Generator):
         noise, condition = self._noise(n, condition, labels, source)
         at_once = n
         if not torch.is_grad_enabled():
-            fit = LOGITS_AT_ONCE // (space.length * space.vocabulary)
-            at_once = max(1, min(WRITTEN_AT_ONCE, fit))
+            fit = self.logits_at_once // (space.length * space.vocabulary)
+            at_once = max(1, min(self.written_at_once, fit))
         pieces = [choose(self(piece).flatten(0, 1)) for piece in noise.split(at_once)]
         written = torch.cat(pieces).unflatten(0, (n, space.length))
         if written.dim() == 3:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("small_products")
 def test_a_trace_of_each_part(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "traces"
     wanted = ["mle_epoch", "sampling"]
-    report = run_bench(1, 1.0, TINY, parts=wanted, timed=False, traces=folder)
+    report = run_bench(1, 1.0, TINY, parts=wanted, timed=False, profile=folder)
     assert sorted(path.name for path in folder.iterdir()) == ["mle_epoch.json", "sampling.json"]
     for path in folder.iterdir():
         names = {event.get("name") for event in json.loads(path.read_text())["traceEvents"]}

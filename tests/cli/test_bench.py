@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("small_products")
         (["--parts", ","], "parts = ',': give at least one name"),
         (["--precision", "fp8"], "precision = 'fp8': give float32, tf32 or bf16"),
         (["--precision", "tf32"], "float32"),
-        (["--scale", "nan"], "--scale"),
+        (["--scale", "nan"], "scale = nan: give a number from 0.001 to 1"),
         (["--tolerance", "1"], "tolerance = 1.0: give a share"),
         (["--tolerance", "nan"], "tolerance = nan"),
     ],
@@ -39,7 +39,7 @@ def test_what_cannot_be_had_is_refused(arguments: list[str], expected: str, cli:
 def test_a_profile_needs_a_folder(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "file").write_text("")
     for wrong in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert "--profile = " in refused(cli, "bench", "--profile", wrong)
+        assert "profile = " in refused(cli, "bench", "--profile", wrong)
 
 
 def test_counts_take_no_time(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
@@ -76,10 +76,10 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
         printed.append(out.getvalue())
     assert asked == [(1, 0.5), (2, 1.0)]
     assert told == [
-        {"precision": "float32", "parts": None, "timed": True, "axes": None, "traces": None,
+        {"precision": "float32", "parts": None, "timed": True, "axes": None, "profile": None,
          "before": None},
         {"precision": "bf16", "parts": "bleu,sampling", "timed": False,
-         "axes": PAPER_AXES, "traces": Path("f"), "before": None},
+         "axes": PAPER_AXES, "profile": Path("f"), "before": None},
     ]  # fmt: skip
     (row,) = [line.split() for line in printed[0].splitlines() if line.startswith("sampling")]
     assert row == ["sampling", "6", "sentences", "2", "20", "10", "3", "5", "10%", "3"]

@@ -46,7 +46,7 @@ def test_json(reviews: Path, cli: Cli) -> None:
         (["epochs"], "is not of the form key=value"),
         (["--keep"], "give --out FOLDER, too"),
         (["--device", "abacus"], "device = 'abacus' is unknown"),
-        (["--seeds", "0"], "--seeds"),
+        (["--seeds", "0"], "seeds = 0: give a whole number from 1"),
     ],
 )
 def test_what_cannot_be_is_refused(flags: list[str], said: str, reviews: Path, cli: Cli) -> None:

@@ -170,7 +170,7 @@ def test_sample_refuses(cli: Cli, finished: Path, tmp_path: Path) -> None:
     assert "temperature = " in refused(cli, "sample", finished, "--temperature", 0)
     assert "temperature = " in refused(cli, "sample", finished, "--temperature", "nan")
     assert "weights = 'best'" in refused(cli, "sample", finished, "--weights", "best")
-    assert "-n" in refused(cli, "sample", finished, "-n", 0)
+    assert "n = 0" in refused(cli, "sample", finished, "-n", 0)
     there = tmp_path / "there.txt"
     there.write_text("mine\n")
     assert str(there) in refused(cli, "sample", finished, "--out", there)

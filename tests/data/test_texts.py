@@ -143,7 +143,7 @@ def test_labels_under_a_plain_name_are_asked_about(tmp_path: Path) -> None:
         "28 of 28 lines have a tab; give data.labels=yes if they are label, tab, sentence, or "
         "data.labels=no if these are plain sentences" in refusal(path)
     )
-    assert "give --labels yes if" in refusal(path, called="--references")
+    assert "give labels=yes if" in refusal(path, called="references")
     one = write(tmp_path, [*SENTENCES, "a\tslip"], "b.txt")
     assert len(read_rows(one, "x").rows) == 29  # one tab is a slip of the pen
 

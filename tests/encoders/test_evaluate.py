@@ -233,7 +233,7 @@ def test_the_interval_of_uniformity_is_that_of_its_subsets(data: Path) -> None:
     value = uniformity(vectors)
     replicates = over_subsets([value], lambda some: [uniformity(vectors[some])], len(lines), 40, 0)
     expected = spread(value, replicates[:, 0])
-    found = evaluate_encoders([], data=data, noise=["drop"], resamplings=20)
+    found = evaluate_encoders(["letters"], data=data, noise=["drop"], resamplings=20)
     estimate = found.rows[BASELINE]["uniformity/lines"].estimate
     assert estimate.value == pytest.approx(expected.value)
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
@@ -258,7 +258,9 @@ def test_each_subset_of_pairs_has_its_own_number(data: Path, tmp_path: Path) -> 
 @pytest.mark.usefixtures("stubs")
 def test_at_most_so_many_lines(data: Path) -> None:
     found, again, other = (
-        evaluate_encoders([], data=data, noise=["drop"], limit=20, resamplings=0, seed=seed)
+        evaluate_encoders(
+            ["letters"], data=data, noise=["drop"], limit=20, resamplings=0, seed=seed
+        )
         for seed in (0, 0, 1)
     )
     assert found.facts["lines"] == 20
@@ -298,12 +300,14 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
     assert "noise = 'dorp': there is no such noise; did you mean 'drop'?" in wrong
     assert "noise = ',': give at least one name" in said(*given, "--noise", ",")
     for rate in ("0", "1.5", "nan", "-1"):
-        assert f"rate = {float(rate)}: give a share above 0" in said(*given, "--rate", rate)
+        assert f"rate = {float(rate)}: give a number from 1e-09 to 1" in said(
+            *given, "--rate", rate
+        )
     assert "tokens = 'byte': give word or char" in said(*given, "--tokens", "byte")
     assert "changes no line" in said(*given, "--noise", "typo", "--tokens", "char")
     assert "changes no line" in said(*given, "--rate", 1e-9)
     assert "there is no such file" in said("letters", "--data", tmp_path / "none.txt")
-    assert "--sts = " in said(*given, "--sts", tmp_path / "none.tsv")
+    assert "sts = " in said(*given, "--sts", tmp_path / "none.tsv")
     assert "device = 'gpu' is unknown" in said(*given, "--device", "gpu")
     assert "--data" in said("letters")
     few = tmp_path / "few.txt"

@@ -44,7 +44,7 @@ def test_starts_that_do_not_fit(text: Path, mlm: Path, tmp_path: Path, cli: Cli)
     def refusal(*told: object) -> str:
         return refused(cli, "encode", *told, "--data", text, "--out", tmp_path / "o")
 
-    assert "--network rnn does not fit --start" in refusal(
+    assert "network = 'rnn' does not fit start = " in refusal(
         "simcse", "--network", "rnn", "--start", mlm
     )
     assert "data.length = 9" in refusal("simcse", "data.length=9", "--start", mlm)

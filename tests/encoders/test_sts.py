@@ -86,7 +86,7 @@ def test_a_bad_line_is_named(lines: list[str], why: str, tmp_path: Path) -> None
     path = write(tmp_path, *lines)
     with pytest.raises(UserError) as refusal:
         read_sts(path)
-    assert str(refusal.value).startswith(f"--sts = {str(path)!r}")
+    assert str(refusal.value).startswith(f"sts = {str(path)!r}")
     assert why in str(refusal.value)
 
 

@@ -88,14 +88,14 @@ def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"references": "x.txt"}, "--references = 'x.txt': there is no such file"),
+        ({"references": "x.txt"}, "references = 'x.txt': there is no such file"),
         ({"temperature": 0}, "temperature = 0: give a number from 0.0001 to 10000"),
         ({"temperature": math.nan}, "temperature = nan: give a number"),
         ({"samples": -3}, "samples = -3: give a whole number from 10"),
         ({"seed": -1}, "seed = -1: give a whole number from 0"),
         ({"resamplings": 10**7}, "resamplings = 10000000: give a whole number from 0 to 1000000"),
-        ({"train": "x.txt"}, "--train is for files"),
-        ({"aligned": ["x.txt"]}, "--aligned is for files"),
+        ({"train": "x.txt"}, "train is for files"),
+        ({"aligned": ["x.txt"]}, "aligned is for files"),
         ({"metrics": ["blue"]}, "there is no metric called 'blue'; did you mean 'bleu'"),
         ({"bleu.largst": 3}, "bleu.largst is not a setting; did you mean 'largest'"),
         ({"bleu.largest": 0}, "bleu.largest = 0"),
@@ -230,7 +230,7 @@ def test_runs_and_files_stand_in_one_table(text_runs: Path, tmp_path: Path) -> N
     assert other.facts["texts"]["gan"]["lines"] == 40
     opened = evaluate(textgan.open_run(str(text_runs / "gan")), samples, **told)
     assert list(opened.rows) == [*by_run.rows][:4]
-    with pytest.raises(UserError, match="--train is for files of texts"):
+    with pytest.raises(UserError, match="train is for files of texts"):
         evaluate(text_runs / "gan", samples, train=samples, quiet=True)
 
 
@@ -239,7 +239,7 @@ def test_runs_on_other_data_need_references(text_runs: Path, tmp_path: Path) -> 
     textgan.train(
         "mle", out=tmp_path / "oracle", quiet=True, plot=False, **plain | {"schedule.rounds": 1}
     )
-    with pytest.raises(UserError, match=r"have different data; give --references FILE"):
+    with pytest.raises(UserError, match=r"have different data; give references=FILE"):
         evaluate(text_runs / "gan", tmp_path / "oracle", quiet=True)
 
 
@@ -356,7 +356,7 @@ def test_what_is_missing_is_said_at_once_and_all_of_it(
 
     monkeypatch.setattr(type(bleu), "measure", measure)
     evaluate(few, references=sentences(40, 1), metrics=["bleu", "novelty", "mauve"])
-    assert "not measured: novelty: needs the training text: give --train" in order[0]
+    assert "not measured: novelty: needs the training text: give train" in order[0]
     assert "not measured: mauve: needs" in order[0]
 
 

@@ -194,12 +194,12 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "samples = '{}' is empty; give one sentence a line"),
-        (b"\n \n", "samples = '{}' is empty; give one sentence a line"),
-        (b"a\n\xff\xfe b\n", "samples = '{}' is not UTF-8 in line 2"),
-        (b"a\0b", "samples = '{}' is binary"),
-        (b"a\n" + b"b" * 10_000_000, "samples = '{}': line 2 has 10,000,000 characters"),
-        (None, "samples = '{}': there is no such file"),
+        (b"", "targets = '{}' is empty; give one sentence a line"),
+        (b"\n \n", "targets = '{}' is empty; give one sentence a line"),
+        (b"a\n\xff\xfe b\n", "targets = '{}' is not UTF-8 in line 2"),
+        (b"a\0b", "targets = '{}' is binary"),
+        (b"a\n" + b"b" * 10_000_000, "targets = '{}': line 2 has 10,000,000 characters"),
+        (None, "targets = '{}': there is no such file"),
     ],
 )
 def test_files_that_cannot_be_texts_are_refused(
@@ -212,13 +212,13 @@ def test_files_that_cannot_be_texts_are_refused(
     with pytest.raises(UserError) as refused:
         inputs_from_files([path], references, OPTIONS)
     assert str(refused.value).startswith(said.format(path))
-    with pytest.raises(UserError, match="--references"):
+    with pytest.raises(UserError, match="references"):
         inputs_from_files([references], path, OPTIONS)
     assert MOST_CHARACTERS < 10_000_000
 
 
 def test_references_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="give --references FILE"):
+    with pytest.raises(UserError, match="give references=FILE"):
         inputs_from_files([write(tmp_path / "samples.txt", ["a"])], None, OPTIONS)
 
 
@@ -349,5 +349,5 @@ def test_few_references_leave_networks_without_text() -> None:
         [sentences(60, 0)], sentences(3 * FEWEST_TO_TRAIN - 1, 1), EvaluationOptions()
     )
     assert layout.real == "real (half of the references)"
-    with pytest.raises(Unavailable, match=r"give more --references \(150 or more\)"):
+    with pytest.raises(Unavailable, match=r"give more references \(150 or more\)"):
         real_language_model(layout.rows["texts"])

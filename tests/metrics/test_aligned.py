@@ -143,7 +143,7 @@ def test_limits(metric: Metric) -> None:
 
 @each
 def test_what_is_missing_is_said(metric: Metric) -> None:
-    with pytest.raises(Unavailable, match="give --aligned FILE, one reference for each text"):
+    with pytest.raises(Unavailable, match="give aligned=FILE, one reference for each text"):
         score(metric, ["a"], [])
     with pytest.raises(Unavailable, match="there are 3 references and 2 texts"):
         score(metric, ["a", "b"], [["a", "b"], ["a", "b", "c"]])

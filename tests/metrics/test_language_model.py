@@ -138,7 +138,7 @@ def test_settings_are_those_of_the_model() -> None:
 
 def test_too_little_text_is_unavailable() -> None:
     nothing, few = numbered([]), numbered([[1]] * 49)
-    with pytest.raises(Unavailable, match="or --train"):
+    with pytest.raises(Unavailable, match="or train=FILE"):
         LMScore().measure(material(REAL, REAL))
     with pytest.raises(Unavailable, match="needs at least one text; there is none"):
         LMScore().measure(material(nothing, REAL, TRAIN))

@@ -244,7 +244,7 @@ def test_no_more_sentences_are_learnt_from_than_told() -> None:
 def test_too_little_text_is_unavailable() -> None:
     few = numbered([[1, 2]] * 49)
     for train in (None, few):
-        with pytest.raises(Unavailable, match="or --train FILE, the text"):
+        with pytest.raises(Unavailable, match="or train=FILE, the text"):
             real_language_model(material(few, few, train))
     with pytest.raises(Unavailable, match=r"needs at least 50 texts .*; there are 49"):
         learnt(few, TINY_MODEL)

@@ -64,7 +64,7 @@ def test_novelty_by_hand() -> None:
     assert values(Novelty(), material(judged, known=["c d"])) == {"novelty": 1.0}
     assert values(Novelty(), material(judged, known=[])) == {"novelty": 1.0}
     assert values(Novelty(), material(judged, known=judged)) == {"novelty": 0.0}
-    with pytest.raises(Unavailable, match="give --train, the text the generator was trained on"):
+    with pytest.raises(Unavailable, match="give train, the text the generator was trained on"):
         values(Novelty(), material(judged))
 
 

@@ -246,5 +246,5 @@ def test_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_language_model_needs_text() -> None:
-    with pytest.raises(Unavailable, match="--train"):
+    with pytest.raises(Unavailable, match="train=FILE"):
         find_encoder("lm", material_with(LINES))

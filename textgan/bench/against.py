@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textgan.bench.report import BenchReport, number
 from textgan.bench.setting import BenchSetting
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.core.files import read_bytes
 from textgan.core.names import short_repr
 from textgan.core.tables import Shown, Table
@@ -112,7 +112,7 @@ def read_baseline(path: Path) -> Baseline:
 
     Raises UserError, in one line, for what is no report.
     """
-    name = f"--against = {str(path)!r}"
+    name = f"against = {str(path)!r}"
     content = read_bytes(path, name, LARGEST)
     try:
         return Baseline.model_validate_json(content)
@@ -142,22 +142,23 @@ def check_comparable(
     for key in sorted(here.keys() | before.setting.keys()):
         if here.get(key) != before.setting.get(key):
             raise UserError(
-                f"--against: a report of another setting: {_brief(key)} was "
+                f"against: a report of another setting: {_brief(key)} was "
                 f"{_brief(before.setting.get(key))} and is {_brief(here.get(key))}"
             )
     if timed and before.scale != scale:
         raise UserError(
-            f"--against: a report at another scale; give --scale {before.scale:g}, it is {scale:g}"
+            f"against: a report at another scale; give {option('scale', before.scale)}, it is "
+            f"{scale:g}"
         )
     if before.precision != precision:
         raise UserError(
-            f"--against: a report in another precision; it was {_brief(before.precision)} and is "
+            f"against: a report in another precision; it was {_brief(before.precision)} and is "
             f"{precision}"
         )
     kept = {part.name for part in before.parts} if timed else {c.name for c in before.counts}
     if not kept & set(parts):
         what = "times" if timed else "counts"
-        raise UserError(f"--against: a report without {what} of {', '.join(parts)}")
+        raise UserError(f"against: a report without {what} of {', '.join(parts)}")
 
 
 def check_tolerance(tolerance: float) -> None:

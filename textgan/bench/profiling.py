@@ -36,7 +36,7 @@ def open_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"--profile = {str(folder)!r} cannot be a folder: {error.strerror}; give another"
+            f"profile = {str(folder)!r} cannot be a folder: {error.strerror}; give another"
         ) from None
     return folder
 
@@ -59,7 +59,7 @@ def trace_parts(works: Sequence[Work], folder: Path, device: torch.device) -> li
             path.unlink(missing_ok=True)
             traced.export_chrome_trace(str(path))
         except (OSError, RuntimeError) as error:
-            raise UserError(f"--profile: {str(path)!r} cannot be written: {error}") from None
+            raise UserError(f"profile: {str(path)!r} cannot be written: {error}") from None
         hottest += _hottest(work.name, traced, device)
     return hottest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import get_args
+from typing import Annotated
 
 import torch
 
@@ -17,34 +17,35 @@ from textgan.bench.profiling import BATCHES, HotSpot, open_folder, trace_parts
 from textgan.bench.report import BenchReport, PartReport
 from textgan.bench.scaling import Growth, measure_growth, measurements
 from textgan.bench.setting import PAPER, Axes, BenchSetting
-from textgan.core.checks import REPEATS, choice_from, names_from, whole_from
+from textgan.core.arguments import checked_arguments
+from textgan.core.checks import REPEATS, SCALES, names_from
 from textgan.core.device import choose_device
-from textgan.core.errors import UserError
 from textgan.core.precision import Precision, supported
 from textgan.core.progress import counting_bar, status
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 
 
+@checked_arguments
 def run_bench(
-    repeats: int = 1,
-    scale: float = 1.0,
+    repeats: Annotated[int, REPEATS] = 1,
+    scale: Annotated[float, SCALES] = 1.0,
     setting: BenchSetting = PAPER,
     *,
-    precision: str = "float32",
-    parts: str | Sequence[str] | None = None,
+    precision: Precision = "float32",
+    parts: Annotated[str | Sequence[str] | None, "at least one name"] = None,
     timed: bool = True,
     axes: Axes | None = None,
-    traces: Path | None = None,
+    profile: Annotated[str | Path | None, "a folder"] = None,
     before: Baseline | None = None,
 ) -> BenchReport:
     """Time parts on both sides, interleaved, on the GPU where there is one.
 
     scale: the share of the sentences and of the rollouts that is done, one batch and one rollout
     at least. precision: of our side. parts: their names; None means all. timed: False only counts.
-    axes: also measure how our side grows along them. traces: also write a trace of each part of our
-    side into this folder. before: a report that this one is to be compared with. The random state
-    is afterwards what it was before.
+    axes: also measure how our side grows along them. profile: also write a trace of each part of
+    our side into this folder. before: a report that this one is to be compared with. The random
+    state is afterwards what it was before.
 
     Raises UserError for a part, a precision or a folder that cannot be had, and for a report of
     other work, before anything is measured.
@@ -54,24 +55,21 @@ def run_bench(
     """
     wanted = () if parts is None else names_from("parts", parts, "at least one name")
     chosen, device = choose_parts(wanted), choose_device("auto")
-    repeats = whole_from("repeats", repeats, REPEATS)
-    if not 0 < scale <= 1:
-        raise UserError(f"scale = {scale}: give a share of the work, more than 0 and at most 1")
-    name = _precision(precision, device)
+    supported(precision, device)
     if before is not None:
-        check_comparable(before, setting, scale, name, chosen, timed)
-    folder = None if traces is None else open_folder(traces)
+        check_comparable(before, setting, scale, precision, chosen, timed)
+    folder = None if profile is None else open_folder(Path(profile))
     sentences = max(setting.batch, round(setting.sentences * scale))
     rollouts = max(1, round(setting.rollouts * scale))
     with fork_rng(stream(Purpose.BENCH, 0), device):
-        machine = describe(device, name)
+        machine = describe(device, precision)
         with status("counting operators"):
-            counts = count_parts(device, name, chosen)
+            counts = count_parts(device, precision, chosen)
         measured: list[PartReport] = []
         hottest: list[HotSpot] = []
         growths: list[Growth] = []
         if timed:
-            sides = Sides.make(setting, device, name)
+            sides = Sides.make(setting, device, precision)
             with status("warming up"):
                 for work in sides.work(setting.batch, 1, chosen):  # the first time is never fair
                     work.ours()
@@ -80,7 +78,7 @@ def run_bench(
             whole = sides.amounts(setting.sentences, setting.rollouts)
             measured = time_parts(works, whole, repeats, device)
         if folder is not None:
-            sides = Sides.make(setting, device, name)
+            sides = Sides.make(setting, device, precision)
             few = min(sentences, BATCHES * setting.batch)
             hottest = trace_parts(sides.work(few, rollouts, chosen), folder, device)
         if axes is not None:
@@ -90,15 +88,10 @@ def run_bench(
                     bar.set_description(what)
                     bar.update()
 
-                growths = measure_growth(axes, device, name, chosen, done)
-    return BenchReport(measured, machine, setting, scale, repeats, name, counts, growths, hottest)
-
-
-def _precision(precision: str, device: torch.device) -> Precision:
-    """The precision, if the device has it. Raises UserError."""
-    name: Precision = choice_from("precision", precision, get_args(Precision))  # type: ignore[assignment]
-    supported(name, device)
-    return name
+                growths = measure_growth(axes, device, precision, chosen, done)
+    return BenchReport(
+        measured, machine, setting, scale, repeats, precision, counts, growths, hottest
+    )
 
 
 def time_parts(

@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from textgan.classifiers.robustness import in_pieces
-from textgan.core.checks import path_from
-from textgan.core.device import choose_device
+from textgan.core.arguments import checked_arguments
+from textgan.core.device import Device, choose_device
 from textgan.core.errors import UserError
 from textgan.core.names import join_names
 from textgan.data.tokenizers import Tokenizer
@@ -62,7 +62,10 @@ def save_classifier(
     save_encoder(folder, network_name, settings, classifier.network, classifier.tokenizer, labelled)
 
 
-def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
+@checked_arguments
+def load_classifier(
+    folder: Annotated[str | Path, "the folder of a classifier"], device: Device = "auto"
+) -> Classifier:
     """A classifier that `textgan classify --keep` saved in one of the folders of a study's models.
 
     Raises UserError where there is none, or a damaged one.
@@ -70,8 +73,7 @@ def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
     Example:
         >>> textgan.load_classifier("study/models/fgm-0")(["a sentence ."])
     """
-    place = path_from("folder", folder, "the folder of a classifier")
-    saved = load_encoder(place, choose_device(device))
+    saved = load_encoder(Path(folder), choose_device(device))
     if "labels" not in saved.facts:
         raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
     return Classifier(saved.network, saved.tokenizer, tuple(saved.facts["labels"]))

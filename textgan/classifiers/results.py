@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.core.files import (
     exists,
     is_file,
@@ -178,7 +178,7 @@ class Classification(Shown):
                 "choice of the test sentences"
             )
         else:
-            notes.append("one seed: nothing says what is chance; --seeds 5 does")
+            notes.append("one seed: nothing says what is chance; " + option("seeds", 5) + " does")
         if compared and seeds > 1:
             notes.append(
                 f"*: the interval leaves out 0; of {compared} differences, {compared / 20:.1f} "
@@ -224,7 +224,7 @@ def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Runs]:
 
 
 def _read_runs(path: Path, facts: dict[str, Any]) -> Runs:
-    with understood(path, "choose another --out"):
+    with understood(path, f"choose another {option('out')}"):
         content = read_json(path)
         before, runs = content["facts"], _RUNS.validate_python(content["runs"])
         for former, key in FORMER_FACTS.items():
@@ -235,7 +235,7 @@ def _read_runs(path: Path, facts: dict[str, Any]) -> Runs:
         key, there, here = difference
         raise UserError(
             f"{path.parent} holds another study: {key} is {there!r} there and {here!r} here; "
-            "choose another --out"
+            f"choose another {option('out')}"
         )
     return {(run.perturb, run.seed): run for run in runs}
 

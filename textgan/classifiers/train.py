@@ -14,16 +14,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from textgan.classifiers.classifier import Classifier, save_classifier
 from textgan.classifiers.config import ClassifierConfig
 from textgan.classifiers.data import read_classifier_data
 from textgan.classifiers.results import NONE, Classification, Runs, opened, write
 from textgan.classifiers.trainer import ClassifierTrainer
-from textgan.core.checks import CLASSIFIERS, path_from, whole_from
-from textgan.core.device import choose_device
-from textgan.core.errors import Interrupted, UserError
+from textgan.core.arguments import checked_arguments
+from textgan.core.checks import CLASSIFIERS
+from textgan.core.device import Device, choose_device
+from textgan.core.errors import Interrupted, UserError, option
 from textgan.core.files import system_errors
 from textgan.core.progress import counting_bar
 from textgan.core.settings import make_settings
@@ -33,15 +34,16 @@ MODELS = "models"  # the folder of the classifiers that are kept
 
 
 @system_errors()
+@checked_arguments
 def classify(
-    file: str | Path,
+    file: Annotated[str | Path, "a labelled file"],
     *,
-    network: str = "rnn",
-    perturb: str | Sequence[str] = "none,fgm",
-    seeds: int = 5,
-    out: str | Path | None = None,
+    network: Annotated[str, "a discriminator's name, or hf:FOLDER"] = "rnn",
+    perturb: Annotated[str | Sequence[str], "at least one name (see textgan list)"] = "none,fgm",
+    seeds: Annotated[int, CLASSIFIERS] = 5,
+    out: Annotated[str | Path | None, "a folder"] = None,
     keep: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     quiet: bool = False,
     **settings: Any,
 ) -> Classification:
@@ -57,14 +59,14 @@ def classify(
         >>> textgan.classify("moods.tsv", perturb="none,fgm,freelb(passes=3)", seeds=5)
     """
     names = split_names(perturb if isinstance(perturb, str) else ",".join(perturb))
-    path = path_from("file", file, "a labelled file")
     config, chosen = make_settings(ClassifierConfig, settings), choose_device(device)
-    data = read_classifier_data(path, network, config)
+    data = read_classifier_data(Path(file), network, config)
     trainer = ClassifierTrainer(network, config, data, chosen)
     trainer.check(names)
-    seeds = whole_from("seeds", seeds, CLASSIFIERS)
     if keep and out is None:
-        raise UserError("keep = True needs a folder to keep networks in: give --out FOLDER, too")
+        raise UserError(
+            f"keep = True needs a folder to keep networks in: give {option('out', 'FOLDER')}, too"
+        )
     if keep and len({_slug(name) for name in names}) < len(names):
         raise UserError("perturb: the folders of two of these would have the same name; not both")
     folder = None if out is None else Path(out)
@@ -117,9 +119,8 @@ def _train_all(
                     saved = len(runs)
         except KeyboardInterrupt:
             kept = f"{saved} of {len(jobs)} runs are in {folder}: the same command goes on"
-            raise Interrupted(
-                f"stopped; {kept if folder else 'nothing is kept without --out FOLDER'}"
-            ) from None
+            lost = f"nothing is kept without {option('out', 'FOLDER')}"
+            raise Interrupted(f"stopped; {kept if folder else lost}") from None
 
 
 def split_names(perturbations: str) -> list[str]:

@@ -20,7 +20,7 @@ from textgan.cli.evaluate import compare, curve, evaluate, report
 from textgan.cli.parts import check, list_data, list_parts
 from textgan.cli.train import resume, sample, train
 from textgan.core.distributed import first
-from textgan.core.errors import Interrupted, ReportedElsewhere, UserError
+from textgan.core.errors import Interrupted, ReportedElsewhere, UserError, command_line
 from textgan.core.files import system_errors
 from textgan.core.terminal import ReaderLeft, standard_streams, stop_signals, visible
 
@@ -31,6 +31,10 @@ _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assig
 class _Commands(typer.core.TyperGroup):
     """The commands; an option that takes one value is refused where it is given twice, for the
     first value would be dropped without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with command_line():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)

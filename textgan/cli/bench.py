@@ -9,15 +9,13 @@ from typing import Annotated
 import typer
 
 from textgan.cli.options import AsJson, starting, within
-from textgan.core.checks import REPEATS
+from textgan.core.checks import REPEATS, SCALES
 
 
 def bench(
     as_json: AsJson = False,
     repeats: Annotated[int, within(REPEATS, "Measurements of each part.")] = 1,
-    scale: Annotated[
-        float, typer.Option(min=0.001, max=1, help="Share of the work, for a quick look.")
-    ] = 1.0,
+    scale: Annotated[float, within(SCALES, "Share of the work, for a quick look.")] = 1.0,
     parts: Annotated[
         str | None,
         typer.Option(help="Only these, separated by commas, such as sampling,rollouts."),
@@ -63,11 +61,11 @@ def bench(
     report = run_bench(
         repeats,
         scale,
-        precision=precision,
+        precision=precision,  # type: ignore[arg-type]  # checked there
         parts=parts,
         timed=not counts,
         axes=PAPER_AXES if scaling else None,
-        traces=profile,
+        profile=profile,
         before=before,
     )
     compared = None if before is None else compare(before, report, tolerance)

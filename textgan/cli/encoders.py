@@ -23,7 +23,7 @@ from textgan.cli.options import (
     starting,
     within,
 )
-from textgan.core.checks import CLASSIFIERS, MOST_LINES, SEEDS
+from textgan.core.checks import CLASSIFIERS, MOST_LINES, RATES, SEEDS
 
 
 def encode(
@@ -108,7 +108,7 @@ def similarity(
     noise: Annotated[
         str, typer.Option(help="Kinds of noise, separated by commas.")
     ] = "drop,swap,replace,repeat,typo",
-    rate: Annotated[float, typer.Option(help="Share of the words that noise touches.")] = 0.2,
+    rate: Annotated[float, within(RATES, "Share of the words that noise touches.")] = 0.2,
     tokens: Annotated[str, typer.Option(help="What noise touches: word or char.")] = "word",
     limit: Annotated[int, within(MOST_LINES, "Most lines; which, the seed decides.")] = 5000,
     resamplings: Resamplings = 1000,
@@ -130,7 +130,7 @@ def similarity(
         sts=sts,
         noise=noise,
         rate=rate,
-        tokens=tokens,
+        tokens=tokens,  # type: ignore[arg-type]  # checked there
         limit=limit,
         resamplings=resamplings,
         seed=seed,

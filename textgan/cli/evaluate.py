@@ -29,7 +29,7 @@ from textgan.cli.options import (
     starting,
     within,
 )
-from textgan.core.checks import METRIC_SEEDS, SIZES
+from textgan.core.checks import METRIC_SEEDS, SIZES, TEMPERATURES
 
 
 def evaluate(
@@ -73,7 +73,7 @@ def evaluate(
     settings: MetricSettings = None,
     samples: Samples = None,
     temperature: Annotated[
-        float, typer.Option(help="For a run: that its texts are drawn at.")
+        float, within(TEMPERATURES, "For a run: that its texts are drawn at.")
     ] = 1.0,
     size: Annotated[
         int,

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from textgan.data.texts import Form
 
 
-def within(limits: tuple[int, int], what: str, *names: str) -> Any:
-    """An option whose value is within limits; --help tells them."""
-    return typer.Option(*names, min=limits[0], max=limits[1], help=what)
+def within(limits: tuple[float, float], what: str, *names: str) -> Any:
+    """An option whose limits --help shows; the function that gets its value checks them."""
+    low, high = limits
+    return typer.Option(*names, help=f"{what}  [{low}<=x<={high}]")
 
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]

@@ -20,7 +20,7 @@ from textgan.cli.options import (
     starting,
     within,
 )
-from textgan.core.checks import SEEDS, TEXTS
+from textgan.core.checks import SEEDS, TEMPERATURES, TEXTS
 from textgan.core.distributed import first
 
 
@@ -112,7 +112,7 @@ def resume(
 def sample(
     run: Folder,
     n: Annotated[int, within(TEXTS, "How many texts.", "-n", "--number")] = 10,
-    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")] = 1.0,
+    temperature: Annotated[float, within(TEMPERATURES, "Below 1 safer, above 1 wilder.")] = 1.0,
     seed: Annotated[int, within(SEEDS, "The same seed gives the same texts.")] = 0,
     out: Annotated[
         Path | None,

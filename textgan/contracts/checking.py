@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from textgan.contracts.of_networks import checks_of_discriminator, checks_of_generator
 from textgan.contracts.of_objective import checks_of_objective
@@ -13,7 +13,7 @@ from textgan.contracts.of_others import checks_of_contrast, checks_of_metric, ch
 from textgan.contracts.outcome import Check, CheckFailed, Report, run_checks
 from textgan.contracts.worlds import Trial
 from textgan.core import registry
-from textgan.core.checks import text_from
+from textgan.core.arguments import checked_arguments
 from textgan.core.errors import UserError
 from textgan.core.names import Kind, suggest
 from textgan.core.own_code import Typed
@@ -21,7 +21,13 @@ from textgan.core.settings import check_settings
 from textgan.models.generators.base import AutoregressiveGenerator
 
 
-def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool = True) -> Report:
+@checked_arguments
+def check(
+    part: Annotated[str, "path/to/file.py:Class, or a name of textgan list"],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    strict: bool = True,
+) -> Report:
     """Whether a part keeps its contract, as `textgan check` says it.
 
     part: `path/to/file.py:Class`, or the name of one of textgan's. settings: the part's own, by
@@ -32,7 +38,6 @@ def check(part: str, settings: Mapping[str, Any] | None = None, *, strict: bool 
     Example:
         >>> textgan.check("mine.py:Mine", {"rollouts": 2})
     """
-    text_from("part", part, "path/to/file.py:Class, or a name of textgan list")
     kind, part_class = find_part(part)
     with tempfile.TemporaryDirectory(prefix="textgan-check-") as folder:
         checks = _checks(kind, part, part_class, dict(settings or {}), Path(folder))

@@ -21,22 +21,27 @@ SIZES = (0, 10**8)  # 0: all
 RESAMPLINGS = (0, 10**6)  # 0: no intervals
 CLASSIFIERS = (1, 1000)  # of each perturbation
 MOST_LINES = (20, 20_000)  # that sentence encoders are compared on
+RATES = (1e-9, 1.0)  # the share of words that noise touches
 REPEATS = (1, 10**6)
+SCALES = (1e-3, 1.0)  # the share of a benchmark that is done
 
 
 def number_from(name: str, value: object, limits: tuple[float, float]) -> float:
     """The number, numpy's too. Raises UserError, which names the value and the limits."""
     low, high = limits
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
-        raise UserError(f"{name} = {_short(value)}: give a number from {low:g} to {high:g}")
-    return int(value) if isinstance(value, Integral) else float(value)
+    number: float | None = None
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = int(value) if isinstance(value, Integral) else float(value)
+    if number is None or not low <= number <= high:
+        raise UserError(f"{name} = {short(value)}: give a number from {low:g} to {high:g}")
+    return number
 
 
 def whole_from(name: str, value: object, limits: tuple[int, int]) -> int:
     """The whole number, numpy's too. Raises UserError as `number_from` does."""
     low, high = limits
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        raise UserError(f"{name} = {_short(value)}: give a whole number from {low} to {high}")
+        raise UserError(f"{name} = {short(value)}: give a whole number from {low} to {high}")
     return int(value)
 
 
@@ -52,7 +57,7 @@ def numbers_from(name: str, value: object, limits: tuple[float, float]) -> list[
         values = value
     numbers = [number_from(name, one, limits) for one in values]
     if not numbers:
-        raise UserError(f"{name}: give at least one number, separated by commas")
+        raise UserError(f"{name} = {short(value)}: give at least one number, separated by commas")
     return numbers
 
 
@@ -61,28 +66,21 @@ def choice_from(name: str, value: object, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         *others, last = choices
         listed = f"{', '.join(others)} or {last}" if others else last
-        raise UserError(f"{name} = {_short(value)}: give {listed}")
+        raise UserError(f"{name} = {short(value)}: give {listed}")
     return value
 
 
 def path_from(name: str, value: object, what: str = "a path") -> Path:
     """The path that a str or an os.PathLike names. Raises UserError, which says `what` to give."""
     if not isinstance(value, str | os.PathLike):
-        raise UserError(f"{name} = {_short(value)}: give {what}, a str or a Path")
+        raise UserError(f"{name} = {short(value)}: give {what}, a str or a Path")
     return Path(value)
 
 
 def flag_from(name: str, value: object) -> bool:
     """The value if it is a bool: 'no' is true, and must not count as consent. Else UserError."""
     if not isinstance(value, bool):
-        raise UserError(f"{name} = {_short(value)}: give True or False")
-    return value
-
-
-def text_from(name: str, value: object, what: str) -> str:
-    """The value if it is a str. Raises UserError, which says `what` to give."""
-    if not isinstance(value, str):
-        raise UserError(f"{name} = {_short(value)}: give {what}, a str")
+        raise UserError(f"{name} = {short(value)}: give True or False")
     return value
 
 
@@ -98,7 +96,7 @@ def names_from(name: str, value: object, what: str) -> list[str]:
         words = list(value)
     names = [word for word in words if isinstance(word, str) and word]
     if not names or len(names) < len(words):
-        raise UserError(f"{name} = {_short(value)}: give {what}, a str or a list of them")
+        raise UserError(f"{name} = {short(value)}: give {what}, a str or a list of them")
     return names
 
 
@@ -111,5 +109,6 @@ def _read_number(name: str, word: str) -> float:
         ) from None
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as a message has it, cut where it is long."""
     return short_repr(value, LONGEST)

@@ -8,10 +8,14 @@ after its end is cut off once, when the loop is over.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from textgan.core.errors import UserError
+
+Device = Annotated[str, "auto, cpu, cuda or cuda:N"]  # its name, as a function is given it
 
 SYNCHRONOUS = frozenset({"cpu"})  # device types whose work is done when a call returns
 

@@ -1,6 +1,11 @@
 """The exceptions that a user is meant to read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+
+_typed: ContextVar[bool] = ContextVar("the command line runs", default=False)
 
 
 class UserError(Exception):
@@ -8,6 +13,14 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class UnknownSetting(UserError):
+    """There is no setting of the name `key`."""
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class NotKept(UserError):
@@ -24,6 +37,26 @@ class ReportedElsewhere(UserError):
 
 class Interrupted(Exception):
     """The user stopped training; everything is saved."""
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Messages name options as the command line has them."""
+    before = _typed.set(True)
+    try:
+        yield
+    finally:
+        _typed.reset(before)
+
+
+def option(name: str, value: object = "") -> str:
+    """An argument as the reader of a message gives it: `--out FOLDER`, or `out=FOLDER` in Python.
+
+    name: as Python has it.
+    """
+    if _typed.get():
+        return f"--{name.replace('_', '-')} {value}".rstrip()
+    return f"{name}={value}" if value != "" else name
 
 
 def described(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import pydantic
 from pydantic import ConfigDict
 
-from textgan.core.errors import UserError
+from textgan.core.errors import UnknownSetting, UserError
 from textgan.core.files import LONGEST_KEY, NoSyntax, parse_toml
 from textgan.core.names import Kind, short_repr, suggest, title
 
@@ -161,7 +161,11 @@ def validated(
     try:
         return model(**values)
     except pydantic.ValidationError as error:
-        raise UserError(hint(error) or explain(error, known=_known_at(model, error))) from None
+        message = hint(error) or explain(error, known=_known_at(model, error))
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            raise UnknownSetting(message, ".".join(map(str, first["loc"]))) from None
+        raise UserError(message) from None
 
 
 def _known_at(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from textgan.core.checks import choice_from
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.data.lines import read_text, split_lines
 
 Labels = Literal["auto", "yes", "no"]
@@ -92,7 +92,7 @@ class Rows(NamedTuple):
 def read_rows(path: Path, called: str, form: Form = PLAIN) -> Rows:
     """The texts of a file, of which at least one is not empty.
 
-    called: what asked for the file, for messages: `data.file`, or an option such as `--references`.
+    called: what asked for the file, for messages: `data.file`, or an argument such as `references`.
     Raises UserError that names the remedy for a file that is not as `form` says, or that has a
     structure nobody asked for.
     """
@@ -126,7 +126,7 @@ def _names_field(first: str, form: Form) -> bool:
 
 
 class _Asking:
-    """How a message spells a setting, to be pasted: `data.field=text`, or `--field text`."""
+    """How a message spells a setting, to be pasted: `data.field=text`, or an option."""
 
     def __init__(self, called: str) -> None:
         self.dotted = called.startswith("data.")
@@ -134,7 +134,7 @@ class _Asking:
     def __call__(self, key: str, value: str) -> str:
         if self.dotted:
             return f"data.{key}={value}"
-        return f"--{key.replace('_', '-')} {value}"
+        return option(key, value)
 
 
 def _table_format(

@@ -7,28 +7,29 @@ the first row.
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textgan.core.arguments import checked_arguments
 from textgan.core.checks import (
     METRIC_SEEDS,
     MOST_LINES,
+    RATES,
     RESAMPLINGS,
-    choice_from,
     names_from,
     path_from,
-    whole_from,
 )
-from textgan.core.device import choose_device
-from textgan.core.errors import Interrupted, UserError
+from textgan.core.device import Device, choose_device
+from textgan.core.errors import Interrupted, UserError, option
 from textgan.core.files import system_errors
 from textgan.core.memory import memory_errors
 from textgan.core.names import suggest, unique_names
@@ -67,6 +68,8 @@ FAMILIES: dict[str, tuple[str, Better]] = {
     "first": ("accuracy@1", "higher"),
     "reciprocal": ("MRR", "higher"),
 }
+
+ENCODERS = "at least one, hf:FOLDER or the folder of an encoder"
 
 Made = TypeVar("Made")
 
@@ -144,22 +147,23 @@ class EncoderEvaluation(ScoreTable):
 
 
 @system_errors()
+@checked_arguments
 def evaluate_encoders(
-    encoders: Sequence[str],
+    encoders: Annotated[str | Path | Sequence[str | Path], ENCODERS],
     *,
-    data: str | Path,
+    data: Annotated[str | Path, "a file of sentences"],
     form: Form = PLAIN,
-    sts: str | Path | None = None,
-    noise: str | Sequence[str] = NOISES,
-    rate: float = 0.2,
-    tokens: str = "word",
-    limit: int = 5000,
-    resamplings: int = 1000,
-    seed: int = 0,
-    device: str | None = None,
+    sts: Annotated[str | Path | None, "a file of pairs of sentences"] = None,
+    noise: Annotated[str | Sequence[str], f"at least one name ({', '.join(NOISES)})"] = NOISES,
+    rate: Annotated[float, RATES] = 0.2,
+    tokens: Tokens = "word",
+    limit: Annotated[int, MOST_LINES] = 5000,
+    resamplings: Annotated[int, RESAMPLINGS] = 1000,
+    seed: Annotated[int, METRIC_SEEDS] = 0,
+    device: Device | None = None,
     quiet: bool = False,
 ) -> EncoderEvaluation:
-    """Measure encoders, saved folders or `hf:FOLDER`, as `textgan similarity` does.
+    """Measure encoders, one or several saved folders or `hf:FOLDER`, as `textgan similarity` does.
 
     data: lines, of which those that differ are taken, at most `limit`, drawn by the seed. form: how
     they are read. sts: pairs of sentences, see `read_sts`. noise, rate: see `disturb`. tokens: what
@@ -169,24 +173,21 @@ def evaluate_encoders(
     Example:
         >>> textgan.evaluate_encoders(["encoders/mine", "hf:bert"], data="test.txt", sts="sts.tsv")
     """
-    kinds = _kinds(names_from("noise", noise, f"at least one name ({', '.join(NOISES)})"))
-    split: Tokens = choice_from("tokens", tokens, get_args(Tokens))  # type: ignore[assignment]
-    if not 0 < rate <= 1:
-        raise UserError(f"rate = {rate}: give a share above 0 and at most 1")
-    limit = whole_from("limit", limit, MOST_LINES)
-    resamplings = whole_from("resamplings", resamplings, RESAMPLINGS)
-    seed = whole_from("seed", seed, METRIC_SEEDS)
-    data = path_from("data", data, "a file of sentences")
-    sts = None if sts is None else path_from("sts", sts, "a file of pairs of sentences")
+    several = [encoders] if isinstance(encoders, str | os.PathLike) else encoders
+    sources = [str(path_from("encoders", one, ENCODERS)) for one in several]
+    if not sources:
+        raise UserError(f"encoders = {encoders!r}: give {ENCODERS}")
+    kinds = _kinds(names_from("noise", noise, "at least one name"))
+    data, sts = Path(data), None if sts is None else Path(sts)
     lines, sha256 = _lines(data, form, limit, seed)
     pairs = None if sts is None else read_sts(sts)
-    copies = _copies(lines, kinds, rate, split, seed, data)
+    copies = _copies(lines, kinds, rate, tokens, seed, data)
     chosen = choose_device(device or "auto")
-    names = unique_names([BASELINE, *(Path(name).name or name for name in encoders)])
-    trial = _Trial(lines, copies, pairs, rate, split, resamplings, seed, quiet)
+    names = unique_names([BASELINE, *(Path(name).name or name for name in sources)])
+    trial = _Trial(lines, copies, pairs, rate, tokens, resamplings, seed, quiet)
     try:
-        with memory_errors("a smaller --limit"):
-            opened = [trial.baseline(), *(open_encoder(name, chosen) for name in encoders)]
+        with memory_errors(f"a smaller {option('limit')}"):
+            opened = [trial.baseline(), *(open_encoder(name, chosen) for name in sources)]
             rows, notes = trial.measure_all(dict(zip(names, opened, strict=True)), data, sha256)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing is kept of textgan similarity") from None
@@ -196,7 +197,7 @@ def evaluate_encoders(
         "sha256": trial.digest,
         "sts": None if sts is None else sts.name,
         **trial.facts(),
-        "encoders": dict(zip(names[1:], encoders, strict=True)),
+        "encoders": dict(zip(names[1:], sources, strict=True)),
     }
     return EncoderEvaluation(rows, facts=facts, notes=[*trial.notes(data.name), *notes])
 
@@ -358,11 +359,11 @@ def _kinds(names: Sequence[str]) -> list[Noise]:
 def _lines(path: Path, form: Form, limit: int, seed: int) -> tuple[list[str], str]:
     """The different lines of a file, at most `limit` of them, with one space between words, and
     the file's SHA-256."""
-    data = read_data(path, form, "--data")
+    data = read_data(path, form, "data")
     different = list(dict.fromkeys(" ".join(line.split()) for line in data.lines))
     if len(different) < FEWEST:
         raise UserError(
-            f"--data = {str(path)!r} has {len(different)} different lines; at least {FEWEST} are "
+            f"data = {str(path)!r} has {len(different)} different lines; at least {FEWEST} are "
             "needed"
         )
     if len(different) <= limit:
@@ -379,13 +380,13 @@ def _copies(
     split = PreTokenizer.of(lines, tokens)
     words = sorted({word for line in lines for word in split(line)})
     if len(words) < 2:
-        raise UserError(f"--data = {str(path)!r}: all lines are made of one word")
+        raise UserError(f"data = {str(path)!r}: all lines are made of one word")
     copies = {kind: disturb_lines(lines, rate, kind, words, seed, tokens=tokens) for kind in kinds}
     for kind, copy in copies.items():
         if copy == lines:
             raise UserError(
-                f"--noise = {kind} changes no line of {str(path)!r} at --rate {rate} and --tokens "
-                f"{tokens}; give a higher rate or other noise"
+                f"noise = {kind!r} changes no line of {str(path)!r} at rate {rate} with tokens "
+                f"{tokens!r}; give a higher rate or other noise"
             )
     return copies
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch
@@ -25,7 +25,8 @@ from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor
 
-from textgan.core.checks import path_from
+from textgan.core.arguments import checked_arguments
+from textgan.core.device import Device, choose_device
 from textgan.core.errors import UserError
 from textgan.core.files import Malformed, exists, file_digest, read_json, write_file
 from textgan.core.seeds import fork_rng
@@ -129,7 +130,11 @@ class SavedEncoder(LineEncoder):
         return features
 
 
-def open_encoder(source: str | Path, device: torch.device | None = None) -> LineEncoder:
+@checked_arguments
+def open_encoder(
+    source: Annotated[str | Path, "hf:FOLDER, or the folder of an encoder"],
+    device: Device | torch.device | None = None,
+) -> LineEncoder:
     """The encoder `hf:FOLDER`, or that in a folder which `textgan encode` wrote.
 
     Raises UserError for a folder that has none.
@@ -137,7 +142,9 @@ def open_encoder(source: str | Path, device: torch.device | None = None) -> Line
     Example:
         >>> textgan.open_encoder("encoders/mine").encode_lines(["a sentence ."])
     """
-    source = str(path_from("encoder", source, "hf:FOLDER, or the folder of an encoder"))
+    source = str(source)
+    if isinstance(device, str):
+        device = choose_device(device)
     if is_pretrained(source):
         return open_pretrained(Path(source.removeprefix(HF)), f"encoder = {source!r}", device)
     return load_encoder(Path(source), device)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.data.pre_tokenizer import PreTokenizer
 from textgan.data.settings import DataConfig
 from textgan.data.splits import Split
@@ -68,8 +68,8 @@ def new_network(
     name, data = name or DEFAULT_NETWORK, config.data
     if objective.needs_masked_words and not is_pretrained(name):
         raise UserError(
-            f"{method} begins with a masked language model: give --start FOLDER of textgan encode "
-            "mlm, or --network hf:FOLDER"
+            f"{method} begins with a masked language model: give {option('start', 'FOLDER')} of "
+            f"textgan encode mlm, or {option('network', 'hf:FOLDER')}"
         )
     if is_pretrained(name):
         _refuse(data, VOCABULARY_KEYS[1:], f"{name} has a tokenizer of its own")
@@ -94,10 +94,11 @@ def network_of_encoder(
     Raises UserError for a folder without an encoder, and for settings that would change nothing.
     """
     encoder = load_encoder(folder)
-    owner, network = f"--start {folder}", encoder.network
+    owner, network = f"start = {str(folder)!r}", encoder.network
     if name not in (None, encoder.network_name):
         raise UserError(
-            f"--network {name} does not fit {owner}, which is {encoder.network_name}; leave it out"
+            f"network = {name!r} does not fit {owner}, which is {encoder.network_name}; leave it "
+            "out"
         )
     _refuse(config.data, VOCABULARY_KEYS, f"{owner} has words of its own")
     if config.network:

@@ -50,10 +50,10 @@ def read_sts(path: Path) -> Sts:
     Empty lines are left out, and so is a first line that names the column `score`. Raises UserError
     that names the line for one that is of another form, and for scores that order nothing.
     """
-    name = f"--sts = {str(path)!r}"
+    name = f"sts = {str(path)!r}"
     rows: list[list[str]] = []
     gold: list[float] = []
-    for number, line in enumerate(read_lines(path, "--sts"), start=1):
+    for number, line in enumerate(read_lines(path, "sts"), start=1):
         cells = [cell.strip() for cell in line.split("\t")]
         if not any(cells):
             continue

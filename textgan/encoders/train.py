@@ -13,11 +13,12 @@ import shutil
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from textgan.core.checks import SEEDS, path_from, whole_from
-from textgan.core.device import choose_device
-from textgan.core.errors import Interrupted, UserError
+from textgan.core.arguments import checked_arguments
+from textgan.core.checks import SEEDS
+from textgan.core.device import Device, choose_device
+from textgan.core.errors import Interrupted, UserError, option
 from textgan.core.files import (
     exists,
     is_file,
@@ -57,15 +58,16 @@ HEADLINE = {"loss": "loss"}  # beside the progress bar
 
 
 @system_errors()
+@checked_arguments
 def encode(
-    method: str = "simcse",
+    method: Annotated[str, "a method's name, or path/to/file.py:Class"] = "simcse",
     *,
-    data: str | Path,
-    out: str | Path,
-    network: str | None = None,
-    start: str | Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    data: Annotated[str | Path, "a file of sentences"],
+    out: Annotated[str | Path, "a new folder"],
+    network: Annotated[str | None, "a discriminator's name, or hf:FOLDER"] = None,
+    start: Annotated[str | Path | None, "the folder of an encoder"] = None,
+    seed: Annotated[int, SEEDS] = 0,
+    device: Device = "auto",
     quiet: bool = False,
     **settings: Any,
 ) -> EncoderResult:
@@ -82,9 +84,7 @@ def encode(
         >>> textgan.encode("simcse", data="train.txt", out="encoders/mine", epochs=3)
     """
     config = make_settings(EncoderConfig, settings)
-    seed = whole_from("seed", seed, SEEDS)
-    data = path_from("data", data, "a file of sentences")
-    folder, chosen = path_from("out", out, "a new folder"), choose_device(device)
+    data, folder, chosen = Path(data), Path(out), choose_device(device)
     command = {
         "method": method,
         "data": str(data),
@@ -141,7 +141,7 @@ def _refuse_used(folder: Path, command: Mapping[str, Any]) -> None:
             return
         if all(other.suffix == ".lock" or is_partial(other) for other in folder.iterdir()):
             return
-    remedy = "choose another --out"
+    remedy = f"choose another {option('out')}"
     if is_file(path):
         remedy = f"another command did not finish there ({path.name} has it); " + remedy
     raise UserError(f"out = {str(folder)!r} is in use; {remedy}")

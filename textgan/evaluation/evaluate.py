@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
+from textgan.core.arguments import checked_arguments
 from textgan.core.checks import (
     METRIC_SEEDS,
     RESAMPLINGS,
     SAMPLES,
     SIZES,
     TEMPERATURES,
-    choice_from,
-    flag_from,
     names_from,
-    number_from,
     path_from,
-    whole_from,
 )
-from textgan.core.errors import NotKept, UserError
+from textgan.core.device import Device
+from textgan.core.errors import NotKept, UserError, option
 from textgan.core.files import system_errors
 from textgan.core.progress import say, status
 from textgan.core.statistics import SUBSETS
@@ -45,32 +44,35 @@ from textgan.evaluation.inputs import (
     texts_of_run,
 )
 from textgan.evaluation.results import Evaluation, read_evaluation
-from textgan.evaluation.scoring import choose_metrics, label_of, score, warnings_of
+from textgan.evaluation.scoring import by_metric, choose_metrics, label_of, score, warnings_of
 from textgan.evaluation.store import store_evaluation, warn_unkept
 from textgan.metrics.base import Metric
 from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
 
+TEXTS_OR_FILE = "a list of strings, or a file or folder of texts"
+Metrics = Annotated[str | Sequence[str], "at least one name (see textgan list)"]
 Target = str | Path | Run | Sequence[str]
 """A run's folder, an open run, a file of texts, or the texts themselves."""
 
 
 @system_errors()
+@checked_arguments
 def evaluate(
-    *targets: Target,
-    references: Source | None = None,
-    train: Source | None = None,
-    real: Source | None = None,
-    aligned: Sequence[Source] = (),
+    *targets: Annotated[Target, TEXTS_OR_FILE],
+    references: Annotated[Source | None, TEXTS_OR_FILE] = None,
+    train: Annotated[Source | None, TEXTS_OR_FILE] = None,
+    real: Annotated[Source | None, TEXTS_OR_FILE] = None,
+    aligned: Annotated[Sequence[Source], "files, or lists of strings"] = (),
     tokenizer: LineTokens | None = None,
     form: Form = PLAIN,
-    metrics: str | Sequence[str] = "all",
-    samples: int | None = None,
-    temperature: float = 1.0,
-    size: int = 0,
-    resamplings: int = 1000,
-    seed: int = 0,
-    device: str | None = None,
+    metrics: Metrics = "all",
+    samples: Annotated[int, SAMPLES] | None = None,
+    temperature: Annotated[float, TEMPERATURES] = 1.0,
+    size: Annotated[int, SIZES] = 0,
+    resamplings: Annotated[int, RESAMPLINGS] = 1000,
+    seed: Annotated[int, METRIC_SEEDS] = 0,
+    device: Device | None = None,
     quiet: bool = False,
     memory: dict[Hashable, Any] | None = None,
     trust_code: bool = False,
@@ -97,14 +99,12 @@ def evaluate(
         >>> textgan.evaluate("runs/mine", metrics="bleu,self_bleu")
         >>> textgan.evaluate("samples.txt", references="test.txt", **{"bleu.largest": 4})
     """
-    temperature = number_from("temperature", temperature, TEMPERATURES)
-    if samples is not None:
-        samples = whole_from("samples", samples, SAMPLES)
-    options = _checked_options(seed, size, resamplings, quiet, equal)
-    if tokenizer is not None:
-        choice_from("tokenizer", tokenizer, get_args(LineTokens))
-    flag_from("trust_code", trust_code)
-    _check_sources(references, train, real, aligned)
+    subsets = SUBSETS if resamplings else 0
+    options = EvaluationOptions(
+        seed=seed, size=size, resamplings=resamplings, subsets=subsets, quiet=quiet, equal=equal
+    )
+    for source in aligned:
+        _source("aligned", source)
     given = [_target(target) for target in targets]
     if not given:
         raise UserError("give a run's folder, or files of texts")
@@ -112,8 +112,8 @@ def evaluate(
     folders = [target for target in given if isinstance(target, _Folder)]
     if not folders and (samples or temperature != 1.0):
         raise UserError(
-            "--samples and --temperature are for a run's folder; a file's texts are what they "
-            "are (--size takes fewer of them)"
+            f"{option('samples')} and {option('temperature')} are for a run's folder; a file's "
+            f"texts are what they are ({option('size')} takes fewer of them)"
         )
     if not folders or references is not None:
         return evaluate_files(
@@ -131,13 +131,14 @@ def evaluate(
             device=device or "auto",
         )
     files = {"train": train is not None, "real": real is not None, "aligned": bool(aligned)}
-    for flag in (name for name, is_given in files.items() if is_given):
+    for name in (name for name, is_given in files.items() if is_given):
         raise UserError(
-            f"--{flag} is for files of texts; a run has its own held-out text, unless "
-            "--references are given"
+            f"{option(name)} is for files of texts; a run has its own held-out text, unless "
+            f"{option('references')} are given"
         )
     if form != PLAIN and len(folders) == len(given):
-        raise UserError("how files are read (--field, --labels, --format) is for files of texts")
+        ways = ", ".join(map(option, ("field", "labels", "format")))
+        raise UserError(f"how files are read ({ways}) is for files of texts")
     alone = len(given) == 1
     first = folders[0].open(device, trust_code)
     kept = keep and alone and temperature == 1.0
@@ -161,33 +162,6 @@ def evaluate(
         memory=memory,
     )
     return store_evaluation(first.folder, made) if kept else made
-
-
-def _checked_options(
-    seed: int, size: int, resamplings: int, quiet: bool, equal: bool
-) -> EvaluationOptions:
-    resamplings = whole_from("resamplings", resamplings, RESAMPLINGS)
-    return EvaluationOptions(
-        seed=whole_from("seed", seed, METRIC_SEEDS),
-        size=whole_from("size", size, SIZES),
-        resamplings=resamplings,
-        subsets=SUBSETS if resamplings else 0,
-        quiet=quiet,
-        equal=equal,
-    )
-
-
-def _check_sources(
-    references: object, train: object, real: object, aligned: Sequence[Source]
-) -> None:
-    """UserError for what is neither a path nor a list of texts."""
-    for name, source in {"references": references, "train": train, "real": real}.items():
-        if source is not None:
-            _source(name, source)
-    if isinstance(aligned, str | bytes | Mapping) or not isinstance(aligned, Iterable):
-        raise UserError(f"aligned = {aligned!r}: give a list of files, or of lists of strings")
-    for source in aligned:
-        _source("aligned", source)
 
 
 def evaluate_run(
@@ -290,7 +264,7 @@ def _source(name: str, value: object) -> Path | Sequence[str]:
     """A path, or a list of texts. Raises UserError for anything else."""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | os.PathLike):
         return value  # type: ignore[return-value]  # its lines are looked at where they are read
-    return path_from(name, value, "a list of strings, or a file or folder of texts")
+    return path_from(name, value, TEXTS_OR_FILE)
 
 
 def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
@@ -299,31 +273,35 @@ def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
 
 
 @system_errors()
+@checked_arguments
 def compare(
-    *targets: Target,
-    references: Source | None = None,
-    train: Source | None = None,
-    real: Source | None = None,
-    aligned: Sequence[Source] = (),
+    *targets: Annotated[Target, TEXTS_OR_FILE],
+    references: Annotated[Source | None, TEXTS_OR_FILE] = None,
+    train: Annotated[Source | None, TEXTS_OR_FILE] = None,
+    real: Annotated[Source | None, TEXTS_OR_FILE] = None,
+    aligned: Annotated[Sequence[Source], "files, or lists of strings"] = (),
     tokenizer: LineTokens | None = None,
     form: Form = PLAIN,
-    metrics: str | Sequence[str] | None = None,
-    seed: int = 0,
-    device: str | None = None,
+    metrics: Metrics | None = None,
+    samples: Annotated[int, SAMPLES] | None = None,
+    temperature: Annotated[float, TEMPERATURES] = 1.0,
+    size: Annotated[int, SIZES] = 0,
+    resamplings: Annotated[int, RESAMPLINGS] = 1000,
+    seed: Annotated[int, METRIC_SEEDS] = 0,
+    device: Device | None = None,
     quiet: bool = False,
     trust_code: bool = False,
-    **options: Any,
+    **settings: Any,
 ) -> Comparison | Comparisons:
     """Compare systems, as `textgan compare` does: between runs, or files and lists of
     texts, or both.
 
     More than two systems are each compared with the first, as with a baseline: all pairs would ask
     so many questions that no answer is significant. Holm's correction is over all of them.
-    Runs alone are compared as `compare_runs` does it; wherever references, a tokenizer, a seed or
-    options are given, and for files, texts are drawn and measured as `evaluate` does it.
-    metrics: None takes those that runs were evaluated by, and all for files. options: further ones
-    of `evaluate`, such as size, and settings of metrics. Raises UserError; NotKept as
-    `compare_runs` does.
+    Runs alone are compared as `compare_runs` does it; wherever more is given than metrics and a
+    device, and for files, texts are drawn and measured as `evaluate` does it.
+    metrics: None takes those that runs were evaluated by, and all for files. The rest is that of
+    `evaluate`. Raises UserError; NotKept as `compare_runs` does.
 
     Example:
         >>> textgan.compare("runs/mine", "runs/other")
@@ -331,30 +309,43 @@ def compare(
     """
     given = [_target(target) for target in targets]
     runs = [target for target in given if isinstance(target, _Folder)]
-    texts = references, train, real, aligned or None, tokenizer
-    anew = any(one is not None for one in texts) or form != PLAIN or seed or options
+    options: dict[str, Any] = {
+        "references": references,
+        "train": train,
+        "real": real,
+        "aligned": tuple(aligned),
+        "tokenizer": tokenizer,
+        "form": form,
+        "samples": samples,
+        "temperature": temperature,
+        "size": size,
+        "resamplings": resamplings,
+        "seed": seed,
+    }
+    usual = {name: one.default for name, one in inspect.signature(compare).parameters.items()}
+    anew = [name for name, value in options.items() if value is not usual[name] != value]
+    anew += by_metric(settings)
     if runs and len(runs) == len(given) and not anew:
         folders = [target.folder for target in runs]
         return compare_runs(
             folders, metrics=metrics, device=device, quiet=quiet, trust_code=trust_code
         )
+    if runs and len(given) == 1:
+        raise UserError(
+            "one run is compared with its MLE, as both were measured: leave out "
+            f"{option(anew[0])}, or give a second run or file"
+        )
     if len(given) < 2:
         raise UserError("give at least two files or runs to compare, or one run")
     evaluation = evaluate(
         *targets,
-        references=references,
-        train=train,
-        real=real,
-        aligned=aligned,
-        tokenizer=tokenizer,
-        form=form,
         metrics="all" if metrics is None else metrics,
-        seed=seed,
         device=device,
         quiet=quiet,
         trust_code=trust_code,
         equal=True,
         **options,
+        **settings,
     )
     systems = {
         name: row for name, row in evaluation.rows.items() if name not in (evaluation.real, MLE_ROW)

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from textgan.core.device import choose_device
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.core.files import exists
 from textgan.core.names import unique_names
 from textgan.core.progress import bar
@@ -175,10 +175,10 @@ def inputs_from_files(
     texts = name_texts(files, form)
     answers = _read_aligned(aligned, texts, form)
     if references is None and not aligned:
-        raise UserError("give --references FILE, held-out real text to compare with")
+        raise UserError(f"give {option('references', 'FILE')}, held-out real text to compare with")
     texts, warnings = _looked_over(texts, options)
     held_out = {
-        role: read_texts(source, f"--{role}", form=form)
+        role: read_texts(source, role, form=form)
         for role, source in (("references", references), ("train", train), ("real", real))
         if source is not None
     }
@@ -269,12 +269,12 @@ def _warnings_of_sizes(texts: Sequence[Texts], paired_sample: int) -> list[str]:
 
 def _read_aligned(aligned: Sequence[Source], texts: Sequence[Texts], form: Form) -> list[list[str]]:
     """The lines of aligned references; UserError where they are not one for each text."""
-    answers = [read_texts(file, "--aligned", form=form).lines for file in aligned]
+    answers = [read_texts(file, "aligned", form=form).lines for file in aligned]
     for file, answer in zip(aligned, answers, strict=True):
         for text in texts:
             if len(answer) != len(text.lines):
                 raise UserError(
-                    f"--aligned = {_called(file)!r} has {len(answer)} lines and {text.name!r} "
+                    f"aligned = {_called(file)!r} has {len(answer)} lines and {text.name!r} "
                     f"{len(text.lines)}; give one reference for each text"
                 )
     return answers
@@ -304,8 +304,8 @@ def _without_spaces(named: Mapping[str, Sequence[str]], encoded: Sequence[Senten
     for (name, lines), sentences in zip(named.items(), encoded, strict=True):
         if wrong := misfit(evenly(lines), evenly(sentences.sizes.tolist())):
             return [
-                f"{name}: {wrong}, so n-grams say nothing: --tokenizer char fits text without "
-                "spaces between its words"
+                f"{name}: {wrong}, so n-grams say nothing: {option('tokenizer', 'char')} fits "
+                "text without spaces between its words"
             ]
     return []
 
@@ -319,7 +319,7 @@ def fits_some(form: Form, given: Sequence[Source | Texts]) -> None:
     if form.facts() and not any(has_fields(file, form) for file in files):
         key, value = next(iter(form.facts().items()))
         raise UserError(
-            f"--{key.replace('_', '-')} {value}: none of the files has fields; give one that ends "
+            f"{option(key, value)}: none of the files has fields; give one that ends "
             "in .csv or .jsonl, or leave it out"
         )
 
@@ -333,7 +333,7 @@ def name_texts(files: Sequence[Source | Texts], form: Form = PLAIN) -> list[Text
         if isinstance(file, Texts):
             made.append(file)
         elif isinstance(file, (str, Path)):
-            made.append(read_texts(file, "samples", _name(Path(file), paths), form))
+            made.append(read_texts(file, "targets", _name(Path(file), paths), form))
         else:
             number = 1 + sum(text.about["file"] is None for text in made)
             name = f"texts {number}" if lists > 1 else "texts"
@@ -708,8 +708,8 @@ def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:
     for rival in rivals:
         if rival.corpus.facts != run.corpus.facts:
             raise UserError(
-                f"{run.folder} and {rival.folder} have different data; give --references FILE "
-                "to compare both with one text"
+                f"{run.folder} and {rival.folder} have different data; give "
+                f"{option('references', 'FILE')} to compare both with one text"
             )
     names = unique_names([one.folder.resolve().name for one in runs])
     last = [written[-1][0], *(writers(rival)[-1] for rival in rivals)]

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from textgan.core import registry
+from textgan.core.checks import short
 from textgan.core.contract import is_own
-from textgan.core.errors import UserError
+from textgan.core.errors import UnknownSetting, UserError
 from textgan.core.names import suggest
 from textgan.core.own_code import Typed
 from textgan.core.progress import WorkBar, say_filled
@@ -67,20 +68,40 @@ def choose_metrics(
     names = sorted(
         dict.fromkeys(names), key=lambda one: ORDER.index(one) if one in ORDER else len(ORDER)
     )
-    given: dict[str, dict[str, Any]] = {}
-    for key, value in (settings or {}).items():
-        metric, _, setting = key.rpartition(".")
+    given = by_metric(settings or {})
+    for metric, values in given.items():
         if metric not in names:
+            key, value = next(iter(values.items()))
             raise UserError(
-                f"{key} = {value!r}: no metric called {metric!r} is measured"
+                f"{metric}.{key} = {short(value)}: no metric called {metric!r} is measured"
                 f"{suggest(metric, names)}; measured: {', '.join(names)}"
             )
-        given.setdefault(metric, {})[setting] = value
     built = []
     for name in names:
         part = registry.find("metric", name, code=Typed())
         built.append(part(**check_settings("metric", part, given.get(name, {}), name)))
     return built
+
+
+def by_metric(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings of each metric, of {"bleu.largest": 4} or {"bleu": {"largest": 4}}.
+
+    Raises UserError for a key that names no metric.
+    """
+    given: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        metric, dot, setting = key.rpartition(".")
+        if dot:
+            given.setdefault(metric, {})[setting] = value
+        elif isinstance(value, Mapping):
+            given.setdefault(key, {}).update(value)
+        else:
+            raise UnknownSetting(
+                f"{key} is not a setting; those of a metric are METRIC.KEY, such as bleu.largest "
+                "(see textgan list)",
+                key,
+            )
+    return given
 
 
 def score(

@@ -13,10 +13,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from textgan.core.checks import METRIC_SEEDS, SAMPLES, numbers_from, whole_from
+from textgan.core.arguments import checked_arguments
+from textgan.core.checks import METRIC_SEEDS, SAMPLES, numbers_from
 from textgan.core.checks import TEMPERATURES as TEMPERATURE_LIMITS
+from textgan.core.device import Device
 from textgan.core.errors import NotKept, UserError
 from textgan.core.files import exists, is_file, require_writable, system_errors, understood
 from textgan.core.identity import identity_in, read_sealed, write_sealed
@@ -25,7 +27,7 @@ from textgan.core.progress import say, status
 from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_of
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
-from textgan.evaluation.evaluate import evaluate, names_of_metrics
+from textgan.evaluation.evaluate import Metrics, evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import choose_metrics, score
@@ -79,13 +81,14 @@ class Sweep(Shown):
 
 
 @system_errors()
+@checked_arguments
 def curve(
-    *runs: str | Path,
-    temperatures: str | Sequence[float] = TEMPERATURES,
-    metrics: str | Sequence[str] = "all",
-    samples: int | None = None,
-    seed: int = 0,
-    device: str | None = None,
+    *runs: Annotated[str | Path, "a run's folder"],
+    temperatures: Annotated[str | float | Sequence[float], "numbers"] = TEMPERATURES,
+    metrics: Metrics = "all",
+    samples: Annotated[int, SAMPLES] | None = None,
+    seed: Annotated[int, METRIC_SEEDS] = 0,
+    device: Device | None = None,
     quiet: bool = False,
     trust_code: bool = False,
     **settings: Any,
@@ -100,12 +103,9 @@ def curve(
         >>> textgan.curve("runs/mine", temperatures=[1.25, 1, 0.8], metrics="bleu,self_bleu")
     """
     grid = set(numbers_from("temperatures", temperatures, TEMPERATURE_LIMITS))
-    if samples is not None:
-        samples = whole_from("samples", samples, SAMPLES)
-    seed = whole_from("seed", seed, METRIC_SEEDS)
     chosen = choose_metrics(names_of_metrics(metrics), settings)
     if not runs:
-        raise UserError("give the folder of at least one run")
+        raise UserError("runs: give the folder of at least one run")
     opened = [open_run(folder, device, trust_code=trust_code) for folder in runs]
     for run in opened:
         writers(run)  # a run that has none yet is refused before the others are measured

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from textgan.core.errors import option
 from textgan.core.score import Score
 from textgan.core.statistics import Estimate, percentiles, resamples
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
@@ -22,7 +23,8 @@ def aligned_or_none(inputs: MetricInputs) -> None:
     """Unavailable where the texts have no references of their own."""
     if not inputs.aligned:
         raise Unavailable(
-            "needs aligned references: give --aligned FILE, one reference for each text"
+            f"needs aligned references: give {option('aligned', 'FILE')}, one reference for each "
+            "text"
         )
 
 

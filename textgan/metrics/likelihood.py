@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor
 
+from textgan.core.errors import option
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
 from textgan.data.text import Text
@@ -147,7 +148,7 @@ def known_models(inputs: MetricInputs) -> Models:
     if inputs.models is None:
         raise Unavailable(
             "needs a generator with a likelihood, which a file is not, nor a run that is judged by "
-            "--references, nor one that starts from noise"
+            f"{option('references')}, nor one that starts from noise"
         )
     return inputs.models
 

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.errors import option
 from textgan.core.optim import Loss, NotFinite, plain
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
@@ -154,8 +155,9 @@ def text_to_train_on(inputs: MetricInputs) -> Sentences:
         there = "is none" if train is None else f"are {len(train)}"
         raise Unavailable(
             f"needs at least {FEWEST} real texts to train on, apart from those it judges by; there "
-            f"{there}: give more --references ({3 * FEWEST} or more), or --real FILE, or --train "
-            "FILE, the text the generator was trained on"
+            f"{there}: give more {option('references')} ({3 * FEWEST} or more), or "
+            f"{option('real', 'FILE')}, or {option('train', 'FILE')}, the text the generator was "
+            "trained on"
         )
     return train
 

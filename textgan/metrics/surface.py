@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from textgan.core.errors import option
 from textgan.core.score import Better, Score
 from textgan.core.statistics import POSITIVE, SHARE
 from textgan.data.sentences import Sentences
@@ -108,7 +109,8 @@ class Novelty(Metric, name="novelty"):
     def check(self, inputs: MetricInputs) -> None:
         if inputs.generator_train is None:
             raise Unavailable(
-                "needs the training text: give --train, the text the generator was trained on"
+                f"needs the training text: give {option('train')}, the text the generator was "
+                "trained on"
             )
 
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:

@@ -10,22 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import torch
 
+from textgan.core.arguments import checked_arguments
 from textgan.core.checks import (
     SEEDS,
     TEMPERATURES,
     TEXTS,
-    choice_from,
-    flag_from,
-    number_from,
-    path_from,
-    text_from,
-    whole_from,
 )
-from textgan.core.errors import UserError
+from textgan.core.device import Device
+from textgan.core.errors import UserError, option
 from textgan.core.files import exists, make_folder, system_errors, understood, write_file
 from textgan.core.identity import NO_COURSE, identity_in, read_sealed, write_sealed
 from textgan.core.log import Log
@@ -291,17 +287,18 @@ def stopped_at(run: Run) -> str | None:
 
 
 @system_errors()
+@checked_arguments
 def sample(
-    run: Run | str | Path,
-    n: int = 10,
+    run: Annotated[Run | str | Path, "a run's folder"],
+    n: Annotated[int, TEXTS] = 10,
     *,
-    temperature: float = 1.0,
-    seed: int = 0,
-    out: str | Path | None = None,
+    temperature: Annotated[float, TEMPERATURES] = 1.0,
+    seed: Annotated[int, SEEDS] = 0,
+    out: Annotated[str | Path | None, "a new file"] = None,
     weights: Weights = "final",
     allow_unknown: bool = False,
-    label: str | None = None,
-    device: str | None = None,
+    label: Annotated[str | None, "one of the run's labels"] = None,
+    device: Device | None = None,
     quiet: bool = False,
     trust_code: bool = False,
 ) -> list[str]:
@@ -316,14 +313,7 @@ def sample(
     Example:
         >>> textgan.sample("runs/mine", 200, temperature=0.8)
     """
-    n = whole_from("n", n, TEXTS)
-    temperature = number_from("temperature", temperature, TEMPERATURES)
-    seed = whole_from("seed", seed, SEEDS)
-    flag_from("trust_code", trust_code)
-    if label is not None:
-        text_from("label", label, "one of the run's labels")
-    choice_from("weights", weights, get_args(Weights))
-    path = None if out is None else path_from("out", out, "a new file")
+    path = None if out is None else Path(out)
     if path is not None and exists(path):
         raise UserError(f"out = {str(path)!r} exists; choose a new file")
     opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
@@ -336,7 +326,8 @@ def sample(
     if share >= MANY_UNKNOWN and not quiet:
         say(
             f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
-            "written, so these texts are shorter and poorer than what it draws (--allow-unknown)"
+            "written, so these texts are shorter and poorer than what it draws "
+            f"({option('allow_unknown')})"
         )
     stopped = stopped_at(opened) if weights == "final" else None
     if stopped and not quiet:

@@ -26,17 +26,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from textgan.core import registry
-from textgan.core.checks import flag_from, path_from
+from textgan.core.arguments import checked_arguments
 from textgan.core.contract import contained, making, name_of, undisturbed
-from textgan.core.device import choose_device
-from textgan.core.errors import UserError
+from textgan.core.device import Device, choose_device
+from textgan.core.errors import UserError, option
 from textgan.core.files import (
     exists,
     file_digest,
@@ -322,7 +322,13 @@ def _writing(out: Path | None) -> Iterator[None]:
 
 
 @system_errors()
-def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool = False) -> Run:
+@checked_arguments
+def open_run(
+    folder: Annotated[str | Path, "a run's folder"],
+    device: Device | None = None,
+    *,
+    trust_code: bool = False,
+) -> Run:
     """The run in a folder; `device` overrides the one it was made for.
 
     trust_code: whether parts in files of its maker's own may be imported, which is to run their
@@ -332,8 +338,7 @@ def open_run(folder: str | Path, device: str | None = None, *, trust_code: bool 
     Example:
         >>> textgan.open_run("runs/mine").corpus.name
     """
-    folder = path_from("run", folder, "a run's folder")
-    flag_from("trust_code", trust_code)
+    folder = Path(folder)
     if not is_file(folder / CONFIG):
         what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
@@ -488,7 +493,7 @@ def _refuse_used(out: Path) -> None:
     """UserError for a folder with anything in it but what a killed start left, or for a file."""
     if not exists(out) or (is_folder(out) and (not any(out.iterdir()) or _begun(out))):
         return
-    remedy = "choose another --out"
+    remedy = f"choose another {option('out')}"
     if (out / CONFIG).is_file():
         remedy = f"go on with it (textgan resume {out}) or {remedy}"
     raise UserError(f"out = {str(out)!r} is in use; {remedy}")

@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
-from textgan.core.checks import flag_from, path_from
-from textgan.core.device import choose_device
+from textgan.core.arguments import checked_arguments
+from textgan.core.device import Device, choose_device
 from textgan.core.distributed import Group, joined
 from textgan.core.errors import Interrupted, ReportedElsewhere, UserError
 from textgan.core.files import is_file, require_writable, system_errors
@@ -47,11 +47,12 @@ from textgan.training.steps import take_step
 
 
 @system_errors()
+@checked_arguments
 def train(
-    objective: str | Path | Mapping[str, Any] = "seqgan",
-    *overrides: str,
-    data: str | Path | None = None,
-    out: str | Path | None = None,
+    objective: Annotated[str | Path | Mapping[str, Any], "a name, a file or settings"] = "seqgan",
+    *overrides: Annotated[str, "key=value"],
+    data: Annotated[str | Path | Mapping[str, Any] | None, "a file of texts, or settings"] = None,
+    out: Annotated[str | Path | None, "a new folder"] = None,
     quiet: bool = False,
     trust_code: bool = False,
     plot: bool = True,
@@ -63,19 +64,18 @@ def train(
     overrides: settings as at the command line, such as "objective.rollouts=8".
     plot: whether curves.png is drawn, which takes a second. trust_code: also run the code in files
     that a TOML file names (a name given here is trusted).
+    data: a file of texts, or a group of settings, as in `data={"file": "poems.txt"}`.
     settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
     `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
 
     Example:
         >>> textgan.train("seqgan", "objective.rollouts=8", data="poems.txt", seed=1)
     """
-    if isinstance(objective, Path):
-        objective = str(objective)
-    if not isinstance(objective, (str, Mapping)):
-        raise UserError(f"objective = {objective!r}: give a name, a file or a mapping of settings")
-    flag_from("trust_code", trust_code)
-    if data is not None:
-        settings["data.file"] = str(path_from("data", data, "a file of texts"))
+    target = objective if isinstance(objective, Mapping) else str(objective)
+    if isinstance(data, Mapping):
+        settings["data"] = data
+    elif data is not None:
+        settings["data.file"] = str(data)
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -83,7 +83,7 @@ def train(
         else:
             flat[key] = value
     pairs: list[str | tuple[str, Any]] = [*overrides, *flat.items()]
-    target, place = objective, None if out is None else path_from("out", out, "a new folder")
+    place = None if out is None else Path(out)
     return train_new(
         lambda: make_config(target, pairs, trust_code=trust_code), place, quiet=quiet, plot=plot
     )
@@ -109,10 +109,11 @@ def train_new(
 
 
 @system_errors()
+@checked_arguments
 def resume(
-    folder: str | Path,
+    folder: Annotated[str | Path, "a run's folder"],
     *,
-    device: str | None = None,
+    device: Device | None = None,
     quiet: bool = False,
     trust_code: bool = False,
     plot: bool = True,
@@ -125,8 +126,7 @@ def resume(
     Example:
         >>> textgan.resume("runs/mine")
     """
-    folder = path_from("run", folder, "a run's folder")
-    flag_from("trust_code", trust_code)
+    folder = Path(folder)
     with without_denormals(), joined() as group:
 
         def make() -> Run:

@@ -69,7 +69,7 @@ def test_masked_words_are_told_from_what_was_there() -> None:
 
 
 def test_only_the_transformer_from_scratch_learns_masked_words() -> None:
-    with pytest.raises(UserError, match="--network transformer"):
+    with pytest.raises(UserError, match="network=transformer"):
         MaskedWords(Bag(), tokenizer())
-    with pytest.raises(UserError, match="--network transformer"):
+    with pytest.raises(UserError, match="network=transformer"):
         MaskedWords(transformer(), tokenizer(words=WORDS))

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.core.optim import Backward, Loss, Outputs, plain
 from textgan.data.text import Text, TextSpace
 from textgan.data.tokenizers import Tokenizer
@@ -45,8 +45,9 @@ class MaskedWords(EncoderObjective, name="mlm"):
         super().__init__(network, tokenizer)
         if not isinstance(network, TransformerDiscriminator) or tokenizer.mask_id is None:
             raise UserError(
-                "mlm trains the transformer from scratch only; give --network transformer (a "
-                "pretrained masked language model is one already)"
+                "mlm trains the transformer from scratch only; give "
+                f"{option('network', 'transformer')} (a pretrained masked language model is one "
+                "already)"
             )
         self.words, self.mask_id = network, tokenizer.mask_id
         self.share = share

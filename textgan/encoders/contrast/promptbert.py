@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, option
 from textgan.core.optim import Backward, Loss, dropout, plain
 from textgan.data.tokenizers import Tokenizer
 from textgan.encoders.contrast.base import (
@@ -60,8 +60,8 @@ class PromptBERT(EncoderObjective, name="promptbert"):
         super().__init__(network, tokenizer)
         if not isinstance(network, TokenStates):
             raise UserError(
-                "promptbert needs a network with states of tokens: give --network transformer with "
-                "--start, or hf:FOLDER"
+                "promptbert needs a network with states of tokens: give "
+                f"{option('network', 'transformer')} with {option('start', 'FOLDER')}, or hf:FOLDER"
             )
         self.head = build_head(network, head)
         self.words = network

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from textgan.core.checks import flag_from, path_from
+from textgan.core.arguments import checked_arguments
 from textgan.core.errors import UserError
 from textgan.core.files import is_folder, make_folder, require_writable, system_errors, write_file
 from textgan.core.format import (
@@ -51,9 +51,10 @@ SHOWN = 5  # examples of a row before one has to ask for more
 
 
 @system_errors()
+@checked_arguments
 def report(
-    *runs: str | Path,
-    out: str | Path | None = None,
+    *runs: Annotated[str | Path, "a run's folder"],
+    out: Annotated[str | Path | None, "a file"] = None,
     measure: bool = True,
     quiet: bool = False,
     trust_code: bool = False,
@@ -67,11 +68,10 @@ def report(
     Example:
         >>> textgan.report("runs/mine", "runs/other", out="page.html")
     """
-    folders = [path_from("run", run, "a run's folder") for run in runs]
-    flag_from("trust_code", trust_code)
+    folders = [Path(run) for run in runs]
     if not folders:
-        raise UserError("give the folder of at least one run")
-    path = folders[0] / "report.html" if out is None else path_from("out", out, "a file")
+        raise UserError("runs: give the folder of at least one run")
+    path = folders[0] / "report.html" if out is None else Path(out)
     if out is not None:
         make_folder(path.parent, f"out = {str(out)!r}")
     if is_folder(path.parent):

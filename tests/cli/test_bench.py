@@ -23,7 +23,10 @@ pytestmark = pytest.mark.usefixtures("small_products")
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--parts", "sampling,rollout"], "no part 'rollout'; known: sampling, rollouts, scoring"),
+        (
+            ["--parts", "sampling,rollout"],
+            "parts = 'rollout': there is no such part; known: sampling, rollouts, scoring",
+        ),
         (["--parts", ","], "parts = ',': give at least one name"),
         (["--precision", "fp8"], "precision = 'fp8': give float32, tf32 or bf16"),
         (["--precision", "tf32"], "float32"),

@@ -54,7 +54,7 @@ def choose_parts(wanted: Sequence[str]) -> tuple[str, ...]:
     """
     for name in wanted:
         if name not in PARTS:
-            raise UserError(f"--parts: there is no part {name!r}; known: {', '.join(PARTS)}")
+            raise UserError(f"parts = {name!r}: there is no such part; known: {', '.join(PARTS)}")
     return tuple(name for name in PARTS if name in wanted) if wanted else PARTS
 
 

@@ -31,6 +31,14 @@ from textgan.cli.options import (
 )
 from textgan.core.checks import METRIC_SEEDS, SIZES, TEMPERATURES
 
+Aligned = Annotated[
+    list[Path] | None,
+    typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
+]
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)
+]
+
 
 def evaluate(
     targets: Annotated[
@@ -59,10 +67,7 @@ def evaluate(
             "networks to learn from; else parts of the references serve."
         ),
     ] = None,
-    aligned: Annotated[
-        list[Path] | None,
-        typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
-    ] = None,
+    aligned: Aligned = None,
     field: Field = None,
     label_field: LabelField = None,
     labels: WithLabels = None,
@@ -132,10 +137,7 @@ def compare(
     ] = None,
     train: Annotated[Path | None, typer.Option(help="For files: as of textgan evaluate.")] = None,
     real: Annotated[Path | None, typer.Option(help="For files: as of textgan evaluate.")] = None,
-    aligned: Annotated[
-        list[Path] | None,
-        typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
-    ] = None,
+    aligned: Aligned = None,
     field: Field = None,
     label_field: LabelField = None,
     labels: WithLabels = None,
@@ -183,9 +185,7 @@ def compare(
 
 
 def curve(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)
-    ],
+    runs: Runs,
     temperatures: Annotated[
         str, typer.Option(help="The grid, separated by commas.")
     ] = "1.25,1.111,1,0.909,0.8,0.667,0.5",
@@ -220,9 +220,7 @@ def curve(
 
 
 def report(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)
-    ],
+    runs: Runs,
     out: Annotated[
         Path | None,
         typer.Option(help="The page; report.html in the first run's folder if not given."),

@@ -128,7 +128,7 @@ def test_commands_run(
     monkeypatch.setattr(
         "textgan.bench.timing.run_bench", lambda *told, **more: timed(*told, **more, setting=tiny)
     )
-    for module in ("evaluation.evaluate", "evaluation.temperature_sweep"):
+    for module in ("evaluation.compare", "evaluation.evaluate", "evaluation.temperature_sweep"):
         monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
     for line in commands:
         words = shlex.split(line)

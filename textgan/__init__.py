@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from textgan.encoders.folder import open_encoder as open_encoder
     from textgan.encoders.results import EncoderResult as EncoderResult
     from textgan.encoders.train import encode as encode
+    from textgan.evaluation.compare import compare as compare
     from textgan.evaluation.comparison import Comparison as Comparison
     from textgan.evaluation.comparison import Comparisons as Comparisons
-    from textgan.evaluation.evaluate import compare as compare
     from textgan.evaluation.evaluate import evaluate as evaluate
     from textgan.evaluation.report.page import report as report
     from textgan.evaluation.results import Evaluation as Evaluation
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from textgan.objectives.base import Objective as Objective
     from textgan.perturb.base import Perturbation as Perturbation
     from textgan.training.results import Results as Results
-    from textgan.training.results import sample as sample
     from textgan.training.run import open_run as open_run
+    from textgan.training.sample import sample as sample
     from textgan.training.trainer import resume as resume
     from textgan.training.trainer import train as train
 
@@ -74,8 +74,9 @@ _homes = {
     "encoders.folder": ("open_encoder",),
     "encoders.results": ("EncoderResult",),
     "encoders.train": ("encode",),
+    "evaluation.compare": ("compare",),
     "evaluation.comparison": ("Comparison", "Comparisons"),
-    "evaluation.evaluate": ("compare", "evaluate"),
+    "evaluation.evaluate": ("evaluate",),
     "evaluation.report.page": ("report",),
     "evaluation.results": ("Evaluation",),
     "evaluation.temperature_sweep": ("Sweep", "curve"),
@@ -93,8 +94,9 @@ _homes = {
     "models.rollout": ("rollout_values",),
     "objectives.base": ("Objective",),
     "perturb.base": ("Perturbation",),
-    "training.results": ("Results", "sample"),
+    "training.results": ("Results",),
     "training.run": ("open_run",),
+    "training.sample": ("sample",),
     "training.trainer": ("resume", "train"),
 }
 _home_of = {name: home for home, names in _homes.items() for name in names}

@@ -23,6 +23,7 @@ from pathlib import Path
 MEMORY = 8 * 2**30  # bytes of address space that a command may have
 _USED = (
     "training.trainer",
+    "evaluation.compare",
     "evaluation.evaluate",
     "evaluation.temperature_sweep",
     "evaluation.report.page",

@@ -16,7 +16,7 @@ from textgan.core import registry
 from textgan.core.errors import UserError
 from textgan.core.own_code import Typed, own_file, own_files
 from textgan.core.tensors import save_tensors
-from textgan.evaluation.evaluate import compare_runs
+from textgan.evaluation.compare import compare_runs
 from textgan.evaluation.report.page import write_report
 from textgan.evaluation.scoring import choose_metrics
 from textgan.evaluation.temperature_sweep import complete, curve

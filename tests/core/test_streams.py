@@ -20,7 +20,7 @@ import textgan
 from textgan.core.errors import UserError
 from textgan.core.log import read_records
 from textgan.core.streams import OldSeed, Purpose, stream
-from textgan.evaluation.evaluate import _drawn_alike
+from textgan.evaluation.compare import _drawn_alike
 from textgan.models.oracle import make_oracle
 from textgan.training.config import make_config
 from textgan.training.results import read_results
@@ -310,7 +310,7 @@ def test_what_is_compared_was_resampled_alike(
     facts = {key: value for key, value in found.facts.items() if key != "streams"}
     for kept, again in ((found, False), (replace(found, facts=facts), True)):
         monkeypatch.setattr(
-            "textgan.evaluation.evaluate.read_evaluation", lambda folder, kept=kept: kept
+            "textgan.evaluation.compare.read_evaluation", lambda folder, kept=kept: kept
         )
         made = _drawn_alike(tmp_path / "run")
         assert (made is None) == again

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluated import SHORT
+from toys import TOY_TEXT, toy_text
 
 import textgan
 
@@ -37,3 +38,22 @@ def files(tmp_path: Path) -> dict[str, str]:
         path.write_text("".join(" ".join(dice.choice(words, 6)) + "\n" for _ in range(lines)))
         found[name] = str(path)
     return found
+
+
+@pytest.fixture(scope="session")
+def trained_on_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs on one file of words."""
+    home = tmp_path_factory.mktemp("runs")
+    data = toy_text(home, 80)
+    short = TOY_TEXT | {"schedule.rounds": 1, "evaluation.final_samples": 40, "data.min_count": 1}
+    plain = {k: v for k, v in short.items() if not k.startswith(("discriminator", "objective"))}
+    textgan.train("seqgan", data=data, out=home / "gan", quiet=True, plot=False, **short)
+    for name, rate in (("mle", 0.01), ("third", 0.1)):
+        told = plain | {"optimisers.mle_lr": rate}
+        textgan.train("mle", data=data, out=home / name, quiet=True, plot=False, **told)
+    return home
+
+
+@pytest.fixture
+def text_runs(trained_on_text: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_on_text, tmp_path / "runs"))

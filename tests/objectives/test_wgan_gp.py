@@ -28,8 +28,9 @@ from textgan.objectives.wgan import WGAN
 from textgan.objectives.wgan_gp import WGANGP
 from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
-from textgan.training.results import draw_lines, final_table
+from textgan.training.results import final_table
 from textgan.training.run import open_run
+from textgan.training.sample import draw_lines
 
 judges = pytest.mark.parametrize(
     ("name", "settings"),

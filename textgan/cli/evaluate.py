@@ -165,7 +165,7 @@ def compare(
     evaluate does it. Files are measured, and runs beside them, on the same references.
     """
     with starting():
-        from textgan.evaluation.evaluate import compare
+        from textgan.evaluation.compare import compare
 
     measure = partial(
         compare,

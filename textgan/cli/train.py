@@ -130,7 +130,7 @@ def sample(
 ) -> None:
     """Write texts with a trained generator, after their label and a tab where they have one."""
     with starting():
-        from textgan.training.results import sample
+        from textgan.training.sample import sample
 
     lines = sample(
         run,

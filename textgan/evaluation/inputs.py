@@ -51,7 +51,7 @@ from textgan.metrics.base import MetricInputs, Models
 from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.training.checkpoint import checkpoints
-from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, stopped_at, texts_seed
+from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, texts_seed
 from textgan.training.run import Run
 
 FEWEST_TO_TRAIN = 50  # references of a part that networks are trained on, at least
@@ -734,7 +734,7 @@ def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:
                 f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "
                 "are; a smaller data.min_count or a larger data.vocabulary has fewer"
             )
-    if stopped := stopped_at(run):
+    if stopped := run.stopped_at():
         warnings.append(
             f"{run.folder} is not finished, as far as its checkpoints go: it is measured as it was "
             f"{stopped}"

@@ -8,46 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 
-from textgan.core.arguments import checked_arguments
-from textgan.core.checks import (
-    SEEDS,
-    TEMPERATURES,
-    TEXTS,
-)
-from textgan.core.device import Device
-from textgan.core.errors import UserError, option
-from textgan.core.files import exists, make_folder, system_errors, understood, write_file
+from textgan.core.errors import UserError
+from textgan.core.files import exists, understood, write_file
 from textgan.core.identity import NO_COURSE, identity_in, read_sealed, write_sealed
 from textgan.core.log import Log
-from textgan.core.progress import say, status
+from textgan.core.progress import status
 from textgan.core.score import Better, Score, Scores, ScoreTable, checked_value, sign
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import flatten
 from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.core.tables import Table
-from textgan.core.tensors import read_facts
-from textgan.data.checks import corpus_warnings, unknown_share
+from textgan.data.checks import corpus_warnings
 from textgan.data.text import Text
-from textgan.data.token_fit import MANY_UNKNOWN
 from textgan.metrics.base import Models, Unavailable
 from textgan.metrics.likelihood import UNIT
 from textgan.metrics.warnings import warnings_of_row
-from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.likelihood import uniform_nll
-from textgan.training.checkpoint import checkpoints
 from textgan.training.measure import level_of, measure, ngram_divergences, scores_of
 from textgan.training.panels import SORTED_BY
 from textgan.training.plot import plot_curves
-from textgan.training.run import MLE, Run, Weights, open_run
-from textgan.training.schedule import PHASE_NAMES, plan
+from textgan.training.run import MLE, Run
+from textgan.training.sample import draw_lines
 
 # the columns of a final table, and what they are called there
 COLUMNS = {
@@ -265,107 +253,6 @@ def _read_score(name: str, content: Mapping[str, Any]) -> Score:
         "signature": "",
     }
     return Score.from_dict(old | dict(content))
-
-
-def stopped_at(run: Run) -> str | None:
-    """How far a run is that has not come to its end; None for a finished one."""
-    saved = checkpoints(run.folder)
-    if not saved:
-        return None
-    facts = read_facts(saved[-1])
-    schedule, adversary = run.config.schedule, bool(run.config.discriminator.name)
-    steps = plan(schedule, len(run.corpus.train), adversary)
-    step = next(islice(steps, int(facts["done"]), None), None)
-    if step is None:
-        return None if exists(run.folder / "results.json") else "before its final measures"
-    turns = {
-        "mle": schedule.mle_epochs,
-        "discriminator": schedule.discriminator_turns,
-        "adversarial": schedule.rounds,
-    }
-    return f"in {PHASE_NAMES[step.phase]} {step.number + 1} of {turns[step.phase]}"
-
-
-@system_errors()
-@checked_arguments
-def sample(
-    run: Annotated[Run | str | Path, "a run's folder"],
-    n: Annotated[int, TEXTS] = 10,
-    *,
-    temperature: Annotated[float, TEMPERATURES] = 1.0,
-    seed: Annotated[int, SEEDS] = 0,
-    out: Annotated[str | Path | None, "a new file"] = None,
-    weights: Weights = "final",
-    allow_unknown: bool = False,
-    label: Annotated[str | None, "one of the run's labels"] = None,
-    device: Device | None = None,
-    quiet: bool = False,
-    trust_code: bool = False,
-) -> list[str]:
-    """Texts of a run's generator, as `textgan sample` writes them.
-
-    out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
-    epoch. allow_unknown: let <unk> be written where it is drawn. label: only texts of it.
-    quiet: do not warn of a run that is not finished or that learnt from unknown words.
-    trust_code: run the code in files of its maker's own that a run's folder keeps.
-    Raises UserError.
-
-    Example:
-        >>> textgan.sample("runs/mine", 200, temperature=0.8)
-    """
-    path = None if out is None else Path(out)
-    if path is not None and exists(path):
-        raise UserError(f"out = {str(path)!r} exists; choose a new file")
-    opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
-    only = None if label is None else opened.corpus.label(label)
-    generator = opened.load_generator(weights)
-    lines = draw_lines(
-        opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
-    )
-    share = 0.0 if allow_unknown else unknown_share(opened.corpus)
-    if share >= MANY_UNKNOWN and not quiet:
-        say(
-            f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
-            "written, so these texts are shorter and poorer than what it draws "
-            f"({option('allow_unknown')})"
-        )
-    stopped = stopped_at(opened) if weights == "final" else None
-    if stopped and not quiet:
-        say(
-            f"{opened.folder} is not finished: it stopped {stopped}. Go on with: textgan resume "
-            f"{opened.folder}"
-        )
-    if path is not None:
-        make_folder(path.parent, f"out = {str(out)!r}")
-        write_file(path, "".join(line + "\n" for line in lines).encode())
-    return lines
-
-
-def draw_lines(
-    run: Run,
-    generator: Generator,
-    n: int,
-    seed: int,
-    temperature: float,
-    *,
-    allow_unknown: bool = False,
-    label: int | None = None,
-) -> list[str]:
-    """n texts as lines. The unknown word is not written unless it is allowed.
-
-    label: the only one to write; None: all, as often as they occur in the training text.
-    """
-    unknown = None if allow_unknown else run.corpus.space.unknown
-    text = draw_like(
-        generator,
-        run.corpus.conditions,
-        n,
-        seed=stream(Purpose.SAMPLE, seed, run.seed),
-        temperature=temperature,
-        forbid=unknown,
-        label=label,
-    )
-    return run.corpus.decode(text)
 
 
 def _random_row(run: Run, samples: int, seed: int) -> Scores:

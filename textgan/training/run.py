@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -92,7 +93,7 @@ from textgan.perturb.base import Perturbation
 from textgan.training.checkpoint import checkpoints, load_checkpoint
 from textgan.training.config import RunConfig, read_config
 from textgan.training.dry_run import check_objective, dry_run
-from textgan.training.schedule import plan
+from textgan.training.schedule import PHASE_NAMES, plan
 
 WORDS, SOURCE_WORDS = "vocabulary.json", "source_vocabulary.json"
 ORACLE = "oracle.safetensors"
@@ -221,6 +222,24 @@ class Run:
                 f"{_WITHOUT_MLE}"
             )
         return ""
+
+    def stopped_at(self) -> str | None:
+        """Return how far a run is that has not come to its end; None for a finished one."""
+        saved = checkpoints(self.folder)
+        if not saved:
+            return None
+        facts = read_facts(saved[-1])
+        schedule, adversary = self.config.schedule, bool(self.config.discriminator.name)
+        steps = plan(schedule, len(self.corpus.train), adversary)
+        step = next(islice(steps, int(facts["done"]), None), None)
+        if step is None:
+            return None if exists(self.folder / "results.json") else "before its final measures"
+        turns = {
+            "mle": schedule.mle_epochs,
+            "discriminator": schedule.discriminator_turns,
+            "adversarial": schedule.rounds,
+        }
+        return f"in {PHASE_NAMES[step.phase]} {step.number + 1} of {turns[step.phase]}"
 
     def load_mle(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and facts of the best MLE epoch. Raises UserError unless they are this run's."""

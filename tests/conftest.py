@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from kept_runs import SMALL, WORDS, trained
 from parts import WritePart
 from parts import write_part as write
-from toys import Cli
+from toys import Cli, toy_text
 
 from textgan.cli.app import main
 
@@ -78,3 +79,16 @@ def write_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WritePart:
     """Write parts of one's own to a folder of the test's, where it then runs."""
     monkeypatch.chdir(tmp_path)
     return write
+
+
+@pytest.fixture(scope="session")
+def twin_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of the oracle that differ in a seed, and runs of text that differ in a word."""
+    made = tmp_path_factory.mktemp("runs")
+    trained(made / "oracle", **SMALL)
+    trained(made / "oracle-other", **SMALL | {"seed": 2, "oracle.seed": 7})
+    text = toy_text(made)
+    trained(made / "text", data=text, **WORDS)
+    text.write_text(text.read_text().replace("house", "horse"))
+    trained(made / "text-other", data=text, **WORDS)
+    return made

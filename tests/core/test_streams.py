@@ -17,7 +17,6 @@ from places import ROOT
 from toys import TOY, Cli, small_parts
 
 import textgan
-from textgan.core.errors import UserError
 from textgan.core.log import read_records
 from textgan.core.streams import OldSeed, Purpose, stream
 from textgan.evaluation.compare import _drawn_alike
@@ -285,20 +284,6 @@ def test_a_run_of_the_first_version_goes_on_as_it_began(begun: bool, tmp_path: P
 def read_results_of(path: Path) -> dict[str, dict[str, dict[str, float]]]:
     rows: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text())["rows"]
     return rows
-
-
-def test_a_new_run_says_how_it_draws(tmp_path: Path) -> None:
-    create_run(make_config("seqgan", TOY), tmp_path / "run")
-    assert not open_run(tmp_path / "run").old
-
-
-def test_a_run_of_a_later_version_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create_run(make_config("seqgan", TOY), tmp_path / "run")
-    monkeypatch.setattr("textgan.training.run.SCHEME", 1)
-    with pytest.raises(UserError, match="was made by a later version of textgan"):
-        open_run(tmp_path / "run")
 
 
 def test_what_is_compared_was_resampled_alike(

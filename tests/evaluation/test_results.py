@@ -1,16 +1,23 @@
 """Evaluations as they are kept and read."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from evaluated import QUICK
+from kept_runs import copied, numbers
 
 from textgan.core.errors import UserError
 from textgan.core.identity import identify, sealed
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate
+from textgan.core.tensors import save_tensors
+from textgan.evaluation import results as evaluations
 from textgan.evaluation.evaluate import evaluate
 from textgan.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.store import store_evaluation
@@ -56,3 +63,71 @@ def test_an_evaluation_without_replicates_can_be_kept(tmp_path: Path) -> None:
     again = read_evaluation(tmp_path)
     assert again is not None and again.to_dict() == found.to_dict()
     assert "no row of real text" in str(again)
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def test_a_kill_leaves_the_old_evaluation_or_the_new_one(
+    twin_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = copied(twin_runs, "oracle", tmp_path)
+    old, new = numbers("x", 1.0), numbers("x", 5.0, seed=1)
+    steps = [(Path, "replace"), (Path, "unlink"), (os, "fsync")]
+    seen, number = set(), 0
+    while True:
+        (run / "evaluation.json").unlink()
+        store_evaluation(run, old)
+        counted = 0
+
+        def killing(really: Callable[..., Any], at: int = number) -> Callable[..., Any]:
+            def do(*arguments: Any, **more: Any) -> Any:
+                nonlocal counted
+                counted += 1
+                if counted == at + 1:
+                    raise Killed
+                return really(*arguments, **more)
+
+            return do
+
+        with monkeypatch.context() as patch:
+            for owner, name in steps:
+                patch.setattr(owner, name, killing(getattr(owner, name)))
+            try:
+                evaluations.write_evaluation(run, new)
+                ended = True
+            except Killed:
+                ended = False
+        found = read_evaluation(run)
+        assert found is not None
+        score = found.rows["seqgan, last"]["x"]
+        right = old if score.estimate.value == 1.0 else new
+        expected = right.rows["seqgan, last"]["x"]
+        assert score.estimate == expected.estimate
+        assert np.array_equal(score.replicates, expected.replicates)
+        seen.add(score.estimate.value)
+        number += 1
+        if ended:
+            break
+    assert seen == {1.0, 5.0}
+    assert number > 5
+
+
+def test_replicates_of_another_evaluation_are_refused(twin_runs: Path, tmp_path: Path) -> None:
+    run, _ = copied(twin_runs, "oracle", tmp_path)
+    (run / "evaluation.json").unlink()
+    store_evaluation(run, numbers("x", 1.0))
+    (path,) = run.glob("evaluation-*")
+    save_tensors(path, {"seqgan, last/x": torch.zeros(50)}, {})
+    with pytest.raises(UserError, match="is of another evaluation"):
+        read_evaluation(run)
+    path.unlink()
+    with pytest.raises(UserError, match="is missing, which"):
+        read_evaluation(run)
+    content = json.loads((run / "evaluation.json").read_text())
+    content["replicates"] = "../other/evaluation.safetensors"
+    told = sealed({k: v for k, v in content.items() if k not in ("run", "digest")}, content["run"])
+    (run / "evaluation.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match="is missing, which"):
+        read_evaluation(run)

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from kept_runs import copied
 
 import textgan
 from textgan.core.errors import UserError
 from textgan.core.score import Score, Scores
 from textgan.core.statistics import Estimate
-from textgan.evaluation.temperature_sweep import FILE, findings, read_sweep
+from textgan.evaluation.temperature_sweep import FILE, curve, findings, read_sweep
 
 QUICK = {"samples": 20, "quiet": True}
 
@@ -81,3 +82,15 @@ def test_a_damaged_curve_is_named_before_anything_is_measured(runs: Path) -> Non
     (runs / "mle" / FILE).write_text("{")
     with pytest.raises(UserError, match=f"{FILE} is damaged"):
         textgan.curve(runs / "mle", quiet=True)
+
+
+def test_curves_of_several_commands_are_kept_together(twin_runs: Path, tmp_path: Path) -> None:
+    run, _ = copied(twin_runs, "oracle", tmp_path)
+    curve(run, temperatures=[1.0, 0.5], metrics=["length"], quiet=True)
+    found = read_sweep(run)
+    assert found is not None
+    last = found.rows["seqgan, last"]
+    assert {"distinct1", "length"} <= last[1.0].keys()
+    assert "length" in last[0.5] and "distinct1" not in last[0.5]
+    (again,) = curve(run, temperatures=[1.0], metrics=["length"], samples=15, quiet=True)
+    assert "distinct1" not in again.rows["seqgan, last"][1.0]  # other texts are another curve

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from toys import TOY, TOY_TEXT, toy_text
 
+from textgan.core.errors import UserError
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
 
@@ -52,3 +53,17 @@ def test_a_run_that_was_made_is_the_run_that_is_opened(kind: str, tmp_path: Path
     made = create_run(make_config(name, settings), tmp_path / "run")
     assert_same(made, open_run(tmp_path / "run", trust_code=True), "run")
     assert made.digest == open_run(tmp_path / "run", trust_code=True).digest
+
+
+def test_a_new_run_says_how_it_draws(tmp_path: Path) -> None:
+    create_run(make_config("seqgan", TOY), tmp_path / "run")
+    assert not open_run(tmp_path / "run").old
+
+
+def test_a_run_of_a_later_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_run(make_config("seqgan", TOY), tmp_path / "run")
+    monkeypatch.setattr("textgan.training.run.SCHEME", 1)
+    with pytest.raises(UserError, match="was made by a later version of textgan"):
+        open_run(tmp_path / "run")

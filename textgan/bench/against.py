@@ -42,7 +42,7 @@ class _Counted(_Read):
 
 
 class Baseline(_Read):
-    """What is read of a report that was kept: `textgan bench --json`."""
+    """A report that was kept (`textgan bench --json`), as far as it is read."""
 
     machine: dict[str, Any]
     setting: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Where the time of each part goes: a trace to look at, and the operators that take most of it."""
+"""Profiles of each part: a trace to look at, and the operators that take most of the time."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def run_bench(
 def time_parts(
     works: Sequence[Work], whole: Mapping[str, int], repeats: int, device: torch.device
 ) -> list[PartReport]:
-    """The medians of what either side took, one right after the other in alternating order.
+    """Return the medians of what either side took, one right after the other in alternating order.
 
     whole: the amounts at scale 1.
     """

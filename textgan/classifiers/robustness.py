@@ -75,7 +75,8 @@ def correct(network: Discriminator, text: Text) -> Tensor:
 def in_pieces(
     text: Text, device: torch.device, at_once: int = 1024
 ) -> Iterator[tuple[Tensor, Text]]:
-    """A text in pieces of similar lengths, no wider than they need be, and the rows of each."""
+    """Yield a text in pieces of similar lengths, no wider than they need be, and the rows of
+    each."""
     for rows in by_size(text, at_once):
         if len(rows):
             yield rows, text[rows].trimmed().to(device)

@@ -28,7 +28,7 @@ def check(
     *,
     strict: bool = True,
 ) -> Report:
-    """Whether a part keeps its contract, as `textgan check` says it.
+    """Check whether a part keeps its contract, as `textgan check` does.
 
     part: `path/to/file.py:Class`, or the name of one of textgan's. settings: the part's own, by
     name, or by dotted key as a run has them. Raises UserError where there is no such part or
@@ -48,7 +48,7 @@ def check(
 
 
 def find_part(name: str) -> tuple[Kind, type[Any]]:
-    """The kind and the class of a part that a file or textgan defines.
+    """Return the kind and the class of a part that a file or textgan defines.
 
     Raises UserError where there is none.
     """

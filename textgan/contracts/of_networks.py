@@ -28,7 +28,7 @@ Network = Callable[[World], tuple[Any, Text]]  # a new one, connected, and real 
 
 
 def checks_of_generator(part: type[Generator], trial: Trial) -> list[tuple[str, Check]]:
-    """The promises of a generator and how each is checked."""
+    """Return the promises of a generator and how each is checked."""
     checks: list[tuple[str, Check]] = [
         *_worlds(part, trial, partial(_generator, trial)),
         ("gradients reach all its weights", partial(_all_weights, partial(_generator, trial))),
@@ -44,7 +44,7 @@ def checks_of_generator(part: type[Generator], trial: Trial) -> list[tuple[str, 
 
 
 def checks_of_discriminator(part: type[Discriminator], trial: Trial) -> list[tuple[str, Check]]:
-    """The promises of a discriminator and how each is checked."""
+    """Return the promises of a discriminator and how each is checked."""
     make = partial(_discriminator, trial)
     return [
         *_worlds(part, trial, make),
@@ -107,7 +107,7 @@ def _all_weights(make: Network) -> str:
 
 
 def enumerated(space: TextSpace) -> Text:
-    """Every text of a small space, once."""
+    """Return every text of a small space, once."""
     words = [word for word in range(space.vocabulary) if word not in space.unwritten]
     every = torch.tensor(list(product(words, repeat=space.length)))
     texts = Text.ended(every, space)

@@ -28,7 +28,8 @@ _SETTINGS = inspect.Parameter.VAR_KEYWORD
 
 
 def checked_arguments(function: Function) -> Function:
-    """A decorator: the function's arguments are of its annotations' types and in their ranges.
+    """Return a decorator: the function's arguments are of its annotations' types and in their
+    ranges.
 
     A call that does not fit raises UserError, which names the argument, before the function runs.
     """
@@ -64,7 +65,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def argument_types(function: Callable[..., Any], name: str) -> tuple[list[Any], tuple[Any, ...]]:
-    """What an argument may be: the types, and what Annotated adds, a range and words."""
+    """Return what an argument may be: the types, and what Annotated adds, a range and words."""
     return _parts_of(_hints(inspect.unwrap(function))[name])
 
 

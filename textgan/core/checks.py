@@ -27,7 +27,7 @@ SCALES = (1e-3, 1.0)  # the share of a benchmark that is done
 
 
 def number_from(name: str, value: object, limits: tuple[float, float]) -> float:
-    """The number, numpy's too. Raises UserError, which names the value and the limits."""
+    """Return the number, numpy's too. Raises UserError, which names the value and the limits."""
     low, high = limits
     number: float | None = None
     if isinstance(value, Real) and not isinstance(value, bool):
@@ -38,7 +38,7 @@ def number_from(name: str, value: object, limits: tuple[float, float]) -> float:
 
 
 def whole_from(name: str, value: object, limits: tuple[int, int]) -> int:
-    """The whole number, numpy's too. Raises UserError as `number_from` does."""
+    """Return the whole number, numpy's too. Raises UserError as `number_from` does."""
     low, high = limits
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise UserError(f"{name} = {short(value)}: give a whole number from {low} to {high}")
@@ -46,7 +46,7 @@ def whole_from(name: str, value: object, limits: tuple[int, int]) -> int:
 
 
 def numbers_from(name: str, value: object, limits: tuple[float, float]) -> list[float]:
-    """One number or more: a str, in which commas separate them, or several of them.
+    """Return one number or more: a str, in which commas separate them, or several of them.
 
     Raises UserError as `number_from` does.
     """
@@ -62,7 +62,7 @@ def numbers_from(name: str, value: object, limits: tuple[float, float]) -> list[
 
 
 def choice_from(name: str, value: object, choices: Sequence[str]) -> str:
-    """The value if it is one of these words. Raises UserError, which lists them."""
+    """Return the value if it is one of these words. Raises UserError, which lists them."""
     if not isinstance(value, str) or value not in choices:
         *others, last = choices
         listed = f"{', '.join(others)} or {last}" if others else last
@@ -71,21 +71,24 @@ def choice_from(name: str, value: object, choices: Sequence[str]) -> str:
 
 
 def path_from(name: str, value: object, what: str = "a path") -> Path:
-    """The path that a str or an os.PathLike names. Raises UserError, which says `what` to give."""
+    """Return the path that a str or an os.PathLike names. Raises UserError, which says `what` to
+    give."""
     if not isinstance(value, str | os.PathLike):
         raise UserError(f"{name} = {short(value)}: give {what}, a str or a Path")
     return Path(value)
 
 
 def flag_from(name: str, value: object) -> bool:
-    """The value if it is a bool: 'no' is true, and must not count as consent. Else UserError."""
+    """Return the value if it is a bool: 'no' is true, and must not count as consent. Else
+    UserError."""
     if not isinstance(value, bool):
         raise UserError(f"{name} = {short(value)}: give True or False")
     return value
 
 
 def names_from(name: str, value: object, what: str) -> list[str]:
-    """One name or more: a str, in which commas separate them, or a list of them, without blanks.
+    """Return one name or more: a str, in which commas separate them, or a list of them, without
+    blanks.
 
     Raises UserError, which says `what` to give.
     """
@@ -110,5 +113,5 @@ def _read_number(name: str, word: str) -> float:
 
 
 def short(value: object) -> str:
-    """A value as a message has it, cut where it is long."""
+    """Return a value as a message has it, cut where it is long."""
     return short_repr(value, LONGEST)

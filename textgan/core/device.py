@@ -1,4 +1,4 @@
-"""What differs where the work is done by a device that runs ahead of its host.
+"""Devices: which there are, and what differs where one runs ahead of its host.
 
 A GPU queues what it is given. To look at one of its numbers, or to make a tensor whose size depends
 on them, the host has to wait until the queue is empty, and then the device waits for the host. So
@@ -21,12 +21,12 @@ SYNCHRONOUS = frozenset({"cpu"})  # device types whose work is done when a call 
 
 
 def is_asynchronous(tensor: Tensor) -> bool:
-    """Whether the host would have to wait for a number of this tensor."""
+    """Return whether the host would have to wait for a number of this tensor."""
     return tensor.device.type not in SYNCHRONOUS
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the GPU where there is one.
+    """Return the device of that name; `auto` is the GPU where there is one.
 
     Raises UserError for a device that this machine does not have.
     """

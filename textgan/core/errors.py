@@ -50,7 +50,8 @@ def command_line() -> Iterator[None]:
 
 
 def option(name: str, value: object = "") -> str:
-    """An argument as the reader of a message gives it: `--out FOLDER`, or `out=FOLDER` in Python.
+    """Return an argument as the reader of a message gives it: `--out FOLDER`, or `out=FOLDER` in
+    Python.
 
     name: as Python has it.
     """
@@ -60,7 +61,8 @@ def option(name: str, value: object = "") -> str:
 
 
 def described(value: object) -> str:
-    """What a value is, as a message about a wrong one says it: its type, and a tensor's shape."""
+    """Return what a value is, as a message about a wrong one says it: its type, and a tensor's
+    shape."""
     if value is None or isinstance(value, bool):
         return str(value)
     kind = type(value).__name__

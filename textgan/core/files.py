@@ -59,7 +59,7 @@ class NoSyntax(Malformed):
 
 
 def require_file(path: Path, called: str = "") -> None:
-    """Raises UserError unless `path` is a regular file that can be opened, without waiting.
+    """Raise UserError unless `path` is a regular file that can be opened, without waiting.
 
     called: what messages call it, its path if nothing is given.
     """
@@ -68,7 +68,7 @@ def require_file(path: Path, called: str = "") -> None:
 
 
 def read_bytes(path: Path, called: str = "", most: int = LARGEST) -> bytes:
-    """The content of a regular file of at most `most` bytes.
+    """Return the content of a regular file of at most `most` bytes.
 
     Raises UserError, which calls it `called`, for what is missing, no file, too large, unreadable.
     """
@@ -85,7 +85,7 @@ def read_bytes(path: Path, called: str = "", most: int = LARGEST) -> bytes:
 
 
 def read_text(path: Path, called: str = "", most: int = LARGEST_JSON) -> str:
-    """The same as text. Raises UserError for what is not UTF-8, too."""
+    """Return the same as text. Raises UserError for what is not UTF-8, too."""
     content = read_bytes(path, called, most)
     try:
         return content.decode("utf-8-sig")
@@ -96,17 +96,19 @@ def read_text(path: Path, called: str = "", most: int = LARGEST_JSON) -> str:
 
 
 def read_json(path: Path, called: str = "") -> Any:
-    """What a JSON file holds. Raises UserError for what is damaged, or absurdly deep or long."""
+    """Return what a JSON file holds. Raises UserError for what is damaged, or absurdly deep or
+    long."""
     return parse_json(read_text(path, called), called or str(path))
 
 
 def read_toml(path: Path, called: str = "") -> dict[str, Any]:
-    """What a TOML file holds. Raises UserError for what is damaged, or absurdly deep or long."""
+    """Return what a TOML file holds. Raises UserError for what is damaged, or absurdly deep or
+    long."""
     return parse_toml(read_text(path, called, LARGEST_TOML), called or str(path))
 
 
 def parse_json(text: str, called: str) -> Any:
-    """The value of a JSON text. Raises UserError as `read_json` does."""
+    """Return the value of a JSON text. Raises UserError as `read_json` does."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -118,7 +120,7 @@ def parse_json(text: str, called: str) -> Any:
 
 
 def parse_toml(text: str, called: str) -> dict[str, Any]:
-    """The table of a TOML text. Raises UserError as `read_toml` does."""
+    """Return the table of a TOML text. Raises UserError as `read_toml` does."""
     if len(text) > LARGEST_TOML:
         raise UserError(f"{called} is too large: more than {LARGEST_TOML:,} bytes are not read")
     _bounded_toml(text, called)
@@ -150,26 +152,26 @@ def understood(path: Path, remedy: str = "restore it from a copy") -> Iterator[N
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file. Raises UserError where that is not to be seen."""
+    """Return whether there is a regular file. Raises UserError where that is not to be seen."""
     with _seen(path):
         return path.is_file()
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder. Raises UserError where that is not to be seen."""
+    """Return whether there is a folder. Raises UserError where that is not to be seen."""
     with _seen(path):
         return path.is_dir()
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything. Raises UserError where that is not to be seen."""
+    """Return whether there is anything. Raises UserError where that is not to be seen."""
     with _seen(path):
         return path.exists()
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All that is in a folder but other folders, sorted. Raises UserError where it is not to be
-    read."""
+    """Return all that is in a folder but other folders, sorted. Raises UserError where it is not to
+    be read."""
     with _seen(folder):
         return sorted(path for path in folder.iterdir() if not path.is_dir())
 
@@ -203,7 +205,8 @@ def system_errors() -> Iterator[None]:
 
 
 def file_digest(path: Path, called: str = "") -> str:
-    """The SHA-256 of a regular file, in hexadecimal. Raises UserError as `read_bytes` does."""
+    """Return the SHA-256 of a regular file, in hexadecimal. Raises UserError as `read_bytes`
+    does."""
     name = called or str(path)
     with _opened(path, name) as file:
         try:
@@ -347,7 +350,7 @@ def writing(path: Path, called: str = "") -> Iterator[None]:
 
 
 def unwritable(called: str, error: OSError) -> str:
-    """The one line for something that cannot be written: which, why and what helps."""
+    """Return the one line for something that cannot be written: which, why and what helps."""
     remedies = {
         errno.ENOSPC: "make room there; what was saved before stands",
         errno.EDQUOT: "make room there; what was saved before stands",
@@ -361,13 +364,13 @@ def unwritable(called: str, error: OSError) -> str:
 
 
 def make_folder(folder: Path, called: str = "") -> None:
-    """A folder, and those above it, where there is none. Raises UserError."""
+    """Make a folder, and those above it, where there is none. Raises UserError."""
     with writing(folder, called):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(path: Path) -> None:
-    """Raises UserError unless `write_file` can write `path`; asked before hours of work, not after.
+    """Raise UserError unless `write_file` can write `path`; asked before hours of work, not after.
 
     The folder must be there; a block is written into it and removed.
     """
@@ -404,7 +407,7 @@ def _require_no_other(path: Path) -> None:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a file is named like the parts of a file that is being written."""
+    """Return whether a file is named like the parts of a file that is being written."""
     return _PARTIAL.fullmatch(path.name) is not None
 
 

@@ -22,7 +22,8 @@ _NO_CALL = re.compile(r"([\w.]+)\.(\w+)\(\) (?:missing|takes|got) ")  # class, f
 
 
 def misuse(error: Exception) -> str | None:
-    """What does not fit, if that is what an error of Python's says; None for any other error."""
+    """Return what does not fit, if that is what an error of Python's says; None for any other
+    error."""
     calls = list(traceback.walk_tb(error.__traceback__))
     frames = [frame for frame, _ in calls]
     own = [(frame, line) for frame, line in calls if _is_own(frame.f_globals.get("__name__"))]

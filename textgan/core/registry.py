@@ -47,13 +47,13 @@ def register(kind: Kind, name: str, part: type) -> None:
 
 
 def names(kind: Kind) -> list[str]:
-    """The names of all registered parts of a kind."""
+    """Return the names of all registered parts of a kind."""
     _import_all(kind)
     return sorted(_parts[kind])
 
 
 def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None) -> type[Any]:
-    """The class behind a name, or behind `path/to/file.py:Class`.
+    """Return the class behind a name, or behind `path/to/file.py:Class`.
 
     key: where the name is in a config, if not at its kind's. code: which files may be imported;
     None: no file. Raises UserError when there is no such class, or it may not be imported.
@@ -74,12 +74,13 @@ def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None
 
 
 def is_file(name: str) -> bool:
-    """Whether a part's name is that of a file, `path/to/file.py:Class`, if perhaps no class."""
+    """Return whether a part's name is that of a file, `path/to/file.py:Class`, if perhaps no
+    class."""
     return own_file(name) is not None
 
 
 def base_of(kind: Kind) -> type[Any]:
-    """The abstract class that all parts of a kind derive from."""
+    """Return the abstract class that all parts of a kind derive from."""
     module, _, base = _BASES[kind].partition(":")
     kind_base: type[Any] = getattr(importlib.import_module(module), base)
     return kind_base
@@ -88,7 +89,7 @@ def base_of(kind: Kind) -> type[Any]:
 def parts_in(
     path: str, key: str = "file", code: Code | None = None, *, abstract: bool = False
 ) -> dict[Kind, dict[str, type[Any]]]:
-    """The parts that a file of one's own defines, by kind and class name.
+    """Return the parts that a file of one's own defines, by kind and class name.
 
     code: as for `find`. Kinds without any are left out, and abstract classes unless asked for.
     Raises UserError for a file that is not there or does not import.
@@ -111,7 +112,7 @@ def parts_in(
 
 
 def refuse_unusable(kind: Kind, part: type[Any]) -> None:
-    """UserError for a class that cannot be a part of its kind, which says what it lacks."""
+    """Raise UserError for a class that cannot be a part of its kind, which says what it lacks."""
     base, who = base_of(kind), title(part)
     if not issubclass(part, base):
         raise UserError(f"{who} does not derive from {base.__name__}")
@@ -154,7 +155,7 @@ def refuse_unusable(kind: Kind, part: type[Any]) -> None:
 
 
 def remarks(part: type[Any]) -> list[str]:
-    """What looks like a setting of a part in a file of one's own, and is none."""
+    """Return what looks like a setting of a part in a file of one's own, and is none."""
     who, problems = title(part), []
     if ":" not in who:
         return []
@@ -184,7 +185,7 @@ def remarks(part: type[Any]) -> list[str]:
 def build(
     kind: Kind, name: str, values: dict[str, Any], *arguments: Any, code: Code | None = None
 ) -> Any:
-    """The part called `name` with these settings; `arguments` come before them.
+    """Return the part called `name` with these settings; `arguments` come before them.
 
     code: as for `find`. Raises UserError for a name or setting that does not exist or does not fit.
     """
@@ -199,7 +200,8 @@ def maker(
     *,
     checked: bool = False,
 ) -> typing.Callable[..., Any]:
-    """The function that makes such parts, as `build` does; settings are checked now and not again.
+    """Return the function that makes such parts, as `build` does; settings are checked now and not
+    again.
 
     checked: they come from a config, whose settings were checked when it was made. Those of a part
     in a file of one's own are checked all the same: the file may have changed since.
@@ -221,7 +223,7 @@ def maker(
 
 
 def refuse_call(function: typing.Callable[..., Any], who: str, *given: Any, **named: Any) -> None:
-    """UserError unless a function's signature takes these arguments."""
+    """Raise UserError unless a function's signature takes these arguments."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # a function in C has none

@@ -36,7 +36,7 @@ class Setting(NamedTuple):
 
 
 def settings_of(part: type) -> list[Setting]:
-    """The settings of a part: name, type, default and meaning of each."""
+    """Return the settings of a part: name, type, default and meaning of each."""
     return [
         Setting(
             name,
@@ -52,7 +52,7 @@ def settings_of(part: type) -> list[Setting]:
 def check_settings(
     kind: Kind, part: type, values: Mapping[str, Any], group: str | None = None
 ) -> dict[str, Any]:
-    """All settings of a part, the given values checked and the others at their defaults.
+    """Return all settings of a part, the given values checked and the others at their defaults.
 
     group: what the settings are under in a config, where that is not the part's kind.
     Raises UserError that names the key, the value and what would be right.
@@ -75,7 +75,7 @@ class CheckedSettings:
 
     @classmethod
     def from_checked(cls, **settings: Any) -> typing.Self:
-        """One with settings that `check_settings` returned: they are not checked again."""
+        """Return one with settings that `check_settings` returned: they are not checked again."""
         made = cls.__new__(cls)
         made._checked = True
         made.__init__(**settings)  # type: ignore[misc]  # that of the dataclass
@@ -95,7 +95,7 @@ class CheckedSettings:
 
 
 def parse_setting(override: str) -> tuple[str, Any]:
-    """The dotted key and the value of `key=value`; UserError for another form."""
+    """Return the dotted key and the value of `key=value`; UserError for another form."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
@@ -115,7 +115,7 @@ def parse_setting(override: str) -> tuple[str, Any]:
 
 
 def make_settings(model: type[Model], settings: Mapping[str, Any]) -> Model:
-    """Settings by dotted key as a model has them, the others at their defaults.
+    """Return settings by dotted key as a model has them, the others at their defaults.
 
     Raises UserError that names the key, the value and what would be right.
     """
@@ -153,7 +153,7 @@ def validated(
     values: Mapping[str, Any],
     hint: typing.Callable[[pydantic.ValidationError], str] = lambda error: "",
 ) -> Model:
-    """Groups of settings as a model has them.
+    """Validate groups of settings and return them as a model has them.
 
     hint: a better message for some errors. Raises UserError that names the key, the value and what
     would be right.
@@ -182,7 +182,7 @@ def _known_at(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
 def explain(
     error: pydantic.ValidationError, prefix: str = "", known: typing.Iterable[str] = ()
 ) -> str:
-    """The first thing wrong in a validation error, as one line: key, value, remedy."""
+    """Return the first thing wrong in a validation error, as one line: key, value, remedy."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(first["loc"]))
     if first["type"] == "extra_forbidden":
@@ -195,7 +195,7 @@ def explain(
 
 @functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
 def settings_model(part: type) -> type[pydantic.BaseModel]:
-    """The pydantic model of what a part can be given, from its constructor\'s signature."""
+    """Return the pydantic model of what a part can be given, from its constructor\'s signature."""
     # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
     has_fields = dataclasses.is_dataclass(part)
     where = part if has_fields else inspect.unwrap(part).__init__
@@ -259,12 +259,12 @@ def _field(who: str, name: str, annotation: Any, default: Any) -> tuple[Any, Any
 
 
 def is_class_variable(annotation: Any) -> bool:
-    """Whether an annotation, as written, is a ClassVar."""
+    """Return whether an annotation, as written, is a ClassVar."""
     return "ClassVar" in str(annotation) or typing.get_origin(annotation) is ClassVar
 
 
 def type_in_words(annotation: Any) -> str:
-    """What may be there: `number`, `true/false`, choices, lists of these."""
+    """Return what may be there: `number`, `true/false`, choices, lists of these."""
     simple = {int: "whole number", float: "number", bool: "true/false", str: "text"}
     if annotation in simple:
         return simple[annotation]
@@ -296,7 +296,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted key."""
+    """Flatten nested settings to dotted keys."""
     dotted: dict[str, Any] = {}
     for key, value in values.items():
         inner = isinstance(value, Mapping)

@@ -71,7 +71,7 @@ class TextSpace:
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> TextSpace:
-        """The space of which `dataclasses.asdict` made the content."""
+        """Return the space of which `dataclasses.asdict` made the content."""
         source = content.get("source")
         return TextSpace(**{**content, "source": source and TextSpace.from_dict(source)})
 
@@ -99,14 +99,14 @@ class Condition:
         return self.labels is not None or self.source is not None
 
     def repeat(self, n: int) -> Condition:
-        """Each n times in a row: that of text b is at b * n .. b * n + n - 1."""
+        """Repeat each n times in a row: that of b is at b * n .. b * n + n - 1."""
         return Condition(
             None if self.labels is None else self.labels.repeat_interleave(n),
             None if self.source is None else self.source.repeat(n),
         )
 
     def to(self, device: torch.device) -> Condition:
-        """The same on another device."""
+        """Return the same on another device."""
         return Condition(
             None if self.labels is None else self.labels.to(device),
             None if self.source is None else self.source.to(device),
@@ -114,7 +114,8 @@ class Condition:
 
     @staticmethod
     def join(conditions: Sequence[Condition]) -> Condition:
-        """One after the other. Raises ValueError where only some have labels, or a source."""
+        """Join them, one after the other. Raises ValueError where only some have labels, or a
+        source."""
         labels = _all_or_none([one.labels for one in conditions])
         sources = _all_or_none([one.source for one in conditions])
         return Condition(
@@ -122,7 +123,7 @@ class Condition:
         )
 
     def draw(self, n: int) -> Condition:
-        """n of these, drawn with replacement; where there is nothing to heed, that."""
+        """Draw n of these with replacement; where there is nothing to heed, return that."""
         if not self:
             return self
         first = self.labels if self.source is None else self.source.tokens
@@ -130,13 +131,13 @@ class Condition:
         return self[torch.randint(len(first), (n,), device=first.device)]
 
     def require_labels(self, classes: int) -> Tensor:
-        """The labels (B,) of texts of so many classes; ValueError where there are none."""
+        """Return the labels (B,) of texts of so many classes; ValueError where there are none."""
         if self.labels is None:
             raise ValueError(f"texts of {classes} classes need labels")
         return self.labels
 
     def require_source(self) -> Text:
-        """The source of each text, B texts; ValueError where there is none."""
+        """Return the source of each text, B texts; ValueError where there is none."""
         if self.source is None:
             raise ValueError("texts that answer a source need one (condition=real.condition)")
         return self.source
@@ -194,12 +195,13 @@ class Text:
 
     @staticmethod
     def full(tokens: Tensor) -> Text:
-        """Text in which every one of the (B, T) tokens is real."""
+        """Return text in which every one of the (B, T) tokens is real."""
         return Text(tokens, tokens.new_full((tokens.shape[0],), tokens.shape[1]))
 
     @staticmethod
     def ended(tokens: Tensor, space: TextSpace) -> Text:
-        """Text whose sentences stop at their first end token; what follows it becomes padding."""
+        """Return text whose sentences stop at their first end token; what follows it becomes
+        padding."""
         if space.eos is None:
             return Text.full(tokens)
         length = tokens.shape[1]
@@ -210,7 +212,7 @@ class Text:
         return Text(tokens.masked_fill(~inside, space.pad), sizes)
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """The texts as named tensors, with what they are written for, to keep in a file."""
+        """Return the texts as named tensors, with what they are written for, to keep in a file."""
         parts = {"tokens": self.tokens, "sizes": self.lengths, "rows": self.soft_tokens}
         parts["labels"] = self.labels
         tensors = {name: part for name, part in parts.items() if part is not None}
@@ -221,7 +223,8 @@ class Text:
 
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor], prompt_length: int = 0) -> Text:
-        """The texts that `to_tensors` made tensors of, whatever integers its ids were stored as.
+        """Return the texts that `to_tensors` made tensors of, whatever integers its ids were stored
+        as.
 
         Raises KeyError where one is missing.
         """
@@ -247,7 +250,7 @@ class Text:
         return self.tokens.shape[0]
 
     def tolist(self) -> list[list[int]]:
-        """Each sentence as a list of its tokens, the end token included, without padding."""
+        """Return each sentence as a list of its tokens, the end token included, without padding."""
         sizes = self.lengths.tolist()
         return [row[:size] for row, size in zip(self.tokens.tolist(), sizes, strict=True)]
 
@@ -283,11 +286,12 @@ class Text:
         )
 
     def repeat(self, n: int) -> Text:
-        """Each sentence n times in a row: sentence b is at b * n .. b * n + n - 1."""
+        """Repeat each n times in a row: that of b is at b * n .. b * n + n - 1."""
         return self[torch.arange(len(self), device=self.tokens.device).repeat_interleave(n)]
 
     def pad_to(self, length: int, pad: int = 0) -> Text:
-        """The same sentences in tensors of `length` positions, which must not be fewer than now.
+        """Return the same sentences in tensors of `length` positions, which must not be fewer than
+        now.
 
         pad: the id of padding, as their `TextSpace` has it. Raises ValueError for relaxed text,
         which has no padding.
@@ -298,13 +302,14 @@ class Text:
         return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra), value=pad))
 
     def trimmed(self) -> Text:
-        """The same sentences, cut to the longest of them, where that is cheap to know."""
+        """Return the same sentences, cut to the longest of them, where that is cheap to know."""
         if self.soft_tokens is not None or is_asynchronous(self.lengths):
             return self
         return replace(self, tokens=self.tokens[:, : int(self.lengths.max())])
 
     def relaxed(self, like: Tensor) -> Text:
-        """The same sentences as one-hot rows of the vocabulary and type of rows `like` (..., V).
+        """Return the same sentences as one-hot rows of the vocabulary and type of rows `like` (...,
+        V).
 
         Padding becomes a symbol like the others, for relaxed text has no length.
         """
@@ -316,11 +321,11 @@ class Text:
         )
 
     def split(self, n: int) -> list[Text]:
-        """The batch in pieces of at most n sentences."""
+        """Return the batch in pieces of at most n sentences."""
         return [self[slice(start, start + n)] for start in range(0, len(self), n)]
 
     def to(self, device: torch.device) -> Text:
-        """The batch on another device."""
+        """Return the batch on another device."""
         return replace(
             self,
             tokens=self.tokens.to(device),
@@ -331,7 +336,7 @@ class Text:
 
 
 def concatenate(texts: Sequence[Text]) -> Text:
-    """One batch out of several of the same width.
+    """Return one batch out of several of the same width.
 
     Raises ValueError where only some have soft tokens, sources or labels.
     """
@@ -346,7 +351,8 @@ def concatenate(texts: Sequence[Text]) -> Text:
 
 
 def class_rows(text: Text, classes: int) -> list[Tensor]:
-    """Which texts are of each class, indices in their order; all of them where there are none."""
+    """Return which texts are of each class, indices in their order; all of them where there are
+    none."""
     if not classes:
         return [torch.arange(len(text), device=text.tokens.device)]
     labels = text.condition.require_labels(classes)

@@ -45,7 +45,7 @@ USUAL_NAMES = {
 
 @dataclass(frozen=True)
 class Form:
-    """How a file of texts is read.
+    """The form of a file of texts, by which it is read.
 
     labels: whether lines of plain text begin with a label and a tab; "auto": those of a file whose
     name ends in .tsv. field, label_field: of CSV and JSON lines, where the texts and the labels
@@ -63,7 +63,7 @@ class Form:
         choice_from("format", self.format, get_args(Format))
 
     def facts(self) -> dict[str, str]:
-        """The fields, for a run's facts; empty for plain text."""
+        """Return the fields, for a run's facts; empty for plain text."""
         fields = {"field": self.field, "label_field": self.label_field}
         return {key: value for key, value in fields.items() if value}
 
@@ -90,7 +90,7 @@ class Rows(NamedTuple):
 
 
 def read_rows(path: Path, called: str, form: Form = PLAIN) -> Rows:
-    """The texts of a file, of which at least one is not empty.
+    """Return the texts of a file, of which at least one is not empty.
 
     called: what asked for the file, for messages: `data.file`, or an argument such as `references`.
     Raises UserError that names the remedy for a file that is not as `form` says, or that has a
@@ -110,7 +110,7 @@ def read_rows(path: Path, called: str, form: Form = PLAIN) -> Rows:
 
 
 def has_fields(path: Path, form: Form) -> bool:
-    """Whether a file would be read by fields."""
+    """Return whether a file would be read by fields."""
     suffix = path.suffix.lower()
     if form.format != "auto":
         return form.format != "text"

@@ -116,14 +116,14 @@ class EncoderEvaluation(ScoreTable):
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return super().to_dict() | {"notes": self.notes}
 
     def footnotes(self) -> list[str]:
         return self.notes
 
     def shown(self) -> list[Table | str]:
-        """One table for each family of numbers, an encoder a row."""
+        """Return one table for each family of numbers, an encoder a row."""
         tables = [table for table in map(self._table, FAMILIES) if table.headers[1:]]
         shown = [part for table in tables for part in (table, "")]
         return [*shown, *self.footnotes(), "--json has every signature"]
@@ -228,7 +228,7 @@ class _Trial:
         }
 
     def facts(self) -> dict[str, Any]:
-        """How the numbers of all encoders were measured, for JSON."""
+        """Return how the numbers of all encoders were measured, for JSON."""
         return {
             "pairs": 0 if self.pairs is None else len(self.pairs.gold),
             "rate": self.rate,
@@ -239,12 +239,12 @@ class _Trial:
         }
 
     def baseline(self) -> BagOfWords:
-        """The counts of all words that any encoder is measured on."""
+        """Return the counts of all words that any encoder is measured on."""
         of_pairs = self.pairs.first + self.pairs.second if self.pairs else ()
         return BagOfWords([*self.lines, *of_pairs], self.tokens)
 
     def notes(self, name: str) -> list[str]:
-        """How the numbers of all encoders were measured. name: of the file of lines."""
+        """Return how the numbers of all encoders were measured. name: of the file of lines."""
         shares = ", ".join(f"{kind} {share:.0%}" for kind, share in self.changed.items())
         notes = [
             "alignment: of a line and its noisy copy; accuracy@1, MRR (mean reciprocal rank): the "
@@ -259,13 +259,14 @@ class _Trial:
         return notes
 
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
-        """The same steps with a bar, once they have taken two seconds."""
+        """Return the same steps with a bar, once they have taken two seconds."""
         return bar(steps, what, self.quiet)
 
     def measure_all(
         self, encoders: Mapping[str, LineEncoder], data: Path, sha256: str
     ) -> tuple[dict[str, Scores], list[str]]:
-        """The scores of each encoder by its name, and remarks. sha256: of the file of lines."""
+        """Return the scores of each encoder by its name, and remarks. sha256: of the file of
+        lines."""
         rows, notes = {}, []
         for name, encoder in self.progress(encoders.items(), "encoders"):
             rows[name], remarks = self.measure(encoder)
@@ -275,7 +276,7 @@ class _Trial:
         return rows, notes
 
     def measure(self, encoder: LineEncoder) -> tuple[Scores, list[str]]:
-        """The scores of one encoder, and remarks on them."""
+        """Return the scores of one encoder, and remarks on them."""
         clean = self._vectors(encoder, self.lines)
         notes = []
         if missing := int((clean == 0).all(1).sum()):

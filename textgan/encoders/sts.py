@@ -37,7 +37,7 @@ class Sts:
     subsets: list[str]
 
     def parts(self) -> dict[str, NDArray[np.int64]]:
-        """Which pairs (M,) make each number: `all`, then each subset in the file's order."""
+        """Return which pairs (M,) make each number: `all`, then each subset in the file's order."""
         subsets = np.array(self.subsets)
         parts = {ALL: np.arange(len(self.gold), dtype=np.int64)}
         parts |= {name: np.flatnonzero(subsets == name) for name in dict.fromkeys(self.subsets)}
@@ -45,7 +45,8 @@ class Sts:
 
 
 def read_sts(path: Path) -> Sts:
-    """The pairs of a TSV file: score, sentence, sentence; or subset, score, sentence, sentence.
+    """Return the pairs of a TSV file: score, sentence, sentence; or subset, score, sentence,
+    sentence.
 
     Empty lines are left out, and so is a first line that names the column `score`. Raises UserError
     that names the line for one that is of another form, and for scores that order nothing.
@@ -92,7 +93,7 @@ def read_sts(path: Path) -> Sts:
 def correlation(
     cosines: ArrayLike, gold: ArrayLike, resamplings: int = 0, seed: int = 0
 ) -> Estimate:
-    """Spearman's correlation x 100 of cosines with people's scores (N,).
+    """Compute Spearman's correlation x 100 of cosines with people's scores (N,).
 
     The interval is of the bootstrap over pairs. Raises ValueError for fewer than three pairs, and
     where one side is all equal.

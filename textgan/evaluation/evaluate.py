@@ -259,5 +259,5 @@ def _source(name: str, value: object) -> Path | Sequence[str]:
 
 
 def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
-    """Names of metrics, one by one or separated by commas. Raises UserError for none."""
+    """Return names of metrics, one by one or separated by commas. Raises UserError for none."""
     return names_from("metrics", metrics, "at least one name (see textgan list)")

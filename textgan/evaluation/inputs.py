@@ -1,4 +1,4 @@
-"""Laying out what is at hand so that the rows of a table compare.
+"""The inputs of an evaluation, laid out so that the rows of a table compare.
 
 A number that depends on how many texts it is taken on is only comparable among rows of as many, so
 every row of a table has the same sizes, the row of real text too, and no real sentence is on both
@@ -62,7 +62,7 @@ MOST_CHARACTERS = 100_000  # of a line; a longer one is no sentence, and network
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """How texts are evaluated.
+    """Options of an evaluation.
 
     size: texts of a number that depends on how many there are, at most; 0: as many as all rows
     have. resamplings, subsets: of the intervals, 0 for none. equal: of every file as many texts as
@@ -94,7 +94,7 @@ class Texts:
 
 
 def read_texts(source: Source, called: str, name: str = "", form: Form = PLAIN) -> Texts:
-    """The texts of a file, one a line, or of a sequence of strings.
+    """Return the texts of a file, one a line, or of a sequence of strings.
 
     called: what asked for them, for messages. name: of their row; a file's name if not given.
     form: how a file is read.
@@ -163,7 +163,7 @@ def inputs_from_files(
     form: Form = PLAIN,
     device: str = "cpu",
 ) -> EvaluationInputs:
-    """Rows from files or lists of texts, the references from another.
+    """Return rows from files or lists of texts, the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
     aligned: references of which line i answers line i of every file. form: how all files are read,
@@ -314,7 +314,7 @@ LEAK = "real text that is measured against itself is no level to reach"
 
 
 def fits_some(form: Form, given: Sequence[Source | Texts]) -> None:
-    """UserError for fields that are given where no file has any."""
+    """Raise UserError for fields that are given where no file has any."""
     files = [Path(one) for one in given if isinstance(one, (str, Path))]
     if form.facts() and not any(has_fields(file, form) for file in files):
         key, value = next(iter(form.facts().items()))
@@ -325,7 +325,7 @@ def fits_some(form: Form, given: Sequence[Source | Texts]) -> None:
 
 
 def name_texts(files: Sequence[Source | Texts], form: Form = PLAIN) -> list[Texts]:
-    """Files and lists as texts, each with a name of its own."""
+    """Return files and lists as texts, each with a name of its own."""
     paths = [Path(file) for file in files if isinstance(file, (str, Path))]
     lists = sum(not isinstance(file, (str, Path, Texts)) for file in files)
     made: list[Texts] = []
@@ -343,15 +343,16 @@ def name_texts(files: Sequence[Source | Texts], form: Form = PLAIN) -> list[Text
 
 
 def drawn_lines(lines: list[str], n: int, seed: int) -> list[str]:
-    """n of the lines, drawn at random unless those are all, in their order."""
+    """Return n of the lines, drawn at random unless those are all, in their order."""
     if n >= len(lines):
         return lines
     return [lines[i] for i in _parted(len(lines), n, Purpose.EQUAL_TEXTS, seed)[0].tolist()]
 
 
 def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
-    """A clause for each two kinds of real text (references, train, real) that are one text by what
-    occurs in them: more than half of the different lines of the smaller are the other's too."""
+    """Return a clause for each two kinds of real text (references, train, real) that are one text
+    by what occurs in them: more than half of the different lines of the smaller are the other's
+    too."""
     clauses = []
     for (a, ours), (b, theirs) in combinations(texts.items(), 2):
         both, fewest = _in_common(ours, theirs)
@@ -362,7 +363,7 @@ def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def copy_warnings(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
-    """A warning for each kind of real text that the measured texts are."""
+    """Return a warning for each kind of real text that the measured texts are."""
     warnings = []
     for role, lines in real.items():
         held = set(lines)
@@ -383,7 +384,8 @@ def copy_warnings(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def of_other_lengths(sides: Mapping[str, Sentences]) -> list[str]:
-    """A warning for each kind of real text that is much shorter or longer than the references."""
+    """Return a warning for each kind of real text that is much shorter or longer than the
+    references."""
     median = {role: max(1.0, float(side.sizes.double().median())) for role, side in sides.items()}
     level = median["references"]
     return [
@@ -420,7 +422,7 @@ class _Parts:
     alone: Sentences | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What networks are trained on, for the facts of the table."""
+        """Return what networks are trained on, for the facts of the table."""
         if self.train is None:
             return {}
         return {"networks": {"of": self.train_source, "texts": len(self.train)}}
@@ -525,7 +527,7 @@ class _RowMaker:
         )
 
     def facts(self, samples: int) -> dict[str, Any]:
-        """How the rows were made, for the facts of the table."""
+        """Return how the rows were made, for the facts of the table."""
         return {
             "samples": samples,
             "sample": self.sample,
@@ -544,7 +546,8 @@ class Writer:
 
 
 def writers(run: Run) -> list[Writer]:
-    """The generators that a run's table has rows for: the best MLE epoch, and the last state."""
+    """Return the generators that a run's table has rows for: the best MLE epoch, and the last
+    state."""
     writers = []
     run.mle_lack()  # raises where there is one that is not this run's
     if exists(run.folder / "mle.safetensors"):
@@ -553,7 +556,7 @@ def writers(run: Run) -> list[Writer]:
 
 
 def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts:
-    """Texts of a run's last state as `textgan sample` writes them, without their labels.
+    """Return texts of a run's last state as `textgan sample` writes them, without their labels.
 
     samples: how many; 0: as many as its config says.
     """
@@ -585,7 +588,7 @@ def inputs_from_run(
     others: Sequence[Run | Source] = (),
     form: Form = PLAIN,
 ) -> EvaluationInputs:
-    """Rows of a run: real text, its best MLE epoch, its generator as it is.
+    """Return rows of a run: real text, its best MLE epoch, its generator as it is.
 
     others: further runs on the same corpus (a row of their last state each, and then of this run's
     too), and files or lists of texts, which are split as the run's own lines are; form: how files
@@ -674,7 +677,7 @@ class _Drawn:
     as_drawn: Text
 
     def models(self, run: Run, temperature: float) -> Models | None:
-        """What likelihoods of the row of these texts are taken by, where there are any."""
+        """Return what likelihoods of the row of these texts are taken by, where there are any."""
         generator = self.writer.generator
         likely = generator if isinstance(generator, AutoregressiveGenerator) else None
         if likely is None and run.oracle is None:

@@ -1,4 +1,4 @@
-"""What a run's generator and its MLE baseline are worth at every temperature.
+"""The sweep of a run's generator and its MLE baseline over temperatures.
 
 A single point says little: whoever samples colder gets more quality and less diversity, with no
 training at all (Caccia et al. 2020, arXiv 1811.02549). So whole curves are compared, and MLE's is
@@ -54,7 +54,7 @@ class Sweep(Shown):
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "textgan": __version__,
             "temperatures": sorted({t for row in self.rows.values() for t in row}, reverse=True),
@@ -196,7 +196,7 @@ def _sweep_run(
 
 
 def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
-    """Where one curve is better than another, for every pair of measures and of rows."""
+    """Return where one curve is better than another, for every pair of measures and of rows."""
     sentences = []
     for pair in PAIRS:
         curves = [Curve.of(name_in_sentence(name), pair, row) for name, row in rows.items()]
@@ -206,7 +206,7 @@ def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
 
 
 def read_sweep(folder: Path) -> Sweep | None:
-    """The curves that `sweep` left in a run's folder; None where there are none.
+    """Return the curves that `sweep` left in a run's folder; None where there are none.
 
     Raises UserError for a damaged file.
     """
@@ -227,7 +227,7 @@ def read_sweep(folder: Path) -> Sweep | None:
 
 @dataclass(frozen=True)
 class Unkept:
-    """What was measured of a run whose folder could not keep it; None: the folder has it."""
+    """The measures of a run whose folder could not keep it; None: the folder has it."""
 
     evaluation: Evaluation | None = None
     curve: Sweep | None = None

@@ -20,7 +20,7 @@ LOWERCASE = "whether upper and lower case are the same"
 
 
 def aligned_or_none(inputs: MetricInputs) -> None:
-    """Unavailable where the texts have no references of their own."""
+    """Raise Unavailable where the texts have no references of their own."""
     if not inputs.aligned:
         raise Unavailable(
             f"needs aligned references: give {option('aligned', 'FILE')}, one reference for each "
@@ -29,7 +29,7 @@ def aligned_or_none(inputs: MetricInputs) -> None:
 
 
 def corpus_score(scorer: Scorer, inputs: MetricInputs, title: str, at_once: int = 500) -> Score:
-    """A corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
+    """Return a corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
 
     Such a score is one of sums over the sentences. Their terms are counted once and resampled here:
     sacrebleu's own bootstrap, which does the same, keeps its replicates to itself. Hence the two

@@ -1,4 +1,5 @@
-"""What metrics that train networks share: words as networks read them, and language models.
+"""The common ground of metrics that train networks: words as networks read them, and language
+models.
 
 A network trained for a metric is an instrument, so all about it is fixed: its size, its words, how
 many sentences it learns from, its seed.
@@ -47,14 +48,14 @@ class Progress(Protocol):
 
 
 def silent(steps: Iterable[Step], what: str, /) -> Iterable[Step]:
-    """Shows nothing."""
+    """Return the steps as they are and show nothing."""
     return steps
 
 
 def train_tokenizer(
     sentences: Iterable[Sequence[str]], vocabulary: int, length: int
 ) -> tuple[WordTokenizer, int]:
-    """A tokenizer of the words that occur in sentences twice or more, the `vocabulary` most
+    """Return a tokenizer of the words that occur in sentences twice or more, the `vocabulary` most
     frequent, which cuts texts at `length` tokens; and how many other words the sentences have.
 
     A word seen once is left out, so that a network meets the unknown word while it trains. Equally
@@ -67,7 +68,7 @@ def train_tokenizer(
 
 
 def read(tokenizer: WordTokenizer, sentences: Iterable[Sequence[str]]) -> Text:
-    """Sentences of words as a network reads them; an empty one is its end alone."""
+    """Return sentences of words as a network reads them; an empty one is its end alone."""
     return tokenizer.pad(map(tokenizer.convert_tokens_to_ids, sentences))
 
 
@@ -112,7 +113,7 @@ def train_network(
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings:
-    """How the language models of an evaluation are made."""
+    """Settings of the language models of an evaluation."""
 
     embedding: Annotated[int, Field(ge=1, description="size of a word's vector")] = 64
     hidden: Annotated[int, Field(ge=1, description="size of the state")] = 128
@@ -140,7 +141,7 @@ class LanguageModel:
 
 
 def enough_to_train_on(sentences: Sized) -> None:
-    """Unavailable for fewer texts than a language model learns anything from."""
+    """Raise Unavailable for fewer texts than a language model learns anything from."""
     if len(sentences) < FEWEST:
         raise Unavailable(
             f"needs at least {FEWEST} texts to train a language model on; there are "
@@ -149,7 +150,8 @@ def enough_to_train_on(sentences: Sized) -> None:
 
 
 def text_to_train_on(inputs: MetricInputs) -> Sentences:
-    """The real text that networks learn from; Unavailable where there is none or little of it."""
+    """Return the real text that networks learn from; Unavailable where there is none or little of
+    it."""
     train = inputs.train
     if train is None or len(train) < FEWEST:
         there = "is none" if train is None else f"are {len(train)}"
@@ -163,12 +165,12 @@ def text_to_train_on(inputs: MetricInputs) -> Sentences:
 
 
 def mean_size(sentences: Sentences) -> float:
-    """How many words a text has, with its end."""
+    """Return how many words a text has, with its end."""
     return 1 + len(sentences.words) / max(1, len(sentences))
 
 
 def training_seconds(sentences: Sentences | None, settings: LanguageModelSettings) -> float:
-    """About how long a language model takes to learn from texts, on one core."""
+    """Return about how long a language model takes to learn from texts, on one core."""
     if sentences is None or not len(sentences):
         return 0.0
     texts = min(len(sentences), settings.sentences)
@@ -177,7 +179,7 @@ def training_seconds(sentences: Sentences | None, settings: LanguageModelSetting
 
 
 def reading_seconds(sentences: Sentences, settings: LanguageModelSettings) -> float:
-    """About how long a language model takes to read texts once, on one core."""
+    """Return about how long a language model takes to read texts once, on one core."""
     return len(sentences) * min(settings.longest, mean_size(sentences)) * SECONDS_A_WORD / 3
 
 
@@ -190,8 +192,8 @@ def train_language_model(
     device: torch.device | None = None,
     progress: Progress = silent,
 ) -> LanguageModel:
-    """An LSTM taught by teacher forcing: the best epoch on a tenth of the sentences, which it never
-    learns from.
+    """Return an LSTM taught by teacher forcing: the best epoch on a tenth of the sentences, which
+    it never learns from.
 
     known: what `train_tokenizer` made. Raises Unavailable for too few sentences, or where the
     weights stop being numbers.
@@ -243,7 +245,7 @@ def train_language_model(
 
 
 def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = silent) -> Tensor:
-    """Nats that each text costs, (B,) float64, whatever else is in the batch."""
+    """Return nats that each text costs, (B,) float64, whatever else is in the batch."""
     device = network.embedding.weight.device
     nats = torch.zeros(len(text), dtype=torch.float64)
     for piece in progress(by_size(text), "reading texts"):
@@ -254,8 +256,8 @@ def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = sil
 def shared_tokenizer(
     inputs: MetricInputs, settings: LanguageModelSettings
 ) -> tuple[WordTokenizer, int]:
-    """What `train_tokenizer` makes for language models, the same in all rows: of the words of
-    train, else of the references."""
+    """Return what `train_tokenizer` makes for language models, the same in all rows: of the words
+    of train, else of the references."""
     real = inputs.references if inputs.train is None else inputs.train
     key = ("tokenizer", settings.vocabulary, settings.longest, real.digest())
     return inputs.remember(
@@ -266,7 +268,7 @@ def shared_tokenizer(
 def real_language_model(
     inputs: MetricInputs, settings: LanguageModelSettings | None = None
 ) -> LanguageModel:
-    """The language model of train, trained once for all metrics and rows.
+    """Return the language model of train, trained once for all metrics and rows.
 
     Raises Unavailable where there is no train or little of it.
     """
@@ -291,8 +293,8 @@ def real_language_model(
 
 @torch.no_grad()
 def encode(model: LanguageModel, sentences: Iterable[Sequence[str]]) -> Tensor:
-    """The mean of the states from which a sentence's words and its end are predicted,
-    (B, F) float64.
+    """Return the mean of the states from which a sentence's words and its end are predicted, (B, F)
+    float64.
 
     Every state sums up the words before it, so the mean knows their order, and all of a sentence
     has a part in it; the last state alone is mostly that of how sentences end.

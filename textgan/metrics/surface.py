@@ -22,7 +22,7 @@ LIKE_REAL: Better = "like real text"
 
 
 def recurring(texts: Sentences, n: int) -> Tensor:
-    """(B,) float64, 1 - different n-grams / n-grams of each text; nan where it has none."""
+    """Return (B,) float64, 1 - different n-grams / n-grams of each text; nan where it has none."""
     (of,) = deque(grams(texts, n), maxlen=1)
     kinds = max(of.kinds, 1)
     different = torch.unique(of.row * kinds + of.kind) // kinds  # the text of each
@@ -31,8 +31,8 @@ def recurring(texts: Sentences, n: int) -> Tensor:
 
 
 def stuttering(texts: Sentences) -> Tensor:
-    """(B,) float64, the share of words, from the second on, that equal the one before; nan where
-    there is no second word."""
+    """Return (B,) float64, the share of words, from the second on, that equal the one before; nan
+    where there is no second word."""
     rows = texts.rows
     again = (texts.words[1:] == texts.words[:-1]) & (rows[1:] == rows[:-1])
     repeated = torch.bincount(rows[1:][again], minlength=len(texts))
@@ -40,8 +40,8 @@ def stuttering(texts: Sentences) -> Tensor:
 
 
 def wasserstein(a: Tensor, b: Tensor) -> float:
-    """Wasserstein-1 distance of two sets of numbers, (A,) and (B,), at least one each: the area
-    between their distribution functions."""
+    """Compute the Wasserstein-1 distance of two sets of numbers, (A,) and (B,), at least one each:
+    the area between their distribution functions."""
     values, place = torch.unique(torch.cat([a, b]), return_inverse=True)
     first, second = (
         torch.bincount(side, minlength=len(values)).double().cumsum(0) / len(side)
@@ -59,7 +59,7 @@ def averaged(
     unit: str = "",
     **facts: object,
 ) -> Score:
-    """The mean of one value (B,) a text."""
+    """Return the mean of one value (B,) a text."""
     if not len(values):
         raise Unavailable("needs at least one text; there is none")
     estimate, replicates = inputs.mean(values)
@@ -71,7 +71,7 @@ def averaged(
 
 @dataclass(kw_only=True)
 class Unique(Metric, name="unique"):
-    """How many different texts there are, as a share of all texts.
+    """The share of different texts.
 
     1 where no text comes twice; good texts repeat each other as seldom as real ones.
 
@@ -97,7 +97,7 @@ class Unique(Metric, name="unique"):
 
 @dataclass(kw_only=True)
 class Novelty(Metric, name="novelty"):
-    """How many of the texts are not, word for word, in what the generator was trained on.
+    """The share of texts that are not, word for word, in what the generator was trained on.
 
     0 where every text is recited, 1 where none is. Real text that was held out is not all new
     either: a generator below its row has memorized, one above it is no better for that.
@@ -123,7 +123,7 @@ class Novelty(Metric, name="novelty"):
 
 @dataclass(kw_only=True)
 class Repetition(Metric, name="repetition"):
-    """How much each text repeats itself, on average over texts; real text does so a little.
+    """The repetition within each text, on average over texts; real text has a little.
 
     seq_rep4 is seq-rep-n of the paper: the share of a text's n-grams that it has had before. It
     finds the loops in which long texts end. repeated_words is the paper's rep/1 taken on the texts
@@ -156,7 +156,7 @@ class Repetition(Metric, name="repetition"):
 
 @dataclass(kw_only=True)
 class Length(Metric, name="length"):
-    """How many tokens the texts have: on average, and how far from the lengths of real ones.
+    """The number of tokens of the texts, and its distance from that of real ones.
 
     length is the mean. length_distance is the Wasserstein-1 distance to the lengths of real texts:
     by how many tokens texts would have to be lengthened or shortened, on average, to have them all;

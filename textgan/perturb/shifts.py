@@ -37,23 +37,24 @@ class ShiftTarget(ABC):
 
     @abstractmethod
     def over(self, value: Tensor) -> tuple[int, ...]:
-        """The dimensions over which a norm is taken."""
+        """Return the dimensions over which a norm is taken."""
 
     @abstractmethod
     def added(self, shifts: Sequence[Tensor], number: int, symbols: Tensor) -> Tensor:
-        """What shifts add to the vectors of the symbols, which were read as the number-th."""
+        """Return what shifts add to the vectors of the symbols, which were read as the
+        number-th."""
 
     def norm(self, value: Tensor) -> Tensor:
-        """The Euclidean norm of each ball's vector, with kept dimensions."""
+        """Return the Euclidean norm of each ball's vector, with kept dimensions."""
         norm: Tensor = torch.linalg.vector_norm(value, dim=self.over(value), keepdim=True)
         return norm
 
     def largest(self, value: Tensor) -> Tensor:
-        """The largest absolute entry of each ball's vector, with kept dimensions."""
+        """Return the largest absolute entry of each ball's vector, with kept dimensions."""
         return value.abs().amax(self.over(value), keepdim=True)
 
     def finite(self, gradient: Tensor) -> Tensor:
-        """The gradient, zero in every ball where some of it is not finite."""
+        """Return the gradient, zero in every ball where some of it is not finite."""
         good = gradient.isfinite().all(dim=self.over(gradient), keepdim=True)
         return torch.where(good, gradient, torch.zeros_like(gradient))
 
@@ -65,13 +66,14 @@ class ShiftTarget(ABC):
         return scaled / self.norm(scaled).clamp(min=torch.finfo(gradient.dtype).tiny)
 
     def project(self, shift: Tensor, epsilon: float | Tensor) -> Tensor:
-        """The nearest shift within the ball of that radius."""
+        """Return the nearest shift within the ball of that radius."""
         norm = self.norm(shift)
         # those inside stay as they are, to the bit
         return torch.where(norm > epsilon, shift * (epsilon / norm), shift)
 
     def ascend(self, shift: Tensor, gradient: Tensor, alpha: float, epsilon: float) -> Tensor:
-        """A step of length alpha along the gradient, then back into the ball of radius epsilon."""
+        """Return a step of length alpha along the gradient, then back into the ball of radius
+        epsilon."""
         return self.project(shift + alpha * self.direction(gradient), epsilon)
 
 
@@ -95,7 +97,7 @@ class ShiftedPass:
     def gradients(
         self, value: Tensor, grad_output: Tensor | None = None, *, retain_graph: bool = False
     ) -> list[Tensor]:
-        """The gradients of a value in the shifts; the network's weights get none."""
+        """Return the gradients of a value in the shifts; the network's weights get none."""
         if not value.requires_grad:
             return [torch.zeros_like(shift) for shift in self.shifts]
         gradients = torch.autograd.grad(
@@ -108,7 +110,7 @@ class ShiftedPass:
         return self.gradients(value, gradient, retain_graph=keep)
 
     def accumulate(self, value: Tensor, grad_output: Tensor | None = None) -> list[Tensor]:
-        """The same, and the gradients in the weights are added to what they have."""
+        """Return the same, and the gradients in the weights are added to what they have."""
         kept = [leaf.grad for leaf in self.leaves]
         for leaf in self.leaves:
             leaf.grad = None
@@ -122,7 +124,7 @@ class ShiftedPass:
         return self.masked(gradients)
 
     def masked(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
-        """Gradients in the shifts, zero where the mask is; None is zero."""
+        """Return gradients in the shifts, zero where the mask is; None is zero."""
         parts = zip(gradients, self.shifts, self.masks, strict=True)
         return [
             torch.zeros_like(shift)
@@ -233,7 +235,7 @@ class EmbeddingWeight(ShiftTarget):
 
 
 def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
-    """The embedding whose name is `name`, or contains it; else that which words go through.
+    """Return the embedding whose name is `name`, or contains it; else that which words go through.
 
     That is `network.embedding`, or what get_input_embeddings() of a Hugging Face model gives, or
     the only one there is. Raises UserError, which lists the names, where none or several would do.
@@ -260,7 +262,8 @@ def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
 
 
 def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Tensor]:
-    """Which of the symbols (B, T), or rows (B, T, V), that an embedding reads are not padding."""
+    """Return which of the symbols (B, T), or rows (B, T, V), that an embedding reads are not
+    padding."""
     space = getattr(network, "space", None)
     padding = module.padding_idx if space is None else None if space.eos is None else space.pad
 
@@ -278,6 +281,6 @@ def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Ten
 
 
 def shift_target(network: nn.Module) -> EmbeddingOutput:
-    """The output of the network's embedding, where sentences are shifted."""
+    """Return the output of the network's embedding, where sentences are shifted."""
     module = find_embedding(network)
     return EmbeddingOutput(module, words_of(network, module))

@@ -78,7 +78,8 @@ class MaskedWords(EncoderObjective, name="mlm"):
 
 
 def hide(text: Text, space: TextSpace, mask_id: int, share: float) -> tuple[Text, Tensor]:
-    """The texts with words hidden, each chosen with that probability, and which were, (B, T).
+    """Return the texts with words hidden, each chosen with that probability, and which were, (B,
+    T).
 
     Neither a special id of the space nor [MASK] itself is a word. Where none was chosen though
     there are some, the likeliest one is.

@@ -53,11 +53,11 @@ class State:
         return State(tuple(part[index] for part in self.carried), self.shared, origin)
 
     def carry(self, *carried: Tensor) -> State:
-        """The same hypotheses one symbol further."""
+        """Return the same hypotheses one symbol further."""
         return replace(self, carried=carried)
 
     def join(self, other: State) -> State:
-        """These hypotheses, and others of the same conditions behind them."""
+        """Return these hypotheses, and others of the same conditions behind them."""
         origin = None
         if self.origin is not None and other.origin is not None:
             origin = torch.cat([self.origin, other.origin])
@@ -92,8 +92,8 @@ class Generator(nn.Module, ABC):
         labels: Tensor | None = None,
         source: Text | None = None,
     ) -> Text:
-        """n texts; `choose` picks each symbol, unless given in the generator's usual way (drawn at
-        temperature 1 where it has a likelihood).
+        """Return n texts; `choose` picks each symbol, unless given in the generator's usual way
+        (drawn at temperature 1 where it has a likelihood).
 
         condition: what each text is written for; classes are drawn where texts have some and these
         have none. labels, source: short for condition=Condition(labels, source).
@@ -106,7 +106,7 @@ class Generator(nn.Module, ABC):
         labels: Tensor | None = None,
         source: Text | None = None,
     ) -> Condition:
-        """What n texts are written for, given the arguments of `sample`.
+        """Return what n texts are written for, given the arguments of `sample`.
 
         Raises ValueError where a source is missing, or labels or a source are given twice.
         """
@@ -143,39 +143,41 @@ class AutoregressiveGenerator(Generator):
 
     @abstractmethod
     def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
-        """The state of n hypotheses before their first symbol."""
+        """Return the state of n hypotheses before their first symbol."""
 
     @abstractmethod
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        """What the generator knows, (R, H), after reading one symbol, (R,) or (R, V)."""
+        """Return what the generator knows, (R, H), after reading one symbol, (R,) or (R, V)."""
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (..., V) of the next token from what is known, (..., H)."""
+        """Return logits (..., V) of the next token from what is known, (..., H)."""
 
     @abstractmethod
     def forward(self, text: Text) -> Tensor:
-        """Logits (B, T, V) of every token of a text given those before it (teacher forcing)."""
+        """Return logits (B, T, V) of every token of a text given those before it (teacher
+        forcing)."""
 
     def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (R, V) of the next token after reading one symbol, (R,) or (R, V)."""
+        """Return logits (R, V) of the next token after reading one symbol, (R,) or (R, V)."""
         hidden, state = self.read(symbol, state)
         return self.logits(hidden), state
 
     def log_prob(self, text: Text) -> Tensor:
-        """log P of every token, (B, T); what is at padding means nothing (use `text.mask`)."""
+        """Return log P of every token, (B, T); what is at padding means nothing (use
+        `text.mask`)."""
         logits = self(text)
         nll = F.cross_entropy(logits.flatten(0, 1), text.tokens.flatten(), reduction="none")
         return -nll.view_as(text.tokens)
 
     def picker(self, choose: Sampler) -> HiddenSampler:
-        """How the next symbols, (R,) or (R, V), are chosen from what is known, (R, H), with the
-        weights as they are now."""
+        """Return how the next symbols, (R,) or (R, V), are chosen from what is known, (R, H), with
+        the weights as they are now."""
         return pick_in_blocks(self.logits, choose, self.space.vocabulary)
 
     @torch.no_grad()
     def score(self, text: Text) -> Tensor:
-        """log P of every sentence, (B,), without gradients and in bounded memory."""
+        """Return log P of every sentence, (B,), without gradients and in bounded memory."""
         at_once = max(1, self.scored_at_once // (self.space.vocabulary * text.tokens.shape[1]))
         return torch.cat([(self.log_prob(part) * part.mask).sum(1) for part in text.split(at_once)])
 
@@ -190,7 +192,8 @@ class AutoregressiveGenerator(Generator):
         source: Text | None = None,
         reads_words: bool = False,
     ) -> Text:
-        """n texts. Gradients flow where `choose` lets them: call under no_grad to draw words.
+        """Return n texts. Gradients flow where `choose` lets them: call under no_grad to draw
+        words.
 
         prefix: (n, t) tokens that every text begins with; they are marked as `given`.
         reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
@@ -242,7 +245,7 @@ class LinearGenerator(AutoregressiveGenerator):
 
     @abstractmethod
     def hidden(self, text: Text) -> Tensor:
-        """What is known before every token of a text, (B, T, H) (teacher forcing)."""
+        """Return what is known before every token of a text, (B, T, H) (teacher forcing)."""
 
     @property
     def bias(self) -> Tensor:
@@ -259,7 +262,7 @@ class LinearGenerator(AutoregressiveGenerator):
         return self.log_prob_after(self.hidden(text), text)
 
     def log_prob_after(self, hidden: Tensor, text: Text) -> Tensor:
-        """log P of every token, (B, T), given what is known before it, (B, T, H)."""
+        """Return log P of every token, (B, T), given what is known before it, (B, T, H)."""
         weight, bias = self.output.weight, self.bias
         if is_asynchronous(hidden) or (mask := text.mask).all():
             tokens = text.tokens.flatten()
@@ -275,8 +278,8 @@ class LinearGenerator(AutoregressiveGenerator):
 
 
 def read_before(text: Text, space: TextSpace) -> Tensor:
-    """The symbol before each token, (B, T) or (B, T, V): the begin token, then the text
-    but for its last."""
+    """Return the symbol before each token, (B, T) or (B, T, V): the begin token, then the text but
+    for its last."""
     symbols = text.inputs
     if text.soft_tokens is None:
         first = torch.full_like(symbols[:, :1], space.bos)
@@ -287,7 +290,7 @@ def read_before(text: Text, space: TextSpace) -> Tensor:
 
 
 def forbidden_logits(space: TextSpace) -> Tensor:
-    """What is added to logits (V,): NEVER for ids that are never written, else nothing."""
+    """Return what is added to logits (V,): NEVER for ids that are never written, else nothing."""
     added = torch.zeros(space.vocabulary)
     added[list(space.unwritten)] = NEVER
     return added

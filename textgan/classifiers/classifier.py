@@ -66,7 +66,8 @@ def save_classifier(
 def load_classifier(
     folder: Annotated[str | Path, "the folder of a classifier"], device: Device = "auto"
 ) -> Classifier:
-    """A classifier that `textgan classify --keep` saved in one of the folders of a study's models.
+    """Load a classifier that `textgan classify --keep` saved in one of the folders of a study's
+    models.
 
     Raises UserError where there is none, or a damaged one.
 

@@ -78,7 +78,7 @@ class Classification(Shown):
         return list(self.runs[0].accuracy)
 
     def accuracies(self) -> dict[str, dict[str, Estimate]]:
-        """By perturbation and measure, over seeds."""
+        """Return the accuracies by perturbation and measure, over seeds."""
         return {
             name: {
                 measure: over_seeds([run.accuracy[measure] for run in self._of(name)])
@@ -88,7 +88,7 @@ class Classification(Shown):
         }
 
     def differences(self) -> dict[str, dict[str, Estimate]]:
-        """What each perturbation has more than none, seed by seed, over seeds."""
+        """Return what each perturbation has more than none, seed by seed, over seeds."""
         return {
             name: {
                 measure: over_seeds(
@@ -104,7 +104,8 @@ class Classification(Shown):
         }
 
     def times(self) -> dict[str, Estimate]:
-        """Seconds of training, each as a multiple of none's with the same seed, over seeds."""
+        """Return seconds of training, each as a multiple of none's with the same seed, over
+        seeds."""
         return {
             name: over_seeds(
                 [
@@ -119,7 +120,7 @@ class Classification(Shown):
         return sorted((run for run in self.runs if run.perturb == name), key=lambda run: run.seed)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "facts": self.facts,
             "runs": [asdict(run) for run in self.runs],
@@ -197,7 +198,8 @@ class Classification(Shown):
 
 
 def significant(difference: Estimate) -> bool:
-    """Whether the interval of a difference leaves out 0; False where there is no interval."""
+    """Return whether the interval of a difference leaves out 0; False where there is no
+    interval."""
     low, high = difference.low, difference.high
     return low is not None and high is not None and not low <= 0 <= high
 

@@ -195,7 +195,7 @@ def explain(
 
 @functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
 def settings_model(part: type) -> type[pydantic.BaseModel]:
-    """Return the pydantic model of what a part can be given, from its constructor\'s signature."""
+    """Return the pydantic model of what a part can be given, from its constructor's signature."""
     # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
     has_fields = dataclasses.is_dataclass(part)
     where = part if has_fields else inspect.unwrap(part).__init__

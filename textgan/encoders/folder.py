@@ -112,7 +112,8 @@ class SavedEncoder(LineEncoder):
         return encoded
 
     def pooling(self) -> Callable[[Sequence[Sequence[int]]], Tensor]:
-        """What makes vectors (B, F) of sentences of tokens; UserError for another pooling."""
+        """Return what makes vectors (B, F) of sentences of tokens; UserError for another
+        pooling."""
         network, tokenizer, device = self.network, self.tokenizer, self.network.output.weight.device
         pooling = self.facts.get("pooling", "features")
         if pooling == "mask" and isinstance(network, TokenStates):
@@ -135,7 +136,7 @@ def open_encoder(
     source: Annotated[str | Path, "hf:FOLDER, or the folder of an encoder"],
     device: Device | torch.device | None = None,
 ) -> LineEncoder:
-    """The encoder `hf:FOLDER`, or that in a folder which `textgan encode` wrote.
+    """Open the encoder `hf:FOLDER`, or that in a folder which `textgan encode` wrote.
 
     Raises UserError for a folder that has none.
 
@@ -191,7 +192,7 @@ def save_encoder(
 
 
 def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncoder:
-    """The encoder that `save_encoder` wrote, to the bit.
+    """Return the encoder that `save_encoder` wrote, to the bit.
 
     Raises UserError that names the folder or the file where there is none, or where something was
     altered, is missing or is not understood.

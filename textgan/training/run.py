@@ -162,14 +162,14 @@ class Run:
         return Estimate(entropy, low, high)
 
     def build_generator(self) -> Generator:
-        """The run's generator as the seed makes it, untrained."""
+        """Return the run's generator as the seed makes it, untrained."""
         built = self._make("generator", "generator", self.corpus.space)
         assert isinstance(built, Generator)
         return built.to(self.device)
 
     def build_discriminator(self) -> Any:
-        """The run's discriminator, untrained: a Discriminator, or a language model where that is
-        what the method wants; None where the method has none."""
+        """Return the run's discriminator, untrained: a Discriminator, or a language model where
+        that is what the method wants; None where the method has none."""
         if not self.config.discriminator.name:
             return None
         objective = registry.find("objective", self.config.objective.name, code=self.code)
@@ -178,7 +178,7 @@ class Run:
         return built.to(self.device)
 
     def build_objective(self) -> Objective:
-        """The run's method, not yet connected."""
+        """Return the run's method, not yet connected."""
         built = self._make("objective", "objective")
         assert isinstance(built, Objective)
         built.old = self.old
@@ -198,11 +198,11 @@ class Run:
         return {}
 
     def perturbations(self) -> dict[str, Perturbation]:
-        """What embeddings are shifted by, as in its config."""
+        """Return what embeddings are shifted by, as in its config."""
         return self.config.perturbations(self.code)
 
     def mle_lack(self) -> str:
-        """Why the run has no row of its best MLE epoch, though it should have; else nothing.
+        """Return why the run has no row of its best MLE epoch, though it should have; else nothing.
 
         Raises UserError where its file is not the one that the last checkpoint knows of.
         """
@@ -242,7 +242,8 @@ class Run:
         return f"in {PHASE_NAMES[step.phase]} {step.number + 1} of {turns[step.phase]}"
 
     def load_mle(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Weights and facts of the best MLE epoch. Raises UserError unless they are this run's."""
+        """Return weights and facts of the best MLE epoch. Raises UserError unless they are this
+        run's."""
         path = self.folder / MLE
         try:
             tensors, facts = load_tensors(path)
@@ -254,7 +255,7 @@ class Run:
         return tensors, facts
 
     def load_generator(self, weights: Weights = "final") -> Generator:
-        """The trained generator: as the last checkpoint has it, or at its best MLE epoch.
+        """Return the trained generator: as the last checkpoint has it, or at its best MLE epoch.
 
         The method and the discriminator are built only where the generator reads of them, so that
         a run whose method is in a file of its own can be sampled without importing that.
@@ -287,8 +288,8 @@ class Run:
 
 
 def create_run(config: RunConfig, out: Path | None) -> Run:
-    """A new run in a new folder, as `open_run` would open it; nothing is written unless everything
-    about it is sound.
+    """Return a new run in a new folder, as `open_run` would open it; nothing is written unless
+    everything about it is sound.
 
     out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
     Raises UserError.
@@ -348,7 +349,7 @@ def open_run(
     *,
     trust_code: bool = False,
 ) -> Run:
-    """The run in a folder; `device` overrides the one it was made for.
+    """Open the run in a folder; `device` overrides the one it was made for.
 
     trust_code: whether parts in files of its maker's own may be imported, which is to run their
     code; where they are needed, and it is not given, a UserError names the file.
@@ -423,7 +424,7 @@ def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
 
 
 def check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
-    """ValueError unless these can be texts of this space."""
+    """Raise ValueError unless these can be texts of this space."""
     n, shape, sizes = len(text.lengths), tuple(text.tokens.shape), text.lengths
     fits = n > 0 and sizes.shape == (n,) and shape == (n, space.length)
     fits = fits and int(text.tokens.min()) >= 0 and int(text.tokens.max()) < space.vocabulary
@@ -440,7 +441,7 @@ def check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
 
 
 def make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
-    """The corpus of a config, and the oracle that wrote it, if one did."""
+    """Make the corpus of a config, and the oracle that wrote it, if one did."""
     data, settings = config.data, config.oracle
     if data.file:
         corpus = read_corpus(

@@ -26,7 +26,7 @@ SENTENCES_AT_ONCE = 512  # whose windows are in memory together
 
 
 def filters_of(convolutions: nn.ModuleList) -> list[nn.Conv1d]:
-    """The convolutions in a list of modules, one for each size."""
+    """Return the convolutions in a list of modules, one for each size."""
     return [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
 
 
@@ -104,8 +104,8 @@ def _overlap(windows: Tensor, vectors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -> Tensor:
-    """The same as `pool_windows` for many texts of a vocabulary with vectors `embedding` (V, E),
-    without gradients.
+    """Return the same as `pool_windows` for many texts of a vocabulary with vectors `embedding` (V,
+    E), without gradients.
 
     A convolution over vectors that come from a vocabulary is a sum of table rows: for each offset
     of the filter, what every token would contribute there. The products are paid once a token of
@@ -142,7 +142,7 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
 
 
 def tables_fit(embedding: Tensor, filters: Sequence[nn.Conv1d], most: int) -> bool:
-    """Whether the tables of `pool_by_table` take at most so many bytes."""
+    """Return whether the tables of `pool_by_table` take at most so many bytes."""
     entries = sum(c.out_channels * c.kernel_size[0] for c in filters) * (len(embedding) + 1)
     return entries * embedding.element_size() <= most
 
@@ -168,7 +168,8 @@ def _is_full(text: Text) -> bool:
 
 
 def shorter(sizes: Sequence[int], counts: Sequence[int], longest: int) -> str:
-    """Settings of filters that fit texts of `longest` tokens: those of these that do, or one."""
+    """Return settings of filters that fit texts of `longest` tokens: those of these that do, or
+    one."""
     table = [(size, n) for size, n in zip(sizes, counts, strict=True) if size <= longest]
     table = table or [(longest, counts[0])]
     first, second = (",".join(map(str, column)) for column in zip(*table, strict=True))

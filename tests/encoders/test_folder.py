@@ -122,7 +122,9 @@ def test_folders_of_no_encoder(tmp_path: Path) -> None:
     assert "there is no folder nowhere" in refusal(lambda: open_encoder("hf:nowhere"))
     folder = saved(tmp_path / "encoder")
     (folder / "encoder.safetensors").unlink()
-    assert "encoder.safetensors is missing" in refusal(lambda: load_encoder(folder))
+    assert "encoder.safetensors: there is no such file; restore it" in refusal(
+        lambda: load_encoder(folder)
+    )
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "encoder.safetensors"])

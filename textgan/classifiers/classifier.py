@@ -15,9 +15,10 @@ from textgan.classifiers.robustness import in_pieces
 from textgan.core.arguments import checked_arguments
 from textgan.core.device import Device, choose_device
 from textgan.core.errors import UserError
+from textgan.core.files import exists
 from textgan.core.names import join_names
 from textgan.data.tokenizers import Tokenizer
-from textgan.encoders.folder import load_encoder, save_encoder
+from textgan.encoders.folder import ABOUT, load_encoder, save_encoder
 from textgan.models.discriminators.base import Discriminator
 
 
@@ -69,12 +70,24 @@ def load_classifier(
     """Load a classifier that `textgan classify --keep` saved in one of the folders of a study's
     models.
 
-    Raises UserError where there is none, or a damaged one.
+    Raises UserError where there is none, or a damaged one; for the folder of a study, it names one.
 
     Example:
         >>> textgan.load_classifier("study/models/fgm-0")(["a sentence ."])
     """
-    saved = load_encoder(Path(folder), choose_device(device))
+    place = Path(folder)
+    if not exists(place / ABOUT):
+        kept = sorted(path.parent for path in place.glob(f"models/*/{ABOUT}"))
+        if kept:
+            raise UserError(
+                f"{folder} is a study, whose {len(kept)} classifiers have folders of their own; "
+                f"load one, such as {kept[0]}"
+            )
+        raise UserError(
+            f"{folder} holds no classifier (there is no {ABOUT} in it); give a folder that textgan "
+            "classify --keep wrote, such as study/models/fgm-0"
+        )
+    saved = load_encoder(place, choose_device(device))
     if "labels" not in saved.facts:
         raise UserError(f"{folder} holds an encoder, not a classifier; see textgan classify --keep")
     return Classifier(saved.network, saved.tokenizer, tuple(saved.facts["labels"]))

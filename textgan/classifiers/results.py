@@ -211,6 +211,8 @@ def opened(folder: Path, facts: dict[str, Any]) -> Iterator[Runs]:
     Raises UserError for a folder that holds something else.
     """
     path = folder / FILE
+    if exists(path) and not is_file(path):
+        raise UserError(f"{path} is not a file; choose another --out")
     if not is_file(path) and exists(folder):
         used = not is_folder(folder) or any(
             other.suffix != ".lock" and not is_partial(other) for other in folder.iterdir()

@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from textgan.core.errors import UserError
-from textgan.core.files import exists, file_digest, read_bytes, read_json, understood, write_file
+from textgan.core.files import (
+    exists,
+    file_digest,
+    read_bytes,
+    read_json,
+    require_file,
+    understood,
+    write_file,
+)  # fmt: skip
 from textgan.core.own_code import Kept
 
 CONFIG, FACTS, DATA = "config.json", "run.json", "data.safetensors"
@@ -52,7 +60,11 @@ class Identity:
         """Raise UserError unless a file is the one that the run was made with."""
         if self.files is None:
             return
-        if file_digest(self.folder / name) != self.files.get(name):
+        try:
+            digest = file_digest(self.folder / name)
+        except UserError as error:
+            raise UserError(f"{error}; {_RESTORE}") from None
+        if digest != self.files.get(name):
             raise UserError(
                 f"{self.folder / name} is not the one that this run was made with; {_RESTORE}"
             )
@@ -142,6 +154,10 @@ def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str,
 
 
 def _table(path: Path) -> dict[str, Any]:
+    try:
+        require_file(path)
+    except UserError as error:
+        raise UserError(f"{error}; {_RESTORE}") from None
     with understood(path):
         content = read_json(path)
     if not isinstance(content, dict):

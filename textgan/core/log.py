@@ -34,6 +34,7 @@ from textgan.core.terminal import visible
 Layout = dict[str, dict[str, list[Any]]]  # TensorBoard's: charts by title, in groups by title
 
 HEADING = 11  # characters before what a line says
+_WITHOUT_POINTS = "restore it from a copy, or remove it to do without its points"
 
 
 class Log:
@@ -279,18 +280,39 @@ def _to_tensorboard(folder: Path) -> Iterator[None]:
 def read_records(folder: Path) -> list[dict[str, Any]]:
     """Return the points of a run's curves, without lines that are none, such as one cut by a
     kill."""
+    return [record for line in _lines(folder) if (record := _point(line)) is not None]
+
+
+def require_points(folder: Path) -> None:
+    """Raise UserError for a line that is no point, which would be lost when a finished run's file
+    is written anew. A last line without its end is what a kill cut, unless it is all there is."""
+    *whole, last = _lines(folder) or [""]
+    for number, line in enumerate(whole or filter(None, [last]), 1):
+        if _point(line) is None:
+            raise UserError(
+                f"{folder / 'metrics.jsonl'} is damaged (line {number} is no point of the curves); "
+                f"{_WITHOUT_POINTS}"
+            )
+
+
+def _lines(folder: Path) -> list[str]:
     path = folder / "metrics.jsonl"
-    records = []
-    lines = read_bytes(path).decode("utf-8", "replace").splitlines() if exists(path) else []
-    for line in lines:
-        try:
-            record = parse_json(line, str(path))
-            phase, *others = (record[key] for key in ("phase", *(record.keys() - {"phase"})))
-            if isinstance(phase, str) and isinstance(record["tick"], int) and _are_numbers(others):
-                records.append(record)
-        except (UserError, KeyError, TypeError, AttributeError):
-            continue
-    return records
+    try:
+        return read_bytes(path).decode("utf-8", "replace").split("\n") if exists(path) else []
+    except UserError as error:
+        raise UserError(f"{error}; {_WITHOUT_POINTS}") from None
+
+
+def _point(line: str) -> dict[str, Any] | None:
+    """The point of the curves that a line holds, if it holds one."""
+    try:
+        record: dict[str, Any] = parse_json(line, "a line of metrics.jsonl")
+        phase, *others = (record[key] for key in ("phase", *(record.keys() - {"phase"})))
+        if isinstance(phase, str) and isinstance(record["tick"], int) and _are_numbers(others):
+            return record
+    except (UserError, KeyError, TypeError, AttributeError):
+        pass
+    return None
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from textgan.core.errors import UserError
 from textgan.core.files import parse_json, require_file, understood, write_file
 from textgan.core.memory import is_out_of_memory
 
+RESTORE = "restore it from a copy"
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able facts atomically, with a digest of both."""
@@ -27,51 +30,58 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     write_file(path, save(ready, {"textgan": signed}))
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors and facts of a file written by `save_tensors`.
+def load_tensors(path: Path, remedy: str = RESTORE) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts of a file written by `save_tensors`.
 
-    Raises UserError that names the file when it is missing, truncated or altered.
+    Raises UserError that names the file and the remedy when it is missing, truncated or altered.
     """
-    wrong = f"{path} is missing, truncated or not a safetensors file"
-    try:
-        require_file(path)  # what is a pipe or a device would be waited for
-        with safe_open(path, framework="pt") as file:
-            names: list[str] = list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
-            written = (file.metadata() or {}).get("textgan", "{}")
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, UserError) as error:
-        raise UserError(f"{wrong}: {error}") from None
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        raise UserError(f"{wrong}: {error}") from None
-    with understood(path):
+    with _opened(path, remedy) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        written = (file.metadata() or {}).get("textgan", "{}")
+    with understood(path, remedy):
         signed = parse_json(written, f"the header of {path}")
         header = signed.get("facts", "")
         if signed.get("digest") != digest(tensors, header):
-            raise UserError(f"{path} was altered after it was written (its digest does not match)")
+            raise UserError(
+                f"{path} was altered after it was written (its digest does not match); {remedy}"
+            )
         facts = parse_json(header, f"the header of {path}")
         if not isinstance(facts, dict):
             raise TypeError("its facts are no table")
     return tensors, facts
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """Return the facts alone of such a file, which is not read as a whole and so not checked.
+def read_facts(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
+    """The facts alone of such a file, which is not read as a whole and so not checked.
 
-    Raises UserError for a file that has none.
+    Raises UserError, with the remedy, for a file that has none.
     """
-    try:
-        require_file(path)
-        with safe_open(path, framework="pt") as file:
-            written = (file.metadata() or {}).get("textgan", "{}")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a safetensors file: {error}") from None
-    with understood(path):
+    with _opened(path, remedy) as file:
+        written = (file.metadata() or {}).get("textgan", "{}")
+    with understood(path, remedy):
         facts = parse_json(parse_json(written, str(path))["facts"], str(path))
         if not isinstance(facts, dict):
             raise TypeError("its facts are no table")
     return facts
+
+
+@contextmanager
+def _opened(path: Path, remedy: str) -> Iterator[Any]:
+    """A safetensors file to read from inside. Raises UserError of one cause for what is none."""
+    try:
+        require_file(path)  # what is a pipe or a device would be waited for
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}") from None
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (
+        SafetensorError, OSError, ValueError, TypeError, AttributeError, RuntimeError
+    ) as error:  # fmt: skip
+        if is_out_of_memory(error):
+            raise
+        why = str(error).removeprefix("Error while deserializing header: ")
+        raise UserError(f"{path} is damaged ({why}); {remedy}") from None
 
 
 def digest(tensors: Mapping[str, Tensor], header: str = "") -> str:

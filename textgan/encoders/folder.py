@@ -32,7 +32,7 @@ from textgan.core.files import Malformed, exists, file_digest, read_json, write_
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import explain
 from textgan.core.streams import Purpose, stream
-from textgan.core.tensors import load_tensors, restore_module, save_tensors
+from textgan.core.tensors import RESTORE, load_tensors, restore_module, save_tensors
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
 from textgan.data.tokenizers import HF, PretrainedTokenizer, Tokenizer, WordTokenizer, is_pretrained
 from textgan.encoders.base import LineEncoder, Progress, by_size
@@ -208,14 +208,18 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
         same = _canonical(read_json(path)) == _canonical(header)
     except Malformed:
         same = False
+    except UserError as error:
+        raise UserError(f"{error}; {RESTORE}") from None
     if not same:
-        raise UserError(f"{path} was altered after it was written")
+        raise UserError(f"{path} was altered after it was written; {RESTORE}")
     try:
         about = _About.model_validate(header)
     except pydantic.ValidationError as error:
         raise UserError(f"{path}: {explain(error)}") from None
     if about.model and about.model != _hashes(model):
-        raise UserError(f"{model} was altered after it was written (its hashes do not match)")
+        raise UserError(
+            f"{model} was altered after it was written (its hashes do not match); {RESTORE}"
+        )
     name = HF + str(model) if is_pretrained(about.network) else about.network
     try:
         tokenizer = _tokenizer(about.tokenizer, model)

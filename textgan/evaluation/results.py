@@ -142,7 +142,7 @@ def _replicates(folder: Path, content: Mapping[str, Any]) -> dict[str, torch.Ten
         return {}  # version 0.1's
     if not isinstance(name, str) or not _REPLICATES.fullmatch(name) or not is_file(path):
         raise UserError(f"{path} is missing, which {folder / FILE} belongs to; {_REMEDY}")
-    tensors, _ = load_tensors(path)
+    tensors, _ = load_tensors(path, _REMEDY)
     if name not in (OLD_REPLICATES, f"evaluation-{digest(tensors)[:16]}.safetensors"):
         raise UserError(f"{path} is of another evaluation than {folder / FILE}; {_REMEDY}")
     return tensors

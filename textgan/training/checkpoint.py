@@ -50,15 +50,17 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what a checkpoint holds; UserError names a damaged one and offers the one before
     it."""
     try:
-        return load_tensors(path)
+        return load_tensors(path, what_helps(path))
     except UserError as error:
-        others = [other for other in checkpoints(path.parent.parent) if other != path]
-        remedy = (
-            f"the previous checkpoint is {others[-1]}: delete the damaged file to go on from there"
-            if others
-            else "there is no other checkpoint of this run"
-        )
-        raise UserError(f"checkpoint {error}; {remedy}") from None
+        raise UserError(f"checkpoint {error}") from None
+
+
+def what_helps(path: Path) -> str:
+    """What helps where a checkpoint is damaged."""
+    others = [other for other in checkpoints(path.parent.parent) if other != path]
+    if not others:
+        return "there is no other checkpoint of this run; restore it from a copy"
+    return f"the previous checkpoint is {others[-1]}: delete the damaged file to go on from there"
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

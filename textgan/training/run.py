@@ -90,7 +90,7 @@ from textgan.models.likelihood import nll_per_token
 from textgan.models.oracle import load_oracle, make_oracle, oracle_corpus
 from textgan.objectives.base import Objective
 from textgan.perturb.base import Perturbation
-from textgan.training.checkpoint import checkpoints, load_checkpoint
+from textgan.training.checkpoint import checkpoints, load_checkpoint, what_helps
 from textgan.training.config import RunConfig, read_config
 from textgan.training.dry_run import check_objective, dry_run
 from textgan.training.schedule import PHASE_NAMES, plan
@@ -207,13 +207,13 @@ class Run:
         Raises UserError where its file is not the one that the last checkpoint knows of.
         """
         path, saved = self.folder / MLE, checkpoints(self.folder)
-        facts = read_facts(saved[-1]) if saved else {}
+        facts = read_facts(saved[-1], what_helps(saved[-1])) if saved else {}
         best = facts.get("best_mle")
         if best is None or facts.get(RUN) != self.digest:  # who loads it says the latter
             return ""
         if not exists(path):
             return f"no MLE row: {MLE} is missing, which this run once had; restore it from a copy"
-        score = read_facts(path).get("score", best)
+        score = read_facts(path, _WITHOUT_MLE).get("score", best)
         # it is written before the checkpoint, so it may be better where a run was killed
         finished = is_file(self.folder / "results.json")
         if not isinstance(score, float) or score > best or (finished and score < best):
@@ -228,7 +228,7 @@ class Run:
         saved = checkpoints(self.folder)
         if not saved:
             return None
-        facts = read_facts(saved[-1])
+        facts = read_facts(saved[-1], what_helps(saved[-1]))
         schedule, adversary = self.config.schedule, bool(self.config.discriminator.name)
         steps = plan(schedule, len(self.corpus.train), adversary)
         step = next(islice(steps, int(facts["done"]), None), None)
@@ -245,10 +245,7 @@ class Run:
         """Return weights and facts of the best MLE epoch. Raises UserError unless they are this
         run's."""
         path = self.folder / MLE
-        try:
-            tensors, facts = load_tensors(path)
-        except UserError as error:
-            raise UserError(f"{error}; {_WITHOUT_MLE}") from None
+        tensors, facts = load_tensors(path, _WITHOUT_MLE)
         self.identity.check(path, facts, _WITHOUT_MLE)
         if not isinstance(facts.get("epoch"), int):
             raise UserError(f"{path} does not hold an MLE epoch; {_WITHOUT_MLE}")
@@ -359,7 +356,7 @@ def open_run(
         >>> textgan.open_run("runs/mine").corpus.name
     """
     folder = Path(folder)
-    if not is_file(folder / CONFIG):
+    if not exists(folder / CONFIG):
         what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
     identity, config = identify(folder), read_config(folder / CONFIG)

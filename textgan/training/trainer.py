@@ -19,10 +19,10 @@ from textgan.core.arguments import checked_arguments
 from textgan.core.device import Device, choose_device
 from textgan.core.distributed import Group, joined
 from textgan.core.errors import Interrupted, ReportedElsewhere, UserError
-from textgan.core.files import is_file, require_writable, system_errors
+from textgan.core.files import exists, is_file, require_writable, system_errors
 from textgan.core.identity import CONFIG
 from textgan.core.locks import LOCK, locked
-from textgan.core.log import Log
+from textgan.core.log import Log, require_points
 from textgan.core.memory import in_units, memory_errors, memory_of
 from textgan.core.optim import NotFinite
 from textgan.core.precision import without_denormals
@@ -180,6 +180,8 @@ def train_run(
         )
     with ExitStack() as stack:
         group.lead(lambda: stack.enter_context(locked(run.folder)))
+        if exists(run.folder / "results.json"):  # nothing is to be gained, so nothing is risked
+            group.lead(lambda: require_points(run.folder))
         with status("building networks", silent):
             state = group.lead(
                 lambda: _begin(run, group), tell=lambda _: None, follow=lambda _: _begin(run, group)

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import pydantic
 
 from textgan.core.errors import UserError
-from textgan.core.files import exists, is_file, is_folder, read_json, understood
+from textgan.core.files import exists, is_folder, read_json, understood
 from textgan.core.format import basename, without_paths
 from textgan.core.identity import CONFIG, FACTS, NO_EXPERIMENT, experiment_of, identify
 from textgan.core.log import read_records, records_digest
@@ -90,7 +90,7 @@ class RunRecord:
 
         Raises UserError for a folder that is not a run or is damaged.
         """
-        if not is_file(folder / CONFIG):
+        if not exists(folder / CONFIG):
             what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
             raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
         identify(folder)  # raises where the files of the run do not belong together

@@ -6,30 +6,22 @@ import io
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from toys import TOY, TOY_TEXT, Cli, refused, toy_text
+from toys import TOY, TOY_TEXT, Cli, keys, refused, toy_text
 
 import textgan
 from textgan.core import files
 from textgan.core.errors import NotKept, UserError
 from textgan.core.identity import DIGEST, RUN, sealed
 from textgan.core.memory import count_weights
-from textgan.core.tensors import load_tensors, save_tensors
+from textgan.core.tensors import save_tensors
 from textgan.evaluation.store import store_evaluation
-from textgan.models.oracle import FILE_ORDER, load_oracle
 from textgan.training.checkpoint import checkpoints, load_checkpoint
-
-
-def keys(settings: dict[str, object]) -> list[str]:
-    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 
 
 @pytest.fixture(scope="module")
@@ -396,16 +388,6 @@ def test_a_folder_in_place_of_curve_json_is_said_before_measuring(cli: Cli, run:
     assert "curve.json is a folder, not a file; delete it" in said
 
 
-def test_headers_of_safetensors_that_are_no_table_are_one_line(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
-    path = tmp_path / "x.safetensors"
-    for told in ("[]", "3", "[" * 100_000, '{"facts": 3}', '{"digest": [], "facts": "[]"}'):
-        save_file({"a": torch.zeros(1)}, path, {"textgan": told})
-        with pytest.raises(UserError, match=r"x\.safetensors"):
-            load_tensors(path)
-
-
 # --- settings -------------------------------------------------------------------------------------
 
 
@@ -480,102 +462,6 @@ def test_a_prediction_of_more_memory_than_there_is_is_warned_of(
 
 
 # --- archives -------------------------------------------------------------------------------------
-
-
-def arrays() -> dict[str, Any]:
-    found: dict[str, Any] = {"embedding": np.ones((4, 2), np.float32)}
-    for gate in "ifoc":
-        found |= {
-            f"W_{gate}": np.ones((2, 3)),
-            f"U_{gate}": np.ones((3, 3)),
-            f"b_{gate}": np.ones(3),
-        }
-    return found | {"W_out": np.asfortranarray(np.ones((3, 4))), "b_out": np.ones(4)}
-
-
-def test_every_way_in_which_numpy_saves_arrays_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
-    told = arrays()
-    told["W_out"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
-    for save in (np.savez, np.savez_compressed):
-        save(path, **told)
-        oracle = load_oracle(path, 5)
-        assert oracle.output.weight.tolist() == told["W_out"].T.tolist()
-
-
-def npy(header: str, content: bytes = b"") -> bytes:
-    raw = header.encode("latin1") + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw + content
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "(((", "'''", "{", "  x\n y", "[" * 9000, "",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (True, 3), }",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (1" + "0" * 100 + ",), }",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",
-        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
-        "{'descr': '<f3', 'fortran_order': False, 'shape': (1,), }",
-        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }",
-    ],
-)  # fmt: skip
-def test_hostile_headers_of_arrays_are_one_line(tmp_path: Path, header: str) -> None:
-    path = tmp_path / "x.npz"
-    with zipfile.ZipFile(path, "w") as file:
-        for key in FILE_ORDER:
-            file.writestr(f"{key}.npy", npy(header, b"\0" * 16))
-    with pytest.raises(UserError, match=r"x\.npz' is not a readable \.npz of plain arrays: .+"):
-        load_oracle(path, 5)
-
-
-def test_hostile_archives_are_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
-    np.savez_compressed(path, **arrays())
-    whole = path.read_bytes()
-    at = [i for i in range(len(whole)) if whole.startswith(b"PK\x01\x02", i)]
-    changes = {8: (0x01, 0x20, 0x40), 10: (1, 6, 9, 12, 14, 93, 97, 98, 99)}
-    for offset, values in changes.items():  # flags: encrypted, patched; kinds of compression
-        for value in values:
-            content = bytearray(whole)
-            for i in at:
-                content[i + offset] = value
-            path.write_bytes(content)
-            with pytest.raises(UserError, match=r"x\.npz"):
-                load_oracle(path, 5)
-    for kind in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        with zipfile.ZipFile(path, "w", kind) as file:
-            for key, array in arrays().items():
-                buffer = io.BytesIO()
-                np.save(buffer, array)
-                file.writestr(f"{key}.npy", buffer.getvalue())
-        with pytest.raises(UserError, match="another way"):
-            load_oracle(path, 5)
-    random = np.random.default_rng(0)
-    for _ in range(300):
-        content = bytearray(whole)
-        for i in random.integers(0, len(content), 3):
-            content[i] = int(random.integers(0, 256))
-        path.write_bytes(content)
-        with suppress(UserError):  # and nothing else
-            load_oracle(path, 5)
-
-
-def test_a_bomb_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
-    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000,), }"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for key in FILE_ORDER:
-            file.writestr(f"{key}.npy", npy(header, bytes(4_000_000)))
-    with pytest.raises(UserError, match="its arrays take more than 1,048,576 bytes"):
-        load_oracle(path, 5, largest=2**20)
-    lying = bytearray(path.read_bytes())
-    for i in [i for i in range(len(lying)) if lying.startswith(b"PK\x01\x02", i)]:
-        lying[i + 24 : i + 28] = (100).to_bytes(4, "little")  # what it claims to be large
-    path.write_bytes(lying)
-    with pytest.raises(UserError, match=r"x\.npz"):
-        load_oracle(path, 5, largest=2**20)
 
 
 # --- killed starts --------------------------------------------------------------------------------

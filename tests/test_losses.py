@@ -5,6 +5,7 @@ G(y) is the probability of a text, R(y) an arbitrary reward, Q(s_t, y_t) = E[R |
 
 import pytest
 import torch
+from answers import ANSWERS, all_answers, answering
 from torch import Tensor
 from worlds import (
     WORLDS,
@@ -18,7 +19,7 @@ from worlds import (
     small_generator,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace, concatenate
 from textgan.losses import leave_one_out, logistic, nll, policy_gradient, reduce
 from textgan.models.generators.base import AutoregressiveGenerator
 
@@ -220,3 +221,16 @@ def test_the_best_score_is_the_log_ratio_of_densities() -> None:
     as_fake = score.repeat_interleave(torch.tensor([1, 6, 3]))
     (at_best,) = torch.autograd.grad(logistic(as_real, as_fake), score)
     assert at_best.abs().max() < 1e-12
+
+
+def test_policy_gradient_given_sources_is_that_of_the_expected_reward() -> None:
+    generator, rewards = answering(), random_rewards(ANSWERS)
+    texts = concatenate([all_answers(0), all_answers(1)])
+    chances, twice = log_probs(generator, texts).exp(), torch.cat([rewards, rewards])
+    exact = gradient(-(chances * twice).sum() / 2, generator)
+    # the loss of a batch is a mean: so the law is a weight
+    weights = (2 * len(rewards) * chances.detach() * twice / 2).unsqueeze(1)
+    loss = policy_gradient(
+        generator.log_prob(texts), weights.expand_as(texts.tokens), texts.mask, "mean_sentence"
+    )
+    assert same(gradient(loss, generator), exact)

@@ -282,3 +282,20 @@ def test_what_rounds_to_zero_has_no_sign() -> None:
     ]  # fmt: skip
     assert str(Estimate(-1e-9, -0.2, 2e-5)) == "0.000 [-0.200, 0.000]"
     assert decimals(-0.0) == "0.000" and decimals(float("nan")) == "nan"
+
+
+def test_sources_are_resampled_with_all_that_answers_them() -> None:
+    """Ten sources of twenty equal answers are worth ten numbers, not two hundred."""
+    random = torch.Generator().manual_seed(1)
+    each = torch.randn(10, generator=random, dtype=torch.float64).numpy()
+    totals, ones = each.repeat(20), torch.ones(200, dtype=torch.float64).numpy()
+    known = torch.arange(10).repeat_interleave(20).numpy()
+    alone = bootstrap(each, ones[:10], 500, seed=3)
+    together = bootstrap(totals, ones, 500, 3, known)
+    wrong = bootstrap(totals, ones, 500, 3)
+    assert together.value == pytest.approx(alone.value)
+    assert together.low == pytest.approx(alone.low) and together.high == pytest.approx(alone.high)
+    assert wrong.low is not None and alone.low is not None
+    assert wrong.low - wrong.value > 0.5 * (alone.low - alone.value)
+    # where every text has a source of its own it is the usual one
+    assert bootstrap(totals, ones, 500, 3, torch.arange(200).numpy()) == wrong

@@ -5,7 +5,6 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from toys import TOY, Cli, small_parts
 import textgan
 from textgan.core.log import read_records
 from textgan.core.streams import OldSeed, Purpose, stream
-from textgan.evaluation.compare import _drawn_alike
 from textgan.models.oracle import make_oracle
 from textgan.training.config import make_config
 from textgan.training.results import read_results
@@ -284,18 +282,3 @@ def test_a_run_of_the_first_version_goes_on_as_it_began(begun: bool, tmp_path: P
 def read_results_of(path: Path) -> dict[str, dict[str, dict[str, float]]]:
     rows: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text())["rows"]
     return rows
-
-
-def test_what_is_compared_was_resampled_alike(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **TOY)
-    found = textgan.evaluate(tmp_path / "run", metrics=["likelihood"], quiet=True)
-    assert found.facts["streams"] == 2
-    facts = {key: value for key, value in found.facts.items() if key != "streams"}
-    for kept, again in ((found, False), (replace(found, facts=facts), True)):
-        monkeypatch.setattr(
-            "textgan.evaluation.compare.read_evaluation", lambda folder, kept=kept: kept
-        )
-        made = _drawn_alike(tmp_path / "run")
-        assert (made is None) == again

@@ -102,3 +102,13 @@ def test_weights_of_another_network_name_their_file() -> None:
         with pytest.raises(UserError, match=r"^run/mle\.safetensors does not fit Linear: ") as no:
             restore_module(network, wrong.state_dict(), Path("run/mle.safetensors"))
         assert "\n" not in str(no.value)
+
+
+def test_headers_of_safetensors_that_are_no_table_are_one_line(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "x.safetensors"
+    for told in ("[]", "3", "[" * 100_000, '{"facts": 3}', '{"digest": [], "facts": "[]"}'):
+        save_file({"a": torch.zeros(1)}, path, {"textgan": told})
+        with pytest.raises(UserError, match=r"x\.safetensors"):
+            load_tensors(path)

@@ -1,10 +1,19 @@
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 import torch
-from worlds import FIXED, VARIABLE, enumerate_texts, one_hot
+from answers import ANSWERS, IDS, both, sources
+from worlds import (
+    FIXED,
+    VARIABLE,
+    enumerate_texts,
+    one_hot,
+    small_generator,
+)
 
-from textgan.data.text import Condition, Text, TextSpace, concatenate
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace, concatenate
 
 
 def labelled() -> Text:
@@ -182,3 +191,81 @@ def test_a_text_answers_to_its_names_of_version_0_1() -> None:
     assert torch.equal(text.narrowed().tokens, text.trimmed().tokens)
     with pytest.raises(AttributeError, match="a Text has no 'length'"):
         _ = text.length
+
+
+def test_a_condition_is_indexed_repeated_joined_and_moved_as_a_whole() -> None:
+    condition = both()
+    for other in (
+        condition.repeat(2)[torch.tensor([0, 3])],
+        Condition.join([condition[:1], condition[1:]]),
+        condition[torch.tensor([1, 0])][torch.tensor([1, 0])],
+        condition.to(torch.device("cpu")),
+    ):
+        assert other.labels is not None and other.source is not None
+        assert other.labels.tolist() == [1, 0]
+        assert torch.equal(other.source.tokens, sources().tokens)
+        assert torch.equal(other.source.lengths, sources().lengths)
+
+
+def test_conditions_of_which_only_some_have_a_source_cannot_be_joined() -> None:
+    with pytest.raises(ValueError, match="only some have"):
+        Condition.join([both(), Condition(torch.tensor([1]))])
+
+
+def test_no_condition_is_one_too() -> None:
+    assert not UNCONDITIONAL and both() and Condition(torch.tensor([1]))
+    for same_as in (UNCONDITIONAL[:3], UNCONDITIONAL.repeat(4), UNCONDITIONAL.draw(5)):
+        assert same_as == UNCONDITIONAL
+    assert Condition.join([UNCONDITIONAL, UNCONDITIONAL]) == UNCONDITIONAL
+    before = torch.get_rng_state()
+    UNCONDITIONAL.draw(5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_conditions_are_drawn_together() -> None:
+    drawn = both().draw(4000)
+    assert drawn.labels is not None and drawn.source is not None
+    assert torch.equal(drawn.labels == 1, drawn.source.lengths == 1)
+    assert 0.45 < float(drawn.labels.double().mean()) < 0.55
+
+
+def test_labels_alone_are_short_for_a_condition() -> None:
+    generator, labels = small_generator(replace(VARIABLE, classes=2)), torch.arange(6) % 2
+    torch.manual_seed(1)
+    long = generator.sample(6, condition=Condition(labels))
+    torch.manual_seed(1)
+    short = generator.sample(6, labels=labels)
+    assert torch.equal(long.tokens, short.tokens)
+    assert short.labels is labels
+
+
+def test_texts_and_what_they_answer_become_tensors_and_come_back() -> None:
+    text = replace(enumerate_texts(ANSWERS)[:2], condition=both())
+    tensors = text.to_tensors()
+    assert set(tensors) == {"tokens", "sizes", "labels", "source.tokens", "source.sizes"}
+    back = Text.from_tensors(tensors)
+    assert back.source is not None and back.labels is not None
+    for ours, theirs in ((text, back), (sources(), back.source)):
+        assert torch.equal(ours.tokens, theirs.tokens) and torch.equal(ours.lengths, theirs.lengths)
+    assert back.labels.tolist() == [1, 0]
+    plain = Text.from_tensors(enumerate_texts(VARIABLE).to_tensors())
+    assert plain.condition == UNCONDITIONAL
+
+
+def test_a_space_survives_json() -> None:
+    for space in (ANSWERS, VARIABLE, *IDS):
+        assert TextSpace.from_dict(json.loads(json.dumps(asdict(space)))) == space
+
+
+@pytest.mark.parametrize("name", ["eos", "bos", "pad", "unknown"])
+def test_an_id_beyond_the_vocabulary_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} = 4"):
+        TextSpace(**{"vocabulary": 4, "length": 3, name: 4})
+
+
+def test_equal_sources_have_one_number() -> None:
+    condition = Condition(source=sources()[torch.tensor([1, 0, 0, 1])])
+    assert condition.sources is not None
+    found = condition.sources.tolist()
+    assert found[0] == found[3] != found[1] == found[2]
+    assert UNCONDITIONAL.sources is None

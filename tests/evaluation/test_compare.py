@@ -168,3 +168,18 @@ def test_compare_is_a_command(cli: Cli, text_runs: Path, tmp_path: Path) -> None
     assert "give at least two files or runs" in said
     assert "give --references FILE" in refused(cli, "compare", a, b)
     assert "give a number" in refused(cli, "evaluate", text_runs / "gan", "--temperature", "0")
+
+
+def test_what_is_compared_was_resampled_alike(runs: Path) -> None:
+    """What is kept with the resamplings of the first version is measured again."""
+    folder = runs / "seqgan-1"
+    kept = store_evaluation(folder, evaluate(folder, metrics=["likelihood"], quiet=True))
+    assert kept.facts["streams"] == 2
+    marked = kept.facts | {"seconds": -1.0}
+    without = {key: value for key, value in marked.items() if key != "streams"}
+    for facts, again in ((marked, False), (without, True)):
+        write_evaluation(folder, replace(kept, facts=facts))
+        compare_runs([folder], metrics=["likelihood"], quiet=True)
+        found = read_evaluation(folder)
+        assert found is not None
+        assert (found.facts["seconds"] > 0) == again

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from answers import all_answers, answering
 from enumerated import by_hand, material_of, models_of
 from tables import generator_of, random_generator
 from torch import Tensor
@@ -24,8 +25,10 @@ from worlds import (
 import textgan
 from textgan.core import registry
 from textgan.core.streams import Purpose, stream
-from textgan.data.text import Text, TextSpace
-from textgan.metrics.base import Models, Unavailable
+from textgan.data.sentences import Sentences
+from textgan.data.text import Text, TextSpace, concatenate
+from textgan.data.tokenizers import WordTokenizer
+from textgan.metrics.base import MetricInputs, Models, Unavailable
 from textgan.metrics.likelihood import Likelihood, fingerprint
 from textgan.models.likelihood import log_probs, nll_per_token
 
@@ -253,3 +256,23 @@ def test_a_perplexity_beyond_all_numbers_is_left_out() -> None:
 def test_it_is_registered_and_documented() -> None:
     assert registry.find("metric", "likelihood") is Likelihood
     assert "Pitfalls:" in (Likelihood.__doc__ or "") and Likelihood.paper
+
+
+def test_likelihoods_of_an_evaluation_are_resampled_by_source() -> None:
+    generator = answering()
+    texts = concatenate([all_answers(0), all_answers(1)])
+    totals = -log_probs(generator, texts).detach()
+    nothing = Sentences(torch.tensor([3]), torch.tensor([1]))
+    inputs = MetricInputs(
+        tokenizer=WordTokenizer(("a",), length=2), predictions=nothing, lines=["a"],
+        references=nothing, sample=nothing, paired_sample=nothing, paired_references=nothing,
+        models=Models(generator, None, texts, texts),
+    )  # fmt: skip
+    score = Likelihood().measure(inputs)["nll_test"]
+    # two sources are drawn: both, or one of them twice
+    halves = zip(totals.chunk(2), texts.lengths.chunk(2), strict=True)
+    each = [float(part.sum() / size.sum()) for part, size in halves]
+    both = float(totals.sum() / texts.lengths.sum())
+    assert sorted({round(float(value), 9) for value in score.replicates}) == sorted(
+        round(value, 9) for value in (*each, both)
+    )

@@ -1,11 +1,18 @@
 """Likelihoods per token, against closed forms and enumeration."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from worlds import FIXED, enumerate_texts, probabilities
+from answers import all_answers, answering
+from worlds import (
+    FIXED,
+    enumerate_texts,
+    log_probs,
+    probabilities,
+)
 
 from textgan.core.seeds import fork_rng
 from textgan.data.text import Text, TextSpace
@@ -56,3 +63,11 @@ def test_nll_under_an_oracle_is_what_enumeration_says() -> None:
     random = Text.full(torch.randint(3, (n, 3)))
     spread = (chances.log() / 3).std().item()
     assert abs(nll_per_token(oracle, random).value - uniform) < 4 * spread / n**0.5
+
+
+def test_likelihoods_are_given_the_source() -> None:
+    generator, texts = answering(), all_answers(0)
+    other = replace(texts, condition=all_answers(1).condition)
+    expected = float(-log_probs(generator, texts).detach().sum() / texts.lengths.sum())
+    assert nll_per_token(generator, texts).value == pytest.approx(expected, rel=1e-12)
+    assert nll_per_token(generator, other).value != pytest.approx(expected, rel=1e-3)

@@ -1,7 +1,10 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
+from answers import ANSWERS, all_answers, answering, sources
+from seq2seq import Attention
 from torch import Tensor
 from worlds import (
     FIXED,
@@ -21,7 +24,7 @@ from worlds import (
     texts_of,
 )
 
-from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.output_layer import BlockSampler
 from textgan.models.rollout import roll_out, rollout_bytes, rollout_values
@@ -316,3 +319,54 @@ def test_the_width_of_the_batch_is_not_the_length_of_its_texts(width: int) -> No
     assert within_four_errors(
         generator, ended, rewards, torch.nn.functional.pad(found, (0, 1)), 400
     )
+
+
+def values_given(generator: Attention, which: int, rewards: Tensor) -> Tensor:
+    """E[R | y_1..t, source], (B, T), of every text in answer to a source."""
+    texts = all_answers(which)
+    chances = probabilities(generator, texts)
+    begun = [
+        (texts.tokens[:, None, : t + 1] == texts.tokens[None, :, : t + 1]).all(2) * chances
+        for t in range(ANSWERS.length)
+    ]
+    means = [(weights * rewards).sum(1) / weights.sum(1) for weights in begun]
+    return torch.stack(means, 1) * texts.mask
+
+
+def test_rollouts_answer_the_source_of_their_sentence() -> None:
+    generator, rewards = answering(), random_rewards(ANSWERS)
+    # all texts in answer to each of the sources, in one batch
+    texts = concatenate([all_answers(0), all_answers(1)])
+    grown = roll_out(generator, texts, 2)
+    assert texts.source is not None and grown.text.source is not None
+    assert torch.equal(grown.text.source.tokens, texts.source.tokens[grown.origin])
+    values = rollout_values(generator, texts, reward_of(ANSWERS, rewards), 3000)
+    expected = torch.cat([values_given(generator, which, rewards) for which in range(2)])
+    assert torch.allclose(values, expected, atol=0.04)
+    # and the two differ by more than that
+    assert not torch.allclose(*expected.chunk(2), atol=0.2)
+
+
+def test_a_source_is_read_once_and_kept_once_whatever_answers_it() -> None:
+    generator = answering()
+    fake = generator.sample(2, condition=Condition(source=sources()))
+    assert generator.encoded == 2
+    assert set(generator.memories) == {2}
+    fake = replace(texts_of(ANSWERS, [(0, 1, 0), (1, 0, 1)]), condition=fake.condition)
+    generator.encoded = 0
+    generator.memories.clear()
+    generator.hypotheses.clear()
+    grown = roll_out(generator, fake, 50)
+    assert len(grown.text) == 2 * 50 * 2
+    assert generator.encoded == 2  # not 200, nor 2 for each prefix
+    assert set(generator.memories) == {2}  # rows that all hypotheses look at
+    assert max(generator.hypotheses) > 100
+
+
+def test_the_memory_forecast_counts_what_is_shared_once_a_sentence() -> None:
+    generator = answering()
+    shared = sum(
+        part[0].numel() for part in generator.start(1, Condition(source=sources()[:1])).shared
+    )
+    few, many = (rollout_bytes(generator, 8, n, 0, 100) for n in (10, 20))
+    assert 2 * few - many == 8 * shared * 8

@@ -1,15 +1,18 @@
 """What every objective keeps, and which pairs it refuses."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from answers import ANSWERS, answering, sources
 from rewards import unchanged, weights_of
 from torch import Tensor
 from toys import learn
 from worlds import (
     FIXED,
     enumerate_texts,
+    gradient,
     small_discriminator,
     small_generator,
     worlds,
@@ -17,10 +20,11 @@ from worlds import (
 
 from textgan.core import registry
 from textgan.core.optim import Loss
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.sampling import Sampler
 from textgan.objectives.base import Objective
+from textgan.objectives.reinforce import Reinforce
 
 TRAIN = enumerate_texts(FIXED)[:5]
 # objectives that train generators without a likelihood too
@@ -160,3 +164,14 @@ def test_the_discriminators_loss_is_pure(space: TextSpace, name: str) -> None:
     first = objective.discriminator_loss(judge, real, fake)
     assert all_equal(objective.discriminator_loss(judge, real, fake), first)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_objectives_answer_the_sources_of_real_texts() -> None:
+    generator, judge = answering(), small_discriminator(ANSWERS)
+    real = replace(enumerate_texts(ANSWERS)[:2], condition=Condition(source=sources()))
+    objective = Reinforce()
+    objective.connect(generator, judge, real)
+    fake = objective.sample(generator, real, 0.5)
+    assert fake.condition is real.condition
+    loss, _ = objective.generator_loss(generator, judge, real, fake, 0.5)
+    assert gradient(loss, generator).any()

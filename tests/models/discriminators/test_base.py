@@ -1,7 +1,9 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from answers import IDS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from worlds import (
@@ -253,3 +255,16 @@ def test_a_discriminator_can_learn_to_tell(name: str, settings: dict[str, Any]) 
 def test_concatenated_texts_keep_their_scores() -> None:
     judge, texts = small_discriminator(VARIABLE), enumerate_texts(VARIABLE)
     assert same(judge(concatenate([texts, texts])), judge(texts).repeat(2))
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "transformer", "stepwise", "residual"])
+def test_a_discriminator_does_not_know_padding_by_its_number(name: str) -> None:
+    space, order = IDS[2], torch.tensor([2, 3, 0, 0, 1])
+    judge, other = small_discriminator(VARIABLE, name), small_discriminator(space, name)
+    weights = judge.state_dict()
+    weights["embedding.weight"] = weights["embedding.weight"][order]
+    other.load_state_dict(weights)
+    texts = enumerate_texts(space)
+    known = replace(texts, tokens=torch.where(texts.mask, order[texts.tokens], 0))
+    assert same(other(texts), judge(known))
+    assert same(other(texts.trimmed()), judge(known))

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from answers import ANSWERS, IDS, all_answers, answering, sources
 from networks import AUTOREGRESSIVE
 from torch import Tensor
 from worlds import (
@@ -15,13 +18,14 @@ from worlds import (
     one_hot,
     probabilities,
     same,
+    small_discriminator,
     small_generator,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace
 from textgan.losses import nll, policy_gradient
 from textgan.models.draw import draw_texts
-from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.base import AutoregressiveGenerator, State
 from textgan.models.sampling import greedy, gumbel, softmax
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
@@ -324,3 +328,60 @@ def test_maximum_likelihood_finds_the_distribution_of_the_data(space: TextSpace,
     assert at_itself.abs().max() < 1e-12
     elsewhere = gradient(-(chances.flip(0) * log_probs(generator, texts)).sum(), generator)
     assert elsewhere.norm() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "relational_memory", "leak"])
+def test_a_generator_does_not_know_an_id_by_its_number(name: str) -> None:
+    """A language with its ids exchanged, weights and all, has the same law."""
+    space = IDS[2]
+    order = torch.tensor([2, 3, 0, 0, 1])  # new id to old one; begin and padding are one there
+    generator, other = small_generator(VARIABLE, name), small_generator(space, name)
+    weights = generator.state_dict()
+    judge = small_discriminator(VARIABLE)
+
+    def leak(text: Text) -> Tensor:
+        return judge.features(replace(text, tokens=order[text.tokens]))
+
+    if name == "leak":
+        other.leak = leak  # type: ignore[assignment]
+        generator.leak = judge.features  # type: ignore[assignment]
+    for key in ("embedding.weight", "output.weight", "output.bias"):
+        weights[key] = weights[key][order]
+    other.load_state_dict(weights)
+    # an id that is never written costs nothing, so that there is one more changes no chance
+    texts = enumerate_texts(space)
+    known = replace(texts, tokens=torch.where(texts.mask, order[texts.tokens], 0))
+    assert same(log_probs(other, texts), log_probs(generator, known))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_law_given_a_source_is_a_law(which: int) -> None:
+    generator, texts = answering(), all_answers(which)
+    chances = probabilities(generator, texts)
+    assert same(chances.sum(), torch.tensor(1.0, dtype=torch.float64))
+    condition = Condition(source=sources()[torch.full((5000,), which)])
+    sample = draw_texts(generator, 5000, condition=condition)
+    assert agree(counts_of(sample, ANSWERS), chances)
+    assert sample.source is not None and len(sample.source) == 5000
+    assert not agree(counts_of(sample, ANSWERS), probabilities(generator, all_answers(1 - which)))
+
+
+def test_forking_then_stepping_is_stepping_then_forking() -> None:
+    generator = answering()
+    state = generator.start(2, Condition(source=sources()))
+    symbol, forks = torch.tensor([0, 1]), torch.tensor([1, 0, 1, 1])
+    _, state = generator.step(symbol, state)
+    forked, after = generator.step(symbol[forks], state[forks])
+    whole, _ = generator.step(symbol, state)
+    assert same(forked, whole[forks])
+    joined = after.join(state[torch.tensor([0])])
+    assert joined.origin is not None
+    assert joined.origin.tolist() == [1, 0, 1, 1, 0]
+    assert [len(part) for part in joined.carried] == [5]
+    assert all(a is b for a, b in zip(joined.shared, state.shared, strict=True))
+
+
+def test_a_state_in_which_nothing_is_shared_has_no_origin() -> None:
+    state = State((torch.zeros(3, 2),))
+    assert state.origin is None
+    assert state[torch.tensor([0, 0])].join(state).origin is None

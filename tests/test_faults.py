@@ -461,9 +461,6 @@ def test_a_prediction_of_more_memory_than_there_is_is_warned_of(
     assert code == 0 and "warning: rollouts may take" in err and "1000 bytes" in err
 
 
-# --- archives -------------------------------------------------------------------------------------
-
-
 # --- killed starts --------------------------------------------------------------------------------
 
 

@@ -57,6 +57,3 @@ def test_damaged_run_files_are_named(cli: Cli, finished: Path, tmp_path: Path) -
     assert "data.safetensors" in refused(cli, "evaluate", copy)
     (copy / "config.json").write_text("{")
     assert "config.json" in refused(cli, "resume", copy)
-
-
-# what works --------------------------------------------------------------------------------------

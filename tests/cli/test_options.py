@@ -8,9 +8,6 @@ from toys import Cli
 ORDINARY = [f"a {a} sees the {b} ." for a in ("dog", "cat", "man", "sun") for b in "abcdefghij"]
 
 
-# --- messages ---
-
-
 def test_one_class_is_nothing_to_tell(tmp_path: Path, cli: Cli) -> None:
     path = tmp_path / "one.tsv"
     path.write_text("".join(f"good\t{line}\n" for line in ORDINARY))

@@ -134,6 +134,3 @@ def test_python_is_told_the_same(text: Path, tmp_path: Path) -> None:
         encode(data=text, out=tmp_path / "o", seed=-1)
     with pytest.raises(UserError, match="epochs = 0"):
         encode(data=text, out=tmp_path / "o", epochs=0)
-
-
-# pretrained networks

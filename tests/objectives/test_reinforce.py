@@ -90,8 +90,6 @@ def test_where_a_sentences_last_token_decides_seqgan_and_reinforce_agree() -> No
     assert not same(one[:, 0], other[:, 0])
 
 
-# --- all ---
-
 CONTROLS: list[Callable[..., Objective]] = [Reinforce, ConstantReward, RandomReward]
 
 

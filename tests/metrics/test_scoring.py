@@ -8,7 +8,7 @@ from languages import material, numbered
 from textgan.core.score import Score
 from textgan.core.statistics import Estimate
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
-from textgan.metrics.scoring import lack_of, score
+from textgan.metrics.scoring import lack_of, score_row
 
 INPUTS = material(numbered([[1, 2]]), numbered([[1, 3]]))
 
@@ -29,12 +29,12 @@ class Count(Metric):
 def test_scores_are_of_all_metrics_that_can_be_measured_in_their_order() -> None:
     metrics = [Count("b", 2), Count("x", lacks="a generator"), Count("a", 3)]
     assert [lack_of(metric, INPUTS) for metric in metrics] == ["", "a generator", ""]
-    found = score(INPUTS, metrics)
+    found = score_row(INPUTS, metrics)
     assert [(name, one.value) for name, one in found.items()] == [("b", 2), ("a", 3)]
-    assert score(INPUTS, []) == {}
+    assert score_row(INPUTS, []) == {}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_named(value: float) -> None:
     with pytest.raises(Unavailable, match=r"^other is not a number for these texts$"):
-        score(INPUTS, [Count("one"), Count("other", value)])
+        score_row(INPUTS, [Count("one"), Count("other", value)])

@@ -73,7 +73,7 @@ class Results(ScoreTable):
     records: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return super().to_dict() | {
             "alarms": list(self.alarms),
             "likelihood": self.likelihood,
@@ -116,7 +116,7 @@ class Results(ScoreTable):
 
 
 def final_table(run: Run, *, samples: int, seed: int) -> Results:
-    """The table of a run as it is: oracle, random, best MLE epoch, and the trained generator.
+    """Make the table of a run as it is: oracle, random, best MLE epoch, and the trained generator.
 
     Raises UserError where there is no checkpoint yet, and where the generator diverged.
     """
@@ -172,8 +172,8 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
 
 
 def texts_seed(run: Run, seed: int = 0) -> int:
-    """The seed of a run's texts in an evaluation with a seed: with 0 they are the texts of the
-    final table, so that both have the same numbers."""
+    """Return the seed of a run's texts in an evaluation with a seed: with 0 they are the texts of
+    the final table, so that both have the same numbers."""
     if seed == 0:
         return stream(Purpose.MEASURED, stream(Purpose.FINAL_TEXTS, run.seed))
     return stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed)
@@ -221,7 +221,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
 
 
 def read_results(folder: Path) -> Results | None:
-    """The results of a finished run; None where it is not finished."""
+    """Return the results of a finished run; None where it is not finished."""
     path = folder / "results.json"
     if not exists(path):
         return None

@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 1024  # texts that go through a highway together where no gradien
 
 
 class Discriminator(nn.Module, ABC):
-    """Judges texts by a score that is high for real ones."""
+    """A network that judges texts by a score, which is high for real ones."""
 
     embedding: TokenEmbedding
     dropout: nn.Dropout
@@ -48,14 +48,15 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def features(self, text: Text) -> Tensor:
-        """What the discriminator sees in each text, (B, F), or in each of S views, (B, S, F)."""
+        """Return what the discriminator sees in each text, (B, F), or in each of S views, (B, S,
+        F)."""
 
     def forward(self, text: Text) -> Tensor:
-        """The score of each text as one of its own class, (B,), the mean over views."""
+        """Return the score of each text as one of its own class, (B,), the mean over views."""
         return self.view_scores(text).mean(1)
 
     def view_scores(self, text: Text) -> Tensor:
-        """The score of each text in every view, (B, S); S = 1 for most discriminators."""
+        """Return the score of each text in every view, (B, S); S = 1 for most discriminators."""
         scores = self.logits(text)
         if scores.shape[2] == 1:
             return scores.squeeze(2)
@@ -63,11 +64,11 @@ class Discriminator(nn.Module, ABC):
         return scores[torch.arange(len(text), device=scores.device), :, labels]
 
     def class_logits(self, text: Text) -> Tensor:
-        """The score of each text as one of every class, (B, C); C = 1 where none are."""
+        """Return the score of each text as one of every class, (B, C); C = 1 where none are."""
         return self.logits(text).mean(1)
 
     def logits(self, text: Text) -> Tensor:
-        """The score of each text in every view as one of every class, (B, S, C)."""
+        """Return the score of each text in every view as one of every class, (B, S, C)."""
         features = self.features(text)
         views = features if features.dim() == 3 else features.unsqueeze(1)
         # few products, whose rounding would be that of the reward
@@ -76,12 +77,12 @@ class Discriminator(nn.Module, ABC):
         return scores
 
     def output_penalty(self) -> Tensor:
-        """What squares of the output layer an L2 term adds: half their sum in the two-column layer
-        of the papers, a quarter in one column that makes the same score (w_1 = -w_0)."""
+        """Return what squares of the output layer an L2 term adds: half their sum in the two-column
+        layer of the papers, a quarter in one column that makes the same score (w_1 = -w_0)."""
         return (self.output.weight.square().sum() + self.output.bias.square().sum()) / 4
 
     def score_pair(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
-        """The scores of real and of fake texts, in one pass where both are words."""
+        """Score real and fake texts, in one pass where both are words."""
         if real.soft_tokens is not None or fake.soft_tokens is not None:
             return self(real), self(fake)
         scores: Tensor = self(concatenate([real, fake]))
@@ -89,7 +90,7 @@ class Discriminator(nn.Module, ABC):
 
 
 def padded_to(text: Text, width: int, pad: int) -> Text:
-    """The text in tensors of at least so many positions; relaxed text as it is."""
+    """Return the text in tensors of at least so many positions; relaxed text as it is."""
     if text.soft_tokens is not None or text.tokens.shape[1] >= width:
         return text
     return text.pad_to(width, pad)
@@ -108,7 +109,7 @@ class Highway(nn.Module):
         nn.init.zeros_(self.both.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, F) to (B, F)."""
+        """Return (B, F) to (B, F)."""
         weights = self.both.weight, self.both.bias
         both: Tensor = _Linear.apply(features, *weights, self.block)  # type: ignore[no-untyped-call]
         candidate, gate = both.to(features.dtype).chunk(2, 1)
@@ -116,7 +117,7 @@ class Highway(nn.Module):
 
     @torch.no_grad()
     def replace(self, features: Tensor, at_once: int = ROWS_AT_ONCE) -> Tensor:
-        """The same in place of the features of many texts, in pieces of `at_once`.
+        """Return the same in place of the features of many texts, in pieces of `at_once`.
 
         On a processor it is a third faster with the weight as the product reads it, and with one
         buffer for all pieces.

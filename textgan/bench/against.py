@@ -42,7 +42,7 @@ class _Counted(_Read):
 
 
 class Baseline(_Read):
-    """A report that was kept (`textgan bench --json`), as far as it is read."""
+    """The part of a kept report (`textgan bench --json`) that a comparison reads."""
 
     machine: dict[str, Any]
     setting: dict[str, Any]
@@ -134,7 +134,7 @@ def check_comparable(
     parts: Sequence[str],
     timed: bool,
 ) -> None:
-    """Raise UserError, which says what differs, where the report is of other work.
+    """Raise UserError, which names what differs, where the report is of other work.
 
     timed: whether these parts will be timed, or only counted.
     """
@@ -162,13 +162,13 @@ def check_comparable(
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Raise UserError for what is no share."""
+    """Raise UserError unless the tolerance is a share, from 0 to less than 1."""
     if not 0 <= tolerance < 1:
         raise UserError(f"tolerance = {tolerance}: give a share from 0 to less than 1")
 
 
 def compare(before: Baseline, report: BenchReport, tolerance: float = 0.25) -> BenchComparison:
-    """Return what became of each figure that both have.
+    """Compare each ratio and each count that both reports have.
 
     tolerance: the share by which a ratio may fall, or a count grow, and not be worse.
     Raises UserError where it is none.

@@ -52,38 +52,39 @@ class Arithmetic:
         return self.setting.batch * (self.setting.length - 1)
 
     def sampling(self, sentences: int) -> int:
-        """Return every token of the sentences once."""
+        """Count the FLOP of drawing every token of the sentences once."""
         return sentences * self.setting.length * self.token
 
     def rollouts(self, n: int) -> int:
-        """T (T - 1) / 2 tokens a sentence and rollout, after reading each sentence once."""
+        """Count T (T - 1) / 2 tokens a sentence and rollout, after reading each sentence once."""
         batch, length = self.setting.batch, self.setting.length
         return batch * (length - 1) * (self.read + n * length * self.token // 2)
 
     def scoring(self, n: int) -> int:
-        """Return every completion scored."""
+        """Count the FLOP of scoring every completion."""
         return n * self.completions * self.score
 
     def policy_update(self) -> int:
-        """Return the likelihood of a batch, forward and backward."""
+        """Count the FLOP of the likelihood of a batch, forward and backward."""
         return BACKWARD * self.sampling(self.setting.batch)
 
     def generator_step(self, n: int) -> int:
-        """Return a batch drawn, its rollouts, all of their texts and the batch scored, the
-        update."""
+        """Count the FLOP of drawing a batch and its rollouts, of scoring all of these texts, and of
+        the update."""
         batch = self.setting.batch
         scored = self.scoring(n) + batch * self.score
         return self.sampling(batch) + self.rollouts(n) + scored + self.policy_update()
 
     def mle_epoch(self, sentences: int) -> int:
-        """Return the likelihood of every sentence, forward and backward."""
+        """Count the FLOP of the likelihood of every sentence, forward and backward."""
         return BACKWARD * self.sampling(sentences)
 
     def discriminator_epoch(self, sentences: int) -> int:
-        """Return as many real as fake texts scored, forward and backward."""
+        """Count the FLOP of scoring as many real as fake texts, forward and backward."""
         return BACKWARD * 2 * sentences * self.score
 
     def evaluation(self, sentences: int) -> int:
-        """Return texts drawn, and four sets of as many texts read with all logits: the texts by the
-        oracle and by the generator, validation and test text by the generator."""
+        """Count the FLOP of drawing texts, and of reading four sets of as many texts with all
+        logits: the texts by the oracle and by the generator, validation and test text by the
+        generator."""
         return 5 * self.sampling(sentences)

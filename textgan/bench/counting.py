@@ -1,4 +1,4 @@
-"""Counts of what each part does, not timed: the same numbers however busy the machine is.
+"""Counts of what each part does, which are the same however busy the machine is.
 
 At a small size, after one time that does not count (optimisers make their state in it). The numbers
 depend on the version of torch and on the kind of device, and on nothing else, so they can be
@@ -32,7 +32,7 @@ COUNTED = BenchSetting(
 
 @dataclass(frozen=True)
 class Count:
-    """The counts of one time of a part.
+    """The counts of running a part once.
 
     operators: that torch was asked for. flop: of its matrix products and convolutions, as torch
     counts them (a recurrent layer that is one operator is not seen). bytes: of the tensors made.
@@ -50,8 +50,7 @@ def count_parts(
     parts: Sequence[str] = PARTS,
     setting: BenchSetting = COUNTED,
 ) -> list[Count]:
-    """Return the counts of our side of these parts. The random state is afterwards what it was
-    before."""
+    """Count what our side of these parts does. The random state is left as it was."""
     counts = []
     for part in parts:  # each from the same start, so that none depends on which others there are
         with fork_rng(stream(Purpose.BENCH, 0), device):
@@ -63,7 +62,7 @@ def count_parts(
 
 
 def count(work: Work) -> Count:
-    """Return what our side of a part does when it is done now."""
+    """Run our side of a part once and count what it does."""
     with FlopCounterMode(display=False) as flop, Dispatched() as seen:
         work.ours()
     return Count(work.name, seen.operators, int(flop.get_total_flops()), seen.bytes)

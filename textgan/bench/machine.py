@@ -19,7 +19,7 @@ PRODUCTS = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}  # sizes of sq
 
 
 def seconds(do: Callable[[], object], device: torch.device) -> float:
-    """Return how long it takes, until the device has finished too."""
+    """Measure how long it takes, until the device has finished too."""
 
     def now() -> float:
         if device.type == "cuda":
@@ -32,7 +32,7 @@ def seconds(do: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_memory(do: Callable[[], object], device: torch.device) -> int | None:
-    """Return the most bytes in use at any time while it runs, above what was in use before.
+    """Measure the most bytes in use at any time while it runs, above what was in use before.
 
     On CUDA what tensors hold; on Linux the resident memory of the process; elsewhere None, for the
     system keeps no maximum that can be reset.
@@ -72,7 +72,7 @@ def _resident(key: str) -> int:
 
 
 def products(device: torch.device, name: Precision) -> dict[int, float]:
-    """Measure the FLOP/s of square matrix products in that precision, by their size; the best of
+    """Measure the FLOP/s of square matrix products in that precision, by their size: the best of
     several.
 
     What one product of such a size does is the most that any part can hope for.
@@ -90,7 +90,8 @@ def products(device: torch.device, name: Precision) -> dict[int, float]:
 
 
 def describe(device: torch.device, name: Precision) -> dict[str, Any]:
-    """Return what a reader needs to compare two reports. gflops: the fastest matrix product."""
+    """Describe the machine, so that two reports can be compared. gflops: of the fastest matrix
+    product."""
     measured = products(device, name)
     return {
         "device": str(device),

@@ -95,7 +95,7 @@ class Optimised:
         discriminator.dropout.eval()
 
     def precisely(self) -> AbstractContextManager[None]:
-        """Return the precision of what is computed inside."""
+        """Return a context in which everything is computed in the precision."""
         return precision(self.name, self.device)
 
     def rest(self) -> None:
@@ -115,7 +115,7 @@ class Optimised:
 
     @torch.no_grad()
     def score(self, text: Text) -> Tensor:
-        """Return the rewards of many texts."""
+        """Compute the rewards of many texts."""
         with self.precisely():
             score: Tensor = self.discriminator(text)
             return score.sigmoid()
@@ -163,8 +163,8 @@ class Optimised:
             self._update(self.discriminator, self.discriminator_optimiser, loss, 0)
 
     def evaluate(self, oracle: LSTMGenerator, corpus: Corpus, n: int) -> tuple[Scores, Text]:
-        """Return the scores of n texts that the generator draws, as at a tick of a run: in
-        float32."""
+        """Draw n texts and score them as at a tick of a run, in float32; return the scores and the
+        texts."""
         return measure(self.generator, corpus, oracle, samples=n, seed=0)
 
     def _update(
@@ -178,7 +178,7 @@ class Optimised:
             update(network, optimiser, loss, plain, clip)
 
     def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
-        """Return the mean BLEU of texts (B, T) of each of `ORDERS`."""
+        """Compute the mean BLEU of texts (B, T) for each of `ORDERS`."""
         reference, sample = (Sentences.of(Text.full(part), None) for part in (references, texts))
         scores = References(reference, max(ORDERS)).score(sample)
         return scores.mean(0)[[n - 1 for n in ORDERS]]
@@ -241,14 +241,14 @@ class Sides:
         return Arithmetic(self.setting, discriminator.embedding.embedding_dim, tuple(filters))
 
     def amounts(self, sentences: int, rollouts: int) -> dict[str, int]:
-        """Return how much work each part is, in its unit."""
+        """Return the amount of work of each part, in its unit."""
         completions = rollouts * self.arithmetic.completions
         of = dict.fromkeys(PARTS, sentences) | {"discriminator_epoch": 2 * sentences}
         of |= dict.fromkeys(PER_COMPLETION, completions)
         return of | {"policy_update": self.setting.batch}
 
     def work(self, sentences: int, rollouts: int, parts: Sequence[str] = PARTS) -> list[Work]:
-        """Return the work of these parts on so many sentences, with so many rollouts."""
+        """Return the work of these parts over so many sentences, with so many rollouts."""
         ours, textbook, oracle, count = self.ours, self.textbook, self.oracle, self.arithmetic
         texts = self._texts(sentences, rollouts if "scoring" in parts else 0)
         real, drawn, fake, values = texts.real, texts.drawn, texts.fake, texts.values

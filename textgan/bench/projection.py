@@ -23,7 +23,7 @@ class Projection:
 
 
 def project(seconds: Mapping[str, float], schedule: Schedule, sentences: int) -> Projection:
-    """Project a round and a run from the seconds of each part at its full size.
+    """Compute the seconds of a round and of a run from those of each part at its full size.
 
     A turn of the discriminator is the drawing of its fakes and k epochs over them. sentences: of
     the training text, as many as the fakes of a turn.

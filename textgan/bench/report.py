@@ -17,7 +17,7 @@ from textgan.core.tables import Shown, Table
 
 @dataclass(frozen=True)
 class PartReport:
-    """The results of one kind of work: seconds here and in the textbook, for `amount` of `unit`.
+    """The seconds of one kind of work, here and in the textbook, for `amount` of `unit`.
 
     flop: the arithmetic that it cannot do without, None where that is no matrix product.
     memory: the most bytes in use while our side runs, above what was in use before; None where it
@@ -59,7 +59,7 @@ class PartReport:
 
 @dataclass(frozen=True, repr=False)
 class BenchReport(Shown):
-    """The report of all parts (medians over the repeats), the machine and how much was asked for.
+    """The results of all parts (medians over the repeats), the machine and how much was asked for.
 
     What was not asked for is empty. counts: always there, and the same on every run.
     """
@@ -167,7 +167,7 @@ class BenchReport(Shown):
 
 
 def number(value: float | None) -> str:
-    """Return three digits, all of those before the point; nothing for None."""
+    """Format a number to three digits, but with all of those before the point; "" for None."""
     if value is None:
         return ""
     if value >= 1e6:
@@ -176,12 +176,12 @@ def number(value: float | None) -> str:
 
 
 def megabytes(size: int | None) -> str:
-    """Return bytes as megabytes; nothing for None."""
+    """Format bytes as megabytes; "" for None."""
     return "" if size is None else number(round(size / 1e6, 1))
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in the unit that is shortest to read."""
+    """Format seconds in the unit that is shortest to read."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 7200:

@@ -88,7 +88,7 @@ class Growth:
 
 
 def exponent(xs: Sequence[float], ys: Sequence[float | None]) -> float | None:
-    """Return the e of y = c x^e that fits best, by least squares in the logarithms.
+    """Fit the e of y = c x^e by least squares in the logarithms.
 
     None where there are fewer than two different x, or any y is not known or not positive.
     """
@@ -159,7 +159,7 @@ def _typical(do: Callable[[], object], device: torch.device) -> float:
 
 
 def measurements(axes: Axes, parts: Sequence[str] = PARTS) -> int:
-    """Return how many there are."""
+    """Count the measurements that `measure_growth` takes."""
     values = _values(axes)
     return sum(len(values.get(axis, ())) for axis, part in EXPECTED if part in parts)
 

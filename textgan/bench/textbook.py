@@ -39,8 +39,7 @@ class Textbook:
 
     @torch.no_grad()
     def complete(self, prefix: Tensor) -> Tensor:
-        """Return one sentence (B, T) after each prefix (B, t), which is read again from its
-        beginning."""
+        """Complete each prefix (B, t), read again from its beginning, to a sentence (B, T)."""
         state = self.generator.start(len(prefix))
         symbol = prefix.new_full((len(prefix),), self.generator.space.bos)
         written = []
@@ -61,24 +60,24 @@ class Textbook:
 
     @torch.no_grad()
     def reward(self, tokens: Tensor) -> Tensor:
-        """Return how real each sentence looks, (B,), between 0 and 1."""
+        """Return the probability (B,) that each sentence is real."""
         self.discriminator.eval()
         score: Tensor = self.discriminator(Text.full(tokens))
         return score.sigmoid()
 
     def score(self, tokens: Tensor) -> Tensor:
-        """Return the rewards (R,) of many texts, a batch at a time."""
+        """Compute the rewards (R,) of many texts, a batch at a time."""
         return torch.cat([self.reward(part) for part in tokens.split(self.batch)])
 
     def completions(self, tokens: Tensor, rollouts: int) -> Iterator[tuple[int, Tensor]]:
-        """Yield how many tokens were kept, and all sentences (B, T) finished after them, one prefix
-        after another, as often as there are rollouts."""
+        """Yield the number of tokens kept and all sentences (B, T) completed after them, for one
+        prefix length after another, as often as there are rollouts."""
         for _ in range(rollouts):
             for kept in range(1, tokens.shape[1]):
                 yield kept, self.complete(tokens[:, :kept])
 
     def values(self, tokens: Tensor, rollouts: int) -> Tensor:
-        """Return the mean reward (B, T) of each prefix's completions."""
+        """Compute the mean reward (B, T) of each prefix's completions."""
         values = torch.zeros(tokens.shape, device=tokens.device)
         for kept, finished in self.completions(tokens, rollouts):
             values[:, kept - 1] += self.reward(finished) / rollouts
@@ -122,14 +121,14 @@ class Textbook:
     def evaluate(
         self, oracle: LSTMGenerator, valid: Tensor, test: Tensor, n: int
     ) -> dict[str, float]:
-        """Return the figures of n texts that the generator draws."""
+        """Draw n texts with the generator and measure them."""
         return self.figures(self.sample(n), oracle, valid, test)
 
     def figures(
         self, drawn: Tensor, oracle: LSTMGenerator, valid: Tensor, test: Tensor
     ) -> dict[str, float]:
-        """Return what texts cost under the oracle and their generator, real ones under the
-        generator, in nats per token; how many of the texts differ; their mean length."""
+        """Measure the nats per token of the texts under the oracle and under their generator, and
+        of real ones under the generator; how many of the texts differ; their mean length."""
         return {
             "nll_oracle": self.nll(oracle, drawn),
             "nll_test": self.nll(self.generator, test),
@@ -141,7 +140,7 @@ class Textbook:
 
     @torch.no_grad()
     def nll(self, model: LSTMGenerator, tokens: Tensor) -> float:
-        """Return nats per token of texts (N, T), a batch at a time."""
+        """Compute the nats per token of texts (N, T), a batch at a time."""
         total = 0.0
         for part in tokens.split(self.batch):
             log_prob = model(Text.full(part)).log_softmax(2)
@@ -149,7 +148,7 @@ class Textbook:
         return total / tokens.numel()
 
     def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
-        """Return the mean BLEU of texts (B, T) of each of `ORDERS`."""
+        """Compute the mean BLEU of texts (B, T) for each of `ORDERS`."""
         from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
         known, method = references.tolist(), SmoothingFunction().method1

@@ -97,7 +97,7 @@ def run_bench(
 def time_parts(
     works: Sequence[Work], whole: Mapping[str, int], repeats: int, device: torch.device
 ) -> list[PartReport]:
-    """Return the medians of what either side took, one right after the other in alternating order.
+    """Time both sides of each work, one right after the other in alternating order; report medians.
 
     whole: the amounts at scale 1.
     """

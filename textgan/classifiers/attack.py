@@ -23,16 +23,15 @@ from textgan.perturb.shifts import ShiftedPass, Start, shift_target
 
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return the score of the best wrong class less that of the right one, (B,), of scores (B, C)
-    and labels (B,): below zero where the text is classified right."""
+    """Return the score of the best wrong class less that of the right one, (B,), given scores (B,
+    C) and labels (B,): below zero where the text is classified right."""
     right = labels.unsqueeze(1)
     wrong = scores.scatter(1, right, -torch.inf).amax(1)
     return wrong - scores.gather(1, right).squeeze(1)
 
 
 def typical_norm(network: Discriminator, texts: Sequence[Text]) -> float:
-    """Return the mean Euclidean norm of the vectors that a network's embedding reads out of
-    texts."""
+    """Compute the mean Euclidean norm of the embedding vectors of texts."""
     target, norms = shift_target(network), []
 
     def note(_: nn.Module, read: tuple[Tensor, ...], vectors: Tensor) -> None:
@@ -59,7 +58,7 @@ def attack(
     stride: float = 0.25,
     random: torch.Generator | None = None,
 ) -> Tensor:
-    """Return the largest margin (B,) found within a ball around the vectors of each labelled text.
+    """Search a ball around the vectors of each labelled text for the largest margin (B,).
 
     epsilon: the radius, in units of norm * sqrt(words) where a norm is given (see `typical_norm`).
     steps, restarts: 1 and 1 are FGM, the end of one step along the gradient; more are PGD, which

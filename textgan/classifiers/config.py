@@ -52,7 +52,8 @@ class NoiseConfig(BaseModel):
 
 
 class ClassifierConfig(BaseModel):
-    """Settings of how classifiers are trained and measured; `network` has those of the network."""
+    """Settings of the training and the measures of classifiers; `network` has those of the
+    network."""
 
     model_config = FROZEN
 

@@ -88,7 +88,8 @@ class Classification(Shown):
         }
 
     def differences(self) -> dict[str, dict[str, Estimate]]:
-        """Return what each perturbation has more than none, seed by seed, over seeds."""
+        """Return the accuracies of each perturbation less those of none, seed by seed, over
+        seeds."""
         return {
             name: {
                 measure: over_seeds(
@@ -104,7 +105,7 @@ class Classification(Shown):
         }
 
     def times(self) -> dict[str, Estimate]:
-        """Return seconds of training, each as a multiple of none's with the same seed, over
+        """Return the seconds of training, each divided by those of none with the same seed, over
         seeds."""
         return {
             name: over_seeds(

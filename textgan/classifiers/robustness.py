@@ -25,7 +25,7 @@ def robustness(
     seed: int,
     advance: Callable[[], object],
 ) -> tuple[dict[str, float], float]:
-    """Return the accuracy on each of the labelled tests and under each attack, by name, CLEAN
+    """Measure the accuracy on each of the labelled tests and under each attack, by name, CLEAN
     first; and the norm of a typical vector, the unit of the radii.
 
     tests: the clean test sentences as CLEAN, and noisy copies of them. seed: of the attack's random
@@ -58,13 +58,14 @@ def robustness(
 
 
 def accuracy(network: Discriminator, text: Text) -> float:
-    """Return the share of labelled texts that a network classifies right."""
+    """Compute the share of labelled texts that a network classifies right."""
     return float(correct(network, text).double().mean())
 
 
 @torch.no_grad()
 def correct(network: Discriminator, text: Text) -> Tensor:
-    """Return which labelled texts a network classifies right, (N,) bool; a tie is not right."""
+    """Return whether a network classifies each labelled text right, (N,) bool; a tie is not
+    right."""
     right = torch.zeros(len(text), dtype=torch.bool)
     for rows, part in in_pieces(text, network.output.weight.device):
         assert part.labels is not None
@@ -75,8 +76,8 @@ def correct(network: Discriminator, text: Text) -> Tensor:
 def in_pieces(
     text: Text, device: torch.device, at_once: int = 1024
 ) -> Iterator[tuple[Tensor, Text]]:
-    """Yield a text in pieces of similar lengths, no wider than they need be, and the rows of
-    each."""
+    """Yield a text in pieces of similar lengths, no wider than need be: the rows of each, and the
+    piece."""
     for rows in by_size(text, at_once):
         if len(rows):
             yield rows, text[rows].trimmed().to(device)

@@ -124,7 +124,7 @@ def _train_all(
 
 
 def split_names(perturbations: str) -> list[str]:
-    """Return the perturbations of a list separated by commas, each once, `none` first."""
+    """Split a list of perturbations at its commas: each name once, `none` first."""
     names = [name.strip() for name in re.split(r",(?![^(]*\))", perturbations)]
     return list(dict.fromkeys([NONE, *filter(None, names)]))
 

@@ -64,7 +64,7 @@ class ClassifierTrainer:
         }
 
     def build(self) -> Discriminator:
-        """Return a new network."""
+        """Build a new network."""
         data, settings = self.data, self.config.network
         made = build_network(self.network, settings, data.tokenizer, len(data.split.names))
         return made.to(self.device)
@@ -100,7 +100,8 @@ class ClassifierTrainer:
         return math.ceil(len(self.data.tests[CLEAN]) / ATTACKED_AT_ONCE)
 
     def steps(self, name: str) -> int:
-        """Return how much work a classifier is, as a bar counts it. name: of its perturbation."""
+        """Return the steps of training a classifier, as a progress bar counts them. name: of its
+        perturbation."""
         shift = perturbation(name, code=Typed())
         repeats = shift.replays if shift else 1
         updates = self._batches * repeats * self._epochs(repeats)

@@ -69,7 +69,7 @@ def _in_file(word: str) -> Parts:
 
 
 def facts(part: type[Any]) -> dict[str, Any]:
-    """Return a part for JSON."""
+    """Describe a part for JSON."""
     return {
         "doc": summary(part),
         "paper": getattr(part, "paper", ""),
@@ -87,13 +87,12 @@ def summary(part: type[Any]) -> str:
 
 
 def prefers(part: type[Any]) -> dict[str, object]:
-    """Return the settings of a run that a method or a generator likes better than the common
-    ones."""
+    """Return the settings of a run that a method or a generator prefers to the common defaults."""
     return dict(getattr(part, "defaults", {}))
 
 
 def describe(parts_by_kind: Parts, width: int | None = None) -> str:
-    """Return the parts as text, no line wider than the terminal where its words allow it."""
+    """Format the parts as text, no line wider than the terminal where its words allow it."""
     width = max(40, width or terminal_width())
     lines: list[str] = []
 

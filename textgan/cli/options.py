@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def within(limits: tuple[float, float], what: str, *names: str) -> Any:
-    """Return an option whose limits --help shows; the function that gets its value checks them."""
+    """Make an option whose limits --help shows; the function that gets its value checks them."""
     low, high = limits
     return typer.Option(*names, help=f"{what}  [{low}<=x<={high}]")
 
@@ -113,7 +113,7 @@ def print_measured(measure: Callable[[], Any], as_json: bool) -> None:
 
 
 def read_settings(overrides: list[str] | None, command: str, *options: str) -> dict[str, Any]:
-    """Return settings by dotted key. Raises UserError for those that are options of the command."""
+    """Parse settings by dotted key. Raises UserError for those that are options of the command."""
     from textgan.core.settings import parse_setting
 
     settings = dict(map(parse_setting, overrides or []))
@@ -125,7 +125,7 @@ def read_settings(overrides: list[str] | None, command: str, *options: str) -> d
 def settings_of_file(
     field: str | None, label_field: str | None, labels: str | None, file_format: str | None
 ) -> dict[str, Any]:
-    """Return the settings behind the options that say how a file is read; those that were given."""
+    """Return the settings behind those options of how a file is read that were given."""
     options = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
     return {f"data.{key}": value for key, value in options.items() if value is not None}
 
@@ -133,7 +133,7 @@ def settings_of_file(
 def form_of(
     field: str | None, label_field: str | None, labels: str | None, file_format: str | None
 ) -> Form:
-    """Return how files are read."""
+    """Return the form in which files are read."""
     from textgan.data.texts import Form
 
     given = settings_of_file(field, label_field, labels, file_format)
@@ -143,7 +143,7 @@ def form_of(
 def metric_settings(
     overrides: list[str] | None, encoder: str | None, metrics: str
 ) -> dict[str, Any]:
-    """Return settings of metrics by dotted key, the encoder's among them."""
+    """Return the settings of metrics by dotted key, the encoder's among them."""
     settings = read_settings(overrides, "evaluate")
     if encoder is not None:
         named = {"frechet", "mauve"} & {word.strip() for word in metrics.split(",")}

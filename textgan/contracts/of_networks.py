@@ -107,7 +107,7 @@ def _all_weights(make: Network) -> str:
 
 
 def enumerated(space: TextSpace) -> Text:
-    """Return every text of a small space, once."""
+    """Return all texts of a small space, each once."""
     words = [word for word in range(space.vocabulary) if word not in space.unwritten]
     every = torch.tensor(list(product(words, repeat=space.length)))
     texts = Text.ended(every, space)

@@ -70,11 +70,11 @@ class Scene:
     fake: Text
 
     def loss(self, who: str) -> Loss:
-        """Return the loss of one of the networks."""
+        """Compute the loss of one of the networks."""
         return self.loss_and_state(who)[0]
 
     def loss_and_state(self, who: str) -> tuple[Loss, Mapping[str, Tensor]]:
-        """Return the same, and what it wants kept."""
+        """Compute the loss of one of the networks, and return with it the state to keep."""
         if who == "generator":
             return without_state(
                 self.objective.generator_loss(
@@ -85,7 +85,7 @@ class Scene:
 
 
 def scene(trial: Trial, who: str = "generator") -> Scene:
-    """Return a scene for an update of the generator, or of the discriminator."""
+    """Set a scene for an update of the generator, or of the discriminator."""
     training = begin(trial.one)
     objective, real = training.objective, training.run.corpus.train[:8]
     if who == "generator":

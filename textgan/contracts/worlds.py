@@ -58,7 +58,7 @@ WORDS = ("a", "the", "cat", "dog", "sees", "likes", "old", "red", "tree", "house
 
 
 def sentences(n: int = 60, labelled: bool = False) -> list[str]:
-    """Return n lines of one to six words, after a label and a tab if asked for."""
+    """Make n lines of one to six words, after a label and a tab if asked for."""
     lines = [" ".join(WORDS[(i * j) % 10] for j in range(1, 2 + i % 6)) for i in range(n)]
     return [f"{'good' if i % 2 else 'bad'}\t{line}" for i, line in enumerate(lines)] if (
         labelled
@@ -78,7 +78,7 @@ class Trial:
     numbers: Any = field(default_factory=count)
 
     def config(self, world: World = "fixed", **changes: Any) -> RunConfig:
-        """Return the config of a tiny run; changes have `__` for a dot."""
+        """Make the config of a tiny run; changes have `__` for a dot."""
         objective = registry.find("objective", self.parts["objective"], code=Typed())
         data = {"data.file": str(self._data(world))} if world != "fixed" else ORACLE
         settings: dict[str, Any] = {**TINY, **data}
@@ -107,7 +107,7 @@ class Trial:
         return make_config({"objective": self.parts["objective"]}, settings)
 
     def run(self, world: World = "fixed", **changes: Any) -> Run:
-        """Return a new run, which was tried by a dry run."""
+        """Create a new run; its dry run has passed."""
         return create_run(self.config(world, **changes), self.folder / f"run-{next(self.numbers)}")
 
     @cached_property
@@ -123,13 +123,13 @@ class Trial:
 
 
 def begin(run: Run) -> TrainingState:
-    """Return a run at its beginning, as the trainer makes it."""
+    """Return the state of a run at its beginning, as the trainer makes it."""
     torch.manual_seed(stream(Purpose.TRAINING, run.seed))
     return TrainingState(run)
 
 
 def steps_of(run: Run, state: TrainingState) -> list[Step]:
-    """Return what is trained in a run, without its measures."""
+    """Return the training steps of a run, without its measurements."""
     steps = plan(run.config.schedule, len(run.corpus.train), state.adversary)
     return [step for step in steps if step.do != "tick"]
 

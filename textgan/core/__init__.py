@@ -1,2 +1,2 @@
-"""The ground of every room, which knows of none: errors, settings, files, seeds, statistics,
-logs."""
+"""The foundation of all rooms, which imports none of them: errors, settings, files, seeds,
+statistics, logs."""

@@ -28,7 +28,7 @@ _SETTINGS = inspect.Parameter.VAR_KEYWORD
 
 
 def checked_arguments(function: Function) -> Function:
-    """Return a decorator: the function's arguments are of its annotations' types and in their
+    """Decorate a function so that its arguments are checked against its annotations' types and
     ranges.
 
     A call that does not fit raises UserError, which names the argument, before the function runs.
@@ -65,7 +65,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def argument_types(function: Callable[..., Any], name: str) -> tuple[list[Any], tuple[Any, ...]]:
-    """Return what an argument may be: the types, and what Annotated adds, a range and words."""
+    """Return what an argument may be: the types, and what Annotated adds (a range, a
+    description)."""
     return _parts_of(_hints(inspect.unwrap(function))[name])
 
 
@@ -75,7 +76,7 @@ def _misfit(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> str:
-    """Why the arguments of a call are not those of a signature."""
+    """Explain why the arguments of a call do not fit a signature."""
     name, known = function.__name__, signature.parameters
     several = any(one.kind is _SEVERAL for one in known.values())
     places = [key for key, one in known.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
@@ -114,7 +115,7 @@ def _parts_of(hint: Any) -> tuple[list[Any], tuple[Any, ...]]:
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
-    """The value as the annotation has it: numbers and flags plain, names as a list."""
+    """Return the value as its annotation has it: numbers and flags plain, names as a list."""
     types, extra = _parts_of(hint)
     if value is None and NoneType in types:
         return None
@@ -138,7 +139,7 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 
 
 def _is_a(value: Any, wanted: Any) -> bool:
-    """Whether a value is of a type; what is in a list is looked at where it is read."""
+    """Return whether a value is of a type; the items of a list are checked where they are read."""
     kind = typing.get_origin(wanted) or wanted
     if kind is Any:
         return True
@@ -154,7 +155,7 @@ def _is_a(value: Any, wanted: Any) -> bool:
 
 
 def _wanted(types: Sequence[Any], extra: Sequence[Any]) -> str:
-    """What to give: `a new file, a str or a Path`."""
+    """Describe what to give: `a new file, a str or a Path`."""
     kinds = [_in_words(one) for one in types if one is not NoneType]
     *others, last = dict.fromkeys(kinds)
     listed = f"{', '.join(others)} or {last}" if others else last

@@ -27,7 +27,8 @@ SCALES = (1e-3, 1.0)  # the share of a benchmark that is done
 
 
 def number_from(name: str, value: object, limits: tuple[float, float]) -> float:
-    """Return the number, numpy's too. Raises UserError, which names the value and the limits."""
+    """Return the value as a float, numpy's numbers too. Raises UserError, which names the value and
+    the limits."""
     low, high = limits
     number: float | None = None
     if isinstance(value, Real) and not isinstance(value, bool):
@@ -38,7 +39,7 @@ def number_from(name: str, value: object, limits: tuple[float, float]) -> float:
 
 
 def whole_from(name: str, value: object, limits: tuple[int, int]) -> int:
-    """Return the whole number, numpy's too. Raises UserError as `number_from` does."""
+    """Return the value as an int, numpy's too. Raises UserError as `number_from` does."""
     low, high = limits
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise UserError(f"{name} = {short(value)}: give a whole number from {low} to {high}")
@@ -79,8 +80,8 @@ def path_from(name: str, value: object, what: str = "a path") -> Path:
 
 
 def flag_from(name: str, value: object) -> bool:
-    """Return the value if it is a bool: 'no' is true, and must not count as consent. Else
-    UserError."""
+    """Return the value if it is a bool: 'no' is true, and must not count as consent. Raises
+    UserError for anything else."""
     if not isinstance(value, bool):
         raise UserError(f"{name} = {short(value)}: give True or False")
     return value
@@ -113,5 +114,5 @@ def _read_number(name: str, word: str) -> float:
 
 
 def short(value: object) -> str:
-    """Return a value as a message has it, cut where it is long."""
+    """Return a value's repr for a message, shortened where it is long."""
     return short_repr(value, LONGEST)

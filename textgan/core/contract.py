@@ -1,4 +1,4 @@
-"""Checks of what a part's functions give back, and messages that say what one does not.
+"""Checks of what a part's functions return, and messages that name what is wrong.
 
 `who` is a function as messages call it, such as `mine.py:Reinforce.generator_loss`. Whatever is
 wrong raises UserError in one line; an error inside a part's own code keeps its traceback, with a
@@ -103,7 +103,7 @@ def making(what: str) -> Iterator[None]:
 
 
 def called(part: object, method: str, *given: Any, when: str, **named: Any) -> Any:
-    """Return what a part's method returns for these arguments.
+    """Call a part's method with these arguments and return what it returns.
 
     Raises UserError where its signature does not take them.
     """
@@ -115,18 +115,18 @@ def called(part: object, method: str, *given: Any, when: str, **named: Any) -> A
 
 
 def name_of(part: object, method: str) -> str:
-    """Return how messages call a part's method."""
+    """Return the name of a part's method in messages."""
     return f"{title(type(part))}.{method}"
 
 
 def is_own(part: object) -> bool:
-    """Return whether a part is there and is none of textgan's."""
+    """Return whether there is a part and it is not one of textgan's."""
     return part is not None and type(part).__module__.partition(".")[0] != "textgan"
 
 
 def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> Loss:
-    """Return a Loss that is a finite number and whose gradient reaches a network, `what` its
-    name."""
+    """Return a loss that is a finite number and whose gradient reaches a network; `what` names the
+    network in messages."""
     value, metrics = as_loss(returned, who)
     refuse_reserved(metrics, who)
     if not bool(value.isfinite()):
@@ -140,7 +140,7 @@ def checked_loss(returned: object, who: str, network: nn.Module, what: str) -> L
 
 
 def refuse_reserved(metrics: Iterable[str], who: str) -> None:
-    """Raise UserError for a metric that would take the place of one of training's own."""
+    """Raise UserError for a metric that has the name of one of training's own."""
     for name in metrics:
         if name in RESERVED:
             raise UserError(
@@ -150,7 +150,7 @@ def refuse_reserved(metrics: Iterable[str], who: str) -> None:
 
 
 def slopes(value: Tensor, network: nn.Module) -> list[Tensor | None]:
-    """Return the gradient of a value in every trained weight, None where it does not depend on
+    """Compute the gradient of a value in every trained weight; None where it does not depend on
     it."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     if not weights:
@@ -159,7 +159,8 @@ def slopes(value: Tensor, network: nn.Module) -> list[Tensor | None]:
 
 
 def checked_tensor(returned: object, who: str, shape: tuple[int, ...], what: str) -> Tensor:
-    """Return a tensor of floating point and this shape, all numbers; `what` says what it is of."""
+    """Return a tensor that is of floating point, of this shape and finite; `what` describes it in
+    messages."""
     expected = f"expected {what}, a tensor of shape {shape}"
     if not isinstance(returned, Tensor):
         raise UserError(f"{who} returned {described(returned)}; {expected}")
@@ -173,7 +174,7 @@ def checked_tensor(returned: object, who: str, shape: tuple[int, ...], what: str
 
 
 def checked_state(state: object, who: str) -> None:
-    """Raise UserError unless a checkpoint can keep what a part remembers."""
+    """Raise UserError unless a checkpoint can keep a part's state."""
     if not isinstance(state, Mapping):
         raise UserError(f"{who} is {described(state)}; expected a mapping of names to tensors")
     for name, value in state.items():

@@ -1,4 +1,4 @@
-"""Devices: which there are, and what differs where one runs ahead of its host.
+"""Devices: which there are, and which run ahead of the host.
 
 A GPU queues what it is given. To look at one of its numbers, or to make a tensor whose size depends
 on them, the host has to wait until the queue is empty, and then the device waits for the host. So
@@ -21,7 +21,7 @@ SYNCHRONOUS = frozenset({"cpu"})  # device types whose work is done when a call 
 
 
 def is_asynchronous(tensor: Tensor) -> bool:
-    """Return whether the host would have to wait for a number of this tensor."""
+    """Return whether the host would have to wait to read a number of this tensor."""
     return tensor.device.type not in SYNCHRONOUS
 
 

@@ -64,7 +64,7 @@ class Group:
             )
 
     def share(self, shards: int) -> range:
-        """Return the shards that are this process's own."""
+        """Return the shards that belong to this process."""
         each = shards // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 
@@ -85,7 +85,7 @@ class Group:
                 tensor.copy_(piece.view_as(tensor))
 
     def whole(self, own: Tensor, start: int, length: int) -> Tensor:
-        """Return the rows of all processes, (length, ...), of which `own` are those from `start`
+        """Gather the rows of all processes, (length, ...), of which `own` are those from `start`
         on."""
         if self.size == 1:
             return own
@@ -95,7 +95,7 @@ class Group:
         return rows
 
     def any(self, asked: bool) -> bool:
-        """Return whether it is so in any process."""
+        """Return whether it is asked for in any process."""
         if self.size == 1:
             return asked
         import torch
@@ -111,7 +111,8 @@ class Group:
         tell: Callable[[Made], Any] = lambda made: made,
         follow: Callable[[Any], Made] = lambda made: made,
     ) -> Made:
-        """Return what `work` makes in process 0; the others wait, and `follow` what it sends them.
+        """Do `work` in process 0 and return what it makes; the others wait, and return `follow` of
+        what process 0 sends them.
 
         tell: what it sends. Where `work` raises, it does so in process 0, and the
         others raise ReportedElsewhere.
@@ -159,7 +160,7 @@ class Lost(UserError):
 
 
 def first() -> bool:
-    """Return whether this process is the first, or the only one, of those it was started with."""
+    """Return whether this process is the first, or the only one, of its group."""
     return os.environ.get("WORLD_SIZE") == "1" or os.environ.get("RANK", "0") == "0"
 
 

@@ -16,7 +16,7 @@ class UserError(Exception):
 
 
 class UnknownSetting(UserError):
-    """There is no setting of the name `key`."""
+    """An error that names a setting, `key`, which does not exist."""
 
     def __init__(self, message: str, key: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Messages name options as the command line has them."""
+    """Name options in messages as the command line has them, while this is entered."""
     before = _typed.set(True)
     try:
         yield
@@ -50,7 +50,7 @@ def command_line() -> Iterator[None]:
 
 
 def option(name: str, value: object = "") -> str:
-    """Return an argument as the reader of a message gives it: `--out FOLDER`, or `out=FOLDER` in
+    """Spell an argument as the reader of a message gives it: `--out FOLDER`, or `out=FOLDER` in
     Python.
 
     name: as Python has it.
@@ -61,8 +61,7 @@ def option(name: str, value: object = "") -> str:
 
 
 def described(value: object) -> str:
-    """Return what a value is, as a message about a wrong one says it: its type, and a tensor's
-    shape."""
+    """Describe a wrong value for a message: its type, and a tensor's shape."""
     if value is None or isinstance(value, bool):
         return str(value)
     kind = type(value).__name__

@@ -68,7 +68,7 @@ def require_file(path: Path, called: str = "") -> None:
 
 
 def read_bytes(path: Path, called: str = "", most: int = LARGEST) -> bytes:
-    """Return the content of a regular file of at most `most` bytes.
+    """Read a regular file of at most `most` bytes.
 
     Raises UserError, which calls it `called`, for what is missing, no file, too large, unreadable.
     """
@@ -85,7 +85,7 @@ def read_bytes(path: Path, called: str = "", most: int = LARGEST) -> bytes:
 
 
 def read_text(path: Path, called: str = "", most: int = LARGEST_JSON) -> str:
-    """Return the same as text. Raises UserError for what is not UTF-8, too."""
+    """Read a text file. Raises UserError as `read_bytes` does, and for what is not UTF-8."""
     content = read_bytes(path, called, most)
     try:
         return content.decode("utf-8-sig")
@@ -96,19 +96,17 @@ def read_text(path: Path, called: str = "", most: int = LARGEST_JSON) -> str:
 
 
 def read_json(path: Path, called: str = "") -> Any:
-    """Return what a JSON file holds. Raises UserError for what is damaged, or absurdly deep or
-    long."""
+    """Read a JSON file. Raises UserError for what is damaged, or absurdly deep or long."""
     return parse_json(read_text(path, called), called or str(path))
 
 
 def read_toml(path: Path, called: str = "") -> dict[str, Any]:
-    """Return what a TOML file holds. Raises UserError for what is damaged, or absurdly deep or
-    long."""
+    """Read a TOML file. Raises UserError for what is damaged, or absurdly deep or long."""
     return parse_toml(read_text(path, called, LARGEST_TOML), called or str(path))
 
 
 def parse_json(text: str, called: str) -> Any:
-    """Return the value of a JSON text. Raises UserError as `read_json` does."""
+    """Parse a JSON text. Raises UserError as `read_json` does."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -120,7 +118,7 @@ def parse_json(text: str, called: str) -> Any:
 
 
 def parse_toml(text: str, called: str) -> dict[str, Any]:
-    """Return the table of a TOML text. Raises UserError as `read_toml` does."""
+    """Parse a TOML text. Raises UserError as `read_toml` does."""
     if len(text) > LARGEST_TOML:
         raise UserError(f"{called} is too large: more than {LARGEST_TOML:,} bytes are not read")
     _bounded_toml(text, called)
@@ -152,26 +150,26 @@ def understood(path: Path, remedy: str = "restore it from a copy") -> Iterator[N
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is a regular file. Raises UserError where that is not to be seen."""
+    """Return whether there is a regular file. Raises UserError where that cannot be seen."""
     with _seen(path):
         return path.is_file()
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is a folder. Raises UserError where that is not to be seen."""
+    """Return whether there is a folder. Raises UserError where that cannot be seen."""
     with _seen(path):
         return path.is_dir()
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is anything. Raises UserError where that is not to be seen."""
+    """Return whether there is anything. Raises UserError where that cannot be seen."""
     with _seen(path):
         return path.exists()
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return all that is in a folder but other folders, sorted. Raises UserError where it is not to
-    be read."""
+    """Return everything in a folder but other folders, sorted. Raises UserError where it cannot be
+    read."""
     with _seen(folder):
         return sorted(path for path in folder.iterdir() if not path.is_dir())
 
@@ -186,8 +184,8 @@ def _seen(path: Path) -> Iterator[None]:
 
 @contextmanager
 def system_errors() -> Iterator[None]:
-    """The net below the functions that users call: an OSError that nobody met is one line, and so
-    is a call between textgan and a file of one's own that does not fit."""
+    """Turn an OSError that nothing else caught into one line for the user, and so a call between
+    textgan and a file of one's own that does not fit."""
     try:
         yield
     except (AttributeError, TypeError) as error:
@@ -205,7 +203,7 @@ def system_errors() -> Iterator[None]:
 
 
 def file_digest(path: Path, called: str = "") -> str:
-    """Return the SHA-256 of a regular file, in hexadecimal. Raises UserError as `read_bytes`
+    """Compute the SHA-256 of a regular file, in hexadecimal. Raises UserError as `read_bytes`
     does."""
     name = called or str(path)
     with _opened(path, name) as file:
@@ -350,7 +348,7 @@ def writing(path: Path, called: str = "") -> Iterator[None]:
 
 
 def unwritable(called: str, error: OSError) -> str:
-    """Return the one line for something that cannot be written: which, why and what helps."""
+    """Return the message for something that cannot be written: which, why and what helps."""
     remedies = {
         errno.ENOSPC: "make room there; what was saved before stands",
         errno.EDQUOT: "make room there; what was saved before stands",
@@ -370,7 +368,7 @@ def make_folder(folder: Path, called: str = "") -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Raise UserError unless `write_file` can write `path`; asked before hours of work, not after.
+    """Raise UserError unless `write_file` can write `path`; called before hours of work, not after.
 
     The folder must be there; a block is written into it and removed.
     """
@@ -407,7 +405,7 @@ def _require_no_other(path: Path) -> None:
 
 
 def is_partial(path: Path) -> bool:
-    """Return whether a file is named like the parts of a file that is being written."""
+    """Return whether a file has the name of a temporary part of a file that is being written."""
     return _PARTIAL.fullmatch(path.name) is not None
 
 

@@ -11,7 +11,7 @@ from textgan.core.statistics import Estimate
 
 
 def format_number(value: object) -> str:
-    """Return a number with separators and a few decimals; anything else as its `str`."""
+    """Format a number with separators and a few decimals; anything else as its `str`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
@@ -20,17 +20,17 @@ def format_number(value: object) -> str:
 
 
 def format_value(value: object) -> str:
-    """Return a number, or several with commas."""
+    """Format a number, or several with commas."""
     return ", ".join(map(format_number, value)) if isinstance(value, list) else format_number(value)
 
 
 def format_estimate(estimate: Estimate) -> str:
-    """Return the value of an estimate, without its interval."""
+    """Format the value of an estimate, without its interval."""
     return _decimal(estimate.value, estimate.value)
 
 
 def format_interval(estimate: Estimate) -> str:
-    """Return the interval of an estimate, to the decimals of its value; "" where it has none."""
+    """Format the interval of an estimate, to the decimals of its value; "" where it has none."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{_decimal(estimate.low, estimate.value)}, {_decimal(estimate.high, estimate.value)}]"
@@ -44,7 +44,7 @@ def _decimal(value: float, like: float) -> str:
 
 
 def basename(word: str) -> str:
-    """Return a word; of an absolute path, also one after an equals sign, only its last part."""
+    """Return a word, but of an absolute path, also one after an equals sign, only its last part."""
     key, equals, value = word.partition("=")
     if equals:
         return f"{key}={basename(value)}"
@@ -55,7 +55,7 @@ def basename(word: str) -> str:
 
 
 def without_paths(value: Any) -> Any:
-    """Return the same with every absolute path cut down to its name, in whatever it is nested."""
+    """Return a value in which every absolute path, at any depth, is cut down to its name."""
     if isinstance(value, Mapping):
         return {key: without_paths(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -64,7 +64,7 @@ def without_paths(value: Any) -> Any:
 
 
 def strip_paths(sentence: object) -> str:
-    """Return a sentence, with the paths in it cut down to their names."""
+    """Return a sentence in which paths are cut down to their names."""
     return re.sub(
         r"(?<![\w.~<:/])/(?:[^\s/'\"<>]+/)+|\b[A-Za-z]:\\(?:[^\s\\'\"]+\\)*", "", str(sentence)
     )

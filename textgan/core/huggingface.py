@@ -31,8 +31,8 @@ LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
 def load_tokenizer(folder: Path, called: str, most: int = MOST_TOKENS) -> Any:
-    """Return the tokenizer in a folder; its `model_max_length` is what the network there can read,
-    at most `most` tokens.
+    """Load the tokenizer in a folder; its `model_max_length` is what the network there can read, at
+    most `most` tokens.
 
     called: what asked for the folder, for messages. Raises UserError where transformers is missing
     or the folder has no such thing.
@@ -54,7 +54,7 @@ def load_tokenizer(folder: Path, called: str, most: int = MOST_TOKENS) -> Any:
 
 
 def load_network(folder: Path, called: str, **settings: Any) -> Any:
-    """Return the network in a folder, of float32 weights, without a head that predicts.
+    """Load the network in a folder, with float32 weights and without a head that predicts.
 
     called, raises: as for `load_tokenizer`. settings: of `from_pretrained`.
     """
@@ -76,8 +76,8 @@ def load_network(folder: Path, called: str, **settings: Any) -> Any:
 
 
 def load_sentence_transformer(folder: Path, called: str, device: torch.device) -> tuple[Any, int]:
-    """Return the model in a folder of sentence-transformers, of float32 weights, and the size of
-    its vectors.
+    """Load the model in a folder of sentence-transformers, with float32 weights; return it and the
+    size of its vectors.
 
     called, raises: as for `load_tokenizer`.
     """
@@ -122,8 +122,7 @@ def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def digest(folder: Path, kinds: Sequence[str] = READ) -> str:
-    """Return eight digits of all files of these kinds: those that make vectors, or tokens, what
-    they are."""
+    """Hash all files of these kinds, which decide the vectors or the tokens, to eight digits."""
     sha = hashlib.sha256()
     for path in sorted({path for kind in kinds for path in folder.glob(kind) if path.is_file()}):
         sha.update(f"{path.relative_to(folder).as_posix()}\n".encode())

@@ -51,7 +51,7 @@ class Identity:
     copies: Mapping[str, str] = field(default_factory=dict)
 
     def code(self, trusted: bool) -> Kept:
-        """Return which files of code the run may have imported."""
+        """Return the files of code that the run may import."""
         if self.files is None:
             return Kept(self.folder, trusted)
         return Kept(self.folder, trusted, self.copies, self.files)
@@ -81,7 +81,7 @@ class Identity:
 
 
 def identify(folder: Path) -> Identity:
-    """Return what a run's folder is, from its files alone; nothing in it is built or imported.
+    """Read the identity of a run from its folder's files alone; nothing in it is built or imported.
 
     Raises UserError where they are damaged, or do not belong together.
     """
@@ -103,27 +103,28 @@ def identify(folder: Path) -> Identity:
 
 
 def identity_in(folder: Path) -> Identity | None:
-    """Return what `identify` does; None for a folder that is no run's."""
+    """Return the identity of a run's folder, as `identify` does; None for a folder that is no
+    run's."""
     return identify(folder) if exists(folder / CONFIG) else None
 
 
 def digest_of(
     settings: Mapping[str, Any], files: Mapping[str, str], copies: Mapping[str, str]
 ) -> str:
-    """Return the digest of a run with these settings, made with these files."""
+    """Compute the digest of a run with these settings, made with these files."""
     course = {key: value for key, value in settings.items() if key not in NO_COURSE}
     return _digest([course, files, copies])
 
 
 def experiment_of(settings: Mapping[str, Any], *others: object) -> str:
-    """Return text that is equal for runs of one experiment: whose settings, and whatever else is
-    given, are the same but for the seed and what decides nothing of a run's course."""
+    """Return a text that is equal for runs of one experiment: those with the same settings, and the
+    same `others`, but for the seed and what decides nothing of a run's course."""
     kept = {key: value for key, value in settings.items() if key not in NO_EXPERIMENT}
     return json.dumps([kept, *others], sort_keys=True)
 
 
 def sealed(content: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Return the content of a JSON file with the digest of its run, and its own."""
+    """Return the content of a JSON file with the digest of its run and one of itself."""
     owned = dict(content) | {RUN: run}
     return owned | {DIGEST: _digest(owned)}
 
@@ -135,7 +136,7 @@ def write_sealed(path: Path, content: Mapping[str, Any], run: str) -> None:
 
 
 def read_sealed(path: Path, identity: Identity | None, remedy: str) -> dict[str, Any]:
-    """Return what `sealed` made. identity: of the run that the file must be of; None where it is of
+    """Read what `sealed` made. identity: of the run that the file must be of; None where it is of
     none.
 
     Raises UserError, with the remedy, for a file that is damaged, altered or of another run.

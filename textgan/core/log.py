@@ -161,7 +161,7 @@ class Log:
             self.say("; ".join([line, *left]))
 
     def samples(self, tick: int, lines: Sequence[str]) -> None:
-        """Log texts, as one reads them."""
+        """Log texts, a paragraph each."""
         quoted = "\n\n".join(line or "(empty)" for line in lines)
         with _to_tensorboard(self.folder):
             self._writer.add_text("samples", quoted, tick)
@@ -265,7 +265,7 @@ def _fault(folder: Path, ticks: int, digest: str | None) -> str:
 
 
 def records_digest(folder: Path) -> str:
-    """Return the SHA-256 of a run's points, as `Log.digest` has it."""
+    """Compute the SHA-256 of a run's points, as `Log.digest` does."""
     lines = "".join(json.dumps(record) + "\n" for record in read_records(folder))
     return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -278,8 +278,7 @@ def _to_tensorboard(folder: Path) -> Iterator[None]:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Return the points of a run's curves, without lines that are none, such as one cut by a
-    kill."""
+    """Read the points of a run's curves, without lines that are none, such as one cut by a kill."""
     return [record for line in _lines(folder) if (record := _point(line)) is not None]
 
 

@@ -27,8 +27,8 @@ class TooLarge(UserError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error is that of an allocator: Python's, torch's or a library's of the
-    device."""
+    """Return whether an error is an allocator's: Python's, torch's or that of one of the device's
+    libraries."""
     if isinstance(error, MemoryError):
         return True
     kinds: tuple[type, ...] = (getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError),)
@@ -38,7 +38,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def asked_for(error: BaseException) -> str:
-    """Return what an allocator could not give, in a few words; nothing where it does not say."""
+    """Describe how much memory an allocator could not give, as its error has it; "" where it does
+    not."""
     match = re.search(r"[Tt]ried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(error))
     if not match:
         return ""
@@ -48,7 +49,7 @@ def asked_for(error: BaseException) -> str:
 
 
 def in_units(size: int) -> str:
-    """Return a number of bytes as one reads it."""
+    """Format a number of bytes in a unit that is easy to read."""
     value, unit = float(size), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < 1024:
@@ -70,7 +71,7 @@ def memory_errors(remedy: str) -> Iterator[None]:
 
 
 def memory_of(device: torch.device) -> int | None:
-    """Return the bytes that a process may have on a device; None where nothing says it.
+    """Return the bytes that a process may have on a device; None where no limit is known.
 
     The least of the machine's memory, the limits of the process and of its control group.
     """
@@ -121,7 +122,7 @@ class _Counting(TorchDispatchMode):
 
 
 def count_weights(build: Callable[[], object], most: int) -> int:
-    """Return how many weights a network would have, without making them.
+    """Count the weights that a network would have, without making them.
 
     Raises TooLarge as soon as they are more than `most`, or in more than MOST_TENSORS tensors, or
     of a size that no tensor can have.

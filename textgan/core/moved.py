@@ -177,8 +177,7 @@ def import_as_in_0_1(
     fromlist: tuple[str, ...] | None = (),
     level: int = 0,
 ) -> ModuleType:
-    """Import as `__import__` does for a file of own parts, which finds modules of version 0.1,
-    too."""
+    """Import for a file of own parts as `__import__` does, but find modules of version 0.1, too."""
     top, _, old = name.partition(".")
     if level or top != "textgan":
         return builtins.__import__(name, globals, locals, fromlist or (), level)

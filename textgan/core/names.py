@@ -13,8 +13,8 @@ Kind = Literal["objective", "generator", "discriminator", "metric", "perturbatio
 
 
 def title(part: type) -> str:
-    """Return how messages call a part: `mine.py:Mine`, or its class alone where textgan defines
-    it."""
+    """Return the name of a part in messages: `mine.py:Mine`, or its class alone where textgan
+    defines it."""
     file = getattr(sys.modules.get(part.__module__), "__file__", None)
     if part.__module__.partition(".")[0] == "textgan" or file is None:
         return part.__name__
@@ -22,13 +22,13 @@ def title(part: type) -> str:
 
 
 def suggest(word: str, known: typing.Iterable[str]) -> str:
-    """Return `; did you mean ...?` where something known is spelt like the word, else nothing."""
+    """Return `; did you mean ...?` where a known word is spelt like this one, else ""."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def join_names(names: Sequence[object], most: int) -> str:
-    """Return `a, b and c`; of more than `most` names the rest is a number."""
+    """Join names as `a, b and c`; beyond `most` names, the rest is a number."""
     words = [str(name) for name in names]
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
@@ -36,7 +36,7 @@ def join_names(names: Sequence[object], most: int) -> str:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names, each that came before with a number: `a`, `a (2)`."""
+    """Number the names that came before: `a`, `a (2)`."""
     return [
         f"{name} ({before + 1})" if (before := names[:i].count(name)) else name
         for i, name in enumerate(names)
@@ -44,8 +44,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def short_repr(value: object, longest: int = 160) -> str:
-    """Return a value as a message has it: on one line, of at most `longest` letters, whatever it
-    is."""
+    """Return the repr of any value on one line, shortened to at most `longest` letters."""
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself

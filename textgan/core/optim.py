@@ -64,7 +64,7 @@ def clipped_step(
 
 
 def joint_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm of all tensors together, a scalar; 0 of none.
+    """Compute the Euclidean norm of all tensors together, a scalar; 0 of none.
 
     By dot products, which take half the time of torch's norms on a processor, in float32.
     """
@@ -107,8 +107,7 @@ def swapped_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterat
 def build_optimiser(
     network: nn.Module, lr: float, settings: Optimisers | None = None
 ) -> torch.optim.Optimizer:
-    """Build an optimiser of the weights that are trained: as the settings say, or Adam with its
-    usual ones.
+    """Build an optimiser of the trained weights: as the settings say, or Adam with its usual ones.
 
     Fused Adam spares the update of a large discriminator a fifth of its time.
     """
@@ -160,8 +159,8 @@ class Backward(Protocol):
 
 
 def computed(loss: Callable[[], Loss]) -> Loss:
-    """Return what a closure computes; UserError, which says what was expected, where it is no
-    loss."""
+    """Call the closure of a loss and return the loss. Raises UserError, which names what was
+    expected, where it is none."""
     return as_loss(loss(), "the closure of the loss")
 
 
@@ -184,8 +183,8 @@ Reduction = Literal["sum", "mean_sentence", "mean_token"]
 
 
 def as_loss(returned: object, who: str) -> Loss:
-    """Return what `who` returned, if it is a Loss with a gradient; else UserError that says what it
-    is."""
+    """Return what `who` returned if it is a Loss with a gradient; raise UserError, which describes
+    it, if not."""
     expected = (
         "expected (loss, metrics): a scalar tensor with a gradient, and scalars to log by their "
         "names, {} for none"

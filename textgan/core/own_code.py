@@ -31,8 +31,8 @@ HOW = "give --trust-code (in Python trust_code=True)"
 
 
 def own_file(name: str) -> str | None:
-    """Return the file that `path/to/file.py:Class`, perhaps with settings in brackets or without a
-    class, names; None for a name of another form."""
+    """Return the file in `path/to/file.py:Class`, perhaps with settings in brackets or without a
+    class; None for a name of another form."""
     bare = name.partition("(")[0].strip()
     if ".py:" in bare:
         return bare.rpartition(":")[0]
@@ -64,7 +64,7 @@ class Source(NamedTuple):
         return hashlib.sha256(self.content).hexdigest()
 
     def load(self) -> ModuleType:
-        """Return the module, imported from these very bytes; the same bytes only once.
+        """Import the module from these very bytes; the same bytes are imported only once.
 
         Raises whatever the code raises.
         """
@@ -102,7 +102,7 @@ class _Bytes(SourceLoader):
 
 
 def read_source(path: Path, where: str) -> Source:
-    """Return the file of code at `path`. Raises UserError, which begins with `where`."""
+    """Read the file of code at `path`. Raises UserError, which begins with `where`."""
     place = path.resolve()
     if path.suffix != ".py" or not place.is_file():  # a pipe or a device is no file
         raise UserError(f"{where}: there is no file {path}")
@@ -121,7 +121,7 @@ class Code(ABC):
 
     @abstractmethod
     def read(self, path: str, where: str) -> Source:
-        """Return the text of the file that is named `path`, which may be imported.
+        """Return the source of the file named `path`, which may be imported.
 
         where: setting and value, for messages. Raises UserError where it may not.
         """
@@ -142,7 +142,7 @@ class Typed(Code):
 
     @staticmethod
     def among(values: Iterable[Any]) -> Typed:
-        """Return only the files that these values name."""
+        """Trust only the files that these values name."""
         return Typed(frozenset(own_files(list(values))))
 
     def read(self, path: str, where: str) -> Source:

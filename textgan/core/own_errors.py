@@ -22,7 +22,7 @@ _NO_CALL = re.compile(r"([\w.]+)\.(\w+)\(\) (?:missing|takes|got) ")  # class, f
 
 
 def misuse(error: Exception) -> str | None:
-    """Return what does not fit, if that is what an error of Python's says; None for any other
+    """Explain which call does not fit, where that is why Python raised an error; None for any other
     error."""
     calls = list(traceback.walk_tb(error.__traceback__))
     frames = [frame for frame, _ in calls]
@@ -39,8 +39,8 @@ def misuse(error: Exception) -> str | None:
 
 
 def _unfit_signature(message: str, frames: list[FrameType]) -> str | None:
-    """How a part's function, which textgan could not call, is called; None where the message is
-    about none."""
+    """Explain how a part's function is called that textgan could not call; None where the message
+    is of no such call."""
     match = _NO_CALL.match(message)
     if match is None:
         return None
@@ -53,7 +53,7 @@ def _unfit_signature(message: str, frames: list[FrameType]) -> str | None:
 
 
 def _expected(part: type, name: str, message: str) -> str:
-    """What a function of a part takes, and what it should take."""
+    """Describe the arguments that a function of a part takes, and those that it should take."""
     takes = f"{title(part)}.{name} takes {_names(vars(part)[name])}"
     usual = next(
         (vars(base)[name] for base in part.__mro__[1:]
@@ -69,7 +69,7 @@ def _is_own(module: object) -> bool:
 
 
 def _names(function: Callable[..., Any]) -> str:
-    """A signature without its annotations, such as (self, text)."""
+    """Format a signature without its annotations, such as (self, text)."""
     signature = inspect.signature(function)
     bare = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
     return str(inspect.Signature(bare))

@@ -35,7 +35,7 @@ def supported(name: Precision, device: torch.device) -> None:
 
 
 def processor_has_bf16() -> bool:
-    """Return whether the CPU multiplies bfloat16 itself."""
+    """Return whether the CPU multiplies bfloat16 in hardware."""
     return torch.backends.mkldnn.is_available() and bool(
         torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )
@@ -79,7 +79,7 @@ def without_denormals() -> Iterator[None]:
 
 
 def factor_type(factor: Tensor) -> torch.dtype:
-    """Return the type to which the precision of the moment rounds a factor of a matrix product.
+    """Return the type to which the current precision rounds a factor of a matrix product.
 
     For products of which several share a factor, or whose results may be as rough: torch rounds the
     factors of each product anew.

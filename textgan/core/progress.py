@@ -58,7 +58,7 @@ class Bar:
 
 
 def counting_bar(total: int, *, done: int = 0, unit: str = "it", quiet: bool = False) -> Tqdm:
-    """Return a bar over so many steps of which some are done, with their rate and the time left."""
+    """Make a bar over so many steps of which some are done, with their rate and the time left."""
     return _tqdm(quiet, total=total, initial=done, unit=unit, smoothing=0, dynamic_ncols=True)
 
 
@@ -74,15 +74,15 @@ def say(line: str) -> None:
 
 
 def say_filled(line: str, indent: int = 2) -> None:
-    """Write a line that a terminal breaks at its width, what follows the break indented; elsewhere
-    it stays one."""
+    """Write a line that is wrapped at the terminal's width, with later lines indented; elsewhere it
+    stays one."""
     if sys.stderr.isatty():
         line = filled(line, bar_width(), indent)
     say(line)
 
 
 def bar_width() -> int:
-    """Return how many characters a bar may have: $COLUMNS, else those of the terminal, else 80."""
+    """Return the width of a bar in characters: $COLUMNS, else the terminal's, else 80."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isascii() and columns.isdigit() and int(columns) > 0:
         return int(columns)
@@ -93,7 +93,7 @@ def bar_width() -> int:
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as a clock shows them: 0:07, 12:05, 3:00:00."""
+    """Format seconds as a clock shows them: 0:07, 12:05, 3:00:00."""
     whole = max(0, round(seconds))
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -111,7 +111,7 @@ def status(what: str, quiet: bool = False) -> Iterator[None]:
 
 
 def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
-    """Yield the same steps; once they have taken two seconds with a bar, where there is no terminal
+    """Yield the same steps: after two seconds with a progress bar, or, where there is no terminal,
     with a line every ten seconds."""
     began = line_at = time.monotonic()
     total = len(steps) if isinstance(steps, Sized) else None
@@ -152,15 +152,15 @@ class Durations:
         self._times: dict[Hashable, int] = {}
 
     def did(self, kind: Hashable, seconds: float) -> None:
-        """Count one step of a kind, which took that long."""
+        """Record that one step of a kind is done and took that long."""
         times = self._times[kind] = self._times.get(kind, 0) + 1
         mean = self._mean.get(kind, 0.0)
         self._mean[kind] = mean + max(1 / times, NEWEST) * (seconds - mean)
         self.left[kind] = max(0, self.left.get(kind, 0) - 1)
 
     def of(self, kind: Hashable) -> float | None:
-        """Return seconds of a step of a kind: its own, or else those of one with the same last part
-        of its name; None where nothing like it was measured."""
+        """Return the mean seconds of a step of a kind, else of one with the same last part of its
+        name; None where nothing like it was measured."""
         if kind in self._mean:
             return self._mean[kind]
         if isinstance(kind, tuple):
@@ -170,8 +170,8 @@ class Durations:
         return None
 
     def seconds(self, kinds: Iterable[Hashable] | None = None) -> tuple[float, bool]:
-        """Return how long the steps left (of these kinds, if not of all) take, and whether that is
-        all: False where some kind was never measured, so that it is the least."""
+        """Estimate the seconds of the steps left (of these kinds, or of all), and return whether
+        that is all: False where some kind was never measured, so that it is a lower bound."""
         total, known = 0.0, True
         for kind in self.left if kinds is None else kinds:
             if not self.left.get(kind):

@@ -74,8 +74,8 @@ def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None
 
 
 def is_file(name: str) -> bool:
-    """Return whether a part's name is that of a file, `path/to/file.py:Class`, if perhaps no
-    class."""
+    """Return whether a part's name is that of a file: `path/to/file.py:Class`, or the same without
+    a class."""
     return own_file(name) is not None
 
 
@@ -89,7 +89,7 @@ def base_of(kind: Kind) -> type[Any]:
 def parts_in(
     path: str, key: str = "file", code: Code | None = None, *, abstract: bool = False
 ) -> dict[Kind, dict[str, type[Any]]]:
-    """Return the parts that a file of one's own defines, by kind and class name.
+    """Import a file of one's own and return the parts that it defines, by kind and class name.
 
     code: as for `find`. Kinds without any are left out, and abstract classes unless asked for.
     Raises UserError for a file that is not there or does not import.
@@ -155,7 +155,8 @@ def refuse_unusable(kind: Kind, part: type[Any]) -> None:
 
 
 def remarks(part: type[Any]) -> list[str]:
-    """Return what looks like a setting of a part in a file of one's own, and is none."""
+    """Return a remark on each thing in a part of a file of one's own that looks like a setting and
+    is none."""
     who, problems = title(part), []
     if ":" not in who:
         return []
@@ -185,7 +186,7 @@ def remarks(part: type[Any]) -> list[str]:
 def build(
     kind: Kind, name: str, values: dict[str, Any], *arguments: Any, code: Code | None = None
 ) -> Any:
-    """Return the part called `name` with these settings; `arguments` come before them.
+    """Build the part called `name` with these settings; `arguments` come before them.
 
     code: as for `find`. Raises UserError for a name or setting that does not exist or does not fit.
     """
@@ -200,7 +201,7 @@ def maker(
     *,
     checked: bool = False,
 ) -> typing.Callable[..., Any]:
-    """Return the function that makes such parts, as `build` does; settings are checked now and not
+    """Return a function that makes such parts, as `build` does; settings are checked now and not
     again.
 
     checked: they come from a config, whose settings were checked when it was made. Those of a part

@@ -66,8 +66,8 @@ class Score:
 
     @staticmethod
     def from_dict(content: Mapping[str, Any], replicates: Floats | None = None) -> Score:
-        """Return the score that `to_dict` wrote. Raises KeyError or ValueError for what it did
-        not."""
+        """Rebuild the score from what `to_dict` wrote. Raises KeyError or ValueError for anything
+        else."""
         return Score(
             checked_value(content, "title", str),
             Estimate(*(checked_value(content, key, kind) for key, kind in _NUMBERS.items())),
@@ -85,7 +85,7 @@ _NUMBERS: dict[str, Any] = {"value": float, "low": float | None, "high": float |
 
 
 def sign(name: str, **facts: object) -> str:
-    """Return a signature: the name of a number, everything that would change it, and this version.
+    """Make a signature: the name of a number, everything that would change it, and this version.
 
     Such as `bleu|n:4|tok:nltk|v:0.1.0`; a fact without a value (None) is its key alone.
     """
@@ -94,12 +94,12 @@ def sign(name: str, **facts: object) -> str:
 
 
 def scores_to_dict(scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Return scores for JSON."""
+    """Convert scores for JSON."""
     return {name: score.to_dict() for name, score in scores.items()}
 
 
 def scores_from_dict(content: Mapping[str, Any]) -> Scores:
-    """Return the scores that `scores_to_dict` wrote. Raises KeyError or ValueError."""
+    """Rebuild scores from what `scores_to_dict` wrote. Raises KeyError or ValueError."""
     return {name: Score.from_dict(score) for name, score in content.items()}
 
 
@@ -141,7 +141,7 @@ class ScoreTable(Shown):
 
     @abstractmethod
     def footnotes(self) -> list[str]:
-        """Return what is below the table, without the warnings."""
+        """Return the notes below the table, without the warnings."""
 
     def shown(self) -> list[Table | str]:
         warnings = (f"warning: {warning}" for warning in self.warnings)
@@ -149,8 +149,8 @@ class ScoreTable(Shown):
 
 
 def checked_value(content: Mapping[str, Any], key: str, kind: Any) -> Any:
-    """Return the value under a key of what was read from JSON. Raises KeyError, or ValueError
-    unless it is of that type."""
+    """Return the value under a key of parsed JSON. Raises KeyError, or ValueError unless it is of
+    that type."""
     try:
         return pydantic.TypeAdapter(kind).validate_python(content[key], strict=True)
     except pydantic.ValidationError as error:
@@ -158,7 +158,7 @@ def checked_value(content: Mapping[str, Any], key: str, kind: Any) -> Any:
 
 
 def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
-    """Return the names of all scores in the order of a table: that of the row that has the most."""
+    """Return the names of all scores in the order of a table: those of the longest row first."""
     fullest = sorted(rows, key=len, reverse=True)
     return list(dict.fromkeys(name for row in fullest for name in row))
 
@@ -166,7 +166,7 @@ def names_of(rows: Sequence[Mapping[str, Score]]) -> list[str]:
 def table_of(
     rows: Mapping[str, Mapping[str, Score]], intervals: bool = True, title: str = ""
 ) -> Table:
-    """Return a table with a line for each metric and a column for each row of scores."""
+    """Make a table with a line for each metric and a column for each row of scores."""
 
     def cell(score: Score) -> str:
         return str(score) if intervals else decimals(score.value)

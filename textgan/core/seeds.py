@@ -18,12 +18,12 @@ def fork_rng(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def draw_seed() -> int:
-    """Return a seed from the stream of random numbers as it is."""
+    """Draw a seed from the current stream of random numbers."""
     return int(torch.randint(2**62, ()))
 
 
 def random_state(device: torch.device) -> list[Tensor]:
-    """Return the states of the streams of random numbers that networks there draw from."""
+    """Return the states of the random streams that networks on the device draw from."""
     on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
     return [torch.get_rng_state(), *on_gpu]
 

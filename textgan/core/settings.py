@@ -52,7 +52,7 @@ def settings_of(part: type) -> list[Setting]:
 def check_settings(
     kind: Kind, part: type, values: Mapping[str, Any], group: str | None = None
 ) -> dict[str, Any]:
-    """Return all settings of a part, the given values checked and the others at their defaults.
+    """Check the given values and return all settings of a part, the others at their defaults.
 
     group: what the settings are under in a config, where that is not the part's kind.
     Raises UserError that names the key, the value and what would be right.
@@ -75,7 +75,8 @@ class CheckedSettings:
 
     @classmethod
     def from_checked(cls, **settings: Any) -> typing.Self:
-        """Return one with settings that `check_settings` returned: they are not checked again."""
+        """Make an instance with settings that `check_settings` returned: they are not checked
+        again."""
         made = cls.__new__(cls)
         made._checked = True
         made.__init__(**settings)  # type: ignore[misc]  # that of the dataclass
@@ -95,7 +96,7 @@ class CheckedSettings:
 
 
 def parse_setting(override: str) -> tuple[str, Any]:
-    """Return the dotted key and the value of `key=value`; UserError for another form."""
+    """Split `key=value` into the dotted key and the value. Raises UserError for another form."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is not of the form key=value, such as objective.rollouts=8")
@@ -115,7 +116,7 @@ def parse_setting(override: str) -> tuple[str, Any]:
 
 
 def make_settings(model: type[Model], settings: Mapping[str, Any]) -> Model:
-    """Return settings by dotted key as a model has them, the others at their defaults.
+    """Make a model of settings by dotted key, the others at their defaults.
 
     Raises UserError that names the key, the value and what would be right.
     """
@@ -153,7 +154,7 @@ def validated(
     values: Mapping[str, Any],
     hint: typing.Callable[[pydantic.ValidationError], str] = lambda error: "",
 ) -> Model:
-    """Validate groups of settings and return them as a model has them.
+    """Validate groups of settings and return the model of them.
 
     hint: a better message for some errors. Raises UserError that names the key, the value and what
     would be right.
@@ -182,7 +183,7 @@ def _known_at(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
 def explain(
     error: pydantic.ValidationError, prefix: str = "", known: typing.Iterable[str] = ()
 ) -> str:
-    """Return the first thing wrong in a validation error, as one line: key, value, remedy."""
+    """Explain the first thing wrong in a validation error, in one line: key, value, remedy."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(first["loc"]))
     if first["type"] == "extra_forbidden":
@@ -195,7 +196,7 @@ def explain(
 
 @functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
 def settings_model(part: type) -> type[pydantic.BaseModel]:
-    """Return the pydantic model of what a part can be given, from its constructor's signature."""
+    """Make the pydantic model of a part's settings from its constructor's signature."""
     # a dataclass's own __init__ has no Annotated, nor what its bases' annotations were written with
     has_fields = dataclasses.is_dataclass(part)
     where = part if has_fields else inspect.unwrap(part).__init__
@@ -264,7 +265,7 @@ def is_class_variable(annotation: Any) -> bool:
 
 
 def type_in_words(annotation: Any) -> str:
-    """Return what may be there: `number`, `true/false`, choices, lists of these."""
+    """Describe the values of a type: `number`, `true/false`, choices, lists of these."""
     simple = {int: "whole number", float: "number", bool: "true/false", str: "text"}
     if annotation in simple:
         return simple[annotation]

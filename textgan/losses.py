@@ -19,7 +19,7 @@ from textgan.core.streams import OldSeed, Purpose, stream
 
 
 def reduce(values: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
-    """Return one number out of values (B, T): their sum, the mean of sentences' sums, or of tokens.
+    """Reduce values (B, T) to one number: their sum, the mean of sentences' sums, or of tokens.
 
     Raises UserError for another reduction.
     """
@@ -71,7 +71,7 @@ def importance(scores: Tensor) -> Tensor:
 
 
 def effective_share(weights: Tensor) -> Tensor:
-    """Return the effective sample size of non-negative weights over their number, by the last
+    """Compute the effective sample size of non-negative weights over their number, by the last
     dimension.
 
     1 where all weigh the same, 1 / n where one of n has all the weight (Kish 1965).
@@ -89,8 +89,8 @@ def logistic(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def shares_of(rows: Tensor, seed: Tensor) -> Tensor:
-    """Return how far each text of a batch (B, T, V) lies towards its fake, (B, 1, 1), uniform in
-    [0, 1).
+    """Draw how far each text of a batch (B, T, V) lies towards its fake, (B, 1, 1), uniform in [0,
+    1).
 
     The same seed, a scalar, gives the same shares: a loss may be computed several times an update.
     """

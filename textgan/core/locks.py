@@ -35,8 +35,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def keeping(folder: Path, patience: float = KEEPING) -> Iterator[None]:
-    """Nobody else puts numbers into a run's folder meanwhile: reading what is there, adding to it
-    and writing it is done by one at a time.
+    """Keep others from writing numbers into a run's folder meanwhile: reading what is there, adding
+    to it and writing it is done by one at a time.
 
     Raises UserError where somebody else has been at it for `patience` seconds, or nothing can be
     written.

@@ -58,7 +58,7 @@ class Estimate:
 
 
 def decimals(value: float, digits: int = 3) -> str:
-    """Return the number with so many decimals; what rounds to zero has no sign."""
+    """Format the number with so many decimals; what rounds to zero has no sign."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if not text.strip("-0.") else text
 
@@ -66,7 +66,7 @@ def decimals(value: float, digits: int = 3) -> str:
 def bootstrap(
     totals: Floats, counts: Floats, resamplings: int, seed: int = 0, sources: Whole | None = None
 ) -> Estimate:
-    """Return sum(totals) / sum(counts) with a percentile bootstrap interval over sentences (N,).
+    """Estimate sum(totals) / sum(counts), with a percentile bootstrap interval over sentences (N,).
 
     sources: (N,) which source each answers. Sources are then drawn, each with all its sentences,
     for these depend on each other (the cluster bootstrap; Davison and Hinkley 1997, section 3.8).
@@ -83,13 +83,12 @@ def bootstrap(
 
 
 def of_sources(values: Floats, sources: Whole) -> Floats:
-    """Return the sum of the values (N,) of each source's sentences; sources: (N,) the number of
-    each."""
+    """Sum the values (N,) of each source's sentences; sources: (N,) the number of each."""
     return np.bincount(sources, values).astype(np.float64)
 
 
 def percentiles(value: float, replicates: Floats) -> Estimate:
-    """Return a value with the middle 95 % of its bootstrap replicates."""
+    """Return a value with the middle 95 % of its bootstrap replicates as its interval."""
     low, high = np.quantile(replicates, [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
@@ -97,8 +96,7 @@ def percentiles(value: float, replicates: Floats) -> Estimate:
 def resamples(
     n: int, resamplings: int, seed: int = 0, side: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield the indices of n sentences drawn out of n with replacement, for each of the
-    resamplings.
+    """Yield the indices of n sentences drawn out of n with replacement, once for each resampling.
 
     side: another number for sentences that are resampled apart from the first ones.
     """
@@ -110,7 +108,7 @@ def resamples(
 def resampled_ratio(
     totals: Floats, counts: Floats, resamplings: int, seed: int = 0, side: int = 0
 ) -> Floats:
-    """Return sum(totals) / sum(counts) in each of the resamplings of the sentences (N,).
+    """Compute sum(totals) / sum(counts) in each of the resamplings of the sentences (N,).
 
     Sentences that count 0, with a total of 0, change no sum and are left out: a resampling of
     nothing else would have no ratio.
@@ -122,8 +120,7 @@ def resampled_ratio(
 
 
 def subsets(n: int, repeats: int, seed: int = 0) -> list[Tensor]:
-    """Return the indices, in order, of random subsets of n texts, a tenth and at least one left
-    out."""
+    """Draw random subsets of n texts, without a tenth and at least one: their indices, in order."""
     generator = np.random.default_rng(stream(Purpose.SUBSETS, seed))
     kept = n - max(1, n // 10)
     return [torch.from_numpy(np.sort(generator.permutation(n)[:kept])) for _ in range(repeats)]
@@ -136,7 +133,7 @@ def over_subsets(
     repeats: int,
     seed: int = 0,
 ) -> Floats:
-    """Return replicates (repeats, K) of K numbers of n texts, from `statistic` of those at some
+    """Compute replicates (repeats, K) of K numbers of n texts: `statistic` of the texts at some
     indices.
 
     A number may grow or shrink with the size of the set; the subsets say how it spreads, not where
@@ -162,7 +159,7 @@ def spread(value: float, replicates: Floats, bounds: tuple[float, float] = UNBOU
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Return the mean of one number a seed, with the 95 % interval of Student's t.
+    """Average numbers over seeds, one a seed, with the 95 % interval of Student's t.
 
     Raises ValueError for none; one seed has no interval.
     """
@@ -183,7 +180,7 @@ def student_95(degrees: float) -> float:
 
 
 def p_value(change: float, error: float, degrees: int | None = None) -> float:
-    """Return the two-sided p of so large a change by chance alone, given its standard error.
+    """Return the two-sided p-value of a change, given its standard error.
 
     degrees: of freedom of Student's t; None for the normal distribution.
     """

@@ -21,7 +21,7 @@ BEFORE_INTERVAL = (" [", " ±")  # a number's interval may be in a line of its o
 
 
 def terminal_width() -> int:
-    """Return how many characters a line may have: $COLUMNS, else the width of the terminal that
+    """Return the number of characters of a line: $COLUMNS, else the width of the terminal that
     standard output is, else 80 (a pipe, a file)."""
     return max(LEAST_WIDTH, shutil.get_terminal_size((USUAL_WIDTH, 24)).columns)
 
@@ -45,7 +45,8 @@ class Table:
     narrow: Table | None = None
 
     def text(self, width: int | None = None) -> str:
-        """Return it as lines of at most `width` characters, by default those of the terminal."""
+        """Format the table in lines of at most `width` characters, by default those of the
+        terminal."""
         width = width or terminal_width()
         whole = self._drawn(self.headers, self.rows)
         if _widest(whole) > width:
@@ -54,7 +55,7 @@ class Table:
         return "\n".join(filter(None, [around[0], whole, around[1]]))
 
     def html(self) -> str:
-        """Return it as an HTML table; all of its text is escaped."""
+        """Format the table as HTML; all of its text is escaped."""
         cells = partial("".join)
         head = cells(f"<th>{_escaped(header)}</th>" for header in self.headers)
         body = cells(
@@ -128,7 +129,7 @@ class Shown(ABC):
         line."""
 
     def text(self, width: int | None = None) -> str:
-        """Return it as lines of at most `width` characters, by default those of the terminal."""
+        """Format it in lines of at most `width` characters, by default those of the terminal."""
         width = width or terminal_width()
         return "\n".join(
             part.text(width) if isinstance(part, Table) else filled(part, width)
@@ -151,8 +152,8 @@ class Shown(ABC):
 
 
 def filled(text: str, width: int | None = None, indent: int = 2, first: int = 0) -> str:
-    """Return a sentence in lines of at most `width` characters; a word that is longer (a path) is
-    not broken. first: spaces before all of its lines; indent: more before all but the first."""
+    """Wrap a sentence in lines of at most `width` characters; a word that is longer (a path) is not
+    broken. first: spaces before all of its lines; indent: more before all but the first."""
     return textwrap.fill(
         text,
         width or terminal_width(),

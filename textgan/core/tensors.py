@@ -67,7 +67,7 @@ def read_facts(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: Path, remedy: str) -> Iterator[Any]:
-    """A safetensors file to read from inside. Raises UserError of one cause for what is none."""
+    """A safetensors file to read from inside. Raises UserError for what is none."""
     try:
         require_file(path)  # what is a pipe or a device would be waited for
     except UserError as error:
@@ -85,7 +85,7 @@ def _opened(path: Path, remedy: str) -> Iterator[Any]:
 
 
 def digest(tensors: Mapping[str, Tensor], header: str = "") -> str:
-    """Return the SHA-256 of tensors, with their names, types and shapes, and of a text."""
+    """Compute the SHA-256 of tensors, with their names, types and shapes, and of a text."""
     sha = hashlib.sha256(header.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

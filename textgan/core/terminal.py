@@ -29,7 +29,7 @@ class ReaderLeft(Exception):
 
 
 def visible(text: str) -> str:
-    """Return a text without control characters but tab and line feed: they are shown as escapes."""
+    """Return a text in which control characters but tab and line feed are shown as escapes."""
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 

@@ -46,12 +46,12 @@ POOL = 32  # batches that are made of sentences sorted together
 
 
 def by_size(text: Text, at_once: int = TEXTS_AT_ONCE) -> list[Tensor]:
-    """Return the indices of all texts in pieces of similar sizes, at most `at_once` in each."""
+    """Sort the indices of all texts into pieces of similar sizes, at most `at_once` in each."""
     return list(text.lengths.argsort(stable=True).split(at_once))
 
 
 def batches(sizes: Tensor, batch: int) -> list[Tensor]:
-    """Return one pass over texts of these sizes (B,): batches of similar sizes, in random order."""
+    """Split texts of these sizes (B,) into batches of similar sizes, in random order: one pass."""
     pools = torch.randperm(len(sizes)).split(POOL * batch)
     parts = [part for pool in pools for part in pool[sizes[pool].argsort(stable=True)].split(batch)]
     return [parts[i] for i in torch.randperm(len(parts)).tolist()]

@@ -10,7 +10,7 @@ from textgan.data.token_fit import MANY_UNKNOWN, evenly, misfit
 
 
 def unknown_share(corpus: Corpus) -> float:
-    """Return the share of `<unk>` among all words of a corpus, ends of sentences not counted."""
+    """Compute the share of `<unk>` among all words of a corpus, ends of sentences not counted."""
     unknown, eos = corpus.space.unknown, corpus.space.eos
     if unknown is None:
         return 0.0
@@ -21,14 +21,14 @@ def unknown_share(corpus: Corpus) -> float:
 
 
 def different_sentences(corpus: Corpus) -> int:
-    """Return how many of all sentences are different, as token ids; no part has a sentence of
-    another whose words are different, but unknown words are all alike."""
+    """Count the different sentences of a corpus, as token ids; no part has a sentence of another
+    whose words are different, but unknown words are all alike."""
     tokens = torch.cat([text.tokens for text in (corpus.train, corpus.valid, corpus.test)])
     return len(torch.unique(tokens, dim=0))
 
 
 def corpus_warnings(corpus: Corpus) -> list[str]:
-    """Return what is odd about a corpus: too many unknown words, tokens that are no words."""
+    """Warn of what is odd about a corpus: too many unknown words, tokens that are no words."""
     tokenizer = corpus.tokenizer
     if not tokenizer.special:
         return []

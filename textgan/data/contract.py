@@ -50,7 +50,8 @@ def _tensors(texts: Mapping[str, Text]) -> dict[str, Tensor]:
 
 
 def checked_text(returned: object, who: str, real: Text, space: TextSpace) -> Text:
-    """Return one text of a space in answer to each real one, or UserError."""
+    """Return `returned` if it is one text of a space in answer to each real one, else raise
+    UserError."""
     if not isinstance(returned, Text):
         raise UserError(
             f"{who} returned {described(returned)}; expected a Text, such as generator.sample gives"

@@ -49,7 +49,7 @@ class Corpus:
     source_tokenizer: WordTokenizer | None = None
 
     def decode(self, text: Text) -> list[str]:
-        """Return one line for each sentence, as in a file: its words, and before them, each with a
+        """Return a line for each sentence, as in a file: its words, and before them, each with a
         tab, its label and its source, where it has one."""
         columns = [self.tokenizer.decode(text.tolist())]
         if text.source is not None and self.source_tokenizer is not None:
@@ -65,8 +65,8 @@ class Corpus:
         return (self.train if self.space.source is None else self.test).condition
 
     def label(self, name: str) -> int:
-        """Return the number of a label; UserError that names the known ones if there is no such
-        label."""
+        """Return the number of a label. Raises UserError, which names the known ones, if there is
+        none of that name."""
         if not self.label_names:
             raise UserError(
                 f"the label {short_label(name)} was asked for, but {self.name} has no labels"
@@ -175,7 +175,8 @@ def read_corpus(
 
 
 def _of_length(split: Sequence[list[str]], length: int, path: Path) -> dict[int, list[str]]:
-    """The sentences of at most `length` tokens by their rows, 0 chooses; UserError for too few."""
+    """Return the sentences of at most `length` tokens, by their rows; with 0 a length is chosen.
+    Raises UserError for too few."""
     sizes = np.array([len(words) for words in split])
     if length == 0:
         length = int(sizes.max())
@@ -191,12 +192,12 @@ def _of_length(split: Sequence[list[str]], length: int, path: Path) -> dict[int,
 
 
 def _share_unknown(counts: Counter[str], kept: Sequence[str]) -> float:
-    """The share of the training part's tokens that the vocabulary has not."""
+    """Compute the share of the training part's tokens that the vocabulary lacks."""
     return round(1 - sum(counts[word] for word in kept) / max(1, counts.total()), 4)
 
 
 def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[str, str]:
-    """Return how a guess about spaces was made, where not all lines agree; otherwise nothing."""
+    """Return how a guess about spaces was made where not all lines agree, else nothing."""
     if tokens == "word" or spaced != "auto":
         return {}
     guess = spacing(lines, UNKNOWN_WORD)

@@ -69,5 +69,5 @@ KNOWN = (
 
 
 def recognise(sha256: str) -> str | None:
-    """Return the name of the corpus that a file with this hash is, if it is a known one."""
+    """Return the name of the known corpus with this hash; None for any other file."""
     return next((entry.name for entry in KNOWN if entry.sha256 == sha256), None)

@@ -80,7 +80,7 @@ KINDS = (
 
 
 def decode(content: bytes, path: Path, name: str) -> str:
-    """Return the text of a file's bytes, without a byte order mark; lines may end in any way.
+    """Decode a file's bytes, without a byte order mark; lines may end in any way.
 
     path: for its suffix and for commands in messages. name: how messages call the file. Raises
     UserError for a compressed file, a table, UTF-16, other bytes that are no text, and text that is

@@ -24,8 +24,8 @@ class Labelled(NamedTuple):
 
 
 def check_labels(labels: Sequence[str], name: str, least: int = 2) -> None:
-    """Raise UserError for fewer different labels of texts than `least`, and for more than
-    MOST_LABELS or than one for every two texts; `name` is the file's in messages."""
+    """Raise UserError where texts have fewer different labels than `least`, more than MOST_LABELS,
+    or more than one for every two texts; `name` is the file's in messages."""
     different = len(set(labels))
     most = min(MOST_LABELS, len(labels) // 2) if len(labels) >= FEWEST else MOST_LABELS
     if different > most:
@@ -50,7 +50,7 @@ class Data(NamedTuple):
 
 
 def read_data(path: Path, form: Form = PLAIN, called: str = "data.file") -> Data:
-    """Return the sentences of a file.
+    """Read the sentences of a file.
 
     form: how it is read. called: what asked for it, for messages. Raises UserError as `read_rows`
     and `check_labels` do.
@@ -64,5 +64,5 @@ def read_data(path: Path, form: Form = PLAIN, called: str = "data.file") -> Data
 
 
 def short_label(label: str) -> str:
-    """Return a label as a message can hold it."""
+    """Shorten a label for a message."""
     return repr(label if len(label) <= 40 else label[:40] + "...")

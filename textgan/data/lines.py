@@ -20,7 +20,7 @@ class FileText(NamedTuple):
 
 
 def read_lines(path: Path, called: str) -> list[str]:
-    """Return all lines of a UTF-8 text file, of which at least one is not empty.
+    """Read all lines of a UTF-8 text file, of which at least one is not empty.
 
     called: what asked for the file, for messages. Raises UserError as `read_text` does.
     """
@@ -28,7 +28,7 @@ def read_lines(path: Path, called: str) -> list[str]:
 
 
 def read_text(path: Path, called: str) -> FileText:
-    """Return a UTF-8 text file that is not empty, read once for both its text and its hash.
+    """Read a UTF-8 text file that is not empty, once for both its text and its hash.
 
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
@@ -42,5 +42,5 @@ def read_text(path: Path, called: str) -> FileText:
 
 
 def split_lines(text: str) -> list[str]:
-    """Return the lines of a text; one line end after the last line begins no further one."""
+    """Split a text into lines; one line end after the last line begins no further one."""
     return text.removesuffix("\n").split("\n")

@@ -25,7 +25,7 @@ def disturb(
     vocabulary: Sequence[str],
     random: np.random.Generator,
 ) -> list[str]:
-    """Return the words of a sentence with each of them touched with probability `rate`.
+    """Return the words of a sentence, each disturbed with probability `rate`.
 
     drop: it is left out; where all would be, one of them stays.
     swap: it changes places with a neighbour; as many as can at a rate that is too high for that.
@@ -67,7 +67,7 @@ def disturb_lines(
     *,
     tokens: Tokens = "word",
 ) -> list[str]:
-    """Return each line with its words (or characters) disturbed, all by one seed; see `disturb`.
+    """Return lines with their words (or characters) disturbed, all by one seed; see `disturb`.
 
     Words are what is between white space, and are joined by one space again.
     """

@@ -35,7 +35,7 @@ class PreTokenizer:
 
     @staticmethod
     def of(lines: Sequence[str], tokens: Tokens, spaced: Spaced = "auto") -> PreTokenizer:
-        """Return the one for these lines.
+        """Choose the pre-tokenizer of these lines.
 
         spaced: whether white space separates characters, as corpora of Chinese poems have it;
         "auto": as half of the lines or more have it (see `spacing`).
@@ -48,7 +48,7 @@ class PreTokenizer:
         return self._split(line)
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Return a line of these tokens."""
+        """Join these tokens to a line."""
         return self.separator.join(tokens)
 
     @cached_property

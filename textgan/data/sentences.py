@@ -30,7 +30,7 @@ class Sentences:
 
     @staticmethod
     def of(text: Text, eos: int | None) -> Sentences:
-        """Return the words of a text, without its padding and without the end token, which is no
+        """Make sentences of a text, without its padding and without the end token, which is no
         word."""
         mask = text.mask
         if eos is not None:
@@ -40,8 +40,7 @@ class Sentences:
 
     @staticmethod
     def padded(text: Text) -> Sentences:
-        """Return the tokens of a text with its end tokens and its padding, as if they were
-        words."""
+        """Make sentences of a text with its end tokens and its padding, as if they were words."""
         return Sentences(text.tokens.flatten(), torch.full_like(text.lengths, text.tokens.shape[1]))
 
     def __len__(self) -> int:
@@ -71,14 +70,14 @@ class Sentences:
         return [part.tolist() for part in self.words.split(self.sizes.tolist())]
 
     def digest(self) -> str:
-        """Return the same for the same sentences in the same order."""
+        """Return a hash that is equal for the same sentences in the same order."""
         sha = hashlib.sha256(self.sizes.cpu().numpy().tobytes())
         sha.update(self.words.cpu().numpy().tobytes())
         return sha.hexdigest()
 
 
 def joined(parts: Sequence[Sentences]) -> Sentences:
-    """Return one set of sentences out of several."""
+    """Join several sets of sentences to one."""
     return Sentences(
         torch.cat([part.words for part in parts]), torch.cat([part.sizes for part in parts])
     )
@@ -87,8 +86,8 @@ def joined(parts: Sequence[Sentences]) -> Sentences:
 def encode_all(
     tokenizer: WordTokenizer, texts: Iterable[Iterable[str]]
 ) -> tuple[WordTokenizer, list[Sentences]]:
-    """Return several texts, each of many lines, as sentences; and the tokenizer that knows all
-    their words, those that it lacked after the others in the order in which they are met."""
+    """Encode several texts, each of many lines; return them and the tokenizer that knows all their
+    words, those that it lacked after the others in the order in which they occur."""
     ids, encoded = dict(tokenizer.ids), []
     further = len(tokenizer) - len(ids)  # what the special tokens take
     for lines in texts:

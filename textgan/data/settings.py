@@ -14,8 +14,8 @@ LARGEST_SEED = 2**63 - 1
 
 
 class DataConfig(BaseModel):
-    """Settings of data: where the texts and labels of a file are, how texts are cut into tokens,
-    and the split."""
+    """Settings of the data: where the texts and labels of a file are, how texts are cut into
+    tokens, and the split."""
 
     model_config = FROZEN
 

@@ -27,7 +27,7 @@ PartName = Literal["train", "valid", "test"]
 def divide(
     path: Path, rows: Mapping[int, Sequence[str]], *, valid: float, test: float, seed: int
 ) -> dict[PartName, list[int]]:
-    """Return the rows of sentences (as words) in three parts, equal sentences in the same one.
+    """Divide the rows of sentences (as words) into three parts, equal sentences in the same one.
 
     valid, test: shares of the different sentences; `seed` decides which. Raises UserError where
     nothing is left to train on.
@@ -51,8 +51,8 @@ def divide(
 def number_labels(
     path: Path, labelled: list[Labelled], parts: Mapping[PartName, list[int]]
 ) -> tuple[dict[str, int], dict[PartName, Tensor]]:
-    """Return how many training sentences each label has, by name in alphabetical order, and the
-    number of its label for every row of each part, (N,) int64.
+    """Number the labels: return how many training sentences each has, by name in alphabetical
+    order, and the number of its label for every row of each part, (N,) int64.
 
     Raises UserError for a label with too few.
     """
@@ -109,7 +109,7 @@ def split_file(
     test: float = 0.1,
     seed: int = 0,
 ) -> Split:
-    """Return a file of texts in three parts.
+    """Split a file of texts into three parts.
 
     form, valid, test, seed: as for `read_corpus`. Raises UserError where the file leaves too
     little to train on.

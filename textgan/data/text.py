@@ -71,7 +71,7 @@ class TextSpace:
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> TextSpace:
-        """Return the space of which `dataclasses.asdict` made the content."""
+        """Rebuild the space from what `dataclasses.asdict` made of it."""
         source = content.get("source")
         return TextSpace(**{**content, "source": source and TextSpace.from_dict(source)})
 
@@ -106,7 +106,7 @@ class Condition:
         )
 
     def to(self, device: torch.device) -> Condition:
-        """Return the same on another device."""
+        """Return the condition on another device."""
         return Condition(
             None if self.labels is None else self.labels.to(device),
             None if self.source is None else self.source.to(device),
@@ -114,7 +114,7 @@ class Condition:
 
     @staticmethod
     def join(conditions: Sequence[Condition]) -> Condition:
-        """Join them, one after the other. Raises ValueError where only some have labels, or a
+        """Join conditions, one after the other. Raises ValueError where only some have labels, or a
         source."""
         labels = _all_or_none([one.labels for one in conditions])
         sources = _all_or_none([one.source for one in conditions])
@@ -123,7 +123,7 @@ class Condition:
         )
 
     def draw(self, n: int) -> Condition:
-        """Draw n of these with replacement; where there is nothing to heed, return that."""
+        """Draw n of these with replacement; a condition on nothing stays as it is."""
         if not self:
             return self
         first = self.labels if self.source is None else self.source.tokens
@@ -131,13 +131,13 @@ class Condition:
         return self[torch.randint(len(first), (n,), device=first.device)]
 
     def require_labels(self, classes: int) -> Tensor:
-        """Return the labels (B,) of texts of so many classes; ValueError where there are none."""
+        """Return the labels (B,), of so many classes. Raises ValueError where there are none."""
         if self.labels is None:
             raise ValueError(f"texts of {classes} classes need labels")
         return self.labels
 
     def require_source(self) -> Text:
-        """Return the source of each text, B texts; ValueError where there is none."""
+        """Return the source of each text, B texts. Raises ValueError where there is none."""
         if self.source is None:
             raise ValueError("texts that answer a source need one (condition=real.condition)")
         return self.source
@@ -158,7 +158,7 @@ UNCONDITIONAL = Condition()
 
 
 def _takes_names_of_0_1(text: Any) -> Any:
-    """The class, whose constructor, and so `replace`, takes its arguments by their names in version
+    """Let the class's constructor, and so `replace`, take its arguments by their names in version
     0.1, too, for own parts that a run kept."""
     make = text.__init__
 
@@ -195,12 +195,12 @@ class Text:
 
     @staticmethod
     def full(tokens: Tensor) -> Text:
-        """Return text in which every one of the (B, T) tokens is real."""
+        """Make text in which every one of the (B, T) tokens is real."""
         return Text(tokens, tokens.new_full((tokens.shape[0],), tokens.shape[1]))
 
     @staticmethod
     def ended(tokens: Tensor, space: TextSpace) -> Text:
-        """Return text whose sentences stop at their first end token; what follows it becomes
+        """Make text whose sentences stop at their first end token; what follows it becomes
         padding."""
         if space.eos is None:
             return Text.full(tokens)
@@ -223,8 +223,7 @@ class Text:
 
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor], prompt_length: int = 0) -> Text:
-        """Return the texts that `to_tensors` made tensors of, whatever integers its ids were stored
-        as.
+        """Rebuild the texts from what `to_tensors` made, whatever integers its ids were stored as.
 
         Raises KeyError where one is missing.
         """
@@ -290,8 +289,7 @@ class Text:
         return self[torch.arange(len(self), device=self.tokens.device).repeat_interleave(n)]
 
     def pad_to(self, length: int, pad: int = 0) -> Text:
-        """Return the same sentences in tensors of `length` positions, which must not be fewer than
-        now.
+        """Return the texts padded to `length` positions, which must not be fewer than now.
 
         pad: the id of padding, as their `TextSpace` has it. Raises ValueError for relaxed text,
         which has no padding.
@@ -302,14 +300,13 @@ class Text:
         return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, extra), value=pad))
 
     def trimmed(self) -> Text:
-        """Return the same sentences, cut to the longest of them, where that is cheap to know."""
+        """Return the texts cut to the longest of them, where that is cheap to know."""
         if self.soft_tokens is not None or is_asynchronous(self.lengths):
             return self
         return replace(self, tokens=self.tokens[:, : int(self.lengths.max())])
 
     def relaxed(self, like: Tensor) -> Text:
-        """Return the same sentences as one-hot rows of the vocabulary and type of rows `like` (...,
-        V).
+        """Return the texts as one-hot rows of the vocabulary and type of rows `like` (..., V).
 
         Padding becomes a symbol like the others, for relaxed text has no length.
         """
@@ -321,7 +318,7 @@ class Text:
         )
 
     def split(self, n: int) -> list[Text]:
-        """Return the batch in pieces of at most n sentences."""
+        """Split the batch into pieces of at most n sentences."""
         return [self[slice(start, start + n)] for start in range(0, len(self), n)]
 
     def to(self, device: torch.device) -> Text:
@@ -336,7 +333,7 @@ class Text:
 
 
 def concatenate(texts: Sequence[Text]) -> Text:
-    """Return one batch out of several of the same width.
+    """Join several batches of the same width to one.
 
     Raises ValueError where only some have soft tokens, sources or labels.
     """
@@ -351,8 +348,8 @@ def concatenate(texts: Sequence[Text]) -> Text:
 
 
 def class_rows(text: Text, classes: int) -> list[Tensor]:
-    """Return which texts are of each class, indices in their order; all of them where there are
-    none."""
+    """Return the indices of the texts of each class, in order; all of them where there are no
+    classes."""
     if not classes:
         return [torch.arange(len(text), device=text.tokens.device)]
     labels = text.condition.require_labels(classes)

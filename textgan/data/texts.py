@@ -45,7 +45,7 @@ USUAL_NAMES = {
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a file of texts, by which it is read.
+    """The way in which a file of texts is read.
 
     labels: whether lines of plain text begin with a label and a tab; "auto": those of a file whose
     name ends in .tsv. field, label_field: of CSV and JSON lines, where the texts and the labels
@@ -90,7 +90,7 @@ class Rows(NamedTuple):
 
 
 def read_rows(path: Path, called: str, form: Form = PLAIN) -> Rows:
-    """Return the texts of a file, of which at least one is not empty.
+    """Read the texts of a file, of which at least one is not empty.
 
     called: what asked for the file, for messages: `data.file`, or an argument such as `references`.
     Raises UserError that names the remedy for a file that is not as `form` says, or that has a
@@ -126,7 +126,7 @@ def _names_field(first: str, form: Form) -> bool:
 
 
 class _Asking:
-    """How a message spells a setting, to be pasted: `data.field=text`, or an option."""
+    """The spelling of a setting in a message, to be pasted: `data.field=text`, or an option."""
 
     def __init__(self, called: str) -> None:
         self.dotted = called.startswith("data.")

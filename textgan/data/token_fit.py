@@ -1,4 +1,5 @@
-"""Guesses whether a way to split lines into tokens fits the text: by share, never by one line."""
+"""Guesses whether a way to split lines into tokens fits the text: by the share of lines, never by a
+single one."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ SCRIPTS = (
 
 
 class Spacing(NamedTuple):
-    """The spaces between the characters of a file's lines, counted.
+    """Counts of the lines of a file whose characters are spaced out.
 
     lines: those of two characters or more, which alone can tell. spaced: those of them in which
     spaces are between all characters, as corpora of Chinese poems have it.
@@ -47,19 +48,19 @@ class Spacing(NamedTuple):
 
 
 def spacing(lines: Sequence[str], unknown: str) -> Spacing:
-    """Return how many lines have their characters spaced out; `unknown` counts as one character."""
+    """Count the lines whose characters are spaced out; `unknown` counts as one character."""
     telling = [words for words in map(str.split, lines) if len("".join(words)) > 1]
     spaced = sum(all(len(word) == 1 or word == unknown for word in words) for words in telling)
     return Spacing(spaced, len(telling))
 
 
 def evenly(lines: Sequence[Value]) -> Sequence[Value]:
-    """Return at most SAMPLED of the lines, spread over all of them."""
+    """Choose at most SAMPLED of the lines, spread over all of them."""
     return lines[:: -(-len(lines) // SAMPLED)] if len(lines) > SAMPLED else lines
 
 
 def misfit(lines: Sequence[str], sizes: Sequence[int]) -> str:
-    """Return what is wrong with a split of lines into so many tokens each; empty where nothing is.
+    """Explain what is wrong with a split of lines into so many tokens each; "" where nothing is.
 
     Lines of one token each have no n-grams, so that every score of them is 0: the split is that of
     another script.

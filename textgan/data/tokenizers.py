@@ -61,11 +61,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, lines: Iterable[str]) -> list[list[int]]:
-        """Return the ids of each line, neither cut nor with special tokens."""
+        """Encode each line as ids, neither cut nor with special tokens."""
 
     @abstractmethod
     def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
-        """Return a line of each list of ids, without its special tokens."""
+        """Decode each list of ids to a line, without its special tokens."""
 
     @abstractmethod
     def add_special_tokens(self, ids: Sequence[int]) -> list[int]:
@@ -73,7 +73,7 @@ class Tokenizer(ABC):
         there are more than space.length; at least one."""
 
     def pad(self, ids: Iterable[Sequence[int]]) -> Text:
-        """Return texts of ids as a batch: special tokens added, as wide as the longest."""
+        """Return lists of ids as a batch: special tokens added, as wide as the longest."""
         rows = [self.add_special_tokens(some) for some in ids]
         sizes = torch.tensor([len(row) for row in rows], dtype=torch.long)
         tokens = torch.full((len(rows), int(sizes.max()) if rows else 1), self.space.pad)
@@ -132,7 +132,7 @@ class WordTokenizer(Tokenizer):
         length: int = 64,
         extra: Sequence[str] = (MASK_WORD,),
     ) -> WordTokenizer:
-        """Return a tokenizer of the words of lines.
+        """Make a tokenizer of the words of lines.
 
         spaced, vocabulary, min_count: as for `read_corpus`. extra: words that it knows besides.
         Raises UserError where fewer than two words are seen often enough.
@@ -177,7 +177,7 @@ class WordTokenizer(Tokenizer):
         return [self.pre_tokenizer.join(self.convert_ids_to_tokens(text)) for text in texts]
 
     def tokenize(self, line: str) -> list[str]:
-        """Return the words of a line, known or not."""
+        """Split a line into words, known or not."""
         return self.pre_tokenizer(line)
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
@@ -195,7 +195,7 @@ class WordTokenizer(Tokenizer):
         return [*ids, *([EOS] if self.special else ())][: self.length]
 
     def extended(self, words: Iterable[str]) -> WordTokenizer:
-        """Return the same with ids for these words, too, after the others."""
+        """Return a tokenizer that has ids for these words, too, after the others."""
         new = dict.fromkeys(words)
         new.pop(self.pre_tokenizer.unknown, None)
         return replace(self, words=tuple(dict.fromkeys((*self.words, *new))))
@@ -211,8 +211,8 @@ class WordTokenizer(Tokenizer):
 
     @staticmethod
     def from_json(content: str, length: int) -> WordTokenizer:
-        """Return the tokenizer whose vocabulary `to_json` wrote. Raises KeyError, TypeError or
-        ValueError for any other text."""
+        """Rebuild the tokenizer from the vocabulary that `to_json` wrote. Raises KeyError,
+        TypeError or ValueError for any other text."""
         known = parse_json(content, "the vocabulary")
         words, tokens, separator = known["words"], known["tokens"], known["separator"]
         if tokens not in get_args(Tokens) or not isinstance(separator, str):
@@ -289,7 +289,7 @@ class PretrainedTokenizer(Tokenizer):
 
 
 def build_tokenizer(network: str, lines: Sequence[str], **settings: Any) -> Tokenizer:
-    """Return the tokenizer of a network: of `hf:FOLDER` its own, of another the words of lines.
+    """Build the tokenizer of a network: of `hf:FOLDER` its own, of another the words of lines.
 
     settings: those of `WordTokenizer.train`; a pretrained one has only `length` in common with it.
     """
@@ -308,7 +308,7 @@ def frequent(counts: Mapping[str, int], vocabulary: int, min_count: int) -> list
 
 
 def tokenizer_warnings(tokenizer: Tokenizer, lines: Sequence[str]) -> list[str]:
-    """Return what is wrong with how a tokenizer splits lines: they are one token each, or mostly
+    """Warn of what is wrong with how a tokenizer splits lines: they are one token each, or mostly
     unknown."""
     some, warnings = evenly(lines), []
     ids, unknown = tokenizer.encode(some), tokenizer.space.unknown

@@ -28,9 +28,9 @@ class LineEncoder(ABC):
     def encode_lines(
         self, lines: Sequence[str], progress: Progress = lambda steps, what: steps
     ) -> Tensor:
-        """Return one vector for each line, (N, F) float64, whatever else is in the batch."""
+        """Encode each line as a vector, (N, F) float64, whatever else is in the batch."""
 
 
 def by_size(sizes: Tensor, at_once: int) -> list[Tensor]:
-    """Return the indices of all lines in batches of similar sizes, at most so many at once."""
+    """Sort the indices of all lines into batches of similar sizes, at most so many at once."""
     return [rows for rows in sizes.argsort(stable=True).split(at_once) if len(rows)]

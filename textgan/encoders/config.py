@@ -14,8 +14,8 @@ SCRATCH_LR, PRETRAINED_LR = 1e-3, 3e-5
 
 
 class EncoderConfig(BaseModel):
-    """Settings of how an encoder is trained: by Adam, whose rate rises from zero in a straight line
-    and falls to it again."""
+    """Settings of an encoder's training by Adam, whose rate rises from zero in a straight line and
+    falls to it again."""
 
     model_config = FROZEN
 
@@ -32,8 +32,8 @@ class EncoderConfig(BaseModel):
 
 
 def rate_at(update: int, updates: int, warmup: float) -> float:
-    """Return the share of the largest rate at an update, counted from 0: it rises in a straight
-    line for the share `warmup` of all updates, then falls to nothing."""
+    """Return the rate at an update, counted from 0, as a share of the largest: it rises in a
+    straight line for the share `warmup` of all updates, then falls to nothing."""
     rise = round(warmup * updates)
     if update < rise:
         return (update + 1) / rise

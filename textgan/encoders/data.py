@@ -38,7 +38,7 @@ class TokenizedLines:
         return Batch(ids, None if labels is None else labels[rows])
 
     def some(self, seed: int) -> TokenizedLines:
-        """Return at most MOST_MEASURED of them, in a random order, for they may be sorted by
+        """Draw at most MOST_MEASURED of them, in a random order, for they may be sorted by
         label."""
         random = np.random.default_rng(stream(Purpose.ENCODER_LINES, seed))
         order = random.permutation(len(self))[:MOST_MEASURED]
@@ -105,6 +105,6 @@ def _tokenize(
 
 
 def batch_rows(n: int, size: int) -> Sequence[Tensor]:
-    """Return the numbers 0 .. n - 1 in parts of nearly equal sizes, at most `size`, but none alone:
-    a batch of one contrasts nothing."""
+    """Divide the numbers 0 .. n - 1 into parts of nearly equal sizes, at most `size`, but none
+    alone: a batch of one contrasts nothing."""
     return torch.arange(n).tensor_split(max(1, min(math.ceil(n / size), n // 2)))

@@ -75,7 +75,7 @@ Made = TypeVar("Made")
 
 
 class BagOfWords(LineEncoder):
-    """How often each word occurs in a line: what an encoder knows that has learnt nothing.
+    """Counts of each word in a line: an encoder without any training, as the baseline.
 
     The most frequent words have a column each; all others, of whatever lines, share the rarer half
     of the columns, so up to `columns` different words the cosines are those of the full counts.
@@ -123,7 +123,7 @@ class EncoderEvaluation(ScoreTable):
         return self.notes
 
     def shown(self) -> list[Table | str]:
-        """Return one table for each family of numbers, an encoder a row."""
+        """Return a table for each family of numbers, an encoder a row."""
         tables = [table for table in map(self._table, FAMILIES) if table.headers[1:]]
         shown = [part for table in tables for part in (table, "")]
         return [*shown, *self.footnotes(), "--json has every signature"]
@@ -228,7 +228,7 @@ class _Trial:
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return how the numbers of all encoders were measured, for JSON."""
+        """Describe, for JSON, how all encoders were measured."""
         return {
             "pairs": 0 if self.pairs is None else len(self.pairs.gold),
             "rate": self.rate,
@@ -239,12 +239,12 @@ class _Trial:
         }
 
     def baseline(self) -> BagOfWords:
-        """Return the counts of all words that any encoder is measured on."""
+        """Make the bag of all words of the lines and pairs that encoders are measured on."""
         of_pairs = self.pairs.first + self.pairs.second if self.pairs else ()
         return BagOfWords([*self.lines, *of_pairs], self.tokens)
 
     def notes(self, name: str) -> list[str]:
-        """Return how the numbers of all encoders were measured. name: of the file of lines."""
+        """Describe how all encoders were measured. name: of the file of lines."""
         shares = ", ".join(f"{kind} {share:.0%}" for kind, share in self.changed.items())
         notes = [
             "alignment: of a line and its noisy copy; accuracy@1, MRR (mean reciprocal rank): the "
@@ -259,13 +259,13 @@ class _Trial:
         return notes
 
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
-        """Return the same steps with a bar, once they have taken two seconds."""
+        """Yield the same steps, with a bar once they have taken two seconds."""
         return bar(steps, what, self.quiet)
 
     def measure_all(
         self, encoders: Mapping[str, LineEncoder], data: Path, sha256: str
     ) -> tuple[dict[str, Scores], list[str]]:
-        """Return the scores of each encoder by its name, and remarks. sha256: of the file of
+        """Measure each encoder; return the scores by its name, and remarks. sha256: of the file of
         lines."""
         rows, notes = {}, []
         for name, encoder in self.progress(encoders.items(), "encoders"):
@@ -276,7 +276,7 @@ class _Trial:
         return rows, notes
 
     def measure(self, encoder: LineEncoder) -> tuple[Scores, list[str]]:
-        """Return the scores of one encoder, and remarks on them."""
+        """Measure one encoder; return its scores, and remarks on them."""
         clean = self._vectors(encoder, self.lines)
         notes = []
         if missing := int((clean == 0).all(1).sum()):

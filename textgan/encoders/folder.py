@@ -112,8 +112,8 @@ class SavedEncoder(LineEncoder):
         return encoded
 
     def pooling(self) -> Callable[[Sequence[Sequence[int]]], Tensor]:
-        """Return what makes vectors (B, F) of sentences of tokens; UserError for another
-        pooling."""
+        """Return the function that makes vectors (B, F) of tokenized sentences. Raises UserError
+        for an unknown pooling."""
         network, tokenizer, device = self.network, self.tokenizer, self.network.output.weight.device
         pooling = self.facts.get("pooling", "features")
         if pooling == "mask" and isinstance(network, TokenStates):
@@ -192,7 +192,7 @@ def save_encoder(
 
 
 def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncoder:
-    """Return the encoder that `save_encoder` wrote, to the bit.
+    """Load the encoder that `save_encoder` wrote, to the bit.
 
     Raises UserError that names the folder or the file where there is none, or where something was
     altered, is missing or is not understood.

@@ -60,7 +60,7 @@ def new_network(
     config: EncoderConfig,
     classes: int,
 ) -> InitialNetwork:
-    """Return a network that was not trained here yet.
+    """Build a network that is yet to be trained as an encoder.
 
     method: the objective's name. path: the file that was split. name: a discriminator's, or
     hf:FOLDER. Raises UserError for what does not fit.
@@ -89,7 +89,7 @@ def new_network(
 def network_of_encoder(
     folder: Path, name: str | None, config: EncoderConfig, classes: int
 ) -> InitialNetwork:
-    """Return the network of another encoder; its last layer is new where the classes are others.
+    """Load the network of another encoder; its last layer is new where the classes are others.
 
     Raises UserError for a folder without an encoder, and for settings that would change nothing.
     """
@@ -113,7 +113,8 @@ def network_of_encoder(
 
 
 def pooling_warnings(name: str, objective: EncoderObjective) -> list[str]:
-    """Warn that the pooling of a folder of sentence-transformers is not the one that is trained."""
+    """Warn where the pooling of a folder of sentence-transformers is not the one that is
+    trained."""
     if not is_pretrained(name) or not (Path(name.removeprefix(HF)) / MODULES).is_file():
         return []
     mean = objective.pooling.get("pooling", "features") == "features"

@@ -21,7 +21,7 @@ MODULES = "modules.json"
 
 
 def open_pretrained(folder: Path, called: str, device: torch.device | None = None) -> LineEncoder:
-    """Return the encoder in a folder of either library.
+    """Open the encoder in a folder of either library.
 
     called: what asked for it, for messages. Raises UserError where the library is missing or the
     folder has no such model.

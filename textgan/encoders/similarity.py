@@ -32,7 +32,7 @@ class Retrieval(NamedTuple):
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Return vectors (N, F) divided by their lengths, in float64; zeros stay zeros.
+    """Divide vectors (N, F) by their lengths, in float64; zeros stay zeros.
 
     Raises ValueError where they are not finite.
     """
@@ -45,13 +45,14 @@ def unit(vectors: Tensor) -> Tensor:
 
 
 def pair_cosines(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosine (N,) of each vector of a (N, F) with that of b; 0 where one has no
+    """Compute the cosine (N,) of each vector of a (N, F) with that of b; 0 where one has no
     direction."""
     return (unit(a) * unit(b)).sum(1)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
-    """Return the squared distance (N,), from 0 to 4, of each direction of a (N, F) to that of b."""
+    """Compute the squared distance (N,), from 0 to 4, of each direction of a (N, F) to that of
+    b."""
     return (unit(a) - unit(b)).square().sum(1)
 
 

@@ -37,7 +37,8 @@ class Sts:
     subsets: list[str]
 
     def parts(self) -> dict[str, NDArray[np.int64]]:
-        """Return which pairs (M,) make each number: `all`, then each subset in the file's order."""
+        """Return the indices of the pairs (M,) of each number: `all`, then each subset in the
+        file's order."""
         subsets = np.array(self.subsets)
         parts = {ALL: np.arange(len(self.gold), dtype=np.int64)}
         parts |= {name: np.flatnonzero(subsets == name) for name in dict.fromkeys(self.subsets)}
@@ -45,7 +46,7 @@ class Sts:
 
 
 def read_sts(path: Path) -> Sts:
-    """Return the pairs of a TSV file: score, sentence, sentence; or subset, score, sentence,
+    """Read the pairs of a TSV file: score, sentence, sentence; or subset, score, sentence,
     sentence.
 
     Empty lines are left out, and so is a first line that names the column `score`. Raises UserError

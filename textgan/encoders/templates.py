@@ -44,7 +44,7 @@ class Template:
 
     @staticmethod
     def of(template: str, tokenizer: Tokenizer, key: str = "template") -> Template:
-        """Return the template that a text with one [X] and one [MASK] is.
+        """Parse a template from a text with one [X] and one [MASK].
 
         Raises UserError, which names the key, for another text, words that the tokenizer does not
         know, a tokenizer without a token for [MASK], or one that cuts texts too short for it.
@@ -91,22 +91,21 @@ class Template:
         return Template(tokenizer, before, after, place, lead, room)
 
     def around(self, ids: Sequence[Sequence[int]]) -> Text:
-        """Return the template around each sentence of tokens, which is cut where it does not
-        fit."""
+        """Put the template around each sentence of tokens, which is cut where it does not fit."""
         return self.tokenizer.pad([(*self.before, *some[: self.room], *self.after) for some in ids])
 
     def sizes(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """Return how many tokens of each sentence there are in the gap, (B,)."""
+        """Count the tokens of each sentence that are put into the gap, (B,)."""
         return torch.tensor([min(len(some), self.room) for some in ids])
 
     def shifted(self, sizes: Tensor) -> Tensor:
-        """Return the places (B, T) of the template's tokens around these many tokens (B,) that are
-        not there: those after the gap are further out."""
+        """Return the positions (B, T) that the template's own tokens have around these many tokens
+        (B,), which are left out: those after the gap are further out."""
         places = torch.arange(int(self.around([()]).lengths))
         return places + (places >= self.lead + len(self.before)) * sizes.unsqueeze(1)
 
     def state(self, network: TokenStates, ids: Sequence[Sequence[int]]) -> Tensor:
-        """Return the state (B, H) at [MASK] around each sentence of tokens."""
+        """Compute the state (B, H) at [MASK] around each sentence of tokens."""
         sizes = self.sizes(ids)
         at = self.lead + self.place + (sizes if self.place >= len(self.before) else 0 * sizes)
         device = network.output.weight.device
@@ -114,7 +113,7 @@ class Template:
         return states[torch.arange(len(at), device=device), at.to(device)]
 
     def alone(self, network: TokenStates, sizes: Tensor) -> Tensor:
-        """Return the state (B, H) at [MASK] around nothing, each word where it would be around
+        """Compute the state (B, H) at [MASK] around nothing, each word where it would be around
         these many tokens (B,); the same for equal numbers."""
         kinds, kind = sizes.unique(return_inverse=True)
         device = network.output.weight.device
@@ -124,7 +123,7 @@ class Template:
 
 
 def pieces_of(template: str) -> list[str]:
-    """Return a template's words in order, [X] and [MASK] apart from the others."""
+    """Split a template into its words, [X] and [MASK] apart from the others."""
     parts = re.split(rf"({re.escape(SENTENCE)}|{re.escape(MASK)})", template)
     # a space before a word is a part of it to some tokenizers, one at the end is none
     return [part.rstrip() for part in parts if part.strip()]

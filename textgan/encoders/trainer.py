@@ -132,7 +132,7 @@ class EncoderTrainer:
                 yield train[order[rows]]
 
     def validate(self) -> float:
-        """Return the metric of the validation lines. Raises NotFinite where it is not a number."""
+        """Compute the metric of the validation lines. Raises NotFinite where it is not a number."""
         value = self._metric(self.data.valid)
         if not math.isfinite(value):
             raise NotFinite(f"{self.objective.metric} of held-out lines is {value}")
@@ -148,8 +148,8 @@ class EncoderTrainer:
         return total / len(part)
 
     def measure(self) -> dict[str, float]:
-        """Return the numbers of the network as it is, on the test lines. Raises UserError where its
-        vectors are not finite."""
+        """Measure the network as it is, on the test lines. Raises UserError where its vectors are
+        not finite."""
         initial, lines = self.initial, self.data.test.lines
         encoder = SavedEncoder(
             self.name,
@@ -179,8 +179,8 @@ class EncoderTrainer:
 
 
 def set_training(objective: nn.Module) -> None:
-    """Set training mode, but dropout off for now: cuDNN's recurrent layers have gradients in it
-    alone."""
+    """Set training mode, but with dropout off for now: only in this mode do cuDNN's recurrent
+    layers have gradients."""
     objective.train()
     with dropout(objective):
         pass

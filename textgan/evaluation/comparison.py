@@ -119,7 +119,8 @@ class Comparison(Shown):
         }
 
     def sentences(self) -> list[str]:
-        """Return which differences are significant, which are not, and what was not compared."""
+        """Return sentences: which differences are significant, which are not, and what was not
+        compared."""
         tested = [difference for difference in self.differences if difference.p is not None]
         many = f"{self.among} comparisons" if self.among else f"{len(tested)} metrics"
         groups = {
@@ -253,7 +254,7 @@ def among_all(made: Sequence[Comparison]) -> Comparison | Comparisons:
 def compare_scores(
     a: Scores, b: Scores, *, names: tuple[str, str] = ("a", "b"), real: Scores | None = None
 ) -> Comparison:
-    """Return every metric that two systems have, from one evaluation of each.
+    """Compare every metric that two systems have, from one evaluation of each.
 
     real: the row of real text, for the metrics of which it is the aim.
     """
@@ -267,7 +268,7 @@ def compare_seeds(
     names: tuple[str, str] = ("a", "b"),
     real: Scores | None = None,
 ) -> Comparison:
-    """Return every metric that two systems have with every seed; paired where the seeds are the
+    """Compare every metric that two systems have with every seed; paired where the seeds are the
     same."""
     paired = a.keys() == b.keys()
     of_a, of_b = ([side[seed] for seed in sorted(side)] for side in (a, b))
@@ -323,8 +324,8 @@ def _difference(
 
 
 def differing(signatures: Sequence[str]) -> list[str]:
-    """Return the facts in which signatures differ, in their order; `metric` is what was
-    measured."""
+    """Return the facts in which signatures differ, in their order; `metric` is the metric
+    itself."""
     facts = [_facts(signature) for signature in signatures]
     keys = dict.fromkeys(key for each in facts for key in each)
     return [key for key in keys if len({each.get(key) for each in facts}) > 1]

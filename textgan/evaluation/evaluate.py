@@ -229,13 +229,13 @@ def evaluate_files(
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run that is given by its folder, or open."""
+    """A run that is given by its folder, or already open."""
 
     folder: Path
     run: Run | None = None
 
     def open(self, device: str | None, trust_code: bool) -> Run:
-        """Return the run, opened where it is not yet."""
+        """Return the run; open it if it is not open yet."""
         return self.run or open_run(self.folder, device, trust_code=trust_code)
 
 
@@ -259,5 +259,5 @@ def _source(name: str, value: object) -> Path | Sequence[str]:
 
 
 def names_of_metrics(metrics: str | Sequence[str]) -> list[str]:
-    """Return names of metrics, one by one or separated by commas. Raises UserError for none."""
+    """Split names of metrics, one by one or separated by commas. Raises UserError for none."""
     return names_from("metrics", metrics, "at least one name (see textgan list)")

@@ -94,7 +94,7 @@ class Texts:
 
 
 def read_texts(source: Source, called: str, name: str = "", form: Form = PLAIN) -> Texts:
-    """Return the texts of a file, one a line, or of a sequence of strings.
+    """Read the texts of a file, one a line, or of a sequence of strings.
 
     called: what asked for them, for messages. name: of their row; a file's name if not given.
     form: how a file is read.
@@ -163,7 +163,7 @@ def inputs_from_files(
     form: Form = PLAIN,
     device: str = "cpu",
 ) -> EvaluationInputs:
-    """Return rows from files or lists of texts, the references from another.
+    """Make rows of files or lists of texts, with the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
     aligned: references of which line i answers line i of every file. form: how all files are read,
@@ -243,7 +243,8 @@ def _without_empty(lines: Sequence[str]) -> list[str]:
 def _encode_files(
     split: LineTokens, sides: Mapping[str, Sequence[str]], texts: Sequence[Texts], quiet: bool
 ) -> tuple[WordTokenizer, dict[str, Sentences], list[Sentences]]:
-    """A tokenizer of all that was read, the kinds of real text, and the measured texts.
+    """Encode all that was read: return its tokenizer, the kinds of real text, and the measured
+    texts.
 
     Real text comes first, so that its words have the same ids whatever is measured.
     """
@@ -256,7 +257,7 @@ def _encode_files(
 
 
 def _warnings_of_sizes(texts: Sequence[Texts], paired_sample: int) -> list[str]:
-    """A warning where the smallest file decides how many texts of every row are compared."""
+    """Warn where the smallest file decides how many texts of every row are compared."""
     counts = {text.name: len(text.lines) for text in texts}
     smallest = min(counts, key=counts.__getitem__)
     if not paired_sample == counts[smallest] < max(counts.values()):
@@ -314,7 +315,7 @@ LEAK = "real text that is measured against itself is no level to reach"
 
 
 def fits_some(form: Form, given: Sequence[Source | Texts]) -> None:
-    """Raise UserError for fields that are given where no file has any."""
+    """Raise UserError for fields that are given although no file has any."""
     files = [Path(one) for one in given if isinstance(one, (str, Path))]
     if form.facts() and not any(has_fields(file, form) for file in files):
         key, value = next(iter(form.facts().items()))
@@ -325,7 +326,7 @@ def fits_some(form: Form, given: Sequence[Source | Texts]) -> None:
 
 
 def name_texts(files: Sequence[Source | Texts], form: Form = PLAIN) -> list[Texts]:
-    """Return files and lists as texts, each with a name of its own."""
+    """Read files and lists as texts, each with a name of its own."""
     paths = [Path(file) for file in files if isinstance(file, (str, Path))]
     lists = sum(not isinstance(file, (str, Path, Texts)) for file in files)
     made: list[Texts] = []
@@ -343,7 +344,7 @@ def name_texts(files: Sequence[Source | Texts], form: Form = PLAIN) -> list[Text
 
 
 def drawn_lines(lines: list[str], n: int, seed: int) -> list[str]:
-    """Return n of the lines, drawn at random unless those are all, in their order."""
+    """Draw n of the lines at random; where there are no more, return all in their order."""
     if n >= len(lines):
         return lines
     return [lines[i] for i in _parted(len(lines), n, Purpose.EQUAL_TEXTS, seed)[0].tolist()]
@@ -351,8 +352,7 @@ def drawn_lines(lines: list[str], n: int, seed: int) -> list[str]:
 
 def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a clause for each two kinds of real text (references, train, real) that are one text
-    by what occurs in them: more than half of the different lines of the smaller are the other's
-    too."""
+    by their content: more than half of the different lines of the smaller are in the other too."""
     clauses = []
     for (a, ours), (b, theirs) in combinations(texts.items(), 2):
         both, fewest = _in_common(ours, theirs)
@@ -363,7 +363,7 @@ def alike(texts: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def copy_warnings(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a warning for each kind of real text that the measured texts are."""
+    """Warn of each kind of real text that the measured texts are copies of."""
     warnings = []
     for role, lines in real.items():
         held = set(lines)
@@ -384,8 +384,7 @@ def copy_warnings(text: Texts, real: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def of_other_lengths(sides: Mapping[str, Sentences]) -> list[str]:
-    """Return a warning for each kind of real text that is much shorter or longer than the
-    references."""
+    """Warn of each kind of real text that is much shorter or longer than the references."""
     median = {role: max(1.0, float(side.sizes.double().median())) for role, side in sides.items()}
     level = median["references"]
     return [
@@ -422,7 +421,7 @@ class _Parts:
     alone: Sentences | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return what networks are trained on, for the facts of the table."""
+        """Return the training data of metrics' networks, for the facts of the table."""
         if self.train is None:
             return {}
         return {"networks": {"of": self.train_source, "texts": len(self.train)}}
@@ -527,7 +526,7 @@ class _RowMaker:
         )
 
     def facts(self, samples: int) -> dict[str, Any]:
-        """Return how the rows were made, for the facts of the table."""
+        """Describe how the rows were made, for the facts of the table."""
         return {
             "samples": samples,
             "sample": self.sample,
@@ -556,7 +555,7 @@ def writers(run: Run) -> list[Writer]:
 
 
 def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts:
-    """Return texts of a run's last state as `textgan sample` writes them, without their labels.
+    """Draw texts of a run's last state as `textgan sample` writes them, without their labels.
 
     samples: how many; 0: as many as its config says.
     """
@@ -588,7 +587,7 @@ def inputs_from_run(
     others: Sequence[Run | Source] = (),
     form: Form = PLAIN,
 ) -> EvaluationInputs:
-    """Return rows of a run: real text, its best MLE epoch, its generator as it is.
+    """Make the rows of a run: real text, its best MLE epoch, its generator as it is.
 
     others: further runs on the same corpus (a row of their last state each, and then of this run's
     too), and files or lists of texts, which are split as the run's own lines are; form: how files
@@ -662,7 +661,7 @@ def inputs_from_run(
 
 
 def _models_of_oracle(run: Run, fresh: Text) -> Models | None:
-    """What likelihoods of the row of real text are taken by, where an oracle writes it."""
+    """Return the models for likelihoods of the row of real text; None where no oracle writes it."""
     if run.oracle is None:
         return None
     return Models(run.oracle, run.oracle, fresh.to(run.device), run.corpus.test)
@@ -670,14 +669,15 @@ def _models_of_oracle(run: Run, fresh: Text) -> Models | None:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Texts of a writer: those to be read, without the unknown word, and as it draws them."""
+    """Texts of a writer: without the unknown word, to be measured, and as it draws them."""
 
     writer: Writer
     text: Text
     as_drawn: Text
 
     def models(self, run: Run, temperature: float) -> Models | None:
-        """Return what likelihoods of the row of these texts are taken by, where there are any."""
+        """Return the models for likelihoods of the row of these texts; None where there are
+        none."""
         generator = self.writer.generator
         likely = generator if isinstance(generator, AutoregressiveGenerator) else None
         if likely is None and run.oracle is None:
@@ -686,7 +686,7 @@ class _Drawn:
 
 
 def _draw(run: Run, writer: Writer, n: int, seed: int, temperature: float) -> _Drawn:
-    """n texts of a writer, as `textgan sample` writes them."""
+    """Draw n texts of a writer, as `textgan sample` writes them."""
     draw = partial(
         draw_like,
         writer.generator,

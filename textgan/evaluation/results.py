@@ -44,8 +44,8 @@ class Evaluation(ScoreTable):
     def from_dict(
         cls, content: Mapping[str, Any], replicates: Mapping[str, torch.Tensor]
     ) -> Evaluation:
-        """Return what `to_dict` wrote. replicates: by row and name. Raises KeyError or
-        ValueError."""
+        """Rebuild the evaluation from what `to_dict` wrote. replicates: by row and name. Raises
+        KeyError or ValueError."""
 
         def read(row: str, name: str, score: Mapping[str, Any]) -> Score:
             tensor = replicates.get(f"{row}/{name}")
@@ -112,7 +112,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
-    """Return what `write_evaluation` left in a run's folder; None where there is nothing.
+    """Read what `write_evaluation` wrote into a run's folder; None where there is nothing.
 
     Raises UserError for a damaged file, one of another run, and replicates of another evaluation.
     """

@@ -41,7 +41,7 @@ def choose_metrics(
     settings: Mapping[str, Any] | None = None,
     aligned: bool = False,
 ) -> list[Metric]:
-    """Return the metrics of these names, in the order of a table.
+    """Make the metrics of these names, in the order of a table.
 
     wanted: names, `path/to/file.py:Class`, `quick` for those that train no network, `all`.
     aligned: whether the texts have references of their own; else `quick` and `all` leave out what
@@ -84,7 +84,7 @@ def choose_metrics(
 
 
 def by_metric(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return settings of each metric, of {"bleu.largest": 4} or {"bleu": {"largest": 4}}.
+    """Group settings by metric, from {"bleu.largest": 4} or {"bleu": {"largest": 4}}.
 
     Raises UserError for a key that names no metric.
     """
@@ -166,8 +166,8 @@ def score(
 
 
 def expected_seconds(work: Sequence[tuple[Metric, str]], inputs: EvaluationInputs) -> list[float]:
-    """Return about how long each metric takes on each row; what rows share is counted where it is
-    done first, and not at all where an earlier evaluation with the same memory did it."""
+    """Estimate the seconds of each metric on each row; what rows share is counted where it is done
+    first, and not at all where an earlier evaluation with the same memory did it."""
     expected = []
     for metric, name in work:
         row = inputs.rows[name]
@@ -179,7 +179,7 @@ def expected_seconds(work: Sequence[tuple[Metric, str]], inputs: EvaluationInput
 
 
 def label_of(metric: Metric) -> str:
-    """Return what a metric is called."""
+    """Return the name of a metric, or of its class where it has none."""
     return metric.name or type(metric).__name__
 
 
@@ -203,7 +203,7 @@ def _listed(unavailable: Mapping[str, str]) -> str:
 
 
 def examples(inputs: MetricInputs) -> list[dict[str, Any]]:
-    """Return the first texts and, where the training text is known, the sentence of it nearest to
+    """Return the first texts and, where the training text is known, the sentence nearest to
     each."""
     few = inputs.predictions[:EXAMPLES]
     lines = inputs.lines[:EXAMPLES]
@@ -219,7 +219,7 @@ def examples(inputs: MetricInputs) -> list[dict[str, Any]]:
 
 
 def warnings_of(evaluation: Evaluation) -> list[str]:
-    """Return warnings of collapse, of memorising, and of scores too good to be better."""
+    """Warn of collapse, of memorising, and of scores too good to be better."""
     real, warnings = evaluation.real_scores, []
     alike = Score("", Estimate(ALIKE, ALIKE, ALIKE), "", "lower")
     if "d_accuracy" in real and above(real["d_accuracy"], alike):
@@ -242,8 +242,8 @@ def warnings_of(evaluation: Evaluation) -> list[str]:
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has had, in MiB; 0 where the system does not
-    tell."""
+    """Return the most memory that this process has had, in MiB; 0 where the system does not report
+    it."""
     try:
         import resource
     except ImportError:  # Windows

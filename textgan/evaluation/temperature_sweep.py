@@ -196,7 +196,7 @@ def _sweep_run(
 
 
 def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
-    """Return where one curve is better than another, for every pair of measures and of rows."""
+    """Describe where one curve is better than another, for every pair of measures and of rows."""
     sentences = []
     for pair in PAIRS:
         curves = [Curve.of(name_in_sentence(name), pair, row) for name, row in rows.items()]
@@ -206,7 +206,7 @@ def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
 
 
 def read_sweep(folder: Path) -> Sweep | None:
-    """Return the curves that `sweep` left in a run's folder; None where there are none.
+    """Read the curves that `sweep` wrote into a run's folder; None where there are none.
 
     Raises UserError for a damaged file.
     """
@@ -227,7 +227,7 @@ def read_sweep(folder: Path) -> Sweep | None:
 
 @dataclass(frozen=True)
 class Unkept:
-    """The measures of a run whose folder could not keep it; None: the folder has it."""
+    """The measurements that a run's folder could not keep; None for what the folder has."""
 
     evaluation: Evaluation | None = None
     curve: Sweep | None = None

@@ -77,7 +77,7 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Point:
-    """The measures at one temperature."""
+    """The scores at one temperature."""
 
     temperature: float
     x: Estimate
@@ -94,8 +94,7 @@ class Curve:
 
     @staticmethod
     def of(name: str, pair: Pair, steps: Mapping[float, Mapping[str, Score]]) -> Curve:
-        """Return the curve through the scores at each temperature, where there are both
-        measures."""
+        """Make the curve through the scores at each temperature that has both measures."""
         points = (
             Point(temperature, scores[pair.x.key].estimate, scores[pair.y.key].estimate)
             for temperature, scores in sorted(steps.items())
@@ -125,7 +124,7 @@ class Stretch(NamedTuple):
         return (self.y[1] - self.y[0]) / (self.x[1] - self.x[0])
 
     def at(self, x: float, ends: tuple[float, float]) -> float:
-        """Return the value at x on the line between the values at both ends."""
+        """Interpolate the value at x between the values at both ends."""
         share = (x - self.x[0]) / (self.x[1] - self.x[0])
         return ends[0] + share * (ends[1] - ends[0])
 
@@ -141,7 +140,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Crossing:
-    """A crossing of two curves, intervals or not, and at which temperature each is there."""
+    """A crossing of two curves, intervals or not, and the temperature that each has there."""
 
     x: float
     y: float
@@ -183,8 +182,7 @@ class CurveComparison:
 
 
 def mean_curve(curves: Sequence[Curve], name: str = "") -> Curve:
-    """Return the mean over seeds at every temperature that all curves have, with Student's t
-    interval.
+    """Average curves over seeds at every temperature that all have, with Student's t interval.
 
     One curve is its own mean and keeps its intervals. Raises ValueError for none, and for curves of
     different measures.
@@ -210,7 +208,7 @@ def mean_curve(curves: Sequence[Curve], name: str = "") -> Curve:
 
 
 def compare_curves(a: Curve, b: Curve) -> CurveComparison:
-    """Return where on the common range of x which curve is better, and where they cross.
+    """Compare two curves on their common range of x: where each is better, and where they cross.
 
     Raises ValueError for curves of different measures.
     """
@@ -291,7 +289,7 @@ def _turns(both: tuple[Stretch, Stretch], start: float, end: float) -> list[floa
     """
 
     def line(stretch: Stretch, ends: tuple[float, float]) -> tuple[float, float]:
-        """Return its value at the start, and what it gains up to the end."""
+        """Return a curve's value at the start, and its gain up to the end."""
         first = stretch.at(start, ends)
         return first, stretch.at(end, ends) - first
 
@@ -348,8 +346,8 @@ def _merged(ranges: list[Range]) -> tuple[Range, ...]:
 
 
 def name_in_sentence(row: str) -> str:
-    """Return a row's name as a sentence has it: seqgan for `seqgan, last`, and in brackets what
-    else follows a comma."""
+    """Return a row's name for a sentence: seqgan for `seqgan, last`, and in brackets what else
+    follows a comma."""
     name, comma, state = row.rpartition(", ")
     if not comma or state == "last":
         return name or row
@@ -357,8 +355,8 @@ def name_in_sentence(row: str) -> str:
 
 
 def describe(comparison: CurveComparison) -> str:
-    """Return the result of a comparison in a sentence or two: of which curves, at equal what, over
-    which values that both reach; beyond them nothing can be said."""
+    """Describe the result of a comparison in a sentence or two: of which curves, at equal what,
+    over which values that both reach; beyond them nothing can be said."""
     a, b = comparison.a, comparison.b
     x, y = a.pair.x.title, a.pair.y.title
     if comparison.common is None:

@@ -29,7 +29,8 @@ def aligned_or_none(inputs: MetricInputs) -> None:
 
 
 def corpus_score(scorer: Scorer, inputs: MetricInputs, title: str, at_once: int = 500) -> Score:
-    """Return a corpus score of sacrebleu with sacrebleu's signature and a bootstrap over sentences.
+    """Compute a corpus score of sacrebleu with sacrebleu's signature and a bootstrap over
+    sentences.
 
     Such a score is one of sums over the sentences. Their terms are counted once and resampled here:
     sacrebleu's own bootstrap, which does the same, keeps its replicates to itself. Hence the two

@@ -131,7 +131,7 @@ class MetricInputs:
             raise AttributeError(f"MetricInputs has no {name}")
 
     def remember(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what `make` makes, made once for all that ask for the same key."""
+        """Return what `make` makes, which is called once for all that ask for the same key."""
         if key not in self.memory:
             self.memory[key] = make()
         made: Made = self.memory[key]
@@ -147,22 +147,23 @@ class MetricInputs:
         return [self.tokenizer.convert_ids_to_tokens(ids) for ids in sentences.tolist()]
 
     def progress(self, steps: Iterable[Made], what: str) -> Iterable[Made]:
-        """Return the same steps with a bar, once they have taken two seconds."""
+        """Yield the same steps, with a bar once they have taken two seconds."""
         return bar(steps, what, self.quiet)
 
     def sign(self, name: str, **facts: object) -> str:
-        """Return a signature: the metric, everything that would change the number, and this
+        """Make a signature: the metric, everything that would change the number, and this
         version."""
         return sign(name, **facts)
 
     def mean(self, values: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
-        """Return the mean over texts (B,) with its bootstrap."""
+        """Return the mean over texts (B,), with a bootstrap interval and its replicates."""
         return self.ratio(values, torch.ones_like(values), side)
 
     def ratio(
         self, totals: Tensor, counts: Tensor, side: int = 0, sources: Tensor | None = None
     ) -> tuple[Estimate, Floats]:
-        """Return sum(totals) / sum(counts) over texts (B,) with its bootstrap.
+        """Return sum(totals) / sum(counts) over texts (B,), with a bootstrap interval and its
+        replicates.
 
         side: another number for texts that are resampled apart from the first ones. sources: (B,)
         which source each text answers; those of one are resampled together.
@@ -183,7 +184,8 @@ class MetricInputs:
         n: int,
         bounds: tuple[float, float] = UNBOUNDED,
     ) -> tuple[Estimate, Floats]:
-        """Return a number of a set of n texts; `statistic` gives it of those at some indices.
+        """Return a number of a set of n texts with its spread; `statistic` computes it from those
+        at some indices.
 
         bounds: what the number can be; an interval ends there.
         """
@@ -196,7 +198,8 @@ class MetricInputs:
         n: int,
         bounds: tuple[float, float] = UNBOUNDED,
     ) -> list[tuple[Estimate, Floats]]:
-        """Return several numbers of a set of n texts that are computed together."""
+        """Return several numbers of a set of n texts that are computed together, with their
+        spread."""
         if not self.subsets or n < 4:
             return [(Estimate(value), np.empty(0)) for value in values]
         parts = over_subsets(values, statistic, n, self.subsets, self.seed)
@@ -231,8 +234,8 @@ class Metric(ABC):
         """
 
     def cost(self, inputs: MetricInputs) -> dict[str, float]:
-        """Return about how many seconds `measure` takes on one core, for estimates of the time
-        left; right within a factor of a few.
+        """Estimate the seconds that `measure` takes on one core, for the time left; right within a
+        factor of a few.
 
         By what is done: "" for this row alone, other names for what is done once for all metrics
         and rows that name it.
@@ -241,14 +244,14 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:
-        """Return the numbers by name, in the order of a table.
+        """Compute the scores by name, in the order of a table.
 
         Raises Unavailable where the inputs lack what it takes.
         """
 
 
 def finite(scores: dict[str, Score]) -> dict[str, Score]:
-    """Return the same scores; Unavailable that names the first that is not a number."""
+    """Return the same scores. Raises Unavailable, which names the first that is not a number."""
     for name, score in scores.items():
         if not math.isfinite(score.value):
             raise Unavailable(f"{name} is not a number for these texts")

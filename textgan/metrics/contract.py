@@ -13,7 +13,7 @@ from textgan.metrics.base import Metric, MetricInputs, Unavailable, finite
 
 
 def checked_scores(metric: Metric, inputs: MetricInputs) -> dict[str, Score]:
-    """Return the numbers of a metric, all finite.
+    """Compute the scores of a metric and check them: all are finite.
 
     Raises Unavailable where it cannot be measured on these inputs, UserError where what it returns
     are no scores by their names; what its own code raises is noted to be that.

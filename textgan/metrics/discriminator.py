@@ -29,14 +29,14 @@ DISCRIMINATOR_SECONDS = 3e-5  # of a word that it reads while it trains, on one 
 
 
 def shuffled(sentences: Sentences, seed: int) -> Sentences:
-    """Return the same sentences, the words of each in a random order."""
+    """Return the sentences, the words of each in a random order."""
     random = torch.Generator().manual_seed(stream(Purpose.SHUFFLED_WORDS, seed))
     keys = sentences.rows + torch.rand(len(sentences.words), generator=random, dtype=torch.double)
     return Sentences(sentences.words[keys.argsort()], sentences.sizes)
 
 
 def parts(sentences: Sentences, n: int, seed: int) -> list[Sentences]:
-    """Return n of the sentences at random: 60 % to learn from, 20 % to stop by, 20 % to score.
+    """Draw n of the sentences at random: 60 % to train on, 20 % to stop by, 20 % to score.
 
     Of two sets of the same size the same places are taken, so that a sentence and its shuffled
     words, or its copy, are in the same part: none of them is scored by memory of the other.
@@ -138,8 +138,8 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
         }
 
     def hits(self, inputs: MetricInputs, texts: Sentences, real: Sentences, n: int) -> Tensor:
-        """Return whether a new discriminator is right (1) or not (0) about each new text, as many
-        real ones as others."""
+        """Train a discriminator, and return whether it is right (1) or not (0) about each new text,
+        as many real ones as others."""
         sides = zip(parts(real, n, inputs.seed), parts(texts, n, inputs.seed), strict=True)
         training, stopping, scoring = (joined(both) for both in sides)
         # not the words of real text alone: an unknown word would give every other text away
@@ -182,13 +182,13 @@ class DiscriminatorAccuracy(Metric, name="discriminator"):
     def text(
         self, tokenizer: WordTokenizer, sentences: Sequence[Sequence[str]], device: torch.device
     ) -> Text:
-        """Return sentences of words as the network reads them, wide enough for its filters."""
+        """Encode sentences of words as the network reads them, wide enough for its filters."""
         text = read(tokenizer, sentences)
         return padded_to(text, self.widest, tokenizer.space.pad).to(device)
 
 
 def halves(text: Text) -> Tensor:
-    """Return 1 for the first half of the texts, the real ones, else 0: (B,)."""
+    """Return (B,) labels: 1 for the first half of the texts, the real ones, else 0."""
     places = torch.arange(len(text), device=text.tokens.device)
     return (places < len(text) // 2).float()
 

@@ -55,7 +55,7 @@ def log_over_mixture(a: Tensor, b: Tensor) -> Tensor:
 
 
 def exact_divergences(g: Tensor, o: Tensor) -> dict[str, float]:
-    """Return every divergence of two distributions from log G and log O of all texts (N,).
+    """Compute every divergence of two distributions from log G and log O of all texts (N,).
 
     Infinite where one of them is zero and the other is not, as it should be.
     """
@@ -75,7 +75,7 @@ def exact_divergences(g: Tensor, o: Tensor) -> dict[str, float]:
 
 
 def how_many(space: TextSpace) -> int:
-    """Return how many texts a space has."""
+    """Count the texts of a space."""
     if space.eos is None:
         return int(space.vocabulary**space.length)
     words = space.vocabulary - 2  # neither padding nor the end
@@ -165,7 +165,8 @@ class Divergence(Metric, name="divergence"):
 
 
 def sampled(inputs: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
-    """Return means over the drawn texts and over the real ones, with their bootstraps."""
+    """Estimate the divergences by means over the drawn texts and over the real ones, with
+    bootstraps."""
     g, o = (log_likelihoods(inputs, model, "drawn") for model in MODELS)
     kl_generator, of_drawn = inputs.mean(g - o), inputs.mean(log_over_mixture(g, o))
     g, o = (log_likelihoods(inputs, model, "test") for model in MODELS)

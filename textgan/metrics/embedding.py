@@ -56,7 +56,7 @@ def trained_here(name: str, inputs: MetricInputs) -> bool:
 
 
 def embedding_cost(name: str, inputs: MetricInputs) -> dict[str, float]:
-    """Return about how long the vectors take, on one core: most of it is the training of the
+    """Estimate the seconds that the vectors take on one core: most is the training of the
     encoder."""
     usual = LanguageModelSettings()
     times = 1 if name == "lm" else 30  # what a pretrained network takes longer
@@ -146,7 +146,7 @@ def overlaps(
     added: float = 0.0,
     chosen: Tensor | slice = slice(None),
 ) -> Floats:
-    """Return how far the chosen texts of two sets overlap in each clustering, (S,).
+    """Compute how far the chosen texts of two sets overlap in each clustering, (S,).
 
     clusterings: for each, the buckets of the texts of both sets.
     """
@@ -195,7 +195,7 @@ class Mauve(Metric, name="mauve"):
         return {"": clustered} | embedding_cost(self.encoder, inputs)
 
     def buckets_of(self, fewest: int) -> int:
-        """Return into how many so many texts of one side are sorted."""
+        """Return the number of buckets for so many texts of one side."""
         return self.buckets or min(MOST_BUCKETS, fewest // 10)
 
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:

@@ -45,7 +45,7 @@ class Costs:
 def costs_of(
     model: LanguageModel, sentences: Sequence[Sequence[str]], progress: Progress = silent
 ) -> Costs:
-    """Return what sentences of words cost under a language model.
+    """Compute the costs of sentences of words under a language model.
 
     An unknown word costs what the model asks for one and log of how many there are, so that the
     probabilities of all words still sum to 1, as in adjusted perplexity. Else nonsense made of

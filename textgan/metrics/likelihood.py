@@ -44,7 +44,7 @@ WANTED = {
 
 
 class Likelihood(Metric, name="likelihood"):
-    """The nats per token that texts cost the oracle, and real ones the generator.
+    """The nats per token of texts under the oracle, and of real ones under the generator.
 
     NLL_oracle (lower is better) says how plausible each text is and nothing of how many different
     ones there are; NLL_test (lower is better) says how much of real text is covered and nothing of
@@ -128,7 +128,7 @@ def texts_of(models: Models, split: Split) -> Text:
 
 
 def perplexity(nll: Score) -> Score:
-    """Return exp of a number of nats per token and of its interval."""
+    """Compute exp of a number of nats per token and of its interval."""
 
     def raised(nats: float | None) -> float | None:
         return None if nats is None else math.exp(nats)
@@ -144,7 +144,7 @@ def perplexity(nll: Score) -> Score:
 
 
 def known_models(inputs: MetricInputs) -> Models:
-    """Return the models behind the texts; Unavailable where there are none."""
+    """Return the models behind the texts. Raises Unavailable where there are none."""
     if inputs.models is None:
         raise Unavailable(
             "needs a generator with a likelihood, which a file is not, nor a run that is judged by "
@@ -154,8 +154,8 @@ def known_models(inputs: MetricInputs) -> Models:
 
 
 def log_likelihoods(inputs: MetricInputs, model: Model, split: Split) -> Tensor:
-    """Return log P of every text, (B,) in float64 on the processor, under the oracle at temperature
-    1 or under the generator at that of its texts.
+    """Compute log P of every text, (B,) in float64 on the processor, under the oracle at
+    temperature 1 or under the generator at that of its texts.
 
     Raises Unavailable where there is no such model or text, and where a text is impossible.
     """
@@ -197,12 +197,12 @@ def remembered(
 
 
 def at_temperature(title: str, temperature: float) -> str:
-    """Return a title that says at which temperature texts are drawn, unless it is 1."""
+    """Return a title with the temperature at which texts are drawn, unless it is 1."""
     return title if temperature == 1.0 else f"{title} at T={temperature:g}"
 
 
 def fingerprint(oracle: AutoregressiveGenerator) -> str:
-    """Return which oracle it is: the first eight letters of a hash of its parameters."""
+    """Identify an oracle by the first eight letters of a hash of its parameters."""
     sha = hashlib.sha256()
     for name, weights in oracle.state_dict().items():
         sha.update(name.encode() + weights.cpu().numpy().tobytes())

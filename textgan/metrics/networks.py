@@ -55,8 +55,8 @@ def silent(steps: Iterable[Step], what: str, /) -> Iterable[Step]:
 def train_tokenizer(
     sentences: Iterable[Sequence[str]], vocabulary: int, length: int
 ) -> tuple[WordTokenizer, int]:
-    """Return a tokenizer of the words that occur in sentences twice or more, the `vocabulary` most
-    frequent, which cuts texts at `length` tokens; and how many other words the sentences have.
+    """Make a tokenizer of the words that occur in sentences twice or more, the `vocabulary` most
+    frequent, which cuts texts at `length` tokens; and count the other words of the sentences.
 
     A word seen once is left out, so that a network meets the unknown word while it trains. Equally
     frequent words keep the order in which they first occur.
@@ -68,7 +68,7 @@ def train_tokenizer(
 
 
 def read(tokenizer: WordTokenizer, sentences: Iterable[Sequence[str]]) -> Text:
-    """Return sentences of words as a network reads them; an empty one is its end alone."""
+    """Encode sentences of words as a network reads them; an empty one is its end alone."""
     return tokenizer.pad(map(tokenizer.convert_tokens_to_ids, sentences))
 
 
@@ -141,7 +141,7 @@ class LanguageModel:
 
 
 def enough_to_train_on(sentences: Sized) -> None:
-    """Raise Unavailable for fewer texts than a language model learns anything from."""
+    """Raise Unavailable for too few texts to train a language model on."""
     if len(sentences) < FEWEST:
         raise Unavailable(
             f"needs at least {FEWEST} texts to train a language model on; there are "
@@ -150,8 +150,8 @@ def enough_to_train_on(sentences: Sized) -> None:
 
 
 def text_to_train_on(inputs: MetricInputs) -> Sentences:
-    """Return the real text that networks learn from; Unavailable where there is none or little of
-    it."""
+    """Return the real text to train networks on. Raises Unavailable where there is none or little
+    of it."""
     train = inputs.train
     if train is None or len(train) < FEWEST:
         there = "is none" if train is None else f"are {len(train)}"
@@ -165,12 +165,12 @@ def text_to_train_on(inputs: MetricInputs) -> Sentences:
 
 
 def mean_size(sentences: Sentences) -> float:
-    """Return how many words a text has, with its end."""
+    """Compute the mean number of words of a text, its end counted."""
     return 1 + len(sentences.words) / max(1, len(sentences))
 
 
 def training_seconds(sentences: Sentences | None, settings: LanguageModelSettings) -> float:
-    """Return about how long a language model takes to learn from texts, on one core."""
+    """Estimate the seconds to train a language model on texts, on one core."""
     if sentences is None or not len(sentences):
         return 0.0
     texts = min(len(sentences), settings.sentences)
@@ -179,7 +179,7 @@ def training_seconds(sentences: Sentences | None, settings: LanguageModelSetting
 
 
 def reading_seconds(sentences: Sentences, settings: LanguageModelSettings) -> float:
-    """Return about how long a language model takes to read texts once, on one core."""
+    """Estimate the seconds in which a language model reads texts once, on one core."""
     return len(sentences) * min(settings.longest, mean_size(sentences)) * SECONDS_A_WORD / 3
 
 
@@ -192,8 +192,8 @@ def train_language_model(
     device: torch.device | None = None,
     progress: Progress = silent,
 ) -> LanguageModel:
-    """Return an LSTM taught by teacher forcing: the best epoch on a tenth of the sentences, which
-    it never learns from.
+    """Train an LSTM by teacher forcing, and take its best epoch on a tenth of the sentences, which
+    are not trained on.
 
     known: what `train_tokenizer` made. Raises Unavailable for too few sentences, or where the
     weights stop being numbers.
@@ -245,7 +245,7 @@ def train_language_model(
 
 
 def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = silent) -> Tensor:
-    """Return nats that each text costs, (B,) float64, whatever else is in the batch."""
+    """Compute the nats of each text, (B,) float64, whatever else is in the batch."""
     device = network.embedding.weight.device
     nats = torch.zeros(len(text), dtype=torch.float64)
     for piece in progress(by_size(text), "reading texts"):
@@ -256,8 +256,8 @@ def costs(network: AutoregressiveGenerator, text: Text, progress: Progress = sil
 def shared_tokenizer(
     inputs: MetricInputs, settings: LanguageModelSettings
 ) -> tuple[WordTokenizer, int]:
-    """Return what `train_tokenizer` makes for language models, the same in all rows: of the words
-    of train, else of the references."""
+    """Return the result of `train_tokenizer` for language models, which all rows share: of the
+    words of train, else of the references."""
     real = inputs.references if inputs.train is None else inputs.train
     key = ("tokenizer", settings.vocabulary, settings.longest, real.digest())
     return inputs.remember(
@@ -293,8 +293,8 @@ def real_language_model(
 
 @torch.no_grad()
 def encode(model: LanguageModel, sentences: Iterable[Sequence[str]]) -> Tensor:
-    """Return the mean of the states from which a sentence's words and its end are predicted, (B, F)
-    float64.
+    """Compute the mean of the states from which a sentence's words and its end are predicted, (B,
+    F) float64.
 
     Every state sums up the words before it, so the mean knows their order, and all of a sentence
     has a part in it; the last state alone is mostly that of how sentences end.

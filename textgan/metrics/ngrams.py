@@ -26,7 +26,7 @@ LARGEST = "words of the longest n-grams"
 
 
 def within(texts: Tensor, n: int, of: Grams) -> Grams:
-    """Return those of the n-grams of n texts that occur in the texts at these indices."""
+    """Return those of n texts' n-grams that occur in the texts at these indices."""
     kept = torch.zeros(n, dtype=torch.bool)
     kept[texts] = True
     inside = kept[of.row]
@@ -34,17 +34,17 @@ def within(texts: Tensor, n: int, of: Grams) -> Grams:
 
 
 def counts(of: Grams) -> Tensor:
-    """Return how often each n-gram occurs anywhere, (kinds,) float64."""
+    """Count how often each n-gram occurs anywhere, (kinds,) float64."""
     return torch.bincount(of.kind, minlength=of.kinds).double()
 
 
 def variety(of: Grams) -> float:
-    """Return different n-grams / all n-grams, of which there are some."""
+    """Compute different n-grams / all n-grams, of which there are some."""
     return int((counts(of) > 0).sum()) / len(of.kind)
 
 
 def multiset_jaccard(a: Tensor, b: Tensor) -> float:
-    """Return sum(min(a, b)) / sum(max(a, b)) of weights (kinds,), none below 0; 0 where all are
+    """Compute sum(min(a, b)) / sum(max(a, b)) of weights (kinds,), none below 0; 0 where all are
     0."""
     larger = float(torch.maximum(a, b).sum())
     return float(torch.minimum(a, b).sum()) / larger if larger else 0.0
@@ -53,7 +53,7 @@ def multiset_jaccard(a: Tensor, b: Tensor) -> float:
 def over_texts(
     inputs: MetricInputs, of: Grams, statistic: Callable[[Grams], float]
 ) -> tuple[Estimate, Floats]:
-    """Return a number of n-grams, with its spread over subsets of those texts that have any."""
+    """Compute a number of n-grams, with its spread over subsets of those texts that have any."""
     texts, row = torch.unique(of.row, return_inverse=True)
     known = Grams(of.n, of.kind, row, of.kinds)
     return inputs.of_set(

@@ -9,8 +9,8 @@ from textgan.metrics.base import Metric, MetricInputs, Unavailable, finite
 
 
 def lack_of(metric: Metric, inputs: MetricInputs) -> str:
-    """Return why a metric cannot be measured on these inputs, known without any work; empty where
-    it can."""
+    """Return why a metric cannot be measured on these inputs, known without any work; "" where it
+    can."""
     try:
         metric.check(inputs)
     except Unavailable as reason:
@@ -19,7 +19,7 @@ def lack_of(metric: Metric, inputs: MetricInputs) -> str:
 
 
 def score_row(inputs: MetricInputs, metrics: Sequence[Metric]) -> Scores:
-    """Return the scores of these inputs by every metric that they allow, all of them finite.
+    """Score these inputs by every metric that they allow; all scores are finite.
 
     Raises Unavailable where a score that could be measured is no finite number.
     """

@@ -22,7 +22,7 @@ LIKE_REAL: Better = "like real text"
 
 
 def recurring(texts: Sentences, n: int) -> Tensor:
-    """Return (B,) float64, 1 - different n-grams / n-grams of each text; nan where it has none."""
+    """Compute 1 - different n-grams / n-grams of each text, (B,) float64; nan where it has none."""
     (of,) = deque(grams(texts, n), maxlen=1)
     kinds = max(of.kinds, 1)
     different = torch.unique(of.row * kinds + of.kind) // kinds  # the text of each
@@ -31,7 +31,7 @@ def recurring(texts: Sentences, n: int) -> Tensor:
 
 
 def stuttering(texts: Sentences) -> Tensor:
-    """Return (B,) float64, the share of words, from the second on, that equal the one before; nan
+    """Compute the share of words, from the second on, that equal the one before, (B,) float64; nan
     where there is no second word."""
     rows = texts.rows
     again = (texts.words[1:] == texts.words[:-1]) & (rows[1:] == rows[:-1])
@@ -59,7 +59,7 @@ def averaged(
     unit: str = "",
     **facts: object,
 ) -> Score:
-    """Return the mean of one value (B,) a text."""
+    """Make the score of the mean of one value (B,) a text."""
     if not len(values):
         raise Unavailable("needs at least one text; there is none")
     estimate, replicates = inputs.mean(values)

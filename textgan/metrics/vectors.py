@@ -30,7 +30,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        """Return one vector for each sentence of words, (B, F) float64."""
+        """Encode each sentence of words as a vector, (B, F) float64."""
 
 
 class LanguageModelEncoder(Encoder):

@@ -18,7 +18,7 @@ def warnings_of_row(
     entropy_alarm: float = ENTROPY_ALARM,
     aligned: bool = False,
 ) -> list[str]:
-    """Return what a reader of the scores of one set of texts should be warned of.
+    """Warn of what a reader of the scores of one set of texts should know.
 
     real: the scores of real text; empty where there are none. mle_entropy: in nats per token, of
     the generator after MLE. aligned: each text answers an input of its own, so that it is close to

@@ -40,8 +40,8 @@ def dropout_off(*networks: Any) -> Iterator[None]:
 
 
 def check_generator(generator: Generator, real: Text, *, likelihood: bool) -> None:
-    """Raise UserError unless a connected generator writes texts of its space, and its likelihood,
-    which is looked at where it has one, is one number for each token."""
+    """Raise UserError unless a connected generator writes texts of its space and its likelihood,
+    checked where it has one, is one number for each token."""
     when = BEFORE.format("sampling")
     n, length = real.tokens.shape
     who = name_of(generator, "sample")
@@ -62,7 +62,7 @@ def check_generator(generator: Generator, real: Text, *, likelihood: bool) -> No
 
 
 def check_discriminator(discriminator: Discriminator, real: Text) -> None:
-    """Raise UserError unless a discriminator sees features in texts and scores each of them."""
+    """Raise UserError unless a discriminator computes features of texts and scores each of them."""
     when = BEFORE.format("judging real texts")
     who, n = name_of(discriminator, "features"), len(real)
     kind = title(type(discriminator))

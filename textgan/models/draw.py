@@ -39,8 +39,7 @@ def draw_like(
     forbid: int | None = None,
     label: int | None = None,
 ) -> Text:
-    """Return n texts drawn by a seed, each written for one of these conditions, drawn with
-    replacement.
+    """Draw n texts by a seed, each written for one of these conditions, drawn with replacement.
 
     forbid: a token that is not written, such as the unknown word. label: the only one, if not all
     of them. At temperature 1 the generator draws in its usual way.

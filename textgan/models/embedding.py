@@ -9,7 +9,7 @@ class TokenEmbedding(nn.Embedding):
     """Vectors for symbols: token ids are looked up, relaxed rows mix the table."""
 
     def forward(self, symbols: Tensor) -> Tensor:
-        """Return (..., E) for ids (...) or rows (..., V)."""
+        """Embed ids (...), or rows (..., V), as vectors (..., E)."""
         if symbols.is_floating_point():
             return symbols @ self.weight
         return super().forward(symbols)

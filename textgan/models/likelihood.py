@@ -27,7 +27,7 @@ def nll_per_token(
     seed: int = 0,
     temperature: float = 1.0,
 ) -> Estimate:
-    """Return nats per token that texts cost under a model that writes at a temperature."""
+    """Compute the nats per token of texts under a model that writes at a temperature."""
     sources = text.condition.sources
     return bootstrap(
         -log_probs(model, text, temperature).double().cpu().numpy(),
@@ -45,7 +45,7 @@ def log_probs(
     temperature: float = 1.0,
     progress: Progress = lambda pieces, what: pieces,
 ) -> Tensor:
-    """Return log P of every sentence, (B,), under a model whose logits are divided by a
+    """Compute log P of every sentence, (B,), under a model whose logits are divided by a
     temperature.
 
     Minus infinity for a sentence with a token that the model never writes. progress: a bar over the
@@ -65,6 +65,6 @@ def log_probs(
 
 
 def uniform_nll(space: TextSpace) -> float:
-    """Return nats per token of any text under tokens drawn uniformly from those that may be
+    """Compute the nats per token of any text under tokens drawn uniformly from those that may be
     written."""
     return math.log(space.vocabulary - len(space.unwritten))

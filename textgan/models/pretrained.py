@@ -32,7 +32,7 @@ class PretrainedEmbedding(TokenEmbedding):
         self.weight = table.weight
 
     def forward(self, symbols: Tensor) -> Tensor:
-        """Return (..., E) for ids (...) or rows (..., V)."""
+        """Embed ids (...), or rows (..., V), as vectors (..., E)."""
         if symbols.is_floating_point():
             return symbols @ self.weight[: symbols.shape[-1]]
         return super().forward(symbols)
@@ -84,8 +84,8 @@ class PretrainedNetwork(TokenStates):
 def build_network(
     network: str, settings: Mapping[str, Any], tokenizer: Tokenizer, classes: int = 0
 ) -> Discriminator:
-    """Return the network called `network`, a registered discriminator or `hf:FOLDER`, for the
-    tokens of a tokenizer.
+    """Build the network called `network`, a registered discriminator or `hf:FOLDER`, for the tokens
+    of a tokenizer.
 
     Raises UserError for a name, folder or setting that does not exist or does not fit.
     """

@@ -118,7 +118,7 @@ def rollout_values(
 def rollout_bytes(
     generator: AutoregressiveGenerator, sentences: int, n: int, chunk: int, features: int
 ) -> int:
-    """Return about how much memory the rollouts of a batch take at their peak, in bytes.
+    """Estimate the memory that the rollouts of a batch take at their peak, in bytes.
 
     Token ids twice (written, and read by the reward), what each completion carries twice (before
     and after a step), what those of one sentence share once, the logits of one block, and what the

@@ -23,7 +23,7 @@ BLOCK = 2**20
 
 
 def greedy(logits: Tensor) -> Tensor:
-    """Return the most probable token of each row, (R,)."""
+    """Choose the most probable token of each row, (R,)."""
     return logits.argmax(1)
 
 
@@ -58,7 +58,7 @@ multinomial = Categorical()
 
 
 def gumbel(temperature: float) -> Sampler:
-    """Return a sampler of relaxed rows softmax((logits + g) / temperature) with Gumbel noise g,
+    """Make a sampler of relaxed rows softmax((logits + g) / temperature) with Gumbel noise g,
     differentiable.
 
     The likeliest word of a row is distributed as softmax(logits) at any temperature; towards 0 the
@@ -77,7 +77,7 @@ def gumbel(temperature: float) -> Sampler:
 
 
 def without(token: int, choose: Sampler) -> Sampler:
-    """Return `choose` with one token forbidden, for instance the unknown word."""
+    """Make a sampler that is `choose` with one token forbidden, for instance the unknown word."""
 
     def restricted(logits: Tensor) -> Tensor:
         logits = logits.clone()
@@ -88,7 +88,7 @@ def without(token: int, choose: Sampler) -> Sampler:
 
 
 def draw(logits: Tensor, *, spend: bool = False) -> Tensor:
-    """Return one token (R,) from each row of logits (R, V); a token of probability zero is never
+    """Draw one token (R,) from each row of logits (R, V); a token of probability zero is never
     drawn.
 
     `spend`: the logits are not needed afterwards and may be overwritten, which saves the memory
@@ -100,8 +100,8 @@ def draw(logits: Tensor, *, spend: bool = False) -> Tensor:
 
 
 def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
-    """Return one token (R,) from each row of weights (R, V), by inverting the cumulative
-    distribution, and the sum (R, 1) of each row.
+    """Draw one token (R,) from each row of weights (R, V), by inverting the cumulative
+    distribution; return with it the sum (R, 1) of each row.
 
     Two levels: first a block of `block` neighbouring tokens by the blocks' sums, then a token
     inside that block. It reads each row once, where `torch.multinomial` costs about 0.1 ms a row at
@@ -132,8 +132,8 @@ def draw_by_weight(weights: Tensor, block: int = 100) -> tuple[Tensor, Tensor]:
 
 
 def invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first index (R, 1) at which the running sum of weights (R, N) exceeds its share,
-    and the sum (R, 1) of all."""
+    """Find the first index (R, 1) at which the running sum of weights (R, N) exceeds its share of
+    the sum; return both the index and the sum (R, 1)."""
     cumulative = weights.cumsum(1)
     total = cumulative[:, -1:]
     # rounding must not lift the target to the total: that would choose the last index, which may
@@ -147,7 +147,7 @@ def invert(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
 def pick_in_blocks(
     logits: Callable[[Tensor], Tensor], choose: Sampler, vocabulary: int, block: int = BLOCK
 ) -> HiddenSampler:
-    """Return a sampler by the logits (R, V) of what is known, (R, H).
+    """Make a sampler by the logits (R, V) of hidden vectors (R, H).
 
     On a processor the logits are made and used up in blocks of rows that stay in the cache, `block`
     logits at once; on an accelerator all rows go at once.

@@ -99,7 +99,7 @@ class Objective(CheckedSettings, ABC):
     def connect(
         self, generator: Generator, discriminator: Discriminator | None, train: Text
     ) -> None:
-        """Connect the pair and the training text; called before training.
+        """Connect the networks and the training text with the method; called before training.
 
         Raises ValueError for a pair that does not fit, naming what the method needs.
         """
@@ -124,7 +124,7 @@ class Objective(CheckedSettings, ABC):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        """Return one fake in answer to each real text; by default the generator draws it.
+        """Make one fake in answer to each real text; by default the generator draws it.
 
         progress: goes from 0 to 1 over the rounds. Gradients are recorded only where a method
         that defines this does so.
@@ -132,12 +132,12 @@ class Objective(CheckedSettings, ABC):
         return generator.sample(len(real), condition=real.condition)
 
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
-        """Compute what an MLE update of the generator minimises: the mean over the tokens of real
+        """Compute the loss of an MLE update of the generator: the mean over the tokens of real
         text."""
         return nll(generator.log_prob(real), real.mask), {}
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
-        """Compute what the discriminator minimises. Pure: it may be called several times an update.
+        """Compute the discriminator's loss. Pure: it may be called several times an update.
 
         A method without a discriminator has none.
         """
@@ -152,8 +152,8 @@ class Objective(CheckedSettings, ABC):
         fake: Text,
         progress: float,
     ) -> Loss | StatefulLoss:
-        """Compute what the generator minimises; called once an update. The discriminator's dropout
-        is off, the generator's follows `generator_dropout`.
+        """Compute the generator's loss; called once an update. The discriminator's dropout is off,
+        the generator's follows `generator_dropout`.
 
         real: what `fake` answers, text by text; each of its texts comes `group` times in a row.
         A method that keeps something of the update returns that as a third value, tensors by their
@@ -161,21 +161,21 @@ class Objective(CheckedSettings, ABC):
         """
 
     def on_fakes(self, fake: Text) -> None:
-        """Read the fakes of a generator update, without soft tokens; called before its loss."""
+        """Receive the fakes of a generator update, without soft tokens; called before its loss."""
 
     def after_discriminator_step(self, discriminator: Discriminator) -> None:
-        """Constrain the discriminator's weights; called after every update of it."""
+        """Constrain the discriminator's weights; called after each of its updates."""
 
 
 def without_state(returned: Any) -> tuple[Loss, Mapping[str, Tensor]]:
-    """Return what a generator's loss returned, as the loss, and what it wants kept, if anything."""
+    """Split what a generator's loss returned into the loss and the state to keep, if any."""
     if isinstance(returned, tuple) and len(returned) == 3:
         return (returned[0], returned[1]), returned[2]
     return returned, {}
 
 
 def refuse_changes(objective: Objective, before: Mapping[str, Tensor]) -> None:
-    """Raise UserError where a generator's loss changed what it may only read."""
+    """Raise UserError where a generator's loss changed state that it may only read."""
     now = objective.state
     for name in now.keys() | before.keys():
         if now.get(name) is not before.get(name):

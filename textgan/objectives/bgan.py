@@ -100,7 +100,7 @@ class BGAN(Objective, name="bgan"):
             raise ValueError(f"bgan needs a likelihood, which {type(generator).__name__} lacks")
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        """Return one text for each real one, drawn.
+        """Draw one text for each real one.
 
         For an update of a generator that starts from noise, which is where gradients are recorded,
         M texts in a row have the noise in common: see `NoiseGenerator.drawn`.
@@ -140,7 +140,7 @@ class BGAN(Objective, name="bgan"):
 
 
 def divergence_loss(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
-    """Return (E_G f*(nu(F)) - E_data nu(F)) / 2 of scores F of real and of fake texts; see
+    """Compute (E_G f*(nu(F)) - E_data nu(F)) / 2 of scores F of real and of fake texts; see
     above."""
     match divergence:
         case "kl":

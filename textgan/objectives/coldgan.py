@@ -54,8 +54,8 @@ from textgan.objectives.base import Objective
 
 
 def nucleus_of(logits: Tensor, share: float) -> Tensor:
-    """Return which tokens of logits (..., V) are in the nucleus, (..., V): the likeliest ones, as
-    few as have this share of the probability together, one at least (Holtzman et al. 2020,
+    """Return whether each token of logits (..., V) is in the nucleus, (..., V): the likeliest ones,
+    as few as have this share of the probability together, one at least (Holtzman et al. 2020,
     1904.09751).
 
     Of equals the first comes first.
@@ -68,7 +68,7 @@ def nucleus_of(logits: Tensor, share: float) -> Tensor:
 
 
 def cautious(temperature: float, epsilon: float, nucleus: float = 1.0) -> Sampler:
-    """Return tokens of the mixture (1 - epsilon) C + epsilon softmax(logits), where C is the
+    """Make a sampler of the mixture (1 - epsilon) C + epsilon softmax(logits), where C is the
     nucleus of softmax(logits / temperature).
 
     Each token tosses its own coin.
@@ -188,7 +188,7 @@ class ColdGAN(Objective, name="coldgan"):
             self.state[name] = torch.cat([old[kept], part])
 
     def replayed(self, fake: Text) -> Text:
-        """Return the same number of fakes, the last of them replaced by remembered ones."""
+        """Return the fakes with the last of them replaced by remembered ones."""
         n = int(self.replay * len(fake))
         if n == 0 or not self.state:
             return fake

@@ -63,7 +63,7 @@ class GSGAN(Objective, name="gsgan"):
     ] = "non_saturating"
 
     def temperature_at(self, progress: float) -> float:
-        """Return tau, on a line between its two ends."""
+        """Return the temperature tau, on a line between its two ends."""
         return self.temperature + progress * (self.final_temperature - self.temperature)
 
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:

@@ -217,7 +217,7 @@ def alignment(features: Tensor, goals: Tensor, sizes: Tensor, horizon: int) -> T
 
 
 def intrinsic_reward(features: Tensor, goals: Tensor, horizon: int) -> Tensor:
-    """Return (1 / c) sum_{i=1..c} cos(f_t - f_{t-i}, g_{t-i}) for the token that leads to f_t, (B,
+    """Compute (1 / c) sum_{i=1..c} cos(f_t - f_{t-i}, g_{t-i}) for the token that leads to f_t, (B,
     T).
 
     features: (B, T + 1, F). goals: (B, T, F). There are no goals before the first: they count 0.

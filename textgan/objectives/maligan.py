@@ -140,8 +140,8 @@ class MaliGAN(Objective, name="maligan"):
 
 
 def prefix_length(length: int, step: int, progress: float) -> int:
-    """Return N of a run that is `progress` of its way: length - step in the first stage, 0 in the
-    last."""
+    """Return the prefix length N after the share `progress` of a run: length - step in the first
+    stage, 0 in the last."""
     stages = -(-length // step)
     stage = min(int(progress * stages + 1e-9), stages - 1)  # 0.29 * 100 is a little under 29
     return max(0, length - step * (stage + 1))

@@ -101,7 +101,7 @@ class RankGAN(Objective, name="rankgan"):
 
 
 class Seen(NamedTuple):
-    """The features of B texts that are compared: unit vectors (B, F), and their classes (B,), None
+    """The features by which B texts are compared: unit vectors (B, F), and their classes (B,), None
     for one."""
 
     directions: Tensor
@@ -109,7 +109,8 @@ class Seen(NamedTuple):
 
     @staticmethod
     def of(discriminator: Discriminator, text: Text) -> Seen:
-        """Return the discriminator's features scaled to length 1: products of them are cosines."""
+        """Compute the discriminator's features, scaled to length 1: products of them are
+        cosines."""
         return Seen(F.normalize(discriminator.features(text).flatten(1)), text.labels)
 
 
@@ -130,7 +131,7 @@ def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tenso
 
 
 def halves(seen: Seen) -> tuple[Seen, Seen]:
-    """Return two parts with the same number of texts of each class. Raises ValueError for one
+    """Split texts into two parts with the same number of each class. Raises ValueError for one
     text."""
     directions, labels = seen
     n = len(directions)

@@ -115,7 +115,7 @@ class RelGAN(Objective, name="relgan"):
     penalty: Annotated[float, Field(ge=0, description="lambda, only of wgan_gp; code: 10")] = 10.0
 
     def beta(self, progress: float) -> float:
-        """Return the inverse temperature."""
+        """Compute the inverse temperature."""
         u, rise = self.reach * progress, self.beta_max - 1
         match self.anneal:
             case "exponential":

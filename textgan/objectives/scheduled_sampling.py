@@ -77,7 +77,7 @@ class ScheduledSampling(Objective, name="scheduled_sampling"):
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
-        """Return what the generator reads: real texts with some of their words replaced by drawn
+        """Make what the generator reads: real texts with some of their words replaced by drawn
         ones."""
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         keep = kept_share(progress, self.decay, self.final, self.steepness)

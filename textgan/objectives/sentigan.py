@@ -102,7 +102,7 @@ def classes(text: Text) -> Tensor:
 
 
 def class_log_probs(discriminator: Discriminator, text: Text) -> Tensor:
-    """Return log P(class | text), (B, k + 1); the last class is "fake", whose score is 0."""
+    """Compute log P(class | text), (B, k + 1); the last class is "fake", whose score is 0."""
     return F.pad(discriminator.class_logits(text), (0, 1)).log_softmax(1)
 
 

@@ -69,7 +69,8 @@ class Averaged(Perturbation):
         return torch.stack(values).mean(), metrics | {"perturbed_loss": value}
 
     def ascend(self, target: ShiftTarget, shift: Tensor, gradient: Tensor) -> Tensor:
-        """Return a step along the gradient, and back into the ball where there is one."""
+        """Return the shift after a step along the gradient, and back in the ball where there is
+        one."""
         radius = self.epsilon if self.epsilon > 0 else float("inf")
         return target.ascend(shift, gradient, self.alpha, radius)
 

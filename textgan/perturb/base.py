@@ -95,8 +95,8 @@ class Perturbation(CheckedSettings, ABC):
 
 
 def perturbation(text: str, key: str = "perturb", code: Code | None = None) -> Perturbation | None:
-    """Return what `fgm`, `fgm(epsilon=0.5, placement=matrix)` or `path/to/file.py:Class` names;
-    None for an empty text or `none`.
+    """Build the perturbation of a text: `fgm`, `fgm(epsilon=0.5, placement=matrix)` or
+    `path/to/file.py:Class`; None for an empty text or `none`.
 
     code: which files may be imported, None for none. Raises UserError, which names the key, for
     what it cannot be.

@@ -19,7 +19,8 @@ Divergence = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
-    """Return those of each class, (N, C); of yes and of no, (N, 2), where there is one column."""
+    """Compute the log-probabilities of each class, (N, C); of yes and of no, (N, 2), where there is
+    one column."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if wide.shape[-1] == 1:
         wide = torch.cat([wide, torch.zeros_like(wide)], -1)
@@ -27,7 +28,7 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 def kl(logits: Tensor, other: Tensor) -> Tensor:
-    """Compute KL(p || q) in nats of the probabilities p and q that two logits are of."""
+    """Compute KL(p || q) in nats of the probabilities p and q of two logits."""
     log_p, log_q = log_probabilities(logits), log_probabilities(other)
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean()
 
@@ -39,12 +40,12 @@ def symmetric_kl(logits: Tensor, other: Tensor) -> Tensor:
 
 
 def squared_error(first: Tensor, other: Tensor) -> Tensor:
-    """Return the squared Euclidean distance of the outputs themselves, for regression."""
+    """Compute the squared Euclidean distance of the outputs themselves, for regression."""
     return (first - other).square().sum(-1).mean()
 
 
 def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a divergence, and its gradients in the outputs on either side, which are taken as
+    """Compute a divergence, and its gradients in the outputs on either side, which are taken as
     constants: those of the weights follow from each without the other's graph."""
     sides = [side.detach().requires_grad_() for side in (first, second)]
     value = between(*sides)
@@ -53,7 +54,7 @@ def halves(between: Divergence, first: Tensor, second: Tensor) -> tuple[Tensor, 
 
 
 def checked_outputs(outputs: Outputs | None, who: str) -> Outputs:
-    """Return the closure, which must be there and give logits.
+    """Return the closure of the outputs, which checks that they are logits.
 
     Raises UserError where it is not, or does not.
     """

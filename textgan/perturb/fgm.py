@@ -32,7 +32,7 @@ class OneStep(Perturbation):
 
     @abstractmethod
     def shift(self, target: ShiftTarget, gradient: Tensor) -> Tensor:
-        """Return where to look, given the gradient of the clean loss."""
+        """Compute the shift from the gradient of the clean loss."""
 
     def __call__(
         self,

@@ -92,8 +92,8 @@ class FreeAT(Perturbation, name="free_at"):
 
 
 def going_on(kept: Sequence[Tensor]) -> Start:
-    """Return the shifts of another batch as starts of this one, one reading of the embedding after
-    the other: where this one has more positions, they start at zero."""
+    """Make a start from the shifts of another batch, one reading of the embedding after the other:
+    where this one has more positions, they start at zero."""
     left = list(kept)
 
     def start(zeros: Tensor, mask: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class FreeLB(Averaged, name="freelb"):
         passes: Passes,
         at: Shifts,
     ) -> tuple[Loss, Callable[[], list[Tensor]]]:
-        """Return one full pass, along whose gradient the shift ascends."""
+        """Do one full pass, along whose gradient the shift ascends."""
         with passes.at(at) as current:
             value, metrics = computed(loss)
             gradients = current.accumulate(value * scale / self.passes)

@@ -1,4 +1,4 @@
-"""The places where an embedding can be shifted, and the shifts themselves."""
+"""The places where an embedding can be shifted, and passes with shifts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_TEXTS = "the loss read other texts when it was called again; draw them bef
 
 
 class ShiftTarget(ABC):
-    """The vectors that are shifted, and what a ball is there.
+    """The vectors that are shifted, and the ball of a shift.
 
     All functions take one shift or gradient of the list; masked entries of it are zero.
     """
@@ -41,20 +41,19 @@ class ShiftTarget(ABC):
 
     @abstractmethod
     def added(self, shifts: Sequence[Tensor], number: int, symbols: Tensor) -> Tensor:
-        """Return what shifts add to the vectors of the symbols, which were read as the
-        number-th."""
+        """Compute what shifts add to the vectors of the symbols, in the reading of this number."""
 
     def norm(self, value: Tensor) -> Tensor:
-        """Return the Euclidean norm of each ball's vector, with kept dimensions."""
+        """Compute the Euclidean norm of each ball's vector, with kept dimensions."""
         norm: Tensor = torch.linalg.vector_norm(value, dim=self.over(value), keepdim=True)
         return norm
 
     def largest(self, value: Tensor) -> Tensor:
-        """Return the largest absolute entry of each ball's vector, with kept dimensions."""
+        """Find the largest absolute entry of each ball's vector, with kept dimensions."""
         return value.abs().amax(self.over(value), keepdim=True)
 
     def finite(self, gradient: Tensor) -> Tensor:
-        """Return the gradient, zero in every ball where some of it is not finite."""
+        """Return the gradient, but zero in every ball where some of it is not finite."""
         good = gradient.isfinite().all(dim=self.over(gradient), keepdim=True)
         return torch.where(good, gradient, torch.zeros_like(gradient))
 
@@ -72,8 +71,8 @@ class ShiftTarget(ABC):
         return torch.where(norm > epsilon, shift * (epsilon / norm), shift)
 
     def ascend(self, shift: Tensor, gradient: Tensor, alpha: float, epsilon: float) -> Tensor:
-        """Return a step of length alpha along the gradient, then back into the ball of radius
-        epsilon."""
+        """Return the shift after a step of length alpha along the gradient, and back in the ball of
+        radius epsilon."""
         return self.project(shift + alpha * self.direction(gradient), epsilon)
 
 
@@ -97,7 +96,7 @@ class ShiftedPass:
     def gradients(
         self, value: Tensor, grad_output: Tensor | None = None, *, retain_graph: bool = False
     ) -> list[Tensor]:
-        """Return the gradients of a value in the shifts; the network's weights get none."""
+        """Compute the gradients of a value in the shifts; the network's weights get none."""
         if not value.requires_grad:
             return [torch.zeros_like(shift) for shift in self.shifts]
         gradients = torch.autograd.grad(
@@ -110,7 +109,8 @@ class ShiftedPass:
         return self.gradients(value, gradient, retain_graph=keep)
 
     def accumulate(self, value: Tensor, grad_output: Tensor | None = None) -> list[Tensor]:
-        """Return the same, and the gradients in the weights are added to what they have."""
+        """Compute the gradients of a value in the shifts, and add those in the weights to what they
+        have."""
         kept = [leaf.grad for leaf in self.leaves]
         for leaf in self.leaves:
             leaf.grad = None
@@ -235,7 +235,7 @@ class EmbeddingWeight(ShiftTarget):
 
 
 def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
-    """Return the embedding whose name is `name`, or contains it; else that which words go through.
+    """Find the embedding whose name is `name`, or contains it; else the one that words go through.
 
     That is `network.embedding`, or what get_input_embeddings() of a Hugging Face model gives, or
     the only one there is. Raises UserError, which lists the names, where none or several would do.
@@ -262,8 +262,8 @@ def find_embedding(network: nn.Module, name: str = "") -> nn.Embedding:
 
 
 def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Tensor]:
-    """Return which of the symbols (B, T), or rows (B, T, V), that an embedding reads are not
-    padding."""
+    """Make a function that marks which of the symbols (B, T), or rows (B, T, V), that an embedding
+    reads are not padding."""
     space = getattr(network, "space", None)
     padding = module.padding_idx if space is None else None if space.eos is None else space.pad
 

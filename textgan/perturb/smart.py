@@ -127,7 +127,7 @@ class SMART(Perturbation, name="smart"):
         return value.detach(), metrics | terms
 
     def ascend(self, target: ShiftTarget, shift: Tensor, gradient: Tensor) -> Tensor:
-        """Return one ascent, and back to where shifts may be."""
+        """Return the shift after a step along the gradient, and back where shifts may be."""
         gradient = target.finite(gradient)
         if self.projection == "unit":
             moved = shift + self.eta * gradient

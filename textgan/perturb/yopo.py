@@ -61,7 +61,7 @@ class YOPO(Averaged, name="yopo"):
         passes: Passes,
         at: Shifts,
     ) -> tuple[Loss, Callable[[], list[Tensor]]]:
-        """Return one full pass; the next shifts come of its p, and of the first layer."""
+        """Do one full pass; the next shifts come from its p and the first layer alone."""
         first = FirstLayer(network, self.layer, passes) if self.layer else None
         with passes.at(at) as current, first.watched() if first else nullcontext():
             value, metrics = computed(loss)
@@ -80,7 +80,7 @@ class YOPO(Averaged, name="yopo"):
 
 
 def find_layer(network: nn.Module, name: str) -> nn.Module:
-    """Return the module of that name; UserError, which lists those that there are, where it is
+    """Find the module of that name. Raises UserError, which lists the names, where there is
     none."""
     modules: dict[str, nn.Module] = dict(network.named_modules())
     if name in modules:
@@ -156,7 +156,7 @@ class FirstLayer:
             self._refuse()
 
     def gradients(self, current: ShiftedPass, shifts: Sequence[Tensor]) -> list[Tensor]:
-        """Return the gradient of <p, layer(what it read, but with these shifts)> in the shifts."""
+        """Compute the gradient of <p, layer(what it read, but with these shifts)> in the shifts."""
         leaves = [shift.detach().requires_grad_() for shift in shifts]
         moved = [leaf - before for leaf, before in zip(leaves, current.shifts, strict=True)]
         results: list[Tensor] = []

@@ -39,7 +39,7 @@ class TrainingBatches:
         return self.train[self.indices[kind][number].to(self.train.tokens.device)]
 
     def fake(self, fakes: Text, number: int) -> Text:
-        """Return the discriminator's update of that number reads these of the turn's fakes."""
+        """Return those of the turn's fakes that the discriminator's update of that number reads."""
         return fakes[self.indices["fake"][number].to(fakes.tokens.device)]
 
     def opposite(self, fake: Text, number: int) -> Text:

@@ -28,7 +28,7 @@ KEPT = 2  # checkpoints of a run; the one before the last is there if the last i
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run's folder, oldest first."""
+    """List the checkpoints of a run's folder, oldest first."""
     return sorted((folder / "checkpoints").glob("*.safetensors"))
 
 
@@ -47,8 +47,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return what a checkpoint holds; UserError names a damaged one and offers the one before
-    it."""
+    """Load a checkpoint. Raises UserError, which offers the one before it, for a damaged one."""
     try:
         return load_tensors(path, what_helps(path))
     except UserError as error:
@@ -56,7 +55,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def what_helps(path: Path) -> str:
-    """What helps where a checkpoint is damaged."""
+    """Return the remedy for a damaged checkpoint."""
     others = [other for other in checkpoints(path.parent.parent) if other != path]
     if not others:
         return "there is no other checkpoint of this run; restore it from a copy"

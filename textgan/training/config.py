@@ -68,7 +68,7 @@ class OracleConfig(BaseModel):
 
 
 class EvaluationConfig(BaseModel):
-    """Settings of how the generator is watched, and how it is measured at the end."""
+    """Settings of the evaluation during training and at its end."""
 
     model_config = FROZEN
 
@@ -150,8 +150,8 @@ class RunConfig(BaseModel):
         }
 
     def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
-        """Return what embeddings are shifted by in the updates of "mle" and "discriminator", new
-        ones.
+        """Build the perturbations of the updates of "mle" and "discriminator", new ones at each
+        call.
 
         code: which files may be imported. Raises UserError that names the key for what cannot be.
         """
@@ -179,7 +179,7 @@ def make_config(
     *,
     trust_code: bool = False,
 ) -> RunConfig:
-    """Return the config of a run, all defaults filled in.
+    """Make the config of a run, all defaults filled in.
 
     target: an objective's name, `path/to/file.py:Class`, a TOML (or a run's JSON) file, or a
     mapping. overrides: `key=value` strings with dotted keys, pairs, or a mapping of dotted keys.
@@ -220,7 +220,7 @@ def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
 
 
 def read_config(path: Path) -> RunConfig:
-    """Return the config that a run's folder holds. No code is imported that it names."""
+    """Read the config in a run's folder. No code is imported that it names."""
     values = _read_target(str(path))
     try:
         return _config_of(values, None)

@@ -106,7 +106,7 @@ def _dry_run(
 
 
 def check_objective(objective: Objective) -> None:
-    """Raise UserError for what a method lacks, or whose signature is another than textgan calls.
+    """Raise UserError for what a method lacks, or for a signature that textgan cannot call.
 
     Before it is connected: nothing of it is called.
     """
@@ -141,7 +141,7 @@ def check_objective(objective: Objective) -> None:
 def discriminator_step(
     objective: Objective, generator: Generator, discriminator: Any, real: Text, progress: float = 0
 ) -> Text:
-    """Draw fakes and do an update of the discriminator, without the update; return the fakes."""
+    """Try an update of the discriminator, without changing it; return the fakes."""
     when = BEFORE.format("a discriminator update")
     with torch.no_grad():
         fake = called(objective, "sample", generator, real, progress, when=when)
@@ -158,7 +158,7 @@ def discriminator_step(
 def generator_step(
     objective: Objective, generator: Generator, discriminator: Any, real: Text, progress: float = 0
 ) -> Loss:
-    """Draw fakes and do an update of the generator, without the update; return the loss."""
+    """Try an update of the generator, without changing it; return the loss."""
     when = BEFORE.format("a generator update")
     if objective.group > 1:
         real = real.repeat(objective.group)
@@ -180,7 +180,8 @@ def generator_step(
 
 
 def mle_step(objective: Objective, generator: Generator, real: Text) -> None:
-    """Do an MLE update, without the update, of a method that has a loss of its own for it."""
+    """Try an MLE update, without changing the generator, of a method that has a loss of its own for
+    it."""
     if type(objective).mle_loss is Objective.mle_loss:
         return
     when = BEFORE.format("an MLE update")

@@ -39,7 +39,7 @@ def measure(
     resamplings: int = 0,
     ngrams: int = 0,
 ) -> tuple[Scores, Text]:
-    """Return the scores that training watches of a generator, and the texts that it drew for them.
+    """Draw texts of a generator; return the scores that are logged in training, and the texts.
 
     See `scores_of`. Raises Unavailable where one is no finite number.
     """
@@ -52,7 +52,7 @@ def measure(
 def scores_of(
     models: Models, corpus: Corpus, *, seed: int, resamplings: int = 0, ngrams: int = 0
 ) -> Scores:
-    """Return the scores of the texts that some models drew.
+    """Score the texts that some models drew.
 
     nll_oracle: of the texts under the oracle. nll_valid, nll_test: of held-out text under the
     generator. entropy: of the texts under the generator. unique: the share of different texts.
@@ -112,8 +112,8 @@ def _inputs(
 
 
 def level_of(entropy: Estimate | None) -> Scores:
-    """Return the scores of real text where the oracle's entropy is known: what its own texts cost
-    it."""
+    """Return the scores of real text where the oracle's entropy is known: the NLL of the oracle's
+    own texts."""
     if entropy is None:
         return {}
     low = entropy.value if entropy.low is None else entropy.low

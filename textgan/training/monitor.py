@@ -33,13 +33,14 @@ FLAT = 0.01
 
 
 def accuracy(real: Tensor, fake: Tensor) -> float:
-    """Return how often scores (logits) of real and of fake texts have the right sign, half each."""
+    """Compute how often scores (logits) of real and of fake texts have the right sign, half
+    each."""
     return float((real > 0).double().mean() + (fake < 0).double().mean()) / 2
 
 
 def adversary_warnings(metrics: Mapping[str, float], texts: int) -> list[str]:
-    """Return whether a round's metrics show that the game is over: the discriminator wins, or its
-    reward is the same for all texts, so that it teaches nothing.
+    """Warn where a round's metrics show that the game is over: the discriminator wins, or its
+    reward is the same for all texts, so that the generator learns nothing.
 
     metrics: by their tags in the log. texts: how many its accuracy on new text is counted on.
     """

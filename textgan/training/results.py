@@ -221,7 +221,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
 
 
 def read_results(folder: Path) -> Results | None:
-    """Return the results of a finished run; None where it is not finished."""
+    """Read the results of a finished run; None where it is not finished."""
     path = folder / "results.json"
     if not exists(path):
         return None

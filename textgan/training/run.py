@@ -162,14 +162,14 @@ class Run:
         return Estimate(entropy, low, high)
 
     def build_generator(self) -> Generator:
-        """Return the run's generator as the seed makes it, untrained."""
+        """Build the run's generator as the seed makes it, untrained."""
         built = self._make("generator", "generator", self.corpus.space)
         assert isinstance(built, Generator)
         return built.to(self.device)
 
     def build_discriminator(self) -> Any:
-        """Return the run's discriminator, untrained: a Discriminator, or a language model where
-        that is what the method wants; None where the method has none."""
+        """Build the run's discriminator, untrained: a Discriminator, or a language model where the
+        method wants one; None where the method has none."""
         if not self.config.discriminator.name:
             return None
         objective = registry.find("objective", self.config.objective.name, code=self.code)
@@ -178,7 +178,7 @@ class Run:
         return built.to(self.device)
 
     def build_objective(self) -> Objective:
-        """Return the run's method, not yet connected."""
+        """Build the run's method, not yet connected."""
         built = self._make("objective", "objective")
         assert isinstance(built, Objective)
         built.old = self.old
@@ -198,11 +198,11 @@ class Run:
         return {}
 
     def perturbations(self) -> dict[str, Perturbation]:
-        """Return what embeddings are shifted by, as in its config."""
+        """Build the perturbations of the run, as in its config."""
         return self.config.perturbations(self.code)
 
     def mle_lack(self) -> str:
-        """Return why the run has no row of its best MLE epoch, though it should have; else nothing.
+        """Return why the run has no row of its best MLE epoch, though it should have one; else "".
 
         Raises UserError where its file is not the one that the last checkpoint knows of.
         """
@@ -224,7 +224,7 @@ class Run:
         return ""
 
     def stopped_at(self) -> str | None:
-        """Return how far a run is that has not come to its end; None for a finished one."""
+        """Return where a run stopped before its end; None for a finished one."""
         saved = checkpoints(self.folder)
         if not saved:
             return None
@@ -242,7 +242,7 @@ class Run:
         return f"in {PHASE_NAMES[step.phase]} {step.number + 1} of {turns[step.phase]}"
 
     def load_mle(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return weights and facts of the best MLE epoch. Raises UserError unless they are this
+        """Load weights and facts of the best MLE epoch. Raises UserError unless they are this
         run's."""
         path = self.folder / MLE
         tensors, facts = load_tensors(path, _WITHOUT_MLE)
@@ -252,7 +252,7 @@ class Run:
         return tensors, facts
 
     def load_generator(self, weights: Weights = "final") -> Generator:
-        """Return the trained generator: as the last checkpoint has it, or at its best MLE epoch.
+        """Load the trained generator: as the last checkpoint has it, or at its best MLE epoch.
 
         The method and the discriminator are built only where the generator reads of them, so that
         a run whose method is in a file of its own can be sampled without importing that.
@@ -285,7 +285,7 @@ class Run:
 
 
 def create_run(config: RunConfig, out: Path | None) -> Run:
-    """Return a new run in a new folder, as `open_run` would open it; nothing is written unless
+    """Create a new run in a new folder, as `open_run` would open it; nothing is written unless
     everything about it is sound.
 
     out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.

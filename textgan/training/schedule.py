@@ -113,7 +113,8 @@ class Step(NamedTuple):
 
 
 def pool_size(schedule: Schedule, sentences: int) -> int:
-    """Return how many fakes a turn draws over a corpus of that many training sentences."""
+    """Return the number of fakes that a turn draws over a corpus of that many training
+    sentences."""
     return max(schedule.fakes or sentences, schedule.discriminator_texts // 2)
 
 

@@ -43,7 +43,7 @@ class Shards:
         return [text[slice(bounds[shard], bounds[shard + 1])] for shard in self.own]
 
     def gather(self, shards: Sequence[Text], real: Text) -> Text:
-        """Return the texts of all processes, in their order, of which `shards` are this one's.
+        """Gather the texts of all processes, in their order, of which `shards` are this one's.
 
         real: what they answer, text by text.
         """
@@ -71,7 +71,7 @@ def accumulate(
     group: Group,
     backward: Backward = plain,
 ) -> Loss:
-    """Return the gradient of a whole batch from its shards, of which each process has as many.
+    """Accumulate the gradient of a whole batch from its shards, of which each process has as many.
 
     streams: seeds of what the loss of each shard draws, such as dropout. reduction: what the loss
     is over a batch. Gradients are added up, or averaged, by the numbers of tokens where the loss is
@@ -103,8 +103,7 @@ def accumulate(
 
 
 def averaged(states: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, Tensor]:
-    """Return what the losses of a batch's shards ask to be kept, as one (see
-    `Objective.generator_loss`).
+    """Merge what the losses of a batch's shards ask to be kept (see `Objective.generator_loss`).
 
     Real numbers are averaged over all shards of all processes; the rest is the same in all.
     """

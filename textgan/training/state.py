@@ -181,7 +181,8 @@ class TrainingState:
         return tensors
 
     def restore(self, path: Path) -> None:
-        """Restore what `save` wrote. Raises UserError for a checkpoint that is not of this run."""
+        """Load what `save` wrote into this state. Raises UserError for a checkpoint that is not of
+        this run."""
         tensors, facts = load_checkpoint(path)
         self.run.identity.check(path, facts, "restore what was there, or train anew")
         with understood(path, "delete it to go on from the one before, or train anew"):

@@ -31,8 +31,8 @@ Trained = Literal["mle", "generator", "discriminator"]
 
 
 def outputs_of(network: nn.Module, texts: Sequence[Text]) -> Tensor:
-    """Return what a network says of texts, logits (N, C), (N, 1) of yes: a discriminator of each
-    text in each view, a generator of each token."""
+    """Compute a network's logits of texts, (N, C), or (N, 1) of yes: of a discriminator for each
+    text in each view, of a generator for each token."""
     if isinstance(network, Discriminator):
         return torch.cat([network.logits(text).flatten(0, 1) for text in texts])
     return torch.cat([network(text)[text.mask] for text in texts])

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class EncoderObjective(nn.Module, ABC):
-    """An objective of encoders of sentences.
+    """The loss that trains an encoder of sentences.
 
     Its parameters are those of the network and of heads. Heads are used in training only: the
     network alone computes the vector of a sentence, as `pooling` says.
@@ -80,7 +80,7 @@ class EncoderObjective(nn.Module, ABC):
 
     @abstractmethod
     def validation_step(self, batch: Batch) -> Tensor:
-        """Compute the mean metric of sentences that it does not learn from, a scalar without
+        """Compute the mean metric of sentences that are not trained on, a scalar without
         gradients."""
 
     @property
@@ -111,7 +111,7 @@ class TwoViews(EncoderObjective):
         self.temperature = temperature
 
     def view(self, text: Text) -> Tensor:
-        """Return a view of each text, (B, F)."""
+        """Compute a view of each text, (B, F)."""
         view: Tensor = self.head(self.network.dropout(vectors(self.network, text)))
         return view
 
@@ -134,7 +134,7 @@ def build_head(network: Discriminator, on: bool) -> nn.Module:
 
 
 def vectors(network: Discriminator, text: Text) -> Tensor:
-    """Return the features of each text, (B, F), their mean where the network has several views of
+    """Compute the features of each text, (B, F): their mean where the network has several views of
     it."""
     features = network.features(text)
     return features.mean(1) if features.dim() == 3 else features

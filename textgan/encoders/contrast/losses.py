@@ -14,18 +14,19 @@ from torch.nn import functional
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Return vectors (..., F) at length 1; one of zeros stays as it is, and gets no gradient."""
+    """Scale vectors (..., F) to length 1; one of zeros stays as it is, and gets no gradient."""
     norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     return vectors / norms.masked_fill(norms == 0, math.inf)
 
 
 def cosines(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosine of every vector of a (N, F) with every vector of b (M, F): (N, M)."""
+    """Compute the cosine of every vector of a (N, F) with every vector of b (M, F): (N, M)."""
     return unit(a) @ unit(b).T
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Return -log exp(cos(a_i, b_i) / T) / sum_j exp(cos(a_i, b_j) / T), the mean over i; a scalar.
+    """Compute -log exp(cos(a_i, b_i) / T) / sum_j exp(cos(a_i, b_j) / T), the mean over i; a
+    scalar.
 
     a: (N, F) anchors. b: (M, F) with M >= N; rows from N on are negatives only. Zero for a single
     sentence, which has no negatives (van den Oord et al. 2018, arXiv 1807.03748, eq. 4).
@@ -34,6 +35,6 @@ def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 
 
 def matching_loss(logits: Tensor) -> Tensor:
-    """Return -log of the probability of candidate i in row i of logits (N, M), the mean over
+    """Compute -log of the probability of candidate i in row i of logits (N, M), the mean over
     rows."""
     return functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))

@@ -78,8 +78,8 @@ class MaskedWords(EncoderObjective, name="mlm"):
 
 
 def hide(text: Text, space: TextSpace, mask_id: int, share: float) -> tuple[Text, Tensor]:
-    """Return the texts with words hidden, each chosen with that probability, and which were, (B,
-    T).
+    """Hide words of texts, each chosen with that probability; return the texts and the choice, (B,
+    T) bool.
 
     Neither a special id of the space nor [MASK] itself is a word. Where none was chosen though
     there are some, the likeliest one is.

@@ -79,13 +79,13 @@ class PromptBERT(EncoderObjective, name="promptbert"):
         return backward(self.network, lambda: (matching_loss(logits()), {}), logits)
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return cosines of the two views of sentences over the temperature, each with each, (B,
-        B)."""
+        """Compute the cosines of the two views of sentences over the temperature, each with each,
+        (B, B)."""
         one, other = (self.view(template, batch) for template in (self.first, self.second))
         return cosines(one, other) / self.temperature
 
     def view(self, template: Template, batch: Batch) -> Tensor:
-        """Return a view of each sentence, in a template, (B, F)."""
+        """Compute a view of each sentence, in a template, (B, F)."""
         state = template.state(self.words, batch.ids)
         if self.denoise:
             with torch.no_grad() if self.frozen else nullcontext():

@@ -78,7 +78,7 @@ class SCAL(EncoderObjective, name="scal"):
         return loss.detach(), {name: value.detach() for name, value in metrics.items()}
 
     def view(self, text: Text) -> tuple[Tensor, Tensor]:
-        """Return a view of each text, (B, F), and its scores (B, C)."""
+        """Compute a view of each text, (B, F), and its scores (B, C)."""
         features = vectors(self.network, text)
         scores = self.network.output(self.network.dropout(features))
         return self.head(features), scores

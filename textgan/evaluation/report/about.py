@@ -22,7 +22,7 @@ from textgan.evaluation.report.runs import (
 
 
 def overview(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
-    """Return what was run, in two lines."""
+    """Summarise in two lines which runs there are."""
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for method in methods:
         seeds = tuple(sorted({run.seed for run in method.runs}))
@@ -44,7 +44,7 @@ def overview(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
 
 
 def describe_data(data: Mapping[str, Any]) -> str:
-    """Return the data in one line."""
+    """Describe the data in one line."""
     parts = [f"Text: {without_paths(str(data.get('source', 'of unknown origin')))}"]
     for key, phrase in (
         ("vocabulary", "{} different words"),
@@ -60,7 +60,7 @@ def describe_data(data: Mapping[str, Any]) -> str:
 
 
 def data_name(run: RunRecord) -> str:
-    """Return the data's name."""
+    """Return the name of a run's data."""
     data = run.data
     if not run.config.get("data", {}).get("file"):
         return "the synthetic oracle"
@@ -68,7 +68,7 @@ def data_name(run: RunRecord) -> str:
 
 
 def collect_warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Return what the runs were warned of at the end, then while they trained; equal ones once."""
+    """Collect the warnings of the runs' ends, then those of their training; equal ones once."""
     runs_warned: dict[tuple[str, bool], list[str]] = {}
     for run in runs:
         at_end = [*(run.evaluation.warnings if run.evaluation else [])]
@@ -85,7 +85,7 @@ def collect_warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 
 def describe_runs(method: System) -> dict[str, Any]:
-    """Return how a method's runs were made."""
+    """Describe how a method's runs were made."""
     return {
         "name": method.short,
         "settings": flatten(
@@ -123,7 +123,7 @@ def _facts(run: RunRecord) -> dict[str, Any]:
 
 
 def suggested_commands(what: str, names: Sequence[str]) -> list[str]:
-    """Return commands that make what is missing of some runs, three at most."""
+    """Suggest commands that make what some runs lack, three at most."""
     quoted = [shlex.quote(name) for name in names]
     if what == "curve":  # which takes several
         return [f"textgan curve {' '.join(quoted if len(names) <= 9 else ['RUN...'])}"]

@@ -127,7 +127,7 @@ def nice_ticks(low: float, high: float, most: int = 10) -> list[float]:
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Return the ticks as text, all to the same number of decimals."""
+    """Format the ticks, all to the same number of decimals."""
     step = ticks[1] - ticks[0]
     if max(abs(ticks[0]), abs(ticks[-1])) >= 1e6 or step < 1e-5:
         return [f"{tick:g}".replace("-", "−") for tick in ticks]
@@ -136,7 +136,7 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
 
 
 def width_of(text: str, size: float) -> float:
-    """Return about how wide a text is; letters beyond Latin, Greek and Cyrillic count as full
+    """Estimate the width of a text; letters beyond Latin, Greek and Cyrillic count as full
     squares."""
     return size * sum(0.56 if ord(letter) < 0x1100 else 1.0 for letter in text)
 
@@ -152,7 +152,7 @@ def clipped(text: str, width: float, size: float) -> str:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """Return at most MOST_POINTS of them: the lowest and the highest of each stretch."""
+    """Return at most MOST_POINTS of the points: the lowest and the highest of each stretch."""
     if len(points) <= MOST_POINTS:
         return list(points)
     size = math.ceil(len(points) / (MOST_POINTS // 2))
@@ -167,7 +167,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
 
 
 def svg(chart: Chart) -> str:
-    """Return the chart. Numbers that are not finite leave a gap in their line."""
+    """Draw the chart as SVG. Numbers that are not finite leave a gap in their line."""
     series = [one for one in chart.series if any(point.finite for point in one.points)]
     points = [point for one in series for point in one.points if point.finite]
     across = [*_ends(point.x for point in points), *(x for x, _ in chart.ends), *chart.x_reach]
@@ -228,7 +228,7 @@ def svg(chart: Chart) -> str:
 
 
 def swatch(style: int | None) -> str:
-    """Return a line as a legend shows it."""
+    """Draw a line as a legend shows it."""
     sample = Series("", [Point(Estimate(x), Estimate(0)) for x in (0, 1, 2)], style)
     one_place = Scale(0, 1, 8, 8)
     body = _line(sample, Scale(0, 2, 2, 38), one_place, marked=[1])

@@ -76,8 +76,8 @@ def trade(systems: Sequence[System]) -> dict[str, Any]:
 
 
 def findings(systems: Sequence[System], pair: Pair) -> list[str]:
-    """Return where one curve is better than another, over all seeds: every method against MLE, and
-    against each other method where there are few."""
+    """Describe where one curve is better than another, over all seeds: every method against MLE,
+    and against each other method where there are few."""
     curves = []
     for system in systems:
         of_seeds = [
@@ -137,7 +137,7 @@ def _axis(axis: Axis, unit: str, lower: str, higher: str) -> str:
 
 
 def training(methods: Sequence[System]) -> dict[str, Any]:
-    """Return what was watched while the runs trained, all of them in one chart for each measure."""
+    """Draw what was measured while the runs trained, all of them in one chart for each measure."""
     figures = []
     measured = {tag for one in methods for run in one.runs for each in run.records for tag in each}
     for panel in OVERVIEW:

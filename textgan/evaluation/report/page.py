@@ -96,7 +96,7 @@ def write_report(
 
 
 def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = None) -> str:
-    """Return the page as HTML. Raises UserError for a folder that is not a run or is damaged."""
+    """Make the page as HTML. Raises UserError for a folder that is not a run or is damaged."""
     places = list(dict.fromkeys(folder.resolve() for folder in folders))
     if not places:
         raise UserError("give the folder of at least one run")
@@ -123,7 +123,7 @@ def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = No
 
 
 def chapter(runs: Sequence[RunRecord]) -> dict[str, Any]:
-    """Return all that the page says of the runs on one language."""
+    """Make the chapter of the page on runs of one language."""
     systems = systems_of(runs)
     methods = [one for one in systems if one.role == "method"]
     return {

@@ -186,7 +186,7 @@ Source = Callable[[RunRecord], tuple[Mapping[str, Content], str | None]]
 
 
 def systems_of(runs: Sequence[RunRecord]) -> list[System]:
-    """Return real text, MLE, the methods, and whatever else a run has a row of.
+    """Return the systems of runs: real text, MLE, the methods, and others that a run has a row of.
 
     Runs that differ in their seed alone are one method, and runs whose MLE has the same settings
     measured one MLE, which has the same colour everywhere.
@@ -216,7 +216,7 @@ def systems_of(runs: Sequence[RunRecord]) -> list[System]:
 
 
 def rows_of(system: System, source: Source[Content]) -> dict[str, Content]:
-    """Return what the runs hold of a system, by run.
+    """Return the rows of a system, by run.
 
     A seed counts once: two runs with the same settings and the same seed are one and the same.
     """
@@ -237,7 +237,7 @@ def rows_of(system: System, source: Source[Content]) -> dict[str, Content]:
 
 
 def repeated(methods: Sequence[System]) -> list[tuple[str, str]]:
-    """Return runs that measure nothing new, each with the run that it repeats."""
+    """Return the runs that measure nothing new, each with the run that it repeats."""
     first: dict[tuple[str, int], str] = {}
     return [
         (run.name, earlier)
@@ -267,13 +267,13 @@ def _name(group: Sequence[RunRecord], groups: Sequence[Sequence[RunRecord]]) -> 
 
 
 def scores_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
-    """Return rows of an evaluation."""
+    """Return the rows of an evaluation, and the name of the row of real text."""
     evaluation = run.evaluation
     return (evaluation.rows, evaluation.real) if evaluation else ({}, None)
 
 
 def results_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
-    """Return rows of the final table of training."""
+    """Return the rows of training's final table, and the name of the row of real text."""
     if run.results is None:
         return {}, None
     rows = {
@@ -284,26 +284,25 @@ def results_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
 
 
 def curve_rows(run: RunRecord) -> tuple[Mapping[str, Mapping[float, Scores]], str | None]:
-    """Return rows of a curve: by temperature their scores."""
+    """Return the rows of a curve, each as scores by temperature."""
     return (run.curve.rows, None) if run.curve else ({}, None)
 
 
 def curve_real(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
-    """Return real text, beside a curve."""
+    """Return the row of real text that goes with a curve."""
     if run.curve is None or run.curve.real is None or not run.curve.real_scores:
         return {}, None
     return {run.curve.real: run.curve.real_scores}, run.curve.real
 
 
 def examples_of(run: RunRecord) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], str | None]:
-    """Return texts of each row, with their nearest training sentence."""
+    """Return texts of each row, each with its nearest training sentence."""
     evaluation = run.evaluation
     return (evaluation.facts.get("examples", {}), evaluation.real) if evaluation else ({}, None)
 
 
 def mean_over_runs(system: System, scores: Iterable[Score]) -> Estimate:
-    """Return one number for several runs: the mean over seeds, the number itself where there is but
-    one.
+    """Average one number over the seeds of several runs; of one run return the number itself.
 
     Real text is no method: runs that judged the same real texts say one thing only.
     """

@@ -17,7 +17,7 @@ LONGEST = 600  # letters of an example
 
 
 def examples(systems: Sequence[System]) -> list[dict[str, Any]]:
-    """Return for each model its texts beside their nearest training sentences, run by run."""
+    """Return each model's texts beside their nearest training sentences, run by run."""
     blocks = []
     for system in systems:
         rows = {run: few for run, few in rows_of(system, examples_of).items() if few}

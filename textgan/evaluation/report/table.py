@@ -74,7 +74,7 @@ class Line:
 
 
 def tables(runs: Sequence[RunRecord], systems: Sequence[System]) -> list[dict[str, Any]]:
-    """Return the table of evaluations; where a run lacks one, that of the end of training too."""
+    """Make the table of evaluations; where a run lacks one, that of the end of training too."""
     sources: list[tuple[str, Source[Scores]]] = []
     if any(run.evaluation for run in runs):
         sources.append(("", scores_of))
@@ -84,7 +84,8 @@ def tables(runs: Sequence[RunRecord], systems: Sequence[System]) -> list[dict[st
 
 
 def table(title: str, systems: Sequence[System], source: Source[Scores]) -> dict[str, Any]:
-    """Return a column for each system of which there is a row, a line for each metric."""
+    """Make a table with a column for each system of which there is a row, and a line for each
+    metric."""
     columns = [(one, rows) for one in systems if (rows := rows_of(one, source))]
     keys = names_of([row for _, rows in columns for row in rows.values()])
     lines = []
@@ -122,7 +123,7 @@ def table(title: str, systems: Sequence[System], source: Source[Scores]) -> dict
 
 
 def marked(line: Line) -> Line:
-    """Return the line with the best of the models marked, where it is clear, and what is past real
+    """Return a line with the best of the models marked, where it is clear, and what is past real
     text.
 
     The best is clear where its interval and that of every other model do not overlap. What is past

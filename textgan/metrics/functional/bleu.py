@@ -112,21 +112,20 @@ class Counts:
 
     @staticmethod
     def of(part: Grams, rows: int) -> Counts:
-        """Return the counts of n-grams in that many sentences."""
+        """Count n-grams in that many sentences."""
         pairs, times = torch.unique(part.kind * rows + part.row, return_counts=True)
         kind = pairs // rows
         return Counts(pairs - kind * rows, kind, times, rows, part.kinds)
 
     def ranked(self) -> Counts:
-        """Return the same, within a kind the most times first."""
+        """Return the counts sorted by n-gram, the largest first within each."""
         top = int(self.times.max()) + 1 if len(self.times) else 1
         order = (self.kind * top - self.times).argsort()
         row, kind, times = (part[order] for part in (self.row, self.kind, self.times))
         return Counts(row, kind, times, self.rows, self.kinds)
 
     def among(self, row: Tensor, rows: int) -> Counts:
-        """Return the counts of that many of the sentences: what is each one's row now, -1 for
-        none."""
+        """Return the counts of some of the sentences. row: each sentence's new row, -1 for none."""
         moved = row[self.row]
         kept = (moved >= 0).nonzero().squeeze(1)
         return Counts(moved[kept], self.kind[kept], self.times[kept], rows, self.kinds)
@@ -146,7 +145,7 @@ class Most:
 
     @staticmethod
     def of(counts: Counts) -> Most:
-        """Return the largest of ranked counts."""
+        """Find the largest of ranked counts."""
         kind, rows = torch.unique_consecutive(counts.kind, return_counts=True)
         first = rows.cumsum(0) - rows  # where each kind's largest count is, the next one after
         several = rows > 1
@@ -156,7 +155,7 @@ class Most:
         return Most(times, holder, others)
 
     def matches(self, counts: Counts, own: Tensor | None) -> Tensor:
-        """Return how many n-grams of each text a reference, but not its own, has: (B,)."""
+        """Count the n-grams of each text that a reference, but not its own, has: (B,)."""
         allowed = self.times[counts.kind]
         if own is not None:
             held = self.holder[counts.kind] == own[counts.row]
@@ -172,7 +171,8 @@ class Lengths:
         self.known, self.times = torch.unique(sizes, return_counts=True)
 
     def closest(self, sizes: Tensor, among: bool) -> Tensor:
-        """Return the length of a reference closest to each size (B,), the shorter of two: float64.
+        """Return the length of the reference closest to each size (B,), the shorter of two:
+        float64.
 
         among: whether each text is one of the references, which then does not count.
         """

@@ -21,7 +21,7 @@ class Moments:
 
     @staticmethod
     def of(vectors: Tensor) -> Moments:
-        """Return the moments of at least two vectors (B, F)."""
+        """Compute the moments of at least two vectors (B, F)."""
         vectors = vectors.double()
         mean = vectors.mean(0)
         centred = vectors - mean
@@ -29,7 +29,7 @@ class Moments:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """Return the distance between two normal distributions with these moments.
+    """Compute the distance between two normal distributions with these moments.
 
     With Σ = RᵀR, the eigenvalues of Σ₁Σ₂ are the squared singular values of R₁R₂ᵀ, so the trace of
     its root is their sum. That needs no root of a matrix that is not symmetric, has no imaginary

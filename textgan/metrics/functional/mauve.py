@@ -25,7 +25,7 @@ ROWS = 1024  # vectors whose distances to all centres are held at once: 2 MB wit
 
 
 def divergence_curve(p: Tensor, q: Tensor, scale: float = SCALE, points: int = POINTS) -> Tensor:
-    """Return the curve of two histograms (K,) from (0, 1) to (1, 0): (points + 2, 2) float64."""
+    """Compute the curve of two histograms (K,) from (0, 1) to (1, 0): (points + 2, 2) float64."""
     p, q = (side[(p + q) > 0].double() for side in (p, q))
     share = torch.linspace(1 - LEAST, LEAST, points, dtype=p.dtype).unsqueeze(1)
     mixtures = share * p + (1 - share) * q
@@ -35,13 +35,13 @@ def divergence_curve(p: Tensor, q: Tensor, scale: float = SCALE, points: int = P
 
 
 def overlap(p: Tensor, q: Tensor, scale: float = SCALE, points: int = POINTS) -> float:
-    """Return the area under the divergence curve of two histograms (K,), from 0 to 1."""
+    """Compute the area under the divergence curve of two histograms (K,), from 0 to 1."""
     curve = divergence_curve(p, q, scale, points)
     return float(torch.trapezoid(curve[:, 1], curve[:, 0]))
 
 
 def histogram(labels: Tensor, buckets: int, added: float = 0.0) -> Tensor:
-    """Return the share of texts in each bucket, (K,) float64, after `added` texts more in every
+    """Compute the share of texts in each bucket, (K,) float64, after `added` texts more in every
     bucket.
 
     One half is the estimator of Krichevsky and Trofimov (1981). It keeps a bucket that is empty by
@@ -52,7 +52,7 @@ def histogram(labels: Tensor, buckets: int, added: float = 0.0) -> Tensor:
 
 
 def prepared(vectors: Tensor, variance: float) -> Tensor:
-    """Return vectors (B, F) as they are clustered, (B, D) float32: of length 1, then the fewest
+    """Prepare vectors (B, F) for clustering, (B, D) float32: scaled to length 1, then the fewest
     principal components that hold this share of the variance."""
     vectors = F.normalize(vectors.double(), dim=1)
     vectors = vectors - vectors.mean(0)
@@ -66,7 +66,7 @@ def prepared(vectors: Tensor, variance: float) -> Tensor:
 def kmeans(
     vectors: Tensor, buckets: int, seed: int = 0, restarts: int = 1, number: int = 0
 ) -> Tensor:
-    """Return the bucket of each of B vectors (B, D), (B,): the best of some k-means clusterings.
+    """Assign each of B vectors (B, D) to a bucket, (B,): the best of some k-means clusterings.
 
     number: which of several such clusterings with one seed.
     """
@@ -78,7 +78,7 @@ def kmeans(
 
 
 def settled(vectors: Tensor, centres: Tensor) -> tuple[Tensor, float]:
-    """Run `lloyd` until a turn changes next to nothing."""
+    """Run `lloyd` until a turn changes next to nothing; return its last turn."""
     turns = lloyd(vectors, centres)
     labels, inertia = next(turns)
     for now in turns:
@@ -89,7 +89,7 @@ def settled(vectors: Tensor, centres: Tensor) -> tuple[Tensor, float]:
 
 
 def spread_out(vectors: Tensor, buckets: int, generator: torch.Generator) -> Tensor:
-    """Return some of the vectors as first centres, (K, D), each drawn in proportion to its squared
+    """Choose some of the vectors as first centres, (K, D), each drawn in proportion to its squared
     distance from the nearest one drawn before (k-means++, Arthur and Vassilvitskii 2007).
 
     Fewer than `buckets` where there are fewer different vectors.

@@ -15,7 +15,7 @@ LARGEST = 3  # words in the n-grams that are compared
 
 
 def places(texts: Sentences, among: Sentences) -> Tensor:
-    """Return where each text first occurs among others, word for word, (B,); -1 where it does not.
+    """Find where each text first occurs among others, word for word, (B,); -1 where it does not.
 
     It takes the memory of the texts, however many the others are.
     """
@@ -27,7 +27,8 @@ def places(texts: Sentences, among: Sentences) -> Tensor:
 
 
 def nearest(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
-    """Return the sentence that each text is most similar to: where it is (B,), how similar (B,).
+    """Find the sentence that each text is most similar to: its index (B,), and how similar it is
+    (B,).
 
     The similarity is the F1 of n-grams, 2 x those in common / those of both: all of one to three
     words, each as often as it occurs, and the text itself as one more, so that only a copy has 1.
@@ -78,7 +79,7 @@ def _windows(sizes: Tensor) -> Tensor:
 
 
 def longest_common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the stretches of `a`, from one place up to another, in which every two neighbours are
+    """Find the stretches of `a`, from one place up to another, in which every two neighbours are
     neighbours in `b` too; each of two words or more."""
     known = set(pairwise(b))
     broken = [i for i, pair in enumerate(pairwise(a), start=1) if pair not in known]

@@ -34,7 +34,7 @@ class Grams:
 
 
 def renumbered(n: int, codes: Tensor) -> tuple[Tensor, int]:
-    """Return numbers from 0 in the order of the codes."""
+    """Number codes from 0 in their order; return the numbers and how many there are."""
     known, kind = torch.unique(codes, return_inverse=True)
     return kind, len(known)
 

@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 1024  # texts that go through a highway together where no gradien
 
 
 class Discriminator(nn.Module, ABC):
-    """A network that judges texts by a score, which is high for real ones."""
+    """Scores texts; the score is high for real ones."""
 
     embedding: TokenEmbedding
     dropout: nn.Dropout
@@ -48,15 +48,14 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def features(self, text: Text) -> Tensor:
-        """Return what the discriminator sees in each text, (B, F), or in each of S views, (B, S,
-        F)."""
+        """Compute the features of each text, (B, F), or of each of S views, (B, S, F)."""
 
     def forward(self, text: Text) -> Tensor:
-        """Return the score of each text as one of its own class, (B,), the mean over views."""
+        """Score each text as one of its own class, (B,), the mean over views."""
         return self.view_scores(text).mean(1)
 
     def view_scores(self, text: Text) -> Tensor:
-        """Return the score of each text in every view, (B, S); S = 1 for most discriminators."""
+        """Score each text in every view, (B, S); S = 1 for most discriminators."""
         scores = self.logits(text)
         if scores.shape[2] == 1:
             return scores.squeeze(2)
@@ -64,11 +63,11 @@ class Discriminator(nn.Module, ABC):
         return scores[torch.arange(len(text), device=scores.device), :, labels]
 
     def class_logits(self, text: Text) -> Tensor:
-        """Return the score of each text as one of every class, (B, C); C = 1 where none are."""
+        """Score each text as one of every class, (B, C); C = 1 without classes."""
         return self.logits(text).mean(1)
 
     def logits(self, text: Text) -> Tensor:
-        """Return the score of each text in every view as one of every class, (B, S, C)."""
+        """Score each text in every view as one of every class, (B, S, C)."""
         features = self.features(text)
         views = features if features.dim() == 3 else features.unsqueeze(1)
         # few products, whose rounding would be that of the reward
@@ -77,8 +76,9 @@ class Discriminator(nn.Module, ABC):
         return scores
 
     def output_penalty(self) -> Tensor:
-        """Return what squares of the output layer an L2 term adds: half their sum in the two-column
-        layer of the papers, a quarter in one column that makes the same score (w_1 = -w_0)."""
+        """Compute the squares of the output layer that an L2 term adds: half their sum in the
+        two-column layer of the papers, a quarter in one column that makes the same score (w_1 =
+        -w_0)."""
         return (self.output.weight.square().sum() + self.output.bias.square().sum()) / 4
 
     def score_pair(self, real: Text, fake: Text) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class Discriminator(nn.Module, ABC):
 
 
 def padded_to(text: Text, width: int, pad: int) -> Text:
-    """Return the text in tensors of at least so many positions; relaxed text as it is."""
+    """Return the text padded to at least so many positions; relaxed text as it is."""
     if text.soft_tokens is not None or text.tokens.shape[1] >= width:
         return text
     return text.pad_to(width, pad)
@@ -109,7 +109,7 @@ class Highway(nn.Module):
         nn.init.zeros_(self.both.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (B, F) to (B, F)."""
+        """Map (B, F) to (B, F)."""
         weights = self.both.weight, self.both.bias
         both: Tensor = _Linear.apply(features, *weights, self.block)  # type: ignore[no-untyped-call]
         candidate, gate = both.to(features.dtype).chunk(2, 1)
@@ -117,7 +117,7 @@ class Highway(nn.Module):
 
     @torch.no_grad()
     def replace(self, features: Tensor, at_once: int = ROWS_AT_ONCE) -> Tensor:
-        """Return the same in place of the features of many texts, in pieces of `at_once`.
+        """Do the same in place to the features of many texts, in pieces of `at_once`.
 
         On a processor it is a third faster with the weight as the product reads it, and with one
         buffer for all pieces.

@@ -104,8 +104,8 @@ def _overlap(windows: Tensor, vectors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -> Tensor:
-    """Return the same as `pool_windows` for many texts of a vocabulary with vectors `embedding` (V,
-    E), without gradients.
+    """Do the same as `pool_windows` for many texts of a vocabulary with vectors `embedding` (V, E),
+    without gradients.
 
     A convolution over vectors that come from a vocabulary is a sum of table rows: for each offset
     of the filter, what every token would contribute there. The products are paid once a token of
@@ -168,7 +168,7 @@ def _is_full(text: Text) -> bool:
 
 
 def shorter(sizes: Sequence[int], counts: Sequence[int], longest: int) -> str:
-    """Return settings of filters that fit texts of `longest` tokens: those of these that do, or
+    """Suggest settings of filters that fit texts of `longest` tokens: those of these that do, or
     one."""
     table = [(size, n) for size, n in zip(sizes, counts, strict=True) if size <= longest]
     table = table or [(longest, counts[0])]

@@ -37,7 +37,7 @@ class StepwiseDiscriminator(Discriminator, name="stepwise"):
         self.output = nn.Linear(hidden, max(1, space.classes))
 
     def steps(self, text: Text) -> Tensor:
-        """Score every token, (B, T); padding scores zero."""
+        """Score every token, (B, T); zero at padding."""
         scores: Tensor = self.output(self.dropout(self._states(text)))
         if scores.shape[2] > 1:
             labels = text.condition.require_labels(scores.shape[2])

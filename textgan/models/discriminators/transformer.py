@@ -23,7 +23,7 @@ class TokenStates(Discriminator):
 
     @abstractmethod
     def states(self, text: Text, positions: Tensor | None = None) -> Tensor:
-        """Return what is known of every token, (B, T, H); what is at padding means nothing.
+        """Compute the state of every token, (B, T, H); at padding it means nothing.
 
         positions: (B, T) int64, the place of each token in its sentence; from 0 on where not given.
         """
@@ -36,11 +36,10 @@ class TokenStates(Discriminator):
 
 
 class TransformerDiscriminator(TokenStates, name="transformer"):
-    """A small transformer that reads both ways, normalised before each block (Xiong et al. 2020,
-    arXiv 2002.04745), with learnt places.
+    """A small bidirectional transformer with learnt positions, normalised before each block.
 
-    Attention is written out, so that it has second derivatives and gives the same numbers with and
-    without gradients.
+    Pre-normalisation is that of Xiong et al. 2020, arXiv 2002.04745. Attention is written out, so
+    that it has second derivatives and gives the same numbers with and without gradients.
     """
 
     def __init__(
@@ -85,8 +84,8 @@ class TransformerDiscriminator(TokenStates, name="transformer"):
         return normalised
 
     def word_logits(self, states: Tensor) -> Tensor:
-        """Return logits (..., V) of the token at states (..., H), by its similarity to each token's
-        vector. The bias of `norm` serves as theirs."""
+        """Compute the logits (..., V) of the token at states (..., H), by its similarity to each
+        token's vector. The bias of `norm` serves as theirs."""
         return states @ self.embedding.weight.t()
 
 
@@ -107,14 +106,13 @@ class Block(nn.Module):
         self.leave = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Return states (B, T, H) from states (B, T, H), of which the mask (B, T) marks the
-        tokens."""
+        """Compute the states (B, T, H) of the next layer; the mask (B, T) marks the tokens."""
         states = states + self.leave(self.attend(self.norms[0](states), mask))
         after: Tensor = states + self.leave(self.layers(self.norms[1](states)))
         return after
 
     def attend(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Return attention of each token (B, T, H) to the tokens that the mask marks."""
+        """Compute the attention of each token (B, T, H) to the tokens that the mask marks."""
         vectors = self.looks(states).unflatten(2, (3, self.heads, -1)).transpose(1, 3)
         query, key, value = vectors.unbind(2)  # (B, A, T, H / A)
         scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5

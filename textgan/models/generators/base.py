@@ -53,11 +53,11 @@ class State:
         return State(tuple(part[index] for part in self.carried), self.shared, origin)
 
     def carry(self, *carried: Tensor) -> State:
-        """Return the same hypotheses one symbol further."""
+        """Return the state of the same hypotheses one symbol further."""
         return replace(self, carried=carried)
 
     def join(self, other: State) -> State:
-        """Return these hypotheses, and others of the same conditions behind them."""
+        """Return the state of these hypotheses, followed by others of the same conditions."""
         origin = None
         if self.origin is not None and other.origin is not None:
             origin = torch.cat([self.origin, other.origin])
@@ -92,7 +92,7 @@ class Generator(nn.Module, ABC):
         labels: Tensor | None = None,
         source: Text | None = None,
     ) -> Text:
-        """Return n texts; `choose` picks each symbol, unless given in the generator's usual way
+        """Write n texts; `choose` picks each symbol, unless given in the generator's usual way
         (drawn at temperature 1 where it has a likelihood).
 
         condition: what each text is written for; classes are drawn where texts have some and these
@@ -106,7 +106,7 @@ class Generator(nn.Module, ABC):
         labels: Tensor | None = None,
         source: Text | None = None,
     ) -> Condition:
-        """Return what n texts are written for, given the arguments of `sample`.
+        """Return the condition that n texts are written for, from the arguments of `sample`.
 
         Raises ValueError where a source is missing, or labels or a source are given twice.
         """
@@ -147,37 +147,37 @@ class AutoregressiveGenerator(Generator):
 
     @abstractmethod
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return what the generator knows, (R, H), after reading one symbol, (R,) or (R, V)."""
+        """Read one symbol, (R,) or (R, V), and return the hidden vectors (R, H) after it."""
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return logits (..., V) of the next token from what is known, (..., H)."""
+        """Compute the logits (..., V) of the next token from hidden vectors (..., H)."""
 
     @abstractmethod
     def forward(self, text: Text) -> Tensor:
-        """Return logits (B, T, V) of every token of a text given those before it (teacher
+        """Compute the logits (B, T, V) of every token of a text given those before it (teacher
         forcing)."""
 
     def step(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return logits (R, V) of the next token after reading one symbol, (R,) or (R, V)."""
+        """Read one symbol, (R,) or (R, V), and return the logits (R, V) of the next token."""
         hidden, state = self.read(symbol, state)
         return self.logits(hidden), state
 
     def log_prob(self, text: Text) -> Tensor:
-        """Return log P of every token, (B, T); what is at padding means nothing (use
+        """Compute log P of every token, (B, T); what is at padding means nothing (use
         `text.mask`)."""
         logits = self(text)
         nll = F.cross_entropy(logits.flatten(0, 1), text.tokens.flatten(), reduction="none")
         return -nll.view_as(text.tokens)
 
     def picker(self, choose: Sampler) -> HiddenSampler:
-        """Return how the next symbols, (R,) or (R, V), are chosen from what is known, (R, H), with
-        the weights as they are now."""
+        """Make a sampler of the next symbols, (R,) or (R, V), from hidden vectors (R, H), with the
+        weights as they are now."""
         return pick_in_blocks(self.logits, choose, self.space.vocabulary)
 
     @torch.no_grad()
     def score(self, text: Text) -> Tensor:
-        """Return log P of every sentence, (B,), without gradients and in bounded memory."""
+        """Compute log P of every sentence, (B,), without gradients and in bounded memory."""
         at_once = max(1, self.scored_at_once // (self.space.vocabulary * text.tokens.shape[1]))
         return torch.cat([(self.log_prob(part) * part.mask).sum(1) for part in text.split(at_once)])
 
@@ -192,8 +192,7 @@ class AutoregressiveGenerator(Generator):
         source: Text | None = None,
         reads_words: bool = False,
     ) -> Text:
-        """Return n texts. Gradients flow where `choose` lets them: call under no_grad to draw
-        words.
+        """Write n texts. Gradients flow where `choose` lets them: call under no_grad to draw words.
 
         prefix: (n, t) tokens that every text begins with; they are marked as `given`.
         reads_words: where `choose` makes rows, go on from the likeliest word of a row, not from
@@ -245,7 +244,7 @@ class LinearGenerator(AutoregressiveGenerator):
 
     @abstractmethod
     def hidden(self, text: Text) -> Tensor:
-        """Return what is known before every token of a text, (B, T, H) (teacher forcing)."""
+        """Compute the hidden vector before every token of a text, (B, T, H) (teacher forcing)."""
 
     @property
     def bias(self) -> Tensor:
@@ -262,7 +261,7 @@ class LinearGenerator(AutoregressiveGenerator):
         return self.log_prob_after(self.hidden(text), text)
 
     def log_prob_after(self, hidden: Tensor, text: Text) -> Tensor:
-        """Return log P of every token, (B, T), given what is known before it, (B, T, H)."""
+        """Compute log P of every token, (B, T), from the hidden vector before it, (B, T, H)."""
         weight, bias = self.output.weight, self.bias
         if is_asynchronous(hidden) or (mask := text.mask).all():
             tokens = text.tokens.flatten()
@@ -290,7 +289,7 @@ def read_before(text: Text, space: TextSpace) -> Tensor:
 
 
 def forbidden_logits(space: TextSpace) -> Tensor:
-    """Return what is added to logits (V,): NEVER for ids that are never written, else nothing."""
+    """Return what to add to logits (V,): NEVER for ids that are never written, else zero."""
     added = torch.zeros(space.vocabulary)
     added[list(space.unwritten)] = NEVER
     return added

@@ -28,14 +28,14 @@ class ResidualBlock(nn.Module):
                 nn.init.zeros_(convolution.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Return (B, C, T) to (B, C, T)."""
+        """Map (B, C, T) to (B, C, T)."""
         change: Tensor = self.second(F.relu(self.first(F.relu(vectors))))
         return vectors + SHARE * change
 
 
 def even(weight: Tensor) -> None:
-    """Initialise uniformly with variance 4 / (inputs + outputs), as the paper's code starts
-    convolutions."""
+    """Initialise a weight uniformly with variance 4 / (inputs + outputs), as the paper's code does
+    for convolutions."""
     nn.init.xavier_uniform_(weight, gain=2**0.5)
 
 

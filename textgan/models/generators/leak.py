@@ -21,7 +21,7 @@ Leak = Callable[[Text], Tensor]
 
 
 class Trace(NamedTuple):
-    """The course of B finished texts, T tokens each."""
+    """The features, goals and log-probabilities of B finished texts of T tokens."""
 
     features: Tensor  # (B, T + 1, F): what was leaked of the first 0, 1, .., T tokens; constants
     # (B, T, F), each set before its token, of length 1; where goals last for a block, the one in
@@ -114,7 +114,8 @@ class LeakGenerator(LinearGenerator, name="leak"):
             self.first_goal = nn.Parameter(weight.new_empty(features).normal_(std=self.init))
 
     def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
-        """Return the words written, symbols read, goals, and the manager's and worker's memory.
+        """Return the state before the first symbol: the words written, symbols read, goals, and the
+        manager's and worker's memory.
 
         The goals are the last c - 1 as the worker reads them, (n, c - 1, k); or (n, 2, k): the sum
         of this block's so far, and the one in force.

@@ -34,7 +34,7 @@ class NoiseGenerator(Generator):
 
     @abstractmethod
     def forward(self, noise: Tensor) -> Tensor:
-        """Return logits (B, T, V) of the text of noise z (B, Z)."""
+        """Compute the logits (B, T, V) of the text of noise z (B, Z)."""
 
     def sample(
         self,
@@ -46,7 +46,7 @@ class NoiseGenerator(Generator):
         labels: Tensor | None = None,
         source: Text | None = None,
     ) -> Text:
-        """Return n texts. Gradients flow where `choose` lets them.
+        """Write n texts. Gradients flow where `choose` lets them.
 
         Raises ValueError for a prefix: a whole text is written at once, out of z alone.
         """
@@ -69,8 +69,8 @@ class NoiseGenerator(Generator):
         return Text(text.tokens, text.lengths, None, condition)
 
     def drawn(self, real: Text, shared: int) -> Text:
-        """Return one text for each of these, with their classes and sources, each symbol drawn by
-        itself from its chances given z; `shared` neighbours have z in common.
+        """Draw one text for each of these, with their classes and sources, each symbol
+        independently given z; `shared` neighbours have z in common.
 
         Its rows (B, T, V) are those chances, with gradients, padding counted as the end. Unlike
         relaxed text it has the sizes of its words: the product of a text's chances up to its size

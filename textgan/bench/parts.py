@@ -186,7 +186,7 @@ class Optimised:
 
 @dataclass(frozen=True)
 class _Texts:
-    """What the parts work on.
+    """The texts that the parts work on.
 
     real, drawn, valid, test: texts of any words. fake: a batch that the generator drew. values:
     (B, T) of its prefixes. completed: what rollouts make of them. common, references: (N, T) of
@@ -231,7 +231,7 @@ class Sides:
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """How to count what the parts cannot do without."""
+        """The arithmetic that the parts cannot do without."""
         discriminator = self.ours.discriminator
         filters = [
             (layer.kernel_size[0], layer.out_channels)

@@ -37,12 +37,12 @@ class PartReport:
 
     @property
     def ratio(self) -> float:
-        """How many times as long the textbook took."""
+        """The textbook's seconds over ours."""
         return self.textbook_seconds / self.seconds
 
     @property
     def per_second(self) -> float:
-        """How much of `unit` was done in a second."""
+        """The amount of `unit` that is done in a second."""
         return self.amount / self.seconds
 
     @property

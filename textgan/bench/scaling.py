@@ -1,10 +1,10 @@
 """The growth of time and memory of our side with the length, the vocabulary and the rollouts.
 
-An exponent e says that something grows as x^e: the slope of a straight line through the logarithms,
-by least squares. Beside it are the exponent of the arithmetic, fitted to the closed-form count at
-the same points, and the most that the part's nature explains. What hardly grows (the overhead of a
-call, another layer of the network) pulls an exponent down at these small sizes; what no longer fits
-into a cache pulls it up a little.
+An exponent e means that something grows as x^e: the slope of a straight line through the
+logarithms, by least squares. Beside it are the exponent of the arithmetic, fitted to the
+closed-form count at the same points, and the most that the part's nature explains. What hardly
+grows (the overhead of a call, another layer of the network) pulls an exponent down at these small
+sizes; what no longer fits into a cache pulls it up a little.
 """
 
 from __future__ import annotations

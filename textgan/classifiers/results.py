@@ -40,7 +40,7 @@ Runs = dict[tuple[str, int], "TrainedClassifier"]  # by perturbation and seed
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """How one classifier was trained, and its accuracies.
+    """The course of one classifier's training, and its accuracies.
 
     accuracy: on the test sentences as they are (CLEAN), under each attack and with each noise, by
     name. valid: accuracy in validation after its best epoch, the `epoch`-th of `epochs`. seconds:

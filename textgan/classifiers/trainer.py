@@ -48,7 +48,7 @@ class ClassifierTrainer:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What decides its numbers."""
+        """The facts that decide its numbers."""
         warnings = tokenizer_warnings(self.data.tokenizer, self.data.split.train.lines)
         return {
             "textgan": __version__,

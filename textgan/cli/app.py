@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """What a command ends with."""
+    """Run a command and return its exit code."""
     try:
         with system_errors():
             code = app(standalone_mode=False) or 0

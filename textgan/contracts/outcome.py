@@ -115,7 +115,7 @@ def _where(error: BaseException) -> str:
 
 @contextmanager
 def may_refuse(who: str) -> Iterator[None]:
-    """What is refused inside in one sentence that does not blame the part is a refusal."""
+    """Turn a one-sentence UserError that does not blame the part into a refusal."""
     try:
         yield
     except UserError as error:

@@ -72,7 +72,7 @@ def choice_from(name: str, value: object, choices: Sequence[str]) -> str:
 
 
 def path_from(name: str, value: object, what: str = "a path") -> Path:
-    """Return the path that a str or an os.PathLike names. Raises UserError, which says `what` to
+    """Return the path that a str or an os.PathLike names. Raises UserError, which names `what` to
     give."""
     if not isinstance(value, str | os.PathLike):
         raise UserError(f"{name} = {short(value)}: give {what}, a str or a Path")
@@ -91,7 +91,7 @@ def names_from(name: str, value: object, what: str) -> list[str]:
     """Return one name or more: a str, in which commas separate them, or a list of them, without
     blanks.
 
-    Raises UserError, which says `what` to give.
+    Raises UserError, which names `what` to give.
     """
     words: list[object] = []
     if isinstance(value, str):

@@ -32,7 +32,7 @@ class NotKept(UserError):
 
 
 class ReportedElsewhere(UserError):
-    """What another process of the same run tells the user; this one only ends."""
+    """An error that another process of the same run reports to the user; this one only ends."""
 
 
 class Interrupted(Exception):

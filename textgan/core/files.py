@@ -134,8 +134,8 @@ def parse_toml(text: str, called: str) -> dict[str, Any]:
 
 @contextmanager
 def understood(path: Path, remedy: str = "restore it from a copy") -> Iterator[None]:
-    """What goes wrong inside, where a file's content is made use of, is the file's fault: a
-    UserError that names it and the remedy."""
+    """Turn what goes wrong while a file's content is used into a UserError that names the file and
+    the remedy."""
     try:
         yield
     except Malformed as error:
@@ -235,7 +235,7 @@ def _opened(path: Path, name: str) -> Iterator[BufferedReader]:
 
 
 def _kind(path: Path) -> str:
-    """What a path is that is no regular file; nothing where it is one, or is not to be seen."""
+    """Describe a path that is no regular file; "" where it is one, or cannot be seen."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -410,7 +410,7 @@ def is_partial(path: Path) -> bool:
 
 
 def _partial(path: Path) -> Path:
-    """Where this process writes the parts of a file; nothing is there."""
+    """Return the path where this process writes a partial file; nothing is there."""
     made = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with suppress(FileNotFoundError):
         made.unlink()  # of a process that had this number before, and was killed
@@ -433,7 +433,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _alive(process: int) -> bool:
-    """Whether there may be such a process: on this machine, as far as one can ask."""
+    """Return whether there may be such a process on this machine, as far as can be known."""
     if process == os.getpid() or sys.platform == "win32":  # there, asking would end it
         return True
     try:

@@ -137,7 +137,7 @@ def _loaded(
     library: str = "transformers",
     inside: Sequence[Path] = (),
 ) -> Any:
-    """What `load` gets out of a library, in silence; UserError for whatever goes wrong.
+    """Load something with a library in silence; raise UserError for whatever goes wrong.
 
     inside: folders in the folder that are read, too.
     """

@@ -178,7 +178,7 @@ def _digest(value: Any) -> str:
 
 
 def _old_digest(folder: Path, settings: Mapping[str, Any]) -> str:
-    """As version 0.1 made it: of the settings and the data."""
+    """Compute the digest as version 0.1 did: of the settings and the data."""
     course = {key: value for key, value in settings.items() if key not in NO_COURSE}
     sha = hashlib.sha256(json.dumps(course, sort_keys=True).encode())
     if exists(folder / DATA):  # a report can do without

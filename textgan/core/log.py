@@ -76,8 +76,8 @@ class Log:
         self._line_at = self._stepped = time.monotonic()
 
     def plan(self, left: Mapping[Hashable, int]) -> None:
-        """How many steps of each kind are to be done: what the time left is estimated from. Kinds
-        are tuples that begin with the phase."""
+        """Plan how many steps of each kind are to be done, from which the time left is estimated.
+        Kinds are tuples that begin with the phase."""
         self._durations = Durations(left)
         self._stepped = time.monotonic()
 
@@ -145,7 +145,7 @@ class Log:
         return left
 
     def tick(self, where: Mapping[str, Any], figures: Mapping[str, float], line: str) -> None:
-        """Log one point of every curve. `where` says which epoch, turn or round it is."""
+        """Log one point of every curve. where: the epoch, turn or round."""
         with _to_tensorboard(self.folder):
             for tag, value in figures.items():
                 self._writer.add_scalar(tag, value, where["tick"])
@@ -239,7 +239,7 @@ def show_numbers(folder: Path, figures: Mapping[str, float]) -> None:
 
 
 def _fault(folder: Path, ticks: int, digest: str | None) -> str:
-    """What is wrong with the points up to a tick, in one sentence; nothing where all is well.
+    """Describe what is wrong with the points up to a tick, in one sentence; "" where all is well.
 
     digest: that they should have, if that is known.
     """

@@ -112,7 +112,7 @@ def parts_in(
 
 
 def refuse_unusable(kind: Kind, part: type[Any]) -> None:
-    """Raise UserError for a class that cannot be a part of its kind, which says what it lacks."""
+    """Raise UserError for a class that cannot be a part of its kind, which names what it lacks."""
     base, who = base_of(kind), title(part)
     if not issubclass(part, base):
         raise UserError(f"{who} does not derive from {base.__name__}")

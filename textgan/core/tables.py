@@ -143,7 +143,7 @@ class Shown(ABC):
         return self.text()
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """Format it as HTML for notebooks."""
         return "\n".join(
             part.html() if isinstance(part, Table) else f"<p>{_escaped(part)}</p>"
             for part in self.shown()

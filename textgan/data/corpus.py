@@ -60,8 +60,8 @@ class Corpus:
 
     @property
     def conditions(self) -> Condition:
-        """What a generator's texts are to be written for when it is measured: classes as often as
-        in the training text, or the sources of the test part, which it has not learnt from."""
+        """The conditions of a generator's texts when it is measured: classes as often as in the
+        training text, or the sources of the test part, which it was not trained on."""
         return (self.train if self.space.source is None else self.test).condition
 
     def label(self, name: str) -> int:

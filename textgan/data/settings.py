@@ -40,5 +40,5 @@ class DataConfig(BaseModel):
 
     @property
     def form(self) -> Form:
-        """How the file is read."""
+        """The form in which the file is read."""
         return Form(self.labels, self.field, self.label_field, self.format)

@@ -1,6 +1,6 @@
 """Text: a batch of sentences, as token ids or as relaxed rows, and what they are written for.
 
-This module knows nothing about words: which ids begin, end and pad a text is said by a `TextSpace`.
+This module knows nothing about words: which ids begin, end and pad a text is in a `TextSpace`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Condition:
         )
 
     def __bool__(self) -> bool:
-        """Whether there is anything to heed."""
+        """Return whether there are labels or a source."""
         return self.labels is not None or self.source is not None
 
     def repeat(self, n: int) -> Condition:
@@ -260,12 +260,12 @@ class Text:
 
     @property
     def source(self) -> Text | None:
-        """What each sentence answers or translates, B texts, or None."""
+        """The text that each sentence answers or translates, B texts, or None."""
         return self.condition.source
 
     @property
     def inputs(self) -> Tensor:
-        """What an embedding reads: the soft tokens if there are any, else the tokens."""
+        """The input of an embedding: the soft tokens if there are any, else the tokens."""
         return self.tokens if self.soft_tokens is None else self.soft_tokens
 
     @property

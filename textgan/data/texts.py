@@ -121,7 +121,7 @@ def has_fields(path: Path, form: Form) -> bool:
 
 
 def _names_field(first: str, form: Form) -> bool:
-    """Whether the first line of a .tsv names the field that is asked for."""
+    """Return whether the first line of a .tsv names the field that is asked for."""
     return bool(form.field) and form.field in [cell.strip() for cell in _cells(first, "\t")]
 
 
@@ -140,7 +140,8 @@ class _Asking:
 def _table_format(
     suffix: str, text: str, form: Form, name: str, ask: _Asking
 ) -> Literal["csv", "jsonl", ""]:
-    """Whether fields are to be read, and of what; UserError where the file is something else."""
+    """Return the format by which fields are read, "" for plain text. Raises UserError where the
+    file is something else."""
     if form.format in ("csv", "jsonl"):
         return form.format
     if form.format == "text":
@@ -354,7 +355,8 @@ def _text(value: Any, field: str, line: int, name: str) -> str:
 
 
 def _line(value: str, field: str, line: int, name: str) -> str:
-    """What a field says, on one line; UserError for what no line of text can hold."""
+    """Return the text of a field, on one line. Raises UserError for what no line of text can
+    hold."""
     wrong = next((one for one in value if one == "\0" or "\ud800" <= one <= "\udfff"), None)
     if wrong is not None:
         raise UserError(
@@ -384,7 +386,8 @@ def _kind(value: Any) -> str:
 
 
 def _json_lines(lines: Sequence[str]) -> bool:
-    """Whether lines are JSON objects, lists or quoted strings, each by itself, all but a few."""
+    """Return whether lines are JSON objects, lists or quoted strings, each by itself, all but a
+    few."""
     some = lines[:JUDGED]
     structured = [line for line in some if line[0] in '{["' and line[-1] in '}]"']
     if len(some) < 2 or len(structured) < MOSTLY * len(some):
@@ -408,7 +411,7 @@ def _markup(lines: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 
 def _like_labels(column: Sequence[str]) -> bool:
-    """Whether a column says one of a few words, again and again."""
+    """Return whether a column repeats a few words, as labels do."""
     words = {cell.strip() for cell in column}
     few = 2 <= len(words) <= len(column) / SELDOM
     return few and all(word and not re.search(r"\s", word) for word in words)
@@ -426,7 +429,7 @@ def _keys(lines: Iterable[str]) -> list[str]:
 
 
 def _whole_json(text: str) -> bool:
-    """Whether a text is one JSON document of several values."""
+    """Return whether a text is one JSON document of several values."""
     bare = text.strip()
     if bare[:1] not in ("{", "[") or bare[-1:] not in ("}", "]"):
         return False
@@ -443,7 +446,7 @@ def _parsed(text: str) -> Any:
 
 
 def _delimiter(text: str) -> str:
-    """What is between the fields of a table that nobody called one; empty for no table.
+    """Guess the delimiter of an undeclared table; "" for no table.
 
     A table has as many fields in nearly every row, and either quotes around texts next to the
     delimiter, or a first line that names the fields as fields are usually named, or labels at one

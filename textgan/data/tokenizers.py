@@ -53,7 +53,7 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """For signatures; the same where the ids are the same."""
+        """The name for signatures; the same where the ids are the same."""
 
     # as version 0.1 called them
     wrap = FormerName("pad")
@@ -160,7 +160,7 @@ class WordTokenizer(Tokenizer):
 
     @property
     def kind(self) -> str:
-        """What a token is, see `PreTokenizer`."""
+        """The kind of tokens, see `PreTokenizer`."""
         return self.pre_tokenizer.kind
 
     @property

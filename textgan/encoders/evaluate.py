@@ -204,7 +204,7 @@ def evaluate_encoders(
 
 @dataclass(frozen=True)
 class _Trial:
-    """What every encoder is measured on."""
+    """The data and settings by which every encoder is measured."""
 
     lines: list[str]
     copies: dict[Noise, list[str]]
@@ -393,7 +393,7 @@ def _copies(
 
 
 def _learnt_from(encoder: LineEncoder, sha256: str) -> bool:
-    """Whether an encoder's folder says that it was trained on the file of this hash."""
+    """Return whether an encoder's folder records that it was trained on the file of this hash."""
     facts = encoder.facts.get("data") if isinstance(encoder, SavedEncoder) else None
     return isinstance(facts, dict) and facts.get("sha256") == sha256
 

@@ -49,7 +49,7 @@ POOLING = ("pooling", "template")  # the facts on which vectors depend
 
 
 class _Words(pydantic.BaseModel, extra="forbid"):
-    """What a `WordTokenizer` is made of."""
+    """The content of a `WordTokenizer`."""
 
     kind: Literal["words"] = "words"
     tokens: Tokens
@@ -59,14 +59,14 @@ class _Words(pydantic.BaseModel, extra="forbid"):
 
 
 class _Pretrained(pydantic.BaseModel, extra="forbid"):
-    """What a `PretrainedTokenizer` is made of; the tokenizer is in the model's folder."""
+    """The content of a `PretrainedTokenizer`; the tokenizer is in the model's folder."""
 
     kind: Literal["pretrained"] = "pretrained"
     length: int = Field(ge=1)  # 0 would mean the longest
 
 
 class _About(pydantic.BaseModel, extra="forbid"):
-    """What encoder.json says.
+    """The content of encoder.json.
 
     tokenizer: "reader" in files of version 0.1. model: the SHA-256 of each of the files of a
     pretrained network.

@@ -95,7 +95,8 @@ class SentenceTransformerEncoder(LineEncoder):
 
 
 def _names_of_modules(model: Any) -> str:
-    """What a model of sentence-transformers does with a transformer's states, for signatures."""
+    """Name what a model of sentence-transformers does with a transformer's states, for
+    signatures."""
     names: list[str] = []
     for module in model:
         kind = type(module).__name__.lower()

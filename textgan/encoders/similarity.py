@@ -150,7 +150,7 @@ def _blocks(n: int, at_once: int) -> Iterator[slice]:
 
 
 def _order(values: ArrayLike) -> NDArray[np.int64]:
-    """Which of the different values, from the least, each is."""
+    """Rank values (N,): number the different ones from the least."""
     given = np.asarray(values, dtype=np.float64)
     if not np.isfinite(given).all():
         raise ValueError("numbers that are not finite have no order")

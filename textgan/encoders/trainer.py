@@ -69,7 +69,7 @@ class EncoderTrainer:
 
     @property
     def updates(self) -> int:
-        """How many batches training takes."""
+        """The number of batches in training."""
         return self.config.epochs * len(batch_rows(len(self.data.train), self.config.batch))
 
     @property

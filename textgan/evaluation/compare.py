@@ -221,8 +221,8 @@ def _measured(
     runs: int,
     unkept: list[NotKept],
 ) -> Evaluation:
-    """What was measured of a run, kept or new; of `metrics` alone, if any are asked for. What could
-    not be kept is added to `unkept`."""
+    """Return the evaluation of a run, kept or new; of `metrics` alone, if any are asked for. What
+    could not be kept is added to `unkept`."""
     kept = _drawn_alike(run.folder)
 
     def measure(names: Sequence[str]) -> Evaluation:
@@ -251,7 +251,7 @@ def _measured(
 
 
 def _drawn_alike(folder: Path) -> Evaluation | None:
-    """What is kept of a run's evaluation; None where its resamplings were those of the first
+    """Read the kept evaluation of a run; None where its resamplings were those of the first
     version, for the differences of replicates would be of unlike texts."""
     kept = read_evaluation(folder)
     return kept if kept is not None and kept.facts.get("streams") == SCHEME else None

@@ -337,7 +337,7 @@ def _facts(signature: str) -> dict[str, str]:
 
 
 def _from_real(score: Score, real: Score) -> Score:
-    """How far a number is from that of real text.
+    """Return the distance of a number from that of real text.
 
     Of a replicate, on the side on which the number itself is: near 0 the size of a difference would
     spread less than the difference does.

@@ -397,14 +397,14 @@ def of_other_lengths(sides: Mapping[str, Sentences]) -> list[str]:
 
 
 def _in_common(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
-    """How many different lines are in both, and how many the smaller has."""
+    """Return how many different lines are in both, and how many the smaller has."""
     ours, theirs = ({" ".join(line.split()) for line in side} for side in (a, b))
     return len(ours & theirs), min(len(ours), len(theirs))
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """What real text is for what, where files hold it.
+    """The roles of real text where files hold it.
 
     real: the row of real text, None where there is too little; origin: its name. own: where its
     texts are among the references. opposite: what sets are compared with. train: what networks are
@@ -723,7 +723,8 @@ def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:
 
 
 def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:
-    """What is odd about a run's corpus, its state, and the texts that are measured beside it."""
+    """Warn of what is odd about a run's corpus, its state, and the texts that are measured beside
+    it."""
     corpus = run.corpus
     warnings = corpus_warnings(corpus)
     if given:

@@ -186,7 +186,8 @@ def label_of(metric: Metric) -> str:
 def _unavailable(
     lacking: Mapping[str, Mapping[str, str]], inputs: EvaluationInputs
 ) -> dict[str, str]:
-    """What each metric lacks; what real text alone lacks, such as a generator, is no news."""
+    """Return why each metric is not available, but for what real text alone lacks, such as a
+    generator."""
     return {
         label: next(why for name, why in of_rows.items() if name != inputs.real)
         for label, of_rows in lacking.items()

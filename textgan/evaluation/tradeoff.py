@@ -163,7 +163,7 @@ class CurveComparison:
 
     @property
     def dominates(self) -> Side | None:
-        """Which curve is distinguishably better at every x that both reach."""
+        """The curve that is distinguishably better at every x that both reach, if any."""
         return self.ranges[0].better if len(self.ranges) == 1 else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _ends(stretches: list[Stretch], low: float, high: float) -> list[float]:
 
 
 def _distance(both: tuple[Stretch, Stretch], x: float) -> tuple[float, float]:
-    """How much more a costs than b at x, and half of the interval of that."""
+    """Return by how much a is above b at x, and half of the interval of that."""
     a, b = both
     halves = [part for s in both for part in (s.at(x, s.h_y), s.slope * s.at(x, s.h_x))]
     return a.at(x, a.y) - b.at(x, b.y), math.hypot(*halves)
@@ -309,7 +309,7 @@ def _turns(both: tuple[Stretch, Stretch], start: float, end: float) -> list[floa
 
 
 def _zeros(a: float, b: float, c: float) -> list[float]:
-    """Where a x^2 + b x + c changes its sign."""
+    """Return where a x^2 + b x + c changes its sign."""
     square = b * b - 4 * a * c
     if square <= 0:
         return []
@@ -318,7 +318,7 @@ def _zeros(a: float, b: float, c: float) -> list[float]:
 
 
 def _winner(distance: float, half: float) -> Side | None:
-    """Which side is better where a costs so much more than b, give or take half an interval."""
+    """Return the better side where a is that much above b, give or take half an interval."""
     if abs(distance) <= half:
         return None
     return "a" if distance < 0 else "b"
@@ -385,7 +385,8 @@ def describe(comparison: CurveComparison) -> str:
 
 
 def _crossings(comparison: CurveComparison, show: Callable[[float], str]) -> list[str]:
-    """Where curves cross of which first one and then the other is distinguishably better."""
+    """Describe where curves cross of which first one and then the other is distinguishably
+    better."""
     clauses = []
     for left, right in pairwise(part for part in comparison.ranges if part.better):
         if left.better == right.better:
@@ -401,7 +402,7 @@ def _crossings(comparison: CurveComparison, show: Callable[[float], str]) -> lis
 
 
 def _nothing_in_common(a: Curve, b: Curve) -> str:
-    """Why two curves cannot be compared."""
+    """Explain why two curves cannot be compared."""
     x = a.pair.x.title
     reach: list[str] = []
     for curve in (a, b):
@@ -422,7 +423,8 @@ def _nothing_in_common(a: Curve, b: Curve) -> str:
 
 
 def _formatter(values: Iterable[float]) -> Callable[[float], str]:
-    """How to write numbers: two decimals, and more where the values would look the same."""
+    """Return a function that formats numbers: two decimals, and more where the values would look
+    the same."""
     ordered = sorted(set(values))
     nearest = min((high - low for low, high in pairwise(ordered)), default=1.0)
     decimals = min(6, max(2, math.ceil(-math.log10(nearest))))

@@ -125,7 +125,7 @@ class MetricInputs:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """What version 0.1 called a field, for metrics in files of one's own."""
+            """Return a field by its name in version 0.1, for metrics in files of one's own."""
             if name in OLD_NAMES:
                 return getattr(self, OLD_NAMES[name])
             raise AttributeError(f"MetricInputs has no {name}")
@@ -139,7 +139,7 @@ class MetricInputs:
 
     @property
     def token_kind(self) -> str:
-        """What the words are, for signatures."""
+        """The kind of words, for signatures."""
         return self.tokenizer.kind + self.counted
 
     def words(self, sentences: Sentences) -> list[list[str]]:

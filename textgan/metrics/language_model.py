@@ -65,7 +65,7 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
     """The cost of the texts under a language model trained here on real text, in nats per word.
 
     The end of a sentence is counted as a word. Lower is more fluent. `lm_unknown` is the share of
-    words that the model does not know: those that occur once or never in what it learnt from, or
+    words that the model does not know: those that occur once or never in what it was trained on, or
     are too rare for its vocabulary.
 
     Pitfalls: it speaks of quality alone and is lowest for one likely sentence repeated, so a value

@@ -42,7 +42,7 @@ Step = TypeVar("Step")
 
 
 class Progress(Protocol):
-    """What shows how far a loop has come: `MetricInputs.progress`."""
+    """A function that shows how far a loop has come, as `MetricInputs.progress` does."""
 
     def __call__(self, steps: Iterable[Step], what: str, /) -> Iterable[Step]: ...
 

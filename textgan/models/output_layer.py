@@ -175,6 +175,6 @@ def _table(weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _safe(sums: Tensor) -> bool:
-    """Whether all sums are numbers in the safe range."""
+    """Return whether all sums are numbers in the safe range."""
     low, high = SAFE
     return bool(((sums > low) & (sums < high)).all())

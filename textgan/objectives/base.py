@@ -84,13 +84,14 @@ class Objective(CheckedSettings, ABC):
 
     @property
     def group(self) -> int:
-        """How many fakes answer each real text in a generator update: a method that compares
-        them with each other wants several."""
+        """The number of fakes that answer each real text in a generator update; a method that
+        compares them with each other needs several."""
         return 1
 
     @property
     def reduction(self) -> Reduction:
-        """What `generator_loss` is over the texts of a batch: how the losses of its shards add up.
+        """The reduction of `generator_loss` over the texts of a batch: how the losses of its shards
+        add up.
 
         A method that leaves it to its user has a field of this name instead.
         """

@@ -167,7 +167,8 @@ class LeakGAN(Objective, name="leakgan"):
 
 
 def _ends(sizes: Tensor, steps: int, horizon: int) -> Tensor:
-    """Where a goal set at each of so many places aims: c tokens on, or the end of the text."""
+    """Return where a goal set at each of so many places aims: c tokens on, or the end of the
+    text."""
     places = torch.arange(steps, device=sizes.device)
     return torch.minimum(places + horizon, sizes.unsqueeze(1))
 

@@ -37,7 +37,7 @@ class Averaged(Perturbation):
 
     @property
     def ascents(self) -> int:
-        """How many ascents there are: one less than passes."""
+        """The number of ascents: one less than passes."""
         return self.passes - 1
 
     @abstractmethod

@@ -75,7 +75,7 @@ class Perturbation(CheckedSettings, ABC):
 
     @property
     def replays(self) -> int:
-        """How many updates in a row each batch is for."""
+        """The number of updates in a row that each batch is for."""
         return 1
 
     def check(self, network: nn.Module) -> None:

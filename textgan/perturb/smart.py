@@ -136,7 +136,7 @@ class SMART(Perturbation, name="smart"):
         return (shift + self.eta * (gradient / largest)).clamp(-self.epsilon, self.epsilon)
 
     def _averaged(self, network: nn.Module) -> dict[str, Tensor]:
-        """What to remember once this call is over: the averages, and of how many calls."""
+        """Return the state to keep after this call: the averages, and of how many calls."""
         own = {f"average.{name}": weight.detach() for name, weight in network.named_parameters()}
         if not self.state:
             fresh = {name: weight.clone() for name, weight in own.items()}

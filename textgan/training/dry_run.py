@@ -1,7 +1,7 @@
 """A dry run of one step of a run, on a few of its own texts, before anything is trained or written.
 
 The networks are the run's own, untrained; each function that the run will call is called once, as
-`train_step` calls it, and what comes back is checked. Nothing is learnt, no random number of the
+`train_step` calls it, and what comes back is checked. Nothing is trained, no random number of the
 run is drawn.
 """
 

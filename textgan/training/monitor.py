@@ -171,8 +171,8 @@ def _readable(state: TrainingState, samples: Text, tick: int) -> Text:
 
 @torch.no_grad()
 def _accuracy(state: TrainingState, samples: Text | None, step: Step) -> dict[str, float]:
-    """How well the discriminator tells fresh fakes from its training text and from new text,
-    dropout off."""
+    """Measure how well the discriminator separates fresh fakes from its training text and from new
+    text, dropout off."""
     discriminator, corpus = state.discriminator, state.run.corpus
     if not isinstance(discriminator, Discriminator):
         return {}

@@ -120,7 +120,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """What the streams of the run are made from, see `textgan.core.streams`."""
+        """The seed that the streams of the run are made from, see `textgan.core.streams`."""
         return OldSeed(self.config.seed) if self.old else self.config.seed
 
     def __repr__(self) -> str:
@@ -133,7 +133,7 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """What goes on with it."""
+        """The command that resumes it."""
         own = any(own_file(name) is not None for name in self.config.part_names.values())
         return f"textgan resume {self.folder}" + (" --trust-code" if own else "")
 
@@ -517,7 +517,8 @@ def _refuse_used(out: Path) -> None:
 
 
 def _begun(out: Path) -> bool:
-    """Whether a folder holds nothing but what `create_run` writes before a folder is a run."""
+    """Return whether a folder holds nothing but what `create_run` writes before a folder is a
+    run."""
     names = {path.name for path in out.iterdir() if not is_partial(path)}
     return LOCK in names and names <= {LOCK, DATA, WORDS, SOURCE_WORDS, ORACLE, FACTS, COPIES}
 

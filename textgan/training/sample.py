@@ -38,10 +38,9 @@ def sample(
     """Draw texts of a run's generator, as `textgan sample` writes them.
 
     out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
-    epoch. allow_unknown: let <unk> be written where it is drawn. label: only texts of it.
-    quiet: do not warn of a run that is not finished or that learnt from unknown words.
-    trust_code: run the code in files of its maker's own that a run's folder keeps.
-    Raises UserError.
+    epoch. allow_unknown: let <unk> be written where it is drawn. label: only texts of it. quiet: do
+    not warn of a run that is not finished or that was trained on unknown words. trust_code: run the
+    code in files of its maker's own that a run's folder keeps. Raises UserError.
 
     Example:
         >>> textgan.sample("runs/mine", 200, temperature=0.8)

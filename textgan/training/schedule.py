@@ -92,7 +92,7 @@ class Schedule(BaseModel):
 
     @property
     def discriminator_texts(self) -> int:
-        """How many texts an update of the discriminator reads, half of them fake."""
+        """The number of texts that an update of the discriminator reads, half of them fake."""
         return self.discriminator_batch or self.batch_size
 
 
@@ -183,12 +183,12 @@ def plan(schedule: Schedule, sentences: int, adversary: bool) -> Iterator[Step]:
 
 
 def _part(total: int, part: int, parts: int) -> range:
-    """Which of `total` numbers belong to one of so many nearly equal parts."""
+    """Return which of `total` numbers belong to one of so many nearly equal parts."""
     return range(total * part // parts, total * (part + 1) // parts)
 
 
 def _d_steps(schedule: Schedule, index: int) -> int:
-    """How many discriminator turns round `index` has, from 0."""
+    """Return the number of discriminator turns in round `index`, from 0."""
     every = schedule.warmup_every
     warm = index < schedule.warmup_rounds or (every > 0 and (index + 1) % every == 0)
     return schedule.warmup_d_steps if warm else schedule.d_steps

@@ -59,7 +59,7 @@ class Shards:
         return Text(whole(own.tokens), whole(own.lengths), rows, real.condition, own.prompt_length)
 
     def _bounds(self, texts: int) -> list[int]:
-        """Where each shard of that many texts begins, and the last one ends."""
+        """Return where each shard of that many texts begins, and the last one ends."""
         return [texts * shard // self.count for shard in range(self.count + 1)]
 
 

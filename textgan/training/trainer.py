@@ -206,7 +206,8 @@ def train_run(
 
 
 def _begin(run: Run, group: Group) -> TrainingState:
-    """How far the run is, the same in every process."""
+    """Restore the state of a run from its last checkpoint, or begin a new one, the same in every
+    process."""
     torch.manual_seed(stream(Purpose.TRAINING, run.seed))
     state = TrainingState(run, group)
     saved = checkpoints(run.folder)

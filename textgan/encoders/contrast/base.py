@@ -85,7 +85,8 @@ class EncoderObjective(nn.Module, ABC):
 
     @property
     def pooling(self) -> dict[str, str]:
-        """How the vector of a sentence is computed after training, for the facts of an encoder."""
+        """The pooling by which a sentence's vector is computed after training, for the facts of an
+        encoder."""
         return {"pooling": "features"}
 
     def read(self, batch: Batch) -> Text:

@@ -16,7 +16,7 @@ BEFORE = "in a dry run of an update, before training"
 def check_encoder_objective(objective: EncoderObjective, batch: Batch) -> None:
     """Raise UserError unless an objective leaves a gradient in its network, and validates.
 
-    Its gradients are cleared; nothing is learnt, and no random number of the caller's is drawn.
+    Its gradients are cleared; nothing is trained, and no random number of the caller's is drawn.
     """
     who = name_of(objective, "accumulate")
     objective.zero_grad()

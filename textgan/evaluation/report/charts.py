@@ -311,7 +311,7 @@ def _marker(point: Point, series: Series, x: Scale, y: Scale) -> str:
 
 
 def _name_places(series: Sequence[Series], y: Scale) -> list[tuple[float, Series]]:
-    """Where the names beside the lines' ends go; none where they do not all fit.
+    """Place the names beside the lines' ends; none where they do not all fit.
 
     Each is as near its line's end as the others allow, and none is far from it.
     """

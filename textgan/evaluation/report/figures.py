@@ -120,7 +120,7 @@ def _lines_of(
 
 
 def _point(system: System, several: Sequence[Scores], pair: Pair, label: str) -> list[Point]:
-    """Where a system is by two metrics, over its runs; nowhere if they lack one."""
+    """Return a system's point by two metrics, over its runs; none if they lack one."""
     keys = pair.x.key, pair.y.key
     both = [scores for scores in several if all(key in scores for key in keys)]
     if not both:
@@ -196,6 +196,6 @@ def _tooltip(run: RunRecord, record: Mapping[str, Any], tag: str) -> str:
 
 
 def _mle_epochs(run: RunRecord) -> int:
-    """Where MLE ended; 0 where nothing came before it or after it."""
+    """Count the MLE epochs; 0 where nothing came before their end or after it."""
     epochs = sum(record["phase"] == "mle" for record in run.records)
     return epochs if epochs < len(run.records) else 0

@@ -38,7 +38,7 @@ class _Part(pydantic.BaseModel):
 
 
 class _Config(pydantic.BaseModel):
-    """What is read of config.json."""
+    """The part of config.json that is read."""
 
     seed: int
     objective: _Part
@@ -48,7 +48,7 @@ class _Config(pydantic.BaseModel):
 
 
 class _Facts(pydantic.BaseModel):
-    """What is read of run.json."""
+    """The part of run.json that is read."""
 
     data: dict[str, Any] = {}
     command: list[str] | None = None
@@ -63,7 +63,7 @@ class _Example(pydantic.BaseModel):
 
 
 class _EvaluationFacts(pydantic.BaseModel):
-    """What is read of the facts of evaluation.json."""
+    """The part of evaluation.json's facts that is read."""
 
     examples: dict[str, list[_Example]] = {}
 

@@ -74,7 +74,7 @@ def _most_similar(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
 
 
 def _windows(sizes: Tensor) -> Tensor:
-    """How many n-grams texts of these sizes have, the text itself included."""
+    """Count the n-grams of texts of these sizes, the text itself included."""
     return 1 + sum(((sizes - n).clamp(min=0) for n in range(LARGEST)), torch.zeros_like(sizes))
 
 

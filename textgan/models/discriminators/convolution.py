@@ -161,7 +161,8 @@ def _counts(text: Text, size: int) -> Tensor:
 
 
 def _is_full(text: Text) -> bool:
-    """Whether no token is padding; where finding out means waiting for an accelerator: no."""
+    """Return whether no token is padding; False where finding out means waiting for an
+    accelerator."""
     if text.soft_tokens is not None:
         return True
     return not is_asynchronous(text.lengths) and bool((text.lengths == text.tokens.shape[1]).all())

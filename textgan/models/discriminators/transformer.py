@@ -36,7 +36,7 @@ class TokenStates(Discriminator):
 
 
 class TransformerDiscriminator(TokenStates, name="transformer"):
-    """A small bidirectional transformer with learnt positions, normalised before each block.
+    """A small bidirectional transformer with learned positions, normalised before each block.
 
     Pre-normalisation is that of Xiong et al. 2020, arXiv 2002.04745. Attention is written out, so
     that it has second derivatives and gives the same numbers with and without gradients.

@@ -195,7 +195,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
         return directions.unfold(1, self.horizon, 1).sum(3)
 
     def _work(self, vectors: Tensor, w: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What logits are linear in, (B, T, H), after reading vectors (B, T, E) with w (B, T, k),
+        """Compute the hidden vectors (B, T, H) after reading vectors (B, T, E) with w (B, T, k),
         and the worker's state then."""
         seen, memory = _run(self.worker, vectors, memory)
         if self.block:
@@ -204,7 +204,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
         return (w.unsqueeze(3) * seen.unsqueeze(2)).flatten(2), memory
 
     def _teach(self, text: Text, goals: Tensor, worker: Tensor) -> Tensor:
-        """What logits are linear in, (B, T, H), before every token under goals (B, T, F)."""
+        """Compute the hidden vectors (B, T, H) before every token under goals (B, T, F)."""
         w = self.direction(goals)
         if not self.block:
             w = self._last(F.pad(w, (0, 0, self.horizon - 1, 0)))
@@ -212,7 +212,8 @@ class LeakGenerator(LinearGenerator, name="leak"):
         return hidden
 
     def _prefixes(self, text: Text, n: int) -> Tensor:
-        """What is leaked of the first 0 .. n - 1 tokens of each text, (B, n, F), in one call."""
+        """Compute the features leaked of the first 0 .. n - 1 tokens of each text, (B, n, F), in
+        one call."""
         length = self.space.length
         # a batch may be narrower than the longest text, or padded beyond it
         extra = length - text.tokens.shape[1]
@@ -225,9 +226,9 @@ class LeakGenerator(LinearGenerator, name="leak"):
 
     @torch.no_grad()
     def _leaked(self, prefixes: Text) -> Tensor:
-        """What the discriminator sees in texts that may be unfinished, (B, F).
+        """Compute the discriminator's features of texts that may be unfinished, (B, F).
 
-        Zeros where nothing is written: no discriminator has learnt to score an empty text.
+        Zeros where nothing is written: no discriminator was trained to score an empty text.
         """
         sizes = prefixes.lengths.clamp(1, self.space.length)
         features = self.leak(replace(prefixes, lengths=sizes)).flatten(1)

@@ -94,7 +94,7 @@ class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
         return updated
 
     def _attend(self, memory: Tensor, word: Tensor) -> Tensor:
-        """What each slot (R, N, M) finds in all slots and the word (R, 1, M), by every head."""
+        """Attend from each slot (R, N, M) to all slots and the word (R, 1, M), by every head."""
         projected = self.attention(torch.cat([memory, word], 1))
         of_heads = projected.unflatten(2, (self.heads, -1)).transpose(1, 2)
         query, key, value = of_heads.chunk(3, 3)  # (R, heads, N + 1, head_size)

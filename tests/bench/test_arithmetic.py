@@ -1,7 +1,8 @@
 """The arithmetic of each part: what torch counts, by formulas."""
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from textgan.bench.arithmetic import Arithmetic
@@ -19,24 +20,26 @@ TINY = BenchSetting(
 TEXTS = Text.full(torch.randint(12, (7, 5)))
 
 
-def counted(network: nn.Module, backward: bool = False) -> int:
-    """FLOP as torch counts them, in float64: there an LSTM is made of matrix products."""
+def counted(work: Callable[[], object]) -> int:
+    """FLOP as torch counts them; of float64, for there an LSTM is made of matrix products."""
     with FlopCounterMode(display=False) as counter:
-        if backward:
-            score = network.double()(TEXTS)
-            logistic(score[:3], score[3:]).backward()
-        else:
-            network.double()(TEXTS)
+        work()
     return int(counter.get_total_flops())
 
 
 def test_arithmetic_is_what_torch_counts() -> None:
     sides = Sides.make(TINY, CPU, "float32")
-    count, judge = sides.arithmetic, sides.textbook.discriminator
+    count, textbook = sides.arithmetic, sides.textbook
     assert count.filters == ((1, 3), (3, 2))
-    assert counted(sides.textbook.generator) == count.sampling(7)
-    assert counted(judge) == 7 * count.score
-    assert counted(judge, backward=True) == 3 * 7 * count.score
+    generator, discriminator = textbook.generator.double(), textbook.discriminator.double()
+    assert counted(lambda: generator(TEXTS)) == count.sampling(7)
+    assert counted(lambda: discriminator(TEXTS)) == 7 * count.score
+
+    def update() -> None:
+        score = textbook.score_of(TEXTS.tokens)
+        logistic(score[:3], score[3:]).backward()
+
+    assert counted(update) == 3 * 7 * count.score
 
 
 def test_arithmetic_of_rollouts_is_one_token_after_another() -> None:

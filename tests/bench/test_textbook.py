@@ -79,7 +79,8 @@ def test_the_textbook_is_float32_whatever_our_side_is() -> None:
     made = Sides.make(tiny, torch.device("cpu"), "bf16")
     for name, side in (("ours", made.ours), ("textbook", made.textbook)):
         listen(side.generator.rnn, name)
-        listen(side.discriminator, name)
+    listen(made.ours.discriminator, "ours")
+    listen(made.textbook.discriminator.output, "textbook")
     for work in made.work(8, 1):
         seen.clear()
         work.ours()

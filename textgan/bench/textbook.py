@@ -2,9 +2,9 @@
 
 Sentences are sampled a batch at a time with `torch.multinomial`, every prefix of every rollout
 starts again from the empty sentence and is scored when its batch is finished, real and fake
-sentences go through the discriminator one after the other, and Adam has its default settings. It
-uses the same networks, so that both sides do the same work; tests/bench/test_parts.py shows that
-they agree.
+sentences go through the discriminator one after the other, which is torch's convolutions and
+linear layers, and Adam has its default settings. It has the weights of the same networks, so that
+both sides do the same work; tests/bench/test_parts.py shows that they agree.
 
 Its BLEU is nltk's, which reads all references again for each text and would take hours: it scores
 a few texts, and its seconds are multiplied to those of all.
@@ -20,7 +20,9 @@ from torch.nn import functional as F
 
 from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS
 from textgan.data.text import Text
+from textgan.models.discriminators.base import Highway
 from textgan.models.discriminators.cnn import CNNDiscriminator
+from textgan.models.discriminators.convolution import filters_of
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.objectives.seqgan import SeqGAN
 
@@ -58,12 +60,26 @@ class Textbook:
         empty = torch.empty(n, 0, dtype=torch.long, device=device)
         return torch.cat([self.complete(part) for part in empty.split(self.batch)])
 
+    def score_of(self, tokens: Tensor) -> Tensor:
+        """The discriminator's score of each sentence, (B,)."""
+        network = self.discriminator
+        vectors = network.embedding(tokens).transpose(1, 2)
+        pooled = torch.cat(
+            [F.relu(layer(vectors)).amax(2) for layer in filters_of(network.convolutions)], 1
+        )
+        if isinstance(network.highway, Highway):
+            both = network.highway.both
+            candidate, gate = F.linear(pooled, both.weight, both.bias).chunk(2, 1)
+            share = gate.sigmoid()
+            pooled = share * candidate.relu() + (1 - share) * pooled
+        scores: Tensor = network.output(network.dropout(pooled))
+        return scores.squeeze(1)
+
     @torch.no_grad()
     def reward(self, tokens: Tensor) -> Tensor:
         """Return the probability (B,) that each sentence is real."""
         self.discriminator.eval()
-        score: Tensor = self.discriminator(Text.full(tokens))
-        return score.sigmoid()
+        return self.score_of(tokens).sigmoid()
 
     def score(self, tokens: Tensor) -> Tensor:
         """Compute the rewards (R,) of many texts, a batch at a time."""
@@ -110,8 +126,8 @@ class Textbook:
         self.discriminator.train()
         half, output, l2 = self.batch // 2, self.discriminator.output, SeqGAN().l2
         for real_part, fake_part in zip(real.split(half), fake.split(half), strict=True):
-            real_score = self.discriminator(Text.full(real_part))
-            fake_score = self.discriminator(Text.full(fake_part))
+            real_score = self.score_of(real_part)
+            fake_score = self.score_of(fake_part)
             real_loss = F.binary_cross_entropy_with_logits(real_score, torch.ones_like(real_score))
             fake_loss = F.binary_cross_entropy_with_logits(fake_score, torch.zeros_like(fake_score))
             penalty = (output.weight.square().sum() + output.bias.square().sum()) / 4

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from textgan.core.device import is_asynchronous
+from textgan.core.matmul import Linear, matmul
 from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.precision import factor_type, precision
 from textgan.core.registry import register
@@ -99,20 +98,16 @@ def padded_to(text: Text, width: int, pad: int) -> Text:
 class Highway(nn.Module):
     """t * relu(W h) + (1 - t) * h with t = sigmoid(W_t h) (Srivastava et al. 2015), gate bias 0."""
 
-    block = 40  # rows of its weight's gradient at a time: 280 KB at the paper's size
-
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.both = nn.Linear(features, 2 * features)  # one product for candidate and gate
+        self.both = Linear(features, 2 * features)  # one product for candidate and gate
         for half in self.both.weight.chunk(2):
             nn.init.xavier_uniform_(half)
         nn.init.zeros_(self.both.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, F) to (B, F)."""
-        weights = self.both.weight, self.both.bias
-        both: Tensor = _Linear.apply(features, *weights, self.block)  # type: ignore[no-untyped-call]
-        candidate, gate = both.to(features.dtype).chunk(2, 1)
+        candidate, gate = self.both(features).to(features.dtype).chunk(2, 1)
         return torch.lerp(features, candidate.relu(), gate.sigmoid())
 
     @torch.no_grad()
@@ -126,37 +121,7 @@ class Highway(nn.Module):
         weight, bias = self.both.weight.t().to(kind).contiguous(), self.both.bias.to(kind)
         buffer = weight.new_empty(min(len(features), at_once), weight.shape[1])
         for rows in features.split(at_once):
-            both = torch.addmm(bias, rows.to(kind), weight, out=buffer[: len(rows)])
+            both = matmul(rows.to(kind), weight, out=buffer[: len(rows)]).add_(bias)
             candidate, gate = both.to(rows.dtype).chunk(2, 1)
             torch.lerp(rows, candidate.relu_(), gate.sigmoid_(), out=rows)
         return features
-
-
-class _Linear(torch.autograd.Function):
-    """features (B, F) @ weight.T + bias, for few texts and a weight too large for the cache.
-
-    The product that is the weight's gradient has thin factors, and processors take it at half their
-    speed where the result is not in the cache: so it is taken in blocks of rows that stay there.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, block: int) -> Tensor:
-        ctx.block = block
-        ctx.save_for_backward(features, weight)
-        return F.linear(features, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        features, weight = ctx.saved_tensors
-        features, columns = features.to(gradient.dtype), gradient.t()
-        rough = factor_type(gradient) != gradient.dtype
-        if rough or torch.is_grad_enabled() or is_asynchronous(gradient):
-            of_weight = columns @ features
-        else:
-            columns, of_weight = columns.contiguous(), gradient.new_empty(weight.shape)
-            for some, place in zip(
-                columns.split(ctx.block), of_weight.split(ctx.block), strict=True
-            ):
-                torch.mm(some, features, out=place)
-        of_features = gradient @ weight.to(gradient.dtype)
-        return of_features, of_weight.to(weight.dtype), gradient.sum(0).to(weight.dtype), None

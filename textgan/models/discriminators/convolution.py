@@ -11,7 +11,7 @@ remembered; for scoring many texts, sums of rows of tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.core.device import is_asynchronous
+from textgan.core.matmul import matmul
 from textgan.core.precision import factor_type
 from textgan.data.text import Text
 
 SENTENCES_AT_ONCE = 512  # whose windows are in memory together
+SPARSE_FROM = 4  # windows of a sentence for which a gradient without its zeros is faster
 
 
 def filters_of(convolutions: nn.ModuleList) -> list[nn.Conv1d]:
@@ -49,43 +51,113 @@ class _Largest(torch.autograd.Function):
     """max over windows of vectors (B, T, E) * weight (F, E, k), (B, F); equal ones share the
     gradient.
 
+    A filter passes its gradient to one window of a sentence, so nearly all of the gradient's
+    products are with zeros: on a processor they are left out, and so are windows that do not count.
+    An accelerator would have to be waited for, and takes them all.
+
     Differentiable as often as one likes: the backward pass is linear in what it reads, given the
     places of the largest windows.
     """
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, weight: Tensor, counts: Tensor | None) -> Tensor:
-        kind = factor_type(vectors)
-        windows = _windows(vectors.to(kind), weight.shape[2])
+        kind, sparse = factor_type(vectors), _is_sparse(vectors, weight)
+        packed = counts if sparse else None
+        windows = _windows(vectors.to(kind), weight.shape[2], packed)
         columns = _columns(weight).to(kind)
-        values = (windows @ columns.t()).unflatten(0, (len(vectors), -1))
-        best = _best(values, counts)
+        values = matmul(windows, columns.t())
+        if packed is not None:
+            some, values = values, values.new_full((packed.numel(), len(weight)), -torch.inf)
+            values[packed.flatten()] = some
+        values = values.unflatten(0, (len(vectors), -1))
+        best = _best(values, None if sparse else counts)
         chosen = values.eq_(best.unsqueeze(1))  # in place: fresh memory costs more than the work
-        ctx.save_for_backward(vectors, weight, chosen, windows, columns)
+        places = chosen.flatten(0, 1).bool().nonzero() if sparse else chosen
+        ctx.save_for_backward(vectors, weight, places, windows, columns, packed)
         return best.to(vectors.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        vectors, weight, chosen, windows, columns = ctx.saved_tensors
-        size = weight.shape[2]
-        if torch.is_grad_enabled():  # for second derivatives they have to be made of what is given
+        vectors, weight, places, windows, columns, packed = ctx.saved_tensors
+        size, sparse = weight.shape[2], _is_sparse(vectors, weight)
+        if torch.is_grad_enabled():  # a second derivative is by what is given
             windows, columns = _windows(vectors, size), _columns(weight)
-        shares = gradient / chosen.sum(1)
-        shares = (chosen * shares.to(chosen.dtype).unsqueeze(1)).flatten(0, 1)  # (B * N, F)
-        of_vectors = of_weight = None
-        if ctx.needs_input_grad[1]:
-            of_columns = (shares.t() @ windows.to(shares.dtype)).unflatten(1, (size, -1))
-            of_weight = of_columns.transpose(1, 2).to(weight.dtype)
-        if ctx.needs_input_grad[0]:
-            of_windows = (shares @ columns.to(shares.dtype)).unflatten(1, (size, -1))
-            of_windows = of_windows.unflatten(0, (len(vectors), -1))
-            of_vectors = _overlap(of_windows, vectors)
-        return of_vectors, of_weight, None
+            chosen = places
+            if sparse:
+                chosen = gradient.new_zeros(len(windows), len(weight))
+                chosen[places.unbind(1)] = 1
+                chosen = chosen.unflatten(0, (len(vectors), -1))
+            of_windows, of_columns = _gradients(gradient, chosen, windows, columns, torch.mm)
+        elif sparse:
+            of_windows, of_columns = _sparse_gradients(gradient, places, windows, columns, packed)
+        else:
+            of_windows, of_columns = _gradients(gradient, places, windows, columns, matmul)
+        of_weight = of_columns.unflatten(1, (size, -1)).transpose(1, 2).to(weight.dtype)
+        of_windows = of_windows.unflatten(1, (size, -1)).unflatten(0, (len(vectors), -1))
+        return _overlap(of_windows, vectors), of_weight, None
 
 
-def _windows(vectors: Tensor, size: int) -> Tensor:
-    """Every window of `size` vectors as one row, (B * N, size * E)."""
-    return vectors.unfold(1, size, 1).transpose(2, 3).flatten(2).flatten(0, 1)
+def _is_sparse(vectors: Tensor, weight: Tensor) -> bool:
+    """Whether the products with zeros are left out: where there are enough of them."""
+    windows = vectors.shape[1] - weight.shape[2] + 1
+    return windows >= SPARSE_FROM and not is_asynchronous(vectors)
+
+
+def _gradients(
+    gradient: Tensor,
+    chosen: Tensor,
+    windows: Tensor,
+    columns: Tensor,
+    product: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """The gradients of windows (B * N, k * E) and columns (F, k * E), given that (B, F) of the
+    values and which windows were chosen, (B, N, F)."""
+    shares = gradient / chosen.sum(1)
+    shares = (chosen * shares.to(chosen.dtype).unsqueeze(1)).flatten(0, 1)  # (B * N, F)
+    return (
+        product(shares, columns.to(shares.dtype)),
+        product(shares.t(), windows.to(shares.dtype)),
+    )
+
+
+def _sparse_gradients(
+    gradient: Tensor, places: Tensor, windows: Tensor, columns: Tensor, packed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The same, given the places alone: the window and the filter (M, 2) of each, by window.
+
+    packed: which windows (B, N) there are in `windows`, None for all.
+    """
+    sentences, filters = gradient.shape
+    rows, which = places.unbind(1)
+    count = (len(windows) if packed is None else packed.numel()) // sentences
+    of = rows // count * filters + which  # the value that each is a largest window of
+    shares = gradient.flatten()[of]
+    if len(of) != gradient.numel():  # equal windows
+        shares = shares / of.bincount(minlength=gradient.numel())[of]
+    of_windows = _weighted_sums(columns.to(shares.dtype), which, shares, rows, count * sentences)
+    if packed is not None:
+        rows = (packed.flatten().cumsum(0) - 1)[rows]
+    if len(of) == gradient.numel():  # one window of each sentence for a filter
+        by_filter = which * sentences + of // filters
+        rows, shares = (torch.empty_like(x).scatter_(0, by_filter, x) for x in (rows, shares))
+        which = torch.arange(filters, device=rows.device).repeat_interleave(sentences)
+    else:
+        which, order = which.sort(stable=True)
+        rows, shares = rows[order], shares[order]
+    return of_windows, _weighted_sums(windows.to(shares.dtype), rows, shares, which, filters)
+
+
+def _weighted_sums(table: Tensor, rows: Tensor, weights: Tensor, into: Tensor, n: int) -> Tensor:
+    """n sums of rows (M,) of a table, by weights (M,); `into` (M,), which sum, is sorted."""
+    sizes = into.bincount(minlength=n)
+    starts = sizes.cumsum(0) - sizes
+    return F.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights)
+
+
+def _windows(vectors: Tensor, size: int, some: Tensor | None = None) -> Tensor:
+    """Every window of `size` vectors as one row, (B * N, size * E), or some (B, N) of them."""
+    windows = vectors.unfold(1, size, 1).transpose(2, 3)
+    return (windows.flatten(0, 1) if some is None else windows[some]).flatten(1)
 
 
 def _columns(weight: Tensor) -> Tensor:
@@ -126,7 +198,7 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
         size, channels = convolution.kernel_size[0], convolution.out_channels
         table = buffer[: size * len(rows) * channels].view(-1, channels)
         for offset, part in enumerate(table.split(len(rows))):
-            torch.mm(rows, convolution.weight[:, :, offset].t(), out=part)
+            part.copy_(matmul(rows, convolution.weight[:, :, offset].t().contiguous(), out=part))
         offsets = torch.arange(size, dtype=torch.int, device=tokens.device) * (vocabulary + 1)
         counts = None if fixed else _counts(text, size)
         for start in range(0, len(text), SENTENCES_AT_ONCE):

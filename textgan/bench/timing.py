@@ -20,6 +20,7 @@ from textgan.bench.setting import PAPER, Axes, BenchSetting
 from textgan.core.arguments import checked_arguments
 from textgan.core.checks import REPEATS, SCALES, names_from
 from textgan.core.device import choose_device
+from textgan.core.memory import reuse_memory
 from textgan.core.precision import Precision, supported
 from textgan.core.progress import counting_bar, status
 from textgan.core.seeds import fork_rng
@@ -61,6 +62,7 @@ def run_bench(
     folder = None if profile is None else open_folder(Path(profile))
     sentences = max(setting.batch, round(setting.sentences * scale))
     rollouts = max(1, round(setting.rollouts * scale))
+    reuse_memory()  # as in training
     with fork_rng(stream(Purpose.BENCH, 0), device):
         machine = describe(device, precision)
         with status("counting operators"):

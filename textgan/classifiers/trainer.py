@@ -18,7 +18,7 @@ from textgan.classifiers.results import CLEAN, TrainedClassifier
 from textgan.classifiers.robustness import ATTACKED_AT_ONCE, accuracy, robustness
 from textgan.core.contract import FEW, is_own
 from textgan.core.errors import UserError
-from textgan.core.memory import memory_errors
+from textgan.core.memory import memory_errors, reuse_memory
 from textgan.core.optim import Backward, Loss, NotFinite, dropout, plain
 from textgan.core.own_code import Typed
 from textgan.core.seeds import fork_rng
@@ -117,6 +117,7 @@ class ClassifierTrainer:
         Raises UserError where the weights stop being numbers.
         """
         remedy = "a smaller batch, data.length or network"
+        reuse_memory()
         with fork_rng(stream(Purpose.CLASSIFIER, seed), self.device), memory_errors(remedy):
             network = self.build()
             try:

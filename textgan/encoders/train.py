@@ -31,7 +31,7 @@ from textgan.core.files import (
 )
 from textgan.core.locks import LOCK, locked
 from textgan.core.log import Layout, Log
-from textgan.core.memory import memory_errors
+from textgan.core.memory import memory_errors, reuse_memory
 from textgan.core.optim import NotFinite
 from textgan.core.precision import without_denormals
 from textgan.core.seeds import fork_rng
@@ -94,6 +94,7 @@ def encode(
         "settings": config.model_dump(mode="json"),
     }
     _refuse_used(folder, command)
+    reuse_memory()
     with without_denormals(), fork_rng(stream(Purpose.ENCODER, seed), chosen):
         with memory_errors("a smaller data.vocabulary or network"):
             trainer = prepare(method, data, network, start, config, seed, chosen, quiet)

@@ -170,18 +170,19 @@ def evaluate_run(
     others: further runs on the same corpus, and files or lists of texts. tokenizer: None takes the
     run's own words. The rest is that of `evaluate`. Raises UserError.
     """
-    with status("drawing texts", options.quiet):
-        inputs = inputs_from_run(
-            run,
-            options,
-            samples=samples or run.config.evaluation.final_samples,
-            temperature=temperature,
-            split=tokenizer,
-            memory=memory,
-            others=others,
-            form=form,
-        )
-    return score(inputs, metrics, quiet=options.quiet)
+    with run.products():
+        with status("drawing texts", options.quiet):
+            inputs = inputs_from_run(
+                run,
+                options,
+                samples=samples or run.config.evaluation.final_samples,
+                temperature=temperature,
+                split=tokenizer,
+                memory=memory,
+                others=others,
+                form=form,
+            )
+        return score(inputs, metrics, quiet=options.quiet)
 
 
 def evaluate_files(

@@ -560,7 +560,8 @@ def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts
     samples: how many; 0: as many as its config says.
     """
     n = samples or run.config.evaluation.final_samples
-    text = _draw(run, writers(run)[-1], n, seed, temperature).text
+    with run.products():
+        text = _draw(run, writers(run)[-1], n, seed, temperature).text
     lines = run.corpus.decode(replace(text, condition=UNCONDITIONAL))
     about = {
         "run": run.folder.resolve().name,

@@ -173,7 +173,7 @@ def _sweep_run(
         where = f"{run.folder}: temperature {temperature:g} ({number + 1} of {len(temperatures)})"
         if not quiet:
             say(where)
-        with status("drawing texts", quiet):
+        with run.products(), status("drawing texts", quiet):
             inputs = inputs_from_run(
                 run,
                 options,
@@ -182,7 +182,8 @@ def _sweep_run(
                 memory=memory,
                 with_real=number == 0,
             )
-        evaluation = score(inputs, metrics, quiet=quiet)
+        with run.products():
+            evaluation = score(inputs, metrics, quiet=quiet)
         if evaluation.real is not None:
             real, real_scores = evaluation.real, evaluation.rows[evaluation.real]
             ways = ("run", "samples", "seed", "tokenizer", "checkpoint")

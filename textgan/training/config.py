@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -128,6 +128,9 @@ class RunConfig(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Precision = Field(
         "float32", description="of matrix products: float32, tf32 (GPU) or bf16 (faster, rounder)"
+    )
+    matmul: Literal["auto", "blas", "onednn"] = Field(
+        "auto", description="library of float32 products on a processor; auto: the faster here"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
     data: RunDataConfig = RunDataConfig()

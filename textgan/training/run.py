@@ -22,7 +22,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -62,6 +62,7 @@ from textgan.core.identity import (
     write_sealed,
 )
 from textgan.core.locks import LOCK, locked
+from textgan.core.matmul import LIBRARIES, Library, library_now, matmul_by
 from textgan.core.memory import TooLarge, count_weights, in_units, memory_of
 from textgan.core.memory import memory_errors as memory_errors
 from textgan.core.names import Kind
@@ -117,6 +118,7 @@ class Run:
     identity: Identity
     code: Code
     old: bool = False  # it began with the first version, and goes on to draw as that did
+    began_with: Library | None = None  # whose matrix products it began with, where that is known
 
     @property
     def seed(self) -> int:
@@ -125,6 +127,16 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {self.config.objective.name} on {self.corpus.name})"
+
+    @property
+    def library(self) -> Library | None:
+        """Whose matrix products it takes: as its config says, or as it began; None: the fastest."""
+        named = self.config.matmul
+        return self.began_with if named == "auto" else named
+
+    def products(self) -> AbstractContextManager[None]:
+        """Take matrix products inside as the run does."""
+        return matmul_by(self.library)
 
     @property
     def digest(self) -> str:
@@ -314,7 +326,9 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
                 write_file(folder / name, content)
             files = {name: file_digest(folder / name) for name in [*names, *contents]}
             digest = digest_of(json.loads(config.to_json()), files, copies)
-            facts = _facts(corpus) | {"files": files, "code": copies}
+            with matmul_by(None if config.matmul == "auto" else config.matmul):
+                library = library_now()
+            facts = _facts(corpus) | {"matmul": library, "files": files, "code": copies}
             write_sealed(folder / FACTS, facts, digest)
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
@@ -327,6 +341,7 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
         device,
         identity,
         identity.code(trusted=True),  # the user named it a moment ago
+        began_with=library,
     )
 
 
@@ -398,7 +413,11 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         raise UserError(f"{str(folder)!r} was made by a later version of textgan; install that one")
     old = scheme < SCHEME
     code = identity.code(trust_code)
-    return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old)
+    began_with = identity.facts.get("matmul")
+    return Run(
+        folder, config, corpus.to(chosen), oracle, chosen, identity, code, old,
+        began_with if began_with in LIBRARIES else None,
+    )  # fmt: skip
 
 
 def _open_tokenizer(identity: Identity, space: TextSpace, name: str) -> WordTokenizer:

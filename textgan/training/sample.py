@@ -88,13 +88,14 @@ def draw_lines(
     label: the only one to write; None: all, as often as they occur in the training text.
     """
     unknown = None if allow_unknown else run.corpus.space.unknown
-    text = draw_like(
-        generator,
-        run.corpus.conditions,
-        n,
-        seed=stream(Purpose.SAMPLE, seed, run.seed),
-        temperature=temperature,
-        forbid=unknown,
-        label=label,
-    )
+    with run.products():
+        text = draw_like(
+            generator,
+            run.corpus.conditions,
+            n,
+            seed=stream(Purpose.SAMPLE, seed, run.seed),
+            temperature=temperature,
+            forbid=unknown,
+            label=label,
+        )
     return run.corpus.decode(text)

@@ -23,7 +23,8 @@ from textgan.core.files import exists, is_file, require_writable, system_errors
 from textgan.core.identity import CONFIG
 from textgan.core.locks import LOCK, locked
 from textgan.core.log import Log, require_points
-from textgan.core.memory import in_units, memory_errors, memory_of
+from textgan.core.matmul import fastest_library, library_now
+from textgan.core.memory import in_units, memory_errors, memory_of, reuse_memory
 from textgan.core.optim import NotFinite
 from textgan.core.precision import without_denormals
 from textgan.core.progress import status
@@ -178,7 +179,9 @@ def train_run(
             tell=lambda run: run.folder,
             follow=lambda at: open_run(at, device, trust_code=trust_code),
         )
+    reuse_memory()
     with ExitStack() as stack:
+        stack.enter_context(run.products())
         group.lead(lambda: stack.enter_context(locked(run.folder)))
         if exists(run.folder / "results.json"):  # nothing is to be gained, so nothing is risked
             group.lead(lambda: require_points(run.folder))
@@ -298,6 +301,18 @@ def _introduce(run: Run, state: TrainingState, log: Log) -> None:
         low, high = facts["oracle_entropy_interval"]
         entropy = Estimate(facts["oracle_entropy"], low, high)
         log.say(f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle")
+    if run.device.type == "cpu":
+        fastest, library = fastest_library(torch.get_num_threads()), library_now()
+        if run.library not in (None, library):
+            log.say(
+                f"warning: it began with the matrix products of {run.library}, which this torch "
+                f"lacks; those of {library} differ in the last bits"
+            )
+        elif run.config.matmul == "auto" and library != fastest:
+            log.say(
+                f"products   by {library}, as it began; those of {fastest} are faster here and "
+                "differ in the last bits"
+            )
     evaluation = run.config.evaluation
     if evaluation.ngrams:
         real = run.corpus.test[: evaluation.samples]

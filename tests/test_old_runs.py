@@ -6,7 +6,6 @@ was in the middle (half) and at its end (done); an encoder, and a study of class
 """
 
 import json
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,20 +24,7 @@ from textgan.data.tokenizers import Tokenizer, WordTokenizer
 from textgan.models.generators.recurrent import LSTMGenerator
 
 OLD = ROOT / "tests/old_runs"
-MADE_ON = json.loads((OLD / "machine.json").read_text())
 RUNS = ("oracle", "labelled", "own")
-
-
-def same_machine() -> bool:
-    """Whether sums are rounded as they were where the folders were made."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-    } == MADE_ON
 
 
 def numbers(value: Any) -> Any:
@@ -72,15 +58,14 @@ def done(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_it_goes_on_from_the_middle_to_the_same_end(kind: str, tmp_path: Path) -> None:
-    """Weights, optimisers and random state after all steps; every record and the final table."""
+    """Weights, optimisers and random state after all steps, to the rounding of products and
+    exponentials, which are taken in other ways now; every record and the final table."""
     old, run = OLD / kind / "done", tmp_path / "run"
     shutil.copytree(OLD / kind / "half", run)
     textgan.resume(run, quiet=True, trust_code=True)
     left, expected = checkpoint(run), checkpoint(old)
     assert left.keys() == expected.keys()
     for name, tensor in expected.items():
-        if same_machine():
-            assert torch.equal(left[name], tensor), name
         torch.testing.assert_close(left[name], tensor, rtol=1e-4, atol=1e-6)
     assert records(run) == numbers(records(old))
     results, had = (read(folder / "results.json")["rows"] for folder in (run, old))

@@ -32,11 +32,8 @@ from textgan.core.own_code import Kept
 
 CONFIG, FACTS, DATA = "config.json", "run.json", "data.safetensors"
 RUN, DIGEST = "run", "digest"  # keys: of the run that a file belongs to, and of its content
-NO_COURSE = (
-    "device",
-    "matmul",
-    "checkpoint_seconds",
-)  # settings that decide nothing of a run's course
+# settings that decide nothing of a run's course, but for the last bits
+NO_COURSE = ("device", "matmul", "checkpoint_seconds")
 NO_EXPERIMENT = ("seed", *NO_COURSE)  # settings in which the runs of one experiment may differ
 _RESTORE = "restore it from a copy"
 
@@ -47,14 +44,12 @@ class Identity:
 
     files: the SHA-256 of what the run was made with, by its place in the folder; None where version
     0.1 made it. copies: where the run keeps parts of its user's own, by their names in the config.
-    facts: what else run.json says of how it was made.
     """
 
     folder: Path
     digest: str
     files: Mapping[str, str] | None = None
     copies: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def code(self, trusted: bool) -> Kept:
         """Return the files of code that the run may import."""
@@ -105,7 +100,7 @@ def identify(folder: Path) -> Identity:
             f"{folder / CONFIG} was changed since the run was made, or {folder / FACTS} is "
             "another run's; restore what was there, or train anew"
         )
-    return Identity(folder, digest, files, copies, facts)
+    return Identity(folder, digest, files, copies)
 
 
 def identity_in(folder: Path) -> Identity | None:

@@ -44,6 +44,7 @@ from textgan.core.files import (
     is_file,
     is_folder,
     is_partial,
+    read_json,
     read_text,
     system_errors,
     understood,
@@ -413,11 +414,9 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         raise UserError(f"{str(folder)!r} was made by a later version of textgan; install that one")
     old = scheme < SCHEME
     code = identity.code(trust_code)
-    began_with = identity.facts.get("matmul")
-    return Run(
-        folder, config, corpus.to(chosen), oracle, chosen, identity, code, old,
-        began_with if began_with in LIBRARIES else None,
-    )  # fmt: skip
+    began = read_json(folder / FACTS).get("matmul") if exists(folder / FACTS) else None
+    library = began if began in LIBRARIES else None
+    return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old, library)
 
 
 def _open_tokenizer(identity: Identity, space: TextSpace, name: str) -> WordTokenizer:

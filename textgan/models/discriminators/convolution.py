@@ -11,7 +11,7 @@ remembered; for scoring many texts, sums of rows of tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -51,9 +51,8 @@ class _Largest(torch.autograd.Function):
     """max over windows of vectors (B, T, E) * weight (F, E, k), (B, F); equal ones share the
     gradient.
 
-    A filter passes its gradient to one window of a sentence, so nearly all of the gradient's
-    products are with zeros: on a processor they are left out, and so are windows that do not count.
-    An accelerator would have to be waited for, and takes them all.
+    On a processor no product is taken of windows that do not count, and few with zeros: a filter
+    passes its gradient to one window of a sentence, so its own is a sum of B windows.
 
     Differentiable as often as one likes: the backward pass is linear in what it reads, given the
     places of the largest windows.
@@ -61,97 +60,77 @@ class _Largest(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, weight: Tensor, counts: Tensor | None) -> Tensor:
-        kind, sparse = factor_type(vectors), _is_sparse(vectors, weight)
-        packed = counts if sparse else None
-        windows = _windows(vectors.to(kind), weight.shape[2], packed)
+        kind = factor_type(vectors)
+        some = None if is_asynchronous(vectors) else counts
+        windows = _windows(vectors.to(kind), weight.shape[2], some)
         columns = _columns(weight).to(kind)
-        values = matmul(windows, columns.t())
-        if packed is not None:
-            some, values = values, values.new_full((packed.numel(), len(weight)), -torch.inf)
-            values[packed.flatten()] = some
+        values = _spread(matmul(windows, columns.t()), some, -torch.inf)
         values = values.unflatten(0, (len(vectors), -1))
-        best = _best(values, None if sparse else counts)
+        best = _best(values, counts if some is None else None)
         chosen = values.eq_(best.unsqueeze(1))  # in place: fresh memory costs more than the work
-        places = chosen.flatten(0, 1).bool().nonzero() if sparse else chosen
-        ctx.save_for_backward(vectors, weight, places, windows, columns, packed)
+        ctx.save_for_backward(vectors, weight, chosen, windows, columns, some)
         return best.to(vectors.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        vectors, weight, places, windows, columns, packed = ctx.saved_tensors
-        size, sparse = weight.shape[2], _is_sparse(vectors, weight)
-        if torch.is_grad_enabled():  # a second derivative is by what is given
-            windows, columns = _windows(vectors, size), _columns(weight)
-            chosen = places
-            if sparse:
-                chosen = gradient.new_zeros(len(windows), len(weight))
-                chosen[places.unbind(1)] = 1
-                chosen = chosen.unflatten(0, (len(vectors), -1))
-            of_windows, of_columns = _gradients(gradient, chosen, windows, columns, torch.mm)
-        elif sparse:
-            of_windows, of_columns = _sparse_gradients(gradient, places, windows, columns, packed)
-        else:
-            of_windows, of_columns = _gradients(gradient, places, windows, columns, matmul)
-        of_weight = of_columns.unflatten(1, (size, -1)).transpose(1, 2).to(weight.dtype)
-        of_windows = of_windows.unflatten(1, (size, -1)).unflatten(0, (len(vectors), -1))
-        return _overlap(of_windows, vectors), of_weight, None
+        vectors, weight, chosen, windows, columns, some = ctx.saved_tensors
+        size, twice = weight.shape[2], torch.is_grad_enabled()
+        if twice:  # a second derivative is by what is given
+            windows, columns, some = _windows(vectors, size), _columns(weight), None
+        equal = chosen.sum(1)  # windows that share
+        shares = chosen * (gradient / equal).to(chosen.dtype).unsqueeze(1)
+        shares = shares.flatten(0, 1) if some is None else shares[some]  # (B * N, F)
+        of_vectors = of_weight = None
+        if ctx.needs_input_grad[0]:
+            factor = columns.to(shares.dtype)
+            of_windows = _spread(shares @ factor if twice else matmul(shares, factor), some)
+            of_windows = of_windows.unflatten(1, (size, -1)).unflatten(0, (len(vectors), -1))
+            of_vectors = _overlap(of_windows, vectors)
+        if ctx.needs_input_grad[1]:
+            factor = windows.to(shares.dtype)
+            if twice:
+                of_columns = shares.t() @ factor
+            elif _is_sparse(chosen, equal):
+                of_columns = _sums_of_chosen(windows, chosen, gradient, some)
+            else:
+                of_columns = matmul(shares.t(), factor)
+            of_weight = of_columns.unflatten(1, (size, -1)).transpose(1, 2).to(weight.dtype)
+        return of_vectors, of_weight, None
 
 
-def _is_sparse(vectors: Tensor, weight: Tensor) -> bool:
-    """Whether the products with zeros are left out: where there are enough of them."""
-    windows = vectors.shape[1] - weight.shape[2] + 1
-    return windows >= SPARSE_FROM and not is_asynchronous(vectors)
+def _is_sparse(chosen: Tensor, equal: Tensor) -> bool:
+    """Whether each filter has one largest window in a sentence, of so many that a product with the
+    zeros of the others would take longer than a sum; not asked of an accelerator."""
+    if is_asynchronous(chosen) or chosen.dtype != torch.float32 or chosen.shape[1] < SPARSE_FROM:
+        return False
+    return float(equal.sum()) == equal.numel()
 
 
-def _gradients(
-    gradient: Tensor,
-    chosen: Tensor,
-    windows: Tensor,
-    columns: Tensor,
-    product: Callable[[Tensor, Tensor], Tensor],
-) -> tuple[Tensor, Tensor]:
-    """The gradients of windows (B * N, k * E) and columns (F, k * E), given that (B, F) of the
-    values and which windows were chosen, (B, N, F)."""
-    shares = gradient / chosen.sum(1)
-    shares = (chosen * shares.to(chosen.dtype).unsqueeze(1)).flatten(0, 1)  # (B * N, F)
-    return (
-        product(shares, columns.to(shares.dtype)),
-        product(shares.t(), windows.to(shares.dtype)),
-    )
+def _sums_of_chosen(
+    windows: Tensor, chosen: Tensor, weights: Tensor, some: Tensor | None
+) -> Tensor:
+    """The sums (F, k * E) of each filter's chosen windows (B, N, F), by weights (B, F).
 
-
-def _sparse_gradients(
-    gradient: Tensor, places: Tensor, windows: Tensor, columns: Tensor, packed: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The same, given the places alone: the window and the filter (M, 2) of each, by window.
-
-    packed: which windows (B, N) there are in `windows`, None for all.
+    some: which windows (B, N) there are in `windows`, None for all.
     """
-    sentences, filters = gradient.shape
-    rows, which = places.unbind(1)
-    count = (len(windows) if packed is None else packed.numel()) // sentences
-    of = rows // count * filters + which  # the value that each is a largest window of
-    shares = gradient.flatten()[of]
-    if len(of) != gradient.numel():  # equal windows
-        shares = shares / of.bincount(minlength=gradient.numel())[of]
-    of_windows = _weighted_sums(columns.to(shares.dtype), which, shares, rows, count * sentences)
-    if packed is not None:
-        rows = (packed.flatten().cumsum(0) - 1)[rows]
-    if len(of) == gradient.numel():  # one window of each sentence for a filter
-        by_filter = which * sentences + of // filters
-        rows, shares = (torch.empty_like(x).scatter_(0, by_filter, x) for x in (rows, shares))
-        which = torch.arange(filters, device=rows.device).repeat_interleave(sentences)
+    sentences, count, _ = chosen.shape
+    if some is None:
+        places = torch.arange(sentences * count, dtype=torch.float32)
     else:
-        which, order = which.sort(stable=True)
-        rows, shares = rows[order], shares[order]
-    return of_windows, _weighted_sums(windows.to(shares.dtype), rows, shares, which, filters)
+        places = some.flatten().cumsum(0, dtype=torch.float32) - 1
+    # exact up to 2^24 windows
+    rows = (chosen * places.view(sentences, count, 1)).amax(1).t().long()
+    return F.embedding_bag(rows, windows, mode="sum", per_sample_weights=weights.t().contiguous())
 
 
-def _weighted_sums(table: Tensor, rows: Tensor, weights: Tensor, into: Tensor, n: int) -> Tensor:
-    """n sums of rows (M,) of a table, by weights (M,); `into` (M,), which sum, is sorted."""
-    sizes = into.bincount(minlength=n)
-    starts = sizes.cumsum(0) - sizes
-    return F.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights)
+def _spread(rows: Tensor, some: Tensor | None, filling: float = 0.0) -> Tensor:
+    """Rows at the places where `some` (B, N) is true, (B * N, ...), with a filling at the others;
+    None for all places."""
+    if some is None:
+        return rows
+    spread = rows.new_full((some.numel(), rows.shape[1]), filling)
+    spread[some.flatten()] = rows
+    return spread
 
 
 def _windows(vectors: Tensor, size: int, some: Tensor | None = None) -> Tensor:

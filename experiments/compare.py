@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
     parser.add_argument("--only", nargs="+", default=[], help="recipes, by name")
     parser.add_argument("--table", action="store_true", help="only write the table of what is done")
     parser.add_argument("--keep", type=Path, help="an earlier table.json, for methods not run now")

@@ -90,6 +90,29 @@ def test_a_linear_layer_has_the_derivatives_of_torch(library: Library, with_bias
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_layer_of_low_precision_is_near_that_of_float32(twice: bool) -> None:
+    layer = Linear(256, 128)
+    rows = torch.randn(64, 256, requires_grad=True)
+    of = [rows, *layer.parameters()]
+
+    def derivatives(apply: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        value = apply(rows)
+        first = torch.autograd.grad(value.square().sum(), of, create_graph=twice)
+        if not twice:
+            return [value, *first]
+        second = torch.autograd.grad(sum(part.square().sum() for part in first), of)
+        return [value, *first, *second]
+
+    right = derivatives(lambda rows: F.linear(rows, layer.weight, layer.bias))
+    with precision("bf16", CPU):
+        found = derivatives(layer)
+    for a, b in zip(found, right, strict=True):
+        assert a.dtype == torch.float32
+        assert not torch.equal(a, b)  # it is rounded
+        assert (a - b).norm() < 0.02 * b.norm()  # bfloat16 has 8 bits
+
+
 def test_products_that_oneDNN_is_not_for_are_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[torch.dtype] = []
 

@@ -125,9 +125,13 @@ def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """rows (..., K) @ weight (N, K).T + bias (N,), differentiable as often as one likes."""
     flat = rows.flatten(0, -2)
-    if not _may_choose(flat, weight.t()):
+    if _is_large(flat, weight.t()) and factor_type(flat) == torch.bfloat16:
+        layer: type[torch.autograd.Function] = _RoundedLinear
+    elif _may_choose(flat, weight.t()):
+        layer = _Linear
+    else:
         return F.linear(rows, weight, bias)
-    product: Tensor = _Linear.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
+    product: Tensor = layer.apply(flat, weight, bias)
     return product.view(*rows.shape[:-1], len(weight))
 
 
@@ -178,13 +182,48 @@ class _Linear(torch.autograd.Function):
         return of_rows, of_weight, of_bias
 
 
+class _RoundedLinear(torch.autograd.Function):
+    """A layer of bfloat16 factors and products, whose weight is rounded once for all three.
+
+    torch rounds the factors of each product anew, which takes as long as it saves where they are
+    few rows and a large weight.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        low, low_weight = rows.bfloat16(), weight.bfloat16()
+        ctx.save_for_backward(rows, weight, low, low_weight)
+        product = F.linear(low, low_weight).float()
+        return product if bias is None else product.add_(bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, weight, low, low_weight = ctx.saved_tensors
+        if not torch.is_grad_enabled():  # else second derivatives, by what is given
+            rows, weight, factor = low, low_weight, gradient.bfloat16()
+        else:
+            factor = gradient
+        of_rows = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_rows = (factor @ weight).float()
+        if ctx.needs_input_grad[1]:
+            of_weight = (factor.t() @ rows).float()
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum(0)
+        return of_rows, of_weight, of_bias
+
+
 def _may_choose(left: Tensor, right: Tensor) -> bool:
     """Whether the product is one of those that either library may take."""
+    return _is_large(left, right) and factor_type(left) == torch.float32
+
+
+def _is_large(left: Tensor, right: Tensor) -> bool:
+    """Whether it is a product of float32 on a processor that is not too small to gain."""
     return (
         left.dtype == right.dtype == torch.float32
         and left.device.type == right.device.type == "cpu"
         and left.numel() * right.shape[1] >= _smallest.get()
-        and factor_type(left) == torch.float32
     )
 
 

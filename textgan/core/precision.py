@@ -1,9 +1,10 @@
 """In what precision the matrix products of networks are taken.
 
 `float32` is float32. `tf32` rounds what a GPU multiplies to 10 bits. `bf16` rounds it to 7: on a
-processor the factors of matrix products, while sums and all else stay float32; on a GPU it is
-autocast, in which results are bfloat16 too. Weights, their gradients and the optimiser are float32
-in any case, and so is the layer to the vocabulary (see `output_layer`).
+processor the factors of matrix products, and the products of convolutions and of large linear
+layers, while all else stays float32; on a GPU it is autocast, in which results are bfloat16 too.
+Weights, their gradients and the optimiser are float32 in any case, and so is the layer to the
+vocabulary (see `output_layer`).
 """
 
 from __future__ import annotations

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import kept, report
+from bench import CPU, kept, report
+from places import ROOT
 from toys import Cli, refused
 
-from textgan.bench.against import check_comparable, compare, read_baseline
+from textgan.bench.against import check_comparable, compare, find_baseline, read_baseline
+from textgan.bench.machine import identify
+from textgan.bench.report import BenchReport
 from textgan.bench.setting import PAPER, BenchSetting
 from textgan.bench.timing import run_bench
 from textgan.core.errors import UserError
@@ -47,10 +50,11 @@ def test_a_count_that_grew_is_worse(tmp_path: Path) -> None:
 
 
 def test_what_makes_reports_less_comparable_is_said(tmp_path: Path) -> None:
-    old = report({"bleu": 4, "sampling": 3}, processor="Q", torch="1")
+    old = report({"bleu": 4, "sampling": 3}, processor="Q", torch="1", matmul="blas")
     found = compare(read_baseline(kept(old, tmp_path / "b")), report({"bleu": 4}), 0.25)
     assert [remark.partition(":")[0] for remark in found.remarks] == [
         "another processor",
+        "another library of products",
         "another torch",
         "not measured now",
     ]
@@ -96,12 +100,57 @@ def test_what_is_no_report_of_this_work_is_refused_at_once(
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, cli: Cli) -> None:
-    assert "is a folder" in refused(cli, "bench", "--against", tmp_path)
     assert "no such file" in refused(cli, "bench", "--against", tmp_path / "none")
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(2**24 + 1)
     assert "too large" in refused(cli, "bench", "--against", large)
+
+
+def test_of_a_folder_the_newest_report_of_this_processor_and_work_is_taken(
+    tmp_path: Path, cli: Cli
+) -> None:
+    here = identify(CPU)
+
+    def keep(name: str, made: BenchReport, **changes: Any) -> None:
+        kept(made, tmp_path / f"{name}.json", **changes)
+
+    def made(ratio: float, **facts: Any) -> BenchReport:
+        return report({"bleu": ratio}, **(here | facts))
+
+    keep("b-oldest", report({"bleu": 1}, processor=here["processor"]))  # of before models and dates
+    assert find_baseline(tmp_path).parts[0].ratio == 1
+    keep("a", made(2, date="2026-11-27T08:00:00+00:00"))
+    keep("z", made(3, date="2026-11-26T08:00:00+00:00"))
+    keep("other", made(4, date="2027", processor="Q"))
+    keep("model", made(4, date="2027", processor_model="family 1, model 1"))
+    keep("gpu", made(4, date="2027", gpu="G"))
+    keep("bf16", made(5, date="2027"), precision="bf16")
+    keep("quick", made(6, date="2027"), scale=0.5)
+    keep("sampling", report({"sampling": 4}, **here, date="2027"), counts=[])
+    (tmp_path / "table.json").write_text("[1]")
+    (tmp_path / "folder.json").mkdir()
+    before = find_baseline(tmp_path, parts="bleu")
+    assert (before.parts[0].ratio, before.source) == (2, "a.json")
+    assert find_baseline(str(tmp_path), precision="bf16").parts[0].ratio == 5
+    assert find_baseline(tmp_path, 0.5).parts[0].ratio == 6
+    assert find_baseline(tmp_path / "z.json").source == ""  # no choice to speak of
+    found = compare(before, made(2), 0.25)
+    assert found.remarks == ["before is a.json of 2026-11-27T08:00:00+00:00"]
+    with pytest.raises(UserError, match="no report there is of this processor"):
+        find_baseline(tmp_path, 0.25)
+    (tmp_path / "empty").mkdir()
+    assert "keep one there" in refused(cli, "bench", "--against", tmp_path / "empty")
+    assert "precision = 'fp8'" in refused(cli, "bench", "--against", tmp_path, "--precision", "fp8")
+
+
+def test_recorded_reports_can_be_compared_with() -> None:
+    folder = ROOT / "experiments" / "results" / "bench"
+    for name in ("xeon-2-cores", "xeon-2-cores-bf16", "xeon-2-cores-before"):
+        before = read_baseline(folder / f"{name}.json")
+        check_comparable(before, PAPER, 1.0, before.precision, ["sampling"], timed=True)
+        (first, *_) = compare(before, report({"sampling": 1}, matmul="onednn")).remarks
+        assert first.startswith("another processor: Intel(R) Xeon(R) Processor before, P now")
 
 
 def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:

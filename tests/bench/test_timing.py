@@ -1,15 +1,18 @@
 """The benchmark: what is measured and reported."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
 from bench import CPU, TINY
 
 from textgan.bench import timing
-from textgan.bench.parts import PARTS, Work
+from textgan.bench.parts import PARTS, PLAIN, Work
 from textgan.bench.setting import Axes
 from textgan.bench.timing import run_bench
+from textgan.core.errors import UserError
+from textgan.core.matmul import library_now
 
 pytestmark = pytest.mark.usefixtures("small_products")
 
@@ -42,12 +45,17 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
     assert [part["textbook_amount"] for part in found["parts"]] == [None] * 8 + [done]
     assert ("the textbook did 4 of 10, one by one" in str(report)) == (n == 10)
     peak = found["machine"]["gflops"]
-    assert peak == max(found["machine"]["gflops_by_size"].values()) > 0
+    by_library = found["machine"]["gflops_by_library"]
+    assert peak == max(speed for sizes in by_library.values() for speed in sizes.values()) > 0
+    # tiny products are no peak: plain arithmetic may be faster, and is one then
+    peak = max(peak, *(part["gflops"] for part in found["parts"] if part["name"] in PLAIN))
     for part in found["parts"]:
         assert part["seconds"] > 0 and part["textbook_seconds"] > 0
         assert part["ratio"] == part["textbook_seconds"] / part["seconds"]
         assert part["per_second"] == part["amount"] / part["seconds"]
         assert part["whole"] == part["amount"] * (1 if scale == 1 else found_whole(part["name"], n))
+        assert 0 < part["machine_speed"] <= 1
+        assert (part["spread"] is None) == (repeats == 1)
         assert part["name"] in str(report)
         if part["name"] == "bleu":
             assert part["flop"] is part["gflops"] is part["share_of_peak"] is None
@@ -82,8 +90,42 @@ def test_medians_and_order_of_the_sides(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(timing, "peak_memory", lambda *_: 77)
     (part,) = timing.time_parts([work], {"w": 12}, 3, CPU)
     assert done == ["ours", "textbook", "textbook", "ours", "ours", "textbook"]
+    assert part.spread == (6 - 1) / 2  # ours; the textbook's is 1
     assert (part.seconds, part.textbook_seconds, part.ratio, part.per_second) == (2, 20, 10, 3)
     assert (part.flop, part.memory, part.whole, part.gflops) == (12, 77, 12, 6e-9)
+
+
+def test_the_machine_is_measured_beside_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "seconds", lambda *_: 1.0)
+    monkeypatch.setattr(timing, "peak_memory", lambda *_: None)
+    speeds = iter([8.0, 4.0, 10.0, 2.0, 9.0, 9.0, 9.0])  # before the first, and after each
+    works = [Work(name, "x", 1, lambda: None, lambda: None) for name in "ab"]
+    a, b = timing.time_parts(works, {"a": 1, "b": 1}, 3, CPU, lambda: next(speeds))
+    assert next(speeds, None) is None
+    # a: the slower of (8, 4), (10, 2), (9, 9); b: of (4, 10), (2, 9), (9, 9); medians
+    assert (a.machine_speed, b.machine_speed) == (0.4, 0.4)
+
+
+def test_our_products_are_by_the_library_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[str] = []
+    counted = timing.count_parts
+
+    def count_parts(*arguments: Any) -> Any:
+        used.append(library_now())
+        return counted(*arguments)
+
+    monkeypatch.setattr(timing, "count_parts", count_parts)
+    for library in ("blas", "onednn"):
+        report = run_bench(1, 1.0, TINY, parts="bleu", matmul=library, timed=False)
+        assert report.machine["matmul"] == library
+    assert used == ["blas", "onednn"]
+    monkeypatch.setattr("textgan.core.matmul._has_onednn", lambda: False)
+    with pytest.raises(UserError, match="matmul = 'onednn': this torch has no such product"):
+        run_bench(1, 1.0, TINY, parts="bleu", matmul="onednn")
+    with pytest.raises(UserError, match="matmul = 'mkl': give auto, blas or onednn"):
+        run_bench(1, 1.0, TINY, parts="bleu", matmul="mkl")  # type: ignore[arg-type]
 
 
 def test_what_the_textbook_does_in_part_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("small_products")
         (["--parts", ","], "parts = ',': give at least one name"),
         (["--precision", "fp8"], "precision = 'fp8': give float32, tf32 or bf16"),
         (["--precision", "tf32"], "float32"),
+        (["--matmul", "mkl"], "matmul = 'mkl': give auto, blas or onednn"),
         (["--scale", "nan"], "scale = nan: give a number from 0.001 to 1"),
         (["--tolerance", "1"], "tolerance = 1.0: give a share"),
         (["--tolerance", "nan"], "tolerance = nan"),
@@ -72,7 +73,7 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments in (
         "bench --scale 0.5",
         "bench --json --repeats 2 --scaling --counts --profile f --parts bleu,sampling "
-        "--precision bf16",
+        "--precision bf16 --matmul blas",
     ):
         with redirect_stdout(io.StringIO()) as out:
             app.app(arguments.split(), standalone_mode=False)
@@ -80,9 +81,9 @@ def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [(1, 0.5), (2, 1.0)]
     assert told == [
         {"precision": "float32", "parts": None, "timed": True, "axes": None, "profile": None,
-         "before": None},
+         "before": None, "matmul": "auto"},
         {"precision": "bf16", "parts": "bleu,sampling", "timed": False,
-         "axes": PAPER_AXES, "profile": Path("f"), "before": None},
+         "axes": PAPER_AXES, "profile": Path("f"), "before": None, "matmul": "blas"},
     ]  # fmt: skip
     (row,) = [line.split() for line in printed[0].splitlines() if line.startswith("sampling")]
     assert row == ["sampling", "6", "sentences", "2", "20", "10", "3", "5", "10%", "3"]

@@ -6,9 +6,10 @@ paper's setting: `PAPER`.
 How to read the report: seconds depend on the machine and on what else it does, so they compare only
 within one run. The two sides of a part are measured one right after the other, in alternating
 order, and the ratio (textbook seconds / seconds) is the number to keep. Where other work takes a
-core, threads wait for the one that lost it and everything is many times slower: the report says how
-busy the machine was before it began; OMP_NUM_THREADS=1 is the remedy. Counts of operators and bytes
-depend on none of that. Only fixed-length text is measured.
+core, threads wait for the one that lost it and everything is many times slower: the report warns of
+it by the cores that others had, by the machine's fastest product beside each part, and by how far
+repeats differ; OMP_NUM_THREADS=1 is the remedy. Counts of operators and bytes depend on none of
+that. Only fixed-length text is measured.
 
     setting, machine       what is timed, and on what
     textbook, parts        the two sides of each part
@@ -26,6 +27,7 @@ from textgan.bench.against import (
     check_comparable,
     check_tolerance,
     compare,
+    find_baseline,
     read_baseline,
 )
 from textgan.bench.report import BenchReport, PartReport
@@ -44,6 +46,7 @@ __all__ = [
     "check_comparable",
     "check_tolerance",
     "compare",
+    "find_baseline",
     "read_baseline",
     "run_bench",
 ]

@@ -6,18 +6,25 @@ Ratios are compared and not seconds, which belong to one machine at one time.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from textgan.bench.machine import identify
+from textgan.bench.parts import choose_parts
 from textgan.bench.report import BenchReport, number
-from textgan.bench.setting import BenchSetting
+from textgan.bench.setting import PAPER, BenchSetting
+from textgan.core.arguments import checked_arguments
+from textgan.core.checks import SCALES, names_from
+from textgan.core.device import choose_device
 from textgan.core.errors import UserError, option
 from textgan.core.files import read_bytes
 from textgan.core.names import short_repr
+from textgan.core.precision import Precision
 from textgan.core.tables import Shown, Table
 
 LONGEST = 40  # letters of a value in a message
@@ -50,6 +57,12 @@ class Baseline(_Read):
     precision: str = "float32"
     parts: list[_Timed]
     counts: list[_Counted] = []
+    source: str = ""  # the file that was chosen from a folder
+
+    @property
+    def date(self) -> str:
+        """When it was measured, in ISO 8601; "" for one of before dates were kept."""
+        return str(self.machine.get("date", ""))
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,7 @@ def read_baseline(path: Path) -> Baseline:
     name = f"against = {str(path)!r}"
     content = read_bytes(path, name, LARGEST)
     try:
-        return Baseline.model_validate_json(content)
+        return Baseline.model_validate_json(content).model_copy(update={"source": ""})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -124,6 +137,48 @@ def read_baseline(path: Path) -> Baseline:
             + (f"{where}: " if where else "")
             + first["msg"]
         ) from None
+
+
+@checked_arguments
+def find_baseline(
+    path: Annotated[str | Path, "a report or a folder of them"],
+    scale: Annotated[float, SCALES] = 1.0,
+    setting: BenchSetting = PAPER,
+    *,
+    precision: Precision = "float32",
+    parts: Annotated[str | Sequence[str] | None, "at least one name"] = None,
+    timed: bool = True,
+) -> Baseline:
+    """Return the report in a file or, of those in a folder, the newest of the same processor and
+    work.
+
+    All but path: as in `run_bench`. Raises UserError, in one line, where there is none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return read_baseline(path)
+    wanted = choose_parts(() if parts is None else names_from("parts", parts, "at least one name"))
+    here, fitting = identify(choose_device("auto")), []
+    for file in path.glob("*.json"):
+        with suppress(UserError):  # other files and reports of other work may lie there, too
+            before = read_baseline(file)
+            check_comparable(before, setting, scale, precision, wanted, timed)
+            if _same_processor(before.machine, here):
+                fitting.append((before.date, file.name, before))
+    if not fitting:
+        raise UserError(
+            f"against = {str(path)!r}: no report there is of this processor "
+            f"({here['gpu'] or here['processor']}), setting, scale and precision; keep one there "
+            "with textgan bench --json"
+        )
+    _, name, before = max(fitting, key=lambda found: found[:2])
+    return before.model_copy(update={"source": name})
+
+
+def _same_processor(before: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether both have the same processor and GPU; reports of before have no model of it."""
+    same = all(before.get(key) == here[key] for key in ("processor", "gpu"))
+    return same and before.get("processor_model") in (None, here["processor_model"])
 
 
 def check_comparable(
@@ -195,16 +250,22 @@ def compare(before: Baseline, report: BenchReport, tolerance: float = 0.25) -> B
             Change(count.name, key, old[key], new[key], new[key] > old[key] * (1 + tolerance))
             for key in COUNTED
         ]
-    remarks = [
-        f"another {what}: {_brief(before.machine.get(key))} before, {_brief(report.machine[key])} "
-        f"now; {consequence}"
+    remarks = (
+        [f"before is {_brief(before.source)} of {_brief(before.date)}"] if before.source else []
+    )
+    remarks += [
+        f"another {what}: {_brief(before.machine[key])} before, "
+        f"{_brief(report.machine.get(key))} now; {consequence}"
         for key, what, consequence in (
             ("processor", "processor", "ratios compare only roughly"),
+            ("processor_model", "model of processor", "ratios compare only roughly"),
             ("device", "device", "ratios compare only roughly"),
             ("threads", "number of threads", "ratios compare only roughly"),
+            ("matmul", "library of products", "ratios compare only roughly"),
             ("torch", "torch", "counts may differ for that"),
         )
-        if before.machine.get(key) != report.machine[key]
+        # reports of before have neither model nor library
+        if key in before.machine and before.machine[key] != report.machine.get(key)
     ]
     measured = {part.name for part in report.parts}
     missing = [name for name in ratios if report.parts and name not in measured]

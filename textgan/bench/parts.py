@@ -44,6 +44,8 @@ PARTS = (
     "evaluation",
     "bleu",
 )
+# those that do no less than the plain count of `arithmetic`, so are no faster than a matrix product
+PLAIN = ("sampling", "rollouts", "policy_update", "mle_epoch")
 PER_COMPLETION = ("rollouts", "scoring", "generator_step")  # the others are per sentence
 
 

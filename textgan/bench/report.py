@@ -8,11 +8,14 @@ from itertools import groupby
 from typing import Any
 
 from textgan.bench.counting import COUNTED, Count
+from textgan.bench.parts import PLAIN
 from textgan.bench.profiling import HotSpot
 from textgan.bench.projection import Projection, project
 from textgan.bench.scaling import Growth
 from textgan.bench.setting import PAPER_SCHEDULE, BenchSetting
 from textgan.core.tables import Shown, Table
+
+MOVED = 0.15  # the share by which other work may move the figures before the report warns of it
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,10 @@ class PartReport:
     flop: the arithmetic that it cannot do without, None where that is no matrix product.
     memory: the most bytes in use while our side runs, above what was in use before; None where it
     cannot be known. whole: the amount at scale 1. textbook_amount: how much the textbook did where
-    that is less; its seconds are scaled to all.
+    that is less; its seconds are scaled to all. spread: the longest time less the shortest, as a
+    share of the median, of the side where that is more; None where it was measured once.
+    machine_speed: of the machine's fastest product beside this part (the slower of right before and
+    right after), as a share of its best in this run.
     """
 
     name: str
@@ -34,6 +40,8 @@ class PartReport:
     memory: int | None = None
     whole: int | None = None
     textbook_amount: int | None = None
+    spread: float | None = None
+    machine_speed: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -51,7 +59,7 @@ class PartReport:
         return None if self.flop is None else self.flop / self.seconds / 1e9
 
     def to_dict(self, peak: float) -> dict[str, Any]:
-        """Return a dictionary for JSON. peak: GFLOP/s of this machine's fastest matrix product."""
+        """Return a dictionary for JSON. peak: GFLOP/s of the fastest matrix product here."""
         share = None if self.gflops is None else self.gflops / peak
         derived = {"ratio": self.ratio, "per_second": self.per_second, "gflops": self.gflops}
         return asdict(self) | derived | {"share_of_peak": share}
@@ -75,6 +83,45 @@ class BenchReport(Shown):
     hottest: Sequence[HotSpot] = ()
 
     @property
+    def peak(self) -> float:
+        """GFLOP/s of the fastest matrix product here, by any library in this precision: measured
+        alone, or in a part that does no less than the plain arithmetic."""
+        reached = [part.gflops or 0.0 for part in self.parts if part.name in PLAIN]
+        return max(float(self.machine["gflops"]), *reached, 0.0)
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each way in which other work moved the figures by more than `MOVED`."""
+        if not self.parts:
+            return []
+        warnings, machine = [], self.machine
+        others = machine.get("others")
+        taken = machine["load"] if others is None else others
+        waiting = (taken or 0.0) + machine["threads"] - (machine["cores"] or machine["threads"])
+        if waiting / machine["threads"] > MOVED:
+            warnings.append(f"other work took {taken:.1f} of {machine['cores']} cores")
+        slow = {
+            part.name: part.machine_speed
+            for part in self.parts
+            if part.machine_speed is not None and part.machine_speed < 1 - MOVED
+        }
+        if slow:
+            warnings.append(
+                f"around {', '.join(slow)} the fastest matrix product ran at no more than "
+                f"{min(slow.values()):.0%} of its best"
+            )
+        apart = {
+            part.name: part.spread
+            for part in self.parts
+            if part.spread is not None and part.spread > MOVED
+        }
+        if apart:
+            warnings.append(
+                f"repeats of {', '.join(apart)} differ by up to {max(apart.values()):.0%}"
+            )
+        return warnings
+
+    @property
     def projections(self) -> tuple[Projection, Projection]:
         """The paper's round and whole run on our side, and on the textbook's."""
         grown = [(part, (part.whole or part.amount) / part.amount) for part in self.parts]
@@ -90,14 +137,17 @@ class BenchReport(Shown):
         """Return a dictionary for JSON."""
         ours, textbook = self.projections
         return asdict(self) | {
-            "parts": [part.to_dict(self.machine["gflops"]) for part in self.parts],
+            "parts": [part.to_dict(self.peak) for part in self.parts],
+            "warnings": self.warnings,
             "projections": {"ours": asdict(ours), "textbook": asdict(textbook)},
         }
 
     def shown(self) -> list[Table | str]:
         lines: list[Table | str] = [*_machine(self.machine, self.precision)]
         if self.parts:
-            lines += [f"setting    {_describe(self.setting)}", self._measured(), "", self._table()]
+            lines += [f"setting    {_describe(self.setting)}", self._measured()]
+            lines += [f"WARNING    {what}" for what in self.warnings]
+            lines += ["", self._table()]
             lines += [*self._notes(), *self._projected()]
         if self.growths:
             lines += ["", *_growths(self.growths)]
@@ -108,15 +158,16 @@ class BenchReport(Shown):
         return lines
 
     def _measured(self) -> str:
-        load = self.machine["load"]
+        load, others = self.machine["load"], self.machine.get("others")
         return (
             ("measured   once" if self.repeats == 1 else f"measured   median of {self.repeats}")
             + (f"; load {load:.1f} before it began" if load is not None else "")
+            + (f", {others:.1f} cores taken by others in it" if others is not None else "")
             + (f"; at scale {self.scale:g}: only for a quick look" if self.scale < 1 else "")
         )
 
     def _table(self) -> Table:
-        peak = self.machine["gflops"]
+        peak = self.peak
         rows = [
             (
                 part.name,
@@ -137,8 +188,8 @@ class BenchReport(Shown):
     def _notes(self) -> list[str]:
         notes = [
             "faster: textbook seconds / seconds, the number to keep. MB: the most our side takes.",
-            "GFLOP/s: of the plain matrix products, however they are done; peak: as a share of the "
-            "fastest. Tables and shared prefixes do less, so that a share may exceed 100 %.",
+            "GFLOP/s: of the plain matrix products, however they are done; peak: their share of "
+            "the fastest by any library. Tables and sparse gradients do less: it may exceed 100 %.",
         ]
         notes += [
             f"{part.name}: the textbook did {part.textbook_amount:,} of {part.amount:,}, one by "
@@ -197,12 +248,24 @@ def _describe(setting: BenchSetting) -> str:
 
 
 def _machine(machine: dict[str, Any], precision: str) -> list[str]:
-    return [
-        f"machine    {machine['processor']}, {machine['cores']} cores; torch {machine['torch']}, "
+    name, model = machine["processor"], machine.get("processor_model")
+    if model and not any(letter.isdigit() for letter in name):
+        name += f" ({model})"
+    sets = " ".join(machine.get("instructions") or ())
+    by_library = machine.get("gflops_by_library") or {}
+    speeds = ", ".join(f"{key} {number(max(of.values()))}" for key, of in by_library.items())
+    lines = [
+        f"machine    {name}, {machine['cores']} cores; torch {machine['torch']}, "
         f"threads {machine['threads']}",
         f"device     {machine['gpu'] or machine['device']}, {precision}: "
-        f"{number(machine['gflops'])} GFLOP/s in its fastest matrix product",
+        f"{number(machine['gflops'])} GFLOP/s in its fastest matrix product"
+        + (f" ({speeds})" if len(by_library) > 1 else ""),
     ]
+    if machine.get("capability"):
+        lines.insert(1, f"           torch's kernels {machine['capability']}; {sets}")
+    if machine.get("matmul"):
+        lines.append(f"products   of float32 by {machine['matmul']}")
+    return lines
 
 
 def _growths(growths: Sequence[Growth]) -> list[Table | str]:

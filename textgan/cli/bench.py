@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,10 @@ def bench(
     precision: Annotated[
         str, typer.Option(help="Of our side: float32, tf32 or bf16; the textbook's is float32.")
     ] = "float32",
+    matmul: Annotated[
+        str,
+        typer.Option(help="Library of our float32 products on a processor: auto, blas, onednn."),
+    ] = "auto",
     scaling: Annotated[
         bool,
         typer.Option(
@@ -42,7 +46,9 @@ def bench(
     against: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A report kept with --json: what became worse? Exit code 1: much."
+            metavar="FILE",
+            help="A report kept with --json, or a folder of them (its newest of this processor and "
+            "work): what became worse? Exit code 1: much.",
         ),
     ] = None,
     tolerance: Annotated[
@@ -52,18 +58,18 @@ def bench(
 ) -> None:
     """Time the paper's setting beside a textbook implementation, in one run, interleaved."""
     with starting():
-        from textgan.bench.against import check_tolerance, compare, read_baseline
+        from textgan.bench.against import check_tolerance, compare, find_baseline
         from textgan.bench.setting import PAPER_AXES
         from textgan.bench.timing import run_bench
 
     check_tolerance(tolerance)
-    before = None if against is None else read_baseline(against)
+    work: dict[str, Any] = {"precision": precision, "parts": parts, "timed": not counts}
+    before = None if against is None else find_baseline(against, scale, **work)
     report = run_bench(
         repeats,
         scale,
-        precision=precision,  # type: ignore[arg-type]  # checked there
-        parts=parts,
-        timed=not counts,
+        **work,
+        matmul=matmul,  # type: ignore[arg-type]  # checked there
         axes=PAPER_AXES if scaling else None,
         profile=profile,
         before=before,

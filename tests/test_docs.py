@@ -30,6 +30,10 @@ METHODS, METRICS = (sorted(registry.names(kind)) for kind in ("objective", "metr
 SHELL = "\n".join(body for language, body in FENCED if not language)
 
 
+# the bases of the other parts in docs/extending.md
+BASES = "AutoregressiveGenerator", "Discriminator", "Metric", "OneStep", "TwoViews"
+
+
 def fences(page: str) -> list[str]:
     text = (ROOT / page).read_text("utf-8")
     return [body for _, body in re.findall(FENCE, text, flags=re.DOTALL | re.MULTILINE)]
@@ -108,8 +112,8 @@ def test_commands_run(
     monkeypatch.chdir(tmp_path)
     for folder in ("data", "experiments"):
         Path(folder).symlink_to(ROOT / folder)
-    (method,) = blocks_with("(Objective")
-    Path("mine.py").write_text(method)
+    own = [block for base in ("Objective", *BASES) for block in blocks_with(f"({base}")]
+    Path("mine.py").write_text("\n\n".join(own))
     Path("poems.txt").write_text(
         "".join(f"{'春江花月夜山'[i % 6 :]}水{i % 9}\n" for i in range(60))
     )
@@ -166,7 +170,8 @@ def test_commands_run(
 
 
 def test_every_python_block_is_run_by_a_test_here() -> None:
-    run = ["textgan.train(", "textgan.perturb", "(Objective", "(Reinforce", "textgan.check("]
+    run = ["textgan.train(", "import FreeLB", "(Objective", "(Reinforce", "textgan.check("]
+    run += [f"({base}" for base in BASES]
     for block in BLOCKS:
         assert sum(part in block for part in run) == 1, block
 
@@ -174,7 +179,7 @@ def test_every_python_block_is_run_by_a_test_here() -> None:
 def test_python_perturbs_a_pretrained_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The five lines of docs/perturbations.md, with a model of transformers."""
     transformers = pytest.importorskip("transformers")
-    (block,) = blocks_with("textgan.perturb")
+    (block,) = blocks_with("import FreeLB")
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     told = transformers.BertConfig(vocab_size=20, intermediate_size=8, **sizes)
     model = transformers.BertForSequenceClassification(told)
@@ -222,3 +227,16 @@ def test_the_own_method_trains_and_keeps_its_contract(
     namespace = {"textgan": textgan}
     exec(compile(contract, "docs", "exec"), namespace)
     namespace["test_mine"]()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_other_own_parts_keep_their_contracts(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (part,) = blocks_with(f"({base}")
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(part)
+    (name,) = re.findall(rf"class (\w+)\({base}", part)
+    textgan.check(f"mine.py:{name}")
+    imported = set(re.findall(r"^from (textgan\S*)", part, flags=re.MULTILINE))
+    assert imported <= {"textgan", "textgan.perturb"}

@@ -3,10 +3,12 @@
 import ast
 import importlib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 
 import textgan
 from textgan.cli.app import app
@@ -77,6 +79,19 @@ def test_every_command_is_a_function_with_the_same_defaults(command: str, callba
     elsewhere |= {"settings", "encoder", "target", "with_report", "tokens", "seed", "device"}
     elsewhere |= {"run", "runs", "targets", "profile", "tolerance", "against", "counts", "scaling"}
     assert options.keys() - shared <= elsewhere
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_a_command_with_no_function_of_its_name_names_what_to_use(command: str) -> None:
+    # not by getattr, for textgan.bench is there once it was imported
+    with pytest.raises(AttributeError, match=FUNCTIONS[command] or f"textgan {command}"):
+        textgan.__getattr__(command)
+
+
+def test_every_command_is_in_the_table_of_functions() -> None:
+    page = (ROOT / "docs/getting-started.md").read_text("utf-8")
+    table = page.partition("| command | function |")[2].partition("\n\n")[0]
+    assert {name for name, _ in COMMANDS} <= set(re.findall(r"`(\w+)`", table))
 
 
 def test_the_package_lists_what_it_has() -> None:

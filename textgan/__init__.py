@@ -103,9 +103,18 @@ _home_of = {name: home for home, names in _homes.items() for name in names}
 __all__ = sorted(_home_of)
 
 
+# commands whose function is elsewhere, or that only print
+_commands = {
+    "bench": "; import textgan.bench and call textgan.bench.run_bench()",
+    "list": "; parts are listed by the command: textgan list",
+    "similarity": "; call textgan.evaluate_encoders()",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _home_of:
-        raise AttributeError(f"module 'textgan' has no attribute {name!r}")
+        remedy = _commands.get(name, "")
+        raise AttributeError(f"module 'textgan' has no attribute {name!r}{remedy}")
     return getattr(importlib.import_module(f"textgan.{_home_of[name]}"), name)
 
 

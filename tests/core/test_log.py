@@ -87,8 +87,32 @@ def test_points_that_were_changed_after_the_end_are_noticed_by_the_report(
     assert cli("report", "--no-measure", run)[0] == 0
     assert "not to be trusted" not in (run / "report.html").read_text()
     shutil.copy(other / "metrics.jsonl", run)
-    assert cli("report", "--no-measure", run)[0] == 0
+    code, _, err = cli("report", "--no-measure", run)
+    assert code == 0 and err.startswith(f"warning: {run.name}: metrics.jsonl is not what this run")
     assert "not to be trusted" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("finished", "content", "fault"),
+    [
+        (True, None, "metrics.jsonl is missing"),
+        (False, "{}\n[1]\n", "metrics.jsonl is damaged (2 lines are no points)"),
+        (False, '{"tick": 9, "pha', ""),  # as a kill cuts it
+    ],
+)
+def test_a_fault_of_the_points_is_on_the_page_and_a_warning_of_the_command(
+    finished: bool, content: str | None, fault: str, cli: Cli, twin_runs: Path, tmp_path: Path
+) -> None:
+    run, _ = copied(twin_runs, "oracle", tmp_path)
+    (run / "metrics.jsonl").unlink()
+    if not finished:
+        (run / "results.json").unlink()
+    if content is not None:
+        (run / "metrics.jsonl").write_text(content)
+    code, _, err = cli("report", "--no-measure", run)
+    assert code == 0
+    assert err.startswith(f"warning: {run.name}: {fault}") if fault else not err
+    assert fault in (run / "report.html").read_text()
 
 
 def test_points_are_on_disk_before_the_checkpoint_that_knows_of_them(

@@ -264,6 +264,25 @@ def _fault(folder: Path, ticks: int, digest: str | None) -> str:
     return ""
 
 
+def curves_fault(folder: Path, digest: str | None) -> str:
+    """Describe what is wrong with a run's points, in one sentence; "" where all is well.
+
+    digest: that of all points of a finished run, if that is known.
+    """
+    if digest is not None and not exists(folder / "metrics.jsonl"):
+        return "metrics.jsonl is missing, so there are no curves of training"
+    if digest is not None and records_digest(folder) != digest:
+        return (
+            "metrics.jsonl is not what this run wrote (it was changed, or is another run's), "
+            "so its curves are not to be trusted"
+        )
+    *whole, _ = _lines(folder) or [""]  # a kill may have cut the last
+    bad = sum(_point(line) is None for line in whole)
+    if bad:
+        return f"metrics.jsonl is damaged ({bad} lines are no points), so its curves have gaps"
+    return ""
+
+
 def records_digest(folder: Path) -> str:
     """Compute the SHA-256 of a run's points, as `Log.digest` does."""
     lines = "".join(json.dumps(record) + "\n" for record in read_records(folder))

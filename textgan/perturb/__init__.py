@@ -16,7 +16,7 @@ FreeAT wants each batch `replays` times in a row. Where `is_stateful`, a checkpo
 """
 
 from textgan.perturb.base import Perturbation, perturbation
-from textgan.perturb.fgm import FGM, FGSM
+from textgan.perturb.fgm import FGM, FGSM, OneStep
 from textgan.perturb.free_at import FreeAT
 from textgan.perturb.freelb import FreeLB
 from textgan.perturb.pgd import PGD
@@ -33,6 +33,7 @@ __all__ = [
     "YOPO",
     "FreeAT",
     "FreeLB",
+    "OneStep",
     "Perturbation",
     "perturbation",
 ]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from textgan.core.contract import called, name_of, undisturbed
 from textgan.core.errors import UserError, described
-from textgan.core.optim import as_loss
+from textgan.core.optim import as_loss, plain
 from textgan.encoders.contrast.base import Batch, EncoderObjective
 
 BEFORE = "in a dry run of an update, before training"
@@ -21,7 +21,7 @@ def check_encoder_objective(objective: EncoderObjective, batch: Batch) -> None:
     who = name_of(objective, "accumulate")
     objective.zero_grad()
     with undisturbed():
-        returned = called(objective, "accumulate", batch, when=BEFORE)
+        returned = called(objective, "accumulate", batch, backward=plain, when=BEFORE)
     pair = isinstance(returned, tuple) and len(returned) == 2
     if pair and isinstance(returned[0], Tensor):
         # the value may be detached, for the gradient is in the network already

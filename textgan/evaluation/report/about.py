@@ -73,6 +73,7 @@ def collect_warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     for run in runs:
         at_end = [*(run.evaluation.warnings if run.evaluation else [])]
         at_end += run.results.warnings if run.results else []
+        at_end += [run.fault] if run.fault else []
         for warning in dict.fromkeys(at_end):
             runs_warned.setdefault((strip_paths(warning), False), []).append(run.name)
     for run in runs:

@@ -25,7 +25,7 @@ from textgan.core.format import (
     without_paths,
 )
 from textgan.core.names import join_names, unique_names
-from textgan.core.progress import status
+from textgan.core.progress import say, status
 from textgan.core.settings import flatten
 from textgan.core.tables import ARROWS
 from textgan.core.version import __version__
@@ -78,32 +78,51 @@ def report(
         require_writable(path)  # asked before hours of measuring
     unkept = complete(folders, quiet=quiet, trust_code=trust_code) if measure else {}
     with status("writing the page", quiet):
-        write_report(folders, path, unkept)
+        runs = write_report(folders, path, unkept)
+    for run in runs:
+        if run.fault and not quiet:
+            say(f"warning: {run.name}: {run.fault}")
     return path
 
 
 def write_report(
     folders: Sequence[Path], out: Path, unkept: Mapping[Path, Unkept] | None = None
-) -> None:
-    """Write the page about some runs, finished or not, as one file.
+) -> list[RunRecord]:
+    """Write the page about some runs, finished or not, as one file, and return their records.
 
     unkept: what `sweep.complete` measured and the runs' folders could not keep. Raises UserError
     for a folder that is not a run, a damaged file, or an `out` that cannot be written.
     """
-    page = make_page(folders, unkept)
+    runs = read_runs(folders, unkept)
+    page = render(runs)
     make_folder(out.parent, f"out = {str(out)!r}")
     write_file(out, page.encode("utf-8", "replace"))
+    return runs
 
 
 def make_page(folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = None) -> str:
     """Make the page as HTML. Raises UserError for a folder that is not a run or is damaged."""
+    return render(read_runs(folders, unkept))
+
+
+def read_runs(
+    folders: Sequence[Path], unkept: Mapping[Path, Unkept] | None = None
+) -> list[RunRecord]:
+    """Read each folder once. Raises UserError for one that is not a run or is damaged."""
     places = list(dict.fromkeys(folder.resolve() for folder in folders))
     if not places:
         raise UserError("give the folder of at least one run")
     names = unique_names([folder.name for folder in places])
+    return [
+        RunRecord.open(folder, name, (unkept or {}).get(folder))
+        for folder, name in zip(places, names, strict=True)
+    ]
+
+
+def render(runs: Sequence[RunRecord]) -> str:
+    """Make the page about runs as HTML, a chapter for each language."""
     chapters: dict[str, list[RunRecord]] = {}
-    for folder, name in zip(places, names, strict=True):
-        run = RunRecord.open(folder, name, (unkept or {}).get(folder))
+    for run in runs:
         chapters.setdefault(run.language, []).append(run)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

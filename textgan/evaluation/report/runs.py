@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from textgan.core.errors import UserError
 from textgan.core.files import exists, is_folder, read_json, understood
 from textgan.core.format import basename, without_paths
 from textgan.core.identity import CONFIG, FACTS, NO_EXPERIMENT, experiment_of, identify
-from textgan.core.log import read_records, records_digest
+from textgan.core.log import curves_fault, read_records
 from textgan.core.names import join_names, unique_names
 from textgan.core.score import Score, Scores
 from textgan.core.settings import flatten
@@ -73,7 +73,7 @@ class RunRecord:
     """A record of one run's folder, read without building its networks.
 
     name: in a report. records: the points of its curves, without those of the discriminator's
-    pretraining.
+    pretraining. fault: what is wrong with them, in one sentence; "" where all is well.
     """
 
     name: str
@@ -83,6 +83,7 @@ class RunRecord:
     records: Sequence[Table]
     evaluation: Evaluation | None
     curve: Sweep | None
+    fault: str = ""
 
     @staticmethod
     def open(folder: Path, name: str = "", unkept: Unkept | None = None) -> RunRecord:
@@ -96,12 +97,6 @@ class RunRecord:
         identify(folder)  # raises where the files of the run do not belong together
         unkept = unkept or Unkept()
         results = read_results(folder)
-        if results is not None and results.records not in (None, records_digest(folder)):
-            note = (
-                "metrics.jsonl is not what this run wrote (it was changed, or is another run's), "
-                "so its curves are not to be trusted"
-            )
-            results = replace(results, warnings=[*results.warnings, note])
         evaluation = unkept.evaluation or read_evaluation(folder)
         if evaluation is not None:
             _validate(folder / FILE, _EvaluationFacts, evaluation.facts)
@@ -115,6 +110,7 @@ class RunRecord:
             [record for record in read_records(folder) if record["phase"] != "discriminator"],
             evaluation,
             unkept.curve or read_sweep(folder),
+            curves_fault(folder, results.records if results else None),
         )
 
     @property

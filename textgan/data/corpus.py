@@ -30,7 +30,7 @@ USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Real sentences, and what is known of where they come from.
+    """Real sentences, and facts about their origin.
 
     tokenizer: of its sentences; in the synthetic oracle's corpus the words are numbers.
     source_tokenizer: of the texts that they answer; None where they answer none.

@@ -21,7 +21,7 @@ from textgan.metrics.networks import encode, real_language_model
 
 
 class Encoder(ABC):
-    """Whatever makes a vector of each sentence.
+    """An encoder, which computes a vector of each sentence.
 
     name: for signatures; the same for the same vectors.
     """

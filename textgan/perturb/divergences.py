@@ -60,7 +60,7 @@ def checked_outputs(outputs: Outputs | None, who: str) -> Outputs:
     """
     if outputs is None:
         raise UserError(
-            f"{who} compares what a network says: give it outputs, which computes logits (N, C)"
+            f"{who} compares outputs of the network: give outputs, which computes logits (N, C)"
         )
 
     def checked() -> Tensor:

@@ -78,10 +78,10 @@ def report(
         require_writable(path)  # asked before hours of measuring
     unkept = complete(folders, quiet=quiet, trust_code=trust_code) if measure else {}
     with status("writing the page", quiet):
-        runs = write_report(folders, path, unkept)
-    for run in runs:
-        if run.fault and not quiet:
-            say(f"warning: {run.name}: {run.fault}")
+        records = write_report(folders, path, unkept)
+    for record in records:
+        if record.fault and not quiet:
+            say(f"warning: {record.name}: {record.fault}")
     return path
 
 

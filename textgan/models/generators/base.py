@@ -1,7 +1,7 @@
 """Generators: what writes text.
 
 Shapes: B sentences, T positions, V vocabulary, E embedding, H hidden, R hypotheses in flight.
-Whatever has a likelihood is an `AutoregressiveGenerator`; forking one of its hypotheses is indexing
+A generator with a likelihood is an `AutoregressiveGenerator`; forking one of its hypotheses is indexing
 a `State`, so rollouts need no knowledge of the network.
 """
 
@@ -32,8 +32,8 @@ class State:
     """The state of a generator over R hypotheses in flight.
 
     carried: tensors (R, ...), what each hypothesis carries from symbol to symbol.
-    shared: tensors (B, ...), what is known of each of B conditions, such as the states of a source
-    that attention reads: made once at the start, changed by no symbol, copied for no hypothesis.
+    shared: tensors (B, ...), what all hypotheses of each of B conditions read, such as the states of
+    a source that attention reads: made once at the start, changed by no symbol, copied for no hypothesis.
     origin: (R,) which row of `shared` each hypothesis reads; at the start its own, if not given.
     """
 
@@ -236,8 +236,8 @@ class AutoregressiveGenerator(Generator):
 
 
 class LinearGenerator(AutoregressiveGenerator):
-    """A language model whose logits are linear in what it knows: `output`, and on top of its bias
-    what `forbidden_logits` says."""
+    """A language model whose logits are linear in its hidden vectors: `output`, with
+    `forbidden_logits` added to its bias."""
 
     output: nn.Linear
     forbidden: Tensor

@@ -444,7 +444,7 @@ def test_climbing_hurts() -> None:
 @pytest.mark.parametrize("name", ["vat", "smart"])
 def test_what_compares_outputs_needs_them(name: str) -> None:
     network = Net()
-    with pytest.raises(UserError, match=f"{name} compares what a network says: give it outputs"):
+    with pytest.raises(UserError, match=f"{name} compares outputs of the network: give outputs"):
         make(name)(network, network.loss())
     with pytest.raises(UserError, match=rf"{name}: outputs gives a tensor of shape \(3,\)"):
         make(name)(network, network.loss(), lambda: network(IDS)[:, 0])

@@ -1,8 +1,8 @@
 """Generators: what writes text.
 
 Shapes: B sentences, T positions, V vocabulary, E embedding, H hidden, R hypotheses in flight.
-A generator with a likelihood is an `AutoregressiveGenerator`; forking one of its hypotheses is indexing
-a `State`, so rollouts need no knowledge of the network.
+A generator with a likelihood is an `AutoregressiveGenerator`; forking one of its hypotheses is
+indexing a `State`, so rollouts need no knowledge of the network.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class State:
     """The state of a generator over R hypotheses in flight.
 
     carried: tensors (R, ...), what each hypothesis carries from symbol to symbol.
-    shared: tensors (B, ...), what all hypotheses of each of B conditions read, such as the states of
-    a source that attention reads: made once at the start, changed by no symbol, copied for no hypothesis.
+    shared: tensors (B, ...), what all hypotheses of each of B conditions read, such as the states
+    of a source that attention reads: made once at the start, changed by no symbol, copied for no
+    hypothesis.
     origin: (R,) which row of `shared` each hypothesis reads; at the start its own, if not given.
     """
 

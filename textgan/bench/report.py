@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -240,6 +241,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.1f} days"
 
 
+def processor_name(machine: Mapping[str, Any]) -> str:
+    """Return the name of a report's processor, with its model where the name has no number."""
+    name, model = str(machine["processor"]), machine.get("processor_model")
+    return f"{name} ({model})" if model and not re.search(r"\d", name) else name
+
+
 def _describe(setting: BenchSetting) -> str:
     return (
         f"vocabulary {setting.vocabulary:,}, {setting.length} tokens, batch {setting.batch}, "
@@ -248,15 +255,12 @@ def _describe(setting: BenchSetting) -> str:
 
 
 def _machine(machine: dict[str, Any], precision: str) -> list[str]:
-    name, model = machine["processor"], machine.get("processor_model")
-    if model and not any(letter.isdigit() for letter in name):
-        name += f" ({model})"
     sets = " ".join(machine.get("instructions") or ())
     by_library = machine.get("gflops_by_library") or {}
     speeds = ", ".join(f"{key} {number(max(of.values()))}" for key, of in by_library.items())
     lines = [
-        f"machine    {name}, {machine['cores']} cores; torch {machine['torch']}, "
-        f"threads {machine['threads']}",
+        f"machine    {processor_name(machine)}, {machine['cores']} cores; "
+        f"torch {machine['torch']}, threads {machine['threads']}",
         f"device     {machine['gpu'] or machine['device']}, {precision}: "
         f"{number(machine['gflops'])} GFLOP/s in its fastest matrix product"
         + (f" ({speeds})" if len(by_library) > 1 else ""),

@@ -179,6 +179,41 @@ def test_data_is_a_file_or_a_group_of_settings(
     assert message.startswith("data.token is not a setting; did you mean 'tokens'?")
 
 
+def test_a_table_is_read_by_the_arguments_that_its_message_names(tmp_path: Path) -> None:
+    lines = [f"the {a} sees the {b} ." for a in "abcdefgh" for b in "abcdefgh"]
+    table, other = tmp_path / "a.csv", tmp_path / "b.txt"
+    table.write_text("text,mood\n" + "".join(f"{line},good\n" for line in lines))
+    other.write_text("\n".join(lines) + "\n")
+    options: dict[str, Any] = {"references": other, "metrics": "bleu", "quiet": True}
+    for name, call in {
+        "targets": lambda **form: textgan.evaluate(table, **options, **form),
+        "data": lambda **form: textgan.evaluate_encoders("none/x", data=table, **form),
+    }.items():
+        message = refused(call)
+        assert message.startswith(f"{name} = ") and "give field=NAME of the texts" in message
+        assert "(label_field=no)" in refused(lambda: call(field="text", label_field="no"))  # noqa: B023
+    made = textgan.evaluate(table, **options, field="text", label_field="mood")
+    [row, *_] = textgan.evaluate(other, **options).rows.values()
+    assert next(iter(made.rows.values())) == row
+    assert textgan.compare(table, lines, **options, field="text")
+
+
+def test_an_encoder_is_of_the_metrics_that_take_one() -> None:
+    texts = [f"the {a} sees the {b} ." for a in "abcdefgh" for b in "abcdefgh"]
+    options: dict[str, Any] = {"references": texts, "quiet": True}
+    message = refused(
+        lambda: textgan.evaluate(texts, **options, metrics="frechet", encoder="none/x")
+    )
+    # the folder that is not there comes before the texts that are too few
+    assert message.startswith("encoder = 'none/x': there is no none/x")
+    setting = {"frechet": {"encoder": "none/x"}}
+    assert message == refused(lambda: textgan.evaluate(texts, **options, **setting))
+    message = refused(lambda: textgan.evaluate(texts, **options, metrics="bleu", encoder="lm"))
+    assert message.startswith("encoder = 'lm': no metric that takes one is measured; give")
+    message = refused(lambda: textgan.compare(texts, texts, **options, encoder="lm"))
+    assert "frechet.encoder or mauve.encoder" in message
+
+
 def test_encoders_are_one_or_several(tmp_path: Path) -> None:
     data = tmp_path / "test.txt"
     data.write_text("".join(f"the {a} sees the {b} .\n" for a in "abcdefg" for b in "abcdefg"))

@@ -126,7 +126,7 @@ def similarity(
     result = evaluate_encoders(
         encoders,
         data=data,
-        form=form_of(field, label_field, labels, file_format),
+        **form_of(field, label_field, labels, file_format),
         sts=sts,
         noise=noise,
         rate=rate,

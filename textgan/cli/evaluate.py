@@ -24,8 +24,8 @@ from textgan.cli.options import (
     TrustCode,
     WithLabels,
     form_of,
-    metric_settings,
     print_measured,
+    read_settings,
     starting,
     within,
 )
@@ -106,8 +106,9 @@ def evaluate(
         real=real,
         aligned=aligned or (),
         tokenizer=tokenizer,  # type: ignore[arg-type]  # checked there
-        form=form_of(field, label_field, labels, file_format),
+        **form_of(field, label_field, labels, file_format),
         metrics=metrics,
+        encoder=encoder,
         samples=samples,
         temperature=temperature,
         size=size,
@@ -116,7 +117,7 @@ def evaluate(
         device=device,
         trust_code=trust_code,
         keep=True,
-        **metric_settings(settings, encoder, metrics),
+        **read_settings(settings, "evaluate"),
     )
     print_measured(measure, as_json)
 
@@ -175,7 +176,7 @@ def compare(
         real=real,
         aligned=aligned or (),
         tokenizer=tokenizer,  # type: ignore[arg-type]  # checked there
-        form=form_of(field, label_field, labels, file_format),
+        **form_of(field, label_field, labels, file_format),
         metrics=metrics,
         seed=seed,
         device=device,
@@ -210,11 +211,12 @@ def curve(
         *runs,
         temperatures=temperatures,
         metrics=metrics,
+        encoder=encoder,
         samples=samples,
         seed=seed,
         device=device,
         trust_code=trust_code,
-        **metric_settings(settings, encoder, metrics),
+        **read_settings(settings, "evaluate"),
     )
     print_measured(measure, as_json)
 

@@ -6,16 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from textgan.core.checks import METRIC_SEEDS, RESAMPLINGS, SAMPLES
 from textgan.core.distributed import first
 from textgan.core.errors import NotKept, UserError
-
-if TYPE_CHECKING:
-    from textgan.data.texts import Form
 
 
 def within(limits: tuple[float, float], what: str, *names: str) -> Any:
@@ -122,30 +119,14 @@ def read_settings(overrides: list[str] | None, command: str, *options: str) -> d
     return settings
 
 
-def settings_of_file(
-    field: str | None, label_field: str | None, labels: str | None, file_format: str | None
-) -> dict[str, Any]:
-    """Return the settings behind those options of how a file is read that were given."""
-    options = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
-    return {f"data.{key}": value for key, value in options.items() if value is not None}
-
-
 def form_of(
     field: str | None, label_field: str | None, labels: str | None, file_format: str | None
-) -> Form:
-    """Return the form in which files are read."""
-    from textgan.data.texts import Form
-
-    given = settings_of_file(field, label_field, labels, file_format)
-    return Form(**{key.removeprefix("data."): value for key, value in given.items()})
+) -> dict[str, str]:
+    """Return those options of how a file is read that were given, as arguments."""
+    options = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
+    return {key: value for key, value in options.items() if value is not None}
 
 
-def metric_settings(
-    overrides: list[str] | None, encoder: str | None, metrics: str
-) -> dict[str, Any]:
-    """Return the settings of metrics by dotted key, the encoder's among them."""
-    settings = read_settings(overrides, "evaluate")
-    if encoder is not None:
-        named = {"frechet", "mauve"} & {word.strip() for word in metrics.split(",")}
-        settings |= {f"{name}.encoder": encoder for name in named or ("frechet", "mauve")}
-    return settings
+def settings_of_file(*options: str | None) -> dict[str, str]:
+    """Return the same as settings of a command that has more settings of the data."""
+    return {f"data.{key}": value for key, value in form_of(*options).items()}

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from textgan.core.checks import choice_from
 from textgan.core.errors import UserError, option
@@ -22,6 +22,7 @@ from textgan.data.lines import read_text, split_lines
 
 Labels = Literal["auto", "yes", "no"]
 Format = Literal["auto", "text", "csv", "jsonl"]
+FieldName = Annotated[str, "the name of a field"]
 
 DELIMITERS = ",;\t|"
 JUDGED = 2000  # lines at the start of a file by which its structure is noticed

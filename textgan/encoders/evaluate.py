@@ -49,7 +49,7 @@ from textgan.core.tables import Table
 from textgan.data.labelled import FEWEST, read_data
 from textgan.data.noise import Noise, disturb_lines
 from textgan.data.pre_tokenizer import PreTokenizer, Tokens
-from textgan.data.texts import PLAIN, Form
+from textgan.data.texts import FieldName, Form, Format, Labels
 from textgan.encoders.base import LineEncoder, Progress
 from textgan.encoders.folder import SavedEncoder, open_encoder
 from textgan.encoders.similarity import distances, pair_cosines, retrieval, uniformities
@@ -152,7 +152,10 @@ def evaluate_encoders(
     encoders: Annotated[str | Path | Sequence[str | Path], ENCODERS],
     *,
     data: Annotated[str | Path, "a file of sentences"],
-    form: Form = PLAIN,
+    field: FieldName = "",
+    label_field: FieldName = "",
+    labels: Labels = "auto",
+    format: Format = "auto",
     sts: Annotated[str | Path | None, "a file of pairs of sentences"] = None,
     noise: Annotated[str | Sequence[str], f"at least one name ({', '.join(NOISES)})"] = NOISES,
     rate: Annotated[float, RATES] = 0.2,
@@ -165,9 +168,10 @@ def evaluate_encoders(
 ) -> EncoderEvaluation:
     """Measure encoders, one or several saved folders or `hf:FOLDER`, as `textgan similarity` does.
 
-    data: lines, of which those that differ are taken, at most `limit`, drawn by the seed. form: how
-    they are read. sts: pairs of sentences, see `read_sts`. noise, rate: see `disturb`. tokens: what
-    noise touches and the baseline counts. resamplings: of the bootstrap; 0 for no intervals.
+    data: lines, of which those that differ are taken, at most `limit`, drawn by the seed. field,
+    label_field, labels, format: how they are read, see `Form`. sts: pairs of sentences, see
+    `read_sts`. noise, rate: see `disturb`. tokens: what noise touches and the baseline counts.
+    resamplings: of the bootstrap; 0 for no intervals.
     Raises UserError, and Interrupted on Ctrl-C.
 
     Example:
@@ -179,6 +183,7 @@ def evaluate_encoders(
         raise UserError(f"encoders = {encoders!r}: give {ENCODERS}")
     kinds = _kinds(names_from("noise", noise, "at least one name"))
     data, sts = Path(data), None if sts is None else Path(sts)
+    form = Form(labels, field, label_field, format)
     lines, sha256 = _lines(data, form, limit, seed)
     pairs = None if sts is None else read_sts(sts)
     copies = _copies(lines, kinds, rate, tokens, seed, data)

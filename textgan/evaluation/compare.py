@@ -17,7 +17,7 @@ from textgan.core.files import system_errors
 from textgan.core.progress import say
 from textgan.core.streams import SCHEME
 from textgan.data.pre_tokenizer import LineTokens
-from textgan.data.texts import PLAIN, Form
+from textgan.data.texts import FieldName, Format, Labels
 from textgan.evaluation.comparison import (
     Comparison,
     Comparisons,
@@ -50,7 +50,10 @@ def compare(
     real: Annotated[Source | None, TEXTS_OR_FILE] = None,
     aligned: Annotated[Sequence[Source], "files, or lists of strings"] = (),
     tokenizer: LineTokens | None = None,
-    form: Form = PLAIN,
+    field: FieldName = "",
+    label_field: FieldName = "",
+    labels: Labels = "auto",
+    format: Format = "auto",
     metrics: Metrics | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
     temperature: Annotated[float, TEMPERATURES] = 1.0,
@@ -84,7 +87,10 @@ def compare(
         "real": real,
         "aligned": tuple(aligned),
         "tokenizer": tokenizer,
-        "form": form,
+        "field": field,
+        "label_field": label_field,
+        "labels": labels,
+        "format": format,
         "samples": samples,
         "temperature": temperature,
         "size": size,

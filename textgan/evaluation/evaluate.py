@@ -24,7 +24,7 @@ from textgan.core.files import system_errors
 from textgan.core.progress import status
 from textgan.core.statistics import SUBSETS
 from textgan.data.pre_tokenizer import LineTokens
-from textgan.data.texts import PLAIN, Form
+from textgan.data.texts import PLAIN, FieldName, Form, Format, Labels
 from textgan.evaluation.inputs import (
     EvaluationOptions,
     Source,
@@ -40,6 +40,7 @@ from textgan.metrics.base import Metric
 from textgan.training.run import Run, open_run
 
 TEXTS_OR_FILE = "a list of strings, or a file or folder of texts"
+EncoderName = Annotated[str, "lm, hf:FOLDER or the folder of an encoder"]
 Metrics = Annotated[str | Sequence[str], "at least one name (see textgan list)"]
 Target = str | Path | Run | Sequence[str]
 """A run's folder, an open run, a file of texts, or the texts themselves."""
@@ -54,8 +55,12 @@ def evaluate(
     real: Annotated[Source | None, TEXTS_OR_FILE] = None,
     aligned: Annotated[Sequence[Source], "files, or lists of strings"] = (),
     tokenizer: LineTokens | None = None,
-    form: Form = PLAIN,
+    field: FieldName = "",
+    label_field: FieldName = "",
+    labels: Labels = "auto",
+    format: Format = "auto",
     metrics: Metrics = "all",
+    encoder: EncoderName | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
     temperature: Annotated[float, TEMPERATURES] = 1.0,
     size: Annotated[int, SIZES] = 0,
@@ -75,7 +80,9 @@ def evaluate(
     references, train, real, aligned: files or lists of strings. Without references, runs are
     measured against the held-out text of the first, which they must share, and files beside them
     against the same; see `evaluate_run` and `evaluate_files`.
-    form: how files are read. samples: texts to draw of a run; None: as in its config. equal: of
+    field, label_field, labels, format: how files are read, see `Form`. encoder: of every metric
+    that takes one (see textgan list), as in `frechet={"encoder": ...}`.
+    samples: texts to draw of a run; None: as in its config. equal: of
     every file as many texts as the smallest has.
     keep: store the numbers in the run's folder and show them in TensorBoard, as the command does,
     where they are of one run alone, at temperature 1, against its own held-out text.
@@ -92,12 +99,13 @@ def evaluate(
     options = EvaluationOptions(
         seed=seed, size=size, resamplings=resamplings, subsets=subsets, quiet=quiet, equal=equal
     )
+    form = Form(labels, field, label_field, format)
     for source in aligned:
         _source("aligned", source)
     given = [read_target(target) for target in targets]
     if not given:
         raise UserError("give a run's folder, or files of texts")
-    chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned))
+    chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned), encoder)
     folders = [target for target in given if isinstance(target, RunFolder)]
     if not folders and (samples or temperature != 1.0):
         raise UserError(

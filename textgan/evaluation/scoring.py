@@ -16,7 +16,7 @@ from textgan.core.names import suggest
 from textgan.core.own_code import Typed
 from textgan.core.progress import WorkBar, say_filled
 from textgan.core.score import Score, Scores
-from textgan.core.settings import check_settings
+from textgan.core.settings import check_settings, settings_of
 from textgan.core.statistics import Estimate
 from textgan.evaluation.inputs import EvaluationInputs
 from textgan.evaluation.results import Evaluation
@@ -40,6 +40,7 @@ def choose_metrics(
     wanted: Sequence[str] = ("all",),
     settings: Mapping[str, Any] | None = None,
     aligned: bool = False,
+    encoder: str | None = None,
 ) -> list[Metric]:
     """Make the metrics of these names, in the order of a table.
 
@@ -47,7 +48,7 @@ def choose_metrics(
     aligned: whether the texts have references of their own; else `quick` and `all` leave out what
     needs them.
     settings: of metrics by dotted key, such as {"bleu.largest": 4}; those of metrics that are not
-    wanted are refused. Raises UserError.
+    wanted are refused. encoder: of all metrics that take one. Raises UserError.
     """
     known = registry.names("metric")
     names: list[str] = []
@@ -76,11 +77,24 @@ def choose_metrics(
                 f"{metric}.{key} = {short(value)}: no metric called {metric!r} is measured"
                 f"{suggest(metric, names)}; measured: {', '.join(names)}"
             )
-    built = []
-    for name in names:
-        part = registry.find("metric", name, code=Typed())
-        built.append(part(**check_settings("metric", part, given.get(name, {}), name)))
-    return built
+    parts = {name: registry.find("metric", name, code=Typed()) for name in names}
+    if encoder is not None:
+        takers = [name for name, part in parts.items() if _has_setting(part, "encoder")]
+        for name in takers:
+            given.setdefault(name, {})["encoder"] = encoder
+        if not takers:
+            raise UserError(
+                f"encoder = {short(encoder)}: no metric that takes one is measured; give metrics "
+                f"such as frechet; measured: {', '.join(names)}"
+            )
+    return [
+        part(**check_settings("metric", part, given.get(name, {}), name))
+        for name, part in parts.items()
+    ]
+
+
+def _has_setting(part: type[Metric], key: str) -> bool:
+    return any(setting.name == key for setting in settings_of(part))
 
 
 def by_metric(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -96,8 +110,11 @@ def by_metric(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         elif isinstance(value, Mapping):
             given.setdefault(key, {}).update(value)
         else:
+            known = {name: registry.find("metric", name) for name in registry.names("metric")}
+            of = [name for name, part in known.items() if _has_setting(part, key)]
+            such = " or ".join(f"{name}.{key}" for name in of) or "bleu.largest"
             raise UnknownSetting(
-                f"{key} is not a setting; those of a metric are METRIC.KEY, such as bleu.largest "
+                f"{key} is not a setting; those of a metric are METRIC.KEY, such as {such} "
                 "(see textgan list)",
                 key,
             )

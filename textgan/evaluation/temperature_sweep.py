@@ -27,7 +27,7 @@ from textgan.core.progress import say, status
 from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_of
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
-from textgan.evaluation.evaluate import Metrics, evaluate, names_of_metrics
+from textgan.evaluation.evaluate import EncoderName, Metrics, evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import choose_metrics, score
@@ -86,6 +86,7 @@ def curve(
     *runs: Annotated[str | Path, "a run's folder"],
     temperatures: Annotated[str | float | Sequence[float], "numbers"] = TEMPERATURES,
     metrics: Metrics = "all",
+    encoder: EncoderName | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
     seed: Annotated[int, METRIC_SEEDS] = 0,
     device: Device | None = None,
@@ -96,14 +97,15 @@ def curve(
     """Draw texts of runs at a grid of temperatures and measure them, as `textgan curve` does: one
     result for each run, which its folder keeps.
 
-    samples: texts at each temperature; None: as in a run's config. settings: of metrics, by dotted
-    key. Raises UserError; NotKept, which has the results, where a folder cannot be written.
+    samples: texts at each temperature; None: as in a run's config. encoder: as of `evaluate`.
+    settings: of metrics, by dotted key. Raises UserError; NotKept, which has the results, where a
+    folder cannot be written.
 
     Example:
         >>> textgan.curve("runs/mine", temperatures=[1.25, 1, 0.8], metrics="bleu,self_bleu")
     """
     grid = set(numbers_from("temperatures", temperatures, TEMPERATURE_LIMITS))
-    chosen = choose_metrics(names_of_metrics(metrics), settings)
+    chosen = choose_metrics(names_of_metrics(metrics), settings, encoder=encoder)
     if not runs:
         raise UserError("runs: give the folder of at least one run")
     opened = [open_run(folder, device, trust_code=trust_code) for folder in runs]

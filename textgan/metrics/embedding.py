@@ -42,7 +42,10 @@ Encoding = Annotated[
 
 
 def comparable(name: str, inputs: MetricInputs) -> None:
-    """Raise Unavailable for too few texts, or none to train the encoder on."""
+    """Raise Unavailable for too few texts, or none to train the encoder on; UserError for a folder
+    without an encoder."""
+    if name != "lm":
+        find_encoder(name, inputs)  # a wrong folder is not to hide behind too few texts
     fewest = min(len(inputs.paired_sample), len(inputs.paired_references))
     if fewest < FEWEST:
         raise Unavailable(f"needs at least {FEWEST} texts on each side; there are {fewest}")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from classified import FLAGS, TROUBLES, after_each_update, trained, untimed
+from classified import FLAGS, ONE_EPOCH, TROUBLES, after_each_update, trained, untimed
 from toys import Cli, refused
 
 from textgan.classifiers.results import FILE
@@ -28,7 +28,7 @@ def test_a_separable_corpus_is_learnt(reviews: Path) -> None:
 
 
 def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> None:
-    told = ["classify", reviews, *FLAGS, "epochs=1", "--perturb", "none,fgm", "--seeds", 2]
+    told = ["classify", reviews, *ONE_EPOCH, "--perturb", "none,fgm", "--seeds", 2]
     folder, updates, each = tmp_path / "study", 0, 7  # updates of a classifier
 
     def stopping() -> None:
@@ -63,8 +63,8 @@ def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> N
     assert kept["runs"] == untimed(whole)
     assert kept["accuracies"]["fgm"]["clean"] == whole.accuracies()["fgm"]["clean"].to_dict()
     # another command has no business there
-    message = refused(cli, *told, "--out", folder, "lr=0.5")
-    assert f"{folder} holds another study: settings.lr is 0.02 there and 0.5 here" in message
+    message = refused(cli, *told, "--out", folder, "clip=3")
+    assert f"{folder} holds another study: settings.clip is 5.0 there and 3.0 here" in message
     message = refused(cli, *told[:-1], 3, "--out", folder)
     assert "seeds is 2 there and 3 here; choose another --out" in message
     (folder / FILE).write_text("{")

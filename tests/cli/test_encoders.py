@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from classified import FLAGS, TROUBLES
+from classified import ONE_EPOCH, TROUBLES
 from toys import Cli, refused
 
 
 def test_json(reviews: Path, cli: Cli) -> None:
-    flags = [*FLAGS, "epochs=1", "--seeds", 2, "--perturb", "fgm", "--json"]
+    flags = [*ONE_EPOCH, "--seeds", 2, "--perturb", "fgm", "--json"]
     code, out, err = cli("classify", reviews, *flags)
     assert (code, err) == (0, "")
     found = json.loads(out)

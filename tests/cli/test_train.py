@@ -18,7 +18,8 @@ from textgan.training.checkpoint import checkpoints
 def test_train_prints_the_table_on_standard_output_and_news_on_standard_error(
     cli: Cli, tmp_path: Path
 ) -> None:
-    code, out, err = cli("train", "seqgan", "--out", tmp_path / "run", "--seed", 1, *keys(TOY))
+    toy = keys({key: value for key, value in TOY.items() if key != "seed"})
+    code, out, err = cli("train", "seqgan", "--out", tmp_path / "run", "--seed", 1, *toy)
     assert code == 0
     for row in ("oracle", "random tokens", "MLE, best epoch", "seqgan, last"):
         assert row in out
@@ -54,14 +55,17 @@ def test_without_out_runs_get_a_number(
         (["missing.toml"], ["missing.toml"]),
         (["mine.py:Mine"], ["mine.py"]),
         (["seqgan", "objective.rollout=8"], ["objective.rollout", "did you mean 'rollouts'"]),
-        (["seqgan", "objective.rollouts=many"], ["objective.rollouts", "'many'", "integer"]),
-        (["seqgan", "objective.rollouts=0"], ["objective.rollouts", "0", "greater than or equal"]),
-        (["seqgan", "objective.baseline=mean"], ["objective.baseline", "'mean'", "'batch'"]),
+        (["seqgan", "objective.rollouts=many"], ["objective.rollouts", "'many'", "whole number"]),
+        (
+            ["seqgan", "objective.rollouts=0"],
+            ["objective.rollouts = 0", "number from 1"],
+        ),
+        (["seqgan", "objective.baseline=mean"], ["objective.baseline", "'mean'", "none or batch"]),
         (["seqgan", "shedule.rounds=3"], ["shedule", "did you mean 'schedule'"]),
         (["seqgan", "schedule.round=3"], ["schedule.round", "did you mean 'rounds'"]),
-        (["seqgan", "schedule.rounds=1.5"], ["schedule.rounds", "1.5", "integer"]),
+        (["seqgan", "schedule.rounds=1.5"], ["schedule.rounds", "1.5", "whole number"]),
         (["seqgan", "schedule=3"], ["schedule", "3"]),
-        (["seqgan", "seed.x=3"], ["seed", "integer"]),
+        (["seqgan", "seed.x=3"], ["seed", "whole number"]),
         (["seqgan", "rounds"], ["'rounds'", "key=value"]),
         (["seqgan", "epochs=5"], ["epochs is not a setting", "schedule.mle_epochs?"]),
         (["seqgan", "lr=0.001"], ["optimisers.mle_lr, optimisers.generator_lr or optimisers.disc"]),
@@ -82,9 +86,15 @@ def test_without_out_runs_get_a_number(
         (["seqgan", "--seed", "x"], ["--seed", "x"]),
         (["seqgan", "--sede", "1"], ["--sede"]),
         (["mle", "discriminator=cnn"], ["discriminator.name", "mle has no discriminator"]),
-        (["seqgan", "optimisers.mle_lr=inf"], ["optimisers.mle_lr", "inf", "finite"]),
-        (["seqgan", "generator.init=nan"], ["generator.init", "nan", "finite"]),
-        (["seqgan", "oracle.seed=99999999999999999999999"], ["oracle.seed", "less than or equal"]),
+        (
+            ["seqgan", "optimisers.mle_lr=inf"],
+            ["optimisers.mle_lr", "inf", "give a number above 0"],
+        ),
+        (["seqgan", "generator.init=nan"], ["generator.init", "nan", "give a number above 0"]),
+        (
+            ["seqgan", "oracle.seed=99999999999999999999999"],
+            ["oracle.seed", "whole number from 0"],
+        ),
         (["seqgan", "oracle=5"], ["oracle", "5"]),
         (["seqgan", "schedule.batch_size=900000"], ["schedule.batch_size", "900000", "10000"]),
         (["cot", "schedule.discriminator_batch=1"], ["schedule.discriminator_batch", "2 or more"]),
@@ -103,7 +113,7 @@ def test_without_out_runs_get_a_number(
         (["seqgan", "--data", "."], ["'.'", "not a file"]),
         (
             ["seqgan", "--data", "x", "--tokens", "syllable"],
-            ["data.tokens", "'syllable'", "'char'"],
+            ["data.tokens", "'syllable'", "word or char"],
         ),
     ],
 )

@@ -9,11 +9,13 @@ import pytest
 from toys import TOY, Cli
 
 from textgan import perturb
+from textgan.classifiers.config import ClassifierConfig
 from textgan.core import registry
 from textgan.core import settings as core_settings
 from textgan.core.errors import UserError
 from textgan.objectives.seqgan import SeqGAN
 from textgan.training import trainer
+from textgan.training.config import make_config
 
 
 def test_settings_are_checked_once_from_the_command_line_to_the_first_update(
@@ -69,10 +71,80 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: li
         registry.build("objective", "seqgan", settings)
 
 
-def test_settings_given_as_text_become_numbers() -> None:
-    built = registry.build("objective", "seqgan", {"rollouts": "3"})
-    assert built.rollouts == 3
-    assert SeqGAN(rollouts="3") == built
+WRONG = [  # settings of a run, and what the message says to give
+    ("seed", True, "a whole number from 0 to 2147483647"),
+    ("seed", "1", "a whole number from 0 to 2147483647"),
+    ("seed", 2.0, "a whole number from 0 to 2147483647"),
+    ("seed", None, "a whole number from 0 to 2147483647"),
+    ("schedule.rounds", True, "a whole number from 0"),
+    ("schedule.rounds", "x", "a whole number from 0"),
+    ("schedule", 3, "a group of settings, such as batch_size, discriminator_batch, shards"),
+    ("schedule", [], "a group of settings, such as batch_size, discriminator_batch, shards"),
+    ("generator", 3, "a name (see textgan list), or a group of settings"),
+    ("objective.rollouts", "3", "a whole number from 1"),
+    ("objective.rollout_ema", 2, "a number from 0 and below 1"),
+    ("objective.reduction", "x", "sum, mean_sentence or mean_token"),
+    ("optimisers.mle_lr", "0.1", "a number above 0 and at most 10"),
+    ("optimisers.mle_lr", float("nan"), "a number above 0 and at most 10"),
+    ("data.file", b"x", "a text"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "wanted"), WRONG)
+def test_a_setting_of_another_type_is_refused(key: str, value: Any, wanted: str) -> None:
+    with pytest.raises(UserError) as refused:
+        make_config("seqgan", {key: value})
+    assert str(refused.value) == f"{key} = {value!r}: give {wanted}"
+    group, dot, last = key.partition(".")
+    if dot and group != "objective":
+        with pytest.raises(UserError) as again:
+            make_config({"objective": "seqgan", group: {last: value}})
+        assert str(again.value) == str(refused.value)
+
+
+def test_a_part_takes_no_text_for_a_number() -> None:
+    for value in ("3", True, 3.0):
+        settings: dict[str, Any] = {"rollouts": value}
+        with pytest.raises(ValueError, match=r"rollouts = .*: give a whole number from 1"):
+            SeqGAN(**settings)
+        with pytest.raises(UserError, match="rollouts = "):
+            registry.build("objective", "seqgan", settings)
+    assert SeqGAN(l2=1) == SeqGAN(l2=1.0)
+    with pytest.raises(UserError, match=r"attack.epsilon.0 = True: give a number from 0"):
+        core_settings.make_settings(ClassifierConfig, {"attack.epsilon": [True]})
+    made = core_settings.make_settings(
+        ClassifierConfig, {"attack.epsilon": 1, "noise.kind": "drop"}
+    )
+    assert made.attack.epsilon == [1.0] and made.noise.kind == ["drop"]
+
+
+def test_a_bare_word_is_of_the_type_of_its_setting() -> None:
+    config = make_config("seqgan", ["optimisers.mle_lr=.5", "seed=007", "device=cpu"])
+    assert (config.optimisers.mle_lr, config.seed, config.device) == (0.5, 7, "cpu")
+    settings = core_settings.parse_settings(["attack.absolute=yes", "lr=.5"])
+    made = core_settings.make_settings(ClassifierConfig, settings)
+    assert (made.attack.absolute, made.lr) == (True, 0.5)
+    with pytest.raises(UserError, match="seed = True: give a whole number"):
+        make_config("seqgan", ["seed=true"])
+
+
+def test_a_setting_given_twice_is_refused(cli: Cli, tmp_path: Path) -> None:
+    twice = ["objective.rollouts=8", "objective.rollouts=9"]
+    message = "objective.rollouts is given twice, as 8 and 9; give it once"
+    with pytest.raises(UserError) as refused:
+        make_config("seqgan", twice)
+    assert str(refused.value) == message
+    code, _, err = cli("train", "seqgan", *twice, "--out", tmp_path / "run")
+    assert (code, err) == (2, f"textgan: {message}\n")
+    with pytest.raises(UserError, match="seed is given twice, as 1 and 2"):
+        trainer.train("seqgan", "seed=1", seed=2)
+    with pytest.raises(UserError, match=r"schedule\.rounds is given twice"):
+        trainer.train("seqgan", schedule={"rounds": 1}, **{"schedule.rounds": 2})
+    code, _, err = cli("evaluate", "a", "--set", "bleu.largest=3", "--set", "bleu.largest=4")
+    assert code == 2 and "bleu.largest is given twice, as 3 and 4" in err
+    toml = tmp_path / "a.toml"
+    toml.write_text('seed = 3\n[objective]\nname = "seqgan"\n')
+    assert make_config(str(toml), ["seed=4"]).seed == 4
 
 
 @pytest.mark.parametrize(
@@ -90,7 +162,7 @@ def test_settings_given_as_text_become_numbers() -> None:
 )
 def test_a_setting_is_read_as_toml_or_as_a_word(written: str, key: str, value: object) -> None:
     found = core_settings.parse_setting(written)
-    assert found == (key, value) and type(found[1]) is type(value)
+    assert found == (key, value) and isinstance(found[1], type(value))
 
 
 @pytest.mark.parametrize("written", ["a", "=3", "a=1\nb=2", ".".join("a" * 200) + "=1"])

@@ -160,7 +160,7 @@ WORDS_CUT_TO_ONE = {"kind": "words", "tokens": "word", "separator": " ", "length
             "does not hold the weights of such a network",
         ),
         ({"settings": {"hiden": 3}}, "network.hiden is not a setting; did you mean 'hidden'?"),
-        ({"format": 2}, "format = 2: input should be 1"),
+        ({"format": 2}, "format = 2: give 1"),
         ({"classes": -1}, "classes = -1"),
         ({"classes": None}, "classes"),
         ({"more": 1}, "more is not a setting"),

@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {
     "noise.kind": ["drop", "typo"],
 }
 FLAGS = [*keys(SMALL), "--network", "cnn"]
+ONE_EPOCH = [*keys(SMALL | {"epochs": 1}), "--network", "cnn"]
 TROUBLES = ["clean", "attack 0", "attack 0.3", "drop 0", "drop 0.3", "typo 0", "typo 0.3"]
 
 

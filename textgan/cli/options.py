@@ -111,9 +111,9 @@ def print_measured(measure: Callable[[], Any], as_json: bool) -> None:
 
 def read_settings(overrides: list[str] | None, command: str, *options: str) -> dict[str, Any]:
     """Parse settings by dotted key. Raises UserError for those that are options of the command."""
-    from textgan.core.settings import parse_setting
+    from textgan.core.settings import parse_settings
 
-    settings = dict(map(parse_setting, overrides or []))
+    settings = parse_settings(overrides or [])
     for name in sorted(settings.keys() & set(options)):
         raise UserError(f"{name} is no setting; give it as an option (see {command} --help)")
     return settings
@@ -121,12 +121,12 @@ def read_settings(overrides: list[str] | None, command: str, *options: str) -> d
 
 def form_of(
     field: str | None, label_field: str | None, labels: str | None, file_format: str | None
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Return those options of how a file is read that were given, as arguments."""
     options = {"field": field, "label_field": label_field, "labels": labels, "format": file_format}
     return {key: value for key, value in options.items() if value is not None}
 
 
-def settings_of_file(*options: str | None) -> dict[str, str]:
+def settings_of_file(*options: str | None) -> dict[str, Any]:
     """Return the same as settings of a command that has more settings of the data."""
     return {f"data.{key}": value for key, value in form_of(*options).items()}

@@ -8,7 +8,8 @@ import inspect
 import json
 import typing
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral, Real
 from types import UnionType
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -59,9 +60,46 @@ def check_settings(
     """
     model = settings_model(part)
     try:
-        return dict(model(**values))
+        made = model(**values)
     except pydantic.ValidationError as error:
-        raise UserError(explain(error, group or kind, model.model_fields)) from None
+        raise UserError(explain(error, model, group or kind)) from None
+    refuse_conversions(values, made, group or kind)
+    return dict(made)
+
+
+def refuse_conversions(
+    values: Mapping[str, Any], made: pydantic.BaseModel, group: str = ""
+) -> None:
+    """Raise UserError where a value became one of another type: True is no whole number, and
+    neither are 2.0 and "2".
+
+    In a bare word of `key=value` no type was written, so it may become any.
+    """
+    for place, value in _converted(values, made):
+        key = ".".join([*([group] if group else []), *map(str, place)])
+        raise UserError(f"{key} = {short_repr(value)}: give {_wanted(type(made), place)}")
+
+
+def _converted(given: Any, made: Any, *place: str | int) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield place and value of what was converted."""
+    if isinstance(given, Mapping):
+        for key, value in given.items():
+            inner = made[key] if isinstance(made, Mapping) else getattr(made, key)
+            yield from _converted(value, inner, *place, key)
+    elif isinstance(made, list | tuple):
+        items = given if isinstance(given, list | tuple) else [given]  # one is a list of one
+        for number, (one, other) in enumerate(zip(items, made, strict=True)):
+            yield from _converted(one, other, *place, number)
+    elif not isinstance(given, Word):
+        kinds = _simple_type(given), _simple_type(made)
+        if kinds[0] is not kinds[1] and kinds != (int, float):
+            yield place, given
+
+
+def _simple_type(value: Any) -> type | None:
+    """The type that a value is of, numpy's numbers as Python's."""
+    kinds = {bool: bool, str: str, Integral: int, Real: float}
+    return next((kind for abstract, kind in kinds.items() if isinstance(value, abstract)), None)
 
 
 class CheckedSettings:
@@ -95,6 +133,21 @@ class CheckedSettings:
             setattr(self, name, value)
 
 
+class Word(str):
+    """A bare word of `key=value`: no type is written in `yes`, `.5` or `cnn`."""
+
+
+def parse_settings(given: Iterable[str | tuple[str, Any]]) -> dict[str, Any]:
+    """Return settings by key of `key=value`s and pairs. Raises UserError for a key given twice."""
+    settings: dict[str, Any] = {}
+    for key, value in (parse_setting(one) if isinstance(one, str) else one for one in given):
+        if key in settings:
+            both = f"{short_repr(settings[key], 40)} and {short_repr(value, 40)}"
+            raise UserError(f"{key} is given twice, as {both}; give it once")
+        settings[key] = value
+    return settings
+
+
 def parse_setting(override: str) -> tuple[str, Any]:
     """Split `key=value` into the dotted key and the value. Raises UserError for another form."""
     key, equals, text = override.partition("=")
@@ -106,7 +159,7 @@ def parse_setting(override: str) -> tuple[str, Any]:
     try:
         table = parse_toml(f"value = {text}", given)
     except NoSyntax:
-        return key, text  # a bare word is a string
+        return key, Word(text)
     if len(table) > 1:
         raise UserError(
             f"{override[:80]!r} holds more than one setting; give every key=value as an argument "
@@ -160,38 +213,83 @@ def validated(
     would be right.
     """
     try:
-        return model(**values)
+        made = model(**values)
     except pydantic.ValidationError as error:
-        message = hint(error) or explain(error, known=_known_at(model, error))
+        message = hint(error) or explain(error, model)
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
             raise UnknownSetting(message, ".".join(map(str, first["loc"]))) from None
         raise UserError(message) from None
-
-
-def _known_at(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> list[str]:
-    """The keys that would have been right where the first error is."""
-    for group in error.errors()[0]["loc"][:-1]:
-        field = model.model_fields.get(str(group))
-        inner = None if field is None else field.annotation
-        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
+    refuse_conversions(values, made)
+    return made
 
 
 def explain(
-    error: pydantic.ValidationError, prefix: str = "", known: typing.Iterable[str] = ()
+    error: pydantic.ValidationError, model: type[pydantic.BaseModel], prefix: str = ""
 ) -> str:
-    """Explain the first thing wrong in a validation error, in one line: key, value, remedy."""
+    """Explain the first thing wrong in a validation error, in one line: key, value, remedy.
+
+    model: what did not fit. prefix: the group that it is in.
+    """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(first["loc"]))
+    place = first["loc"]
+    key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(place))
     if first["type"] == "extra_forbidden":
-        return f"{key} is not a setting{suggest(str(first['loc'][-1]), known)}" + (
+        annotation, _ = _setting_at(model, place[:-1])
+        known = list(annotation.model_fields)
+        return f"{key} is not a setting{suggest(str(place[-1]), known)}" + (
             f"; known here: {', '.join(known)}" if known else ""
         )
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key or 'settings'} = {short_repr(first['input'])}: {message[0].lower()}{message[1:]}"
+    given = f"{key or 'settings'} = {short_repr(first['input'])}"
+    if first["type"] in ("value_error", "missing"):  # our own words, or nothing to convert
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{given}: {message[0].lower()}{message[1:]}"
+    return f"{given}: give {_wanted(model, place)}"
+
+
+def _setting_at(model: type[pydantic.BaseModel], place: Iterable[str | int]) -> tuple[Any, Any]:
+    """The annotation of what is at a place in a model, and its limits."""
+    annotation: Any = model
+    limits: list[Any] = []
+    for part in place:
+        if _is_group(annotation) and part in annotation.model_fields:
+            field = annotation.model_fields[str(part)]
+            annotation, limits = field.annotation, field.metadata
+        elif isinstance(part, int) and typing.get_args(annotation):  # an item of a list
+            annotation, limits = typing.get_args(annotation)[0], []
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation, *extra = typing.get_args(annotation)
+            limits = [one for field in extra for one in getattr(field, "metadata", [field])]
+    return annotation, limits
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+
+
+def _wanted(model: type[pydantic.BaseModel], place: Iterable[str | int]) -> str:
+    """Describe what to give at a place: `a whole number from 1 to 10`."""
+    annotation, limits = _setting_at(model, place)
+    if _is_group(annotation):
+        if annotation.model_config.get("extra") == "allow":  # of a part
+            return "a name (see textgan list), or a group of settings"
+        return f"a group of settings, such as {', '.join(list(annotation.model_fields)[:3])}"
+    words = type_in_words(annotation).replace("true/false", "true or false")
+    if typing.get_origin(annotation) is Literal:
+        *others, last = words.split(" | ")
+        return f"{', '.join(others)} or {last}" if others else last
+    bounds = {
+        word: getattr(one, name)
+        for name, word in {"ge": "from", "gt": "above", "le": "at most", "lt": "below"}.items()
+        for one in limits
+        if getattr(one, name, None) is not None
+    }
+    between = " and ".join(f"{word} {bound}" for word, bound in bounds.items())
+    if [*bounds] == ["from", "at most"]:
+        between = "from {} to {}".format(*bounds.values())
+    article = "" if words.startswith("true") else "a "
+    full = "that is not empty" if any(getattr(one, "min_length", 0) for one in limits) else ""
+    return " ".join(filter(None, [f"{article}{words}", full, between]))
 
 
 @functools.cache  # of a class, whose settings do not change; making a model takes milliseconds
@@ -230,7 +328,7 @@ def settings_model(part: type) -> type[pydantic.BaseModel]:
     try:
         made(**defaults)
     except pydantic.ValidationError as error:
-        raise UserError(f"{who}, by its default: {explain(error)}") from None
+        raise UserError(f"{who}, by its default: {explain(error, made)}") from None
     return made
 
 

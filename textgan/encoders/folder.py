@@ -215,7 +215,7 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> SavedEncod
     try:
         about = _About.model_validate(header)
     except pydantic.ValidationError as error:
-        raise UserError(f"{path}: {explain(error)}") from None
+        raise UserError(f"{path}: {explain(error, _About)}") from None
     if about.model and about.model != _hashes(model):
         raise UserError(
             f"{model} was altered after it was written (its hashes do not match); {RESTORE}"

@@ -27,7 +27,7 @@ from textgan.core.precision import Precision
 from textgan.core.settings import (
     FROZEN,
     check_settings,
-    parse_setting,
+    parse_settings,
     put_setting,
     settings_of,
     validated,
@@ -193,10 +193,10 @@ def make_config(
     flag_from("trust_code", trust_code)
     values = _read_target(target) if isinstance(target, str) else _copied(target)
     given = overrides.items() if isinstance(overrides, Mapping) else overrides
-    pairs = [parse_setting(one) if isinstance(one, str) else one for one in given]
+    settings = parse_settings(given)
     from_file = isinstance(target, str) and target.endswith((".toml", ".json"))
-    code = Typed.among(value for _, value in pairs) if from_file and not trust_code else Typed()
-    for key, value in pairs:
+    code = Typed.among(settings.values()) if from_file and not trust_code else Typed()
+    for key, value in settings.items():
         if key in ("objective", "objective.name") and value == "":
             raise UserError(f"{key} = '' names no method; give one (see textgan list)")
         put_setting(values, key, value, _PARTS)

@@ -77,13 +77,12 @@ def train(
         settings["data"] = data
     elif data is not None:
         settings["data.file"] = str(data)
-    flat: dict[str, Any] = {}
+    pairs: list[str | tuple[str, Any]] = [*overrides]
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
+            pairs += [(f"{key}.{inner}", setting) for inner, setting in value.items()]
         else:
-            flat[key] = value
-    pairs: list[str | tuple[str, Any]] = [*overrides, *flat.items()]
+            pairs.append((key, value))
     place = None if out is None else Path(out)
     return train_new(
         lambda: make_config(target, pairs, trust_code=trust_code), place, quiet=quiet, plot=plot

@@ -186,7 +186,7 @@ CASES = {
     ),
     "a default that does not fit": (
         "other: int = 'many'",
-        ["mine.py:Mine", "other = 'many'", "integer"],
+        ["mine.py:Mine", "other = 'many'", "whole number"],
     ),
     "a default that no config holds": (
         "other: object = len",

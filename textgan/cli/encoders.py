@@ -94,10 +94,10 @@ def similarity(
             show_default=False,
         ),
     ],
-    field: Field = None,
-    label_field: LabelField = None,
-    labels: WithLabels = None,
-    file_format: FileFormat = None,
+    field: Field = "",
+    label_field: LabelField = "",
+    labels: WithLabels = "auto",
+    file_format: FileFormat = "auto",
     sts: Annotated[
         Path | None,
         typer.Option(

@@ -65,7 +65,7 @@ WithLabels = Annotated[
 ]
 FileFormat = Annotated[
     str | None,
-    typer.Option("--format", help="text, csv or jsonl; as the file's name ends if not given."),
+    typer.Option("--format", help="text, csv or jsonl; as the file's name ends if not given or auto."),
 ]
 Tokens = Annotated[
     str | None,

@@ -65,7 +65,7 @@ WithLabels = Annotated[
 ]
 FileFormat = Annotated[
     str | None,
-    typer.Option("--format", help="text, csv or jsonl; as the file's name ends if not given or auto."),
+    typer.Option("--format", help="text, csv, jsonl, or auto: as the file's name ends."),
 ]
 Tokens = Annotated[
     str | None,

@@ -112,7 +112,7 @@ def _has_onednn() -> bool:
 
 
 def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """left (M, K) @ right (K, N), without a gradient of its own.
+    """Return left (M, K) @ right (K, N), without a gradient of its own.
 
     out: memory (M, N) that may be used for the product.
     """
@@ -122,10 +122,17 @@ def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     return product
 
 
-def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows (..., K) @ weight (N, K).T + bias (N,), differentiable as often as one likes."""
+def linear(
+    rows: Tensor, weight: Tensor, bias: Tensor | None = None, *, rounded: bool = False
+) -> Tensor:
+    """Map rows (..., K) to rows @ weight (N, K).T + bias (N,); any derivative can be taken.
+
+    rounded: whether the product, too, may have the precision that factors are rounded to.
+    """
+    if rows.dim() < 2:
+        return F.linear(rows, weight, bias)
     flat = rows.flatten(0, -2)
-    if _is_large(flat, weight.t()) and factor_type(flat) == torch.bfloat16:
+    if rounded and _is_large(flat, weight.t()) and factor_type(flat) == torch.bfloat16:
         layer: type[torch.autograd.Function] = _RoundedLinear
     elif _may_choose(flat, weight.t()):
         layer = _Linear
@@ -139,12 +146,12 @@ class Linear(nn.Linear):
     """nn.Linear by `linear`."""
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(..., K) to (..., N)."""
+        """Map (..., K) to (..., N)."""
         return linear(rows, self.weight, self.bias)
 
 
 def outer(columns: Tensor, rows: Tensor, block: int = BLOCK) -> Tensor:
-    """columns (R, M).T @ rows (R, N), without a gradient of its own: of few rows, a weight's.
+    """Return columns (R, M).T @ rows (R, N), the gradient of a weight, of few rows.
 
     BLAS takes such a product of thin factors at half its speed where the result is not in the
     cache, so it makes a large one in blocks of rows that stay there.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from textgan.core.matmul import linear
+
 
 class TokenEmbedding(nn.Embedding):
     """Vectors for symbols: token ids are looked up, relaxed rows mix the table."""
@@ -11,7 +13,7 @@ class TokenEmbedding(nn.Embedding):
     def forward(self, symbols: Tensor) -> Tensor:
         """Embed ids (...), or rows (..., V), as vectors (..., E)."""
         if symbols.is_floating_point():
-            return symbols @ self.weight
+            return linear(symbols, self.weight.t())
         return super().forward(symbols)
 
 

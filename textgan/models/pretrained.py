@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from textgan.core import huggingface, registry
 from textgan.core.errors import UserError
+from textgan.core.matmul import linear
 from textgan.core.names import suggest
 from textgan.core.settings import check_settings
 from textgan.data.text import Text, TextSpace
@@ -34,7 +35,7 @@ class PretrainedEmbedding(TokenEmbedding):
     def forward(self, symbols: Tensor) -> Tensor:
         """Embed ids (...), or rows (..., V), as vectors (..., E)."""
         if symbols.is_floating_point():
-            return symbols @ self.weight[: symbols.shape[-1]]
+            return linear(symbols, self.weight[: symbols.shape[-1]].t())
         return super().forward(symbols)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textgan.core.matmul import Linear, matmul
+from textgan.core.matmul import linear, matmul
 from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.precision import factor_type, precision
 from textgan.core.registry import register
@@ -100,14 +100,15 @@ class Highway(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.both = Linear(features, 2 * features)  # one product for candidate and gate
+        self.both = nn.Linear(features, 2 * features)  # one product for candidate and gate
         for half in self.both.weight.chunk(2):
             nn.init.xavier_uniform_(half)
         nn.init.zeros_(self.both.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, F) to (B, F)."""
-        candidate, gate = self.both(features).to(features.dtype).chunk(2, 1)
+        both = linear(features, self.both.weight, self.both.bias, rounded=True)
+        candidate, gate = both.to(features.dtype).chunk(2, 1)
         return torch.lerp(features, candidate.relu(), gate.sigmoid())
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.matmul import Linear
 from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators.base import Discriminator, Highway, padded_to
 from textgan.models.discriminators.convolution import filters_of, shorter
@@ -59,9 +60,9 @@ class RepresentationsDiscriminator(Discriminator, name="representations"):
             nn.Conv1d(embedding, count, size) for size, count in zip(sizes, counts, strict=True)
         )
         self.highway = Highway(sum(counts))
-        self.hidden = nn.Linear(sum(counts), hidden, bias=False)  # the output layer has one
+        self.hidden = Linear(sum(counts), hidden, bias=False)  # the output layer has one
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden, max(1, space.classes))
+        self.output = Linear(hidden, max(1, space.classes))
         truncated_normal_(self.embedding.weight, space.vocabulary**-0.5)
         for convolution in filters_of(self.convolutions):
             truncated_normal_(

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.matmul import Linear
 from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators.base import Discriminator, padded_to
 from textgan.models.embedding import TokenEmbedding
@@ -37,7 +38,7 @@ class ResidualDiscriminator(Discriminator, name="residual"):
             *(ResidualBlock(channels, bias=block < blocks - 1) for block in range(blocks))
         )
         self.dropout = nn.Dropout(0)
-        self.output = nn.Linear(channels * space.length, max(1, space.classes))
+        self.output = Linear(channels * space.length, max(1, space.classes))
         even(self.embedding.weight)
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgan.core.matmul import Linear
 from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.embedding import TokenEmbedding
@@ -65,7 +66,7 @@ class TransformerDiscriminator(TokenStates, name="transformer"):
         )
         self.norm = nn.LayerNorm(embedding)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(embedding, max(1, space.classes))
+        self.output = Linear(embedding, max(1, space.classes))
         # vectors of length 1, so that a state's products with them are of the size of logits
         for table in (self.embedding.weight, self.places):
             nn.init.normal_(table, std=embedding**-0.5)
@@ -97,12 +98,10 @@ class Block(nn.Module):
         self.heads = heads
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
         # queries, keys and values in one product; stored weights have this name
-        self.looks = nn.Linear(size, 3 * size)
-        self.joins = nn.Linear(size, size)
+        self.looks = Linear(size, 3 * size)
+        self.joins = Linear(size, size)
         self.attention_dropout = nn.Dropout(dropout)
-        self.layers = nn.Sequential(
-            nn.Linear(size, feedforward), nn.GELU(), nn.Linear(feedforward, size)
-        )
+        self.layers = nn.Sequential(Linear(size, feedforward), nn.GELU(), Linear(feedforward, size))
         self.leave = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:

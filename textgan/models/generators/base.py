@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.core.device import is_asynchronous
+from textgan.core.matmul import linear
 from textgan.core.registry import register
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
@@ -253,7 +254,7 @@ class LinearGenerator(AutoregressiveGenerator):
         return self.output.bias + self.forbidden
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.output.weight, self.bias)
+        return linear(hidden, self.output.weight, self.bias)
 
     def forward(self, text: Text) -> Tensor:
         return self.logits(self.hidden(text))

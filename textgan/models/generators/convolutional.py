@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgan.core.matmul import Linear
 from textgan.data.text import TextSpace
 from textgan.models.generators.noise import NoiseGenerator
 
@@ -56,9 +57,9 @@ class ConvolutionalGenerator(NoiseGenerator, name="convolutional"):
         blocks: Annotated[int, Field(ge=0, description="residual blocks; paper: 5")] = 5,
     ) -> None:
         super().__init__(space, noise)
-        self.input = nn.Linear(noise, channels * space.length)
+        self.input = Linear(noise, channels * space.length)
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
-        self.output = nn.Linear(channels, space.vocabulary)
+        self.output = Linear(channels, space.vocabulary)
         nn.init.xavier_uniform_(self.input.weight)
         even(self.output.weight)
         nn.init.zeros_(self.input.bias)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgan.core.errors import UserError
+from textgan.core.matmul import Linear
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
@@ -81,7 +82,7 @@ class LeakGenerator(LinearGenerator, name="leak"):
         super().__init__(space)
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
         self.worker = nn.LSTM(embedding, hidden, batch_first=True)
-        self.output = nn.Linear(goal_size * (hidden + 1), space.vocabulary)
+        self.output = Linear(goal_size * (hidden + 1), space.vocabulary)
         if space.classes:  # what the worker's state is before the first token
             self.classes = nn.Embedding(space.classes, hidden)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
@@ -106,8 +107,8 @@ class LeakGenerator(LinearGenerator, name="leak"):
             return
         self.features = features
         self.manager = nn.LSTM(features, self.worker.hidden_size, batch_first=True)
-        self.goal = nn.Linear(self.worker.hidden_size, features)
-        self.direction = nn.Linear(features, self.goal_size, bias=False)
+        self.goal = Linear(self.worker.hidden_size, features)
+        self.direction = Linear(features, self.goal_size, bias=False)
         for part in (self.manager, self.goal, self.direction):
             _randomise(part.to(weight), self.init)
         if self.block:

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.matmul import Linear
 from textgan.data.text import TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.noise import NoiseGenerator
@@ -33,9 +34,9 @@ class NoiseLSTMGenerator(NoiseGenerator, name="noise_lstm"):
     ) -> None:
         super().__init__(space, noise)
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
-        self.start = nn.Linear(noise, 2 * hidden)
+        self.start = Linear(noise, 2 * hidden)
         self.cell = nn.LSTMCell(embedding, hidden)
-        self.output = nn.Linear(hidden, space.vocabulary)
+        self.output = Linear(hidden, space.vocabulary)
         for name, parameter in self.named_parameters():
             nn.init.normal_(parameter, std=init)
             if "bias_hh" in name:  # torch has two bias vectors a gate, the LSTM of the papers one

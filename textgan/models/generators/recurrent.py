@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.matmul import Linear
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
@@ -42,7 +43,7 @@ class RecurrentGenerator(LinearGenerator):
         super().__init__(space)
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
         self.dropout, self.dropout_input = nn.Dropout(dropout), dropout_input
-        self.output = nn.Linear(hidden, space.vocabulary)
+        self.output = Linear(hidden, space.vocabulary)
         if space.classes:  # what the state is before the first token
             self.classes = nn.Embedding(space.classes, self.parts * layers * hidden)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)

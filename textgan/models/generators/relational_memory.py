@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from textgan.core.matmul import Linear
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding, truncated_normal_
 from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
@@ -40,16 +41,14 @@ class RelationalMemoryGenerator(LinearGenerator, name="relational_memory"):
         size = heads * head_size
         self.slots, self.heads, self.size = slots, heads, size
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
-        self.input = nn.Linear(embedding, size)
-        self.attention = nn.Sequential(
-            nn.Linear(size, 3 * size, bias=False), nn.LayerNorm(3 * size)
-        )
+        self.input = Linear(embedding, size)
+        self.attention = nn.Sequential(Linear(size, 3 * size, bias=False), nn.LayerNorm(3 * size))
         self.after_attention = nn.LayerNorm(size)
-        self.mlp = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, size))
+        self.mlp = nn.Sequential(Linear(size, size), nn.ReLU(), Linear(size, size))
         self.after_mlp = nn.LayerNorm(size)
-        self.gates_of_input = nn.Linear(size, 2 * size, bias=False)
-        self.gates_of_memory = nn.Linear(size, 2 * size, bias=False)
-        self.output = nn.Linear(slots * size, space.vocabulary)
+        self.gates_of_input = Linear(size, 2 * size, bias=False)
+        self.gates_of_memory = Linear(size, 2 * size, bias=False)
+        self.output = Linear(slots * size, space.vocabulary)
         if space.classes:  # added to the memory before the first token
             self.classes = nn.Embedding(space.classes, slots * size)
         self.register_buffer("forbidden", forbidden_logits(space), persistent=False)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from textgan.core import registry
 from textgan.core.errors import UserError
-from textgan.core.optim import Loss
+from textgan.core.optim import Backward, Loss, plain
 from textgan.encoders.contrast.base import Batch
 from textgan.encoders.contrast.contract import check_encoder_objective
 from textgan.encoders.contrast.simcse import SimCSE
@@ -27,20 +27,20 @@ def test_what_is_kept_leaves_no_trace(name: str) -> None:
 
 
 class NotANumber(SimCSE):
-    def accumulate(self, batch: Batch) -> Loss:
-        loss, figures = super().accumulate(batch)
+    def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
+        loss, figures = super().accumulate(batch, backward)
         return loss * torch.nan, figures
 
 
 class NoGradient(SimCSE):
-    def accumulate(self, batch: Batch) -> Loss:
+    def accumulate(self, batch: Batch, backward: Backward = plain) -> Loss:
         with torch.no_grad():
             return self.validation_step(batch), {}
 
 
 class NoLoss(SimCSE):
-    def accumulate(self, batch: Batch) -> Any:
-        super().accumulate(batch)
+    def accumulate(self, batch: Batch, backward: Backward = plain) -> Any:
+        super().accumulate(batch, backward)
 
 
 class WithGradient(SimCSE):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgan.core.device import is_asynchronous
 from textgan.core.errors import UserError
 from textgan.core.optim import Reduction
 from textgan.core.streams import OldSeed, Purpose, stream
@@ -47,6 +48,18 @@ def policy_gradient(
     The weights are constants; gradients do not flow into them (Williams 1992).
     """
     return reduce(-log_prob * weights.detach(), mask, reduction)
+
+
+def mean_of_tokens(values: Tensor, mask: Tensor) -> Tensor:
+    """Compute the mean of values (B, T) at real tokens, a scalar, without waiting for a device."""
+    return reduce(values, mask, "mean_token") if is_asynchronous(values) else values[mask].mean()
+
+
+def deviation_of_tokens(values: Tensor, mask: Tensor) -> Tensor:
+    """Compute the standard deviation of values (B, T) at real tokens, as `mean_of_tokens` does."""
+    if not is_asynchronous(values):
+        return values[mask].std(unbiased=False)
+    return mean_of_tokens((values - mean_of_tokens(values, mask)).square(), mask).sqrt()
 
 
 def leave_one_out(values: Tensor, mask: Tensor) -> Tensor:

@@ -177,7 +177,7 @@ class Optimised:
         clip: float,
     ) -> None:
         with self.precisely():
-            update(network, optimiser, loss, plain, clip)
+            update(network, optimiser, loss, plain, clip, wait=False)
 
     def bleu(self, texts: Tensor, references: Tensor) -> Tensor:
         """Compute the mean BLEU of texts (B, T) for each of `ORDERS`."""

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
+from textgan.core.device import is_asynchronous
 from textgan.core.errors import UserError, described
 from textgan.core.precision import precision
 from textgan.core.settings import FROZEN
@@ -27,28 +28,38 @@ def update(
     clip: float,
     *,
     with_dropout: bool = True,
+    wait: bool = True,
 ) -> dict[str, Tensor]:
     """Do one optimiser step: clear, accumulate, clip the norm at `clip` (0: never), step.
 
-    with_dropout: whether the network's dropout is on in the loss. Raises NotFinite, the weights
-    unchanged, if the gradient's norm is not a number.
+    with_dropout: whether the network's dropout is on in the loss. wait: see `clipped_step`, which
+    also says what it raises.
     """
     optimiser.zero_grad()
     with dropout(network) if with_dropout else nullcontext():
         value, metrics = backward(network, loss)
-    return {**clipped_step(network, optimiser, value, clip), **metrics}
+    return {**clipped_step(network, optimiser, value, clip, wait=wait), **metrics}
 
 
 def clipped_step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, clip: float
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    loss: Tensor,
+    clip: float,
+    *,
+    wait: bool = True,
 ) -> dict[str, Tensor]:
     """Clip the norm of the accumulated gradient at `clip` (0: never) and step.
 
-    loss: only for what is logged. Waits for the device once. Raises NotFinite, the weights
-    unchanged, if the gradient's norm is not a number.
+    loss: only for what is logged. wait: whether the host waits for an accelerator to raise
+    NotFinite; without, fused Adam skips the step there, and only `gradient_norm` shows it. Raises
+    NotFinite, the weights unchanged, if the gradient's norm is not a number.
     """
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     norm = joint_norm(gradients)
+    if not wait and is_asynchronous(norm) and optimiser.defaults.get("fused"):
+        _step_if_finite(optimiser, norm, clip)
+        return {"loss": loss.detach(), "gradient_norm": norm.detach()}
     finite, exceeds = torch.stack([norm.isfinite(), norm > clip]).tolist()
     if not finite:
         name = type(network).__name__
@@ -61,6 +72,17 @@ def clipped_step(
             gradient.mul_(clip / norm)
     optimiser.step()
     return {"loss": loss.detach(), "gradient_norm": norm.detach()}
+
+
+def _step_if_finite(optimiser: torch.optim.Optimizer, norm: Tensor, clip: float) -> None:
+    """Step, the norm clipped, unless it is not a number: the device decides, as it does for
+    `torch.amp.GradScaler`, whose two attributes a fused optimiser reads."""
+    scale = (norm.float() / clip).clamp(min=1) if clip > 0 else None
+    vars(optimiser).update(grad_scale=scale, found_inf=(~norm.isfinite()).float())
+    try:
+        optimiser.step()
+    finally:
+        del optimiser.grad_scale, optimiser.found_inf  # type: ignore[attr-defined]
 
 
 def joint_norm(tensors: Sequence[Tensor]) -> Tensor:

@@ -13,11 +13,14 @@ class Batches:
     """An endless stream of shuffled batches of n items that needs no memory of where it was.
 
     Batch i is a function of (n, size, seed, i): items run through one random order after another,
-    and a batch may end one order and begin the next, so all have the same size.
+    and a batch may end one order and begin the next, so all have the same size. device: where the
+    indices are.
     """
 
-    def __init__(self, n: int, size: int, seed: int) -> None:
-        self.n, self.size, self.seed = n, size, seed
+    def __init__(
+        self, n: int, size: int, seed: int, device: torch.device | str | None = None
+    ) -> None:
+        self.n, self.size, self.seed, self.device = n, size, seed, device
         self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.long))
 
     def __getitem__(self, i: int) -> Tensor:
@@ -35,7 +38,8 @@ class Batches:
         if self._order[0] != turn:
             # numpy's seed sequences mix the two numbers; nearby seeds give unrelated orders
             order = np.random.default_rng([self.seed, turn]).permutation(self.n)
-            self._order = (turn, torch.from_numpy(order))
+            # as a whole: the host waits for each copy to a GPU
+            self._order = (turn, torch.from_numpy(order).to(self.device))
         return self._order[1]
 
 

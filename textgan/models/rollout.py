@@ -82,8 +82,9 @@ def roll_out(generator: AutoregressiveGenerator, fake: Text, n: int) -> Rollouts
         if asks and space.eos is not None:
             writing = last != space.eos
             active, last, state = active[writing], last[writing], state[writing]
-    if not asks:
-        proper = kept < fake.lengths[origin]
+    all_full = space.eos is None and fake.tokens.shape[1] == space.length
+    if not asks and not all_full:
+        proper = (kept < fake.lengths[origin]).nonzero().squeeze(1)  # the only wait
         tokens, origin, kept = tokens[proper], origin[proper], kept[proper]
     grown = replace(Text.ended(tokens, space), condition=fake.condition[origin])
     return Rollouts(grown, origin, kept)

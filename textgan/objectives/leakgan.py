@@ -61,7 +61,7 @@ from torch.nn import functional as F
 
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Text
-from textgan.losses import leave_one_out, logistic, nll, policy_gradient, reduce
+from textgan.losses import leave_one_out, logistic, mean_of_tokens, nll, policy_gradient, reduce
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.generators.leak import LeakGenerator
@@ -160,9 +160,9 @@ class LeakGAN(Objective, name="leakgan"):
         finished = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
         return manager + worker, {
             "reward": finished.mean(),  # D of the finished sentences
-            "value": values[mask].mean(),
+            "value": mean_of_tokens(values, mask),
             "alignment": aim.detach()[scored].mean(),
-            "intrinsic": obeyed[mask].mean(),
+            "intrinsic": mean_of_tokens(obeyed, mask),
         }
 
 

@@ -40,7 +40,7 @@ from torch import Tensor
 from textgan.core.optim import Loss, Reduction
 from textgan.data.sentences import Sentences
 from textgan.data.text import Text, TextSpace, class_rows
-from textgan.losses import leave_one_out, policy_gradient
+from textgan.losses import leave_one_out, mean_of_tokens, policy_gradient
 from textgan.metrics.functional.bleu import References, Smoothing
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -110,7 +110,7 @@ class PGBLEU(Objective, name="pg_bleu"):
         log_prob = generator.log_prob(fake)
         return policy_gradient(log_prob, values - baseline, mask, self.reduction), {
             "reward": finished.mean(),  # BLEU of the finished sentences
-            "value": values[mask].mean(),
+            "value": mean_of_tokens(values, mask),
         }
 
     def bleu(self, text: Text, space: TextSpace) -> Tensor:

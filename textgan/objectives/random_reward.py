@@ -19,7 +19,7 @@ from pydantic import Field
 
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Text
-from textgan.losses import leave_one_out, policy_gradient
+from textgan.losses import leave_one_out, mean_of_tokens, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import Objective
@@ -61,5 +61,5 @@ class RandomReward(Objective, name="random_reward"):
         baseline = leave_one_out(values, mask) if self.baseline == "batch" else 0.0
         return policy_gradient(log_prob, values - baseline, mask, self.reduction), {
             "reward": ends.mean(),
-            "value": values[mask].mean(),
+            "value": mean_of_tokens(values, mask),
         }

@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Text
-from textgan.losses import leave_one_out, policy_gradient
+from textgan.losses import leave_one_out, mean_of_tokens, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.rollout import rollout_values
@@ -96,7 +96,7 @@ class RankGAN(Objective, name="rankgan"):
         log_prob = generator.log_prob(fake)
         return policy_gradient(log_prob, values - baseline, mask, self.reduction), {
             "reward": finished.mean(),  # log R of the finished sentences
-            "value": values[mask].mean(),
+            "value": mean_of_tokens(values, mask),
         }
 
 

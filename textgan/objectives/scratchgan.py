@@ -38,7 +38,7 @@ from torch.nn import functional as F
 
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Text, concatenate
-from textgan.losses import policy_gradient, reduce
+from textgan.losses import deviation_of_tokens, mean_of_tokens, policy_gradient, reduce
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.stepwise import StepwiseDiscriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -118,14 +118,14 @@ class ScratchGAN(Objective, name="scratchgan"):
             # a score of zero, which padding has, is a reward of zero
             rewards = 2 * discriminator.steps(fake).sigmoid() - 1
         returns = discounted(rewards, self.gamma)
-        mean = returns[mask].mean()
+        mean = mean_of_tokens(returns, mask)
         baseline = self.state.get("baseline", torch.zeros_like(mean))
         log_prob = generator.log_prob(fake)
         loss = policy_gradient(log_prob, returns - baseline, mask, self.reduction)
         metrics = {
-            "reward": rewards[mask].mean(),
+            "reward": mean_of_tokens(rewards, mask),
             "return": mean,
-            "return_deviation": returns[mask].std(unbiased=False),
+            "return_deviation": deviation_of_tokens(returns, mask),
             "baseline": baseline,
         }
         return loss, metrics, {"baseline": self.decay * baseline + (1 - self.decay) * mean}

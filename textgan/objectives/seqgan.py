@@ -41,7 +41,7 @@ from torch import Tensor, nn
 
 from textgan.core.optim import Loss, Reduction, swapped_weights
 from textgan.data.text import Text
-from textgan.losses import leave_one_out, logistic, policy_gradient
+from textgan.losses import leave_one_out, logistic, mean_of_tokens, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.rollout import rollout_values
@@ -101,7 +101,7 @@ class SeqGAN(Objective, name="seqgan"):
         metrics = {
             "reward": finished.mean(),  # D of the finished sentences
             "reward_deviation": finished.std(unbiased=False),
-            "value": values[mask].mean(),
+            "value": mean_of_tokens(values, mask),
         }
         return (loss, metrics, lagged) if lagged else (loss, metrics)
 

@@ -16,31 +16,32 @@ class TrainingBatches:
 
     def __init__(self, run: Run, classes: int) -> None:
         self.train = run.corpus.train
+        device = self.train.tokens.device
         schedule, seed, n = run.config.schedule, run.seed, len(self.train)
         size, half = schedule.batch_size, schedule.discriminator_texts // 2
         pool = pool_size(schedule, n)
         self.indices = {
-            "mle": Batches(n, size, stream(Purpose.MLE_BATCHES, seed)),
-            "generator": Batches(n, size, stream(Purpose.GENERATOR_BATCHES, seed)),
-            "real": Batches(n, half, stream(Purpose.REAL_BATCHES, seed)),
-            "fake": Batches(pool, half, stream(Purpose.FAKE_BATCHES, seed)),
-            "turn": Batches(n, pool, stream(Purpose.TURN_BATCHES, seed)),
+            "mle": Batches(n, size, stream(Purpose.MLE_BATCHES, seed), device),
+            "generator": Batches(n, size, stream(Purpose.GENERATOR_BATCHES, seed), device),
+            "real": Batches(n, half, stream(Purpose.REAL_BATCHES, seed), device),
+            "fake": Batches(pool, half, stream(Purpose.FAKE_BATCHES, seed), device),
+            "turn": Batches(n, pool, stream(Purpose.TURN_BATCHES, seed), device),
         }
         # the rows of each class in the training text, and an endless order of them; a run of the
         # first version goes on without
         self.by_class = [
-            (rows, Batches(len(rows), half, self.indices["real"].seed))
+            (rows, Batches(len(rows), half, self.indices["real"].seed, device))
             for rows in class_rows(self.train, classes)
             if not run.old
         ]
 
     def real(self, kind: str, number: int) -> Text:
         """Return the training texts of the update of that kind and number."""
-        return self.train[self.indices[kind][number].to(self.train.tokens.device)]
+        return self.train[self.indices[kind][number]]
 
     def fake(self, fakes: Text, number: int) -> Text:
         """Return those of the turn's fakes that the discriminator's update of that number reads."""
-        return fakes[self.indices["fake"][number].to(fakes.tokens.device)]
+        return fakes[self.indices["fake"][number]]
 
     def opposite(self, fake: Text, number: int) -> Text:
         """Return the real texts of the discriminator's update of that number, of the fakes'
@@ -53,7 +54,6 @@ class TrainingBatches:
             return self.real("real", number)
         chosen = torch.zeros_like(fake.labels)
         for label, (rows, batches) in enumerate(self.by_class):
-            own = fake.labels == label
-            if own.any():  # then there are texts of that class: the fakes answer some
-                chosen[own] = rows[batches[number].to(rows.device)[own]]
+            if len(rows):  # or no fake answers one of this class
+                chosen = torch.where(fake.labels == label, rows[batches[number]], chosen)
         return self.train[chosen]

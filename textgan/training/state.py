@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -17,7 +18,7 @@ from textgan.core.distributed import Group
 from textgan.core.files import understood
 from textgan.core.identity import RUN
 from textgan.core.memory import is_out_of_memory
-from textgan.core.optim import build_optimiser
+from textgan.core.optim import NotFinite, build_optimiser
 from textgan.core.precision import supported
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
@@ -137,11 +138,35 @@ class TrainingState:
             self.sums[name] = total + number, count + 1
 
     def means(self) -> dict[str, float]:
-        """Return the means of the metrics since the last tick."""
-        return {name: float(total) / n for name, (total, n) in sorted(self.sums.items())}
+        """Return the means of the metrics since the last tick.
+
+        Raises NotFinite where one of these updates was skipped, see `clipped_step`.
+        """
+        means = {name: total / n for name, (total, n) in sorted(self._fetched().items())}
+        for who in self.optimisers:
+            if not math.isfinite(means.get(f"{who}/gradient_norm", 0.0)):
+                network = self.discriminator if who == "discriminator" else self.generator
+                raise NotFinite(
+                    f"a gradient of {type(network).__name__} was not finite (mean loss "
+                    f"{means.get(f'{who}/loss', math.nan):g}), it did not change the weights"
+                )
+        return means
+
+    def _fetched(self) -> dict[str, tuple[float, int]]:
+        """The sums as numbers, for which a device is waited for once."""
+        there = [total for total, _ in self.sums.values() if isinstance(total, Tensor)]
+        fetched = iter(torch.stack(there).tolist() if there else ())
+        return {
+            name: (next(fetched) if isinstance(total, Tensor) else total, count)
+            for name, (total, count) in self.sums.items()
+        }
 
     def save(self) -> Path:
-        """Write a checkpoint of everything, from which the run continues as if never stopped."""
+        """Write a checkpoint of everything, from which the run continues as if never stopped.
+
+        Raises NotFinite as `means` does.
+        """
+        self.means()
         tensors = self._networks()
         for name, optimiser in self.optimisers.items():
             tensors |= with_prefix(f"optimiser.{name}", optimiser_tensors(optimiser))
@@ -159,7 +184,7 @@ class TrainingState:
             "done": self.done,
             "ticks_done": self.ticks_done,
             "batches_done": self.batches_done,
-            "sums": {name: (float(total), count) for name, (total, count) in self.sums.items()},
+            "sums": self._fetched(),
             "best_mle": self.best_mle,
             "mle_entropy": self.mle_entropy,
             "alarms": self.alarms,

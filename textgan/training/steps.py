@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -44,13 +44,23 @@ def take_step(state: TrainingState, step: Step, log: Log) -> dict[str, Tensor]:
     Raises NotFinite, which says where that was and what is left.
     """
     metrics: dict[str, Tensor] = {}
-    try:
+    with located(state, step):
         if step.do == "tick":
             means = state.means()
             state.sums, state.ticks_done = {}, step.tick
             state.group.lead(lambda: tick(state, step, means, log))
         else:
             metrics = train_step(state, step)
+    state.add(metrics)
+    state.done += 1
+    return metrics
+
+
+@contextmanager
+def located(state: TrainingState, step: Step) -> Iterator[None]:
+    """Let a NotFinite inside say at which step that was and what is left."""
+    try:
+        yield
     except NotFinite as error:
         saved = checkpoints(state.run.folder)
         where = f"{PHASE_NAMES[step.phase]} {step.number + 1}"
@@ -58,9 +68,6 @@ def take_step(state: TrainingState, step: Step, log: Log) -> dict[str, Tensor]:
         raise NotFinite(
             f"{error}, in {where}; {kept}. Try a smaller optimisers.*_lr or optimisers.clip"
         ) from None
-    state.add(metrics)
-    state.done += 1
-    return metrics
 
 
 def train_step(state: TrainingState, step: Step) -> dict[str, Tensor]:
@@ -162,13 +169,17 @@ def _update(
     clip = rates.discriminator_clip if who == "discriminator" else rates.clip
     # the first version had it on in all updates of a generator, and never in its drawing
     with_dropout = who != "generator" or objective.generator_dropout or run.old
-    for _ in range(perturbation.replays if perturbation else 1):
+    replays = perturbation.replays if perturbation else 1
+    # the metrics of a tick show what a GPU skipped, but neither those of a replay that is not the
+    # last one, nor at the same step in several processes
+    wait = replays > 1 or state.group.size > 1
+    for _ in range(replays):
         optimiser.zero_grad()
         with dropout(network) if with_dropout else nullcontext():
             loss, metrics = accumulate(
                 network, shards, streams, reduction, state.group, perturbation or plain
             )
-        metrics = {**clipped_step(network, optimiser, loss, clip), **metrics}
+        metrics = {**clipped_step(network, optimiser, loss, clip, wait=wait), **metrics}
         if who == "discriminator":
             objective.after_discriminator_step(state.discriminator)
     return {f"{who}/{name}": value for name, value in metrics.items()}

@@ -44,7 +44,7 @@ from textgan.training.results import Results, finish, read_results
 from textgan.training.run import Run, create_run, open_run
 from textgan.training.schedule import PHASE_NAMES, Phase, Step, plan
 from textgan.training.state import TrainingState
-from textgan.training.steps import take_step
+from textgan.training.steps import located, take_step
 
 
 @system_errors()
@@ -256,7 +256,8 @@ def _loop(run: Run, state: TrainingState, log: Log) -> None:
             log.advance(where, metrics, _kind(step))
             stop = group.any(asked())
             if stop or time.monotonic() - saved_at >= every:
-                save()
+                with located(state, step):
+                    save()
             if stop:
                 log.end_phase()
                 raise Interrupted(

@@ -115,7 +115,7 @@ def _sums_of_chosen(
     """
     sentences, count, _ = chosen.shape
     if some is None:
-        places = torch.arange(sentences * count, dtype=torch.float32)
+        places = torch.arange(sentences * count, dtype=torch.float32, device=windows.device)
     else:
         places = some.flatten().cumsum(0, dtype=torch.float32) - 1
     # exact up to 2^24 windows

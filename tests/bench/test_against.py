@@ -62,6 +62,20 @@ def test_what_makes_reports_less_comparable_is_said(tmp_path: Path) -> None:
     assert not found.worse
 
 
+def test_other_work_beside_either_report_is_named(tmp_path: Path) -> None:
+    quiet, busy = report({"bleu": 4}), report({"bleu": 4}, load=1.0)
+    path = tmp_path / "before.json"
+    for before, now, words in (
+        (quiet, quiet, []),
+        (busy, quiet, ["before"]),
+        (quiet, busy, ["now"]),
+    ):
+        remarks = compare(read_baseline(kept(before, path)), now).remarks
+        assert remarks == [
+            f"other work moved the numbers {word}: measure again when it is quiet" for word in words
+        ]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -140,7 +154,7 @@ def test_of_a_folder_the_newest_report_of_this_processor_and_work_is_taken(
     with pytest.raises(UserError, match="no report there is of this processor"):
         find_baseline(tmp_path, 0.25)
     (tmp_path / "empty").mkdir()
-    assert "keep one there" in refused(cli, "bench", "--against", tmp_path / "empty")
+    assert "keep one there with" in refused(cli, "bench", "--against", tmp_path / "empty")
     assert "precision = 'fp8'" in refused(cli, "bench", "--against", tmp_path, "--precision", "fp8")
 
 
@@ -170,4 +184,5 @@ def test_a_real_report_compares_with_itself(tmp_path: Path) -> None:
     assert [change.figure for change in found.changes] == ["ratio", "operators", "flop", "bytes"]
     assert all(change.before == change.now for change in found.changes[1:])
     assert not compare(before, made, 0.0).worse
-    assert found.remarks == ["not measured now: sampling"]
+    # the machine may be busy, which is a remark, too
+    assert found.remarks[-1] == "not measured now: sampling"

@@ -23,7 +23,7 @@ TINY = BenchSetting(
 )  # fmt: skip
 MACHINE: dict[str, Any] = {
     "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",
-    "load": 0.5, "gflops": 50.0,
+    "load": 0.1, "gflops": 50.0,
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textgan.bench.machine import identify
 from textgan.bench.parts import choose_parts
-from textgan.bench.report import BenchReport, number
+from textgan.bench.report import BenchReport, number, processor_name
 from textgan.bench.setting import PAPER, BenchSetting
 from textgan.core.arguments import checked_arguments
 from textgan.core.checks import SCALES, names_from
@@ -57,6 +57,7 @@ class Baseline(_Read):
     precision: str = "float32"
     parts: list[_Timed]
     counts: list[_Counted] = []
+    warnings: list[str] = []
     source: str = ""  # the file that was chosen from a folder
 
     @property
@@ -168,8 +169,8 @@ def find_baseline(
     if not fitting:
         raise UserError(
             f"against = {str(path)!r}: no report there is of this processor "
-            f"({here['gpu'] or here['processor']}), setting, scale and precision; keep one there "
-            "with textgan bench --json"
+            f"({here['gpu'] or processor_name(here)}), setting, scale and precision; keep one "
+            "there with textgan bench --json"
         )
     _, name, before = max(fitting, key=lambda found: found[:2])
     return before.model_copy(update={"source": name})
@@ -267,6 +268,9 @@ def compare(before: Baseline, report: BenchReport, tolerance: float = 0.25) -> B
         # reports of before have neither model nor library
         if key in before.machine and before.machine[key] != report.machine.get(key)
     ]
+    for which, warned in (("before", before.warnings), ("now", report.warnings)):
+        if warned:
+            remarks.append(f"other work moved the numbers {which}: measure again when it is quiet")
     measured = {part.name for part in report.parts}
     missing = [name for name in ratios if report.parts and name not in measured]
     if missing:

@@ -162,7 +162,7 @@ def test_settings_of_metrics_are_dotted_keys_or_groups(tmp_path: Path) -> None:
     for settings, expected in (
         ({"bleu": {"nope": 3}}, "bleu.nope is not a setting; known here: "),
         ({"bleu.larges": 3}, "bleu.larges is not a setting; did you mean 'largest'?"),
-        ({"bleu": 3}, "bleu is not a setting; those of a metric are METRIC.KEY, such as bleu.lar"),
+        ({"bleu": 3}, "bleu = 3: give a dict of its settings (see textgan list bleu)"),
         ({"nope": 3}, "nope is not a setting; those of a metric are METRIC.KEY"),
         ({"sample": 30}, "sample is no argument of evaluate; did you mean 'samples'?"),
     ):
@@ -267,6 +267,39 @@ def test_command_line_and_function_refuse_in_the_same_words(
     flag = "--number" if parameter == "n" else f"--{parameter.replace('_', '-')}"
     code, out, err = cli(command, *TYPED[command], flag, value)
     assert (code, out, err) == (2, "", f"textgan: {expected}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "parameter", "typed"),
+    [
+        ("sample", "n", "x"),
+        ("sample", "seed", "x"),
+        ("similarity", "rate", "x"),
+        ("classify", "seeds", "1.5"),
+        ("evaluate", "samples", "ten"),
+        ("curve", "seed", ""),
+    ],
+)
+def test_what_is_no_number_is_refused_in_the_same_words(
+    command: str, parameter: str, typed: str, cli: Cli
+) -> None:
+    test_command_line_and_function_refuse_in_the_same_words(command, parameter, typed, cli)
+    [code, _, err] = cli("train", "seqgan", "--seed", "x")
+    assert (code, err) == (2, "textgan: seed = 'x': give a whole number from 0 to 2147483647\n")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: textgan.sample(""),
+        lambda: textgan.train(""),
+        lambda: textgan.report([]),  # type: ignore[arg-type]
+        lambda: textgan.curve("run", temperatures=[]),
+        lambda: textgan.evaluate(["a b"], metrics=""),
+    ],
+)
+def test_nothing_given_is_named_with_what_to_give(call: Callable[[], Any]) -> None:
+    assert re.match(r"\w+ = (''|\[\]): give (?!.*commas)", refused(call))
 
 
 def test_help_shows_every_range(cli: Cli) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -269,3 +270,22 @@ def test_equal_sources_have_one_number() -> None:
     found = condition.sources.tolist()
     assert found[0] == found[3] != found[1] == found[2]
     assert UNCONDITIONAL.sources is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Text("abc", "d"), "tokens = a str: give a tensor (B, T)"),
+        (lambda: Text(torch.zeros(3), torch.ones(3)), "tokens = a Tensor of shape (3,): give"),
+        (lambda: Text(torch.zeros(2, 3), [9, 9]), "lengths = a list of 2: give a tensor (2,)"),
+        (lambda: Text(torch.zeros(2, 3), torch.ones(3)), "lengths = a Tensor of shape (3,): give"),
+        (lambda: Condition("a"), "labels = a str: give a tensor (B,), or None"),
+        (lambda: Condition(None, "a"), "source = a str: give a Text, or None"),
+        (lambda: TextSpace(3, "x"), "length = 'x': give a whole number from 1"),
+        (lambda: TextSpace(-1, 3), "vocabulary = -1: give a whole number from 1"),
+        (lambda: TextSpace(3, 3, classes=True), "classes = True: give a whole number from 0"),
+    ],
+)
+def test_what_is_no_text_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()

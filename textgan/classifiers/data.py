@@ -42,7 +42,7 @@ def read_classifier_data(path: Path, network: str, config: ClassifierConfig) -> 
     split = split_file(path, form=data.form, valid=data.valid, test=data.test, seed=data.split_seed)
     if not split.names:
         raise UserError(
-            f"data.file = {str(path)!r} has no labels, which is what a classifier tells; give "
+            f"data.file = {str(path)!r} has no labels for a classifier to learn; give "
             "lines of label, tab, sentence in a .tsv file, or data.label_field = NAME of a table"
         )
     tokenizer = _tokenizer(network, split, data)

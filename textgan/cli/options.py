@@ -18,7 +18,19 @@ from textgan.core.errors import NotKept, UserError
 def within(limits: tuple[float, float], what: str, *names: str) -> Any:
     """Make an option whose limits --help shows; the function that gets its value checks them."""
     low, high = limits
-    return typer.Option(*names, help=f"{what}  [{low}<=x<={high}]")
+    return number(*names, kind=type(low), help=f"{what}  [{low}<=x<={high}]")
+
+
+def number(*names: str, kind: type[int | float], **settings: Any) -> Any:
+    """Make an option of a number; what is none is passed on, for the function to refuse."""
+
+    def read(typed: str) -> Any:
+        try:
+            return kind(typed)
+        except ValueError:
+            return typed
+
+    return typer.Option(*names, parser=read, metavar=f"<{kind.__name__}>", **settings)
 
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]

@@ -16,6 +16,7 @@ from textgan.cli.options import (
     LabelField,
     TrustCode,
     WithLabels,
+    number,
     settings_of_file,
     starting,
     within,
@@ -59,7 +60,7 @@ def train(
         Path | None,
         typer.Option(help="The run's folder; runs/<objective>-<data>-<number> if not given."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seed: Annotated[int | None, number(kind=int, help="Seed of everything random.")] = None,
     device: Device = None,
     with_report: Annotated[
         bool,

@@ -133,7 +133,8 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if wanted == [str, Sequence[str]]:
         names = names_from(name, value, what or "at least one name")
         return value if isinstance(value, str) else names
-    if not any(_is_a(value, one) for one in wanted):
+    no_path = isinstance(value, str) and not value and Path in wanted  # Path("") is "."
+    if no_path or not any(_is_a(value, one) for one in wanted):
         raise UserError(f"{name} = {short(value)}: give {_wanted(wanted, extra)}")
     return value
 

@@ -58,7 +58,7 @@ def numbers_from(name: str, value: object, limits: tuple[float, float]) -> list[
         values = value
     numbers = [number_from(name, one, limits) for one in values]
     if not numbers:
-        raise UserError(f"{name} = {short(value)}: give at least one number, separated by commas")
+        raise UserError(f"{name} = {short(value)}: give at least one number")
     return numbers
 
 
@@ -100,7 +100,7 @@ def names_from(name: str, value: object, what: str) -> list[str]:
         words = list(value)
     names = [word for word in words if isinstance(word, str) and word]
     if not names or len(names) < len(words):
-        raise UserError(f"{name} = {short(value)}: give {what}, a str or a list of them")
+        raise UserError(f"{name} = {short(value)}: give {what}")
     return names
 
 

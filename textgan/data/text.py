@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from textgan.core.device import is_asynchronous
+from textgan.core.errors import described
 
 Part = TypeVar("Part")
 
@@ -51,6 +52,10 @@ class TextSpace:
     source: TextSpace | None = None
 
     def __post_init__(self) -> None:
+        for name, least in {"vocabulary": 1, "length": 1, "classes": 0}.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} = {value!r}: give a whole number from {least}")
         for name in ("bos", "pad", "eos", "unknown"):
             token = getattr(self, name)
             if token is not None and not 0 <= token < self.vocabulary:
@@ -86,6 +91,12 @@ class Condition:
 
     labels: Tensor | None = None
     source: Text | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and not isinstance(self.labels, Tensor):
+            raise ValueError(f"labels = {described(self.labels)}: give a tensor (B,), or None")
+        if self.source is not None and not isinstance(self.source, Text):
+            raise ValueError(f"source = {described(self.source)}: give a Text, or None")
 
     def __getitem__(self, index: Tensor | slice) -> Condition:
         """The conditions of the texts at `index`."""
@@ -192,6 +203,14 @@ class Text:
     soft_tokens: Tensor | None = None
     condition: Condition = UNCONDITIONAL
     prompt_length: int = 0
+
+    def __post_init__(self) -> None:
+        # types and shapes alone: values would be waited for on a GPU
+        if not isinstance(self.tokens, Tensor) or self.tokens.dim() != 2:
+            raise ValueError(f"tokens = {described(self.tokens)}: give a tensor (B, T)")
+        if not isinstance(self.lengths, Tensor) or self.lengths.shape != self.tokens.shape[:1]:
+            wanted = f"a tensor ({len(self.tokens)},), one length a text"
+            raise ValueError(f"lengths = {described(self.lengths)}: give {wanted}")
 
     @staticmethod
     def full(tokens: Tensor) -> Text:

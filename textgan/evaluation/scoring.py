@@ -109,6 +109,10 @@ def by_metric(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             given.setdefault(metric, {})[setting] = value
         elif isinstance(value, Mapping):
             given.setdefault(key, {}).update(value)
+        elif key in registry.names("metric"):
+            raise UserError(
+                f"{key} = {short(value)}: give a dict of its settings (see textgan list {key})"
+            )
         else:
             known = {name: registry.find("metric", name) for name in registry.names("metric")}
             of = [name for name, part in known.items() if _has_setting(part, key)]

@@ -72,8 +72,8 @@ def world(name: str, space: TextSpace, **settings: Any) -> World:
 def gradient(network: nn.Module, shards: list[Shard], reduction: Reduction) -> Tensor:
     network.zero_grad()
     accumulate(network, shards, range(len(shards)), reduction, Group())
-    found = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
-    return torch.cat(found)
+    result = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+    return torch.cat(result)
 
 
 def judged(here: World, parts: list[slice]) -> Tensor:
@@ -212,8 +212,8 @@ def test_jsdgan_descends_the_divergence_of_text_and_class(space: TextSpace) -> N
     objective.connect(generator, None, train)
     generator.zero_grad()
     objective.generator_loss(generator, None, train, train, 0.0)[0].backward()
-    found = torch.cat([w.grad.flatten() for w in generator.parameters() if w.grad is not None])
-    assert torch.cosine_similarity(found, right, 0) > 1 - 1e-10
+    result = torch.cat([w.grad.flatten() for w in generator.parameters() if w.grad is not None])
+    assert torch.cosine_similarity(result, right, 0) > 1 - 1e-10
 
 
 @pytest.mark.parametrize("name", ["rankgan", "textgan_mmd", "pg_bleu", "seqgan"])

@@ -70,8 +70,8 @@ def test_any_ids_may_begin_end_and_pad_a_text(space: TextSpace) -> None:
     assert (sample.tokens[~sample.mask] == space.pad).all()
     rewards = random_rewards(space)
     torch.manual_seed(0)
-    found = rollout_values(generator, texts, reward_of(space, rewards), 4000)
-    assert same(found, exact_values(generator, texts, rewards), 0.05)
+    result = rollout_values(generator, texts, reward_of(space, rewards), 4000)
+    assert same(result, exact_values(generator, texts, rewards), 0.05)
     expected = 1 / (space.vocabulary - len(space.unwritten))
     assert uniform_nll(space) == pytest.approx(-torch.tensor(expected).log().item())
 

@@ -40,9 +40,9 @@ def fences(page: str) -> list[str]:
 
 
 def blocks_with(part: str) -> list[str]:
-    found = [block for block in BLOCKS if part in block]
-    assert found, part
-    return found
+    result = [block for block in BLOCKS if part in block]
+    assert result, part
+    return result
 
 
 def test_readme_is_short_and_leads_to_every_page() -> None:
@@ -124,13 +124,14 @@ def test_commands_run(
     Path("reviews.csv").write_text("".join(rows))
     really = textgan.evaluation.scoring.choose_metrics
 
-    def quick(wanted: list[str], *told: object) -> object:
-        return really(["quick" if name == "all" else name for name in wanted], *told)
+    def quick(wanted: list[str], *arguments: object) -> object:
+        return really(["quick" if name == "all" else name for name in wanted], *arguments)
 
     tiny = BenchSetting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
     timed = textgan.bench.run_bench
     monkeypatch.setattr(
-        "textgan.bench.timing.run_bench", lambda *told, **more: timed(*told, **more, setting=tiny)
+        "textgan.bench.timing.run_bench",
+        lambda *arguments, **more: timed(*arguments, **more, setting=tiny),
     )
     for module in ("evaluation.compare", "evaluation.evaluate", "evaluation.temperature_sweep"):
         monkeypatch.setattr(f"textgan.{module}.choose_metrics", quick)
@@ -181,8 +182,8 @@ def test_python_perturbs_a_pretrained_model(monkeypatch: pytest.MonkeyPatch) -> 
     transformers = pytest.importorskip("transformers")
     (block,) = blocks_with("import FreeLB")
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    told = transformers.BertConfig(vocab_size=20, intermediate_size=8, **sizes)
-    model = transformers.BertForSequenceClassification(told)
+    config = transformers.BertConfig(vocab_size=20, intermediate_size=8, **sizes)
+    model = transformers.BertForSequenceClassification(config)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     batch = {"input_ids": torch.randint(1, 20, (4, 6)), "labels": torch.tensor([0, 1, 0, 1])}
@@ -200,8 +201,8 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     really = textgan.train
 
     def small(*arguments: object, **settings: object) -> object:
-        told = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
-        settings = told | settings | {"quiet": True}
+        options = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
+        settings = options | settings | {"quiet": True}
         settings["data"] = str(ROOT / "data/captions.txt")
         return really(*arguments, **settings)  # type: ignore[arg-type]
 

@@ -51,12 +51,12 @@ RATE = 0.2
 def training(name: str, folder: Path, **settings: Any) -> TrainingState:
     """A method with a generator that has dropout, about to train."""
     parts = ("objective.", "generator.", "discriminator.")
-    told = {key: value for key, value in TOY.items() if not key.startswith(parts)}
-    told |= small_parts(name, generator="lstm")
-    told |= {"schedule.fakes": 8, "generator.name": "lstm", "generator.dropout": RATE}
+    options = {key: value for key, value in TOY.items() if not key.startswith(parts)}
+    options |= small_parts(name, generator="lstm")
+    options |= {"schedule.fakes": 8, "generator.name": "lstm", "generator.dropout": RATE}
     if not registry.find("objective", name).needs_likelihood:
-        told["schedule.mle_epochs"] = 0
-    return TrainingState(create_run(make_config(name, told | settings), folder / name))
+        options["schedule.mle_epochs"] = 0
+    return TrainingState(create_run(make_config(name, options | settings), folder / name))
 
 
 class Watch:
@@ -136,14 +136,14 @@ def updates(
     here: TrainingState, texts: Text, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[dict[str, Any], torch.Tensor]]:
     """The figures and the gradient of an update of the generator on each of these texts alone."""
-    found = []
+    result = []
     for text in texts.split(1):
         monkeypatch.setattr(here.objective, "sample", lambda *_, text=text: text)
         figures = train_step(here, Step("generator", "adversarial", 0, 0))
         trained = [weight for weight in here.generator.parameters() if weight.requires_grad]
         gradients = [weight.grad.flatten() for weight in trained if weight.grad is not None]
-        found.append((figures, torch.cat(gradients).clone()))
-    return found
+        result.append((figures, torch.cat(gradients).clone()))
+    return result
 
 
 WORLD = {"oracle.vocabulary": 3, "oracle.length": 3, "generator.init": 0.7, "optimisers.clip": 0}
@@ -155,8 +155,8 @@ def test_importance_weights_are_one_on_average_with_dropout(
     """sum_x H(x) G(x) / H(x) = 1 over the 27 texts that H, the cold policy, may write."""
     from textgan.objectives.coldgan import log_ratio
 
-    told = WORLD | {"objective.clip": 0, "objective.temperature": 0.5, "objective.replay": 0}
-    here = training("coldgan", tmp_path, **told)
+    settings = WORLD | {"objective.clip": 0, "objective.temperature": 0.5, "objective.replay": 0}
+    here = training("coldgan", tmp_path, **settings)
     exact(here)
     generator: Any = here.generator
     texts = enumerate_texts(generator.space)

@@ -23,11 +23,11 @@ def test_every_method_trains_and_resumes_bit_for_bit(
     name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    told = toy(name)
+    settings = toy(name)
     if kind == "variable":
-        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
-        told["data.file"] = str(toy_text(tmp_path))
-    results = textgan.train(name, out=tmp_path / "whole", quiet=True, plot=False, **told)
+        settings = {key: value for key, value in settings.items() if not key.startswith("oracle.")}
+        settings["data.file"] = str(toy_text(tmp_path))
+    results = textgan.train(name, out=tmp_path / "whole", quiet=True, plot=False, **settings)
     assert list(results.rows)[-1] == f"{name}, last"
 
     rounds = [r for r in read_records(tmp_path / "whole") if r["phase"] == "adversarial"]
@@ -45,7 +45,7 @@ def test_every_method_trains_and_resumes_bit_for_bit(
     with monkeypatch.context() as patch:
         stop_when(patch, lambda state: state.done == stop)
         with pytest.raises(Interrupted):
-            textgan.train(name, out=tmp_path / "run", quiet=True, plot=False, **told)
+            textgan.train(name, out=tmp_path / "run", quiet=True, plot=False, **settings)
     textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert left(tmp_path / "run") == left(tmp_path / "whole")
 
@@ -73,12 +73,12 @@ def test_every_method_trains_on_labelled_text(name: str, tmp_path: Path) -> None
     data.write_text("\n".join(lines) + "\n")
     objective = registry.find("objective", name)
     groups = ("seed", "schedule.", "evaluation.")
-    told = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
-    told |= small_parts(name) | {"schedule.fakes": 8}
+    settings = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
+    settings |= small_parts(name) | {"schedule.fakes": 8}
     preferred = dict(objective.defaults) | registry.find("generator", objective.generator).defaults
     if preferred.get("schedule.mle_epochs") == 0:
-        told["schedule.mle_epochs"] = 0
-    textgan.train(name, data=str(data), out=tmp_path / "run", quiet=True, plot=False, **told)
+        settings["schedule.mle_epochs"] = 0
+    textgan.train(name, data=str(data), out=tmp_path / "run", quiet=True, plot=False, **settings)
     assert open_run(tmp_path / "run").corpus.label_names == ("bad", "good")
     written = (tmp_path / "run/samples.txt").read_text().splitlines()
     assert {line.split("\t")[0] for line in written} == {"bad", "good"}
@@ -90,18 +90,18 @@ NAMES = ("leakgan", "bgan", "bgan_continuous", "coldgan", "relgan", "wgan", "wga
 @pytest.mark.parametrize("labels", [False, True], ids=["plain", "labelled"])
 @pytest.mark.parametrize("name", NAMES)
 def test_batches_of_one_real_and_one_fake(name: str, labels: bool, tmp_path: Path) -> None:
-    told = {key: value for key, value in toy(name).items() if not key.startswith("oracle.")}
+    settings = {key: value for key, value in toy(name).items() if not key.startswith("oracle.")}
     data = toy_text(tmp_path, 24)
     if labels:
         lines = data.read_text("utf-8").splitlines()
         data = tmp_path / "toy.tsv"
         data.write_text("".join(f"{'ab'[i % 2]}\t{x}\n" for i, x in enumerate(lines)), "utf-8")
-    told |= {"schedule.batch_size": 2, "schedule.rounds": 2, "schedule.fakes": 2}
-    if told["schedule.mle_epochs"]:
-        told["schedule.mle_epochs"] = 1
+    settings |= {"schedule.batch_size": 2, "schedule.rounds": 2, "schedule.fakes": 2}
+    if settings["schedule.mle_epochs"]:
+        settings["schedule.mle_epochs"] = 1
     if name == "leakgan":
-        told["objective.baseline"] = "batch"
-    textgan.train(name, data=data, out=tmp_path / "run", quiet=True, plot=False, **told)
+        settings["objective.baseline"] = "batch"
+    textgan.train(name, data=data, out=tmp_path / "run", quiet=True, plot=False, **settings)
     rounds = [r for r in read_records(tmp_path / "run") if r["phase"] == "adversarial"]
     assert len(rounds) == 2
     for record in rounds:

@@ -103,8 +103,8 @@ def test_compare_and_report_show_what_they_cannot_keep(
     full(run)
     code, out, err = cli("compare", run)
     assert code == 2 and "Distinct-2" in out and "not kept" in err.splitlines()[-1]
-    said = refused(cli, "report", run)
-    assert "report.html" in said and "No space left" in said
+    message = refused(cli, "report", run)
+    assert "report.html" in message and "No space left" in message
     code, out, _ = cli("report", run, "--out", tmp_path / "elsewhere" / "page.html")
     assert code == 0 and "page.html" in out
     page = (tmp_path / "elsewhere" / "page.html").read_text()
@@ -115,11 +115,11 @@ def test_compare_and_report_show_what_they_cannot_keep(
 def test_from_python_what_was_measured_is_in_the_error(
     run: Path, full: Callable[[Path], None]
 ) -> None:
-    found = textgan.evaluate(run, metrics=["distinct"], samples=20, resamplings=0, quiet=True)
+    result = textgan.evaluate(run, metrics=["distinct"], samples=20, resamplings=0, quiet=True)
     full(run)
     with pytest.raises(NotKept) as error:
-        store_evaluation(run, found)
-    assert error.value.made is found and isinstance(error.value, UserError)
+        store_evaluation(run, result)
+    assert error.value.made is result and isinstance(error.value, UserError)
 
 
 def test_a_finished_run_that_cannot_be_written_is_shown_and_sampled(
@@ -134,8 +134,8 @@ def test_a_finished_run_that_cannot_be_written_is_shown_and_sampled(
     assert code == 0 and "seqgan, last" in out
     assert cli("sample", run, "-n", 3)[0] == 0
     (run / "results.json").unlink()
-    said = refused(cli, "resume", run)
-    assert "run.lock cannot be written: Read-only file system" in said
+    message = refused(cli, "resume", run)
+    assert "run.lock cannot be written: Read-only file system" in message
 
 
 def test_a_disk_that_fills_while_training_is_one_line_and_loses_nothing(
@@ -155,8 +155,8 @@ def test_a_disk_that_fills_while_training_is_one_line_and_loses_nothing(
     fails["left"] = 14
     monkeypatch.setattr(os, "fsync", fsync)
     code, _, err = cli("train", "seqgan", "--data", data, "--out", out, *keys(TOY_TEXT))
-    said = err.splitlines()[-1]
-    assert code == 2 and "cannot be written: No space left" in said and str(out) in said
+    message = err.splitlines()[-1]
+    assert code == 2 and "cannot be written: No space left" in message and str(out) in message
     assert "Traceback" not in err and not list(out.rglob("*.partial"))
     fails["left"] = 10**9
     assert cli("resume", out)[0] == 0
@@ -173,8 +173,8 @@ def test_tensorboard_that_cannot_write_is_one_line(
 
     monkeypatch.setattr(SummaryWriter, "add_scalar", fail)
     code, _, err = cli("train", "seqgan", "--out", tmp_path / "run", *keys(TOY))
-    said = err.splitlines()[-1]
-    assert code == 2 and "TensorBoard's file in" in said and "No space left" in said
+    message = err.splitlines()[-1]
+    assert code == 2 and "TensorBoard's file in" in message and "No space left" in message
 
 
 def test_a_system_error_that_nobody_met_is_one_line(
@@ -210,8 +210,8 @@ def change(path: Path, **values: Any) -> None:
 
 def forge(path: Path, **values: Any) -> None:
     """Change a sealed file, and seal it again."""
-    told = {key: value for key, value in json.loads(path.read_text()).items() if key != DIGEST}
-    path.write_text(json.dumps(sealed(told | values, told[RUN])))
+    settings = {key: value for key, value in json.loads(path.read_text()).items() if key != DIGEST}
+    path.write_text(json.dumps(sealed(settings | values, settings[RUN])))
 
 
 @pytest.mark.parametrize(
@@ -263,8 +263,8 @@ def test_bad_values_of_an_evaluation_are_one_line(
     cli("evaluate", run, *QUICK)
     forge(run / "evaluation.json", **wrong)
     for command in (["report", run, "--no-measure"], ["compare", run]):
-        said = refused(cli, *command)
-        assert "evaluation.json is damaged" in said and "evaluate again" in said
+        message = refused(cli, *command)
+        assert "evaluation.json is damaged" in message and "evaluate again" in message
 
 
 @pytest.mark.parametrize(
@@ -335,9 +335,9 @@ def test_texts_of_another_shape_with_a_right_digest_are_refused(run: Path) -> No
 
 
 def drop(tensors: dict[str, Any], facts: dict[str, Any], what: str) -> None:
-    found = [name for name in tensors if what in name]
-    if found:
-        del tensors[found[0]]
+    result = [name for name in tensors if what in name]
+    if result:
+        del tensors[result[0]]
     else:
         del facts[what]
 
@@ -354,8 +354,8 @@ def test_a_checkpoint_that_lacks_something_with_a_right_digest_is_one_line(
     tensors, facts = load_checkpoint(path)
     drop(tensors, facts, what)
     save_tensors(path, tensors, facts)
-    said = refused(cli, "resume", run)
-    assert str(path) in said
+    message = refused(cli, "resume", run)
+    assert str(path) in message
 
 
 @pytest.mark.parametrize("name", ["random.cpu", "exp_avg_sq"])
@@ -368,8 +368,8 @@ def test_a_checkpoint_of_other_shapes_with_a_right_digest_is_one_line(
     key = next(key for key in tensors if name in key)
     tensors[key] = torch.zeros(3)
     save_tensors(path, tensors, facts)
-    said = refused(cli, "resume", run)
-    assert f"{path} is damaged" in said and "delete it" in said
+    message = refused(cli, "resume", run)
+    assert f"{path} is damaged" in message and "delete it" in message
 
 
 def test_damaged_mle_weights_are_noticed_when_a_run_is_resumed(cli: Cli, run: Path) -> None:
@@ -378,21 +378,21 @@ def test_damaged_mle_weights_are_noticed_when_a_run_is_resumed(cli: Cli, run: Pa
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    said = refused(cli, "resume", run)
-    assert "mle.safetensors" in said and "or remove it to do without MLE" in said
+    message = refused(cli, "resume", run)
+    assert "mle.safetensors" in message and "or remove it to do without MLE" in message
 
 
 def test_a_folder_in_place_of_curve_json_is_said_before_measuring(cli: Cli, run: Path) -> None:
     (run / "curve.json").mkdir()
-    said = refused(cli, "curve", run, "--metrics", "distinct", "--temperatures", "1")
-    assert "curve.json is a folder, not a file; delete it" in said
+    message = refused(cli, "curve", run, "--metrics", "distinct", "--temperatures", "1")
+    assert "curve.json is a folder, not a file; delete it" in message
 
 
 # --- settings -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("told", "message"),
     [
         ("seed=[[[[", "seed"),
         ("seed=" + "[" * 900, "seed"),
@@ -407,11 +407,11 @@ def test_a_folder_in_place_of_curve_json_is_said_before_measuring(cli: Cli, run:
         ("discriminator.embedding=1000000000000", "discriminator cnn: it would have more than"),
     ],
 )
-def test_absurd_settings_are_one_line(cli: Cli, tmp_path: Path, told: str, said: str) -> None:
+def test_absurd_settings_are_one_line(cli: Cli, tmp_path: Path, told: str, message: str) -> None:
     target = "mle" if told.startswith("objective") else "seqgan"
     told_others = [] if target == "mle" else keys(TOY)
-    found = refused(cli, "train", target, "--out", tmp_path / "run", *told_others, told)
-    assert said in found and len(found) < 700
+    result = refused(cli, "train", target, "--out", tmp_path / "run", *told_others, told)
+    assert message in result and len(result) < 700
     assert not (tmp_path / "run").exists()
 
 
@@ -441,8 +441,8 @@ def test_figures_that_are_no_numbers_are_warned_of_and_metrics_stay_json(
 
     really = SeqGAN.generator_loss
 
-    def loss(*told: Any) -> Any:
-        value, figures = really(*told)
+    def loss(*arguments: Any) -> Any:
+        value, figures = really(*arguments)
         return value, {**figures, "reward": torch.tensor(float("nan"))}
 
     monkeypatch.setattr(SeqGAN, "generator_loss", loss)
@@ -514,21 +514,32 @@ def test_classify_killed_before_its_first_file_begins_again(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, data = tmp_path / "study", reviews(tmp_path)
-    told = ["classify", data, "--out", out, "--keep", "--seeds", 1, "--perturb", "none", "epochs=1"]
-    told += ["network.embedding=4", "network.hidden=4", "data.min_count=1", "attack.steps=1"]
+    arguments = [
+        "classify",
+        data,
+        "--out",
+        out,
+        "--keep",
+        "--seeds",
+        1,
+        "--perturb",
+        "none",
+        "epochs=1",
+    ]
+    arguments += ["network.embedding=4", "network.hidden=4", "data.min_count=1", "attack.steps=1"]
     for writes in range(5):
         with monkeypatch.context() as changed:
             killed_after(changed, writes)
             with pytest.raises(SystemError):
-                cli(*told)
+                cli(*arguments)
             if not list(out.glob("*.json")):
                 assert [path.suffix for path in out.iterdir()].count(".partial") == 1
         if (out / "classify.json").is_file() and writes >= 3:
             break
-    code, _, err = cli(*told)
+    code, _, err = cli(*arguments)
     assert code == 0, err
     assert json.loads((out / "classify.json").read_text())["runs"]
-    assert "another study" in refused(cli, *told, "lr=0.5")
+    assert "another study" in refused(cli, *arguments, "lr=0.5")
 
 
 def test_encode_killed_or_stopped_begins_again(
@@ -539,14 +550,14 @@ def test_encode_killed_or_stopped_begins_again(
     from textgan.encoders.contrast.simcse import SimCSE
 
     out, data = tmp_path / "encoder", toy_text(tmp_path)
-    told = ["encode", "simcse", "--data", data, "--out", out, "epochs=1", "data.min_count=1"]
-    told += ["network.embedding=8", "network.heads=2", "network.layers=1", "batch=16"]
+    arguments = ["encode", "simcse", "--data", data, "--out", out, "epochs=1", "data.min_count=1"]
+    arguments += ["network.embedding=8", "network.heads=2", "network.layers=1", "batch=16"]
     for writes in range(4):
         with monkeypatch.context() as changed:
             killed_after(changed, writes)
             with pytest.raises(SystemError):
-                cli(*told)
-    assert "another command" in refused(cli, *told, "epochs=2")
+                cli(*arguments)
+    assert "another command" in refused(cli, *arguments, "epochs=2")
     really = SimCSE.accumulate
 
     def terminated(self: SimCSE, *given: Any, **named: Any) -> Any:
@@ -555,11 +566,11 @@ def test_encode_killed_or_stopped_begins_again(
 
     with monkeypatch.context() as changed:
         changed.setattr(SimCSE, "accumulate", terminated)
-        code, _, err = cli(*told)
+        code, _, err = cli(*arguments)
     assert code == 130 and "the best state so far" in err
     textgan.open_encoder(str(out))
-    code, shown, err = cli(*told)
+    code, shown, err = cli(*arguments)
     assert code == 0 and "before training" in shown, err
     textgan.open_encoder(str(out))
     assert not (out / "unfinished.json").exists() and not list(out.glob("*.partial"))
-    assert "in use" in refused(cli, *told)
+    assert "in use" in refused(cli, *arguments)

@@ -55,8 +55,8 @@ def test_probabilities_of_all_texts_sum_to_one(space: TextSpace, name: str) -> N
 @networks
 def test_the_expected_score_is_zero(space: TextSpace, name: str) -> None:
     generator, texts = small_generator(space, name), enumerate_texts(space)
-    found = expected_policy_gradient(generator, texts, torch.ones(texts.tokens.shape))
-    assert found.abs().max() < 1e-12
+    result = expected_policy_gradient(generator, texts, torch.ones(texts.tokens.shape))
+    assert result.abs().max() < 1e-12
     # each text alone does pull
     alone = gradient(log_probs(generator, texts)[0], generator)
     assert alone.abs().max() > 1e-3

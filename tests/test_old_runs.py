@@ -87,16 +87,16 @@ def test_it_is_sampled(done: Path, cli: Cli) -> None:
 
 def test_it_is_evaluated_to_the_same_numbers(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the texts that the version of then drew; those drawn now are the final table's."""
-    told: dict[str, Any] = {"quiet": True, "resamplings": 50, "trust_code": True}
+    settings: dict[str, Any] = {"quiet": True, "resamplings": 50, "trust_code": True}
     final = list(read(done / "results.json")["rows"].values())[-1]
-    now = textgan.evaluate(done, metrics=["likelihood"], **told).last
+    now = textgan.evaluate(done, metrics=["likelihood"], **settings).last
     for name in final.keys() & {"nll_oracle", "nll_test", "entropy"}:
         assert now[name].value == pytest.approx(final[name]["value"], rel=1e-4)
     monkeypatch.setattr(
         "textgan.evaluation.inputs.texts_seed",
         lambda run, seed: stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed),
     )
-    made = textgan.evaluate(done, metrics=["quick"], **told)
+    made = textgan.evaluate(done, metrics=["quick"], **settings)
     assert made.to_dict()["rows"] == numbers(read(done / "evaluation.json")["rows"])
 
 

@@ -22,8 +22,8 @@ from textgan.training.state import TrainingState
 from textgan.training.steps import take_step
 
 
-def begin(folder: Path, name: str, told: dict[str, Any]) -> Run:
-    return create_run(make_config(name, told), folder)
+def begin(folder: Path, name: str, settings: dict[str, Any]) -> Run:
+    return create_run(make_config(name, settings), folder)
 
 
 def steps_of(run: Run, adversary: bool = True) -> list[Step]:
@@ -99,38 +99,38 @@ def test_seqgan_trains_and_resumes_bit_for_bit(name: str, tmp_path: Path) -> Non
 
 
 def test_free_at_updates_each_batch_as_often_as_it_is_told(tmp_path: Path) -> None:
-    told = TOY | {"mle.perturb": "free_at(replays=4)"}
-    training = TrainingState(begin(tmp_path / "run", "seqgan", told))
+    settings = TOY | {"mle.perturb": "free_at(replays=4)"}
+    training = TrainingState(begin(tmp_path / "run", "seqgan", settings))
     calls: list[int] = []
-    training.optimisers["mle"].register_step_post_hook(lambda *told: calls.append(1))
+    training.optimisers["mle"].register_step_post_hook(lambda *settings: calls.append(1))
     train(training, steps_of(training.run)[:2])
     assert len(calls) == 8
 
 
 def of_each_kind() -> list[str]:
     """A method for every generator and every discriminator that is some method's usual one."""
-    found: dict[Any, str] = {}
+    result: dict[Any, str] = {}
     for name in registry.names("objective"):
         method = registry.find("objective", name)
-        found.setdefault(("generator", method.generator), name)
-        found.setdefault((method.discriminator_kind, method.discriminator, "judge"), name)
-    return sorted(set(found.values()))
+        result.setdefault(("generator", method.generator), name)
+        result.setdefault((method.discriminator_kind, method.discriminator, "judge"), name)
+    return sorted(set(result.values()))
 
 
 @pytest.mark.parametrize("kind", ["fixed", "variable"])
 @pytest.mark.parametrize("name", of_each_kind())
 def test_every_kind_of_network(name: str, kind: str, tmp_path: Path) -> None:
     """A generator's MLE and a judge with the embedding's output shifted, or its table."""
-    told = toy(name) | {"schedule.rounds": 1, "schedule.d_steps": 1, "schedule.g_steps": 1}
+    settings = toy(name) | {"schedule.rounds": 1, "schedule.d_steps": 1, "schedule.g_steps": 1}
     if kind == "variable":
-        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
-        told["data.file"] = str(toy_text(tmp_path))
+        settings = {key: value for key, value in settings.items() if not key.startswith("oracle.")}
+        settings["data.file"] = str(toy_text(tmp_path))
     perturb = "fgm" if kind == "fixed" else "fgm(placement=matrix)"
     if registry.find("objective", name).discriminator is not None:
-        told["discriminator.perturb"] = perturb
-    if told["schedule.mle_epochs"]:
-        told |= {"mle.perturb": perturb, "schedule.mle_epochs": 1}
-    training = TrainingState(begin(tmp_path / "run", name, told))
+        settings["discriminator.perturb"] = perturb
+    if settings["schedule.mle_epochs"]:
+        settings |= {"mle.perturb": perturb, "schedule.mle_epochs": 1}
+    training = TrainingState(begin(tmp_path / "run", name, settings))
     perturbed = set()
     steps = steps_of(training.run, training.discriminator is not None)
     for kind in ("mle", "fakes", "discriminator"):
@@ -138,7 +138,7 @@ def test_every_kind_of_network(name: str, kind: str, tmp_path: Path) -> None:
             figures = train(training, [step])[0]
             assert all(torch.as_tensor(figure).isfinite().all() for figure in figures.values())
             perturbed |= {key.split("/")[0] for key in figures if key.endswith("perturbed_loss")}
-    assert perturbed == {key.split(".")[0] for key in told if key.endswith(".perturb")}
+    assert perturbed == {key.split(".")[0] for key in settings if key.endswith(".perturb")}
 
 
 @pytest.mark.parametrize("objective", ["wgan_gp", "cot", "sentigan", "relgan"])
@@ -164,9 +164,9 @@ def test_methods_beside_seqgan(objective: str, tmp_path: Path) -> None:
 
 def test_what_remembers_batches_is_not_for_shards(tmp_path: Path) -> None:
     for name in ("free_at", "smart(mu=1)"):
-        told = TOY | {"schedule.shards": 2, "mle.perturb": name}
+        settings = TOY | {"schedule.shards": 2, "mle.perturb": name}
         with pytest.raises(UserError, match=r"mle\.perturb = .* schedule\.shards = 1"):
-            make_config("seqgan", told)
+            make_config("seqgan", settings)
     make_config("seqgan", TOY | {"schedule.shards": 2, "mle.perturb": "smart"})
 
 

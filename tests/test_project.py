@@ -125,25 +125,27 @@ def test_every_metric_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_trains_at_toy_size(recipe: Path, tmp_path: Path) -> None:
-    told = tomllib.loads(recipe.read_text())
+    content = tomllib.loads(recipe.read_text())
     groups = ("seed", "oracle.", "schedule.", "evaluation.")
     toy = {key: value for key, value in TOY.items() if key.startswith(groups)}
     del toy["oracle.length"]
-    if told.get("schedule", {}).get("mle_epochs") == 0:
+    if content.get("schedule", {}).get("mle_epochs") == 0:
         del toy["schedule.mle_epochs"]
-    if "data" in told:
+    if "data" in content:
         toy = {key: value for key, value in toy.items() if not key.startswith("oracle.")}
         toy["data.file"] = str(ROOT / "data/captions.txt")
     toy |= {"schedule.fakes": 16, "schedule.g_steps": 1, "schedule.mle_every": 0}
-    names = {group: told.get(group, {}).get("name", "") for group in ("generator", "discriminator")}
-    presets = "preset" in told.get("discriminator", {})
-    toy |= small_parts(told["objective"]["name"], **names, presets=presets)
+    names = {
+        group: content.get(group, {}).get("name", "") for group in ("generator", "discriminator")
+    }
+    presets = "preset" in content.get("discriminator", {})
+    toy |= small_parts(content["objective"]["name"], **names, presets=presets)
     results = textgan.train(str(recipe), out=tmp_path / "run", quiet=True, plot=False, **toy)
     assert len(results.rows) >= 2
     kept = json.loads((tmp_path / "run/config.json").read_text())
     # what the toy left as it was
     for group in ("objective", "generator", "discriminator", "optimisers"):
-        for key, value in told.get(group, {}).items():
+        for key, value in content.get(group, {}).items():
             if f"{group}.{key}" not in toy:
                 assert kept[group][key] == value
 

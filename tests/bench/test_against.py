@@ -19,22 +19,22 @@ from textgan.core.errors import UserError
 def test_a_ratio_that_fell_is_worse_and_one_that_rose_is_not(tmp_path: Path) -> None:
     before = read_baseline(kept(report({"sampling": 8, "bleu": 4, "scoring": 2}), tmp_path / "b"))
     now = report({"sampling": 5.9, "bleu": 3.1, "scoring": 9, "rollouts": 1})
-    found = compare(before, now, 0.25)
+    result = compare(before, now, 0.25)
     assert [
-        (change.part, change.worse) for change in found.changes if change.figure == "ratio"
+        (change.part, change.worse) for change in result.changes if change.figure == "ratio"
     ] == [
         ("sampling", True),
         ("bleu", False),
         ("scoring", False),
     ]
-    assert found.worse and not compare(before, now, 0.3).worse
-    shown = str(found).splitlines()
+    assert result.worse and not compare(before, now, 0.3).worse
+    shown = str(result).splitlines()
     assert [line.split() for line in shown if line.startswith("sampling")] == [
         ["sampling", "times", "faster", "8", "5.9", "-26%", "WORSE"]
     ]
     assert "3 of 3 counts (operators, FLOP, bytes) are the same" in shown
     assert shown[-1] == "something is worse by more than 25%"
-    assert found.remarks == []
+    assert result.remarks == []
     assert max(map(len, shown)) <= 100
 
 
@@ -42,24 +42,24 @@ def test_a_count_that_grew_is_worse(tmp_path: Path) -> None:
     old = [{"name": "bleu", "operators": 101, "flop": 7, "bytes": 700}]
     old += [{"name": "gone", "operators": 1, "flop": 1, "bytes": 1}]
     before = read_baseline(kept(report({"bleu": 4}), tmp_path / "b", counts=old))
-    found = compare(before, report({"bleu": 4}), 0.25)
-    moved = [(c.figure, c.before, c.now, c.worse) for c in found.changes if c.before != c.now]
+    result = compare(before, report({"bleu": 4}), 0.25)
+    moved = [(c.figure, c.before, c.now, c.worse) for c in result.changes if c.before != c.now]
     assert moved == [("operators", 101, 100, False), ("bytes", 700, 1000, True)]
-    assert found.worse and not compare(before, report({"bleu": 4}), 0.5).worse
-    assert "1 of 3 counts" in str(found)
+    assert result.worse and not compare(before, report({"bleu": 4}), 0.5).worse
+    assert "1 of 3 counts" in str(result)
 
 
 def test_what_makes_reports_less_comparable_is_said(tmp_path: Path) -> None:
     old = report({"bleu": 4, "sampling": 3}, processor="Q", torch="1", matmul="blas")
-    found = compare(read_baseline(kept(old, tmp_path / "b")), report({"bleu": 4}), 0.25)
-    assert [remark.partition(":")[0] for remark in found.remarks] == [
+    result = compare(read_baseline(kept(old, tmp_path / "b")), report({"bleu": 4}), 0.25)
+    assert [remark.partition(":")[0] for remark in result.remarks] == [
         "another processor",
         "another library of products",
         "another torch",
         "not measured now",
     ]
-    assert "sampling" in found.remarks[-1]
-    assert not found.worse
+    assert "sampling" in result.remarks[-1]
+    assert not result.worse
 
 
 def test_other_work_beside_either_report_is_named(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_of_a_folder_the_newest_report_of_this_processor_and_work_is_taken(
     assert find_baseline(str(tmp_path), precision="bf16").parts[0].ratio == 5
     assert find_baseline(tmp_path, 0.5).parts[0].ratio == 6
     assert find_baseline(tmp_path / "z.json").source == ""  # no choice to speak of
-    found = compare(before, made(2), 0.25)
-    assert found.remarks == ["before is a.json of 2026-11-27T08:00:00+00:00"]
+    result = compare(before, made(2), 0.25)
+    assert result.remarks == ["before is a.json of 2026-11-27T08:00:00+00:00"]
     with pytest.raises(UserError, match="no report there is of this processor"):
         find_baseline(tmp_path, 0.25)
     (tmp_path / "empty").mkdir()
@@ -180,9 +180,9 @@ def test_a_real_report_compares_with_itself(tmp_path: Path) -> None:
     made = run_bench(1, 1.0, tiny, parts=["sampling", "mle_epoch"])
     before = read_baseline(kept(made, tmp_path / "before.json"))
     again = run_bench(1, 1.0, tiny, parts=["mle_epoch"], before=before)
-    found = compare(before, again, 0.99)
-    assert [change.figure for change in found.changes] == ["ratio", "operators", "flop", "bytes"]
-    assert all(change.before == change.now for change in found.changes[1:])
+    result = compare(before, again, 0.99)
+    assert [change.figure for change in result.changes] == ["ratio", "operators", "flop", "bytes"]
+    assert all(change.before == change.now for change in result.changes[1:])
     assert not compare(before, made, 0.0).worse
     # the machine may be busy, which is a remark, too
-    assert found.remarks[-1] == "not measured now: sampling"
+    assert result.remarks[-1] == "not measured now: sampling"

@@ -37,6 +37,6 @@ def test_counting_sees_operators_and_new_memory() -> None:
         torch.mm(a, b, out=c)
 
     work = Work("w", "x", 1, do, lambda: None)
-    found = count(work)
-    assert found == Count("w", found.operators, 2 * 120, 60)
-    assert 4 <= found.operators <= 6  # t of a vector is an operator or is not
+    result = count(work)
+    assert result == Count("w", result.operators, 2 * 120, 60)
+    assert 4 <= result.operators <= 6  # t of a vector is an operator or is not

@@ -47,11 +47,11 @@ def test_the_processor_and_its_instruction_sets_are_named(proc: dict[str, str]) 
     expected = {"processor": "AMD EPYC", "processor_model": "family 26, model 2", "gpu": None}
     assert identify(CPU) == expected
     with matmul_by("blas"):
-        found = describe(CPU)
-    assert found["instructions"] == ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
-    assert found["capability"] == torch.backends.cpu.get_cpu_capability()
-    assert (found["matmul"], found["threads"]) == ("blas", torch.get_num_threads())
-    assert found["date"].endswith("+00:00") and "gflops" not in found
+        result = describe(CPU)
+    assert result["instructions"] == ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
+    assert result["capability"] == torch.backends.cpu.get_cpu_capability()
+    assert (result["matmul"], result["threads"]) == ("blas", torch.get_num_threads())
+    assert result["date"].endswith("+00:00") and "gflops" not in result
     proc["/proc/cpuinfo"] = ARM
     assert describe(CPU)["instructions"] == ["asimd", "sve", "bf16"]
     del proc["/proc/cpuinfo"]  # not Linux
@@ -109,9 +109,9 @@ def test_peak_memory_is_that_of_one_time() -> None:
     size = 2**25
 
     def most(n: int) -> int:
-        found = peak_memory(lambda: torch.ones(n // 4), CPU)
-        assert found is not None
-        return found
+        result = peak_memory(lambda: torch.ones(n // 4), CPU)
+        assert result is not None
+        return result
 
     before, large, after = most(size // 8), most(size), most(size // 8)
     assert 0.9 * size < large < 1.6 * size

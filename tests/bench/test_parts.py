@@ -26,9 +26,9 @@ def assert_same_gradients(ours: nn.Module, textbook: nn.Module) -> None:
 def test_both_sides_find_the_same_bleu() -> None:
     ours, textbook = sides(4)
     texts, references = torch.randint(6, (2, 30, 7))
-    found = ours.bleu(texts, references)
-    assert found.shape == (4,) and found[0] > found[3] > 0
-    torch.testing.assert_close(found, textbook.bleu(texts, references), rtol=0, atol=1e-12)
+    result = ours.bleu(texts, references)
+    assert result.shape == (4,) and result[0] > result[3] > 0
+    torch.testing.assert_close(result, textbook.bleu(texts, references), rtol=0, atol=1e-12)
 
 
 def test_both_sides_take_the_same_mle_and_discriminator_steps() -> None:
@@ -67,12 +67,12 @@ def test_both_sides_take_the_same_policy_update() -> None:
 def test_both_sides_complete_every_prefix_as_often() -> None:
     ours, textbook = sides(3)
     fake = draw_texts(ours.generator, 3)
-    found = ours.complete(fake, 2).tokens
+    result = ours.complete(fake, 2).tokens
     pairs = list(textbook.completions(fake.tokens, 2))
     assert [kept for kept, _ in pairs] == [1, 2, 3, 1, 2, 3]
     expected = torch.cat([finished for _, finished in pairs])
-    assert found.shape == expected.shape == (2 * 3 * 3, 4)
-    for tokens in (found, expected):  # each prefix of each sentence n times, or more by chance
+    assert result.shape == expected.shape == (2 * 3 * 3, 4)
+    for tokens in (result, expected):  # each prefix of each sentence n times, or more by chance
         for sentence in fake.tokens:
             for kept in (1, 2, 3):
                 assert (tokens[:, :kept] == sentence[:kept]).all(1).sum() >= 2 * (4 - kept)
@@ -82,9 +82,9 @@ def test_both_sides_complete_every_prefix_as_often() -> None:
 def test_both_sides_score_alike() -> None:
     ours, textbook = sides(4)
     tokens = torch.randint(6, (30, 4))
-    found = ours.score(Text.full(tokens))
-    assert found.std() > 0.05
-    torch.testing.assert_close(found, textbook.score(tokens), rtol=1e-5, atol=1e-6)
+    result = ours.score(Text.full(tokens))
+    assert result.std() > 0.05
+    torch.testing.assert_close(result, textbook.score(tokens), rtol=1e-5, atol=1e-6)
 
 
 def test_both_sides_find_the_same_figures() -> None:
@@ -95,11 +95,11 @@ def test_both_sides_find_the_same_figures() -> None:
     real, valid, test = (Text.full(torch.randint(6, (n, 4))) for n in (20, 30, 10))
     tokenizer = WordTokenizer.numbers(6, 4)
     corpus = Corpus("", ours.generator.space, real, valid, test, tokenizer, {})
-    found, drawn = ours.evaluate(oracle, corpus, 50)
+    result, drawn = ours.evaluate(oracle, corpus, 50)
     assert len(drawn) == 50
     expected = textbook.figures(drawn.tokens, oracle, valid.tokens, test.tokens)
     assert len({round(value, 3) for value in expected.values()}) == 6  # none stands for another
-    assert {name: estimate.value for name, estimate in found.items()} == pytest.approx(
+    assert {name: estimate.value for name, estimate in result.items()} == pytest.approx(
         expected, rel=1e-5
     )
     assert textbook.evaluate(oracle, valid.tokens, test.tokens, 50).keys() == expected.keys()

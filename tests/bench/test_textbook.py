@@ -51,8 +51,8 @@ def test_textbook_values_agree_with_rollout_values() -> None:
         return score.sigmoid()
 
     estimates = [
-        found.unflatten(0, (sentences, copies)).double()
-        for found in (
+        result.unflatten(0, (sentences, copies)).double()
+        for result in (
             rollout_values(ours.generator, many, reward, n),
             textbook.values(many.tokens, n),
         )

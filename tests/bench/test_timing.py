@@ -23,12 +23,12 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
     before = torch.get_rng_state()
     report = run_bench(repeats, scale, TINY)
     assert torch.equal(torch.get_rng_state(), before)  # nobody's numbers depend on a benchmark
-    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert {"machine", "setting", "scale", "repeats", "precision", "parts", "counts"} <= set(found)
-    assert (found["repeats"], found["scale"], found["precision"]) == (repeats, scale, "float32")
-    assert found["setting"] == json.loads(json.dumps(vars(TINY)))
+    result = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert {"machine", "setting", "scale", "repeats", "precision", "parts", "counts"} <= set(result)
+    assert (result["repeats"], result["scale"], result["precision"]) == (repeats, scale, "float32")
+    assert result["setting"] == json.loads(json.dumps(vars(TINY)))
     n, m = (4, 1) if scale < 1 else (10, 2)  # a batch and a rollout at least
-    amounts = {part["name"]: part["amount"] for part in found["parts"]}
+    amounts = {part["name"]: part["amount"] for part in result["parts"]}
     assert amounts == {
         "sampling": n,
         "rollouts": m * 4 * 4,
@@ -42,14 +42,14 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
     }
     assert tuple(amounts) == PARTS
     done = 4 if n > 4 else None
-    assert [part["textbook_amount"] for part in found["parts"]] == [None] * 8 + [done]
+    assert [part["textbook_amount"] for part in result["parts"]] == [None] * 8 + [done]
     assert ("the textbook did 4 of 10, one by one" in str(report)) == (n == 10)
-    peak = found["machine"]["gflops"]
-    by_library = found["machine"]["gflops_by_library"]
+    peak = result["machine"]["gflops"]
+    by_library = result["machine"]["gflops_by_library"]
     assert peak == max(speed for sizes in by_library.values() for speed in sizes.values()) > 0
     # tiny products are no peak: plain arithmetic may be faster, and is one then
-    peak = max(peak, *(part["gflops"] for part in found["parts"] if part["name"] in PLAIN))
-    for part in found["parts"]:
+    peak = max(peak, *(part["gflops"] for part in result["parts"] if part["name"] in PLAIN))
+    for part in result["parts"]:
         assert part["seconds"] > 0 and part["textbook_seconds"] > 0
         assert part["ratio"] == part["textbook_seconds"] / part["seconds"]
         assert part["per_second"] == part["amount"] / part["seconds"]
@@ -62,11 +62,11 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
         else:
             assert part["gflops"] == part["flop"] / part["seconds"] / 1e9
             assert part["share_of_peak"] == part["gflops"] / peak
-    assert found["machine"]["threads"] >= 1
-    assert found["machine"]["processor"] and found["machine"]["processor"] in str(report)
+    assert result["machine"]["threads"] >= 1
+    assert result["machine"]["processor"] and result["machine"]["processor"] in str(report)
     assert ("only for a quick look" in str(report)) == (scale < 1)
     for side in ("ours", "textbook"):
-        assert 0 < found["projections"][side]["round"] < found["projections"][side]["run"]
+        assert 0 < result["projections"][side]["round"] < result["projections"][side]["run"]
 
 
 def found_whole(name: str, sentences: int) -> float:

@@ -55,8 +55,8 @@ def random(seed: int = 3) -> torch.Generator:
 
 def test_margins_by_hand() -> None:
     scores = torch.tensor([[3.0, 1.0, 2.5], [0.0, 0.0, -1.0], [1.0, 4.0, 2.0]])
-    found = margins(scores, torch.tensor([0, 1, 2]))
-    assert found.tolist() == [-0.5, 0.0, 2.0]
+    result = margins(scores, torch.tensor([0, 1, 2]))
+    assert result.tolist() == [-0.5, 0.0, 2.0]
 
 
 def test_fgm_of_a_linear_classifier_has_a_closed_form() -> None:
@@ -94,8 +94,8 @@ def test_the_runner_up_is_what_a_text_is_mistaken_for() -> None:
 @pytest.mark.parametrize("build", [Linear, CNNDiscriminator, RNNDiscriminator])
 def test_no_radius_changes_nothing(build: Callable[[TextSpace], Discriminator]) -> None:
     network, text = build(SPACE).double(), texts()
-    found = attack(network, text, 0.0, norm=3.0, steps=3, restarts=3, random=random())
-    assert torch.equal(found, plain_margins(network, text))
+    result = attack(network, text, 0.0, norm=3.0, steps=3, restarts=3, random=random())
+    assert torch.equal(result, plain_margins(network, text))
 
 
 @pytest.mark.parametrize("build", [CNNDiscriminator, RNNDiscriminator])
@@ -163,10 +163,10 @@ def test_a_classifier_does_not_win_by_growing_its_vectors() -> None:
     with torch.no_grad():
         grown.embedding.weight.mul_(8)
         grown.output.weight.div_(8)
-    found = [
+    result = [
         attack(one, text, 0.2, norm=typical_norm(one, [text]), steps=3) for one in (network, grown)
     ]
-    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*result)
     with pytest.raises(AssertionError):  # in plain numbers it would
         torch.testing.assert_close(attack(network, text, 0.2), attack(grown, text, 0.2))
 

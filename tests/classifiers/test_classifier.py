@@ -26,7 +26,13 @@ def test_a_pretrained_network(tmp_path: Path) -> None:
     path.write_text(
         "".join(f"{rows[i % 2][0]}\t{rows[i % 2][1]} {'red ' * i}\n" for i in range(40))
     )
-    told = {"epochs": 6, "lr": 0.01, "batch": 4, "attack.epsilon": [0.0, 0.2], "attack.steps": 1}
+    settings = {
+        "epochs": 6,
+        "lr": 0.01,
+        "batch": 4,
+        "attack.epsilon": [0.0, 0.2],
+        "attack.steps": 1,
+    }
     made = classify(
         path,
         network=f"hf:{model}",
@@ -35,50 +41,50 @@ def test_a_pretrained_network(tmp_path: Path) -> None:
         out=tmp_path / "study",
         keep=True,
         quiet=True,
-        **told,
+        **settings,
     )
     for one in made.runs:
         assert one.accuracy["clean"] == one.accuracy["attack 0"] == 1.0
     classifier = load_classifier(tmp_path / "study/models/none-0")
-    found = classifier([sentence for _, sentence in rows]).argmax(1).tolist()
-    assert [classifier.names[label] for label in found] == ["sea", "art"]
+    result = classifier([sentence for _, sentence in rows]).argmax(1).tolist()
+    assert [classifier.names[label] for label in result] == ["sea", "art"]
     with pytest.raises(UserError, match=r"data.min_count: hf:.* reads by its own tokenizer"):
         classify(path, network=f"hf:{model}", **{"data.min_count": 1})
 
 
 def test_kept_classifiers_say_what_was_reported(reviews: Path, tmp_path: Path) -> None:
-    told = SMALL | {"epochs": 1, "lr": 3e-3}
+    settings = SMALL | {"epochs": 1, "lr": 3e-3}
     names = "fgm( epsilon=0.5 )"
     left = tmp_path / "study/models/none-0"
     left.mkdir(parents=True)  # what a kill between the network and its record would leave
     (left / "encoder.safetensors").write_text("half")
     (tmp_path / "study" / FILE).write_text(
-        json.dumps({"facts": _facts(reviews, told, ["none", names]), "runs": []})
+        json.dumps({"facts": _facts(reviews, settings, ["none", names]), "runs": []})
     )
     place = tmp_path / "study"
     made = classify(
-        reviews, network="cnn", perturb=names, seeds=1, out=place, keep=True, quiet=True, **told
+        reviews, network="cnn", perturb=names, seeds=1, out=place, keep=True, quiet=True, **settings
     )
-    config = make_settings(ClassifierConfig, told)
+    config = make_settings(ClassifierConfig, settings)
     test = read_classifier_data(reviews, "cnn", config).split.test
     lines, labels = test.lines, test.labels
     assert labels is not None
     for folder, one in zip(["none-0", "fgm-epsilon-0.5-0"], made.runs, strict=True):
         classifier = load_classifier(tmp_path / "study/models" / folder)
         assert classifier.names == ("bad", "good")
-        found = classifier(lines)
-        assert found.dtype == torch.float64
-        torch.testing.assert_close(found.sum(1), torch.ones(len(lines), dtype=torch.float64))
-        share = float((found.argmax(1) == labels).double().mean())
+        result = classifier(lines)
+        assert result.dtype == torch.float64
+        torch.testing.assert_close(result.sum(1), torch.ones(len(lines), dtype=torch.float64))
+        share = float((result.argmax(1) == labels).double().mean())
         assert share == one.accuracy["clean"]
-        torch.testing.assert_close(classifier(lines[3:4])[0], found[3])
+        torch.testing.assert_close(classifier(lines[3:4])[0], result[3])
         assert classifier([]).shape == (0, 2)
     with pytest.raises(UserError, match="there is no"):
         load_classifier(tmp_path)
 
 
-def _facts(reviews: Path, told: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    config = make_settings(ClassifierConfig, told)
+def _facts(reviews: Path, settings: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    config = make_settings(ClassifierConfig, settings)
     data = read_classifier_data(reviews, "cnn", config)
     trainer = ClassifierTrainer("cnn", config, data, torch.device("cpu"))
     return trainer.facts | {"perturb": names, "seeds": 1, "keep": True}

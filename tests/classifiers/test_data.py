@@ -14,7 +14,7 @@ from textgan.core.settings import make_settings
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "output"),
     [
         ("a fine film\n" * 30, "line 1 has no tab; give label, one tab, sentence in every line"),
         ("good\ta film\n" * 30, "every sentence has the label 'good'"),
@@ -23,16 +23,16 @@ from textgan.core.settings import make_settings
         ("good\ta film\nbad\tno film\n", "at least 20 are needed"),
     ],
 )
-def test_files_that_cannot_be(content: str | None, said: str, tmp_path: Path, cli: Cli) -> None:
+def test_files_that_cannot_be(content: str | None, output: str, tmp_path: Path, cli: Cli) -> None:
     if content is None:
         rows = [f"{('good', 'bad')[i % 2]}\tfilm number {i}\n" for i in range(60)]
         content = "odd\tzz\n" + "".join(rows)
     path = tmp_path / "file.tsv"
     path.write_text(content)
     message = refused(cli, "classify", path, "data.test=0.1")
-    if "odd" in said and "0 of them" in message:
-        said = said.replace("1 of them", "0 of them")
-    assert said in message
+    if "odd" in output and "0 of them" in message:
+        output = output.replace("1 of them", "0 of them")
+    assert output in message
 
 
 def read(reviews: Path, **settings: Any) -> ClassifierData:

@@ -83,15 +83,19 @@ def test_the_table() -> None:
 
 def test_settings_stand_below_the_table() -> None:
     names = ["none", "fgm(epsilon=0.5)", "pgd", "pgd(steps=2)"]
-    said = str(Classification(FACTS | {"seeds": 1}, tuple(run(name, 0, 0.7) for name in names)))
-    assert [line.split("  ")[0] for line in said.splitlines()[3:7]] == ["none", "fgm", *names[2:]]
-    assert "\nfgm: fgm(epsilon=0.5)" in said
-    assert "pgd:" not in said
+    message = str(Classification(FACTS | {"seeds": 1}, tuple(run(name, 0, 0.7) for name in names)))
+    assert [line.split("  ")[0] for line in message.splitlines()[3:7]] == [
+        "none",
+        "fgm",
+        *names[2:],
+    ]
+    assert "\nfgm: fgm(epsilon=0.5)" in message
+    assert "pgd:" not in message
 
 
 def test_who_learnt_nothing_is_named() -> None:
     """Always the same label cannot be misled, which is no robustness."""
     runs = [run("none", 0, 0.7), run("pgd", 0, 0.51)]
-    said = str(Classification(FACTS | {"seeds": 1}, tuple(runs)))
-    assert "warning: pgd does no better than the majority label" in said
-    assert "warning: none" not in said
+    message = str(Classification(FACTS | {"seeds": 1}, tuple(runs)))
+    assert "warning: pgd does no better than the majority label" in message
+    assert "warning: none" not in message

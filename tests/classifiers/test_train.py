@@ -28,7 +28,7 @@ def test_a_separable_corpus_is_learnt(reviews: Path) -> None:
 
 
 def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> None:
-    told = ["classify", reviews, *ONE_EPOCH, "--perturb", "none,fgm", "--seeds", 2]
+    arguments = ["classify", reviews, *ONE_EPOCH, "--perturb", "none,fgm", "--seeds", 2]
     folder, updates, each = tmp_path / "study", 0, 7  # updates of a classifier
 
     def stopping() -> None:
@@ -38,7 +38,7 @@ def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> N
             raise KeyboardInterrupt
 
     with after_each_update(stopping):
-        code, out, err = cli(*told, "--out", folder)
+        code, out, err = cli(*arguments, "--out", folder)
     assert (code, out) == (130, "")
     assert err.strip() == (
         f"textgan: stopped; 3 of 4 runs are in {folder}: the same command goes on"
@@ -47,14 +47,14 @@ def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> N
     order = [("none", 0), ("fgm", 0), ("none", 1), ("fgm", 1)]  # seed by seed
     assert [(one["perturb"], one["seed"]) for one in there] == order[:3]
     with after_each_update(stopping):
-        code, out, err = cli(*told, "--out", folder)
+        code, out, err = cli(*arguments, "--out", folder)
     assert code == 0, err
     # what was there is not trained again
     assert updates == 3 * each + 2 + each
     there = json.loads((folder / FILE).read_text())["runs"]
     assert [(one["perturb"], one["seed"]) for one in there] == order
     with after_each_update(stopping):
-        assert cli(*told, "--out", folder)[:2] == (0, out)
+        assert cli(*arguments, "--out", folder)[:2] == (0, out)
     assert updates == 3 * each + 2 + each
     whole = trained(reviews, "fgm", 2, epochs=1)
     kept = json.loads((folder / FILE).read_text())
@@ -63,12 +63,12 @@ def test_a_stopped_command_goes_on(reviews: Path, tmp_path: Path, cli: Cli) -> N
     assert kept["runs"] == untimed(whole)
     assert kept["accuracies"]["fgm"]["clean"] == whole.accuracies()["fgm"]["clean"].to_dict()
     # another command has no business there
-    message = refused(cli, *told, "--out", folder, "clip=3")
+    message = refused(cli, *arguments, "--out", folder, "clip=3")
     assert f"{folder} holds another study: settings.clip is 5.0 there and 3.0 here" in message
-    message = refused(cli, *told[:-1], 3, "--out", folder)
+    message = refused(cli, *arguments[:-1], 3, "--out", folder)
     assert "seeds is 2 there and 3 here; choose another --out" in message
     (folder / FILE).write_text("{")
-    assert "is damaged" in refused(cli, *told, "--out", folder)
+    assert "is damaged" in refused(cli, *arguments, "--out", folder)
 
 
 def test_nothing_is_overwritten(reviews: Path, tmp_path: Path, cli: Cli) -> None:

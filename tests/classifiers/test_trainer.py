@@ -17,13 +17,13 @@ from textgan.models.discriminators.cnn import CNNDiscriminator
 
 def test_the_same_command_gives_the_same_numbers(reviews: Path) -> None:
     stream = torch.get_rng_state()
-    told = {"epochs": 2, "lr": 3e-3, "attack.restarts": 2}
-    first, second = (trained(reviews, "pgd", 2, **told) for _ in range(2))
+    settings = {"epochs": 2, "lr": 3e-3, "attack.restarts": 2}
+    first, second = (trained(reviews, "pgd", 2, **settings) for _ in range(2))
     assert untimed(first) == untimed(second)
     assert first.runs[0].norm != first.runs[2].norm  # another seed, another network
     assert torch.equal(torch.get_rng_state(), stream)
     # a seed's numbers depend on no other
-    [alone, _] = untimed(trained(reviews, "pgd", 1, **told))
+    [alone, _] = untimed(trained(reviews, "pgd", 1, **settings))
     assert alone == untimed(first)[0]
 
 
@@ -81,12 +81,12 @@ def test_replays_are_counted_as_epochs(reviews: Path) -> None:
 
 @pytest.mark.parametrize("network", ["rnn", "transformer"])
 def test_other_networks(network: str, reviews: Path) -> None:
-    told = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
-    found = classify(
-        reviews, network=network, perturb="none", seeds=1, quiet=True, **(told | {"lr": 0.01})
+    settings = {key: value for key, value in SMALL.items() if not key.startswith("network.")}
+    result = classify(
+        reviews, network=network, perturb="none", seeds=1, quiet=True, **(settings | {"lr": 0.01})
     )
-    assert found.runs[0].accuracy["clean"] == 1.0
-    assert found.facts["network"] == network
+    assert result.runs[0].accuracy["clean"] == 1.0
+    assert result.facts["network"] == network
 
 
 def test_the_best_epoch_counts(reviews: Path) -> None:
@@ -106,8 +106,8 @@ def test_weights_that_stop_being_numbers(reviews: Path, cli: Cli, tmp_path: Path
     flags = [*FLAGS, "--perturb", "none", "--seeds", 1]
     really = torch.nn.functional.cross_entropy
 
-    def broken(*told: Any, **more: Any) -> Any:
-        return really(*told, **more) * torch.nan
+    def broken(*arguments: Any, **more: Any) -> Any:
+        return really(*arguments, **more) * torch.nan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.nn.functional, "cross_entropy", broken)

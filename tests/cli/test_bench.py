@@ -52,10 +52,10 @@ def test_counts_take_no_time(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     assert code == 0
     assert "operators" in out and "seconds" not in out
     code, out, _ = cli("bench", "--counts", "--json", "--parts", "bleu")
-    found = json.loads(out)
-    assert found["parts"] == [] and [made["name"] for made in found["counts"]] == ["bleu"]
-    assert found["projections"]["ours"] == {"round": None, "run": None}
-    assert math.isfinite(found["machine"]["gflops"])
+    result = json.loads(out)
+    assert result["parts"] == [] and [made["name"] for made in result["counts"]] == ["bleu"]
+    assert result["projections"]["ours"] == {"round": None, "run": None}
+    assert math.isfinite(result["machine"]["gflops"])
 
 
 def test_command_prints_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +103,10 @@ def test_exit_codes_and_json(tmp_path: Path, cli: Cli, monkeypatch: pytest.Monke
     for ratio, code in ((4, 0), (5, 0), (8, 1)):
         path = kept(report({"bleu": ratio}), tmp_path / "before.json")
         assert cli("bench", "--against", path)[0] == code
-        found, out, _ = cli("bench", "--against", path, "--json")
-        assert found == code
-        told = json.loads(out)
-        assert told["against"]["worse"] == (code == 1)
-        assert told["against"]["changes"][0]["before"] == ratio
+        result, out, _ = cli("bench", "--against", path, "--json")
+        assert result == code
+        content = json.loads(out)
+        assert content["against"]["worse"] == (code == 1)
+        assert content["against"]["changes"][0]["before"] == ratio
     assert cli("bench", "--against", path, "--tolerance", "0.5")[0] == 0
     assert "against" not in json.loads(cli("bench", "--json")[1])

@@ -12,18 +12,18 @@ def test_json(reviews: Path, cli: Cli) -> None:
     flags = [*ONE_EPOCH, "--seeds", 2, "--perturb", "fgm", "--json"]
     code, out, err = cli("classify", reviews, *flags)
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert list(found) == ["facts", "runs", "accuracies", "differences", "times"]
-    assert len(found["runs"]) == 4
-    assert list(found["accuracies"]["fgm"]) == TROUBLES
-    assert list(found["differences"]) == ["fgm"]
-    assert {"value", "low", "high", "significant"} == found["differences"]["fgm"]["clean"].keys()
-    assert found["facts"]["data"]["split"] == {"train": 56, "valid": 8, "test": 16}
-    assert found["times"]["none"]["value"] == 1.0
+    result = json.loads(out)
+    assert list(result) == ["facts", "runs", "accuracies", "differences", "times"]
+    assert len(result["runs"]) == 4
+    assert list(result["accuracies"]["fgm"]) == TROUBLES
+    assert list(result["differences"]) == ["fgm"]
+    assert {"value", "low", "high", "significant"} == result["differences"]["fgm"]["clean"].keys()
+    assert result["facts"]["data"]["split"] == {"train": 56, "valid": 8, "test": 16}
+    assert result["times"]["none"]["value"] == 1.0
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--perturb", "fmg"], "did you mean 'fgm'?"),
         (["--perturb", "fgm(epsilon=-1.0)"], "epsilon = -1.0"),
@@ -49,8 +49,8 @@ def test_json(reviews: Path, cli: Cli) -> None:
         (["--seeds", "0"], "seeds = 0: give a whole number from 1"),
     ],
 )
-def test_what_cannot_be_is_refused(flags: list[str], said: str, reviews: Path, cli: Cli) -> None:
-    assert said in refused(cli, "classify", reviews, *flags)
+def test_what_cannot_be_is_refused(flags: list[str], message: str, reviews: Path, cli: Cli) -> None:
+    assert message in refused(cli, "classify", reviews, *flags)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, cli: Cli) -> None:

@@ -55,10 +55,10 @@ def test_a_run_and_its_mle_are_compared(cli: Cli, run: Path) -> None:
 def test_settings_reach_metrics(cli: Cli, tmp_path: Path, references: Path) -> None:
     samples = tmp_path / "samples.txt"
     samples.write_text("the cat 1 sees the dog 2 .\nthe dog .\n" * 10)
-    told = ("evaluate", samples, "--references", references, "--metrics", "bleu", "--json")
-    rows = json.loads(cli(*told)[1])["rows"]
+    arguments = ("evaluate", samples, "--references", references, "--metrics", "bleu", "--json")
+    rows = json.loads(cli(*arguments)[1])["rows"]
     assert "bleu5" in rows["samples.txt"]
-    rows = json.loads(cli(*told, "--set", "bleu.largest=3", "--resamplings", 0)[1])["rows"]
+    rows = json.loads(cli(*arguments, "--set", "bleu.largest=3", "--resamplings", 0)[1])["rows"]
     assert "bleu3" in rows["samples.txt"] and "bleu4" not in rows["samples.txt"]
     assert rows["samples.txt"]["bleu3"]["low"] is None
 
@@ -89,8 +89,8 @@ def test_any_text_is_judged(cli: Cli, tmp_path: Path, references: Path, name: st
             "--metrics", "quick", "--resamplings", 20, "--json",
         )  # fmt: skip
         assert code == 0, err
-        found = json.loads(out, parse_constant=lambda constant: pytest.fail(constant))
-        scores = found["rows"]["samples.txt"]
+        result = json.loads(out, parse_constant=lambda constant: pytest.fail(constant))
+        scores = result["rows"]["samples.txt"]
         assert {"bleu2", "length"} <= scores.keys()
         for about in scores.values():
             if about["low"] is not None:
@@ -104,11 +104,11 @@ def test_empty_lines_score_nothing_and_are_reported(
     whole, gaps = tmp_path / "whole.txt", tmp_path / "gaps.txt"
     whole.write_text("the cat 1 likes the dog 1 .\n" * 4)
     gaps.write_text("the cat 1 likes the dog 1 .\n\n" * 4)
-    told = ("--references", references, "--metrics", "bleu", "--json")
-    found = json.loads(cli("evaluate", whole, gaps, *told)[1])
-    scores = [found["rows"][f"{name}.txt"]["bleu2"]["value"] for name in ("whole", "gaps")]
+    arguments = ("--references", references, "--metrics", "bleu", "--json")
+    result = json.loads(cli("evaluate", whole, gaps, *arguments)[1])
+    scores = [result["rows"][f"{name}.txt"]["bleu2"]["value"] for name in ("whole", "gaps")]
     assert scores[1] == pytest.approx(scores[0] / 2, abs=1e-12)
-    assert found["warnings"][0] == "gaps.txt: 4 of 8 lines are empty; they score 0"
+    assert result["warnings"][0] == "gaps.txt: 4 of 8 lines are empty; they score 0"
 
 
 def test_what_cannot_be_judged_is_refused_in_one_line(
@@ -187,8 +187,8 @@ def test_a_report_measures_what_is_missing(
 
     really = evaluate.evaluate
 
-    def quick(*targets: object, **told: object) -> object:
-        return really(*targets, **told | {"metrics": ["bleu"], "samples": 40})  # type: ignore
+    def quick(*targets: object, **settings: object) -> object:
+        return really(*targets, **settings | {"metrics": ["bleu"], "samples": 40})  # type: ignore
 
     monkeypatch.setattr("textgan.evaluation.temperature_sweep.evaluate", quick)
     monkeypatch.setattr("textgan.evaluation.temperature_sweep.TEMPERATURES", (1.0, 0.5))
@@ -205,9 +205,9 @@ def test_a_report_measures_what_is_missing(
 
 def test_evaluate_as_json(cli: Cli, finished: Path) -> None:
     code, out, _ = cli("evaluate", finished, "--json", "--samples", 100, "--metrics", "likelihood")
-    found = json.loads(out)
+    result = json.loads(out)
     assert code == 0
-    assert found["facts"]["samples"] == 100
-    last = found["rows"]["seqgan, last"]
+    assert result["facts"]["samples"] == 100
+    last = result["rows"]["seqgan, last"]
     assert last["nll_test"]["low"] < last["nll_test"]["value"] < last["nll_test"]["high"]
     assert "nll_oracle" not in last  # there is no oracle of the user's language

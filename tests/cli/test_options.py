@@ -17,7 +17,7 @@ def test_one_class_is_nothing_to_tell(tmp_path: Path, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["train", "seqgan", "--data", "a", "--data", "b"], "--data is given 2 times"),
         (["train", "seqgan", "--seed=1", "seed=2", "--seed", "3"], "--seed is given 2 times"),
@@ -27,10 +27,10 @@ def test_one_class_is_nothing_to_tell(tmp_path: Path, cli: Cli) -> None:
     ],
 )
 def test_an_option_that_is_given_twice_is_refused(
-    arguments: list[str], said: str, cli: Cli
+    arguments: list[str], message: str, cli: Cli
 ) -> None:
     code, _, err = cli(*arguments)
-    assert code == 2 and f"{said}" in err and "takes one value; give it once" in err
+    assert code == 2 and f"{message}" in err and "takes one value; give it once" in err
     assert err.count("\n") == 1
 
 

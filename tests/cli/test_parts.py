@@ -10,19 +10,19 @@ from toys import Cli
 
 
 def test_list_names_every_part_with_its_settings(cli: Cli) -> None:
-    found = json.loads(cli("list", "--json")[1])
-    assert len(found["objective"]) >= 23
-    assert found["objective"]["wgan"]["prefers"]["optimisers.method"] == "rmsprop"
-    ours = [name for name in found["objective"] if not name.startswith("my_")]  # of other tests
-    assert all(found["objective"][name]["paper"] for name in ours)
-    assert {"lstm", "gru"} <= found["generator"].keys()
-    assert {"cnn", "rnn"} <= found["discriminator"].keys()
-    rollouts = {s["name"]: s for s in found["objective"]["seqgan"]["settings"]}["rollouts"]
+    result = json.loads(cli("list", "--json")[1])
+    assert len(result["objective"]) >= 23
+    assert result["objective"]["wgan"]["prefers"]["optimisers.method"] == "rmsprop"
+    ours = [name for name in result["objective"] if not name.startswith("my_")]  # of other tests
+    assert all(result["objective"][name]["paper"] for name in ours)
+    assert {"lstm", "gru"} <= result["generator"].keys()
+    assert {"cnn", "rnn"} <= result["discriminator"].keys()
+    rollouts = {s["name"]: s for s in result["objective"]["seqgan"]["settings"]}["rollouts"]
     assert rollouts["default"] == 16
     assert rollouts["type"] == "int"
     listed = cli("list")[1]
     shown = " ".join(listed.split())  # lines are wrapped
-    for kind, parts in found.items():
+    for kind, parts in result.items():
         for name, part in parts.items():
             assert f"{name}: {part['doc']}" in shown
             assert part["paper"] in shown
@@ -60,7 +60,7 @@ def test_the_command_prints_a_table_and_says_by_its_code_whether_all_passed(
     assert "breaks its contract" in out
     assert max(map(len, out.splitlines())) <= 80
     code, out, _ = cli("check", "other.py:Dots", "--json")
-    found = json.loads(out)
+    result = json.loads(out)
     assert code == 1
-    assert (found["kind"], found["passed"]) == ("metric", False)
-    assert found["checks"][0]["result"] == "failed"
+    assert (result["kind"], result["passed"]) == ("metric", False)
+    assert result["checks"][0]["result"] == "failed"

@@ -279,10 +279,10 @@ def test_filters_that_do_not_fit_name_both_settings(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("".join(f"{a} {b}\n" for a in "abcdefg" for b in "abcdefg"))
-    told = ["train", "relgan", "--data", "a.txt", "data.min_count=1"]
-    code, _, err = cli(*told)
+    arguments = ["train", "relgan", "--data", "a.txt", "data.min_count=1"]
+    code, _, err = cli(*arguments)
     remedy = "discriminator.sizes=[2,3] discriminator.counts=[300,300]"
     assert code == 2 and f"give smaller ones and as many counts, such as {remedy}" in err
     tiny = ["schedule.mle_epochs=1", "schedule.rounds=0", "evaluation.samples=10"]
-    code, _, err = cli(*told, *remedy.split(), *tiny, "evaluation.final_samples=10")
+    code, _, err = cli(*arguments, *remedy.split(), *tiny, "evaluation.final_samples=10")
     assert code == 0, err

@@ -64,11 +64,11 @@ def test_built_in_parts_keep_their_contract(name: str) -> None:
 
 def test_a_failed_check_is_an_assertion_whose_message_is_the_table() -> None:
     written(METHOD, "Mine", "def sample(self, generator, real, progress): return real.tokens")
-    with pytest.raises(AssertionError, match=r"Mine\.sample returned a Tensor") as found:
+    with pytest.raises(AssertionError, match=r"Mine\.sample returned a Tensor") as result:
         textgan.check("mine.py:Mine")
-    assert isinstance(found.value, CheckFailed)
-    assert "the generator's loss is pure" in str(found.value)
-    assert "left out" in str(found.value)
+    assert isinstance(result.value, CheckFailed)
+    assert "the generator's loss is pure" in str(result.value)
+    assert "left out" in str(result.value)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_what_cannot_be_checked_is_refused(
 
 
 def test_what_a_part_says_it_does_not_do_is_no_failure() -> None:
-    found = {one.promise: one for one in textgan.check("rankgan").outcomes}
-    assert found["a batch of two"].result == "refused"
-    assert "compares 2 real texts or more" in found["a batch of two"].why
+    result = {one.promise: one for one in textgan.check("rankgan").outcomes}
+    assert result["a batch of two"].result == "refused"
+    assert "compares 2 real texts or more" in result["a batch of two"].why

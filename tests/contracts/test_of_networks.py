@@ -56,8 +56,8 @@ def test_a_broken_promise_is_found(case: str) -> None:
 
 @pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 def test_every_text_is_enumerated_once(space: TextSpace) -> None:
-    found, expected = (
+    result, expected = (
         sorted(zip(texts.tokens.tolist(), texts.lengths.tolist(), strict=True))
         for texts in (enumerated(space), enumerate_texts(space))
     )
-    assert found == expected
+    assert result == expected

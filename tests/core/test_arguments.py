@@ -40,10 +40,10 @@ HUGE = 10**400  # more than a float has, and more digits than str() writes
 
 def function_of(name: str) -> Callable[..., Any]:
     home, _, last = name.rpartition(".")
-    found: Callable[..., Any] = getattr(
+    result: Callable[..., Any] = getattr(
         importlib.import_module(f"textgan.{home}".rstrip(".")), last
     )
-    return found
+    return result
 
 
 def parameters(name: str) -> Iterator[inspect.Parameter]:

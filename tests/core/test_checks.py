@@ -14,8 +14,8 @@ from textgan.core.errors import UserError
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("checks") / "run"
-    told = {key: value for key, value in TOY.items() if key != "objective.rollouts"}
-    textgan.train("reinforce", out=out, quiet=True, **told)
+    settings = {key: value for key, value in TOY.items() if key != "objective.rollouts"}
+    textgan.train("reinforce", out=out, quiet=True, **settings)
     return out
 
 
@@ -29,9 +29,9 @@ NO_PATHS: list[Any] = [None, b"run", 3, 2.5, []]
      "open_encoder", "check"],
 )  # fmt: skip
 def test_what_names_no_folder_is_refused_in_one_line(name: str, value: Any) -> None:
-    with pytest.raises(UserError) as found:
+    with pytest.raises(UserError) as result:
         getattr(textgan, name)(value)
-    message = str(found.value)
+    message = str(result.value)
     assert repr(value) in message
     assert "a str" in message
     assert "\n" not in message
@@ -58,8 +58,8 @@ def test_metrics_are_names(value: Any, run: Path) -> None:
 
 def test_numpys_numbers_are_numbers(run: Path) -> None:
     expected = textgan.sample(run, 3, temperature=0.5, seed=2)
-    told = {"temperature": np.float32(0.5), "seed": np.int64(2)}
-    assert textgan.sample(run, np.int64(3), **told) == expected  # type: ignore[arg-type]
+    settings = {"temperature": np.float32(0.5), "seed": np.int64(2)}
+    assert textgan.sample(run, np.int64(3), **settings) == expected  # type: ignore[arg-type]
     wrong: list[dict[str, Any]] = [
         {"n": 2.5}, {"n": True}, {"n": "3"}, {"seed": 1.0}, {"temperature": np.nan}, {"label": 5},
     ]  # fmt: skip

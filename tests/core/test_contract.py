@@ -25,12 +25,12 @@ def test_an_error_in_a_parts_own_code_keeps_its_traceback_and_says_who_called_it
     write_part: WritePart,
 ) -> None:
     write_part("def sample(self, generator, real, progress): return [][1]")
-    with pytest.raises(IndexError) as found:
+    with pytest.raises(IndexError) as result:
         textgan.train("mine.py:Mine", out="run", quiet=True, **SHORT)
-    (note,) = found.value.__notes__
+    (note,) = result.value.__notes__
     assert "textgan called mine.py:Mine.sample" in note
     assert "nothing was trained or written" in note
-    assert any(entry.path.name == "mine.py" for entry in found.traceback)  # type: ignore[union-attr]
+    assert any(entry.path.name == "mine.py" for entry in result.traceback)  # type: ignore[union-attr]
     assert not Path("run").exists()
 
 
@@ -65,11 +65,11 @@ def test_an_error_in_a_constructor_is_noted_to_be_its_own(write_part: WritePart)
     write_part(
         "", NETWORKS + "\nclass Bag(Bag):\n    def __init__(self, space): self.x = nn.Linear(1, 1)"
     )
-    with pytest.raises(AttributeError) as found:
+    with pytest.raises(AttributeError) as result:
         textgan.train("reinforce", out="run", quiet=True, discriminator="mine.py:Bag",
                       **{key: value for key, value in SHORT.items()
                          if not key.startswith("discriminator.")})  # fmt: skip
-    assert "the constructor of the discriminator mine.py:Bag" in found.value.__notes__[0]
+    assert "the constructor of the discriminator mine.py:Bag" in result.value.__notes__[0]
 
 
 def test_what_is_drawn_inside_is_of_the_seed_and_moves_no_stream() -> None:
@@ -102,8 +102,8 @@ def test_code_inside_can_neither_end_the_process_nor_leave_its_folder(
 def test_a_loss_is_a_number_with_a_gradient_in_its_network() -> None:
     network, other = nn.Linear(2, 1), nn.Linear(2, 1)
     value = network(torch.ones(2)).sum()
-    found, metrics = checked_loss((value, {"a": 1.0}), "f", network, "generator")
-    assert found is value and metrics == {"a": 1.0}
+    result, metrics = checked_loss((value, {"a": 1.0}), "f", network, "generator")
+    assert result is value and metrics == {"a": 1.0}
     for returned, of, words in (
         (value, network, "expected \\(loss, metrics\\)"),
         ((value * torch.nan, {}), network, "a loss of nan; expected a number"),

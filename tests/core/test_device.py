@@ -53,13 +53,13 @@ class Asked(TorchDispatchMode):
         self.times = 0
 
     def __torch_dispatch__(
-        self, operator: Any, types: Any, told: Any = (), named: Any = None
+        self, operator: Any, types: Any, arguments: Any = (), named: Any = None
     ) -> Any:
         by_mask = operator in (aten.index.Tensor, aten.index_put_.default) and any(
-            index is not None and index.dtype == torch.bool for index in told[1]
+            index is not None and index.dtype == torch.bool for index in arguments[1]
         )
         self.times += operator in ASKS or by_mask
-        return operator(*told, **(named or {}))
+        return operator(*arguments, **(named or {}))
 
 
 class Fetched(TorchFunctionMode):
@@ -160,13 +160,13 @@ def test_the_same_prefixes_are_completed(space: TextSpace, monkeypatch: pytest.M
     generator = small_generator(space)
     with torch.no_grad():
         fake = generator.sample(9)
-    found = []
+    result = []
     for ahead in (False, True):
         monkeypatch.setattr(device, "SYNCHRONOUS", frozenset() if ahead else {"cpu"})
         grown = roll_out(generator, fake, 2)
-        found.append(sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True)))
+        result.append(sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True)))
         assert len(grown.text) == 2 * int((fake.lengths - 1).sum())
-    assert found[0] == found[1]
+    assert result[0] == result[1]
 
 
 @pytest.mark.usefixtures("ahead")

@@ -52,9 +52,9 @@ def test_what_cannot_be_divided_is_refused(
     out = tmp_path / "run"
     toy = [f"{key}={value}" for key, value in TOY.items()]
     train = ("train", "seqgan", "--out", out, *toy)
-    said = refused(cli, *train, "schedule.shards=3")
-    assert "schedule.batch_size = 8" in said
-    assert "multiple of 6" in said
+    message = refused(cli, *train, "schedule.shards=3")
+    assert "schedule.batch_size = 8" in message
+    assert "multiple of 6" in message
     assert "schedule.shards = 0" in refused(cli, *train, "schedule.shards=0")
     monkeypatch.setenv("WORLD_SIZE", "two")
     assert "WORLD_SIZE = 'two'" in refused(cli, *train)
@@ -79,8 +79,8 @@ def test_who_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _in_a_group(rank: int, port: int) -> None:
     """What each of two processes finds; an error here is an exit code other than 0."""
-    told = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in told.items()}
+    settings = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in settings.items()}
     torch.set_num_threads(1)
     with joined() as group:
         assert group == Group(rank, 2)
@@ -94,7 +94,7 @@ def _in_a_group(rank: int, port: int) -> None:
         assert group.any(rank == 1)  # one voice is enough
         assert not group.any(False)
         assert group.lead(lambda: f"by {rank}") == "by 0"
-        lengths = group.lead(lambda: "abc", tell=len, follow=lambda told: "x" * told)
+        lengths = group.lead(lambda: "abc", tell=len, follow=lambda settings: "x" * settings)
         assert lengths == ("abc" if rank == 0 else "xxx")
         with pytest.raises(UserError, match="it is full") as refused:
             group.lead(lambda: raise_error(UserError("it is full")))

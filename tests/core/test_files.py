@@ -46,8 +46,8 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None
         cases = {"pipe": "a pipe", "socket": "a socket", ".": "a folder", "none": "no such file"}
         for name, what in cases.items():
             for read in (read_bytes, read_text, read_json, file_digest):
-                said = message(read, tmp_path / name)
-                assert what in said and str(tmp_path / name) in said
+                output = message(read, tmp_path / name)
+                assert what in output and str(tmp_path / name) in output
     assert "a pipe" in message(append_line, tmp_path / "pipe", "a line")  # nor is it written to
     assert "a device" in message(read_bytes, Path("/dev/zero"))
     assert "Not a directory" in message(read_bytes, tmp_path / "pipe" / "x")
@@ -77,7 +77,7 @@ def test_text_is_utf8(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("[" * 100_000, "nested too deeply"),
         ("[" * 900 + "]" * 900, "more than 64 levels"),
@@ -88,12 +88,12 @@ def test_text_is_utf8(tmp_path: Path) -> None:
         ("", "not JSON"),
     ],
 )
-def test_absurd_json_is_refused(text: str, said: str) -> None:
-    assert said in message(parse_json, text, "x.json")
+def test_absurd_json_is_refused(text: str, output: str) -> None:
+    assert output in message(parse_json, text, "x.json")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("a." * 100_000 + "b = 1", "32 parts"),
         ("a." * 100_000 + "b", "32 parts"),
@@ -112,9 +112,9 @@ def test_absurd_json_is_refused(text: str, said: str) -> None:
         ("#" * 2**21, "too large"),
     ],
 )
-def test_absurd_toml_is_refused_at_once(text: str, said: str) -> None:
+def test_absurd_toml_is_refused_at_once(text: str, output: str) -> None:
     began = time.monotonic()
-    assert said in message(parse_toml, text, "x.toml")
+    assert output in message(parse_toml, text, "x.toml")
     assert time.monotonic() - began < 2
 
 
@@ -132,8 +132,8 @@ def test_sensible_toml_and_json_are_read() -> None:
 
 def test_what_a_reader_stumbles_over_is_the_files_fault() -> None:
     for error in (KeyError("a"), TypeError("b"), IndexError(), RecursionError(), ValueError("\n")):
-        said = r"^f is damaged \(\w+: .+\); delete it$"
-        with pytest.raises(UserError, match=said), understood(Path("f"), "delete it"):
+        output = r"^f is damaged \(\w+: .+\); delete it$"
+        with pytest.raises(UserError, match=output), understood(Path("f"), "delete it"):
             raise error
     with pytest.raises(UserError, match="as it was"), understood(Path("f")):
         raise UserError("as it was")
@@ -164,8 +164,8 @@ def test_a_failed_write_is_one_line_and_leaves_nothing(
         changed.setattr(os, "fsync", fail) if when == "fsync" else changed.setattr(
             Path, "replace", fail
         )
-        said = message(write_file, path, b"new")
-    assert said.startswith(f"{path} cannot be written: {os.strerror(code)}")
+        output = message(write_file, path, b"new")
+    assert output.startswith(f"{path} cannot be written: {os.strerror(code)}")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -221,8 +221,8 @@ def test_whether_a_file_can_be_written_is_asked_before(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    said = message(require_writable, tmp_path / "x.json")
-    assert "No space left" in said and "make room" in said
+    output = message(require_writable, tmp_path / "x.json")
+    assert "No space left" in output and "make room" in output
     assert not list(tmp_path.iterdir())
 
 

@@ -6,7 +6,7 @@ from textgan.core.format import basename, format_number
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "expected"),
     [
         ("/home/me/runs/x", "x"),
         ("C:\\Users\\me\\x.txt", "x.txt"),
@@ -20,14 +20,14 @@ from textgan.core.format import basename, format_number
         ("", ""),
     ],
 )
-def test_paths_of_the_machine_are_cut(word: str, told: str) -> None:
-    assert basename(word) == told
+def test_paths_of_the_machine_are_cut(word: str, expected: str) -> None:
+    assert basename(word) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [(3, "3"), (10_000, "10,000"), (0.12345, "0.123"), (-1.5, "−1.500"), (0.00012, "1.2e−04"),
      (123.456, "123.5"), (0.0, "0.000"), (98765.4, "98,765"), (True, "True"), ("x", "x")],
 )  # fmt: skip
-def test_numbers_are_short(value: object, told: str) -> None:
-    assert format_number(value) == told
+def test_numbers_are_short(value: object, expected: str) -> None:
+    assert format_number(value) == expected

@@ -20,8 +20,8 @@ def test_loading_draws_no_random_numbers_of_weights(tmp_path: Path) -> None:
 
 def test_frames(tmp_path: Path) -> None:
     folders = [tiny(tmp_path / "framed"), tiny(tmp_path / "frameless", frame=False)]
-    found = [
+    result = [
         huggingface.special_tokens(huggingface.load_tokenizer(folder, "it")) for folder in folders
     ]
-    assert found == [([2], [3]), ([], [])]
+    assert result == [([2], [3]), ([], [])]
     assert len(WORDS) == 8

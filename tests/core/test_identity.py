@@ -121,7 +121,7 @@ def test_one_bit_is_noticed_or_nothing_changes(twin_runs: Path, tmp_path: Path, 
     run, _ = copied(twin_runs, "text", tmp_path)
     look, content = looks(run)[file], (run / file).read_bytes()
     right = look()
-    said: list[str] = []
+    message: list[str] = []
     chosen = np.random.default_rng(0).integers(8 * len(content), size=40)
     for place_of_bit in chosen:
         damaged = bytearray(content)
@@ -130,9 +130,9 @@ def test_one_bit_is_noticed_or_nothing_changes(twin_runs: Path, tmp_path: Path, 
         try:
             assert look() == right
         except UserError as error:
-            said.append(str(error))
-    assert all(file in error for error in said)
-    assert len(said) > 25  # the others are layout
+            message.append(str(error))
+    assert all(file in error for error in message)
+    assert len(message) > 25  # the others are layout
 
 
 @pytest.mark.parametrize("pattern", ["*.safetensors", "checkpoints/*1*.safetensors"])
@@ -164,8 +164,8 @@ def test_a_missing_mle_row_is_said(cli: Cli, twin_runs: Path, tmp_path: Path) ->
     assert results is not None and "no MLE row" in results.warnings[0]
     _, out, _ = cli("evaluate", run, "--metrics", "distinct")
     assert "no MLE row: mle.safetensors is missing" in out
-    found = read_evaluation(run)
-    assert found is not None and any("no MLE row" in warning for warning in found.warnings)
+    result = read_evaluation(run)
+    assert result is not None and any("no MLE row" in warning for warning in result.warnings)
 
 
 def test_an_earlier_mle_epoch_of_the_same_run_is_not_its_best(

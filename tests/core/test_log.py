@@ -47,7 +47,7 @@ def test_lost_points_are_counted_said_and_kept(
     path = run / "metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     first = json.dumps(json.loads(lines[0]) | {"step": 77}) + "\n"
-    for kept, said in (
+    for kept, message in (
         (lines[:2], "lacks"),
         ([], "lacks"),
         ([lines[0], *lines[2:]], "(ticks 2)"),
@@ -62,7 +62,7 @@ def test_lost_points_are_counted_said_and_kept(
         code, _, err = cli("resume", copy)
         assert code == 0
         (line,) = [line for line in err.splitlines() if "metrics.jsonl" in line]
-        assert line.startswith("warning: ") and said in line
+        assert line.startswith("warning: ") and message in line
         results = read_results(copy)
         assert results is not None
         (alarm,) = of_records(results)

@@ -29,9 +29,9 @@ CPU = torch.device("cpu")
 SHAPES = [(7, 5, 3), (64, 130, 129), (1, 300, 4), (33, 1, 65), (0, 4, 3)]
 
 
-def near(found: Tensor, right: Tensor) -> bool:
+def near(result: Tensor, right: Tensor) -> bool:
     """Whether float32 products are those of float64, to rounding."""
-    return torch.allclose(found.double(), right, rtol=1e-5, atol=1e-4)
+    return torch.allclose(result.double(), right, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -57,8 +57,8 @@ def test_factors_of_any_strides_are_taken(library: Library) -> None:
     filters = torch.randn(30, 40, 3)  # (F, E, k): a slice of it lies scattered in memory
     rows = torch.randn(50, 80)[:, ::2]
     with matmul_by(library, smallest=0):
-        found = matmul(rows, filters[:, :, 1].t())
-    assert near(found, rows.double() @ filters[:, :, 1].double().t())
+        result = matmul(rows, filters[:, :, 1].t())
+    assert near(result, rows.double() @ filters[:, :, 1].double().t())
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -84,9 +84,9 @@ def test_a_linear_layer_has_the_derivatives_of_torch(library: Library, with_bias
         return [value, *first, *second, *plain]
 
     with matmul_by(library, smallest=0):
-        found = derivatives(layer)
+        result = derivatives(layer)
     right = derivatives(lambda rows: F.linear(rows, layer.weight, layer.bias))
-    for a, b in zip(found, right, strict=True):
+    for a, b in zip(result, right, strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
@@ -106,8 +106,8 @@ def test_a_layer_of_low_precision_is_near_that_of_float32(twice: bool) -> None:
 
     right = derivatives(lambda rows: F.linear(rows, layer.weight, layer.bias))
     with precision("bf16", CPU):
-        found = derivatives(lambda rows: linear(rows, layer.weight, layer.bias, rounded=True))
-    for a, b in zip(found, right, strict=True):
+        result = derivatives(lambda rows: linear(rows, layer.weight, layer.bias, rounded=True))
+    for a, b in zip(result, right, strict=True):
         assert a.dtype == torch.float32
         assert not torch.equal(a, b)  # it is rounded
         assert (a - b).norm() < 0.02 * b.norm()  # bfloat16 has 8 bits

@@ -14,8 +14,8 @@ def test_only_what_is_out_of_memory_is_called_so() -> None:
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
         "you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
     )
-    said = r"^out of memory \(3.6 TiB more were asked for\); try less$"
-    with pytest.raises(UserError, match=said), memory_errors("less"):
+    message = r"^out of memory \(3.6 TiB more were asked for\); try less$"
+    with pytest.raises(UserError, match=message), memory_errors("less"):
         raise RuntimeError(real)
     with pytest.raises(UserError, match="out of memory; try less"), memory_errors("less"):
         raise MemoryError

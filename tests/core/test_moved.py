@@ -49,9 +49,9 @@ def test_files_of_0_1_go_on_with_the_names_of_hooks_that_they_have(
     write_part(old, name="old.py")
     for name in ("new", "old"):
         textgan.train(f"{name}.py:Mine", out=name, quiet=True, plot=False, **SHORT)
-    new, found = (load_tensors(checkpoints(Path(name))[-1])[0] for name in ("new", "old"))
-    assert {"objective.seen", "objective.mean"} < new.keys() == found.keys()
-    assert all(torch.equal(new[key], found[key]) for key in new)
+    new, result = (load_tensors(checkpoints(Path(name))[-1])[0] for name in ("new", "old"))
+    assert {"objective.seen", "objective.mean"} < new.keys() == result.keys()
+    assert all(torch.equal(new[key], result[key]) for key in new)
     # a run of such a file goes on, though a new one would be refused
     last = '    return value, {"seen": self.memory["seen"]}'
     written = old.replace(f'{last}, {{"mean": ', '    self.memory["mean"] = (').replace(
@@ -116,7 +116,7 @@ def test_every_new_place_is_there() -> None:
 
 def test_what_no_version_had_is_named(tmp_path: Path) -> None:
     path = tmp_path / "own.py"
-    for line, told in {
+    for line, message in {
         "from textgan.text import Txt": "textgan.text has no Txt; see the list in docs",
         "from textgan.text import START": "textgan.text has no START; write space.bos",
         "from textgan.perturb.smart import weights": "textgan.perturb.smart has no weights; see",
@@ -124,7 +124,7 @@ def test_what_no_version_had_is_named(tmp_path: Path) -> None:
         "import textgan.nothing": "No module named 'textgan.nothing'",
     }.items():
         path.write_text(line)
-        with pytest.raises(ImportError, match=re.escape(told)):
+        with pytest.raises(ImportError, match=re.escape(message)):
             read_source(path, "here").load()
 
 

@@ -367,8 +367,8 @@ def test_what_is_no_file_of_code_is_not_waited_for(tmp_path: Path) -> None:
     import os
 
     os.mkfifo(tmp_path / "pipe.py")
-    for name, said in (("pipe.py", "there is no file"), ("none.py", "there is no file")):
-        with pytest.raises(UserError, match=said):
+    for name, message in (("pipe.py", "there is no file"), ("none.py", "there is no file")):
+        with pytest.raises(UserError, match=message):
             make_config(f"{tmp_path / name}:O")
     (tmp_path / "large.py").write_bytes(b"#" * (2**22 + 1))
     with pytest.raises(UserError, match="larger than"):

@@ -61,15 +61,15 @@ def test_gradients_are_float32_and_point_the_same_way(few: bool) -> None:
         ),
         (generator, lambda: nll(generator.log_prob(texts), texts.mask)),
     ):
-        found = []
+        result = []
         for name in ("float32", "bf16"):
             network.zero_grad()
             with precision(name, CPU):  # type: ignore[arg-type]
                 loss().backward()
             gradients = [w.grad for w in network.parameters() if w.requires_grad]
             assert all(g is not None and g.dtype == torch.float32 for g in gradients)
-            found.append(torch.cat([g.flatten() for g in gradients if g is not None]))
-        assert torch.nn.functional.cosine_similarity(*found, dim=0) > 0.995
+            result.append(torch.cat([g.flatten() for g in gradients if g is not None]))
+        assert torch.nn.functional.cosine_similarity(*result, dim=0) > 0.995
 
 
 @needs_bf16
@@ -99,11 +99,11 @@ def test_the_layer_to_the_vocabulary_stays_exact() -> None:
         assert not torch.equal(
             hidden @ layer[0].t(), (hidden.double() @ layer[0].t().double()).float()
         )
-        found = log_prob_of(hidden, *layer, tokens)
-        gradients = torch.autograd.grad(found.sum(), of)
+        result = log_prob_of(hidden, *layer, tokens)
+        gradients = torch.autograd.grad(result.sum(), of)
         torch.manual_seed(3)
         drawn = BlockSampler(*layer)(hidden)
-    assert torch.equal(found, right)
+    assert torch.equal(result, right)
     assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
     torch.manual_seed(3)
     assert torch.equal(BlockSampler(*layer)(hidden), drawn)
@@ -113,23 +113,23 @@ def test_the_layer_to_the_vocabulary_stays_exact() -> None:
 def test_norms_of_gradients_stay_exact() -> None:
     vector = torch.randn(300_000)
     with precision("bf16", CPU):
-        found = joint_norm([vector, vector])
-    assert found.item() == pytest.approx(2**0.5 * vector.double().norm().item(), rel=1e-5)
+        result = joint_norm([vector, vector])
+    assert result.item() == pytest.approx(2**0.5 * vector.double().norm().item(), rel=1e-5)
 
 
 @needs_bf16
 def test_a_run_learns_as_much(tmp_path: Path) -> None:
     told = TOY | {"schedule.mle_epochs": 4, "evaluation.final_samples": 400}
-    found = {
+    result = {
         name: textgan.train("seqgan", out=tmp_path / name, quiet=True, precision=name, **told)
         for name in ("float32", "bf16")
     }
-    last = list(found["float32"].rows)[-1]
+    last = list(result["float32"].rows)[-1]
     for key in ("nll_oracle", "nll_test"):
-        a, b = (found[name].rows[last][key] for name in ("float32", "bf16"))
+        a, b = (result[name].rows[last][key] for name in ("float32", "bf16"))
         assert a.low is not None and a.high is not None
         assert a.low < b.value < a.high
-    assert found["float32"].rows[last] != found["bf16"].rows[last]  # it was another precision
+    assert result["float32"].rows[last] != result["bf16"].rows[last]  # it was another precision
     textgan.resume(tmp_path / "bf16", quiet=True)
 
 

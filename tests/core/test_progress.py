@@ -54,28 +54,28 @@ def test_durations_are_those_measured_or_of_the_same_work_elsewhere() -> None:
         ("round", "turn"): 20,
         ("round", "g"): 4,
     }
-    told = Durations(kinds)
-    assert told.seconds() == (0.0, False)
+    durations = Durations(kinds)
+    assert durations.seconds() == (0.0, False)
     for _ in range(2):
-        told.did(("mle", "mle"), 3.0)
-    assert told.seconds([("mle", "mle")]) == (24.0, True)
-    assert told.seconds() == (24.0, False)
-    told.did(("discriminator", "turn"), 2.0)
+        durations.did(("mle", "mle"), 3.0)
+    assert durations.seconds([("mle", "mle")]) == (24.0, True)
+    assert durations.seconds() == (24.0, False)
+    durations.did(("discriminator", "turn"), 2.0)
     # the turns of the rounds take what the turns before them took; nobody knows of "g"
-    assert told.seconds() == (24.0 + 4 * 2.0 + 20 * 2.0, False)
-    told.did(("round", "g"), 7.0)
-    assert told.seconds() == (24.0 + 8.0 + 40.0 + 21.0, True)
-    told.did(("round", "turn"), 5.0)
-    assert told.seconds([("round", "turn")]) == (19 * 5.0, True)
+    assert durations.seconds() == (24.0 + 4 * 2.0 + 20 * 2.0, False)
+    durations.did(("round", "g"), 7.0)
+    assert durations.seconds() == (24.0 + 8.0 + 40.0 + 21.0, True)
+    durations.did(("round", "turn"), 5.0)
+    assert durations.seconds([("round", "turn")]) == (19 * 5.0, True)
 
 
 def test_the_newest_durations_count_most() -> None:
-    told = Durations({"a": 1000})
+    durations = Durations({"a": 1000})
     for _ in range(50):
-        told.did("a", 1.0)
+        durations.did("a", 1.0)
     for _ in range(50):
-        told.did("a", 3.0)
-    assert told.of("a") == pytest.approx(3.0, abs=0.02)
+        durations.did("a", 3.0)
+    assert durations.of("a") == pytest.approx(3.0, abs=0.02)
 
 
 def test_time_left_is_of_work_and_not_of_counts(terminal: Terminal, now: list[float]) -> None:
@@ -149,7 +149,7 @@ def test_bars_are_as_wide_as_columns_says(
 
 
 def test_training_shows_work_in_80_columns(terminal: Terminal, tmp_path: Path) -> None:
-    told = TOY | {"schedule.mle_epochs": 3, "evaluation.final_samples": 20}
+    settings = TOY | {"schedule.mle_epochs": 3, "evaluation.final_samples": 20}
     with pytest.MonkeyPatch.context() as patched:
         # draw every step, as if the machine were slow
         real, told_times = time.monotonic, [0.0]
@@ -159,11 +159,11 @@ def test_training_shows_work_in_80_columns(terminal: Terminal, tmp_path: Path) -
             return real() + told_times[0]
 
         patched.setattr("textgan.core.log.time.monotonic", slow)
-        textgan.train("seqgan", out=tmp_path / "run", plot=False, **told)
+        textgan.train("seqgan", out=tmp_path / "run", plot=False, **settings)
     frames = terminal.frames
     assert max(len(frame) for frame in frames if str(tmp_path.parent) not in frame) <= 80
-    for said in ("preparing the run ...", "final measures, on 20 samples ..."):
-        assert said in frames
+    for message in ("preparing the run ...", "final measures, on 20 samples ..."):
+        assert message in frames
     bars = [frame for frame in frames if "%|" in frame]
     assert any(frame.startswith("MLE epoch 2/3: loss ") for frame in bars)
     assert any("left, run over " in frame for frame in bars)  # nobody knows how long rounds take

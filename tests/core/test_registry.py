@@ -51,12 +51,12 @@ def test_what_looks_like_a_setting_and_is_none_is_said(write_part: WritePart, cl
     write_part("other = 1.0\nEPSILON = 2.0\n_own = 3\npaper = 'of mine'")
     code, _, err = cli("train", "mine.py:Mine", "--out", "run", *ONE)
     assert code == 0
-    (said,) = [line for line in err.splitlines() if "annotation" in line]
-    assert "mine.py:Mine.other = 1.0 has no annotation, so it is not a setting" in said
-    assert "other: float = 1.0" in said
+    (message,) = [line for line in err.splitlines() if "annotation" in line]
+    assert "mine.py:Mine.other = 1.0 has no annotation, so it is not a setting" in message
+    assert "other: float = 1.0" in message
 
 
 def test_a_generator_whose_settings_are_positional_is_said(write_part: WritePart) -> None:
     write_part("", NETWORKS.replace("space, *, hidden", "space, hidden"))
-    (said,) = registry.remarks(registry.find("generator", "mine.py:Window", code=Typed()))
-    assert "mine.py:Window: its parameter hidden is not keyword-only" in said
+    (message,) = registry.remarks(registry.find("generator", "mine.py:Window", code=Typed()))
+    assert "mine.py:Window: its parameter hidden is not keyword-only" in message

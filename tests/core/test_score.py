@@ -37,10 +37,10 @@ def test_a_signature_has_every_fact_and_the_version() -> None:
 
 def test_scores_come_back_from_json() -> None:
     scores = ROWS["seqgan, last"] | {"exact": Score("Exact", Estimate(1.0), "e|v:1", "higher")}
-    found = scores_from_dict(json.loads(json.dumps(scores_to_dict(scores))))
-    assert found == scores  # replicates are kept elsewhere
-    assert list(found) == list(scores)
-    assert found["exact"].low is None and len(found["exact"].replicates) == 0
+    result = scores_from_dict(json.loads(json.dumps(scores_to_dict(scores))))
+    assert result == scores  # replicates are kept elsewhere
+    assert list(result) == list(scores)
+    assert result["exact"].low is None and len(result["exact"].replicates) == 0
     again = Score.from_dict(scores["BLEU-2"].to_dict(), np.arange(3.0))
     assert again.replicates.tolist() == [0, 1, 2]
 

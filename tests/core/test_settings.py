@@ -161,8 +161,8 @@ def test_a_setting_given_twice_is_refused(cli: Cli, tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_is_read_as_toml_or_as_a_word(written: str, key: str, value: object) -> None:
-    found = core_settings.parse_setting(written)
-    assert found == (key, value) and isinstance(found[1], type(value))
+    result = core_settings.parse_setting(written)
+    assert result == (key, value) and isinstance(result[1], type(value))
 
 
 @pytest.mark.parametrize("written", ["a", "=3", "a=1\nb=2", ".".join("a" * 200) + "=1"])

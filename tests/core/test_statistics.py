@@ -75,9 +75,9 @@ def test_19_of_20_intervals_over_seeds_hold_the_truth(seeds: int) -> None:
 
 
 def test_over_seeds_by_hand() -> None:
-    found = over_seeds([1.0, 2.0, 3.0])
+    result = over_seeds([1.0, 2.0, 3.0])
     half = 4.30265273 / math.sqrt(3)
-    assert (found.value, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half))
+    assert (result.value, result.low, result.high) == pytest.approx((2, 2 - half, 2 + half))
     assert over_seeds([7.0]) == Estimate(7.0)
     with pytest.raises(ValueError, match="no seeds"):
         over_seeds([])
@@ -93,11 +93,11 @@ def sentences(random: np.random.Generator, n: int) -> tuple[Array, Array]:
 def test_19_of_20_bootstrap_intervals_hold_the_truth() -> None:
     random = np.random.default_rng(0)
     truth = sum(s * (1 + s / 13) for s in range(20)) / sum(range(20))  # 2
-    found = [bootstrap(*sentences(random, 100), 150, seed) for seed in range(400)]
-    assert abs(np.mean([covers(estimate, truth) for estimate in found]) - 0.94) < 0.025
-    widths = [estimate.high - estimate.low for estimate in found if estimate.low and estimate.high]
+    result = [bootstrap(*sentences(random, 100), 150, seed) for seed in range(400)]
+    assert abs(np.mean([covers(estimate, truth) for estimate in result]) - 0.94) < 0.025
+    widths = [estimate.high - estimate.low for estimate in result if estimate.low and estimate.high]
     assert len(widths) == 400
-    right = np.std([estimate.value for estimate in found]) * 2 * NORMAL_95
+    right = np.std([estimate.value for estimate in result]) * 2 * NORMAL_95
     assert np.mean(widths) / right == pytest.approx(1, abs=0.07)
 
 
@@ -105,12 +105,12 @@ def test_a_bootstrap_is_the_ratio_of_what_it_drew() -> None:
     totals, counts = np.array([1.0, 5.0, 2.0]), np.array([1.0, 2.0, 4.0])
     drawn = list(resamples(3, 50, seed=4))
     right = [totals[rows].sum() / counts[rows].sum() for rows in drawn]
-    found = resampled_ratio(totals, counts, 50, seed=4)
-    assert found.tolist() == right
-    assert bootstrap(totals, counts, 50, seed=4) == percentiles(8 / 7, found)
+    result = resampled_ratio(totals, counts, 50, seed=4)
+    assert result.tolist() == right
+    assert bootstrap(totals, counts, 50, seed=4) == percentiles(8 / 7, result)
     assert bootstrap(totals, counts, 0) == Estimate(8 / 7)
     assert len({tuple(rows) for rows in drawn}) > 10
-    assert not np.array_equal(found, resampled_ratio(totals, counts, 50, seed=5))
+    assert not np.array_equal(result, resampled_ratio(totals, counts, 50, seed=5))
 
 
 def test_sentences_that_count_nothing_change_nothing() -> None:
@@ -143,32 +143,32 @@ def test_two_runs_on_the_same_sentences_differ_by_a_narrow_interval() -> None:
 
 @pytest.mark.parametrize("n", [4, 9, 10, 19, 55, 200])
 def test_subsets_leave_out_a_tenth(n: int) -> None:
-    found = subsets(n, 30, seed=1)
-    assert len(found) == 30
-    assert {len(rows) for rows in found} == {n - max(1, n // 10)}
-    for rows in found:
+    result = subsets(n, 30, seed=1)
+    assert len(result) == 30
+    assert {len(rows) for rows in result} == {n - max(1, n // 10)}
+    for rows in result:
         assert torch.equal(rows, torch.unique(rows))  # in order, none twice
         assert rows.min() >= 0 and rows.max() < n
-    assert len(set(torch.cat(found).tolist())) == n
-    assert all(map(torch.equal, found, subsets(n, 30, seed=1)))
-    assert not all(map(torch.equal, found, subsets(n, 30, seed=2)))
+    assert len(set(torch.cat(result).tolist())) == n
+    assert all(map(torch.equal, result, subsets(n, 30, seed=1)))
+    assert not all(map(torch.equal, result, subsets(n, 30, seed=2)))
 
 
 @pytest.mark.parametrize("n", [4, 30, 205])
 def test_a_mean_spreads_over_subsets_as_it_should(n: int) -> None:
     values = torch.from_numpy(np.random.default_rng(n).normal(size=n))
     ones = torch.ones(n, dtype=torch.float64)
-    found = over_subsets(
+    result = over_subsets(
         [7.0, 1.0, -1.0],
         lambda rows: [float(of[rows].mean()) for of in (values, ones, -2 * values)],
         n,
         3000,
     )
-    assert found.shape == (3000, 3)
+    assert result.shape == (3000, 3)
     right = float(values.std()) / math.sqrt(n)  # of a mean of n
-    assert found.std(axis=0, ddof=1) == pytest.approx([right, 0, 2 * right], rel=0.05)
-    assert found.mean(0) == pytest.approx([7, 1, -1])
-    assert found[:, 0] - 7 == pytest.approx((found[:, 2] + 1) / -2)  # of the same subsets
+    assert result.std(axis=0, ddof=1) == pytest.approx([right, 0, 2 * right], rel=0.05)
+    assert result.mean(0) == pytest.approx([7, 1, -1])
+    assert result[:, 0] - 7 == pytest.approx((result[:, 2] + 1) / -2)  # of the same subsets
 
 
 def test_intervals_over_subsets_hold_the_truth() -> None:
@@ -248,8 +248,8 @@ def test_holm_by_hand() -> None:
 
 
 def test_nll_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
-    found = bootstrap(np.array([1.0, 10.0]), np.array([1.0, 2.0]), 0)
-    assert found == Estimate(11 / 3)
+    result = bootstrap(np.array([1.0, 10.0]), np.array([1.0, 2.0]), 0)
+    assert result == Estimate(11 / 3)
 
 
 def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
@@ -258,20 +258,20 @@ def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
     for trial in range(300):
         sizes = dice.integers(1, 9, 100).astype(float)
         totals = dice.normal(2 * sizes, 1.0)  # two nats per token
-        found = bootstrap(totals, sizes, 200, seed=trial)
-        assert found.low is not None
-        assert found.high is not None
-        assert found.low < found.value < found.high
-        inside += found.low <= 2 <= found.high
+        result = bootstrap(totals, sizes, 200, seed=trial)
+        assert result.low is not None
+        assert result.high is not None
+        assert result.low < result.value < result.high
+        inside += result.low <= 2 <= result.high
     assert 0.91 <= inside / 300 <= 0.98
 
 
 def test_bootstrap_width_is_that_of_the_normal_approximation() -> None:
     values = np.random.default_rng(1).normal(5, 2, 4000)
-    found = bootstrap(values, np.ones(4000), 1000)
-    assert found.low is not None
-    assert found.high is not None
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * 2 / math.sqrt(4000), rel=0.08)
+    result = bootstrap(values, np.ones(4000), 1000)
+    assert result.low is not None
+    assert result.high is not None
+    assert (result.high - result.low) / 2 == pytest.approx(1.96 * 2 / math.sqrt(4000), rel=0.08)
     with pytest.raises(ValueError, match="no sentences"):
         bootstrap(np.array([]), np.array([]), 10)
 

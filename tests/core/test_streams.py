@@ -193,8 +193,12 @@ def test_evaluations_share_what_is_paired_and_nothing_else(
     recorder = Recorder(monkeypatch)
 
     def seeds(run: int, seed: int) -> set[int]:
-        told: dict[str, Any] = {"metrics": ["likelihood", "unique"], "seed": seed, "quiet": True}
-        return recorder.during(lambda: textgan.evaluate(tmp_path / f"{run}", **told))
+        settings: dict[str, Any] = {
+            "metrics": ["likelihood", "unique"],
+            "seed": seed,
+            "quiet": True,
+        }
+        return recorder.during(lambda: textgan.evaluate(tmp_path / f"{run}", **settings))
 
     first, second, other = seeds(0, 0), seeds(1, 0), seeds(0, 1)
     # those of the final table
@@ -206,8 +210,8 @@ def test_evaluations_share_what_is_paired_and_nothing_else(
 
 def test_a_generator_does_not_begin_as_its_oracle(tmp_path: Path) -> None:
     """By addition, run 0 began with a tenth of the very weights of oracle 0."""
-    told = TOY | {"seed": 0, "oracle.embedding": 8, "generator.embedding": 8}
-    here = TrainingState(create_run(make_config("seqgan", told), tmp_path / "run"))
+    settings = TOY | {"seed": 0, "oracle.embedding": 8, "generator.embedding": 8}
+    here = TrainingState(create_run(make_config("seqgan", settings), tmp_path / "run"))
     truth = make_oracle(20, 6, 8, 8, 0)
     own: Any = here.generator
     for theirs, ours in zip(truth.parameters(), own.parameters(), strict=True):
@@ -266,9 +270,9 @@ def test_a_run_of_the_first_version_goes_on_as_it_began(begun: bool, tmp_path: P
             (run / name).unlink()
     assert open_run(run).old
     textgan.resume(run, quiet=True)
-    found = read_records(run)
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
+    result = read_records(run)
+    assert len(result) == len(expected)
+    for ours, theirs in zip(result, expected, strict=True):
         assert ours.pop("phase") == theirs.pop("phase")
         assert ours == pytest.approx(theirs, rel=1e-4)
     left = read_results(run)

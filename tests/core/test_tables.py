@@ -147,8 +147,8 @@ def test_several_systems_are_corrected_together() -> None:
     assert isinstance(first, Comparison) and isinstance(second, Comparison)
     made = among_all([first, second])
     assert not isinstance(made, Comparison)
-    tested = [found for one in made.comparisons for found in one.differences]
-    assert [found.corrected for found in tested] == holm([found.p or 0.0 for found in tested])
+    tested = [result for one in made.comparisons for result in one.differences]
+    assert [result.corrected for result in tested] == holm([result.p or 0.0 for result in tested])
     assert made.to_dict()["baseline"] == "MLE"
     assert among_all([first]) is first
     assert f"among {len(tested)} comparisons" in str(made)

@@ -69,12 +69,12 @@ def test_one_changed_byte_is_noticed(at: str, tmp_path: Path) -> None:
     else:
         changed = content[:-1] + (b"\1" if at == "tensor" else b"")
     path.write_bytes(changed)
-    said = (
+    message = (
         r"is damaged .*restore it from a copy"
         if at == "end"
         else "was altered after it was written"
     )
-    with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{said}"):
+    with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
         load_tensors(path)
 
 

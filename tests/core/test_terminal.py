@@ -35,7 +35,7 @@ def textgan(shell: str, **environment: str) -> subprocess.CompletedProcess[bytes
 
 
 @pytest.mark.parametrize(
-    ("shell", "code", "said"),
+    ("shell", "code", "message"),
     [
         ("data list > /dev/full", 2, "standard output cannot be written: No space left"),
         ("data list --json >&-", 2, "standard output cannot be written: it is closed"),
@@ -47,11 +47,11 @@ def textgan(shell: str, **environment: str) -> subprocess.CompletedProcess[bytes
         ("data nonsense > /dev/full 2>&1", 2, ""),
     ],
 )
-def test_a_stream_that_takes_no_more_is_one_line(shell: str, code: int, said: str) -> None:
+def test_a_stream_that_takes_no_more_is_one_line(shell: str, code: int, message: str) -> None:
     done = textgan(shell)
     lines = done.stderr.decode().splitlines()
     assert done.returncode == code, lines
-    assert len(lines) == bool(said) and said in "".join(lines)
+    assert len(lines) == bool(message) and message in "".join(lines)
 
 
 @pytest.mark.parametrize(

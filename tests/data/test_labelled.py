@@ -67,9 +67,9 @@ def test_labels_and_sentences_are_read_as_they_were_written(
     pairs = [("x", "y"), *pairs, ("another", "y")]
     folder = tmp_path_factory.mktemp("labelled")
     path = write(folder, [f"{label}\t{sentence}" for label, sentence in pairs])
-    found = read_data(path).labelled
-    assert [(one.label, one.sentence) for one in found] == pairs
-    assert [one.line for one in found] == list(range(1, len(pairs) + 1))
+    result = read_data(path).labelled
+    assert [(one.label, one.sentence) for one in result] == pairs
+    assert [one.line for one in result] == list(range(1, len(pairs) + 1))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -78,8 +78,8 @@ def test_line_ends_marks_and_empty_lines_are_no_text(tmp_path: Path, end: str, m
     content = (
         mark + end.join(["gut \t ein Fuß ", "", " ", "schlecht\tkein Fuß", "gut\t", ""]).encode()
     )
-    found = read_data(write(tmp_path, content)).labelled
-    assert found == [(1, "gut", "ein Fuß"), (4, "schlecht", "kein Fuß")]
+    result = read_data(write(tmp_path, content)).labelled
+    assert result == [(1, "gut", "ein Fuß"), (4, "schlecht", "kein Fuß")]
 
 
 def test_a_corpus_knows_the_label_of_each_sentence(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_the_split_is_that_of_the_sentences_alone(tmp_path: Path) -> None:
     for with_labels, without in zip(sides(labelled), sides(bare), strict=True):
         assert [line.split("\t")[1] for line in with_labels] == without
     assert torch.equal(labelled.train.tokens, bare.train.tokens)
-    found = [{line.split("\t")[1] for line in side} for side in sides(labelled)]
-    assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
+    result = [{line.split("\t")[1] for line in side} for side in sides(labelled)]
+    assert not (result[0] & result[1] or result[0] & result[2] or result[1] & result[2])
     assert Counter(line for side in sides(labelled) for line in side) == Counter(lines)
 
 
@@ -204,16 +204,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SentiGAN on the two classes, from the file to the table; what it said is in said.txt."""
     folder = tmp_path_factory.mktemp("labels")
     data = write(folder, SKEWED)
-    with redirect_stderr(io.StringIO()) as said:
+    with redirect_stderr(io.StringIO()) as message:
         textgan.train("sentigan", data=str(data), out=folder / "run", **SMALL)
-    (folder / "said.txt").write_text(said.getvalue())
+    (folder / "said.txt").write_text(message.getvalue())
     return folder / "run"
 
 
 def everything(folder: Path) -> dict[str, bytes]:
     names = ["metrics.jsonl", "results.json", "samples.txt", "mle.safetensors", "data.safetensors"]
-    found = {name: (folder / name).read_bytes() for name in names}
-    return found | {"last": checkpoints(folder)[-1].read_bytes()}
+    result = {name: (folder / name).read_bytes() for name in names}
+    return result | {"last": checkpoints(folder)[-1].read_bytes()}
 
 
 def test_a_runs_folder_holds_the_labels(finished: Path, tmp_path: Path) -> None:
@@ -298,10 +298,10 @@ def test_a_file_without_labels_leaves_no_trace_of_them(tmp_path: Path) -> None:
 
 
 def test_what_is_introduced(finished: Path) -> None:
-    said = (finished.parent / "said.txt").read_text()
+    message = (finished.parent / "said.txt").read_text()
     labels = open_run(finished).corpus.facts["labels"]
-    assert f"labels     2: bad ({labels['bad']} train), good ({labels['good']} train)\n" in said
-    assert "rollouts   about" in said
+    assert f"labels     2: bad ({labels['bad']} train), good ({labels['good']} train)\n" in message
+    assert "rollouts   about" in message
 
 
 def test_a_labelled_file_teaches_each_label_its_words(tmp_path: Path, cli: Cli) -> None:
@@ -322,8 +322,8 @@ def test_a_labelled_file_teaches_each_label_its_words(tmp_path: Path, cli: Cli) 
     assert swapped > right + 0.5
     for label, sentences in (("good", GOOD), ("bad", BAD)):
         words = Counter(word for sentence in sentences for word in sentence.split())
-        found = cli("sample", tmp_path / "run", "--label", label, "-n", 200)[1].splitlines()
-        written = [word for line in found for word in line.split("\t")[1].split()]
+        result = cli("sample", tmp_path / "run", "--label", label, "-n", 200)[1].splitlines()
+        written = [word for line in result for word in line.split("\t")[1].split()]
         assert sum(word in words for word in written) / len(written) > 0.9
 
 

@@ -27,11 +27,11 @@ def test_the_same_seed_gives_the_same_words_and_words_stay_words(
     words: list[str], kind: Noise, rate: float, seed: int
 ) -> None:
     before = list(words)
-    found = noisy(words, kind, rate, seed)
+    result = noisy(words, kind, rate, seed)
     assert words == before  # the sentence itself is left alone
-    assert found == noisy(words, kind, rate, seed)
-    assert bool(found) == bool(words)
-    assert all(found)
+    assert result == noisy(words, kind, rate, seed)
+    assert bool(result) == bool(words)
+    assert all(result)
     assert noisy(words, kind, 0, seed) == words
 
 
@@ -73,7 +73,9 @@ def test_at_rate_one_every_word_is_touched(words: list[str], seed: int) -> None:
 
 def test_swaps_are_of_neighbours_and_of_no_word_twice() -> None:
     words = list("abcdefg")
-    places = np.array([[found.index(word) for word in words] for found in some("swap", words, 0.5)])
+    places = np.array(
+        [[result.index(word) for word in words] for result in some("swap", words, 0.5)]
+    )
     assert np.abs(places - np.arange(7)).max() == 1
 
 
@@ -83,13 +85,13 @@ def test_the_share_of_words_touched_is_the_rate(kind: Noise, size: int) -> None:
     """On average over 4,000 sentences; five standard deviations are about 0.02."""
     words = [f"w{i}" for i in range(size)]
     rate = 0.3
-    found = some(kind, words, rate)
+    result = some(kind, words, rate)
     if kind in ("drop", "repeat"):
-        touched = np.mean([abs(len(made) - size) for made in found]) / size
+        touched = np.mean([abs(len(made) - size) for made in result]) / size
         # a sentence whose words would all be dropped keeps one
         rate -= rate**size / size if kind == "drop" else 0
     else:
-        touched = np.mean([np.mean(np.array(made) != np.array(words)) for made in found])
+        touched = np.mean([np.mean(np.array(made) != np.array(words)) for made in result])
     assert touched == pytest.approx(rate, abs=0.02)
 
 
@@ -97,12 +99,12 @@ def test_the_share_of_words_touched_is_the_rate(kind: Noise, size: int) -> None:
 def test_every_place_is_touched(kind: Noise) -> None:
     """Also the first and the last word: in 4,000 sentences each at least once alone."""
     words = ["one", "two", "three", "four"]
-    found = some(kind, words, 0.2)
-    first = [made for made in found if made[-1] == "four" and made[0] != "one"]
-    last = [made for made in found if made[0] == "one" and made[-1] != "four"]
+    result = some(kind, words, 0.2)
+    first = [made for made in result if made[-1] == "four" and made[0] != "one"]
+    last = [made for made in result if made[0] == "one" and made[-1] != "four"]
     if kind == "repeat":
-        first = [made for made in found if made[1] == "one"]
-        last = [made for made in found if made[-2] == "four"]
+        first = [made for made in result if made[1] == "one"]
+        last = [made for made in result if made[-2] == "four"]
     assert min(len(first), len(last)) > 200
 
 
@@ -132,10 +134,10 @@ def test_replacing_takes_two_words(vocabulary: list[str]) -> None:
 def test_lines_are_disturbed_by_one_seed() -> None:
     lines = ["the  cat sees the dog", "", "a dog"] * 20
     for kind in KINDS:
-        found = disturb_lines(lines, 0.3, kind, VOCABULARY, 3)
-        assert found == disturb_lines(lines, 0.3, kind, VOCABULARY, 3)
-        assert found != disturb_lines(lines, 0.3, kind, VOCABULARY, 4)
-        assert [bool(line) for line in found] == [bool(line) for line in lines]
+        result = disturb_lines(lines, 0.3, kind, VOCABULARY, 3)
+        assert result == disturb_lines(lines, 0.3, kind, VOCABULARY, 3)
+        assert result != disturb_lines(lines, 0.3, kind, VOCABULARY, 4)
+        assert [bool(line) for line in result] == [bool(line) for line in lines]
     assert disturb_lines(lines, 0, "drop", VOCABULARY, 3)[:3] == [
         "the cat sees the dog",
         *lines[1:3],

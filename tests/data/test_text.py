@@ -267,8 +267,8 @@ def test_an_id_beyond_the_vocabulary_is_refused(name: str) -> None:
 def test_equal_sources_have_one_number() -> None:
     condition = Condition(source=sources()[torch.tensor([1, 0, 0, 1])])
     assert condition.sources is not None
-    found = condition.sources.tolist()
-    assert found[0] == found[3] != found[1] == found[2]
+    result = condition.sources.tolist()
+    assert result[0] == result[3] != result[1] == result[2]
     assert UNCONDITIONAL.sources is None
 
 

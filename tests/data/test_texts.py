@@ -74,7 +74,7 @@ def zipped(name: str = "texts.txt") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.txt", "a dog\na cat\n".encode("utf-16"), "UTF-16, not in UTF-8.*iconv -f UTF-16 -t"),
         ("a.txt", "a dog\na cat\n".encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8 "),
@@ -110,9 +110,9 @@ def zipped(name: str = "texts.txt") -> bytes:
     ],
 )
 def test_what_is_no_utf8_text_is_named_with_its_remedy(
-    name: str, content: bytes, said: str, tmp_path: Path
+    name: str, content: bytes, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_rows(write(tmp_path, content, name), "data.file")
 
 
@@ -200,7 +200,7 @@ BOTH = Form(field="text", label_field="label")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "form", "said"),
+    ("name", "content", "form", "message"),
     [
         ("a.csv", as_csv(), Form(), "'id', 'text', 'label' in its first line; give data.field"),
         ("a.csv", as_csv(), Form(field="texts"), "no field 'texts' .*; it has 'id', 'text', 'lab"),
@@ -255,9 +255,9 @@ BOTH = Form(field="text", label_field="label")
     ],
 )  # fmt: skip
 def test_structured_files_are_read_by_a_field_or_refused(
-    name: str, content: Any, form: Form, said: str, tmp_path: Path
+    name: str, content: Any, form: Form, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_rows(write(tmp_path, content, name), "data.file", form)
 
 
@@ -368,7 +368,7 @@ def test_every_command_gives_one_answer_to_one_file(
     command: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for content, name, said in (
+    for content, name, message in (
         ("\n".join(labelled()), "a.txt", "28 of 28 lines have a tab"),
         (as_csv(), "a.csv", "has the fields 'id', 'text', 'label'"),
         ("\n".join(as_jsonl()), "a.jsonl", "has the fields 'text', 'label'"),
@@ -378,7 +378,7 @@ def test_every_command_gives_one_answer_to_one_file(
     ):
         code, out, err = cli(*COMMANDS[command](write(tmp_path, content, name)))
         assert (code, out, err.count("\n")) == (2, "", 1), err
-        assert said in err
+        assert message in err
     assert not (tmp_path / "enc").exists() and not (tmp_path / "runs").exists()
 
 

@@ -44,12 +44,12 @@ def test_every_command_names_the_tokenizer_that_fits(
     labelled = [f"{'ab'[i % 2]}\t{poem}" for i, poem in enumerate(POEMS * 3)]
     Path("poems.txt").write_text("\n".join(POEMS * 2), "utf-8")
     Path("poems.tsv").write_text("\n".join(labelled), "utf-8")
-    told = ("evaluate", "poems.txt", "--references", "poems.txt", "--metrics", "length")
-    code, out, err = cli(*told, "--json")
+    arguments = ("evaluate", "poems.txt", "--references", "poems.txt", "--metrics", "length")
+    code, out, err = cli(*arguments, "--json")
     assert code == 0, err
-    said = [one for one in json.loads(out)["warnings"] if "one token each" in one]
-    assert len(said) == 1 and "72 of 72" in said[0] and "--tokenizer char" in said[0]
-    code, out, err = cli(*told, "--tokenizer", "char", "--json")
+    message = [one for one in json.loads(out)["warnings"] if "one token each" in one]
+    assert len(message) == 1 and "72 of 72" in message[0] and "--tokenizer char" in message[0]
+    code, out, err = cli(*arguments, "--tokenizer", "char", "--json")
     assert not any("one token" in one for one in json.loads(out)["warnings"])
     small = ["network.hidden=4", "network.embedding=4", "epochs=1", "data.min_count=1"]
     code, out, err = cli("classify", "poems.tsv", "--seeds", 1, "--perturb", "none", *small)
@@ -77,9 +77,9 @@ def test_one_odd_line_flips_no_guess() -> None:
     assert PreTokenizer.of([*spaced, POEMS[0]], "char", "no").separator == ""
     assert PreTokenizer.of(POEMS, "char", "yes").separator == " "
     assert PreTokenizer.of(["月", "花"], "char").separator == ""
-    found = spacing([*spaced, POEMS[0], "月"], "<unk>")
-    assert (found.spaced, found.lines, found.decided) == (36, 37, True)
-    assert str(found) == "spaces separate characters: they are between all of them in 36 of 37"
+    result = spacing([*spaced, POEMS[0], "月"], "<unk>")
+    assert (result.spaced, result.lines, result.decided) == (36, 37, True)
+    assert str(result) == "spaces separate characters: they are between all of them in 36 of 37"
     # the odd line is made of characters, too
     assert PreTokenizer("char", " ")("春山 月") == ["春", "山", "月"]
 
@@ -89,13 +89,13 @@ def test_the_guess_is_said_and_can_be_overridden(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("\n".join([*(" ".join(p) for p in POEMS), "春夏秋冬"]), "utf-8")
-    told = ["train", "mle", "--data", "a.txt", "--tokens", "char", *TINY, "schedule.rounds=0"]
-    told += ["data.min_count=1"]
-    code, _, err = cli(*told, "--out", "one")
+    arguments = ["train", "mle", "--data", "a.txt", "--tokens", "char", *TINY, "schedule.rounds=0"]
+    arguments += ["data.min_count=1"]
+    code, _, err = cli(*arguments, "--out", "one")
     assert code == 0, err
     assert "spaces separate characters: they are between all of them in 36 of 37 lines" in err
     assert "data.spaced=yes or no" in err
-    code, _, err = cli(*told, "--out", "two", "data.spaced=no")
+    code, _, err = cli(*arguments, "--out", "two", "data.spaced=no")
     assert code == 0 and "36 of 37" not in err
     assert " " in json.loads(Path("two/vocabulary.json").read_text("utf-8"))["words"]
     assert " " not in json.loads(Path("one/vocabulary.json").read_text("utf-8"))["words"]

@@ -64,8 +64,8 @@ def test_a_length_in_which_nothing_fits_is_refused() -> None:
 
 def test_a_name_says_how_it_reads() -> None:
     told = [({}, LINES), ({"length": 9}, LINES), ({"min_count": 1}, LINES), ({}, [*LINES, "a a"])]
-    found = {build_tokenizer("transformer", lines, **more).name for more, lines in told}  # type: ignore[arg-type]
-    assert len(found) == 4
+    result = {build_tokenizer("transformer", lines, **more).name for more, lines in told}  # type: ignore[arg-type]
+    assert len(result) == 4
     assert build_tokenizer("cnn", LINES).name == build_tokenizer("rnn", LINES[::-1]).name
 
 
@@ -82,9 +82,9 @@ sentences = st.lists(st.lists(words, min_size=1, max_size=6), min_size=1, max_si
 lines = st.lists(st.text(characters, min_size=1, max_size=12), min_size=1, max_size=6)
 
 
-def tokenizer_of(split: list[list[str]], *told: Any, length: int = 64) -> WordTokenizer:
+def tokenizer_of(split: list[list[str]], *arguments: Any, length: int = 64) -> WordTokenizer:
     kept = dict.fromkeys(word for sentence in split for word in sentence if word != "<unk>")
-    return WordTokenizer(tuple(kept), PreTokenizer(*told), length)
+    return WordTokenizer(tuple(kept), PreTokenizer(*arguments), length)
 
 
 @given(sentences)

@@ -49,7 +49,7 @@ def mlm(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The shifts of all passes of USCAL and SCAL."""
-    found: list[Any] = []
-    monkeypatch.setattr(Spy, "told", found, raising=False)
+    result: list[Any] = []
+    monkeypatch.setattr(Spy, "told", result, raising=False)
     monkeypatch.setattr("textgan.perturb.shifts.EmbeddingOutput", Spy)
-    return found
+    return result

@@ -12,20 +12,20 @@ from textgan.encoders.folder import load_encoder
 
 
 def test_lines_beside_a_line_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = load_encoder(saved(tmp_path / "encoder"))
-    vectors = found.encode_lines(LINES)
+    result = load_encoder(saved(tmp_path / "encoder"))
+    vectors = result.encode_lines(LINES)
     monkeypatch.setattr(LineEncoder, "at_once", 2)
     order = [3, 0, 4, 2, 1]
-    again = found.encode_lines([LINES[i] for i in order])
+    again = result.encode_lines([LINES[i] for i in order])
     assert torch.allclose(again, vectors[order], atol=1e-6)
-    found.network.train()  # dropout is off all the same
-    assert torch.equal(found.encode_lines([LINES[i] for i in order]), again)
+    result.network.train()  # dropout is off all the same
+    assert torch.equal(result.encode_lines([LINES[i] for i in order]), again)
     steps: list[int] = []
 
     def progress(pieces: Any, what: str) -> Any:
-        assert found.name in what
+        assert result.name in what
         steps.extend(len(piece) for piece in pieces)
         return pieces
 
-    found.encode_lines(LINES, progress=progress)
+    result.encode_lines(LINES, progress=progress)
     assert steps == [2, 2, 1]

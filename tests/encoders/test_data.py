@@ -15,8 +15,8 @@ def test_equal_lines_are_no_negatives(tmp_path: Path, text: Path) -> None:
     twice = tmp_path / "twice.txt"
     twice.write_text(text.read_text() * 2)
     device = torch.device("cpu")
-    told = make_settings(EncoderConfig, {"data.min_count": 1})
-    trainer = prepare("simcse", twice, None, None, told, 0, device, True)
+    settings = make_settings(EncoderConfig, {"data.min_count": 1})
+    trainer = prepare("simcse", twice, None, None, settings, 0, device, True)
     for part in (trainer.data.train, trainer.data.valid, trainer.data.test):
         assert len({tuple(ids) for ids in part.batch.ids}) == len(part)
 

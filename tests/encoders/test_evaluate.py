@@ -123,8 +123,18 @@ def test_a_table_with_a_row_for_each_encoder(cli: Cli, data: Path, tmp_path: Pat
         tmp_path,
         *(f"{'xy'[i % 2]}\t{i}\tthe old cat\tthe old c{'at' * (i % 7)}" for i in range(14)),
     )
-    told = ("similarity", "letters", "constant", "--data", data, "--sts", sts, "--resamplings", 50)
-    code, out, err = cli(*told)
+    arguments = (
+        "similarity",
+        "letters",
+        "constant",
+        "--data",
+        data,
+        "--sts",
+        sts,
+        "--resamplings",
+        50,
+    )
+    code, out, err = cli(*arguments)
     assert (code, err) == (0, "")
     tables = out.split("\n\n")
     heads = [table.split("  ")[0] for table in tables[:-1]]
@@ -140,19 +150,19 @@ def test_a_table_with_a_row_for_each_encoder(cli: Cli, data: Path, tmp_path: Pat
         assert rows == [BASELINE, "letters", "constant"]
     assert "drop" in tables[2] and "typo" in tables[2] and "[" in tables[2]
     assert "constant: no STS of all: numbers that are all equal correlate with nothing" in out
-    assert cli(*told)[1] == out  # the same seed
-    assert cli(*told, "--seed", 1)[1] != out
+    assert cli(*arguments)[1] == out  # the same seed
+    assert cli(*arguments, "--seed", 1)[1] != out
 
 
 @pytest.mark.usefixtures("stubs")
 def test_numbers_in_closed_form(data: Path) -> None:
-    found = evaluate_encoders(
+    result = evaluate_encoders(
         ["letters", "constant", "zeros"], data=data, noise=["swap"], resamplings=0
     )
     n = len(different_lines(data))
-    assert found.facts["lines"] == n
+    assert result.facts["lines"] == n
     for name in ("constant", "zeros"):
-        scores = {key: score.estimate.value for key, score in found.rows[name].items()}
+        scores = {key: score.estimate.value for key, score in result.rows[name].items()}
         harmonic = sum(1 / k for k in range(1, n + 1))
         assert scores == pytest.approx(
             {
@@ -163,17 +173,17 @@ def test_numbers_in_closed_form(data: Path) -> None:
             },
             abs=1e-12,
         )
-    assert f"zeros: {n} of {n} lines have a vector of zeros" in found.notes
+    assert f"zeros: {n} of {n} lines have a vector of zeros" in result.notes
     # neither words nor letters that are only counted know their order
-    assert found.rows["letters"]["alignment/swap"].estimate.value == pytest.approx(0, abs=1e-12)
-    assert found.rows[BASELINE]["alignment/swap"].estimate.value == pytest.approx(0, abs=1e-12)
-    assert all(score.estimate.low is None for score in found.rows["letters"].values())
+    assert result.rows["letters"]["alignment/swap"].estimate.value == pytest.approx(0, abs=1e-12)
+    assert result.rows[BASELINE]["alignment/swap"].estimate.value == pytest.approx(0, abs=1e-12)
+    assert all(score.estimate.low is None for score in result.rows["letters"].values())
 
 
 @pytest.mark.usefixtures("stubs")
 def test_every_number_is_signed(cli: Cli, data: Path, tmp_path: Path) -> None:
     sts = write(tmp_path, *(f"{i}\tthe old cat\tthe old c{'at' * i}" for i in range(5)))
-    told = (
+    arguments = (
         "similarity",
         "letters",
         "--data",
@@ -184,10 +194,10 @@ def test_every_number_is_signed(cli: Cli, data: Path, tmp_path: Path) -> None:
         "typo,drop",
         "--json",
     )
-    found = json.loads(cli(*told, "--sts", sts, "--rate", 0.4, "--seed", 3)[1])
-    assert found["textgan"] == textgan.__version__
-    n = found["facts"]["lines"]
-    row = found["rows"]["letters"]
+    result = json.loads(cli(*arguments, "--sts", sts, "--rate", 0.4, "--seed", 3)[1])
+    assert result["textgan"] == textgan.__version__
+    n = result["facts"]["lines"]
+    row = result["rows"]["letters"]
     assert list(row) == [
         "uniformity/lines", "sts/all", "alignment/drop", "first/drop", "reciprocal/drop",
         "alignment/typo", "first/typo", "reciprocal/typo",
@@ -200,11 +210,13 @@ def test_every_number_is_signed(cli: Cli, data: Path, tmp_path: Path) -> None:
         assert signature.endswith(f"|v:{textgan.__version__}")
         if column in ("drop", "typo"):
             assert f"|noise:{column}|rate:0.4|tok:word|seed:3|" in signature
-    assert set(found["facts"]["changed"]) == {"drop", "typo"}
+    assert set(result["facts"]["changed"]) == {"drop", "typo"}
     other = tmp_path / "other.txt"
     other.write_text(data.read_text().replace("moon", "star"))
-    again = json.loads(cli(*told[:3], other, *told[4:])[1])
-    signatures = [one["rows"]["letters"]["uniformity/lines"]["signature"] for one in (found, again)]
+    again = json.loads(cli(*arguments[:3], other, *arguments[4:])[1])
+    signatures = [
+        one["rows"]["letters"]["uniformity/lines"]["signature"] for one in (result, again)
+    ]
     assert signatures[0] != signatures[1]
 
 
@@ -233,8 +245,8 @@ def test_the_interval_of_uniformity_is_that_of_its_subsets(data: Path) -> None:
     value = uniformity(vectors)
     replicates = over_subsets([value], lambda some: [uniformity(vectors[some])], len(lines), 40, 0)
     expected = spread(value, replicates[:, 0])
-    found = evaluate_encoders(["letters"], data=data, noise=["drop"], resamplings=20)
-    estimate = found.rows[BASELINE]["uniformity/lines"].estimate
+    result = evaluate_encoders(["letters"], data=data, noise=["drop"], resamplings=20)
+    estimate = result.rows[BASELINE]["uniformity/lines"].estimate
     assert estimate.value == pytest.approx(expected.value)
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
 
@@ -244,11 +256,11 @@ def test_each_subset_of_pairs_has_its_own_number(data: Path, tmp_path: Path) -> 
     lines = different_lines(data)[:24]
     rows = [f"{'xxy'[i % 3]}\t{i % 5}\t{a}\t{b}" for i, (a, b) in enumerate(pairwise(lines))]
     path = write(tmp_path, *rows)
-    found = evaluate_encoders(["letters"], data=data, sts=path, noise=["drop"], resamplings=0)
+    result = evaluate_encoders(["letters"], data=data, sts=path, noise=["drop"], resamplings=0)
     sts, encoder = read_sts(path), Stub("letters", STUBS["letters"])
     cosines = pair_cosines(encoder.encode_lines(sts.first), encoder.encode_lines(sts.second))
     for name, some in sts.parts().items():
-        score = found.rows["letters"][f"sts/{name}"]
+        score = result.rows["letters"][f"sts/{name}"]
         expected = 100 * spearman(cosines.numpy()[some], sts.gold[some])
         assert score.estimate.value == pytest.approx(expected)
         assert f"|n:{len(some)}|" in score.signature
@@ -257,15 +269,15 @@ def test_each_subset_of_pairs_has_its_own_number(data: Path, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("stubs")
 def test_at_most_so_many_lines(data: Path) -> None:
-    found, again, other = (
+    result, again, other = (
         evaluate_encoders(
             ["letters"], data=data, noise=["drop"], limit=20, resamplings=0, seed=seed
         )
         for seed in (0, 0, 1)
     )
-    assert found.facts["lines"] == 20
-    assert found.to_dict() == again.to_dict()
-    assert found.facts["sha256"] != other.facts["sha256"]
+    assert result.facts["lines"] == 20
+    assert result.to_dict() == again.to_dict()
+    assert result.facts["sha256"] != other.facts["sha256"]
 
 
 def test_encoders_that_were_saved(cli: Cli, data: Path, tmp_path: Path) -> None:
@@ -291,8 +303,8 @@ def test_encoders_that_were_saved(cli: Cli, data: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_refused_in_one_line(
     cli: Cli, data: Path, tmp_path: Path
 ) -> None:
-    def said(*told: object) -> str:
-        return refused(cli, "similarity", *told)
+    def said(*arguments: object) -> str:
+        return refused(cli, "similarity", *arguments)
 
     given = ("letters", "--data", data)
     assert "some of its vectors are not finite" in said("broken", "--data", data)

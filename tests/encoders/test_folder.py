@@ -31,30 +31,30 @@ def test_what_was_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
     tokenizer = WordTokenizer.train(LINES, min_count=1, length=9, extra=(MASK_WORD, "it", "means"))
     expected = build_network(name, SMALL[name], tokenizer, classes=2).eval()
     before = torch.get_rng_state()
-    found = load_encoder(folder)
+    result = load_encoder(folder)
     assert torch.equal(torch.get_rng_state(), before)
-    assert (found.network_name, found.settings) == (name, SMALL[name])
-    assert found.facts == {"by": "a test"}
-    assert found.tokenizer.name == tokenizer.name and found.tokenizer.space == tokenizer.space
-    assert found.network.space == expected.space
+    assert (result.network_name, result.settings) == (name, SMALL[name])
+    assert result.facts == {"by": "a test"}
+    assert result.tokenizer.name == tokenizer.name and result.tokenizer.space == tokenizer.space
+    assert result.network.space == expected.space
     for (key, weight), (other, own) in zip(
-        found.network.state_dict().items(), expected.state_dict().items(), strict=True
+        result.network.state_dict().items(), expected.state_dict().items(), strict=True
     ):
         assert key == other and torch.equal(weight, own)
-    vectors = found.encode_lines(LINES)
+    vectors = result.encode_lines(LINES)
     assert vectors.dtype == torch.float64
     for line, vector in zip(LINES, vectors, strict=True):
         with torch.no_grad():
             alone = expected.features(tokenizer([line]))
         alone = alone.mean(1) if alone.dim() == 3 else alone
         assert torch.allclose(vector, alone[0].double(), atol=1e-6)
-    assert found.encode_lines([]).shape == (0, vectors.shape[1])
+    assert result.encode_lines([]).shape == (0, vectors.shape[1])
 
 
 def test_characters_are_kept(tmp_path: Path) -> None:
-    found = load_encoder(saved(tmp_path / "encoder", "rnn", tokens="char"))
-    assert isinstance(found.tokenizer, WordTokenizer)
-    assert found.tokenizer.pre_tokenizer == PreTokenizer("char", "")
+    result = load_encoder(saved(tmp_path / "encoder", "rnn", tokens="char"))
+    assert isinstance(result.tokenizer, WordTokenizer)
+    assert result.tokenizer.pre_tokenizer == PreTokenizer("char", "")
     about = json.loads((tmp_path / "encoder/encoder.json").read_text())
     assert about["tokenizer"]["tokens"] == "char"
 
@@ -66,31 +66,31 @@ def test_a_name_changes_with_the_vectors(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "encoder", tmp_path / "c/encoder")
     assert load_encoder(tmp_path / "c/encoder").name == name
     other = saved(tmp_path / "d/encoder", seed=1)
-    told = {"pooling": "mask", "template": "it [X] means [MASK]"}
-    masked = saved(tmp_path / "e/encoder", **told)
-    again = saved(tmp_path / "f/encoder", **told | {"template": "[MASK] means [X]"})
+    settings = {"pooling": "mask", "template": "it [X] means [MASK]"}
+    masked = saved(tmp_path / "e/encoder", **settings)
+    again = saved(tmp_path / "f/encoder", **settings | {"template": "[MASK] means [X]"})
     names = {name, *(load_encoder(folder).name for folder in (other, masked, again))}
     assert len(names) == 4
 
 
 def test_the_vector_may_be_that_of_a_template(tmp_path: Path) -> None:
     told = "it [X] means [MASK]"
-    found = load_encoder(saved(tmp_path / "encoder", pooling="mask", template=told))
-    network, tokenizer = found.network, found.tokenizer
+    result = load_encoder(saved(tmp_path / "encoder", pooling="mask", template=told))
+    network, tokenizer = result.network, result.tokenizer
     assert isinstance(network, TransformerDiscriminator)
     template = Template.of(told, tokenizer)
-    for line, vector in zip(LINES, found.encode_lines(LINES), strict=True):
+    for line, vector in zip(LINES, result.encode_lines(LINES), strict=True):
         with torch.no_grad():
             expected = template.state(network, tokenizer.encode([line]))[0].double()
         assert torch.allclose(vector, expected, atol=1e-6)
     plain = load_encoder(saved(tmp_path / "plain")).encode_lines(LINES)
-    assert not torch.allclose(plain, found.encode_lines(LINES), atol=1e-3)
+    assert not torch.allclose(plain, result.encode_lines(LINES), atol=1e-3)
 
 
 def test_an_encoder_may_go_on_from_another(tmp_path: Path) -> None:
     first = load_encoder(saved(tmp_path / "first"))
-    told = first.network_name, first.settings, first.network, first.tokenizer
-    save_encoder(tmp_path / "second", *told, {})
+    arguments = first.network_name, first.settings, first.network, first.tokenizer
+    save_encoder(tmp_path / "second", *arguments, {})
     second = load_encoder(tmp_path / "second")
     assert torch.equal(second.encode_lines(LINES), first.encode_lines(LINES))
 
@@ -181,13 +181,13 @@ def test_what_a_stranger_wrote_is_read_with_care(
     folder = saved(tmp_path / "encoder", "rnn")
     with safe_open(folder / "encoder.safetensors", framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    told = json.loads((folder / "encoder.json").read_text()) | change
-    told = {key: value for key, value in told.items() if value is not None}
-    save_tensors(folder / "encoder.safetensors", tensors, told)
-    (folder / "encoder.json").write_text(json.dumps(told))
-    found = refusal(lambda: load_encoder(folder))
-    assert message in found
-    assert str(folder) in found
+    settings = json.loads((folder / "encoder.json").read_text()) | change
+    settings = {key: value for key, value in settings.items() if value is not None}
+    save_tensors(folder / "encoder.safetensors", tensors, settings)
+    (folder / "encoder.json").write_text(json.dumps(settings))
+    result = refusal(lambda: load_encoder(folder))
+    assert message in result
+    assert str(folder) in result
     assert not (tmp_path / "exploded").exists()
 
 
@@ -196,38 +196,38 @@ def test_what_a_stranger_wrote_is_read_with_care(
 
 def saved_pretrained(folder: Path, source: Path, kind: str = "bert") -> SavedEncoder:
     """What a pretrained network becomes that has learnt something, saved and loaded."""
-    told = f"hf:{tiny(source, kind, head=True)}"
-    tokenizer = build_tokenizer(told, [], length=7)
-    network = build_network(told, {}, tokenizer, classes=3)
+    folder_name = f"hf:{tiny(source, kind, head=True)}"
+    tokenizer = build_tokenizer(folder_name, [], length=7)
+    network = build_network(folder_name, {}, tokenizer, classes=3)
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.1)
-    save_encoder(folder, told, {}, network, tokenizer, {})
+    save_encoder(folder, folder_name, {}, network, tokenizer, {})
     shutil.rmtree(source)  # the folder stands alone
-    found = load_encoder(folder)
+    result = load_encoder(folder)
     own = network.state_dict()
-    assert found.network.state_dict().keys() == own.keys()
-    for name, weight in found.network.state_dict().items():
+    assert result.network.state_dict().keys() == own.keys()
+    for name, weight in result.network.state_dict().items():
         assert torch.equal(weight, own[name])
     text = tokenizer(["a man rides the wave on the red board", ""])
     assert torch.equal(
-        found.tokenizer(["a man rides the wave on the red board", ""]).tokens, text.tokens
+        result.tokenizer(["a man rides the wave on the red board", ""]).tokens, text.tokens
     )
     with torch.no_grad():
-        assert torch.equal(found.network.class_logits(text), network.eval().class_logits(text))
-    return found
+        assert torch.equal(result.network.class_logits(text), network.eval().class_logits(text))
+    return result
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_a_pretrained_network_stands_alone(kind: str, tmp_path: Path) -> None:
-    found = saved_pretrained(tmp_path / "encoder", tmp_path / "tiny", kind)
+    result = saved_pretrained(tmp_path / "encoder", tmp_path / "tiny", kind)
     lines = ["a man", "", "a man rides the wave on the red board"]
-    vectors = found.encode_lines(lines)
+    vectors = result.encode_lines(lines)
     # transformers reads it, too, and a mean of its states is the same vector
     through = open_encoder(f"hf:{tmp_path / 'encoder/model'}")
     assert torch.allclose(through.encode_lines(lines)[:2], vectors[:2], atol=1e-6)
     # from one folder to the next
-    save_encoder(tmp_path / "next", found.network_name, {}, found.network, found.tokenizer, {})
+    save_encoder(tmp_path / "next", result.network_name, {}, result.network, result.tokenizer, {})
     assert torch.equal(load_encoder(tmp_path / "next").encode_lines(lines), vectors)
 
 
@@ -268,8 +268,8 @@ def test_evaluating_with_a_saved_encoder(cli: Cli, tmp_path: Path) -> None:
     for name, step in (("samples", 3), ("references", 5)):
         lines = [" ".join(pool[(i * j + step) % 8] for j in range(1, 6)) for i in range(330)]
         (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
-    told = (tmp_path / "samples.txt", "--references", tmp_path / "references.txt")
-    ask = ("evaluate", *told, "--metrics", "frechet", "--json", "--encoder")
+    arguments = (tmp_path / "samples.txt", "--references", tmp_path / "references.txt")
+    ask = ("evaluate", *arguments, "--metrics", "frechet", "--json", "--encoder")
     code, out, err = cli(*ask, folder)
     assert code == 0, err
     row = next(row for name, row in json.loads(out)["rows"].items() if "samples" in name)

@@ -18,8 +18,8 @@ from textgan.encoders.trainer import prepare
 
 
 def test_a_start_is_where_training_begins(text: Path, labelled: Path, mlm: Path) -> None:
-    told = make_settings(EncoderConfig, {"batch": 8})
-    trainer = prepare("simcse", text, None, mlm, told, 0, torch.device("cpu"), True)
+    settings = make_settings(EncoderConfig, {"batch": 8})
+    trainer = prepare("simcse", text, None, mlm, settings, 0, torch.device("cpu"), True)
     for name, weight in weights(mlm).items():
         assert torch.equal(trainer.initial.network.state_dict()[name], weight), name
     # measuring leaves recurrent layers as cuDNN trains them, and dropout off
@@ -29,7 +29,7 @@ def test_a_start_is_where_training_begins(text: Path, labelled: Path, mlm: Path)
         part.training for part in trainer.objective.modules() if isinstance(part, Dropout)
     )
     # a classifier of other classes than its start has a last layer of its own
-    trainer = prepare("scal", labelled, "transformer", mlm, told, 0, torch.device("cpu"), True)
+    trainer = prepare("scal", labelled, "transformer", mlm, settings, 0, torch.device("cpu"), True)
     assert trainer.initial.network.output.out_features == 2
     assert trainer.initial.network.space.classes == 2
     assert torch.equal(trainer.initial.network.state_dict()["places"], weights(mlm)["places"])
@@ -41,8 +41,8 @@ def test_the_words_of_templates_are_kept(mlm: Path) -> None:
 
 
 def test_starts_that_do_not_fit(text: Path, mlm: Path, tmp_path: Path, cli: Cli) -> None:
-    def refusal(*told: object) -> str:
-        return refused(cli, "encode", *told, "--data", text, "--out", tmp_path / "o")
+    def refusal(*arguments: object) -> str:
+        return refused(cli, "encode", *arguments, "--data", text, "--out", tmp_path / "o")
 
     assert "network = 'rnn' does not fit start = " in refusal(
         "simcse", "--network", "rnn", "--start", mlm
@@ -66,10 +66,10 @@ def test_pretrained_networks_go_on(method: str, tmp_path: Path, cli: Cli) -> Non
     data = tmp_path / "toy.tsv"
     data.write_text("".join(f"{'xy'[i % 2]}\t{words[i % 8]} {words[i // 8]}\n" for i in range(64)))
     template = ["contrast.first=a [X] on [MASK]", "contrast.second=the [X] on [MASK]"]
-    told = [*STARTED, *(template if method == "promptbert" else [])]
+    arguments = [*STARTED, *(template if method == "promptbert" else [])]
     network = f"hf:{folder}"
     place = ["--data", data, "--out", tmp_path / "out"]
-    code, _, err = cli("encode", method, *told, *place, "--network", network)
+    code, _, err = cli("encode", method, *arguments, *place, "--network", network)
     assert code == 0, err
     encoder = load_encoder(tmp_path / "out")
     assert encoder.encode_lines(["a man", "red"]).isfinite().all()
@@ -80,7 +80,14 @@ def test_pretrained_networks_go_on(method: str, tmp_path: Path, cli: Cli) -> Non
     assert "has a tokenizer of its own" in line
     # and on, from the folder of the first
     code, _, err = cli(
-        "encode", method, *told, *place[:2], "--out", tmp_path / "on", "--start", tmp_path / "out"
+        "encode",
+        method,
+        *arguments,
+        *place[:2],
+        "--out",
+        tmp_path / "on",
+        "--start",
+        tmp_path / "out",
     )
     assert code == 0, err
     assert load_encoder(tmp_path / "on").facts["start"] == encoder.name

@@ -80,14 +80,14 @@ def test_what_follows_the_pooling(name: str, tmp_path: Path) -> None:
     encoder = open_encoder(f"hf:{folder}")
     own = library.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     expected = own.encode(LINES, convert_to_tensor=True, batch_size=1).double()
-    found = encoder.encode_lines(LINES)
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert found.shape == (len(LINES), 3 if "dense" in name else 8)
-    assert encoder.encode_lines([]).shape == (0, found.shape[1])
+    result = encoder.encode_lines(LINES)
+    assert torch.allclose(result, expected, atol=1e-6)
+    assert result.shape == (len(LINES), 3 if "dense" in name else 8)
+    assert encoder.encode_lines([]).shape == (0, result.shape[1])
     assert encoder.name.startswith(f"model-cls+{name}-")
     if name == "normalize":
         first = torch.stack([states(folder, line)[0] for line in LINES])
-        assert torch.allclose(found, first / first.norm(dim=1, keepdim=True), atol=1e-6)
+        assert torch.allclose(result, first / first.norm(dim=1, keepdim=True), atol=1e-6)
 
 
 def test_the_other_settings_of_a_folder(tmp_path: Path) -> None:
@@ -178,17 +178,17 @@ SPOILT = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "said"), SPOILT)
-def test_a_spoilt_folder_is_one_line(name: str, content: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "content", "message"), SPOILT)
+def test_a_spoilt_folder_is_one_line(name: str, content: str, message: str, tmp_path: Path) -> None:
     folder = published(tmp_path / "model", *more("dense"))
     (folder / "explosive.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
-    if said == "explosive":
+    if message == "explosive":
         config = json.loads((folder / "config.json").read_text())
         mapped = {"auto_map": {"AutoModel": "explosive.Model", "AutoConfig": "explosive.Config"}}
         (folder / "config.json").write_text(json.dumps(config | {"model_type": "new"} | mapped))
-        said = ""
+        message = ""
     (folder / name).write_text(content)
-    assert said in refusal(folder)
+    assert message in refusal(folder)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -246,11 +246,14 @@ def test_a_network_that_cannot_be_trained_is_to_blame(tmp_path: Path, cli: Cli) 
 def test_training_says_that_the_pooling_is_left_out(tmp_path: Path, cli: Cli) -> None:
     text = tmp_path / "text.txt"
     text.write_text("".join(f"{a} {b} {c}\n" for a in WORDS for b in WORDS for c in WORDS[:3]))
-    for folder, said in ((tiny(tmp_path / "plain"), False), (published(tmp_path / "model"), True)):
+    for folder, message in (
+        (tiny(tmp_path / "plain"), False),
+        (published(tmp_path / "model"), True),
+    ):
         code, shown, err = cli(
             "encode", "simcse", "epochs=1", "batch=64", "--data", text, "--network", f"hf:{folder}",
             "--out", tmp_path / f"{folder.name}-out",
         )  # fmt: skip
         assert code == 0, err
         left_out = f"hf:{folder}: its modules.json is left out; this encoder takes the mean"
-        assert (left_out in shown) == (left_out in err) == said
+        assert (left_out in shown) == (left_out in err) == message

@@ -102,9 +102,9 @@ def test_uniformity_is_over_pairs_of_two() -> None:
     assert uniformity(x) == pytest.approx(expected)
     sets = [torch.tensor([0, 3, 4, 10]), torch.tensor([9, 2]), torch.arange(11)]
     for at_once in (1, 22, 40, 1000):
-        found = uniformities(x, sets, at_once=at_once)
-        assert found.tolist() == pytest.approx([uniformity(x[some]) for some in sets])
-        assert float(found[2]) == pytest.approx(expected)
+        result = uniformities(x, sets, at_once=at_once)
+        assert result.tolist() == pytest.approx([uniformity(x[some]) for some in sets])
+        assert float(result[2]) == pytest.approx(expected)
     with pytest.raises(ValueError, match="two vectors"):
         uniformity(x[:1])
 
@@ -205,12 +205,12 @@ def test_resampled_correlations_are_those_of_the_resampled_pairs() -> None:
     generator = np.random.default_rng(1)
     x = generator.integers(0, 4, 30).astype(float)
     y = x + generator.normal(size=30)
-    found = resampled_spearman(x, y, 20, seed=3)
+    result = resampled_spearman(x, y, 20, seed=3)
     again = np.random.default_rng(stream(Purpose.BOOTSTRAP, 3, 0))
-    for one in found:
+    for one in result:
         some = again.integers(30, size=30)
         assert one == pytest.approx(stats.spearmanr(x[some], y[some]).statistic, abs=1e-12)
-    assert len(found) == 20
+    assert len(result) == 20
     # of two pairs, half of the resamplings are of one alone and have no correlation
     two = resampled_spearman([0, 1], [0, 1], 200)
     assert set(two.tolist()) == {1}

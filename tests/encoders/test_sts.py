@@ -29,17 +29,17 @@ def test_all_is_of_the_pairs_put_together_not_the_mean_over_subsets(tmp_path: Pa
     lines = [f"{name}\t{gold}\ta {i}\tb {i}" for i, (name, gold, _) in enumerate(PAIRS)]
     sts = read_sts(write(tmp_path, *lines))
     cosines = np.array([cosine for _, _, cosine in PAIRS])
-    found = {
+    result = {
         name: correlation(cosines[some], sts.gold[some]).value for name, some in sts.parts().items()
     }
-    assert list(found) == ["all", "news", "forum"]
-    assert found["all"] == 100 * spearman(cosines, [gold for _, gold, _ in PAIRS])
+    assert list(result) == ["all", "news", "forum"]
+    assert result["all"] == 100 * spearman(cosines, [gold for _, gold, _ in PAIRS])
     # within each subset people and cosines mostly agree; between them they do not
-    assert found["news"] == pytest.approx(100)
-    assert found["forum"] == pytest.approx(50)
+    assert result["news"] == pytest.approx(100)
+    assert result["forum"] == pytest.approx(50)
     # ranks of the cosines 4 5 6 1 3 2 against 1 .. 6: 1 - 6 (9 + 9 + 9 + 9 + 4 + 16) / 210
-    assert found["all"] == pytest.approx(-60)
-    assert found["all"] != pytest.approx((found["news"] + found["forum"]) / 2)
+    assert result["all"] == pytest.approx(-60)
+    assert result["all"] != pytest.approx((result["news"] + result["forum"]) / 2)
 
 
 def test_files_of_both_forms_with_and_without_a_header(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_rounding_orders_nothing() -> None:
 def test_the_interval_is_the_bootstraps() -> None:
     generator = np.random.default_rng(0)
     gold = generator.normal(size=300)
-    found = correlation(gold + generator.normal(size=300), gold, resamplings=200)
-    assert found.low is not None and found.high is not None
-    assert found.low < found.value < found.high
+    result = correlation(gold + generator.normal(size=300), gold, resamplings=200)
+    assert result.low is not None and result.high is not None
+    assert result.low < result.value < result.high
     # a correlation's standard deviation is about (1 - rho^2) / sqrt(n)
-    rho = found.value / 100
-    assert (found.high - found.low) / 100 == pytest.approx(4 * (1 - rho**2) / 300**0.5, rel=0.3)
+    rho = result.value / 100
+    assert (result.high - result.low) / 100 == pytest.approx(4 * (1 - rho**2) / 300**0.5, rel=0.3)
 
 
 def test_subsets_of_pairs_share_no_number_with_others() -> None:

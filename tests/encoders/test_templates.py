@@ -68,14 +68,14 @@ def test_alone_is_the_network_at_shifted_places() -> None:
     network, known = transformer(), tokenizer()
     template = Template.of(SECOND, known)
     sizes = torch.tensor([3, 0, 3, 9])
-    found = template.alone(network, sizes)
+    result = template.alone(network, sizes)
     text = template.around([()])
     where = text.tokens[0].tolist().index(known.mask_id or 0)
     (gap,) = known.encode(['This sentence : "'])
     for row, n in enumerate(sizes.tolist()):
         places = torch.tensor([[p + n * (p >= len(gap)) for p in range(text.tokens.shape[1])]])
-        torch.testing.assert_close(found[row], network.states(text, places)[0, where])
-    assert not torch.allclose(found[0], found[1])
+        torch.testing.assert_close(result[row], network.states(text, places)[0, where])
+    assert not torch.allclose(result[0], result[1])
 
 
 def test_vectors_do_not_depend_on_padding() -> None:

@@ -25,9 +25,9 @@ def test_methods_train_from_scratch(
         "cnn": ["network.sizes=[1,2]", "network.counts=[4,4]"],
     }  # fmt: skip
     data = labelled if method == "scal" else text
-    told = [*STARTED, "data.min_count=1", *sizes[network]]
+    arguments = [*STARTED, "data.min_count=1", *sizes[network]]
     code, shown, err = cli(
-        "encode", method, *told, "--data", data, "--out", out, "--network", network
+        "encode", method, *arguments, "--data", data, "--out", out, "--network", network
     )
     assert code == 0, err
     assert "best, update" in shown
@@ -64,15 +64,15 @@ def test_prompts_start_from_masked_words(text: Path, mlm: Path, tmp_path: Path, 
     )
     assert code == 0, err
     assert "contrastive loss" in shown
-    found = load_encoder(out)
-    assert (found.facts["pooling"], found.facts["template"]) == ("mask", FIRST)
-    assert found.facts["start"] == load_encoder(mlm).name
-    assert found.tokenizer.name == load_encoder(mlm).tokenizer.name
-    vectors = found.encode_lines(["the cat sees a dog"])
-    ids = found.tokenizer.encode(["the cat sees a dog"])
-    state = Template.of(FIRST, found.tokenizer).state(found.network, ids)  # type: ignore[arg-type]
+    result = load_encoder(out)
+    assert (result.facts["pooling"], result.facts["template"]) == ("mask", FIRST)
+    assert result.facts["start"] == load_encoder(mlm).name
+    assert result.tokenizer.name == load_encoder(mlm).tokenizer.name
+    vectors = result.encode_lines(["the cat sees a dog"])
+    ids = result.tokenizer.encode(["the cat sees a dog"])
+    state = Template.of(FIRST, result.tokenizer).state(result.network, ids)  # type: ignore[arg-type]
     torch.testing.assert_close(vectors, state.detach().double())
-    assert not torch.allclose(vectors, found.network.features(found.tokenizer.pad(ids)).double())
+    assert not torch.allclose(vectors, result.network.features(result.tokenizer.pad(ids)).double())
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_files_that_cannot_be(text: Path, mlm: Path, tmp_path: Path, cli: Cli) -
     few.write_text("a b\n" * 19 + "c d\n")
     assert str(few) in refused(cli, "encode", "simcse", "--data", few, "--out", out)
     # one different sentence for validation
-    told = ["encode", "simcse", "data.valid=0.01", "--data", text, "--out", out]
-    assert "leaves 1 different sentence for valid" in refused(cli, *told)
+    arguments = ["encode", "simcse", "data.valid=0.01", "--data", text, "--out", out]
+    assert "leaves 1 different sentence for valid" in refused(cli, *arguments)
     assert not out.exists()
     full = tmp_path / "full"
     full.mkdir()

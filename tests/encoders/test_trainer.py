@@ -32,13 +32,13 @@ def test_the_seed_decides_everything(text: Path, tmp_path: Path) -> None:
 
 def test_measuring_does_not_disturb(text: Path, tmp_path: Path) -> None:
     """More validations, the same updates."""
-    found = []
+    result = []
     for every in (1, 0):
         out = tmp_path / str(every)
         encode("mlm", data=text, out=out, quiet=True, every=every, **TOY)
         points = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        found.append({point["step"]: point["valid/masked_word_loss"] for point in points})
-    often, seldom = found
+        result.append({point["step"]: point["valid/masked_word_loss"] for point in points})
+    often, seldom = result
     assert len(often) > len(seldom) == 2
     assert seldom.items() <= often.items()
 
@@ -73,29 +73,31 @@ def test_training_that_helps_nothing_says_so(
 
 
 def test_training_learns(text: Path, labelled: Path, tmp_path: Path) -> None:
-    told = TOY | {"epochs": 6, "lr": 2e-2}
-    made = encode("mlm", data=text, out=tmp_path / "m", quiet=True, **told)
+    settings = TOY | {"epochs": 6, "lr": 2e-2}
+    made = encode("mlm", data=text, out=tmp_path / "m", quiet=True, **settings)
     before, after = (row["masked word loss"] for row in made.rows.values())
     assert after < before - 0.5
-    made = encode("scal", data=labelled, out=tmp_path / "s", quiet=True, seed=1, **told)
+    made = encode("scal", data=labelled, out=tmp_path / "s", quiet=True, seed=1, **settings)
     assert [row["accuracy"] for row in made.rows.values()][1] == 1.0
     assert made.best["value"] == 1.0
 
 
 @pytest.mark.torch_random
 @pytest.mark.parametrize(
-    ("method", "told"),
+    ("method", "expected"),
     [("simcse", "fgm(epsilon=0.5)"), ("simcse", "free_at(replays=2)"), ("simcse", "vat"),
      ("mlm", "freelb"), ("mlm", "smart")],
 )  # fmt: skip
 def test_a_perturbation_trains_other_weights(
-    method: str, told: str, text: Path, tmp_path: Path
+    method: str, expected: str, text: Path, tmp_path: Path
 ) -> None:
     plain = encode(method, data=text, out=tmp_path / "plain", quiet=True, **TOY)
-    changed = encode(method, data=text, out=tmp_path / "changed", quiet=True, perturb=told, **TOY)
+    changed = encode(
+        method, data=text, out=tmp_path / "changed", quiet=True, perturb=expected, **TOY
+    )
     one, other = weights(plain.folder), weights(changed.folder)
     assert not torch.equal(one["places"], other["places"])
-    assert load_encoder(changed.folder).facts["training"]["perturb"] == told
+    assert load_encoder(changed.folder).facts["training"]["perturb"] == expected
 
 
 def test_ctrl_c_keeps_the_best(

@@ -32,12 +32,12 @@ def runs(trained: Path, tmp_path: Path) -> Path:
 def files(tmp_path: Path) -> dict[str, str]:
     dice = np.random.default_rng(0)
     words = ["the", "a", "cat", "dog", "sees", "likes", "red", "old", "tree", "house"]
-    found = {}
+    result = {}
     for name, lines in (("samples", 60), ("test", 80), ("train", 150)):
         path = tmp_path / f"{name}.txt"
         path.write_text("".join(" ".join(dice.choice(words, 6)) + "\n" for _ in range(lines)))
-        found[name] = str(path)
-    return found
+        result[name] = str(path)
+    return result
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +49,8 @@ def trained_on_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain = {k: v for k, v in short.items() if not k.startswith(("discriminator", "objective"))}
     textgan.train("seqgan", data=data, out=home / "gan", quiet=True, plot=False, **short)
     for name, rate in (("mle", 0.01), ("third", 0.1)):
-        told = plain | {"optimisers.mle_lr": rate}
-        textgan.train("mle", data=data, out=home / name, quiet=True, plot=False, **told)
+        settings = plain | {"optimisers.mle_lr": rate}
+        textgan.train("mle", data=data, out=home / name, quiet=True, plot=False, **settings)
     return home
 
 

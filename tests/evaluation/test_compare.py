@@ -28,10 +28,10 @@ def test_runs_are_compared_with_each_other_and_with_their_mle(runs: Path) -> Non
     assert (alone.a, alone.b) == ("MLE, best epoch", "seqgan, last")
     two = compare_runs([runs / "mle", runs / "seqgan-1"])
     assert (two.a, two.b) == ("mle", "seqgan")
-    assert {found.name for found in two.differences} >= {"bleu4", "nll_test"}
+    assert {result.name for result in two.differences} >= {"bleu4", "nll_test"}
     assert two.to_dict()["summary"] == two.sentences()
     seeds = compare_runs([runs / "seqgan-1", runs / "mle", runs / "seqgan-2"])
-    assert {found.name for found in seeds.differences} >= {"bleu4", "nll_test"}
+    assert {result.name for result in seeds.differences} >= {"bleu4", "nll_test"}
     with pytest.raises(UserError, match="seeds of one experiment"):
         compare_runs([runs / "seqgan-1", runs / "seqgan-2"])
     copied = shutil.copytree(runs / "mle", runs / "copy")
@@ -53,8 +53,8 @@ def test_a_comparison_measures_what_is_missing(runs: Path, monkeypatch: pytest.M
 
 
 def test_runs_on_other_data_do_not_compare(runs: Path, tmp_path: Path) -> None:
-    told = SHORT | {"oracle.seed": 5, "schedule.rounds": 0, "schedule.discriminator_turns": 0}
-    textgan.train("seqgan", out=tmp_path / "other", quiet=True, plot=False, **told)
+    settings = SHORT | {"oracle.seed": 5, "schedule.rounds": 0, "schedule.discriminator_turns": 0}
+    textgan.train("seqgan", out=tmp_path / "other", quiet=True, plot=False, **settings)
     with pytest.raises(UserError, match="these runs have different data"):
         compare_runs([runs / "seqgan-1", tmp_path / "other"])
 
@@ -76,9 +76,9 @@ def test_files_are_compared_in_pairs_with_the_first(tmp_path: Path) -> None:
         ("clean.txt", "same.txt"), ("clean.txt", "bad.txt"),
     ]  # fmt: skip
     same, bad = made.comparisons
-    assert all(found.p == 1 and found.winner is None for found in same.differences)
-    found = {one.name: one for one in bad.differences}
-    assert found["bleu2"].winner == "a" and found["bleu2"].estimate is not None
+    assert all(result.p == 1 and result.winner is None for result in same.differences)
+    result = {one.name: one for one in bad.differences}
+    assert result["bleu2"].winner == "a" and result["bleu2"].estimate is not None
     tested = [one for part in made.comparisons for one in part.differences if one.p is not None]
     assert [one.corrected for one in tested] == holm([one.p for one in tested if one.p is not None])
     two = compare(files[0], files[2], references=references, metrics="bleu,length", quiet=True)
@@ -88,7 +88,7 @@ def test_files_are_compared_in_pairs_with_the_first(tmp_path: Path) -> None:
     difference = (
         table.rows["bad.txt"]["bleu2"].replicates - table.rows["clean.txt"]["bleu2"].replicates
     )
-    low, high = found["bleu2"].estimate.low, found["bleu2"].estimate.high
+    low, high = result["bleu2"].estimate.low, result["bleu2"].estimate.high
     assert low is not None and high is not None
     assert (high - low) / 2 == pytest.approx(1.959964 * difference.std(ddof=1), rel=1e-9)
 
@@ -99,8 +99,8 @@ def test_files_of_different_sizes_compare(tmp_path: Path) -> None:
         metrics=["bleu", "repetition", "length"], quiet=True,
     )  # fmt: skip
     assert isinstance(made, Comparison)
-    assert {found.name for found in made.differences} >= {"bleu2", "length", "repeated_words"}
-    assert not [found.note for found in made.differences if "do not compare" in found.note]
+    assert {result.name for result in made.differences} >= {"bleu2", "length", "repeated_words"}
+    assert not [result.note for result in made.differences if "do not compare" in result.note]
     assert any("40 each are measured" in text for text in made.warnings)
     assert json.loads(json.dumps(made.to_dict()))["warnings"] == list(made.warnings)
 
@@ -109,13 +109,13 @@ def test_repetition_compares_whatever_is_long_enough() -> None:
     texts = [["a b c d e f"] * 30 + ["a"] * 10, ["a b c d e f"] * 20 + ["a b"] * 20]
     made = compare(*texts, references=sentences(50, 1), metrics=["repetition"], quiet=True)
     assert isinstance(made, Comparison)
-    assert [found.note for found in made.differences if "do not compare" in found.note] == []
+    assert [result.note for result in made.differences if "do not compare" in result.note] == []
 
 
 def test_runs_are_compared_by_the_metrics_asked_for(text_runs: Path) -> None:
     made = compare(text_runs / "mle", text_runs / "gan", metrics="unique,length", quiet=True)
     assert isinstance(made, Comparison) and (made.a, made.b) == ("mle", "seqgan")
-    names = {found.name for found in made.differences}
+    names = {result.name for result in made.differences}
     assert names == {"unique", "length", "length_distance", "empty"}
     kept = read_evaluation(text_runs / "gan")
     assert kept is not None and kept.facts["metrics"] == ["unique", "length"]
@@ -123,11 +123,11 @@ def test_runs_are_compared_by_the_metrics_asked_for(text_runs: Path) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("textgan.evaluation.evaluate.score", None)
         again = compare(text_runs / "mle", text_runs / "gan", metrics=["unique"], quiet=True)
-        assert [found.name for found in again.differences] == ["unique"]  # type: ignore[union-attr]
+        assert [result.name for result in again.differences] == ["unique"]  # type: ignore[union-attr]
         usual = compare(text_runs / "mle", text_runs / "gan", quiet=True)
-        assert {found.name for found in usual.differences} == names  # type: ignore[union-attr]
+        assert {result.name for result in usual.differences} == names  # type: ignore[union-attr]
     more = compare(text_runs / "mle", text_runs / "gan", metrics="bleu", quiet=True)
-    assert {found.name for found in more.differences} == {  # type: ignore[union-attr]
+    assert {result.name for result in more.differences} == {  # type: ignore[union-attr]
         "bleu2", "bleu3", "bleu4", "bleu5",
     }  # fmt: skip
     kept = read_evaluation(text_runs / "gan")
@@ -136,13 +136,13 @@ def test_runs_are_compared_by_the_metrics_asked_for(text_runs: Path) -> None:
     facts = {key: value for key, value in kept.facts.items() if key != "numbers"}
     write_evaluation(text_runs / "gan", replace(kept, facts=facts))
     old = compare(text_runs / "gan", metrics="unique", quiet=True)
-    assert [found.name for found in old.differences] == ["unique"]  # type: ignore[union-attr]
+    assert [result.name for result in old.differences] == ["unique"]  # type: ignore[union-attr]
 
 
 def test_a_run_and_a_file_are_compared(text_runs: Path, tmp_path: Path) -> None:
     made = compare(text_runs / "gan", sentences(30, 3), metrics="bleu", quiet=True)
     assert isinstance(made, Comparison) and (made.a, made.b) == ("seqgan, last", "texts")
-    assert made.differences and not any(found.note for found in made.differences)
+    assert made.differences and not any(result.note for result in made.differences)
 
 
 def test_three_experiments_are_compared_with_the_first(text_runs: Path) -> None:
@@ -164,8 +164,8 @@ def test_compare_is_a_command(cli: Cli, text_runs: Path, tmp_path: Path) -> None
     assert json.loads(out)["baseline"] == "seqgan, last"
     code, out, _ = cli("evaluate", text_runs / "gan", text_runs / "mle", "--metrics", "bleu")
     assert code == 0 and not (text_runs / "gan/evaluation.json").exists()
-    said = refused(cli, "compare", a, "--references", references)
-    assert "give at least two files or runs" in said
+    message = refused(cli, "compare", a, "--references", references)
+    assert "give at least two files or runs" in message
     assert "give --references FILE" in refused(cli, "compare", a, b)
     assert "give a number" in refused(cli, "evaluate", text_runs / "gan", "--temperature", "0")
 
@@ -180,6 +180,6 @@ def test_what_is_compared_was_resampled_alike(runs: Path) -> None:
     for facts, again in ((marked, False), (without, True)):
         write_evaluation(folder, replace(kept, facts=facts))
         compare_runs([folder], metrics=["likelihood"], quiet=True)
-        found = read_evaluation(folder)
-        assert found is not None
-        assert (found.facts["seconds"] > 0) == again
+        result = read_evaluation(folder)
+        assert result is not None
+        assert (result.facts["seconds"] > 0) == again

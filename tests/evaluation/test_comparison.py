@@ -55,17 +55,17 @@ def mean_of(values: Floats, seed: int = 0) -> Score:
 
 def test_a_difference_by_hand() -> None:
     a, b = normal(2.0, 0.3, 1), normal(1.0, 0.4, 2)
-    (found,) = compare_scores({"m": a}, {"m": b}).differences
+    (result,) = compare_scores({"m": a}, {"m": b}).differences
     error = float((b.replicates - a.replicates).std(ddof=1))
-    assert found.estimate is not None and found.p is not None
-    assert found.estimate.value == -1
-    assert found.estimate.low == pytest.approx(-1 - 1.959964 * error)
-    assert found.p == pytest.approx(math.erfc(1 / error / math.sqrt(2)))
-    assert found.significant == (found.p < 0.05) == (found.estimate.high < 0)  # type: ignore[operator]
-    assert found.better == "b"
+    assert result.estimate is not None and result.p is not None
+    assert result.estimate.value == -1
+    assert result.estimate.low == pytest.approx(-1 - 1.959964 * error)
+    assert result.p == pytest.approx(math.erfc(1 / error / math.sqrt(2)))
+    assert result.significant == (result.p < 0.05) == (result.estimate.high < 0)  # type: ignore[operator]
+    assert result.better == "b"
     (swapped,) = compare_scores({"m": b}, {"m": a}).differences
     assert swapped.estimate is not None
-    assert (swapped.estimate.value, swapped.p, swapped.better) == (1, found.p, "a")
+    assert (swapped.estimate.value, swapped.p, swapped.better) == (1, result.p, "a")
 
 
 def test_the_direction_decides_which_is_better() -> None:
@@ -77,13 +77,13 @@ def test_the_direction_decides_which_is_better() -> None:
 def test_near_real_text_is_better_where_that_is_the_aim() -> None:
     def verdict(a: float, b: float, real: float | None, deviation: float = 0.1) -> str | None:
         of_real = {} if real is None else {"m": normal(real, deviation, 3, "like real text")}
-        (found,) = compare_scores(
+        (result,) = compare_scores(
             {"m": normal(a, deviation, 1, "like real text")},
             {"m": normal(b, deviation, 2, "like real text")},
             real=of_real,
         ).differences
-        assert found.significant
-        return found.better
+        assert result.significant
+        return result.better
 
     assert verdict(5, 7, 4) == "a"
     assert verdict(5, 7, 8) == "b"
@@ -133,8 +133,8 @@ def test_equal_sets_differ_by_chance_one_time_in_twenty() -> None:
 
         def measured(values: Tensor, material: MetricInputs = material) -> dict[str, Score]:
             whole = float(values.mean())
-            found = material.of_set(whole, lambda some: float(values[some].mean()), len(values))
-            return {"m": Score("M", found[0], "m|v:1", "lower", "", found[1])}
+            result = material.of_set(whole, lambda some: float(values[some].mean()), len(values))
+            return {"m": Score("M", result[0], "m|v:1", "lower", "", result[1])}
 
         a, b = (measured(torch.from_numpy(random.normal(size=60))) for _ in range(2))
         stood += compare_scores(a, b).differences[0].significant
@@ -164,11 +164,11 @@ def test_the_more_metrics_the_more_it_takes() -> None:
             {f"m{i}": normal(random.normal(), 1.0, 40 * trial + 2 * i + side) for i in range(20)}
             for side in range(2)
         ]
-        found = compare_scores(*sides).differences
-        alone += any(one.significant for one in found)
-        among += any(one.significant_corrected for one in found)
-        assert [one.corrected for one in found] == holm(
-            [one.p for one in found if one.p is not None]
+        result = compare_scores(*sides).differences
+        alone += any(one.significant for one in result)
+        among += any(one.significant_corrected for one in result)
+        assert [one.corrected for one in result] == holm(
+            [one.p for one in result if one.p is not None]
         )
     assert alone > 25  # 1 - 0.95^20 = 64 % of 60
     assert among <= 10  # 5 % of 60, and 4 standard deviations
@@ -178,25 +178,25 @@ def test_equal_numbers_do_not_differ() -> None:
     replicates = np.full(50, 0.1)
     a = score(0.1 + 0.2, replicates)
     b = score(0.3, replicates + 1e-17)
-    (found,) = compare_scores({"m": a}, {"m": b}).differences
-    assert found.p == 1 and not found.significant
-    (found,) = compare_scores({"m": a}, {"m": a}).differences
-    assert found.p == 1 and found.better is None
+    (result,) = compare_scores({"m": a}, {"m": b}).differences
+    assert result.p == 1 and not result.significant
+    (result,) = compare_scores({"m": a}, {"m": a}).differences
+    assert result.p == 1 and result.better is None
 
 
 def test_exact_numbers_differ_if_they_differ() -> None:
     a, b = (score(value, signature="kl|exact|v:1") for value in (0.3, 0.2))
-    (found,) = compare_scores({"m": a}, {"m": b}).differences
-    assert found.significant_corrected and found.better == "b" and found.p == 0
+    (result,) = compare_scores({"m": a}, {"m": b}).differences
+    assert result.significant_corrected and result.better == "b" and result.p == 0
     assert not compare_scores({"m": a}, {"m": a}).differences[0].significant
 
 
 def test_numbers_without_replicates_are_not_judged() -> None:
     for b in (score(2.0), score(2.0, np.arange(3.0)), score(2.0, np.ones(1))):
-        (found,) = compare_scores({"m": score(1.0)}, {"m": b}).differences
-        assert found.p is None and found.corrected is None and not found.significant
-        assert "no interval" in found.note
-        assert found.estimate == Estimate(1.0)
+        (result,) = compare_scores({"m": score(1.0)}, {"m": b}).differences
+        assert result.p is None and result.corrected is None and not result.significant
+        assert "no interval" in result.note
+        assert result.estimate == Estimate(1.0)
 
 
 def test_numbers_of_different_signatures_do_not_compare() -> None:
@@ -205,9 +205,9 @@ def test_numbers_of_different_signatures_do_not_compare() -> None:
         for signature in ("m|n:4|cum|refs:100|tok:nltk|v:1", "m|n:4|refs:90|tok:char|v:1")
     ]
     made = compare_scores(*sides)
-    found = made.differences[0]
-    assert found.note == "do not compare: signatures differ in cum, refs, tok"
-    assert found.estimate is None and found.p is None
+    result = made.differences[0]
+    assert result.note == "do not compare: signatures differ in cum, refs, tok"
+    assert result.estimate is None and result.p is None
     assert made.differences[1].p == made.differences[1].corrected  # it does not count for Holm
     assert differing(["a|n:1", "b|n:1"]) == ["metric"]
     assert differing(["a|n:1|x", "a|n:1|x"]) == []
@@ -215,7 +215,7 @@ def test_numbers_of_different_signatures_do_not_compare() -> None:
 
 def test_only_common_metrics_are_compared() -> None:
     made = compare_scores({"x": normal(1, 1, 1), "m": normal(1, 1, 2)}, {"m": normal(1, 1, 3)})
-    assert [found.name for found in made.differences] == ["m"]
+    assert [result.name for result in made.differences] == ["m"]
     assert compare_scores({"x": normal(1, 1, 1)}, {}).sentences() == [
         "There is no metric that both have."
     ]
@@ -232,40 +232,40 @@ def seeds(
 
 def test_the_same_seeds_are_paired() -> None:
     a, b = [3.0, 3.5, 2.9, 3.3], [2.8, 3.4, 2.7, 3.0]
-    (found,) = compare_seeds(seeds(a), seeds(b)).differences
+    (result,) = compare_seeds(seeds(a), seeds(b)).differences
     changes = [y - x for x, y in zip(a, b, strict=True)]
-    assert found.estimate == over_seeds(changes)
-    assert found.a == over_seeds(a) and found.b == over_seeds(b)
+    assert result.estimate == over_seeds(changes)
+    assert result.a == over_seeds(a) and result.b == over_seeds(b)
     t = mean(changes) / (stdev(changes) / 2)
-    assert found.p == pytest.approx(p_value(t, 1.0, 3))
-    assert found.significant and found.better == "b"
+    assert result.p == pytest.approx(p_value(t, 1.0, 3))
+    assert result.significant and result.better == "b"
     backwards = dict(reversed(seeds(b).items()))
-    assert compare_seeds(seeds(a), backwards).differences[0] == found
+    assert compare_seeds(seeds(a), backwards).differences[0] == result
     (apart,) = compare_seeds(seeds(a), seeds(b, first=9)).differences
-    assert apart.p is not None and found.p is not None
-    assert apart.p > 5 * found.p and not apart.significant
+    assert apart.p is not None and result.p is not None
+    assert apart.p > 5 * result.p and not apart.significant
     assert "[95 % interval over seeds]" in str(compare_seeds(seeds(a), seeds(b)))
 
 
 def test_other_seeds_by_welch() -> None:
     """Worked out by hand: variances 1 and 4 over 3 and 5 seeds, 5.96 degrees of freedom."""
     a, b = [1.0, 2.0, 3.0], [4.0, 4.0, 6.0, 8.0, 8.0]
-    (found,) = compare_seeds(seeds(a), seeds(b, first=1)).differences
+    (result,) = compare_seeds(seeds(a), seeds(b, first=1)).differences
     error = math.sqrt(1 / 3 + 4 / 5)
-    assert found.estimate is not None and found.estimate.low is not None
-    assert found.estimate.value == 4
-    assert found.estimate.low == pytest.approx(4 - student_95(5) * error)
-    assert found.p == pytest.approx(p_value(4, error, 5))
+    assert result.estimate is not None and result.estimate.low is not None
+    assert result.estimate.value == 4
+    assert result.estimate.low == pytest.approx(4 - student_95(5) * error)
+    assert result.p == pytest.approx(p_value(4, error, 5))
 
 
 def test_seeds_that_say_nothing() -> None:
     for a, b in (([1.0], [2.0]), ([1.0], [2.0, 3.0])):
-        (found,) = compare_seeds(seeds(a), seeds(b)).differences
-        assert found.p is None and "no interval" in found.note
-    (found,) = compare_seeds(seeds([1.0, 1.0]), seeds([2.0, 2.0])).differences
-    assert found.p == 0  # each seed by the same
-    (found,) = compare_seeds(seeds([1.0, 1.0]), seeds([2.0, 2.0], first=5)).differences
-    assert found.p == 0
+        (result,) = compare_seeds(seeds(a), seeds(b)).differences
+        assert result.p is None and "no interval" in result.note
+    (result,) = compare_seeds(seeds([1.0, 1.0]), seeds([2.0, 2.0])).differences
+    assert result.p == 0  # each seed by the same
+    (result,) = compare_seeds(seeds([1.0, 1.0]), seeds([2.0, 2.0], first=5)).differences
+    assert result.p == 0
     with pytest.raises(ValueError, match="no scores"):
         compare_seeds({}, seeds([1.0]))
 
@@ -274,15 +274,15 @@ def test_real_text_is_the_aim_over_seeds_too() -> None:
     aim: Better = "like real text"
     a, b = seeds([4.0, 4.1, 3.9], aim), seeds([6.0, 6.2, 5.9], aim)
     for level, side in ((3.5, "a"), (6.0, "b"), (5.0, None)):
-        (found,) = compare_seeds(a, b, real={"m": score(level)}).differences
-        assert found.significant and found.better == side
+        (result,) = compare_seeds(a, b, real={"m": score(level)}).differences
+        assert result.significant and result.better == side
 
 
 def test_seeds_of_different_signatures_do_not_compare() -> None:
     b = seeds([1.0, 2.0])
     b[1]["m"] = score(2.0, signature="m|refs:11|v:1")
-    (found,) = compare_seeds(seeds([1.0, 2.0]), b).differences
-    assert found.note == "do not compare: signatures differ in refs"
+    (result,) = compare_seeds(seeds([1.0, 2.0]), b).differences
+    assert result.note == "do not compare: signatures differ in refs"
 
 
 # --- what a reader sees ---
@@ -301,24 +301,24 @@ def test_the_table_and_its_sentences() -> None:
         return {name: replace(one, title=name.upper()) for name, one in made.items()}
 
     made = compare_scores(side(0.0), side(1.0), names=("mle", "seqgan"))
-    p = {found.name: found.p for found in made.differences}
+    p = {result.name: result.p for result in made.differences}
     assert p["bleu"] is not None and 0.05 / 3 < p["bleu"] < 0.1
-    said = made.sentences()
-    assert said[0] == (
+    message = made.sentences()
+    assert message[0] == (
         "Significant differences, also among 4 metrics (Holm): NLL (mle is better), "
         "ENTROPY (which is nearer to real text is open)."
     )
-    assert "REFS: do not compare: signatures differ in refs." in said
-    assert "KL: no interval, so nothing says what is chance." in said
+    assert "REFS: do not compare: signatures differ in refs." in message
+    assert "KL: no interval, so nothing says what is chance." in message
     table = " ".join(str(made).split())
     assert "over texts]: of these two generators as they are" in table
     assert "mle" in table and "seqgan" in table and "<0.001" in table
-    for sentence in said:
+    for sentence in message:
         assert sentence in table
     again = json.loads(json.dumps(made.to_dict()))
     assert again["differences"]["nll"]["better"] == "a"
     assert again["differences"]["nll"]["difference"]["value"] == 1
-    assert again["summary"] == said
+    assert again["summary"] == message
 
 
 def test_a_winner_is_named_only_where_its_difference_is_significant_among_all() -> None:

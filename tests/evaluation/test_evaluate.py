@@ -23,19 +23,19 @@ from textgan.evaluation.scoring import choose_metrics
 
 
 def test_a_run_is_judged_in_rows_that_compare(runs: Path) -> None:
-    found = evaluate(runs / "seqgan-1", metrics=QUICK, quiet=True)
-    assert list(found.rows) == ["oracle", "MLE, best epoch", "seqgan, last"]
-    assert found.real == "oracle"
-    assert found.facts["samples"] == 60  # as its config says
-    for scores in found.rows.values():
+    result = evaluate(runs / "seqgan-1", metrics=QUICK, quiet=True)
+    assert list(result.rows) == ["oracle", "MLE, best epoch", "seqgan, last"]
+    assert result.real == "oracle"
+    assert result.facts["samples"] == 60  # as its config says
+    for scores in result.rows.values():
         assert {"bleu2", "bleu5", "self_bleu4", "unique", "nll_oracle", "nll_test"} <= scores.keys()
-    signatures = {scores["self_bleu4"].signature for scores in found.rows.values()}
+    signatures = {scores["self_bleu4"].signature for scores in result.rows.values()}
     assert len(signatures) == 1
     assert "hyps:60" in signatures.pop()
-    table = str(found)
+    table = str(result)
     assert "BLEU-4" in table and "'oracle' is the level to reach" in table
-    assert found.facts["peak_memory_mib"] > 0
-    example = found.facts["examples"]["seqgan, last"][0]
+    assert result.facts["peak_memory_mib"] > 0
+    example = result.facts["examples"]["seqgan, last"][0]
     assert 0 <= example["share"] <= 1 and example["nearest"]
 
 
@@ -52,25 +52,27 @@ def test_an_evaluation_is_repeatable(runs: Path) -> None:
 
 
 def test_a_temperature_is_in_every_likelihood(runs: Path) -> None:
-    found = evaluate(runs / "seqgan-1", metrics=["likelihood"], temperature=0.5, quiet=True)
-    cold = found.rows["seqgan, last"]["nll_test"]
+    result = evaluate(runs / "seqgan-1", metrics=["likelihood"], temperature=0.5, quiet=True)
+    cold = result.rows["seqgan, last"]["nll_test"]
     assert "temp:0.5" in cold.signature and "0.5" in cold.title
     warm = evaluate(runs / "seqgan-1", metrics=["likelihood"], quiet=True)
     assert "temp:1" in warm.rows["seqgan, last"]["nll_test"].signature
-    assert found.rows["oracle"]["nll_test"].signature == warm.rows["oracle"]["nll_test"].signature
+    assert result.rows["oracle"]["nll_test"].signature == warm.rows["oracle"]["nll_test"].signature
 
 
 def test_files_are_judged_beside_each_other(files: dict[str, str]) -> None:
-    found = evaluate(
+    result = evaluate(
         files["samples"], files["test"], references=files["test"], train=files["train"],
         metrics=["quick"], quiet=True,
     )  # fmt: skip
-    assert list(found.rows) == ["real (training text)", "samples.txt", "test.txt"]
-    assert found.rows["test.txt"]["bleu5"].estimate.value == 1.0
-    assert any("these are the references themselves" in text for text in found.warnings)
-    assert "divergence" in found.unavailable and "sacrebleu" not in found.unavailable
-    assert all(math.isfinite(s.estimate.value) for row in found.rows.values() for s in row.values())
-    assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
+    assert list(result.rows) == ["real (training text)", "samples.txt", "test.txt"]
+    assert result.rows["test.txt"]["bleu5"].estimate.value == 1.0
+    assert any("these are the references themselves" in text for text in result.warnings)
+    assert "divergence" in result.unavailable and "sacrebleu" not in result.unavailable
+    assert all(
+        math.isfinite(s.estimate.value) for row in result.rows.values() for s in row.values()
+    )
+    assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
 
 
 def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[str, str]) -> None:
@@ -79,7 +81,7 @@ def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"references": "x.txt"}, "references = 'x.txt': there is no such file"),
         ({"temperature": 0}, "temperature = 0: give a number from 0.0001 to 10000"),
@@ -95,17 +97,19 @@ def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[
         ({"blue.largest": 3}, "no metric called 'blue' is measured; did you mean 'bleu'"),
     ],
 )
-def test_what_does_not_fit_a_run_is_refused(runs: Path, wrong: dict[str, Any], said: str) -> None:
-    told: dict[str, Any] = {"metrics": ["bleu"], "quiet": True} | wrong
+def test_what_does_not_fit_a_run_is_refused(
+    runs: Path, wrong: dict[str, Any], message: str
+) -> None:
+    settings: dict[str, Any] = {"metrics": ["bleu"], "quiet": True} | wrong
     with pytest.raises(UserError) as refused:
-        evaluate(runs / "mle", **told)
-    assert said in str(refused.value)
+        evaluate(runs / "mle", **settings)
+    assert message in str(refused.value)
 
 
 def test_what_does_not_fit_files_is_refused(files: dict[str, str], runs: Path) -> None:
-    for told in ({"samples": 10}, {"temperature": 0.5}):
+    for settings in ({"samples": 10}, {"temperature": 0.5}):
         with pytest.raises(UserError, match="are for a run's folder"):
-            evaluate(files["samples"], references=files["test"], **told)  # type: ignore[arg-type]
+            evaluate(files["samples"], references=files["test"], **settings)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"item 1 is int 3; give a file, or a list of strings"):
         evaluate(["a cat", 3], references=files["test"])  # type: ignore[list-item]
     with pytest.raises(UserError, match="texts is empty; give at least one text"):
@@ -121,10 +125,12 @@ def one(value: float, better: Better = "higher", half: float | None = 0.01) -> S
 
 def test_lists_are_judged_as_files_are(tmp_path: Path) -> None:
     texts, references = sentences(40, 0), sentences(50, 1)
-    told = {"metrics": ["bleu", "unique", "length"], "quiet": True}
-    of_lists = evaluate(texts, references=references, **told)
+    settings = {"metrics": ["bleu", "unique", "length"], "quiet": True}
+    of_lists = evaluate(texts, references=references, **settings)
     of_files = evaluate(
-        write(tmp_path / "a.txt", texts), references=write(tmp_path / "b.txt", references), **told
+        write(tmp_path / "a.txt", texts),
+        references=write(tmp_path / "b.txt", references),
+        **settings,
     )
     assert list(of_lists.rows) == ["real (half of the references)", "texts"]
     ours, theirs = of_lists.rows["texts"], of_files.rows["a.txt"]
@@ -132,29 +138,29 @@ def test_lists_are_judged_as_files_are(tmp_path: Path) -> None:
     facts = of_lists.facts["texts"]["texts"]
     assert facts["sha256"] == of_files.facts["texts"]["a.txt"]["sha256"]
     assert facts["file"] is None and facts["lines"] == 40
-    both = evaluate(texts, sentences(40, 2), references=references, **told)
+    both = evaluate(texts, sentences(40, 2), references=references, **settings)
     assert list(both.rows)[1:] == ["texts 1", "texts 2"]
 
 
 def test_runs_and_files_stand_in_one_table(text_runs: Path, tmp_path: Path) -> None:
     samples = write(tmp_path / "samples.txt", sentences(30, 0))
-    told = {"metrics": ["bleu", "likelihood", "novelty"], "quiet": True}
-    by_run = evaluate(text_runs / "gan", samples, sentences(25, 3), **told)
+    settings = {"metrics": ["bleu", "likelihood", "novelty"], "quiet": True}
+    by_run = evaluate(text_runs / "gan", samples, sentences(25, 3), **settings)
     assert list(by_run.rows) == [
         "real, held out", "MLE, best epoch", "seqgan, last", "samples.txt", "texts",
     ]  # fmt: skip
     assert {"nll_test", "bleu4"} <= by_run.rows["seqgan, last"].keys()
     assert "nll_test" not in by_run.rows["samples.txt"]
     assert "novelty" in by_run.rows["samples.txt"]
-    two = evaluate(text_runs / "gan", text_runs / "mle", **told)
+    two = evaluate(text_runs / "gan", text_runs / "mle", **settings)
     assert list(two.rows) == ["real, held out", "gan", "mle"]
     assert two.rows["gan"]["nll_test"].estimate != two.rows["mle"]["nll_test"].estimate
-    alone = evaluate(text_runs / "mle", **told)
+    alone = evaluate(text_runs / "mle", **settings)
     assert two.rows["mle"]["bleu4"].to_dict() == alone.rows["mle, last"]["bleu4"].to_dict()
-    other = evaluate(text_runs / "gan", samples, references=sentences(40, 5), **told)
+    other = evaluate(text_runs / "gan", samples, references=sentences(40, 5), **settings)
     assert list(other.rows)[1:] == ["gan", "samples.txt"]
     assert other.facts["texts"]["gan"]["lines"] == 40
-    opened = evaluate(textgan.open_run(str(text_runs / "gan")), samples, **told)
+    opened = evaluate(textgan.open_run(str(text_runs / "gan")), samples, **settings)
     assert list(opened.rows) == [*by_run.rows][:4]
     with pytest.raises(UserError, match="train is for files of texts"):
         evaluate(text_runs / "gan", samples, train=samples, quiet=True)
@@ -196,12 +202,12 @@ def test_what_is_missing_is_said_once_to_evaluations_that_share_a_memory(
     text_runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shared: dict[Hashable, Any] = {}
-    said = []
+    message = []
     for _ in range(2):  # as a curve's temperatures do
         evaluate(text_runs / "gan", metrics=["divergence", "unique"], memory=shared)
-        said.append(capsys.readouterr().err)
-    assert "not measured: divergence: needs an oracle" in said[0]
-    assert "divergence" not in said[1]
+        message.append(capsys.readouterr().err)
+    assert "not measured: divergence: needs an oracle" in message[0]
+    assert "divergence" not in message[1]
 
 
 def test_texts_that_are_one_are_warned_of() -> None:
@@ -215,23 +221,23 @@ def test_texts_that_are_one_are_warned_of() -> None:
         "train and references are nearly one text: 40 of 60 different lines are in both"
     ]
     assert alike({"references": a, "train": [*a[:30], *b]}) == []
-    found = evaluate(sentences(50, 3), references=a, train=a, metrics=["bleu"], quiet=True)
-    assert any("train and references are one text" in text for text in found.warnings)
-    assert "is no level to reach" in str(found) and "is the level to reach" not in str(found)
-    assert any("one text" in text for text in found.to_dict()["warnings"])
+    result = evaluate(sentences(50, 3), references=a, train=a, metrics=["bleu"], quiet=True)
+    assert any("train and references are one text" in text for text in result.warnings)
+    assert "is no level to reach" in str(result) and "is the level to reach" not in str(result)
+    assert any("one text" in text for text in result.to_dict()["warnings"])
     usual = evaluate(sentences(50, 3), references=a, train=b, metrics=["bleu"], quiet=True)
     assert "is the level to reach" in str(usual) and not usual.facts.get("alike")
     for role in ("train", "real"):
-        told = {role: b}
-        same = evaluate(b, references=a, metrics=["bleu"], quiet=True, **told)  # type: ignore[arg-type]
+        settings = {role: b}
+        same = evaluate(b, references=a, metrics=["bleu"], quiet=True, **settings)  # type: ignore[arg-type]
         assert any("these are the" in text for text in same.warnings)
 
 
 def test_text_of_another_length_is_warned_of() -> None:
     long, short = sentences(60, 1, size=40), sentences(60, 2)
-    found = evaluate(long, references=long[:30] + sentences(30, 3, size=40), train=short,
+    result = evaluate(long, references=long[:30] + sentences(30, 3, size=40), train=short,
                      metrics=["bleu"], quiet=True)  # fmt: skip
-    assert any("train has 7 tokens a text, the references 41" in text for text in found.warnings)
+    assert any("train has 7 tokens a text, the references 41" in text for text in result.warnings)
 
 
 def test_numbers_are_of_the_right_texts(tmp_path: Path) -> None:
@@ -239,7 +245,7 @@ def test_numbers_are_of_the_right_texts(tmp_path: Path) -> None:
     a, b = [f"x y {i}" for i in range(30)], [f"x y z {i}" for i in range(30)]
     made = compare(a, b, references=a, metrics=["length"], tokenizer="whitespace", quiet=True)
     assert isinstance(made, Comparison)
-    length = {found.name: found for found in made.differences}["length"]
+    length = {result.name: result for result in made.differences}["length"]
     assert (length.a.value, length.b.value) == (3, 4)
     assert length.estimate is not None and length.estimate.value == 1
     assert length.p == 0 and math.isfinite(np.float64(length.corrected or 0))

@@ -192,7 +192,7 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "targets = '{}' is empty; give one sentence a line"),
         (b"\n \n", "targets = '{}' is empty; give one sentence a line"),
@@ -203,7 +203,7 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_cannot_be_texts_are_refused(
-    tmp_path: Path, content: bytes | None, said: str
+    tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / "samples.txt"
     if content is not None:
@@ -211,7 +211,7 @@ def test_files_that_cannot_be_texts_are_refused(
     references = write(tmp_path / "test.txt", ["a"])
     with pytest.raises(UserError) as refused:
         inputs_from_files([path], references, OPTIONS)
-    assert str(refused.value).startswith(said.format(path))
+    assert str(refused.value).startswith(message.format(path))
     with pytest.raises(UserError, match="references"):
         inputs_from_files([references], path, OPTIONS)
     assert MOST_CHARACTERS < 10_000_000
@@ -228,8 +228,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("runs")
     textgan.train("seqgan", out=home / "oracle", quiet=True, plot=False, **TOY)
     file = toy_text(home)
-    told = TOY_TEXT | {"data.vocabulary": 7, "data.test": 0.3}
-    textgan.train("seqgan", data=file, out=home / "text", quiet=True, plot=False, **told)
+    settings = TOY_TEXT | {"data.vocabulary": 7, "data.test": 0.3}
+    textgan.train("seqgan", data=file, out=home / "text", quiet=True, plot=False, **settings)
     return {"oracle": home / "oracle", "text": home / "text"}
 
 

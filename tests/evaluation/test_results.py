@@ -25,14 +25,14 @@ from textgan.evaluation.store import store_evaluation
 
 def test_what_is_kept_is_read_as_it_was(runs: Path) -> None:
     folder = runs / "seqgan-1"
-    found = store_evaluation(folder, evaluate(folder, metrics=QUICK, quiet=True))
+    result = store_evaluation(folder, evaluate(folder, metrics=QUICK, quiet=True))
     again = read_evaluation(folder)
     assert again is not None
-    assert again.to_dict() == found.to_dict()
-    for row, scores in found.rows.items():
+    assert again.to_dict() == result.to_dict()
+    for row, scores in result.rows.items():
         for name, score in scores.items():
             assert np.array_equal(again.rows[row][name].replicates, score.replicates)
-    assert len(found.rows["oracle"]["bleu4"].replicates) == 1000
+    assert len(result.rows["oracle"]["bleu4"].replicates) == 1000
 
 
 def test_facts_are_read_under_their_old_names() -> None:
@@ -58,10 +58,10 @@ def one(value: float, better: Better = "higher", half: float | None = 0.01) -> S
 
 
 def test_an_evaluation_without_replicates_can_be_kept(tmp_path: Path) -> None:
-    found = Evaluation({"a/b": {"x": one(1.0, half=None)}}, None)
-    write_evaluation(tmp_path, found)
+    result = Evaluation({"a/b": {"x": one(1.0, half=None)}}, None)
+    write_evaluation(tmp_path, result)
     again = read_evaluation(tmp_path)
-    assert again is not None and again.to_dict() == found.to_dict()
+    assert again is not None and again.to_dict() == result.to_dict()
     assert "no row of real text" in str(again)
 
 
@@ -99,9 +99,9 @@ def test_a_kill_leaves_the_old_evaluation_or_the_new_one(
                 ended = True
             except Killed:
                 ended = False
-        found = read_evaluation(run)
-        assert found is not None
-        score = found.rows["seqgan, last"]["x"]
+        result = read_evaluation(run)
+        assert result is not None
+        score = result.rows["seqgan, last"]["x"]
         right = old if score.estimate.value == 1.0 else new
         expected = right.rows["seqgan, last"]["x"]
         assert score.estimate == expected.estimate

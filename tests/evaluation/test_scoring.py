@@ -20,12 +20,12 @@ def score(value: float, width: float | None, better: Better = "higher") -> Score
 
 def warned(texts: dict[str, Score], real: dict[str, Score], aligned: bool = False) -> str:
     facts = {"aligned": ["a.txt"]} if aligned else {}
-    found = Evaluation({"real": real, "texts": texts}, "real", {}, [], facts)
-    return " ".join(warnings_of(found))
+    result = Evaluation({"real": real, "texts": texts}, "real", {}, [], facts)
+    return " ".join(warnings_of(result))
 
 
 @pytest.mark.parametrize(
-    ("name", "better", "level", "other", "said"),
+    ("name", "better", "level", "other", "message"),
     [
         ("bleu2", "higher", 0.859, 0.8585, "above real text"),
         ("self_bleu4", "lower", 0.9, 0.5, "collapse"),
@@ -34,10 +34,10 @@ def warned(texts: dict[str, Score], real: dict[str, Score], aligned: bool = Fals
     ],
 )
 def test_alarms_ring_where_intervals_are_apart(
-    name: str, better: Better, level: float, other: float, said: str
+    name: str, better: Better, level: float, other: float, message: str
 ) -> None:
     near = abs(level - other) / 3
-    assert said in warned({name: score(level, near, better)}, {name: score(other, near, better)})
+    assert message in warned({name: score(level, near, better)}, {name: score(other, near, better)})
     far = abs(level - other)
     assert not warned({name: score(level, far, better)}, {name: score(other, far, better)})
     for one, two in ((None, near), (near, None), (None, None)):  # what has no interval is no alarm
@@ -45,9 +45,9 @@ def test_alarms_ring_where_intervals_are_apart(
 
 
 def test_real_text_is_one_language_until_an_interval_says_no() -> None:
-    for width, said in ((0.01, "not one language"), (0.1, ""), (None, "")):
-        found = warned({}, {"d_accuracy": score(0.6, width)})
-        assert said in found and bool(said) == bool(found)
+    for width, message in ((0.01, "not one language"), (0.1, ""), (None, "")):
+        result = warned({}, {"d_accuracy": score(0.6, width)})
+        assert message in result and bool(message) == bool(result)
 
 
 def test_texts_that_answer_an_input_may_be_near_their_references() -> None:
@@ -63,12 +63,12 @@ def test_the_size_of_sets_is_said(tmp_path: Path, cli: Cli) -> None:
     for name, lines in (("a", ORDINARY), ("b", ORDINARY[:15]), ("c", ORDINARY * 2)):
         (tmp_path / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
     a, b, c = (tmp_path / f"{name}.txt" for name in "abc")
-    told = ("--references", c, "--metrics", "jsd", "--json")
-    code, out, err = cli("evaluate", a, b, *told)
+    arguments = ("--references", c, "--metrics", "jsd", "--json")
+    code, out, err = cli("evaluate", a, b, *arguments)
     assert code == 0, err
-    said = [one for one in json.loads(out)["warnings"] if "sets of texts" in one]
-    assert len(said) == 1 and "on 15 texts of every row, which is what b.txt has" in said[0]
-    code, out, err = cli("evaluate", a, b, *told, "--size", "10")
+    message = [one for one in json.loads(out)["warnings"] if "sets of texts" in one]
+    assert len(message) == 1 and "on 15 texts of every row, which is what b.txt has" in message[0]
+    code, out, err = cli("evaluate", a, b, *arguments, "--size", "10")
     assert not any("sets of texts" in one for one in json.loads(out)["warnings"])
 
 
@@ -105,10 +105,10 @@ def test_metrics_are_chosen_by_name_group_and_file(tmp_path: Path) -> None:
     )
     samples = tmp_path / "samples.txt"
     samples.write_text("a b c\nd\n")
-    found = evaluate(
+    result = evaluate(
         samples, references=samples, metrics=[f"{tmp_path}/mine.py:Longest"], quiet=True
     )
-    assert found.rows["samples.txt"]["longest"].estimate.value == 3
+    assert result.rows["samples.txt"]["longest"].estimate.value == 3
 
 
 def one(value: float, better: Better = "higher", half: float | None = 0.01) -> Score:
@@ -117,7 +117,7 @@ def one(value: float, better: Better = "higher", half: float | None = 0.01) -> S
 
 
 @pytest.mark.parametrize(
-    ("real", "scores", "said"),
+    ("real", "scores", "message"),
     [
         ({}, {"unique": one(0.2)}, "collapse: only 20% of the texts are different"),
         ({}, {"unique": one(0.6)}, ""),
@@ -134,18 +134,18 @@ def one(value: float, better: Better = "higher", half: float | None = 0.01) -> S
     ],
 )
 def test_numbers_that_should_worry_are_warned_of(
-    real: dict[str, Score], scores: dict[str, Score], said: str
+    real: dict[str, Score], scores: dict[str, Score], message: str
 ) -> None:
-    found = warnings_of(Evaluation({"real": real, "mine": scores}, "real"))
-    if said:
-        assert len(found) == 1
-        assert found[0].startswith("mine: ") and said in found[0]
+    result = warnings_of(Evaluation({"real": real, "mine": scores}, "real"))
+    if message:
+        assert len(result) == 1
+        assert result[0].startswith("mine: ") and message in result[0]
     else:
-        assert found == []
+        assert result == []
 
 
 def test_real_text_of_two_kinds_is_warned_of() -> None:
-    for value, said in ((0.9, ["not one language"]), (0.52, [])):
-        found = warnings_of(Evaluation({"real": {"d_accuracy": one(value)}}, "real"))
-        assert len(found) == len(said)
-        assert all(words in warning for words, warning in zip(said, found, strict=True))
+    for value, message in ((0.9, ["not one language"]), (0.52, [])):
+        result = warnings_of(Evaluation({"real": {"d_accuracy": one(value)}}, "real"))
+        assert len(result) == len(message)
+        assert all(words in warning for words, warning in zip(message, result, strict=True))

@@ -33,11 +33,11 @@ def test_numbers_taken_alike_stay_and_others_do_not(runs: Path) -> None:
 
 def test_tensorboard_shows_them_and_can_sort_by_them(runs: Path) -> None:
     folder = runs / "seqgan-1"
-    found = store_evaluation(folder, evaluate(folder, metrics=QUICK, quiet=True))
+    result = store_evaluation(folder, evaluate(folder, metrics=QUICK, quiet=True))
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     [*_, point] = events.Scalars("eval/bleu4")
-    assert point.value == pytest.approx(found.rows["seqgan, last"]["bleu4"].estimate.value)
+    assert point.value == pytest.approx(result.rows["seqgan, last"]["bleu4"].estimate.value)
     last = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()][-1]
     assert point.step == last["tick"]
     from tensorboard.plugins.hparams import plugin_data_pb2
@@ -56,9 +56,9 @@ def test_two_evaluations_at_once_both_stay(
     really = evaluations.read_evaluation
 
     def slowly(folder: Path) -> Evaluation | None:
-        found = really(folder)
+        result = really(folder)
         time.sleep(0.2)  # long enough for everybody else to read, too
-        return found
+        return result
 
     monkeypatch.setattr("textgan.evaluation.store.read_evaluation", slowly)
     names = [f"m{i}" for i in range(4)]
@@ -70,10 +70,10 @@ def test_two_evaluations_at_once_both_stay(
         thread.start()
     for thread in threads:
         thread.join()
-    found = really(run)
-    assert found is not None
-    assert sorted(found.rows["seqgan, last"]) == names
-    assert all(len(score.replicates) == 50 for score in found.rows["seqgan, last"].values())
+    result = really(run)
+    assert result is not None
+    assert sorted(result.rows["seqgan, last"]) == names
+    assert all(len(score.replicates) == 50 for score in result.rows["seqgan, last"].values())
     assert len(list(run.glob("evaluation*.safetensors"))) == 1
 
 

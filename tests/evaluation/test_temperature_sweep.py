@@ -57,13 +57,13 @@ def test_each_pair_of_rows_is_compared_where_both_were_measured() -> None:
         name: {1.0: scores(4 + worse, 3), 0.5: scores(2 + worse, 5)}
         for name, worse in (("a", 0.0), ("b", 1.0), ("c", 2.0))
     }
-    said = findings(rows)
-    assert len(said) == 3 and all("at equal" in one or "everywhere" in one for one in said)
+    message = findings(rows)
+    assert len(message) == 3 and all("at equal" in one or "everywhere" in one for one in message)
     assert findings({"a": rows["a"]}) == findings({"a": rows["a"], "b": {}}) == []
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"temperatures": []}, "temperatures"),
         ({"temperatures": [0]}, "temperatures"),
@@ -71,8 +71,10 @@ def test_each_pair_of_rows_is_compared_where_both_were_measured() -> None:
         ({"metrics": "uniqe"}, "did you mean 'unique'"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(runs: Path, wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_what_cannot_be_drawn_is_refused(
+    runs: Path, wrong: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
         textgan.curve(runs / "mle", **{"quiet": True} | wrong)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="at least one run"):
         textgan.curve(quiet=True)
@@ -87,9 +89,9 @@ def test_a_damaged_curve_is_named_before_anything_is_measured(runs: Path) -> Non
 def test_curves_of_several_commands_are_kept_together(twin_runs: Path, tmp_path: Path) -> None:
     run, _ = copied(twin_runs, "oracle", tmp_path)
     curve(run, temperatures=[1.0, 0.5], metrics=["length"], quiet=True)
-    found = read_sweep(run)
-    assert found is not None
-    last = found.rows["seqgan, last"]
+    result = read_sweep(run)
+    assert result is not None
+    last = result.rows["seqgan, last"]
     assert {"distinct1", "length"} <= last[1.0].keys()
     assert "length" in last[0.5] and "distinct1" not in last[0.5]
     (again,) = curve(run, temperatures=[1.0], metrics=["length"], samples=15, quiet=True)

@@ -52,8 +52,8 @@ def curve(
     return Curve(name, pair, tuple(points))
 
 
-def verdicts(found: CurveComparison) -> list[tuple[float, float, str | None]]:
-    return [(round(part.low, 9), round(part.high, 9), part.better) for part in found.ranges]
+def verdicts(result: CurveComparison) -> list[tuple[float, float, str | None]]:
+    return [(round(part.low, 9), round(part.high, 9), part.better) for part in result.ranges]
 
 
 DOWN: Places = [(0, 4), (4, 0)]
@@ -61,28 +61,28 @@ UP: Places = [(0, 1), (4, 3)]
 
 
 def test_two_lines_cross_where_they_cross() -> None:
-    found = compare_curves(curve("a", DOWN), curve("b", UP))
-    assert found.common == (0, 4)
-    assert verdicts(found) == [(0, 2, "b"), (2, 4, "a")]
-    (crossing,) = found.crossings
+    result = compare_curves(curve("a", DOWN), curve("b", UP))
+    assert result.common == (0, 4)
+    assert verdicts(result) == [(0, 2, "b"), (2, 4, "a")]
+    (crossing,) = result.crossings
     assert (crossing.x, crossing.y) == pytest.approx((2, 2))
     assert crossing.temperatures == pytest.approx((1.5, 1.5))
-    assert found.dominates is None
+    assert result.dominates is None
 
 
 def test_intervals_keep_apart_what_can_be_told() -> None:
     """Distance 3 - 1.5 x; half-widths of 0.3 and 0.4 make 0.5: decided beyond 2 -+ 1/3."""
-    found = compare_curves(curve("a", DOWN, 0.3), curve("b", UP, 0.4))
+    result = compare_curves(curve("a", DOWN, 0.3), curve("b", UP, 0.4))
     first, last = round(5 / 3, 9), round(7 / 3, 9)
-    assert verdicts(found) == [(0, first, "b"), (first, last, None), (last, 4, "a")]
-    assert [crossing.x for crossing in found.crossings] == pytest.approx([2])
+    assert verdicts(result) == [(0, first, "b"), (first, last, None), (last, 4, "a")]
+    assert [crossing.x for crossing in result.crossings] == pytest.approx([2])
 
 
 def test_an_uncertain_x_is_an_uncertain_y_by_the_slope() -> None:
     """Slopes -1 and 0.5: half-widths of 0.3 in x make 0.3 and 0.15 in y."""
-    found = compare_curves(curve("a", DOWN, 0, 0.3), curve("b", UP, 0, 0.3))
+    result = compare_curves(curve("a", DOWN, 0, 0.3), curve("b", UP, 0, 0.3))
     reach = math.hypot(0.3, 0.15) / 1.5
-    assert [end for part in verdicts(found) for end in part[:2]] == pytest.approx(
+    assert [end for part in verdicts(result) for end in part[:2]] == pytest.approx(
         [0, 2 - reach, 2 - reach, 2 + reach, 2 + reach, 4], abs=1e-8
     )
 
@@ -94,46 +94,46 @@ def test_intervals_are_interpolated() -> None:
         LIKELIHOODS,
         (Point(1.0, known(0), known(0)), Point(2.0, known(4), known(0, 2.0))),
     )
-    found = compare_curves(widening, curve("b", [(0, 1), (4, 1)]))
-    assert verdicts(found) == [(0, 2, "a"), (2, 4, None)]
+    result = compare_curves(widening, curve("b", [(0, 1), (4, 1)]))
+    assert verdicts(result) == [(0, 2, "a"), (2, 4, None)]
 
 
 def test_intervals_of_x_are_interpolated_too() -> None:
     """Distance 1 everywhere; a rises by 2 with half-widths of x from 0 to 1, so x / 2 in y."""
     points = (Point(1.0, known(0), known(0)), Point(2.0, known(4, 1.0), known(8)))
-    found = compare_curves(Curve("a", LIKELIHOODS, points), curve("b", [(0, 1), (4, 9)]))
-    assert verdicts(found) == [(0, 2, "a"), (2, 4, None)]
+    result = compare_curves(Curve("a", LIKELIHOODS, points), curve("b", [(0, 1), (4, 9)]))
+    assert verdicts(result) == [(0, 2, "a"), (2, 4, None)]
 
 
 def test_a_range_of_rounding_is_none() -> None:
-    found = compare_curves(curve("a", DOWN, 1e-12), curve("b", UP, 1e-12))
-    assert verdicts(found) == [(0, 2, "b"), (2, 4, "a")]
+    result = compare_curves(curve("a", DOWN, 1e-12), curve("b", UP, 1e-12))
+    assert verdicts(result) == [(0, 2, "b"), (2, 4, "a")]
 
 
 def test_a_lower_curve_dominates() -> None:
-    found = compare_curves(curve("a", [(0, 1), (2, 0)]), curve("b", [(-1, 3), (1, 2), (3, 1)]))
-    assert found.common == (0, 2)
-    assert verdicts(found) == [(0, 2, "a")]
-    assert found.dominates == "a"
-    assert not found.crossings
+    result = compare_curves(curve("a", [(0, 1), (2, 0)]), curve("b", [(-1, 3), (1, 2), (3, 1)]))
+    assert result.common == (0, 2)
+    assert verdicts(result) == [(0, 2, "a")]
+    assert result.dominates == "a"
+    assert not result.crossings
     unsure = compare_curves(curve("a", [(0, 1), (2, 0)], 1.2), curve("b", [(-1, 3), (3, 1)], 1.2))
     assert verdicts(unsure) == [(0, 2, None)]
     assert unsure.dominates is None
 
 
 def test_higher_is_better_where_the_measure_says_so() -> None:
-    found = compare_curves(curve("a", DOWN, pair=BLEU), curve("b", UP, pair=BLEU))
-    assert verdicts(found) == [(0, 2, "a"), (2, 4, "b")]
-    assert found.crossings[0].y == pytest.approx(2)
-    assert "a has the higher BLEU-4 from 0.00 to 2.00" in describe(found)
+    result = compare_curves(curve("a", DOWN, pair=BLEU), curve("b", UP, pair=BLEU))
+    assert verdicts(result) == [(0, 2, "a"), (2, 4, "b")]
+    assert result.crossings[0].y == pytest.approx(2)
+    assert "a has the higher BLEU-4 from 0.00 to 2.00" in describe(result)
 
 
 def test_the_best_of_a_curve_that_folds_back() -> None:
     """a runs right along y = 2 and comes back along y = x / 2; b lies at 1."""
     folded = curve("a", [(0, 2), (4, 2), (0, 0)])
-    found = compare_curves(folded, curve("b", [(0, 1), (4, 1)]))
-    assert verdicts(found) == [(0, 2, "a"), (2, 4, "b")]
-    (crossing,) = found.crossings
+    result = compare_curves(folded, curve("b", [(0, 1), (4, 1)]))
+    assert verdicts(result) == [(0, 2, "a"), (2, 4, "b")]
+    (crossing,) = result.crossings
     assert (crossing.x, crossing.y) == pytest.approx((2, 1))
     assert crossing.temperatures == pytest.approx((2.5, 1.5))
 
@@ -141,29 +141,29 @@ def test_the_best_of_a_curve_that_folds_back() -> None:
 def test_a_fold_inside_the_range_is_a_jump() -> None:
     """a gets back as far as x = 1 and is there better than b at once."""
     folded = curve("a", [(0, 2), (4, 2), (1, 0), (5, 0)])
-    found = compare_curves(folded, curve("b", [(0, 1.5), (4, 1.5)]))
-    assert verdicts(found) == [(0, 1, "b"), (1, 4, "a")]
-    assert [crossing.x for crossing in found.crossings] == [1]
+    result = compare_curves(folded, curve("b", [(0, 1.5), (4, 1.5)]))
+    assert verdicts(result) == [(0, 1, "b"), (1, 4, "a")]
+    assert [crossing.x for crossing in result.crossings] == [1]
 
 
 def test_a_curve_that_crosses_itself() -> None:
     """The best of y = 2 - x / 2 and y = x / 2, against 1: never above."""
     crossed = curve("a", [(0, 2), (4, 0), (4, 2), (0, 0)])
-    found = compare_curves(crossed, curve("b", [(0, 1), (4, 1)], 0.5))
-    assert verdicts(found) == [(0, 1, "a"), (1, 3, None), (3, 4, "a")]
-    assert not found.crossings
+    result = compare_curves(crossed, curve("b", [(0, 1), (4, 1)], 0.5))
+    assert verdicts(result) == [(0, 1, "a"), (1, 3, None), (3, 4, "a")]
+    assert not result.crossings
 
 
 def test_identical_curves_cannot_be_told_apart() -> None:
     places: Places = [(3.1, 4.2), (3.3, 4.1), (3.2, 3.9), (3.7, 3.3)]
     for half in (0.0, 0.1):
-        found = compare_curves(curve("a", places, half), curve("b", places, half))
-        assert verdicts(found) == [(3.1, 3.7, None)]
-        assert not found.crossings
+        result = compare_curves(curve("a", places, half), curve("b", places, half))
+        assert verdicts(result) == [(3.1, 3.7, None)]
+        assert not result.crossings
     halfway = [(3.1, 4.2), (3.2, 4.15), *places[1:]]  # one point more on the same line
-    found = compare_curves(curve("a", places), curve("b", halfway))
-    assert verdicts(found) == [(3.1, 3.7, None)]
-    assert not found.crossings
+    result = compare_curves(curve("a", places), curve("b", halfway))
+    assert verdicts(result) == [(3.1, 3.7, None)]
+    assert not result.crossings
 
 
 def test_order_of_temperature_not_of_the_points() -> None:
@@ -182,12 +182,12 @@ def test_what_cannot_be_compared() -> None:
         (curve("a", [(2, 1), (2, 3)]), "a has only one point"),
         (curve("a", []), "a has no point"),
     ):
-        for found in (compare_curves(other, level), compare_curves(level, other)):
-            assert found.common is None
-            assert not found.ranges and not found.crossings and found.dominates is None
-            said = describe(found)
+        for result in (compare_curves(other, level), compare_curves(level, other)):
+            assert result.common is None
+            assert not result.ranges and not result.crossings and result.dominates is None
+            message = describe(result)
             swapped = why.replace("(a: 5.00 to 7.00; b: 0.00 to 4.00)", "")
-            assert swapped.strip() in said
+            assert swapped.strip() in message
     with pytest.raises(ValueError, match="different measures"):
         compare_curves(level, curve("a", DOWN, pair=BLEU))
 
@@ -228,12 +228,12 @@ def test_every_verdict_is_its_definition(
     of_a: Places, of_b: Places, half: float, half_x: float, shares: list[float]
 ) -> None:
     a, b = curve("a", of_a, half, half_x, grow=1.0), curve("b", of_b, half, half_x, grow=0.3)
-    found = compare_curves(a, b)
-    if found.common is None:
+    result = compare_curves(a, b)
+    if result.common is None:
         return
-    low, high = found.common
-    assert (found.ranges[0].low, found.ranges[-1].high) == (low, high)
-    for left, right in zip(found.ranges, found.ranges[1:], strict=False):
+    low, high = result.common
+    assert (result.ranges[0].low, result.ranges[-1].high) == (low, high)
+    for left, right in zip(result.ranges, result.ranges[1:], strict=False):
         assert abs(left.high - right.low) < 1e-9
         assert left.better != right.better
     for x in [low + share * (high - low) for share in [*shares, 0.123, 0.456, 0.789]]:
@@ -244,60 +244,60 @@ def test_every_verdict_is_its_definition(
         if abs(abs(distance) - reach) < 1e-6 or not math.isfinite(distance):
             continue
         better = None if abs(distance) < reach else "a" if distance < 0 else "b"
-        there = {part.better for part in found.ranges if part.low - 1e-9 <= x <= part.high + 1e-9}
+        there = {part.better for part in result.ranges if part.low - 1e-9 <= x <= part.high + 1e-9}
         assert better in there
     swapped = compare_curves(b, a)
     other = {"a": "b", "b": "a", None: None}
-    assert [other[part.better] for part in found.ranges] == [p.better for p in swapped.ranges]
+    assert [other[part.better] for part in result.ranges] == [p.better for p in swapped.ranges]
 
 
 # --- sentences ---
 
 
 def test_the_sentence_of_two_lines() -> None:
-    found = compare_curves(
+    result = compare_curves(
         curve("seqgan", [(3.24, 3.8), (3.60, 3.8)]), curve("mle", [(3.24, 4.15), (3.60, 2.35)])
     )
-    assert describe(found) == (
+    assert describe(result) == (
         "seqgan and mle at equal NLL_test (3.24 to 3.60): seqgan has the lower NLL_oracle from "
         "3.24 to 3.31; mle does from 3.31 to 3.60; they cross at 3.31."
     )
 
 
 def test_the_sentence_of_what_cannot_be_told() -> None:
-    found = compare_curves(curve("a", DOWN, 0.3), curve("b", UP, 0.4))
-    assert describe(found) == (
+    result = compare_curves(curve("a", DOWN, 0.3), curve("b", UP, 0.4))
+    assert describe(result) == (
         "a and b at equal NLL_test (0.00 to 4.00): b has the lower NLL_oracle from 0.00 to 1.67; "
         "no significant difference from 1.67 to 2.33; a does from 2.33 to 4.00; they cross at 2.00."
     )
-    found = compare_curves(curve("a", DOWN, 9), curve("b", UP))
-    assert describe(found) == (
+    result = compare_curves(curve("a", DOWN, 9), curve("b", UP))
+    assert describe(result) == (
         "a and b at equal NLL_test (0.00 to 4.00): no significant difference anywhere."
     )
-    assert "cross" not in describe(found)  # nor is it known where
+    assert "cross" not in describe(result)  # nor is it known where
 
 
 def test_the_sentence_of_curves_that_cross_often() -> None:
     """Level with b for a while, within the intervals, after b and before a is better."""
     waves: Places = [(0, 5), (1, 0.1), (2, -0.1), (3, 0.1), (4, -5)]
-    found = compare_curves(curve("a", waves), curve("b", [(0, 0), (4, 0)], 0.5))
-    assert [part.better for part in found.ranges] == ["b", None, "a"]
-    assert len(found.crossings) == 3
-    assert "they cross between 0.92 and 3.12" in describe(found)
+    result = compare_curves(curve("a", waves), curve("b", [(0, 0), (4, 0)], 0.5))
+    assert [part.better for part in result.ranges] == ["b", None, "a"]
+    assert len(result.crossings) == 3
+    assert "they cross between 0.92 and 3.12" in describe(result)
 
 
 def test_the_sentence_of_dominance() -> None:
-    found = compare_curves(curve("a", [(0, 1), (2, 0)]), curve("b", [(-1, 3), (3, 1)]))
-    assert describe(found) == (
+    result = compare_curves(curve("a", [(0, 1), (2, 0)]), curve("b", [(-1, 3), (3, 1)]))
+    assert describe(result) == (
         "a and b at equal NLL_test (0.00 to 2.00): a has the lower NLL_oracle everywhere."
     )
 
 
 def test_numbers_are_as_long_as_they_differ() -> None:
-    found = compare_curves(
+    result = compare_curves(
         curve("a", [(0.301, 1), (0.303, 0)]), curve("b", [(0.3, 0.5), (0.31, 0.5)])
     )
-    assert "from 0.301 to 0.302" in describe(found)
+    assert "from 0.301 to 0.302" in describe(result)
 
 
 def test_without_intervals_it_says_so() -> None:
@@ -316,16 +316,16 @@ def test_without_intervals_it_says_so() -> None:
 
 def test_names_of_rows_are_spoken() -> None:
     rows = ["seqgan, last", "MLE, best epoch", "seqgan, rollouts = 4, last", "mine"]
-    said = ["seqgan", "MLE (best epoch)", "seqgan, rollouts = 4", "mine"]
-    assert [name_in_sentence(row) for row in rows] == said
+    message = ["seqgan", "MLE (best epoch)", "seqgan, rollouts = 4", "mine"]
+    assert [name_in_sentence(row) for row in rows] == message
 
 
 def test_it_can_be_json() -> None:
-    found = compare_curves(curve("a", DOWN), curve("b", UP)).to_dict()
-    again = json.loads(json.dumps(found))
+    result = compare_curves(curve("a", DOWN), curve("b", UP)).to_dict()
+    again = json.loads(json.dumps(result))
     assert again["ranges"][0] == {"low": 0, "high": 2, "better": "b"}
     assert (again["a"], again["x"], again["y"]) == ("a", "nll_test", "nll_oracle")
-    assert again["summary"] == found["summary"]
+    assert again["summary"] == result["summary"]
 
 
 # --- making curves ---
@@ -338,8 +338,8 @@ def test_a_curve_of_what_was_measured() -> None:
     def level(value: float) -> dict[str, Score]:
         return {"nll_test": score(value), "nll_oracle": score(-value), "bleu4": score(0)}
 
-    found = Curve.of("a", LIKELIHOODS, {2.0: level(2), 0.5: level(1), 1.0: {"nll_test": score(3)}})
-    assert found.points == (
+    result = Curve.of("a", LIKELIHOODS, {2.0: level(2), 0.5: level(1), 1.0: {"nll_test": score(3)}})
+    assert result.points == (
         Point(0.5, known(1), known(-1)), Point(2.0, known(2), known(-2))
     )  # fmt: skip
     assert Curve.of("a", BLEU, {1.0: level(1)}).points == ()
@@ -349,12 +349,12 @@ def test_a_curve_of_what_was_measured() -> None:
 def test_the_mean_of_seeds() -> None:
     curves = [curve("s", [(x, 2 * x), (x + 1, 0)]) for x in (1.0, 2.0, 4.0)]
     curves[0] = Curve("s", LIKELIHOODS, (*curves[0].points, Point(9.0, known(0), known(0))))
-    found = mean_curve(curves, "mean")
-    assert found.name == "mean"
-    assert [point.temperature for point in found.points] == [1, 2]  # 9 is not everywhere
-    assert found.points[0].x == over_seeds([1.0, 2.0, 4.0])
-    assert found.points[0].y == over_seeds([2.0, 4.0, 8.0])
-    assert found.points[1].y == Estimate(0, 0, 0)
+    result = mean_curve(curves, "mean")
+    assert result.name == "mean"
+    assert [point.temperature for point in result.points] == [1, 2]  # 9 is not everywhere
+    assert result.points[0].x == over_seeds([1.0, 2.0, 4.0])
+    assert result.points[0].y == over_seeds([2.0, 4.0, 8.0])
+    assert result.points[1].y == Estimate(0, 0, 0)
     assert mean_curve(curves[:1]) == curves[0]
     with pytest.raises(ValueError, match="no curves"):
         mean_curve([])

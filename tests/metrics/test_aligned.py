@@ -22,7 +22,7 @@ METRICS: list[Metric] = [SacreBLEU(), ChrF()]
 each = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
 
-def material(lines: Lines, references: list[Lines], **told: Any) -> MetricInputs:
+def material(lines: Lines, references: list[Lines], **options: Any) -> MetricInputs:
     tokenizer, (texts,) = sentences_of(lines)
     return MetricInputs(
         tokenizer=tokenizer,
@@ -33,13 +33,13 @@ def material(lines: Lines, references: list[Lines], **told: Any) -> MetricInputs
         paired_sample=texts,
         paired_references=texts,
         aligned=references,
-        **{"resamplings": 0} | told,
+        **{"resamplings": 0} | options,
     )
 
 
-def score(metric: Metric, lines: Lines, references: list[Lines], **told: Any) -> Score:
-    (found,) = metric.measure(material(lines, references, **told)).values()
-    return found
+def score(metric: Metric, lines: Lines, references: list[Lines], **options: Any) -> Score:
+    (result,) = metric.measure(material(lines, references, **options)).values()
+    return result
 
 
 def some_lines(seed: int, n: int) -> Lines:
@@ -60,13 +60,13 @@ def test_values_and_signatures_are_those_of_the_library(
     references = references[:sides]
     bleu, chrf = sacrebleu.BLEU(), sacrebleu.CHRF()
     right = bleu.corpus_score(lines, references)
-    found = score(SacreBLEU(), lines, references)
-    assert found.estimate.value == right.score  # to the last bit
-    assert found.signature == f"BLEU|{bleu.get_signature()}"
+    result = score(SacreBLEU(), lines, references)
+    assert result.estimate.value == right.score  # to the last bit
+    assert result.signature == f"BLEU|{bleu.get_signature()}"
     right = chrf.corpus_score(lines, references)
-    found = score(ChrF(), lines, references)
-    assert found.estimate.value == right.score
-    assert found.signature == f"chrF2|{chrf.get_signature()}"
+    result = score(ChrF(), lines, references)
+    assert result.estimate.value == right.score
+    assert result.signature == f"chrF2|{chrf.get_signature()}"
 
 
 @pytest.mark.parametrize("n", [1, 4, 5, 6, 23])
@@ -77,10 +77,10 @@ def test_any_number_of_texts_and_references(n: int) -> None:
         assert (
             corpus_score(bleu, row, "", at_once=5).estimate == corpus_score(bleu, row, "").estimate
         )
-        found = score(SacreBLEU(), lines, references)
-        assert found.estimate.value == sacrebleu.corpus_bleu(lines, references).score
-        assert f"nrefs:{len(references)}|" in found.signature
-        assert f"version:{sacrebleu.__version__}" in found.signature
+        result = score(SacreBLEU(), lines, references)
+        assert result.estimate.value == sacrebleu.corpus_bleu(lines, references).score
+        assert f"nrefs:{len(references)}|" in result.signature
+        assert f"version:{sacrebleu.__version__}" in result.signature
         right = sacrebleu.corpus_chrf(lines, references).score
         assert score(ChrF(), lines, references).estimate.value == right
 
@@ -90,39 +90,39 @@ def test_any_number_of_texts_and_references(n: int) -> None:
 def test_settings(tokenize: Any, lowercase: bool) -> None:
     lines, references = some_lines(3, 40), [some_lines(4, 40)]
     right = sacrebleu.corpus_bleu(lines, references, tokenize=tokenize, lowercase=lowercase)
-    found = score(SacreBLEU(tokenize=tokenize, lowercase=lowercase), lines, references)
-    assert found.estimate.value == right.score > 0
-    assert f"tok:{tokenize}|" in found.signature
-    assert f"case:{'lc' if lowercase else 'mixed'}|" in found.signature
+    result = score(SacreBLEU(tokenize=tokenize, lowercase=lowercase), lines, references)
+    assert result.estimate.value == right.score > 0
+    assert f"tok:{tokenize}|" in result.signature
+    assert f"case:{'lc' if lowercase else 'mixed'}|" in result.signature
     plus = sacrebleu.CHRF(word_order=2, lowercase=lowercase).corpus_score(lines, references)
-    found = score(ChrF(words=2, lowercase=lowercase), lines, references)
-    assert found.estimate.value == plus.score
-    assert found.title == "chrF2++" and found.signature.startswith("chrF2++|nrefs:1|")
+    result = score(ChrF(words=2, lowercase=lowercase), lines, references)
+    assert result.estimate.value == plus.score
+    assert result.title == "chrF2++" and result.signature.startswith("chrF2++|nrefs:1|")
 
 
 @each
 def test_the_interval_is_that_of_corpora_of_resampled_lines(metric: Metric) -> None:
     lines, references = some_lines(5, 30), [some_lines(6, 30), some_lines(7, 30)]
-    found = score(metric, lines, references, resamplings=20, seed=3)
+    result = score(metric, lines, references, resamplings=20, seed=3)
     dice = np.random.default_rng(stream(Purpose.BOOTSTRAP, 3, 0))
-    for replicate in found.replicates:
+    for replicate in result.replicates:
         chosen = dice.integers(30, size=30)
         picked = [[side[i] for i in chosen] for side in (lines, *references)]
         assert score(metric, picked[0], picked[1:]).estimate.value == replicate
-    low, high = np.quantile(found.replicates, [0.025, 0.975])
-    assert (found.estimate.low, found.estimate.high) == (low, high)
-    assert low < found.estimate.value < high
-    assert found.unit == "of 100" and found.better == "higher"
+    low, high = np.quantile(result.replicates, [0.025, 0.975])
+    assert (result.estimate.low, result.estimate.high) == (low, high)
+    assert low < result.estimate.value < high
+    assert result.unit == "of 100" and result.better == "higher"
     alone = score(metric, lines[:1], [references[0][:1]], resamplings=20)
     assert alone.estimate.low is None and not len(alone.replicates)
 
 
 def test_the_interval_is_the_one_that_sacrebleu_gives() -> None:
     lines, references = some_lines(8, 300), [some_lines(9, 300)]
-    found = score(SacreBLEU(), lines, references, resamplings=1000).estimate
+    result = score(SacreBLEU(), lines, references, resamplings=1000).estimate
     theirs = sacrebleu.BLEU().corpus_score(lines, references, n_bootstrap=1000)
-    assert found.low is not None and found.high is not None
-    assert (found.high - found.low) / 2 == pytest.approx(theirs._ci, rel=0.1)
+    assert result.low is not None and result.high is not None
+    assert (result.high - result.low) / 2 == pytest.approx(theirs._ci, rel=0.1)
 
 
 @each

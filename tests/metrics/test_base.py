@@ -30,10 +30,10 @@ def test_a_ratio_is_that_of_the_sums_with_its_bootstrap() -> None:
 
 def test_texts_of_one_source_are_resampled_together() -> None:
     totals, counts = torch.tensor([1.0, 6.0, 2.0, 1.0]), torch.tensor([2.0, 3.0, 1.0, 4.0])
-    found = inputs().ratio(totals, counts, sources=torch.tensor([7, 7, 3, 3]))
+    result = inputs().ratio(totals, counts, sources=torch.tensor([7, 7, 3, 3]))
     expected = inputs().ratio(torch.tensor([7.0, 3.0]), torch.tensor([5.0, 5.0]))
-    assert found[0].value == expected[0].value == 1.0
-    assert sorted(set(found[1])) == sorted(set(expected[1]))
+    assert result[0].value == expected[0].value == 1.0
+    assert sorted(set(result[1])) == sorted(set(expected[1]))
 
 
 def test_no_interval_of_one_text_or_without_resamplings() -> None:

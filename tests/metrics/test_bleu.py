@@ -30,19 +30,19 @@ METHOD = SmoothingFunction().method1
 Rows = list[list[str]]
 
 
-def material(predictions: Rows, references: Rows, **told: Any) -> MetricInputs:
+def material(predictions: Rows, references: Rows, **settings: Any) -> MetricInputs:
     lines = joined_words(predictions)
     tokenizer, (known, judged) = sentences_of(joined_words(references), lines)
     tokenizer = replace(tokenizer, pre_tokenizer=PreTokenizer("nltk", unknown=""))
     return MetricInputs(
         tokenizer=tokenizer, predictions=judged, lines=lines, references=known,
-        sample=judged, paired_sample=judged, paired_references=known, **told,
+        sample=judged, paired_sample=judged, paired_references=known, **settings,
     )  # fmt: skip
 
 
 def nltk_bleu(references: Any, text: Any, n: int) -> float:
-    found: Any = sentence_bleu(references, text, (1 / n,) * n, smoothing_function=METHOD)
-    return float(found)
+    result: Any = sentence_bleu(references, text, (1 / n,) * n, smoothing_function=METHOD)
+    return float(result)
 
 
 def self_bleu(rows: Rows, n: int) -> float:
@@ -76,11 +76,11 @@ BAD = "he read the book because he was interested in world history"
 
 def test_the_numbers_of_fast_bleu() -> None:
     _, (known, judged) = sentences_of((FIRST, SECOND, THIRD), (GOOD, BAD))
-    found = References(known, 3).score(judged)
+    result = References(known, 3).score(judged)
     alone = LeaveOneOut(known, 3).score()
     pairs = [0.7453559924999299, 0.0191380231127159]
     pairs_alone = [0.25819888974716115, 0.3615507630310936, 0.37080992435478316]
-    assert found[:, 1].tolist() == pytest.approx(pairs, abs=1e-15)
+    assert result[:, 1].tolist() == pytest.approx(pairs, abs=1e-15)
     assert alone[:, 1].tolist() == pytest.approx(pairs_alone, abs=1e-15)
     triples = [0.6240726901657495, 0.013720869575946234]
     triples_alone = [0.07808966062765045, 0.20140620205719248, 0.21415334758254043]
@@ -90,16 +90,16 @@ def test_the_numbers_of_fast_bleu() -> None:
     for text, right in zip((GOOD, BAD), triples, strict=True):
         single = sentence_bleu(references, text.split(), weights, METHOD)
         assert single == pytest.approx(right, abs=1e-15)
-    assert found[:, 2].tolist() == pytest.approx(triples, rel=2e-7)
+    assert result[:, 2].tolist() == pytest.approx(triples, rel=2e-7)
     assert alone[:, 2].tolist() == pytest.approx(triples_alone, rel=2e-7)
 
 
 def test_bleu_is_the_mean_of_nltks_over_all_texts() -> None:
     texts, references = some_rows(0, 40), some_rows(1, 30)
-    found = BLEU().measure(material(texts, references))
-    assert list(found) == ["bleu2", "bleu3", "bleu4", "bleu5"]
+    result = BLEU().measure(material(texts, references))
+    assert list(result) == ["bleu2", "bleu3", "bleu4", "bleu5"]
     right = [np.mean([nltk_bleu(references, text, n) for text in texts]) for n in (2, 3, 4, 5)]
-    assert values(found) == pytest.approx(right, abs=1e-12)
+    assert values(result) == pytest.approx(right, abs=1e-12)
     # empty texts score 0 and count
     more = BLEU().measure(material([*texts, *[[]] * 40], references))
     assert values(more) == pytest.approx([value / 2 for value in right], abs=1e-12)
@@ -109,24 +109,24 @@ def test_bleu_is_the_mean_of_nltks_over_all_texts() -> None:
 def test_real_texts_are_compared_with_the_other_references() -> None:
     references = some_rows(2, 30)
     own = [3, 29, 0, 27, 12, 28]
-    found = BLEU(largest=4).measure(
+    result = BLEU(largest=4).measure(
         material([references[i] for i in own], references, reference_index=torch.tensor(own))
     )
     for n in (2, 3, 4):
         each = [nltk_bleu(references[:i] + references[i + 1 :], references[i], n) for i in own]
-        assert found[f"bleu{n}"].estimate.value == pytest.approx(np.mean(each), abs=1e-12)
-    assert found["bleu4"].signature == (
+        assert result[f"bleu{n}"].estimate.value == pytest.approx(np.mean(each), abs=1e-12)
+    assert result["bleu4"].signature == (
         f"bleu|n:4|cum|refs:30|own:out|hyps:6|tok:nltk|smooth:m1|v:{textgan.__version__}"
     )
 
 
 def test_self_bleu_leaves_each_text_out_of_its_references() -> None:
     texts = some_rows(3, 50)
-    found = SelfBLEU().measure(material(texts, [["a"]]))
-    assert list(found) == ["self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"]
-    assert values(found) == pytest.approx([self_bleu(texts, n) for n in (2, 3, 4, 5)], abs=1e-12)
+    result = SelfBLEU().measure(material(texts, [["a"]]))
+    assert list(result) == ["self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"]
+    assert values(result) == pytest.approx([self_bleu(texts, n) for n in (2, 3, 4, 5)], abs=1e-12)
     backwards = SelfBLEU().measure(material(texts[::-1], [["a"]]))
-    assert values(backwards) == pytest.approx(values(found), abs=1e-12)
+    assert values(backwards) == pytest.approx(values(result), abs=1e-12)
 
 
 def test_limits_of_self_bleu() -> None:
@@ -139,9 +139,9 @@ def test_limits_of_self_bleu() -> None:
 
 
 def test_signatures_say_what_would_change_a_number() -> None:
-    told = material(some_rows(4, 12), some_rows(5, 10))
-    bleu2 = BLEU(largest=2).measure(told)
-    self3 = SelfBLEU(largest=3).measure(told)
+    inputs = material(some_rows(4, 12), some_rows(5, 10))
+    bleu2 = BLEU(largest=2).measure(inputs)
+    self3 = SelfBLEU(largest=3).measure(inputs)
     version = textgan.__version__
     assert [score.signature for score in bleu2.values()] == [
         f"bleu|n:2|cum|refs:10|hyps:12|tok:nltk|smooth:m1|v:{version}"
@@ -158,25 +158,25 @@ def test_signatures_say_what_would_change_a_number() -> None:
 
 def test_the_interval_of_bleu_resamples_texts() -> None:
     texts, references = some_rows(6, 40), some_rows(7, 30)
-    found = BLEU().measure(material(texts, references, seed=5, resamplings=200))
+    result = BLEU().measure(material(texts, references, seed=5, resamplings=200))
     for n in (2, 5):
         each = np.array([nltk_bleu(references, text, n) for text in texts])
         right = resampled_ratio(each, np.ones(len(each)), 200, 5)
-        score = found[f"bleu{n}"]
+        score = result[f"bleu{n}"]
         assert score.replicates == pytest.approx(right, abs=1e-12)
         assert score.estimate.low == pytest.approx(np.quantile(right, 0.025), abs=1e-12)
 
 
 def test_the_interval_of_self_bleu_compares_within_subsets() -> None:
     texts = some_rows(8, 21)
-    found = SelfBLEU().measure(material(texts, [["a"]], seed=3, subsets=6))
+    result = SelfBLEU().measure(material(texts, [["a"]], seed=3, subsets=6))
 
     def statistic(some: Tensor) -> list[float]:
         rows = [texts[i] for i in some.tolist()]
         return [self_bleu(rows, n) for n in (2, 3, 4, 5)]
 
-    right = over_subsets(values(found), statistic, 21, 6, 3)
-    for score, replicates in zip(found.values(), right.T, strict=True):
+    right = over_subsets(values(result), statistic, 21, 6, 3)
+    for score, replicates in zip(result.values(), right.T, strict=True):
         assert score.replicates == pytest.approx(replicates, abs=1e-12)
         assert score.estimate.low is not None and score.estimate.low < score.estimate.value
 
@@ -185,13 +185,13 @@ def test_no_interval_where_none_is_asked_for_or_can_be_had() -> None:
     rows = some_rows(9, 12)
     off = material(rows, rows, subsets=0, resamplings=0)
     few = material(rows[:3], rows)
-    for found in (BLEU().measure(off), SelfBLEU().measure(off), SelfBLEU().measure(few)):
-        for score in found.values():
+    for result in (BLEU().measure(off), SelfBLEU().measure(off), SelfBLEU().measure(few)):
+        for score in result.values():
             assert score.estimate.low is None and not len(score.replicates)
 
 
 @pytest.mark.parametrize(
-    ("metric", "texts", "references", "own", "said"),
+    ("metric", "texts", "references", "own", "message"),
     [
         (BLEU(), 0, 3, None, "needs texts and references, at least 1 and 1; there are 0 and 3"),
         (BLEU(), 3, 0, None, "needs texts and references, at least 1 and 1; there are 3 and 0"),
@@ -201,21 +201,21 @@ def test_no_interval_where_none_is_asked_for_or_can_be_had() -> None:
     ],
 )
 def test_what_is_lacking_is_said(
-    metric: BLEU | SelfBLEU, texts: int, references: int, own: int | None, said: str
+    metric: BLEU | SelfBLEU, texts: int, references: int, own: int | None, message: str
 ) -> None:
-    told = {} if own is None else {"reference_index": torch.tensor([own])}
+    settings = {} if own is None else {"reference_index": torch.tensor([own])}
     with pytest.raises(Unavailable) as lack:
-        metric.measure(material([["a"]] * texts, [["a"]] * references, **told))
-    assert str(lack.value) == said
+        metric.measure(material([["a"]] * texts, [["a"]] * references, **settings))
+    assert str(lack.value) == message
 
 
 @pytest.mark.parametrize("texts", [[[], []], [[], ["a"]], [["a"]], [[]], [["\ud800"], ["a" * 9]]])
 def test_odd_texts_give_numbers(texts: Rows) -> None:
     choices: list[Rows] = [[["a", "b"]], [[]], [[], []]]
     for references in choices:
-        told = material(texts, references)
-        found = BLEU().measure(told) | (SelfBLEU().measure(told) if len(texts) > 1 else {})
-        assert all(0 <= value <= 1 for value in values(found))
+        inputs = material(texts, references)
+        result = BLEU().measure(inputs) | (SelfBLEU().measure(inputs) if len(texts) > 1 else {})
+        assert all(0 <= value <= 1 for value in values(result))
 
 
 def test_references_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,10 +226,10 @@ def test_references_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return References(sentences, order)
 
     monkeypatch.setattr(bleu, "References", count)
-    told = material(some_rows(10, 12), some_rows(11, 10))
-    first, second = BLEU().measure(told), BLEU().measure(told)
+    inputs = material(some_rows(10, 12), some_rows(11, 10))
+    first, second = BLEU().measure(inputs), BLEU().measure(inputs)
     assert values(first) == values(second) and counted == [5]
-    BLEU(largest=3).measure(told)
+    BLEU(largest=3).measure(inputs)
     assert counted == [5, 3]
 
 
@@ -288,15 +288,15 @@ def test_real_captions_have_the_known_bleu(captions: Any) -> None:
     assert (len(train), len(test)) == (2_000, 10_000)
     for n, right in REAL_ROWS.items():
         assert to_three(References(test[:n], 5).score(train)) == pytest.approx(right, abs=0.002)
-    found = to_three(References(test, 5).score(canned))
-    assert found == pytest.approx([0.745, 0.620, 0.446, 0.240], abs=0.002)
+    result = to_three(References(test, 5).score(canned))
+    assert result == pytest.approx([0.745, 0.620, 0.446, 0.240], abs=0.002)
 
 
 @pytest.mark.shared_data
 def test_another_tokenizer_has_another_bleu(captions: Any) -> None:
     train, test = captions("nltk")
-    found = to_three(References(test, 5).score(train))
-    assert found == pytest.approx([0.736, 0.513, 0.329, 0.211], abs=0.001)
+    result = to_three(References(test, 5).score(train))
+    assert result == pytest.approx([0.736, 0.513, 0.329, 0.211], abs=0.001)
 
 
 @pytest.mark.shared_data
@@ -308,8 +308,8 @@ def test_real_captions_have_the_known_self_bleu(captions: Any) -> None:
         10_000: [0.886, 0.745, 0.572, 0.420],
     }
     for n, right in known.items():
-        found = LeaveOneOut(test[:n], 5).score()
-        assert to_three(found) == pytest.approx(right, abs=0.002)
+        result = LeaveOneOut(test[:n], 5).score()
+        assert to_three(result) == pytest.approx(right, abs=0.002)
     rows = test.tolist()
     of_one = nltk_bleu(rows[:123] + rows[124:], rows[123], 4)
-    assert float(found[123, 3]) == pytest.approx(of_one, abs=1e-12)
+    assert float(result[123, 3]) == pytest.approx(of_one, abs=1e-12)

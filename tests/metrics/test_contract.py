@@ -22,8 +22,8 @@ class Returns(Metric):
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         if isinstance(self.what, Exception):
             raise self.what
-        found: dict[str, Score] = self.what
-        return found
+        result: dict[str, Score] = self.what
+        return result
 
 
 def test_right_scores_are_given_back_as_they_are() -> None:
@@ -32,7 +32,7 @@ def test_right_scores_are_given_back_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"),
+    ("returned", "message"),
     [
         (0.5, "expected a dict of names"),
         (None, "expected a dict of names and textgan.metrics.base.Score"),
@@ -45,10 +45,10 @@ def test_right_scores_are_given_back_as_they_are() -> None:
         ),
     ],
 )
-def test_what_are_no_scores_is_refused(returned: object, said: str) -> None:
+def test_what_are_no_scores_is_refused(returned: object, message: str) -> None:
     with pytest.raises(UserError) as refused:
         checked_scores(Returns(returned), INPUTS)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "Returns.measure returned" in str(refused.value)
 
 

@@ -19,20 +19,20 @@ FIRST = torch.tensor([0.7, 0.2, 0.05, 0.05])
 TINY: dict[str, Any] = {"embedding": 8, "filters": 8, "lr": 1e-2, "reads": 2500, "longest": 24}
 
 
-def measure(row: MetricInputs, **told: Any) -> tuple[float, float]:
-    found = DiscriminatorAccuracy(**{**TINY, **told}).measure(row)
-    return found["d_accuracy"].estimate.value, found["d_accuracy_shuffled"].estimate.value
+def measure(row: MetricInputs, **settings: Any) -> tuple[float, float]:
+    result = DiscriminatorAccuracy(**{**TINY, **settings}).measure(row)
+    return result["d_accuracy"].estimate.value, result["d_accuracy_shuffled"].estimate.value
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=7), min_size=1, max_size=8), st.integers(0, 9))
 def test_shuffled_sentences_have_the_same_words(sentences: list[list[int]], seed: int) -> None:
-    found = shuffled(numbered(sentences), seed)
-    assert [sorted(words) for words in found.tolist()] == [sorted(words) for words in sentences]
+    result = shuffled(numbered(sentences), seed)
+    assert [sorted(words) for words in result.tolist()] == [sorted(words) for words in sentences]
 
 
 def test_every_order_of_words_is_as_likely() -> None:
-    found = shuffled(numbered([[0, 1, 2]] * 6000), 0).tolist()
-    counts = [found.count(order) for order in map(list, ([0, 1, 2], [2, 1, 0], [1, 2, 0]))]
+    result = shuffled(numbered([[0, 1, 2]] * 6000), 0).tolist()
+    counts = [result.count(order) for order in map(list, ([0, 1, 2], [2, 1, 0], [1, 2, 0]))]
     assert all(abs(count - 1000) < 120 for count in counts)  # four standard deviations
 
 
@@ -49,8 +49,8 @@ def test_parts_share_nothing_and_copies_stand_in_the_same_part() -> None:
 
 def test_texts_of_one_language_cannot_be_told_apart() -> None:
     real, texts = written(CHAIN, FIRST, 1000, 0), written(CHAIN, FIRST, 1000, 1)
-    found = DiscriminatorAccuracy(**TINY).measure(material(texts, real, resamplings=1000))
-    estimate = found["d_accuracy"].estimate
+    result = DiscriminatorAccuracy(**TINY).measure(material(texts, real, resamplings=1000))
+    estimate = result["d_accuracy"].estimate
     assert estimate.low is not None
     assert estimate.high is not None
     assert estimate.low < 0.5 < estimate.high
@@ -106,10 +106,10 @@ def test_the_sharpness_of_the_judge_is_measured_once(monkeypatch: pytest.MonkeyP
     trained = 0
     usual = DiscriminatorAccuracy.hits
 
-    def counted(*told: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         nonlocal trained
         trained += 1
-        return usual(*told)
+        return usual(*arguments)
 
     monkeypatch.setattr(DiscriminatorAccuracy, "hits", counted)
     rows = [material(written(CHAIN, FIRST, 100, s), real, memory=memory) for s in (1, 2)]
@@ -132,15 +132,15 @@ def test_a_text_is_judged_the_same_alone_and_among_others() -> None:
 
 def test_scores_carry_all_that_would_change_them() -> None:
     row = material(written(CHAIN, FIRST, 130, 1), written(CHAIN, FIRST, 120, 0), seed=4)
-    found = DiscriminatorAccuracy(**{**TINY, "reads": 240}).measure(row)
-    assert list(found) == ["d_accuracy", "d_accuracy_shuffled"]
+    result = DiscriminatorAccuracy(**{**TINY, "reads": 240}).measure(row)
+    assert list(result) == ["d_accuracy", "d_accuracy_shuffled"]
     facts = (
         "cnn:8x1-4|texts:120+120|split:60/20/20|embedding:8|reads:240|batch:64|lr:0.01|dropout:0.5"
         "|words:10000|cut:24|seed:4|tok:whitespace|v:"
     )
-    assert found["d_accuracy"].signature.startswith(f"d|{facts}")
-    assert found["d_accuracy_shuffled"].signature.startswith(f"d_shuffled|{facts}")
-    assert found["d_accuracy"].better == "lower"
+    assert result["d_accuracy"].signature.startswith(f"d|{facts}")
+    assert result["d_accuracy_shuffled"].signature.startswith(f"d_shuffled|{facts}")
+    assert result["d_accuracy"].better == "lower"
 
 
 def test_settings_are_checked() -> None:

@@ -54,8 +54,8 @@ def by_enumeration(
     return in_plain_sums(p.tolist(), q.tolist())
 
 
-def values(found: dict[str, Score]) -> dict[str, float]:
-    return {name: score.estimate.value for name, score in found.items()}
+def values(result: dict[str, Score]) -> dict[str, float]:
+    return {name: score.estimate.value for name, score in result.items()}
 
 
 # --- formulas ---
@@ -63,12 +63,12 @@ def values(found: dict[str, Score]) -> dict[str, float]:
 
 def test_a_case_worked_out_by_hand() -> None:
     p, q = torch.tensor([0.5, 0.5, 0.0]).double(), torch.tensor([0.25, 0.25, 0.5]).double()
-    found = exact_divergences(p.log(), q.log())
-    assert found["kl_generator"] == pytest.approx(LOG_2, rel=1e-14)
-    assert found["kl_oracle"] == math.inf
+    result = exact_divergences(p.log(), q.log())
+    assert result["kl_generator"] == pytest.approx(LOG_2, rel=1e-14)
+    assert result["kl_oracle"] == math.inf
     right = (math.log(4 / 3) + 0.5 * math.log(2 / 3) + 0.5 * LOG_2) / 2
-    assert found["js"] == pytest.approx(right, rel=1e-14)
-    assert found["tv"] == 0.5
+    assert result["js"] == pytest.approx(right, rel=1e-14)
+    assert result["tv"] == 0.5
 
 
 chances = st.lists(st.floats(1e-3, 1), min_size=5, max_size=5).map(
@@ -79,27 +79,27 @@ chances = st.lists(st.floats(1e-3, 1), min_size=5, max_size=5).map(
 @given(chances, chances)
 def test_exact_divergences_are_their_definitions(p: list[float], q: list[float]) -> None:
     g, o = (torch.tensor(side, dtype=torch.float64).log() for side in (p, q))
-    found, swapped = exact_divergences(g, o), exact_divergences(o, g)
-    assert found == pytest.approx(in_plain_sums(p, q), rel=1e-9, abs=1e-14)
-    assert found["kl_generator"] == swapped["kl_oracle"]
+    result, swapped = exact_divergences(g, o), exact_divergences(o, g)
+    assert result == pytest.approx(in_plain_sums(p, q), rel=1e-9, abs=1e-14)
+    assert result["kl_generator"] == swapped["kl_oracle"]
     for name in ("js", "tv"):
-        assert found[name] == pytest.approx(swapped[name], rel=1e-12, abs=1e-16)
+        assert result[name] == pytest.approx(swapped[name], rel=1e-12, abs=1e-16)
     # Pinsker, Lin: bounds that hold for any two distributions
-    assert found["tv"] ** 2 / 2 - 1e-15 <= found["js"] <= LOG_2 * found["tv"] + 1e-15
-    assert 2 * found["tv"] ** 2 <= min(found["kl_generator"], found["kl_oracle"]) + 1e-15
+    assert result["tv"] ** 2 / 2 - 1e-15 <= result["js"] <= LOG_2 * result["tv"] + 1e-15
+    assert 2 * result["tv"] ** 2 <= min(result["kl_generator"], result["kl_oracle"]) + 1e-15
 
 
 def test_distributions_with_nothing_in_common() -> None:
     g, o = torch.tensor([0.0, -math.inf]).double(), torch.tensor([-math.inf, 0.0]).double()
-    found = exact_divergences(g, o)
-    assert found == {"kl_generator": math.inf, "kl_oracle": math.inf, "js": LOG_2, "tv": 1.0}
+    result = exact_divergences(g, o)
+    assert result == {"kl_generator": math.inf, "kl_oracle": math.inf, "js": LOG_2, "tv": 1.0}
 
 
 def test_what_single_precision_leaves_of_a_sum_is_no_divergence() -> None:
     """Both lack 1e-6 of a sum of 1; without care that would count as -1e-6 nats."""
     g = torch.full((4,), 0.25, dtype=torch.float64).log() - 1e-6
-    found = exact_divergences(g, torch.full((4,), 0.25, dtype=torch.float64).log())
-    assert all(abs(value) < 1e-15 for value in found.values())
+    result = exact_divergences(g, torch.full((4,), 0.25, dtype=torch.float64).log())
+    assert all(abs(value) < 1e-15 for value in result.values())
 
 
 def test_the_share_in_a_mixture_neither_overflows_nor_leaves_its_bound() -> None:
@@ -117,8 +117,8 @@ def test_the_share_in_a_mixture_neither_overflows_nor_leaves_its_bound() -> None
     assert not below.isnan().any()
 
 
-def same_as(found: Tensor, right: float) -> bool:
-    return abs(found.item() - right) < 1e-12
+def same_as(result: Tensor, right: float) -> bool:
+    return abs(result.item() - right) < 1e-12
 
 
 # --- all texts of a space ---
@@ -136,19 +136,19 @@ def as_rows(text: Text) -> set[tuple[int, ...]]:
     ],
 )  # fmt: skip
 def test_every_text_is_there_once(space: TextSpace) -> None:
-    found = every_text(space)
-    assert len(found) == how_many(space)
+    result = every_text(space)
+    assert len(result) == how_many(space)
     rows = {
         (*row, size)
-        for row, size in zip(found.tokens.tolist(), found.lengths.tolist(), strict=True)
+        for row, size in zip(result.tokens.tolist(), result.lengths.tolist(), strict=True)
     }
-    assert len(rows) == len(found)
+    assert len(rows) == len(result)
     if space.vocabulary > 2:
         right = enumerate_texts(space)
         assert rows == {
             (*r, s) for r, s in zip(right.tokens.tolist(), right.lengths.tolist(), strict=True)
         }
-    assert found.tokens.shape[1] == space.length
+    assert result.tokens.shape[1] == space.length
 
 
 # --- exact, where all texts can be written down ---
@@ -158,10 +158,12 @@ def test_every_text_is_there_once(space: TextSpace) -> None:
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_small_spaces_are_summed(space: TextSpace, temperature: float) -> None:
     generator, oracle = small_generator(space), random_generator(space)
-    found = Divergence().measure(material_of(models_of(generator, oracle, 3, temperature)))
-    assert values(found) == pytest.approx(by_enumeration(generator, oracle, temperature), rel=1e-10)
-    assert list(found) == ["kl_generator", "kl_oracle", "js", "tv"]
-    for name, score in found.items():
+    result = Divergence().measure(material_of(models_of(generator, oracle, 3, temperature)))
+    assert values(result) == pytest.approx(
+        by_enumeration(generator, oracle, temperature), rel=1e-10
+    )
+    assert list(result) == ["kl_generator", "kl_oracle", "js", "tv"]
+    for name, score in result.items():
         assert score.estimate.low is None and not len(score.replicates)
         unit = "share" if name == "tv" else "nats/text"
         assert score.signature == (
@@ -174,19 +176,19 @@ def test_small_spaces_are_summed(space: TextSpace, temperature: float) -> None:
 @pytest.mark.parametrize("space", WORLDS)
 def test_the_oracle_is_at_no_distance_from_itself(space: TextSpace) -> None:
     oracle = small_generator(space).float()
-    found = Divergence().measure(material_of(models_of(oracle, oracle)))
-    assert set(values(found).values()) == {0.0}
+    result = Divergence().measure(material_of(models_of(oracle, oracle)))
+    assert set(values(result).values()) == {0.0}
     twin = small_generator(space).float()
-    found = Divergence().measure(material_of(models_of(twin, oracle)))
-    assert set(values(found).values()) == {0.0}
+    result = Divergence().measure(material_of(models_of(twin, oracle)))
+    assert set(values(result).values()) == {0.0}
 
 
 @pytest.mark.parametrize("space", WORLDS)
 def test_drawn_texts_of_the_oracle_are_at_no_distance_either(space: TextSpace) -> None:
     oracle = small_generator(space).float()
-    found = Divergence(enumerable=0).measure(material_of(models_of(oracle, oracle)))
-    assert list(found) == ["kl_generator", "kl_oracle", "js"]
-    for score in found.values():
+    result = Divergence(enumerable=0).measure(material_of(models_of(oracle, oracle)))
+    assert list(result) == ["kl_generator", "kl_oracle", "js"]
+    for score in result.values():
         assert score.estimate.value == 0
         assert (score.estimate.low, score.estimate.high) == (0, 0)
 
@@ -234,13 +236,13 @@ def test_means_over_texts_as_often_as_they_are_drawn_are_the_sums(
     generator = generator_of(space, shares[1] / shares[1].sum())
     with torch.no_grad():  # so that it writes those texts at that temperature
         generator.table.mul_(temperature)
-    found = Divergence(enumerable=0).measure(
+    result = Divergence(enumerable=0).measure(
         material_of(Models(generator, oracle, fake, real, temperature))
     )
     right = by_enumeration(generator, oracle, temperature)
     del right["tv"]
-    assert values(found) == pytest.approx(right, rel=1e-10)
-    assert found["js"].signature == (
+    assert values(result) == pytest.approx(right, rel=1e-10)
+    assert result["js"].signature == (
         f"js|drawn:{len(fake)}|test:{len(real)}|temp:{temperature:g}|"
         f"oracle:{fingerprint(oracle)}|unit:nats/text|v:{textgan.__version__}"
     )
@@ -255,9 +257,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     errors: dict[str, list[float]] = {name: [] for name in inside}
     for trial, (some, others) in enumerate(zip(fake.split(200), real.split(160), strict=True)):
         material = material_of(Models(generator, oracle, some, others), resamplings=80, seed=trial)
-        found = Divergence(enumerable=0).measure(material)
+        result = Divergence(enumerable=0).measure(material)
         for name in inside:
-            estimate = found[name].estimate
+            estimate = result[name].estimate
             assert estimate.low is not None and estimate.high is not None
             inside[name] += estimate.low <= right[name] <= estimate.high
             errors[name].append(estimate.value - right[name])
@@ -270,12 +272,12 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 def test_both_sides_make_the_interval_of_js() -> None:
     generator, oracle = small_generator(FIXED), random_generator(FIXED)
     models = models_of(generator, oracle, 400)
-    found = Divergence(enumerable=0).measure(material_of(models, resamplings=1000))["js"]
+    result = Divergence(enumerable=0).measure(material_of(models, resamplings=1000))["js"]
     variance = 0.0
     for a, b, text in ((generator, oracle, models.drawn), (oracle, generator, models.test)):
         of_texts = log_over_mixture(by_hand(a, text), by_hand(b, text))
         variance += float(of_texts.var()) / len(text) / 4
-    assert found.replicates.std() == pytest.approx(math.sqrt(variance), rel=0.1)
+    assert result.replicates.std() == pytest.approx(math.sqrt(variance), rel=0.1)
 
 
 def test_padding_changes_nothing() -> None:
@@ -284,16 +286,16 @@ def test_padding_changes_nothing() -> None:
     ended = models.test.lengths < VARIABLE.length
     models = replace(models, test=models.test[ended])
     narrow = Text(models.test.tokens[:, :2], models.test.lengths)
-    found = Divergence(enumerable=0).measure(material_of(models))
+    result = Divergence(enumerable=0).measure(material_of(models))
     again = Divergence(enumerable=0).measure(material_of(replace(models, test=narrow)))
-    assert values(found) == pytest.approx(values(again), rel=1e-12)
+    assert values(result) == pytest.approx(values(again), rel=1e-12)
 
 
 def test_sides_of_few_texts() -> None:
     models = models_of(small_generator(FIXED), random_generator(FIXED))
-    found = Divergence(enumerable=0).measure(material_of(replace(models, test=models.test[:1])))
-    assert found["js"].estimate.low is None and found["kl_oracle"].estimate.low is None
-    assert found["kl_generator"].estimate.low is not None
+    result = Divergence(enumerable=0).measure(material_of(replace(models, test=models.test[:1])))
+    assert result["js"].estimate.low is None and result["kl_oracle"].estimate.low is None
+    assert result["kl_generator"].estimate.low is not None
     with pytest.raises(Unavailable, match="needs at least 1 drawn text"):
         Divergence(enumerable=0).measure(material_of(replace(models, drawn=models.drawn[:0])))
 

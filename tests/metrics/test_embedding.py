@@ -106,12 +106,12 @@ def test_interval_covers_the_clusterings_too() -> None:
     assert one.replicates.mean() == pytest.approx(one.estimate.value, abs=1e-12)
     assert abs(several.replicates.mean() - several.estimate.value) > 1e-6
     together = prepared(torch.cat([vectors[:200], vectors[200:] + 0.3]), 0.9)
-    found = []
+    result = []
     for number in range(5):
         ours, theirs = kmeans(together, 20, number=number).split(200)
-        found.append(overlap(histogram(ours, 20), histogram(theirs, 20)))
-    assert several.estimate.value == pytest.approx(np.mean(found))
-    assert one.estimate.value == pytest.approx(found[0])
+        result.append(overlap(histogram(ours, 20), histogram(theirs, 20)))
+    assert several.estimate.value == pytest.approx(np.mean(result))
+    assert one.estimate.value == pytest.approx(result[0])
 
 
 def test_mauve_wants_texts_and_buckets() -> None:

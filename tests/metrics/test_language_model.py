@@ -47,21 +47,21 @@ def test_an_unknown_word_costs_its_share_of_all_unknown_words() -> None:
     taught = numbered([[1, 2, 1], [2, 1]] * 30 + [[3], [4], [5], [6]])
     known = train_tokenizer(spelt(taught), 9, 9)
     assert known[1] == 4
-    told = replace(TINY_MODEL, longest=9, reads=64)
-    model = train_language_model(spelt(taught), known, told)
+    settings = replace(TINY_MODEL, longest=9, reads=64)
+    model = train_language_model(spelt(taught), known, settings)
     sentences = spelt(numbered([[3], [99, 1, 98], [1, 2], []]))
-    found = costs_of(model, sentences)
-    assert found.unknown.tolist() == [1, 2, 0, 0]
-    assert found.tokens.tolist() == [2, 4, 3, 1]
-    extra = found.nats - costs(model.network, read(known[0], sentences))
-    torch.testing.assert_close(extra, found.unknown * math.log(4))
+    result = costs_of(model, sentences)
+    assert result.unknown.tolist() == [1, 2, 0, 0]
+    assert result.tokens.tolist() == [2, 4, 3, 1]
+    extra = result.nats - costs(model.network, read(known[0], sentences))
+    torch.testing.assert_close(extra, result.unknown * math.log(4))
 
 
 def test_all_sentences_together_have_probability_one() -> None:
     taught = numbered([[1, 2], [2], [], [1]] * 20 + [[3], [4]])
     known = train_tokenizer(spelt(taught), 9, 3)  # sentences are cut at three tokens
-    told = replace(TINY_MODEL, longest=3, reads=82)
-    model = train_language_model(spelt(taught), known, told)
+    settings = replace(TINY_MODEL, longest=3, reads=82)
+    model = train_language_model(spelt(taught), known, settings)
     words = range(1, 5)
     everything = [[], *([a] for a in words), *([a, b] for a in words for b in words)]
     everything += [[a, b, c] for a in words for b in words for c in words]
@@ -77,21 +77,21 @@ def test_nonsense_of_unknown_words_is_dearer_than_real_text() -> None:
     )
     metric = LMScore(**TINY, reads=3000)
     rows = [material(texts, train, train, tokenizer) for texts in (usual, nonsense)]
-    found = [metric.measure(row) for row in rows]
-    assert found[1]["lm_score"].estimate.value > found[0]["lm_score"].estimate.value + 2
-    assert found[0]["lm_unknown"].estimate.value == 20 / (20 * 9)
-    assert found[1]["lm_unknown"].estimate.value == 3 / 4
+    result = [metric.measure(row) for row in rows]
+    assert result[1]["lm_score"].estimate.value > result[0]["lm_score"].estimate.value + 2
+    assert result[0]["lm_unknown"].estimate.value == 20 / (20 * 9)
+    assert result[1]["lm_unknown"].estimate.value == 3 / 4
 
 
 def test_a_row_is_the_same_whatever_is_judged_beside_it() -> None:
     lines = ["a b", "b a c", "c", "a"] * 20
-    found = []
+    result = []
     for known in ([], ["z", "c", "x"]):
         tokenizer, (sentences,) = sentences_of(lines, known=known)
         row = material(sentences, sentences, sentences, tokenizer)
         tiny = {**TINY, "reads": 200}
-        found.append([LMScore(**tiny).measure(row), ReverseLM(**tiny).measure(row)])
-    for first, second in zip(*found, strict=True):
+        result.append([LMScore(**tiny).measure(row), ReverseLM(**tiny).measure(row)])
+    for first, second in zip(*result, strict=True):
         assert {k: s.to_dict() for k, s in first.items()} == {
             k: s.to_dict() for k, s in second.items()
         }
@@ -122,8 +122,8 @@ def test_scores_carry_all_that_would_change_them() -> None:
 def test_reverse_models_know_the_words_of_real_text_whatever_they_learn_from() -> None:
     others = numbered([[7, 8, 9, 10]] * 60)
     for row in (material(others, REAL, TRAIN), material(others, REAL)):
-        found = ReverseLM(**{**TINY, "reads": 60}).measure(row)["reverse_lm"]
-        assert "|words:3|" in found.signature
+        result = ReverseLM(**{**TINY, "reads": 60}).measure(row)["reverse_lm"]
+        assert "|words:3|" in result.signature
 
 
 def test_settings_are_those_of_the_model() -> None:
@@ -152,6 +152,6 @@ def test_empty_texts_are_judged() -> None:
     empty = numbered([[]] * 60)
     tiny = {**TINY, "reads": 3000}
     assert number(LMScore(**tiny), material(empty, empty, TRAIN), "lm_score") > 0
-    found = number(ReverseLM(**tiny), material(empty, empty), "reverse_lm")
-    assert found == pytest.approx(0, abs=0.1)  # an end is all there is to expect
+    result = number(ReverseLM(**tiny), material(empty, empty), "reverse_lm")
+    assert result == pytest.approx(0, abs=0.1)  # an end is all there is to expect
     assert math.isfinite(number(ReverseLM(**tiny), material(empty, REAL), "reverse_lm"))

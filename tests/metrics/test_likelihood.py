@@ -52,9 +52,9 @@ def test_nll_of_a_known_categorical_at_a_temperature(temperature: float) -> None
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
 def test_probabilities_at_a_temperature_sum_to_one(space: TextSpace, temperature: float) -> None:
     model, texts = small_generator(space), enumerate_texts(space)
-    found = log_probs(model, texts, temperature)
-    assert abs(found.exp().sum().item() - 1) < 1e-12
-    assert same(found, by_hand(model, texts, temperature))
+    result = log_probs(model, texts, temperature)
+    assert abs(result.exp().sum().item() - 1) < 1e-12
+    assert same(result, by_hand(model, texts, temperature))
 
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0])
@@ -75,8 +75,8 @@ def test_padding_costs_nothing_whatever_its_width(temperature: float) -> None:
 def test_what_is_never_written_is_impossible_at_any_temperature(temperature: float) -> None:
     model = small_generator(VARIABLE)
     text = texts_of(VARIABLE, [(2, 0, 1), (2, 3, 1)])
-    found = log_probs(model, text, temperature)
-    assert found[0] == -math.inf and found[1].isfinite()
+    result = log_probs(model, text, temperature)
+    assert result[0] == -math.inf and result[1].isfinite()
 
 
 def test_pieces_do_not_change_it() -> None:
@@ -85,8 +85,8 @@ def test_pieces_do_not_change_it() -> None:
     model.scored_at_once = 30
     assert same(log_probs(model, texts), whole)
     models = Models(model, None, texts, texts)
-    found = Likelihood().measure(material_of(models, resamplings=0))
-    assert abs(found["nll_test"].estimate.value + whole.sum() / texts.lengths.sum()) < 1e-12
+    result = Likelihood().measure(material_of(models, resamplings=0))
+    assert abs(result["nll_test"].estimate.value + whole.sum() / texts.lengths.sum()) < 1e-12
 
 
 # --- the metric ---
@@ -97,8 +97,8 @@ def test_pieces_do_not_change_it() -> None:
 def test_every_number_is_what_its_name_says(space: TextSpace, temperature: float) -> None:
     generator, oracle = small_generator(space), random_generator(space)
     models = models_of(generator, oracle, temperature=temperature)
-    found = Likelihood().measure(material_of(models))
-    assert list(found) == ["nll_oracle", "nll_test", "entropy", "perplexity"]
+    result = Likelihood().measure(material_of(models))
+    assert list(result) == ["nll_oracle", "nll_test", "entropy", "perplexity"]
     written, test = models.drawn, models.test
     nll_test = float(-by_hand(generator, test, temperature).sum() / test.lengths.sum())
     right = {
@@ -107,10 +107,10 @@ def test_every_number_is_what_its_name_says(space: TextSpace, temperature: float
         "entropy": float(-by_hand(generator, written, temperature).sum() / written.lengths.sum()),
         "perplexity": math.exp(nll_test),
     }
-    assert {name: score.estimate.value for name, score in found.items()} == pytest.approx(
+    assert {name: score.estimate.value for name, score in result.items()} == pytest.approx(
         right, rel=1e-12
     )
-    directions = [score.better for score in found.values()]
+    directions = [score.better for score in result.values()]
     assert directions == ["lower", "lower", "like real text", "lower"]
 
 
@@ -143,16 +143,16 @@ def test_signatures_and_titles_say_the_temperature() -> None:
 def test_intervals_are_bootstraps_over_sentences() -> None:
     generator, oracle = small_generator(VARIABLE), random_generator(VARIABLE)
     models = models_of(generator, oracle, 300)
-    found = Likelihood().measure(material_of(models, resamplings=200, seed=5))
+    result = Likelihood().measure(material_of(models, resamplings=200, seed=5))
     costs, sizes = -by_hand(generator, models.test).numpy(), models.test.lengths.numpy()
     random = np.random.default_rng(stream(Purpose.BOOTSTRAP, 5, 0))
     means = []
     for _ in range(200):
         chosen = random.integers(len(costs), size=len(costs))
         means.append(costs[chosen].sum() / sizes[chosen].sum())
-    assert np.allclose(found["nll_test"].replicates, means, rtol=1e-12)
-    assert np.allclose(found["perplexity"].replicates, np.exp(means), rtol=1e-12)
-    nats, times = found["nll_test"].estimate, found["perplexity"].estimate
+    assert np.allclose(result["nll_test"].replicates, means, rtol=1e-12)
+    assert np.allclose(result["perplexity"].replicates, np.exp(means), rtol=1e-12)
+    nats, times = result["nll_test"].estimate, result["perplexity"].estimate
     assert nats.low is not None and nats.high is not None
     assert nats.low < nats.value < nats.high
     assert (times.low, times.high) == pytest.approx((math.exp(nats.low), math.exp(nats.high)))
@@ -163,10 +163,10 @@ def test_intervals_are_bootstraps_over_sentences() -> None:
 def test_what_has_no_likelihood_is_left_out() -> None:
     generator, oracle = small_generator(FIXED), random_generator(FIXED)
     models = models_of(generator, oracle)
-    found = Likelihood().measure(material_of(replace(models, generator=None)))
-    assert list(found) == ["nll_oracle"]
-    found = Likelihood().measure(material_of(replace(models, oracle=None)))
-    assert list(found) == ["nll_test", "entropy", "perplexity"]
+    result = Likelihood().measure(material_of(replace(models, generator=None)))
+    assert list(result) == ["nll_oracle"]
+    result = Likelihood().measure(material_of(replace(models, oracle=None)))
+    assert list(result) == ["nll_test", "entropy", "perplexity"]
     with pytest.raises(Unavailable, match="there is neither"):
         Likelihood().measure(material_of(replace(models, oracle=None, generator=None)))
     with pytest.raises(Unavailable, match="which a file is not"):
@@ -177,9 +177,9 @@ def test_the_row_of_the_oracle_costs_it_its_entropy() -> None:
     oracle = small_generator(FIXED)
     chances = log_probs(oracle, enumerate_texts(FIXED)).exp()
     entropy = float(-(chances * chances.log()).sum()) / FIXED.length
-    found = Likelihood().measure(material_of(models_of(oracle, oracle, 4000)))
-    assert found["nll_oracle"].estimate == found["entropy"].estimate
-    for score in found.values():
+    result = Likelihood().measure(material_of(models_of(oracle, oracle, 4000)))
+    assert result["nll_oracle"].estimate == result["entropy"].estimate
+    for score in result.values():
         nats = math.log(score.estimate.value) if score.unit == "per token" else score.estimate.value
         assert abs(nats - entropy) < 0.02
 
@@ -187,9 +187,9 @@ def test_the_row_of_the_oracle_costs_it_its_entropy() -> None:
 def test_each_likelihood_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def counted(*told: Any) -> Tensor:
-        calls.append(len(told[1]))
-        return log_probs(*told)
+    def counted(*arguments: Any) -> Tensor:
+        calls.append(len(arguments[1]))
+        return log_probs(*arguments)
 
     monkeypatch.setattr("textgan.metrics.likelihood.log_probs", counted)
     material = material_of(models_of(small_generator(FIXED), random_generator(FIXED)))
@@ -236,8 +236,8 @@ def test_no_text_one_text_and_empty_text() -> None:
     models = models_of(generator, oracle)
     with pytest.raises(Unavailable, match="needs at least 1 test text"):
         Likelihood().measure(material_of(replace(models, test=models.test[:0])))
-    found = Likelihood().measure(material_of(replace(models, test=models.test[:1])))
-    assert found["nll_test"].estimate.low is None
+    result = Likelihood().measure(material_of(replace(models, test=models.test[:1])))
+    assert result["nll_test"].estimate.low is None
     empty = Text(models.test.tokens * 0, models.test.lengths * 0)
     with pytest.raises(Unavailable, match="all of them are empty"):
         Likelihood().measure(material_of(replace(models, test=empty)))
@@ -248,9 +248,9 @@ def test_a_perplexity_beyond_all_numbers_is_left_out() -> None:
     with torch.no_grad():
         generator.table[..., 0] = -2000.0
     test = texts_of(FIXED, [(0, 0, 0), (1, 2, 1)])
-    found = Likelihood().measure(material_of(Models(generator, None, test, test)))
-    assert found["nll_test"].estimate.value > 700
-    assert "perplexity" not in found
+    result = Likelihood().measure(material_of(Models(generator, None, test, test)))
+    assert result["nll_test"].estimate.value > 700
+    assert "perplexity" not in result
 
 
 def test_it_is_registered_and_documented() -> None:

@@ -37,17 +37,17 @@ FIRST = torch.tensor([0.7, 0.2, 0.05, 0.05])
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
     taught = written(CHAIN, FIRST, 400, 0)
-    told = replace(TINY_MODEL, reads=2000)
-    return learnt(taught, told)
+    settings = replace(TINY_MODEL, reads=2000)
+    return learnt(taught, settings)
 
 
 def learnt(
-    taught: Sentences, told: LanguageModelSettings, vocabulary: int = 100, seed: int = 0
+    taught: Sentences, settings: LanguageModelSettings, vocabulary: int = 100, seed: int = 0
 ) -> LanguageModel:
     """A language model of all that stands in sentences twice."""
     words = spelt(taught)
-    known = train_tokenizer(words, vocabulary, told.longest)
-    return train_language_model(words, known, told, seed=seed)
+    known = train_tokenizer(words, vocabulary, settings.longest)
+    return train_language_model(words, known, settings, seed=seed)
 
 
 def cost(model: LanguageModel, sentences: Sentences) -> Tensor:
@@ -83,14 +83,14 @@ def test_text_is_words_then_end_then_padding(
 
 
 def test_what_networks_read_does_not_depend_on_the_numbers_of_words() -> None:
-    lines, found = ["b a", "a b c", "c d <unk> <unk>"], []
+    lines, result = ["b a", "a b c", "c d <unk> <unk>"], []
     for known in ([], ["d", "z", "c", "y"]):
         tokenizer, (real,) = sentences_of(lines, known=known)
         row = material(real, real, real, tokenizer)
         words = row.words(real)
         assert words == [line.split() for line in lines]  # the unknown word is one like others
-        found.append(read(shared_tokenizer(row, TINY_MODEL)[0], words).tokens)
-    assert torch.equal(*found)
+        result.append(read(shared_tokenizer(row, TINY_MODEL)[0], words).tokens)
+    assert torch.equal(*result)
 
 
 def test_known_words_are_the_same_in_all_rows_and_come_from_train_where_there_is_some() -> None:
@@ -185,9 +185,9 @@ def test_a_language_model_learns_the_entropy_of_its_language(
 ) -> None:
     taught, new = written(transitions, first, 1500, 0), written(transitions, first, 1000, 1)
     model = learnt(taught, replace(TINY_MODEL, longest=64, reads=15_000))
-    found = float(cost(model, new).sum() / (new.sizes + 1).sum())
+    result = float(cost(model, new).sum() / (new.sizes + 1).sum())
     exact = true_nats(new, transitions, first)
-    assert exact - 1e-3 < found < exact + 0.01
+    assert exact - 1e-3 < result < exact + 0.01
 
 
 def test_a_tenth_of_the_sentences_is_never_learnt_from() -> None:
@@ -214,11 +214,11 @@ def test_a_sentence_costs_the_same_alone_and_among_others(model: LanguageModel) 
 def test_training_is_deterministic_and_disturbs_no_random_numbers(model: LanguageModel) -> None:
     taught = written(CHAIN, FIRST, 400, 0)
     before = torch.get_rng_state()
-    told = replace(TINY_MODEL, reads=2000)
-    again = learnt(taught, told)
+    settings = replace(TINY_MODEL, reads=2000)
+    again = learnt(taught, settings)
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(1)
-    other = learnt(taught, told, seed=1)
+    other = learnt(taught, settings, seed=1)
     new = spelt(written(CHAIN, FIRST, 50, 3))
     assert torch.equal(encode(model, new), encode(again, new))
     assert not torch.equal(encode(model, new), encode(other, new))
@@ -227,17 +227,17 @@ def test_training_is_deterministic_and_disturbs_no_random_numbers(model: Languag
 def test_the_model_of_train_is_trained_once() -> None:
     train = written(CHAIN, FIRST, 60, 0)
     memory: dict[object, object] = {}
-    told = replace(TINY_MODEL, reads=60)
+    settings = replace(TINY_MODEL, reads=60)
     rows = [material(numbered([[word]]), train, train, memory=memory) for word in range(2)]
-    first, second = (real_language_model(row, told) for row in rows)
+    first, second = (real_language_model(row, settings) for row in rows)
     assert first is second
-    assert real_language_model(rows[0], replace(told, hidden=8)) is not first
+    assert real_language_model(rows[0], replace(settings, hidden=8)) is not first
 
 
 def test_no_more_sentences_are_learnt_from_than_told() -> None:
     train = written(CHAIN, FIRST, 90, 0)
-    told = replace(TINY_MODEL, reads=60, sentences=70)
-    model = learnt(train, told)
+    settings = replace(TINY_MODEL, reads=60, sentences=70)
+    model = learnt(train, settings)
     assert model.facts["learnt"] == 70
 
 
@@ -287,8 +287,8 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
 def test_odd_texts_have_finite_costs_and_vectors(odd: Sentences, model: LanguageModel) -> None:
-    told = replace(TINY_MODEL, reads=120)
-    own = learnt(odd, told)
+    settings = replace(TINY_MODEL, reads=120)
+    own = learnt(odd, settings)
     usual = written(CHAIN, FIRST, 5, 0)
     for judge, judged in ((own, odd), (own, usual), (model, odd)):
         assert bool(cost(judge, judged).isfinite().all())

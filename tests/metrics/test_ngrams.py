@@ -23,7 +23,7 @@ Lines = list[str]
 COCO = SHARED_DATA / "coco"
 
 
-def material(judged: Lines, real: Lines, **told: Any) -> MetricInputs:
+def material(judged: Lines, real: Lines, **options: Any) -> MetricInputs:
     tokenizer, (texts, others) = sentences_of(judged, real)
     return MetricInputs(
         tokenizer=tokenizer,
@@ -33,13 +33,13 @@ def material(judged: Lines, real: Lines, **told: Any) -> MetricInputs:
         sample=texts,
         paired_sample=texts,
         paired_references=others,
-        **{"subsets": 0, "resamplings": 0} | told,
+        **{"subsets": 0, "resamplings": 0} | options,
     )
 
 
 def values(metric: Metric, judged: Lines, real: Sequence[str] = ()) -> dict[str, float]:
-    found = metric.measure(material(judged, list(real)))
-    return {name: score.estimate.value for name, score in found.items()}
+    result = metric.measure(material(judged, list(real)))
+    return {name: score.estimate.value for name, score in result.items()}
 
 
 def windows(lines: Iterable[str], n: int) -> Counter[tuple[str, ...]]:
@@ -51,8 +51,8 @@ def windows(lines: Iterable[str], n: int) -> Counter[tuple[str, ...]]:
 def counted_jsd(a: Lines, b: Lines, n: int) -> float:
     shares = []
     for lines in (a, b):
-        found = windows(lines, n)
-        shares.append({gram: count / found.total() for gram, count in found.items()})
+        result = windows(lines, n)
+        shares.append({gram: count / result.total() for gram, count in result.items()})
     return sum(
         share[gram] / 2 * math.log2(share[gram] / sum(s.get(gram, 0) / 2 for s in shares))
         for share in shares
@@ -96,8 +96,8 @@ def test_ms_jaccard_is_what_counting_gives(judged: Lines, real: Lines) -> None:
 
 @given(texts)
 def test_distinct_is_what_counting_gives(judged: Lines) -> None:
-    found = {n: windows(judged, n) for n in range(1, 4)}
-    right = {f"distinct{n}": len(c) / c.total() for n, c in found.items() if c}
+    result = {n: windows(judged, n) for n in range(1, 4)}
+    right = {f"distinct{n}": len(c) / c.total() for n, c in result.items() if c}
     if right:
         assert values(Distinct(), judged) == right
     else:
@@ -109,7 +109,7 @@ def test_distinct_is_what_counting_gives(judged: Lines) -> None:
 @settings(max_examples=30)
 def test_what_is_left_of_a_set_is_as_if_counted_anew(judged: Lines, real: Lines, seed: int) -> None:
     """Replicates come of masks; here they come of the remaining lines."""
-    told: dict[str, Any] = {"subsets": 3, "seed": seed}
+    options: dict[str, Any] = {"subsets": 3, "seed": seed}
     for metric, able, counted in (
         (JensenShannon(largest=2), 2, lambda some: counted_jsd(some, real, 2)),
         (Distinct(largest=2), 2, lambda some: len(windows(some, 2)) / windows(some, 2).total()),
@@ -118,7 +118,7 @@ def test_what_is_left_of_a_set_is_as_if_counted_anew(judged: Lines, real: Lines,
         lines = [line for line in judged if len(line.split()) >= able]
         if len(lines) < 4 or not windows(real, 2):
             continue
-        score = list(metric.measure(material(judged, real, **told)).values())[-1]
+        score = list(metric.measure(material(judged, real, **options)).values())[-1]
         generator = np.random.default_rng(stream(Purpose.SUBSETS, seed))
         kept = len(lines) - 1
         anew = []
@@ -130,18 +130,18 @@ def test_what_is_left_of_a_set_is_as_if_counted_anew(judged: Lines, real: Lines,
 
 
 def test_by_hand() -> None:
-    found = values(JensenShannon(), ["a b"], ["a a"])
+    result = values(JensenShannon(), ["a b"], ["a a"])
     right = 1.5 - 0.75 * math.log2(3)  # H(3/4, 1/4) less half of H(1/2, 1/2)
-    assert found == pytest.approx({"jsd1": right, "jsd2": 1.0}, abs=1e-15)
+    assert result == pytest.approx({"jsd1": right, "jsd2": 1.0}, abs=1e-15)
     assert right == pytest.approx(0.3113, abs=1e-4)
     # in a text of each side: a 1 and 2/3, b 1/2 and 2/3, c and d 0 and 1/3;
     # a b 1/2 and 1/3, b c and d a 0 and 1/3
-    found = values(MSJaccard(largest=2), ["a b", "a"], ["a b c", "d a", "b"])
+    result = values(MSJaccard(largest=2), ["a b", "a"], ["a b c", "d a", "b"])
     one = (2 / 3 + 1 / 2) / (1 + 2 / 3 + 1 / 3 + 1 / 3)
     two = (1 / 3) / (1 / 2 + 1 / 3 + 1 / 3)
-    assert found == pytest.approx({"ms_jaccard2": math.sqrt(one * two)}, abs=1e-15)
-    found = values(Distinct(), ["a b a b", "", "c", "a b"])
-    assert found == {"distinct1": 3 / 7, "distinct2": 2 / 4, "distinct3": 1.0}
+    assert result == pytest.approx({"ms_jaccard2": math.sqrt(one * two)}, abs=1e-15)
+    result = values(Distinct(), ["a b a b", "", "c", "a b"])
+    assert result == {"distinct1": 3 / 7, "distinct2": 2 / 4, "distinct3": 1.0}
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -169,9 +169,9 @@ def test_no_ngram_crosses_from_one_text_to_the_next() -> None:
 def test_orders_that_are_not_there() -> None:
     short, long = ["a b", "b"], ["a b a b a b"]
     assert list(values(JensenShannon(), short, long)) == ["jsd1", "jsd2"]
-    found = values(MSJaccard(), short, long)
-    assert found["ms_jaccard2"] > 0
-    assert [found[f"ms_jaccard{n}"] for n in (3, 4, 5)] == [0, 0, 0]
+    result = values(MSJaccard(), short, long)
+    assert result["ms_jaccard2"] > 0
+    assert [result[f"ms_jaccard{n}"] for n in (3, 4, 5)] == [0, 0, 0]
     assert list(values(MSJaccard(), short, short)) == ["ms_jaccard2"]
     # the only long text is left out of some subsets; what has no 4-gram has no part in jsd4
     lines = ["a b c d", "a b c e", "b c d e", "c d e a", *["a"] * 60]
@@ -189,18 +189,18 @@ def test_orders_that_are_not_there() -> None:
 def test_scores_say_what_they_are() -> None:
     given = material(["a b c d e"] * 9, ["a b c d f"] * 8, subsets=40)
     before = torch.get_rng_state()
-    found = JensenShannon().measure(given) | MSJaccard().measure(given) | Distinct().measure(given)
+    result = JensenShannon().measure(given) | MSJaccard().measure(given) | Distinct().measure(given)
     assert torch.equal(torch.get_rng_state(), before)
-    assert [score.signature.rpartition("|")[0] for score in found.values()] == [
+    assert [score.signature.rpartition("|")[0] for score in result.values()] == [
         *[f"jsd|n:{n}|refs:8|hyps:9|tok:whitespace" for n in (1, 2, 3, 4)],
         *[f"ms_jaccard|n:{n}|cum|refs:8|hyps:9|tok:whitespace" for n in (2, 3, 4, 5)],
         *[f"distinct|n:{n}|hyps:9|tok:whitespace" for n in (1, 2, 3)],
     ]
-    assert [score.better for score in found.values()] == [
+    assert [score.better for score in result.values()] == [
         *["lower"] * 4, *["higher"] * 4, *["like real text"] * 3
     ]  # fmt: skip
     again = JensenShannon().measure(given)
-    assert (again["jsd2"].replicates == found["jsd2"].replicates).all()
+    assert (again["jsd2"].replicates == result["jsd2"].replicates).all()
     assert all(score.estimate.low == score.estimate.high for score in again.values())  # all alike
 
 
@@ -229,8 +229,8 @@ def test_intervals_are_as_wide_as_numbers_spread_over_sets() -> None:
     nearly all have been seen. Intervals of random halves would be 0.6 to 0.9 as wide."""
     random = np.random.default_rng(0)
     real, given = zipf(150, 1000, random), material([], [])
-    found: dict[str, list[float]] = {}
-    said: dict[str, list[float]] = {}
+    result: dict[str, list[float]] = {}
+    message: dict[str, list[float]] = {}
     for seed in range(100):
         drawn = zipf(150, 1000, random)
         row = replace(
@@ -238,9 +238,11 @@ def test_intervals_are_as_wide_as_numbers_spread_over_sets() -> None:
         )
         scores = JensenShannon(largest=3).measure(row) | Distinct().measure(row)
         for name, score in (scores | MSJaccard(largest=3).measure(row)).items():
-            found.setdefault(name, []).append(score.estimate.value)
-            said.setdefault(name, []).append(score.replicates.var(ddof=1))
-    ratios = {name: math.sqrt(np.mean(said[name]) / np.var(found[name], ddof=1)) for name in found}
+            result.setdefault(name, []).append(score.estimate.value)
+            message.setdefault(name, []).append(score.replicates.var(ddof=1))
+    ratios = {
+        name: math.sqrt(np.mean(message[name]) / np.var(result[name], ddof=1)) for name in result
+    }
     assert len(ratios) == 8
     for name, ratio in ratios.items():
         assert 0.85 < ratio < (1.3 if name.endswith("1") else 1.15), (name, ratio)

@@ -29,8 +29,8 @@ class Count(Metric):
 def test_scores_are_of_all_metrics_that_can_be_measured_in_their_order() -> None:
     metrics = [Count("b", 2), Count("x", lacks="a generator"), Count("a", 3)]
     assert [lack_of(metric, INPUTS) for metric in metrics] == ["", "a generator", ""]
-    found = score_row(INPUTS, metrics)
-    assert [(name, one.value) for name, one in found.items()] == [("b", 2), ("a", 3)]
+    result = score_row(INPUTS, metrics)
+    assert [(name, one.value) for name, one in result.items()] == [("b", 2), ("a", 3)]
     assert score_row(INPUTS, []) == {}
 
 

@@ -29,7 +29,7 @@ texts = st.lists(lines, min_size=1, max_size=7)
 
 
 def material(
-    judged: Lines, real: Lines | None = None, known: Lines | None = None, **told: Any
+    judged: Lines, real: Lines | None = None, known: Lines | None = None, **settings: Any
 ) -> MetricInputs:
     tokenizer, (texts, others, train) = sentences_of(judged, real or [], known or [])
     return MetricInputs(
@@ -41,7 +41,7 @@ def material(
         paired_sample=texts,
         paired_references=others,
         generator_train=None if known is None else train,
-        **{"subsets": 0, "resamplings": 0} | told,
+        **{"subsets": 0, "resamplings": 0} | settings,
     )
 
 
@@ -71,8 +71,8 @@ def test_novelty_by_hand() -> None:
 def test_repetition_by_hand() -> None:
     # pairs: ab ba ab: 1 of 3 again; aa aa: 1 of 2; ab: none; "a" has none, nor has the empty text
     given = material(["a b a b", "a a a", "a b", "a", ""])
-    found = values(Repetition(n=2), given)
-    assert found == {"seq_rep2": pytest.approx((1 / 3 + 1 / 2) / 3), "repeated_words": 1 / 3}
+    result = values(Repetition(n=2), given)
+    assert result == {"seq_rep2": pytest.approx((1 / 3 + 1 / 2) / 3), "repeated_words": 1 / 3}
     # only repeated_words: nothing has four words
     assert values(Repetition(), given) == {
         "seq_rep4": 0.0,
@@ -92,8 +92,8 @@ def test_repetition_is_what_counting_gives(judged: Lines, n: int) -> None:
     again, stutter = [], []
     for line in judged:
         words = line.split()
-        found = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
-        again.append(1 - len(found) / found.total() if found else float("nan"))
+        result = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+        again.append(1 - len(result) / result.total() if result else float("nan"))
         pairs = [words[i] == words[i - 1] for i in range(1, len(words))]
         stutter.append(np.mean(pairs) if pairs else float("nan"))
     _, (sentences,) = sentences_of(judged)
@@ -104,9 +104,9 @@ def test_repetition_is_what_counting_gives(judged: Lines, n: int) -> None:
 def test_length_by_hand() -> None:
     given = material(["a b c", "", "a"], ["a", "b b", "c c"])
     # 0, 1, 3 against 1, 2, 2: in order, 1 + 1 + 1 a third
-    found = values(Length(), given)
-    assert found == pytest.approx({"length": 4 / 3, "length_distance": 1.0, "empty": 1 / 3})
-    assert list(found) == ["length", "length_distance", "empty"]
+    result = values(Length(), given)
+    assert result == pytest.approx({"length": 4 / 3, "length_distance": 1.0, "empty": 1 / 3})
+    assert list(result) == ["length", "length_distance", "empty"]
     assert list(values(Length(), material(["a b"]))) == ["length", "empty"]
     one_long = material([" ".join("ab" * 10**6), "a"], ["a"])
     assert values(Length(), one_long)["length_distance"] == (2 * 10**6 - 1) / 2
@@ -136,11 +136,11 @@ def test_every_number_is_finite_and_has_its_interval(judged: Lines, real: Lines)
     given = material(judged, real, real, subsets=8, resamplings=50)
     for metric in METRICS:
         try:
-            found = metric.measure(given)
+            result = metric.measure(given)
         except Unavailable:
             assert metric.name == "repetition" and max(len(line) for line in judged) < 3
             continue
-        for score in found.values():
+        for score in result.values():
             told = [score.estimate.value, score.estimate.low, score.estimate.high]
             assert None in told or np.isfinite(np.array(told, dtype=float)).all()
             assert np.isfinite(score.replicates).all()
@@ -154,10 +154,10 @@ def test_each_number_is_taken_on_its_own_texts() -> None:
     row = replace(
         given, sample=twice, paired_sample=short, paired_references=long, references=twice
     )
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for metric in METRICS:
-        found |= values(metric, row)
-    assert found == {
+        result |= values(metric, row)
+    assert result == {
         "unique": 1 / 2,
         "novelty": 3 / 4,
         "repeated_words": 1.0,
@@ -170,10 +170,10 @@ def test_each_number_is_taken_on_its_own_texts() -> None:
 def test_scores_say_what_they_are() -> None:
     judged = ["a b c d e", "a b c d e", "a", "b b", ""]
     given = material(judged, ["a", "b"], ["a", "b", "c"], subsets=40, resamplings=100)
-    found = {}
+    result = {}
     for metric in METRICS:
-        found |= metric.measure(given)
-    assert {name: score.signature.rpartition("|")[0] for name, score in found.items()} == {
+        result |= metric.measure(given)
+    assert {name: score.signature.rpartition("|")[0] for name, score in result.items()} == {
         "unique": "unique|hyps:5|tok:whitespace",
         "novelty": "novelty|train:3|hyps:5|tok:whitespace",
         "seq_rep4": "seq_rep|n:4|hyps:5|tok:whitespace",  # of all texts
@@ -182,7 +182,7 @@ def test_scores_say_what_they_are() -> None:
         "length_distance": "length_distance|refs:2|hyps:5|tok:whitespace",
         "empty": "empty|hyps:5|tok:whitespace",
     }
-    assert [len(score.replicates) for score in found.values()] == [40, 100, 100, 100, 100, 40, 100]
-    better = {name: score.better for name, score in found.items() if score.better == "lower"}
+    assert [len(score.replicates) for score in result.values()] == [40, 100, 100, 100, 100, 40, 100]
+    better = {name: score.better for name, score in result.items() if score.better == "lower"}
     assert list(better) == ["length_distance", "empty"]
-    assert {name for name, score in found.items() if score.unit} == {"length", "length_distance"}
+    assert {name for name, score in result.items() if score.unit} == {"length", "length_distance"}

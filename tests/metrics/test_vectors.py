@@ -66,21 +66,21 @@ def test_vectors_are_means_of_states(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = tiny(tmp_path / "tiny")
     lines = [*LINES, "words unknown to it", "\ud800 man"]
     sentences = split(lines)
-    found = FolderEncoder(hf(folder)).encode(sentences)
-    assert found.shape == (7, 8)
-    assert found.dtype == torch.float64
+    result = FolderEncoder(hf(folder)).encode(sentences)
+    assert result.shape == (7, 8)
+    assert result.dtype == torch.float64
     expected = torch.stack([by_hand(folder, line) for line in lines])
-    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.allclose(result, expected, atol=1e-6)
     # whatever stands beside it
     monkeypatch.setattr(LineEncoder, "at_once", 2)
-    assert torch.allclose(found, FolderEncoder(hf(folder)).encode(sentences), atol=1e-6)
+    assert torch.allclose(result, FolderEncoder(hf(folder)).encode(sentences), atol=1e-6)
 
 
 @needs_transformers
 def test_long_sentences_are_cut(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "tiny", frame=False)
-    found = FolderEncoder(hf(folder)).encode([["man"] * 12, ["man"] * 12 + ["a"] * 900])
-    assert torch.allclose(found[0], found[1])
+    result = FolderEncoder(hf(folder)).encode([["man"] * 12, ["man"] * 12 + ["a"] * 900])
+    assert torch.allclose(result[0], result[1])
 
 
 @needs_transformers
@@ -88,12 +88,12 @@ def test_long_sentences_are_cut(tmp_path: Path) -> None:
 def test_an_empty_line_with_nothing_to_read(tmp_path: Path, pads: bool) -> None:
     sentences = split(LINES)
     encoder = FolderEncoder(hf(tiny(tmp_path / "tiny", frame=False, pads=pads)))
-    found = encoder.encode(sentences)
-    assert not found[1].any()
-    assert found[[0, 2, 3, 4]].any(1).all()
+    result = encoder.encode(sentences)
+    assert not result[1].any()
+    assert result[[0, 2, 3, 4]].any(1).all()
     assert not encoder.encode([sentences[1]] * 2).any()
     alone = torch.cat([encoder.encode([sentence]) for sentence in sentences])
-    assert torch.allclose(found, alone, atol=1e-6)
+    assert torch.allclose(result, alone, atol=1e-6)
 
 
 @needs_transformers
@@ -216,9 +216,9 @@ def test_without_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = LanguageModelSettings(embedding=4, hidden=6, sentences=60, reads=60, longest=8)
+    settings = LanguageModelSettings(embedding=4, hidden=6, sentences=60, reads=60, longest=8)
     monkeypatch.setattr(
-        encoders, "real_language_model", lambda material: real_language_model(material, told)
+        encoders, "real_language_model", lambda material: real_language_model(material, settings)
     )
     random = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(WORDS), (80, 4), generator=random).tolist()
@@ -232,7 +232,7 @@ def test_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = encoded(encoder, material.paired_sample, material)
     assert vectors.shape == (80, 6)
     assert vectors.dtype == torch.float64
-    assert torch.equal(vectors, encode(real_language_model(material, told), split(lines)))
+    assert torch.equal(vectors, encode(real_language_model(material, settings), split(lines)))
     assert vectors is encoded(encoder, material.paired_sample[:], material)
     # the name is that of the text, whatever numbers its words have
     tokenizer, (same,) = sentences_of(lines, known=["other", "words", "first"])

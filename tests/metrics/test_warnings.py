@@ -22,8 +22,8 @@ def test_above_is_apart_by_more_than_the_margin() -> None:
 
 def test_few_different_texts_are_a_collapse() -> None:
     assert warnings_of_row({"unique": score(0.5)}, {}) == []
-    [said] = warnings_of_row({"unique": score(0.25)}, {})
-    assert said == "collapse: only 25% of the texts are different"
+    [message] = warnings_of_row({"unique": score(0.25)}, {})
+    assert message == "collapse: only 25% of the texts are different"
     assert warnings_of_row({"unique": score(0.25)}, {}, unique_alarm=0.2) == []
     # of which repeating each other is a part
     both = {"unique": score(0.25), "self_bleu4": score(0.9)}
@@ -33,24 +33,24 @@ def test_few_different_texts_are_a_collapse() -> None:
 def test_entropy_is_compared_with_that_of_mle() -> None:
     low = {"entropy": score(1.0)}
     assert warnings_of_row(low, {}) == warnings_of_row(low, {}, mle_entropy=2.0) == []
-    [said] = warnings_of_row(low, {}, mle_entropy=4.0)
-    assert said == "collapse: entropy 1.00 nats per token, 25% of MLE's 4.00"
+    [message] = warnings_of_row(low, {}, mle_entropy=4.0)
+    assert message == "collapse: entropy 1.00 nats per token, 25% of MLE's 4.00"
     assert warnings_of_row(low, {}, mle_entropy=4.0, entropy_alarm=0.2) == []
 
 
 def test_without_real_text_half_of_the_texts_may_be_known() -> None:
     assert warnings_of_row({"novelty": score(0.5)}, {}) == []
-    [said] = warnings_of_row({"novelty": score(0.25)}, {})
-    assert said == "memorised: 75.0% of the texts are in the training text"
-    [said] = warnings_of_row({"novelty": score(0.25)}, {"novelty": score(0.75)})
-    assert said.endswith("the training text, 25.0% of real text")
+    [message] = warnings_of_row({"novelty": score(0.25)}, {})
+    assert message == "memorised: 75.0% of the texts are in the training text"
+    [message] = warnings_of_row({"novelty": score(0.25)}, {"novelty": score(0.75)})
+    assert message.endswith("the training text, 25.0% of real text")
 
 
 @pytest.mark.parametrize("aligned", [False, True])
 def test_nearer_than_real_text_is_concentrated_unless_texts_answer_an_input(aligned: bool) -> None:
     texts = {f"bleu{n}": score(0.9) for n in (2, 3, 4)}
     real = {f"bleu{n}": score(0.5) for n in (2, 3)}  # nothing is known of the third
-    found = warnings_of_row(texts, real, aligned=aligned)
-    assert len(found) == (not aligned)
-    for said in found:
-        assert said.startswith("above real text") and said.count("against 0.500") == 2
+    result = warnings_of_row(texts, real, aligned=aligned)
+    assert len(result) == (not aligned)
+    for message in result:
+        assert message.startswith("above real text") and message.count("against 0.500") == 2

@@ -40,10 +40,10 @@ def test_entropy_of_a_generator_is_that_of_its_distribution() -> None:
     log_prob = generator.score(Text.full(tokens))
     exact = -(log_prob.exp() * log_prob).sum().item() / 3
     with fork_rng(0, torch.device("cpu")):
-        found = nll_per_token(generator, draw_texts(generator, 4000), 500)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < exact < found.high
+        result = nll_per_token(generator, draw_texts(generator, 4000), 500)
+    assert result.low is not None
+    assert result.high is not None
+    assert result.low < exact < result.high
 
 
 def test_nll_under_an_oracle_is_what_enumeration_says() -> None:

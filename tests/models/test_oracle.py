@@ -68,7 +68,7 @@ def by_hand(arrays: Arrays, sentences: list[list[int]]) -> NDArray[np.float64]:
     def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return 1 / (1 + np.exp(-x))
 
-    found = []
+    result = []
     for sentence in sentences:
         c, h, log_p = np.zeros(H), np.zeros(H), 0.0
         for before, word in zip([0, *sentence], sentence, strict=False):
@@ -80,8 +80,8 @@ def by_hand(arrays: Arrays, sentences: list[list[int]]) -> NDArray[np.float64]:
             h = sigmoid(gate["o"]) * np.tanh(c)
             logits = h @ arrays["W_out"] + arrays["b_out"]
             log_p += logits[word] - np.log(np.exp(logits).sum())
-        found.append(log_p)
-    return np.array(found)
+        result.append(log_p)
+    return np.array(result)
 
 
 def holds(oracle: LSTMGenerator, arrays: Arrays) -> bool:
@@ -295,8 +295,8 @@ def test_a_file_that_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    for path, said in {tmp_path / "oracle.npz": "no such file", tmp_path: "is a folder"}.items():
-        with pytest.raises(UserError, match=said) as caught:
+    for path, message in {tmp_path / "oracle.npz": "no such file", tmp_path: "is a folder"}.items():
+        with pytest.raises(UserError, match=message) as caught:
             load_oracle(path, 6)
         assert str(path) in str(caught.value)
 
@@ -445,24 +445,24 @@ def test_a_pickle_with_line_ends_of_text_is_called_damaged(tmp_path: Path) -> No
 
 
 def small_arrays() -> dict[str, Any]:
-    found: dict[str, Any] = {"embedding": np.ones((4, 2), np.float32)}
+    result: dict[str, Any] = {"embedding": np.ones((4, 2), np.float32)}
     for gate in "ifoc":
-        found |= {
+        result |= {
             f"W_{gate}": np.ones((2, 3)),
             f"U_{gate}": np.ones((3, 3)),
             f"b_{gate}": np.ones(3),
         }
-    return found | {"W_out": np.asfortranarray(np.ones((3, 4))), "b_out": np.ones(4)}
+    return result | {"W_out": np.asfortranarray(np.ones((3, 4))), "b_out": np.ones(4)}
 
 
 def test_every_way_in_which_numpy_saves_arrays_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
-    told = small_arrays()
-    told["W_out"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    arrays = small_arrays()
+    arrays["W_out"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
     for save in (np.savez, np.savez_compressed):
-        save(path, **told)
+        save(path, **arrays)
         oracle = load_oracle(path, 5)
-        assert oracle.output.weight.tolist() == told["W_out"].T.tolist()
+        assert oracle.output.weight.tolist() == arrays["W_out"].T.tolist()
 
 
 def npy(header: str, content: bytes = b"") -> bytes:

@@ -24,8 +24,8 @@ def plain(hidden: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) -> Tenso
     return F.linear(hidden, weight, bias).log_softmax(1).gather(1, tokens.unsqueeze(1)).squeeze(1)
 
 
-def derivatives(found: Tensor, of: list[Tensor]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(found, of, torch.linspace(-1, 2, len(found)).to(found))
+def derivatives(result: Tensor, of: list[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(result, of, torch.linspace(-1, 2, len(result)).to(result))
 
 
 # what is in memory at once: everything, or two rows of 11 logits, with and without keeping
@@ -42,9 +42,9 @@ def test_log_prob_and_its_gradients_are_those_of_the_plain_formula(
     scale: float, memory: dict[str, int]
 ) -> None:
     parts, tokens = layer(11, scale), torch.tensor([0, 3, 3, 10, 7, 1])
-    found, expected = log_prob_of(*parts, tokens, **memory), plain(*parts, tokens)
-    assert same(found, expected, 1e-10 * scale)
-    for a, b in zip(derivatives(found, parts), derivatives(expected, parts), strict=True):
+    result, expected = log_prob_of(*parts, tokens, **memory), plain(*parts, tokens)
+    assert same(result, expected, 1e-10 * scale)
+    for a, b in zip(derivatives(result, parts), derivatives(expected, parts), strict=True):
         assert same(a, b, 1e-10 * scale)
 
 
@@ -57,10 +57,10 @@ def test_logits_that_overflow_are_shifted_in_their_rows_alone(memory: dict[str, 
         hidden[1] -= 3000
         bias[4] = -1e9
     parts = [hidden, weight, bias]
-    found, expected = log_prob_of(*parts, tokens, **memory), plain(*parts, tokens)
+    result, expected = log_prob_of(*parts, tokens, **memory), plain(*parts, tokens)
     assert expected[1] < -1000
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-3)  # of logits near 5,000
-    for a, b in zip(derivatives(found, parts), derivatives(expected, parts), strict=True):
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=2e-3)  # of logits near 5,000
+    for a, b in zip(derivatives(result, parts), derivatives(expected, parts), strict=True):
         torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-3)
 
 
@@ -72,8 +72,8 @@ def test_only_the_gradients_that_are_wanted_are_made(wanted: tuple[int, ...]) ->
     for index, part in enumerate(parts):
         part.requires_grad_(index in wanted)
     of = [parts[index] for index in wanted]
-    found = derivatives(log_prob_of(*parts, tokens), of)
-    for a, b in zip(found, derivatives(plain(*parts, tokens), of), strict=True):
+    result = derivatives(log_prob_of(*parts, tokens), of)
+    for a, b in zip(result, derivatives(plain(*parts, tokens), of), strict=True):
         assert same(a, b)
 
 
@@ -81,17 +81,17 @@ def test_an_impossible_token_has_the_logarithm_of_nothing_and_no_share() -> None
     hidden, weight, bias = layer(5)
     with torch.no_grad():
         bias[2] = -1e9
-    found = log_prob_of(hidden, weight, bias, torch.tensor([2, 0, 1, 3, 4, 0]))
-    assert found[0] < -0.9e9 and (found[1:] > -100).all()
-    (gradient,) = torch.autograd.grad(found[1:].sum(), weight)
+    result = log_prob_of(hidden, weight, bias, torch.tensor([2, 0, 1, 3, 4, 0]))
+    assert result[0] < -0.9e9 and (result[1:] > -100).all()
+    (gradient,) = torch.autograd.grad(result[1:].sum(), weight)
     assert not gradient[2].any()
 
 
 def test_no_rows_have_no_log_prob() -> None:
     hidden, weight, bias = layer(5)
-    found = log_prob_of(hidden[:0], weight, bias, torch.zeros(0, dtype=torch.long))
-    assert found.shape == (0,)
-    (gradient,) = torch.autograd.grad(found.sum(), weight)
+    result = log_prob_of(hidden[:0], weight, bias, torch.zeros(0, dtype=torch.long))
+    assert result.shape == (0,)
+    (gradient,) = torch.autograd.grad(result.sum(), weight)
     assert not gradient.any()
 
 
@@ -99,8 +99,8 @@ def test_not_a_number_stays_one() -> None:
     hidden, weight, bias = layer(5)
     with torch.no_grad():
         hidden[2] = torch.nan
-    found = log_prob_of(hidden, weight, bias, torch.zeros(6, dtype=torch.long))
-    assert found.isnan().tolist() == [False, False, True, False, False, False]
+    result = log_prob_of(hidden, weight, bias, torch.zeros(6, dtype=torch.long))
+    assert result.isnan().tolist() == [False, False, True, False, False, False]
     tokens = BlockSampler(weight, bias)(hidden)
     assert ((tokens >= 0) & (tokens < 5)).all()
 

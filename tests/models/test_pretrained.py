@@ -25,9 +25,9 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 def opened(
     folder: Path, kind: str = "bert", classes: int = 0, **settings: Any
 ) -> tuple[PretrainedTokenizer, PretrainedNetwork]:
-    told = f"hf:{tiny(folder, kind, **settings)}"
-    tokenizer = build_tokenizer(told, [])
-    network = build_network(told, {}, tokenizer, classes).eval()
+    folder_name = f"hf:{tiny(folder, kind, **settings)}"
+    tokenizer = build_tokenizer(folder_name, [])
+    network = build_network(folder_name, {}, tokenizer, classes).eval()
     assert isinstance(tokenizer, PretrainedTokenizer) and isinstance(network, PretrainedNetwork)
     return tokenizer, network
 
@@ -125,12 +125,12 @@ def test_rows_are_read_like_their_tokens(tmp_path: Path) -> None:
 
 
 def test_a_sentence_keeps_its_frame_where_it_is_cut(tmp_path: Path) -> None:
-    told = f"hf:{tiny(tmp_path / 'tiny')}"
-    tokenizer = build_tokenizer(told, [], length=5)
+    folder_name = f"hf:{tiny(tmp_path / 'tiny')}"
+    tokenizer = build_tokenizer(folder_name, [], length=5)
     assert tokenizer(LINES[:1]).tokens.tolist() == [[2, 5, 6, 7, 3]]
     assert tokenizer.space.length == 5
-    assert build_tokenizer(told, [], length=99).space.length == PLACES
-    assert tokenizer.name != build_tokenizer(told, []).name
+    assert build_tokenizer(folder_name, [], length=99).space.length == PLACES
+    assert tokenizer.name != build_tokenizer(folder_name, []).name
     other = build_tokenizer(f"hf:{tiny(tmp_path / 'b/tiny', seed=1)}", [], length=5)
     assert tokenizer.name == other.name  # other weights, the same tokens
     assert tokenizer(["half a \ud800 pair"]).lengths.tolist() == [5]
@@ -191,9 +191,9 @@ def test_what_cannot_be_is_refused_in_one_line(
 ) -> None:
     words = WordTokenizer.train(["a man rides a man rides"])
     assert "there is no folder nowhere" in refusal(lambda: build_tokenizer("hf:nowhere", []))
-    told = f"hf:{tiny(tmp_path / 'tiny')}"
-    tokenizer = build_tokenizer(told, [])
-    assert "does not read the tokens" in refusal(lambda: build_network(told, {}, words))
+    folder_name = f"hf:{tiny(tmp_path / 'tiny')}"
+    tokenizer = build_tokenizer(folder_name, [])
+    assert "does not read the tokens" in refusal(lambda: build_network(folder_name, {}, words))
     assert "does not read the tokens" in refusal(lambda: build_network("cnn", {}, tokenizer))
     assert "known: cnn, " in refusal(lambda: build_network("a.py:B", {}, words))
     assert "did you mean 'cnn'" in refusal(lambda: build_network("cn", {}, words))
@@ -201,13 +201,15 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert "network.hiden is not a setting; did you mean 'hidden'?" in unknown
     odd = refusal(lambda: build_network("transformer", {"heads": 5}, words))
     assert "not divisible by heads = 5" in odd
-    high = refusal(lambda: build_network(told, {"dropout": 1.5}, tokenizer))
+    high = refusal(lambda: build_network(folder_name, {"dropout": 1.5}, tokenizer))
     assert "network.dropout = 1.5" in high
-    assert "length = 2: give at least 3" in refusal(lambda: build_tokenizer(told, [], length=2))
+    assert "length = 2: give at least 3" in refusal(
+        lambda: build_tokenizer(folder_name, [], length=2)
+    )
     frameless = f"hf:{tiny(tmp_path / 'frameless', frame=False)}"
     assert "does not end a sentence" in refusal(lambda: build_tokenizer(frameless, []))
     config = tmp_path / "tiny/config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 3}))
-    assert "there are no weights for" in refusal(lambda: build_network(told, {}, tokenizer))
+    assert "there are no weights for" in refusal(lambda: build_network(folder_name, {}, tokenizer))
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    assert "pip install 'textgan[hf]'" in refusal(lambda: build_tokenizer(told, []))
+    assert "pip install 'textgan[hf]'" in refusal(lambda: build_tokenizer(folder_name, []))

@@ -18,14 +18,14 @@ CLASSES = TextSpace(3, 3, classes=2)
 def test_what_writes_word_by_word_is_random_by_gumbel_noise(reads_words: bool) -> None:
     generator, real = small_generator(FIXED), enumerate_texts(FIXED)
     torch.manual_seed(4)
-    found = relaxed_texts(generator, real, 0.7, reads_words=reads_words)
+    result = relaxed_texts(generator, real, 0.7, reads_words=reads_words)
     another = relaxed_texts(generator, real, 0.7, reads_words=reads_words)
     torch.manual_seed(4)
     right = generator.sample(len(real), choose=gumbel(0.7), reads_words=reads_words)
-    assert found.soft_tokens is not None and right.soft_tokens is not None
-    assert torch.equal(found.soft_tokens, right.soft_tokens)
+    assert result.soft_tokens is not None and right.soft_tokens is not None
+    assert torch.equal(result.soft_tokens, right.soft_tokens)
     assert another.soft_tokens is not None
-    assert not same(found.soft_tokens, another.soft_tokens, 1e-3)
+    assert not same(result.soft_tokens, another.soft_tokens, 1e-3)
 
 
 def test_what_starts_from_noise_gives_its_own_chances_at_any_temperature() -> None:
@@ -34,9 +34,9 @@ def test_what_starts_from_noise_gives_its_own_chances_at_any_temperature() -> No
     right = generator.sample(len(real), choose=softmax)
     for temperature in (0.1, 5.0):
         torch.manual_seed(4)
-        found = relaxed_texts(generator, real, temperature)
-        assert found.soft_tokens is not None and right.soft_tokens is not None
-        assert torch.equal(found.soft_tokens, right.soft_tokens)
+        result = relaxed_texts(generator, real, temperature)
+        assert result.soft_tokens is not None and right.soft_tokens is not None
+        assert torch.equal(result.soft_tokens, right.soft_tokens)
 
 
 @pytest.mark.parametrize("name", ["lstm", "convolutional"])
@@ -45,10 +45,10 @@ def test_they_answer_real_texts_and_have_gradients(name: str) -> None:
     generator = made(CLASSES, name)
     labels = torch.arange(27) % 2
     real = replace(enumerate_texts(FIXED), condition=Condition(labels))
-    found = relaxed_texts(generator, real, 1.0)
-    assert found.labels is not None and torch.equal(found.labels, labels)
-    assert found.soft_tokens is not None
-    sums = found.soft_tokens.sum(2)
+    result = relaxed_texts(generator, real, 1.0)
+    assert result.labels is not None and torch.equal(result.labels, labels)
+    assert result.soft_tokens is not None
+    sums = result.soft_tokens.sum(2)
     assert same(sums, torch.ones_like(sums))
-    found.soft_tokens.square().sum().backward()
+    result.soft_tokens.square().sum().backward()
     assert generator.output.weight.grad is not None and generator.output.weight.grad.any()

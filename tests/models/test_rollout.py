@@ -35,14 +35,14 @@ networks = pytest.mark.parametrize("name", ["lstm", "gru"])
 
 
 def within_four_errors(
-    generator: AutoregressiveGenerator, texts: Text, rewards: Tensor, found: Tensor, n: int
+    generator: AutoregressiveGenerator, texts: Text, rewards: Tensor, result: Tensor, n: int
 ) -> bool:
     """Whether means of n rewards are the exact values, up to four standard errors each."""
     right = exact_values(generator, texts, rewards)
     variance = exact_values(generator, texts, rewards**2) - right**2
     error = (variance.clamp(min=0) / n).sqrt()
     # 1e-7: where the reward is certain the error is zero but for rounding
-    return bool(((found - right).abs() <= 4 * error + 1e-7).all())
+    return bool(((result - right).abs() <= 4 * error + 1e-7).all())
 
 
 @worlds
@@ -50,12 +50,12 @@ def within_four_errors(
 def test_values_converge_to_the_conditional_expectation(space: TextSpace, name: str) -> None:
     generator, texts = small_generator(space, name), enumerate_texts(space)
     rewards = random_rewards(space)
-    found = rollout_values(generator, texts, reward_of(space, rewards), 600)
-    assert within_four_errors(generator, texts, rewards, found, 600)
+    result = rollout_values(generator, texts, reward_of(space, rewards), 600)
+    assert within_four_errors(generator, texts, rewards, result, 600)
     # the test can tell: values of another generator, and of the next token, do not pass
     other = small_generator(space, name, seed=3)
-    assert not within_four_errors(other, texts, rewards, found, 600)
-    shifted = found.roll(1, 1)
+    assert not within_four_errors(other, texts, rewards, result, 600)
+    shifted = result.roll(1, 1)
     assert not within_four_errors(generator, texts, rewards, shifted, 600)
 
 
@@ -87,8 +87,8 @@ def test_every_prefix_is_completed_n_times_and_kept(space: TextSpace, name: str)
     grown = roll_out(generator, texts, n)
     assert len(grown.text) == len(grown.origin) == len(grown.kept) == n * (texts.lengths - 1).sum()
     pairs = [(b, kept) for b, size in enumerate(texts.lengths.tolist()) for kept in range(1, size)]
-    found = sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True))
-    assert found == sorted(pairs * n)
+    result = sorted(zip(grown.origin.tolist(), grown.kept.tolist(), strict=True))
+    assert result == sorted(pairs * n)
     inside = torch.arange(space.length) < grown.kept.unsqueeze(1)
     assert torch.equal(grown.text.tokens[inside], texts.tokens[grown.origin][inside])
     assert counts_of(grown.text, space).sum() == len(grown.text)  # all are texts of the space
@@ -207,8 +207,8 @@ def test_each_completion_is_credited_to_the_prefix_it_grew_from(
 def test_chunks_give_the_mean_over_all_completions(space: TextSpace, chunk: int) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)[-4:]
     rewards = random_rewards(space)
-    found = rollout_values(generator, texts, reward_of(space, rewards), 300, chunk)
-    assert within_four_errors(generator, texts, rewards, found, 300)
+    result = rollout_values(generator, texts, reward_of(space, rewards), 300, chunk)
+    assert within_four_errors(generator, texts, rewards, result, 300)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +288,8 @@ def test_completions_in_blocks_are_drawn_from_the_same_distribution(
     }
     monkeypatch.setattr(generator, "picker", pickers[blocks])
     rewards = random_rewards(FIXED)
-    found = rollout_values(generator, texts, reward_of(FIXED, rewards), 1500)
-    assert within_four_errors(generator, texts, rewards, found, 1500)
+    result = rollout_values(generator, texts, reward_of(FIXED, rewards), 1500)
+    assert within_four_errors(generator, texts, rewards, result, 1500)
 
 
 def test_the_memory_forecast_grows_with_what_takes_memory() -> None:
@@ -315,9 +315,9 @@ def test_the_width_of_the_batch_is_not_the_length_of_its_texts(width: int) -> No
 
     sizes = roll_out(generator, fake, 200).text.lengths
     assert sizes.max() == VARIABLE.length
-    found = rollout_values(generator, fake, reward, 400)[:, :2]
+    result = rollout_values(generator, fake, reward, 400)[:, :2]
     assert within_four_errors(
-        generator, ended, rewards, torch.nn.functional.pad(found, (0, 1)), 400
+        generator, ended, rewards, torch.nn.functional.pad(result, (0, 1)), 400
     )
 
 

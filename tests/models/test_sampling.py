@@ -114,8 +114,8 @@ def test_evenly_spread_random_numbers_are_shared_out_exactly() -> None:
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_random_number_rounded_up_to_one_chooses_what_is_possible(kind: torch.dtype) -> None:
     weights = torch.tensor([[0.0, 2.0, 1.0, 0.0]], dtype=kind)
-    found, total = sampling.invert(weights, torch.ones(1, 1, dtype=kind))
-    assert (found.item(), total.item()) == (2, 3)
+    result, total = sampling.invert(weights, torch.ones(1, 1, dtype=kind))
+    assert (result.item(), total.item()) == (2, 3)
 
 
 @pytest.mark.parametrize("vocabulary", [7, 1037])

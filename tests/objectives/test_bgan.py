@@ -134,11 +134,11 @@ def test_weights_sum_to_one_over_the_samples_of_a_source(space: TextSpace, sampl
     assert objective.group == samples
     real = enumerate_texts(space)[:7].repeat(samples)
     fake = objective.sample(generator, real, 0.0)
-    found = weights_of(objective, generator, judge, real, fake)
-    first = found[:, 0].view(7, samples)  # every text has a first token
+    result = weights_of(objective, generator, judge, real, fake)
+    first = result[:, 0].view(7, samples)  # every text has a first token
     assert same(first, judge(fake).detach().view(7, samples).softmax(1) * samples)
     assert same(first.sum(1) / samples, torch.ones(7).double())
-    assert same(found, found[:, :1] * fake.mask)  # one weight for all of a text
+    assert same(result, result[:, :1] * fake.mask)  # one weight for all of a text
     # the printed sum over m with weights that sum to one, and the mean over sources
     mean = BGAN(samples=samples)
     loss, _ = mean.generator_loss(generator, judge, real, fake, 0.0)
@@ -166,8 +166,8 @@ def test_no_gradient_reaches_the_discriminator_or_the_padding(space: TextSpace) 
     loss, _ = BGAN(samples=3).generator_loss(generator, judge, texts, texts, 0.0)
     loss.backward()
     assert all(parameter.grad is None for parameter in judge.parameters())
-    found = weights_of(BGAN(samples=3), generator, judge, texts, texts)
-    assert not found[~texts.mask].any()
+    result = weights_of(BGAN(samples=3), generator, judge, texts, texts)
+    assert not result[~texts.mask].any()
     fake = BGAN().sample(generator, texts, 0.0)
     assert len(fake) == len(texts)
     assert fake.soft_tokens is None
@@ -181,9 +181,11 @@ def test_one_sample_of_a_source_is_refused(
         registry.build("objective", "bgan", {"samples": 1})
     with pytest.raises(ValueError, match="one sample has weight 1"):
         BGAN(samples=1)
-    told = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+    settings = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
     with pytest.raises(UserError, match=reason) as caught:
-        textgan.train("bgan", out=tmp_path / "run", quiet=True, **told, **{"objective.samples": 1})
+        textgan.train(
+            "bgan", out=tmp_path / "run", quiet=True, **settings, **{"objective.samples": 1}
+        )
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
     monkeypatch.chdir(tmp_path)
@@ -315,7 +317,7 @@ def test_the_loss_of_noise_by_hand(space: TextSpace) -> None:
     state = torch.get_rng_state()
     fake = objective.sample(generator, real, 0.0)
     loss, figures = objective.generator_loss(generator, judge, real, fake, 0.0)
-    found = gradient(loss, generator)
+    result = gradient(loss, generator)
     torch.set_rng_state(state)
     logits = generator(torch.randn(4, generator.noise, dtype=torch.float64))
     if space.eos is not None:
@@ -334,8 +336,8 @@ def test_the_loss_of_noise_by_hand(space: TextSpace) -> None:
                 log_g = logits[z, t].log_softmax(0)[fake.tokens[b, t]]
                 right = right - weights[m] * log_g / 4
     assert same(loss, right)
-    assert found.abs().max() > 1e-4
-    assert same(found, gradient(right, generator))
+    assert result.abs().max() > 1e-4
+    assert same(result, gradient(right, generator))
     assert same(figures["reward"], judge(words).sigmoid().mean())
 
 
@@ -357,17 +359,19 @@ def test_fakes_of_a_turn_have_noise_of_their_own_and_are_words(space: TextSpace)
 def test_noise_trains_and_resumes_bit_for_bit(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {key: value for key, value in toy("bgan").items() if not key.startswith("generator.")}
-    told |= small_parts("bgan", generator="convolutional")
-    told |= {"generator.name": "convolutional", "schedule.mle_epochs": 0, "schedule.shards": 2}
+    settings = {
+        key: value for key, value in toy("bgan").items() if not key.startswith("generator.")
+    }
+    settings |= small_parts("bgan", generator="convolutional")
+    settings |= {"generator.name": "convolutional", "schedule.mle_epochs": 0, "schedule.shards": 2}
     if kind == "labelled":
-        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
+        settings = {key: value for key, value in settings.items() if not key.startswith("oracle.")}
         lines = toy_text(tmp_path).read_text("utf-8").splitlines()
         labelled = "".join(f"{'ab'[i % 2]}\t{line}\n" for i, line in enumerate(lines))
         (tmp_path / "toy.tsv").write_text(labelled, "utf-8")
-        told["data.file"] = str(tmp_path / "toy.tsv")
-        told["objective.divergence"] = "hellinger"
-    assert_resumes("bgan", tmp_path, monkeypatch, before_end=5, **told)
+        settings["data.file"] = str(tmp_path / "toy.tsv")
+        settings["objective.divergence"] = "hellinger"
+    assert_resumes("bgan", tmp_path, monkeypatch, before_end=5, **settings)
 
 
 def test_both_recipes_have_the_codes_beta() -> None:
@@ -451,11 +455,11 @@ def test_the_generators_gradient_is_that_of_its_loss(space: TextSpace, name: str
         fake = objective.sample(generator, real, 0.0)
         return objective.generator_loss(generator, judge, real, fake, 0.0)[0]
 
-    found = gradient(loss(), generator)
-    assert found.abs().max() > 1e-3
+    result = gradient(loss(), generator)
+    assert result.abs().max() > 1e-3
     for _ in range(4):
-        along = torch.randn(len(found), dtype=torch.float64)
-        assert slope(loss, generator, along) == pytest.approx((found @ along).item(), rel=1e-5)
+        along = torch.randn(len(result), dtype=torch.float64)
+        assert slope(loss, generator, along) == pytest.approx((result @ along).item(), rel=1e-5)
 
 
 @worlds

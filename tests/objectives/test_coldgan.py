@@ -91,10 +91,10 @@ def test_a_ratio_is_the_policys_over_the_mixture(temperature: float, epsilon: fl
     logits = 3 * torch.randn(4, 6, 5, dtype=torch.float64)
     tokens = torch.randint(5, (4, 6))
     right = logits.softmax(2) / mixture(logits, temperature, epsilon)
-    found = log_ratio(logits, tokens, temperature, epsilon).exp()
-    assert same(found, right.gather(2, tokens.unsqueeze(2)).squeeze(2))
+    result = log_ratio(logits, tokens, temperature, epsilon).exp()
+    assert same(result, right.gather(2, tokens.unsqueeze(2)).squeeze(2))
     if epsilon:
-        assert (found <= 1 / epsilon + 1e-12).all()
+        assert (result <= 1 / epsilon + 1e-12).all()
 
 
 nuclei = pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_a_nucleus_is_drawn_and_weighted_as_it_is(
     assert agree(drawn.bincount(minlength=5), chances)
     tokens = torch.tensor([[0, 1, 2, 4]])
     rows = logits.repeat(4, 1).unsqueeze(0)
-    found = log_ratio(rows, tokens, temperature, epsilon, nucleus).exp()
+    result = log_ratio(rows, tokens, temperature, epsilon, nucleus).exp()
     right = logits.softmax(1)[0, tokens] / chances[tokens]
-    assert same(found, right, 1e-10)
-    assert (found <= 1 / epsilon + 1e-12).all()
-    assert same((chances[tokens] * found).sum(), torch.ones((), dtype=torch.float64), 1e-10)
+    assert same(result, right, 1e-10)
+    assert (result <= 1 / epsilon + 1e-12).all()
+    assert same((chances[tokens] * result).sum(), torch.ones((), dtype=torch.float64), 1e-10)
 
 
 def test_a_nucleus_is_as_small_as_it_can_be() -> None:
@@ -155,10 +155,10 @@ def test_with_a_nucleus_it_climbs_the_same_reward(
 
 
 def test_a_nucleus_without_epsilon_is_refused_in_one_line(tmp_path: Path) -> None:
-    told = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
-    told |= {"objective.nucleus": 0.9, "objective.epsilon": 0.0}
+    settings = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+    settings |= {"objective.nucleus": 0.9, "objective.epsilon": 0.0}
     with pytest.raises(UserError) as refused:
-        textgan.train("coldgan", out=tmp_path / "run", quiet=True, **told)
+        textgan.train("coldgan", out=tmp_path / "run", quiet=True, **settings)
     assert "nucleus = 0.9 needs an epsilon above 0" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "run").exists()

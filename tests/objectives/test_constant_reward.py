@@ -28,8 +28,8 @@ def test_a_constant_teaches_nothing_on_average(space: TextSpace, reward: float) 
     one, _ = objective.generator_loss(generator, None, texts[:1], texts[:1], 0.0)
     assert same(one, -reward * log_probs(generator, texts[:1]).sum())
     assert gradient(one, generator).abs().max() > 1e-3
-    found = weights_of(objective, generator, None, texts, texts)
-    assert same(found, reward * texts.mask.double())
+    result = weights_of(objective, generator, None, texts, texts)
+    assert same(result, reward * texts.mask.double())
 
 
 def test_with_a_baseline_a_constant_weighs_nothing() -> None:
@@ -40,6 +40,6 @@ def test_with_a_baseline_a_constant_weighs_nothing() -> None:
     assert not weights_of(objective, generator, None, texts, texts).any()
     # a text that is alone at a position has nobody to be compared with there
     pair = texts[torch.tensor([0, len(texts) - 1])]
-    found = weights_of(objective, generator, None, pair, pair)
-    assert same(found, torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5]]).double())
+    result = weights_of(objective, generator, None, pair, pair)
+    assert same(result, torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5]]).double())
     assert mean_of_pairs(objective, generator, None).abs().max() < 1e-12

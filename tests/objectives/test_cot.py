@@ -122,14 +122,14 @@ def test_the_gradient_lacks_what_chooses_the_prefix(space: TextSpace, mediator: 
     told = mixture(generator, chances) if mediator == "mixture" else random_generator(space, 9)
     texts = enumerate_texts(space)
     full = gradient(sequence_divergence(generator, log_probs(told, texts).detach()), generator)
-    _, found = expected(generator, told)
+    _, result = expected(generator, told)
     each = step_divergences(generator, told, texts).detach()
     tokens = torch.where(texts.mask, generator.log_prob(texts), 0.0)
     of_prefix = tokens.cumsum(1) - tokens  # log G(y_1 .. y_t-1)
     chosen = (probabilities(generator, texts).unsqueeze(1) * each * of_prefix).sum()
     missing = gradient(chosen, generator)
     assert missing.abs().max() > 1e-3
-    assert same(found + missing, full)
+    assert same(result + missing, full)
     # the last step's prefix leads nowhere else, so there the two agree: nothing is missing
     longest = generator.table.shape[1] - space.vocabulary ** (space.length - 1)
     assert not missing.view_as(generator.table)[:, longest:].any()
@@ -179,8 +179,8 @@ def test_the_best_mediator_is_the_mixture(space: TextSpace) -> None:
     assert len(real) == len(fake) == PARTS
     if space.eos is not None:
         assert real.lengths.sum() != fake.lengths.sum()  # real texts are not as long as fakes
-    found = gradient(averaged(mediator, real, fake), mediator)
-    assert found.abs().max() < 1e-12
+    result = gradient(averaged(mediator, real, fake), mediator)
+    assert result.abs().max() < 1e-12
     least = averaged(mediator, real, fake)
     for seed, size in product(range(5), (0.1, 1.0)):
         noise = torch.Generator().manual_seed(seed)

@@ -125,12 +125,12 @@ def test_the_batch_baseline_leaves_what_is_climbed(space: TextSpace, reward: Any
 @rewards
 def test_what_a_constant_discriminator_teaches(space: TextSpace, reward: Any) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
-    found = -gradient(expected(DPGAN(reward=reward), generator, Uniform(space)), generator)
+    result = -gradient(expected(DPGAN(reward=reward), generator, Uniform(space)), generator)
     # every word earns log 3; where texts vary in length, those that go on longer earn more
     lengths = gradient((log_probs(generator, texts).exp() * texts.lengths).sum(), generator)
     each = torch.tensor(3.0, dtype=torch.float64).log()
     right = {"word": each, "sentence": 0 * each, "both": each**2}[reward] * lengths
-    assert same(found, right)
+    assert same(result, right)
     assert lengths.abs().max() < 1e-12 if space.eos is None else lengths.abs().max() > 1e-3
 
 

@@ -160,9 +160,9 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    told = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
-    told |= {"schedule.fakes": 1, "schedule.d_steps": 2, "schedule.rounds": 4}
-    textgan.train("gsgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
+    settings = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
+    settings |= {"schedule.fakes": 1, "schedule.d_steps": 2, "schedule.rounds": 4}
+    textgan.train("gsgan", out=tmp_path / "whole", quiet=True, plot=False, **settings)
     records = read_records(tmp_path / "whole")
     taus = [r["generator/temperature"] for r in records if r["phase"] == "adversarial"]
     assert taus == [5.0, 4.0, 3.0, 2.0]
@@ -170,7 +170,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     with monkeypatch.context() as patch:
         stop_at(last - 3, patch)  # rows were drawn and nothing has learnt from them yet
         with pytest.raises(Interrupted):
-            textgan.train("gsgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+            textgan.train("gsgan", out=tmp_path / "run", quiet=True, plot=False, **settings)
     assert "fakes.rows" in load_tensors(checkpoints(tmp_path / "run")[-1])[0]
     textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")

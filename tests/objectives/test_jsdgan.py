@@ -53,8 +53,8 @@ def loss_of(
 ) -> Loss:
     objective = JSDGAN(flatten=flatten)
     objective.connect(generator, None, train)
-    found: Loss = objective.generator_loss(generator, None, real, real, 0.0)
-    return found
+    result: Loss = objective.generator_loss(generator, None, real, real, 0.0)
+    return result
 
 
 @worlds
@@ -64,10 +64,10 @@ def test_the_closed_form_is_the_divergence(space: TextSpace, name: str) -> None:
     generator, texts = small_generator(space, name), enumerate_texts(space)
     train = texts[chosen(space)]
     assert probabilities(generator, train).sum() < 0.9
-    found = closed_form(log_probs(generator, train), 1 / len(train))
+    result = closed_form(log_probs(generator, train), 1 / len(train))
     right = divergence(generator, space)
-    assert same(found, 2 * right - 2 * log(2))
-    assert same(gradient(found, generator), 2 * gradient(right, generator))
+    assert same(result, 2 * right - 2 * log(2))
+    assert same(gradient(result, generator), 2 * gradient(right, generator))
 
 
 @worlds
@@ -127,14 +127,14 @@ def test_flatten_is_the_power_of_the_generators_probability(
 def test_log_weights_of_what_is_nearly_impossible(dtype: torch.dtype) -> None:
     log_g = torch.tensor([-1e3, -1e3 + 1, -30.0, -1.0, -1e-6, 0.0], dtype=dtype)
     for log_p in (-log(10), -log(10_000), -log(1e7)):
-        found = jsd_log_weights(log_g, log_p)
-        assert found.isfinite().all()
+        result = jsd_log_weights(log_g, log_p)
+        assert result.isfinite().all()
         # G log(1 + p / G) = G (log p - log G) + terms of G / p, for G far below p
         right = log_g[:2] + (log_p - log_g[:2]).log()
-        assert torch.allclose(found[:2], right, rtol=1e-6)
+        assert torch.allclose(result[:2], right, rtol=1e-6)
         # and p to first order for G far above it
         if log_p < -15:
-            assert torch.allclose(found[-1], torch.tensor(log_p, dtype=dtype), rtol=1e-6)
+            assert torch.allclose(result[-1], torch.tensor(log_p, dtype=dtype), rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0])
@@ -148,8 +148,8 @@ def test_improbable_texts_still_have_a_direction(scale: float) -> None:
     total = log_probs(generator, train)
     assert (total < -2.9 * scale).all() or scale == 1
     loss, figures = loss_of(generator, train, train)
-    found = gradient(loss, generator)
-    assert loss.isfinite() and found.isfinite().all() and found.any()
+    result = gradient(loss, generator)
+    assert loss.isfinite() and result.isfinite().all() and result.any()
     assert all(figure.isfinite() for figure in figures.values())
 
 

@@ -49,13 +49,13 @@ ways = pytest.mark.parametrize("goals", ["every", "block"])
 def part_of(loss: Tensor, generator: LeakGenerator, manager: bool) -> Tensor:
     """The gradient of a loss in the manager's weights, or in the worker's."""
     loss.backward(retain_graph=True)
-    found = [
+    result = [
         torch.zeros_like(weight).flatten() if weight.grad is None else weight.grad.flatten()
         for name, weight in generator.named_parameters()
         if weight.requires_grad and name.startswith(MANAGER) == manager
     ]
     generator.zero_grad()
-    return torch.cat(found)
+    return torch.cat(result)
 
 
 def test_networks_stay_apart() -> None:
@@ -100,11 +100,11 @@ def test_only_the_order_of_rewards_counts() -> None:
 def test_equal_rewards_stay_equal_and_padding_is_no_rival() -> None:
     values = torch.tensor([[0.2, 0.4], [0.2, 0.9], [0.8, 0.6]], dtype=torch.float64)
     mask = torch.tensor([[True, True], [True, False], [True, True]])
-    found = rescale(values, mask, 6.0)
+    result = rescale(values, mask, 6.0)
     first = torch.tensor([2.5, 2.5, 1.0], dtype=torch.float64) / 3
-    assert same(found[:, 0], (6 * (0.5 - first)).sigmoid())
+    assert same(result[:, 0], (6 * (0.5 - first)).sigmoid())
     second = torch.tensor([2.0, 1.0], dtype=torch.float64) / 2
-    assert same(found[mask[:, 1], 1], (6 * (0.5 - second)).sigmoid())
+    assert same(result[mask[:, 1], 1], (6 * (0.5 - second)).sigmoid())
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -220,9 +220,9 @@ def test_both_losses_of_blocks_by_hand(
     manager, worker = manager / by_manager, worker / by_worker
     assert same(loss, manager + worker, 1e-10)
     for of_manager, right in ((True, manager), (False, worker)):
-        found = part_of(loss, generator, of_manager)
-        assert found.abs().max() > 1e-4
-        assert same(found, part_of(right, generator, of_manager), 1e-9)
+        result = part_of(loss, generator, of_manager)
+        assert result.abs().max() > 1e-4
+        assert same(result, part_of(right, generator, of_manager), 1e-9)
     assert generator.first_goal.grad is None
     assert torch.autograd.grad(manager, generator.first_goal)[0].any()
 
@@ -237,14 +237,14 @@ def test_the_manager_is_pretrained_on_transitions_of_real_text(
     features, aims, log_prob = generator.trace(texts)
     worker = -log_prob[texts.mask].mean()
     assert same(figures["nll"], -generator.log_prob(texts)[texts.mask].mean())
-    found = []
+    result = []
     for b, size in enumerate(texts.lengths.tolist()):
         for t in range(0, size, 2 if goals == "block" else 1):
             moved = features[b, min(t + 2, size)] - features[b, t]
-            found.append(cosine(moved, aims[b, t]))
-    assert same(figures["alignment"], torch.stack(found).mean(), 1e-9)
+            result.append(cosine(moved, aims[b, t]))
+    assert same(figures["alignment"], torch.stack(result).mean(), 1e-9)
     each = 2 if goals == "block" else 1
-    manager = -each * torch.stack(found).sum() / int(texts.lengths.sum())
+    manager = -each * torch.stack(result).sum() / int(texts.lengths.sum())
     assert same(loss, worker + manager, 1e-9)
     assert same(part_of(loss, generator, True), part_of(manager, generator, True), 1e-9)
     assert same(part_of(loss, generator, False), part_of(worker, generator, False), 1e-9)
@@ -331,14 +331,14 @@ def test_a_goal_turns_to_where_the_best_text_went(rolled: Callable[[Tensor], Non
     rolled(exact_values(generator, texts, random_rewards(FIXED)))
     moved = [weight for name, weight in generator.named_parameters() if name.startswith(MANAGER)]
     optimiser = torch.optim.Adam([weight for weight in moved if weight.requires_grad], 0.03)
-    found = []
+    result = []
     for _ in range(15):
         optimiser.zero_grad()
         loss, metrics = LeakGAN().generator_loss(generator, judge, texts, texts, 0.0)
         loss.backward()
         optimiser.step()
-        found.append(metrics["alignment"].item())
-    assert found[-1] > found[0] + 0.2
+        result.append(metrics["alignment"].item())
+    assert result[-1] > result[0] + 0.2
 
 
 def test_padding_changes_nothing(rolled: Callable[[Tensor], None]) -> None:
@@ -364,7 +364,7 @@ def test_padding_changes_nothing(rolled: Callable[[Tensor], None]) -> None:
 def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
     goals: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = toy("leakgan") | {
+    settings = toy("leakgan") | {
         "schedule.mle_epochs": 3,
         "schedule.discriminator_turns": 3,
         "schedule.pretraining_rounds": 2,
@@ -372,7 +372,7 @@ def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
         "generator.goals": goals,
         "generator.horizon": 2,
     }
-    textgan.train("leakgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
+    textgan.train("leakgan", out=tmp_path / "whole", quiet=True, plot=False, **settings)
     records = read_records(tmp_path / "whole")
     phases = "".join(record["phase"][0] for record in records)
     assert phases == "dm" + "ddmm" + "aa"
@@ -381,7 +381,7 @@ def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
     with monkeypatch.context() as patch:
         stop_at(22, patch)  # amid the second part
         with pytest.raises(Interrupted, match=r"discriminator turn 2|MLE epoch [23]"):
-            textgan.train("leakgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+            textgan.train("leakgan", out=tmp_path / "run", quiet=True, plot=False, **settings)
     textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")
 
@@ -390,11 +390,11 @@ def test_a_run_stopped_while_both_are_pretrained_in_turn_goes_on_bit_for_bit(
 def finished(request: Any, tmp_path_factory: Any) -> Path:
     """A finished toy run."""
     folder: Path = tmp_path_factory.mktemp(request.param)
-    told = toy("leakgan") | {"schedule.mle_steps": 2, "schedule.mle_every": 3}
+    settings = toy("leakgan") | {"schedule.mle_steps": 2, "schedule.mle_every": 3}
     if request.param == "variable":
-        told = {key: value for key, value in told.items() if not key.startswith("oracle.")}
-        told["data.file"] = str(toy_text(folder))
-    textgan.train("leakgan", out=folder / "run", quiet=True, plot=False, **told)
+        settings = {key: value for key, value in settings.items() if not key.startswith("oracle.")}
+        settings["data.file"] = str(toy_text(folder))
+    textgan.train("leakgan", out=folder / "run", quiet=True, plot=False, **settings)
     return folder / "run"
 
 
@@ -424,9 +424,9 @@ def test_a_finished_run_is_sampled_and_evaluated(
         assert not stopped.value.code
         return capsys.readouterr().out
 
-    found = json.loads(cli("evaluate", finished, "--metrics", "likelihood", "--json"))
+    result = json.loads(cli("evaluate", finished, "--metrics", "likelihood", "--json"))
     written = json.loads((finished / "results.json").read_text())
     row = "leakgan, last"
-    value = found["rows"][row]["nll_test"]["value"]
+    value = result["rows"][row]["nll_test"]["value"]
     assert value == pytest.approx(written["rows"][row]["nll_test"]["value"], rel=1e-6)
     assert len(cli("sample", finished, "-n", 5).splitlines()) == 5

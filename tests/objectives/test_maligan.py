@@ -52,8 +52,8 @@ def best_judge(generator: AutoregressiveGenerator, chances: Tensor) -> Judge:
     space = generator.space
     own = probabilities(generator, enumerate_texts(space))
     judge = Judge(space, chances.log() - own.log())
-    found = judge(enumerate_texts(space)).sigmoid()
-    assert same(found.detach(), chances / (chances + own))
+    result = judge(enumerate_texts(space)).sigmoid()
+    assert same(result.detach(), chances / (chances + own))
     return judge
 
 
@@ -140,13 +140,13 @@ def test_a_constant_added_to_the_scores_changes_nothing(
 def test_weights_of_the_basic_variant_sum_to_zero(space: TextSpace) -> None:
     generator, texts, scores = small_generator(space), enumerate_texts(space), random_rewards(space)
     objective = MaliGAN(weight_clip=0, reduction="sum")
-    found = weights_of(objective, generator, Judge(space, 3 * scores), texts, texts)
+    result = weights_of(objective, generator, Judge(space, 3 * scores), texts, texts)
     right = (3 * scores).softmax(0) * len(texts) - 1
-    assert same(found, right.unsqueeze(1) * texts.mask)
-    assert abs(found[:, 0].sum()) < 1e-12
+    assert same(result, right.unsqueeze(1) * texts.mask)
+    assert abs(result[:, 0].sum()) < 1e-12
     started = MaliGAN(weight_clip=0, reduction="sum", baseline_start=0)
-    found = weights_of(started, generator, Judge(space, 3 * scores), texts, texts)
-    assert same(found[:, 0].mean(), 1 + ZERO)  # mean one before the baseline
+    result = weights_of(started, generator, Judge(space, 3 * scores), texts, texts)
+    assert same(result[:, 0].mean(), 1 + ZERO)  # mean one before the baseline
 
 
 def test_weights_of_rollouts_sum_to_zero_at_each_position(exact: None) -> None:
@@ -180,12 +180,12 @@ def test_weights_of_continuations_sum_to_zero_behind_each_prefix(space: TextSpac
     objective = MaliGAN(variant="full", samples=4, prefix_step=2, reduction="sum", weight_clip=0)
     real = enumerate_texts(space).repeat(4)
     fake = objective.sample(generator, real, 0.0)  # N = 1
-    found = weights_of(objective, generator, judge, real, fake)
+    result = weights_of(objective, generator, judge, real, fake)
     ratio = judge(fake).detach().view(-1, 4).softmax(1) * 4 - 1
     assert ratio.abs().max() > 0.1
     assert same(ratio.sum(1), torch.zeros(len(ratio)).double())
     right = torch.cat([torch.ones(len(fake), 1), ratio.view(-1, 1).expand(-1, 2)], 1) * fake.mask
-    assert same(found, right)
+    assert same(result, right)
 
 
 @worlds
@@ -316,8 +316,8 @@ def test_the_baseline_moves_from_its_start_to_its_end(
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     judge = Judge(FIXED, torch.zeros(len(texts)).double())
     objective = MaliGAN(variant=variant, baseline_start=0.2, rollouts=2, samples=3, reduction="sum")
-    found = weights_of(objective, generator, judge, texts, texts, progress)
-    assert same(found, torch.full_like(found, 1 - baseline))
+    result = weights_of(objective, generator, judge, texts, texts, progress)
+    assert same(result, torch.full_like(result, 1 - baseline))
 
 
 @variants
@@ -326,9 +326,9 @@ def test_no_weight_is_larger_than_the_clip(variant: Any) -> None:
     scores = torch.zeros(len(texts)).double()
     scores[4] = 9.0
     judge = Judge(FIXED, scores)
-    told = {"variant": variant, "rollouts": 1, "samples": 27, "reduction": "sum"}
-    clipped = MaliGAN(weight_clip=3, **told)
-    free = MaliGAN(weight_clip=0, **told)
+    settings = {"variant": variant, "rollouts": 1, "samples": 27, "reduction": "sum"}
+    clipped = MaliGAN(weight_clip=3, **settings)
+    free = MaliGAN(weight_clip=0, **settings)
     torch.manual_seed(1)
     below = weights_of(clipped, generator, judge, texts, texts) + 1
     torch.manual_seed(1)
@@ -373,8 +373,8 @@ def test_no_gradient_reaches_the_discriminator_or_the_padding(
     loss, _ = objective.generator_loss(generator, judge, real, fake, 0.0)
     loss.backward()
     assert all(parameter.grad is None for parameter in judge.parameters())
-    found = weights_of(objective, generator, judge, real, fake)
-    assert not found[~fake.mask].any()
+    result = weights_of(objective, generator, judge, real, fake)
+    assert not result[~fake.mask].any()
     if variant == "rollouts" or space.eos is None:
         return  # completions are drawn at random; a text of fixed length has no padding
     wide = fake.pad_to(5)
@@ -387,13 +387,13 @@ def test_the_prefix_falls_from_the_first_step_to_nothing(length: int) -> None:
     for step in range(1, 46):
         stages = -(-length // step)
         for rounds in {stages, stages + 1, 2 * stages, 200}:
-            found = [prefix_length(length, step, index / rounds) for index in range(rounds)]
-            assert found[0] == max(0, length - step)
-            assert found[-1] == 0 or rounds < stages
-            falls = [before - after for before, after in pairwise(found)]
+            result = [prefix_length(length, step, index / rounds) for index in range(rounds)]
+            assert result[0] == max(0, length - step)
+            assert result[-1] == 0 or rounds < stages
+            falls = [before - after for before, after in pairwise(result)]
             assert all(fall >= 0 for fall in falls)
             if rounds == stages:  # one round a stage: every stage is seen, and N falls by K
-                assert found == [max(0, length - step * (1 + index)) for index in range(stages)]
+                assert result == [max(0, length - step * (1 + index)) for index in range(stages)]
             if rounds >= stages:  # no stage is skipped
                 assert all(fall <= step for fall in falls)
         assert prefix_length(length, step, 1.0) == 0
@@ -427,7 +427,7 @@ def test_uniform_rewards_of_a_uniform_generator_are_the_textbook_case() -> None:
     texts = enumerate_texts(space)[:2]
     scores = torch.zeros(27).double()
     scores[1] = torch.tensor(3.0).double().log()
-    found = weights_of(
+    result = weights_of(
         MaliGAN(reduction="mean_sentence"), generator, Judge(space, scores), texts, texts
     )
-    assert same(found[:, 0], torch.tensor([-0.25, 0.25]).double())
+    assert same(result[:, 0], torch.tensor([-0.25, 0.25]).double())

@@ -103,12 +103,12 @@ def test_what_is_trained_on_is_what_bleu_compares_with() -> None:
     generator, texts = small_generator(FIXED), enumerate_texts(FIXED)
     objective = PGBLEU(rollouts=1, smoothing="method1", share=1.0)
     objective.connect(generator, None, texts)
-    found = weights_of(objective, generator, None, texts, texts)
-    assert same(found, torch.ones(27, 3).double())  # every text is a training text
+    result = weights_of(objective, generator, None, texts, texts)
+    assert same(result, torch.ones(27, 3).double())  # every text is a training text
     objective.connect(generator, None, texts[:1])
-    found = weights_of(objective, generator, None, texts, texts)
-    assert found[0, -1] == 1.0
-    assert found.min() < 0.5
+    result = weights_of(objective, generator, None, texts, texts)
+    assert result[0, -1] == 1.0
+    assert result.min() < 0.5
 
 
 def test_float32_stays_float32() -> None:
@@ -125,21 +125,21 @@ def test_float32_stays_float32() -> None:
 @pytest.mark.filterwarnings("ignore:")
 def test_smoothing_is_nltks(space: TextSpace, smoothing: Any) -> None:
     objective, train = connected(space, smoothing=smoothing)
-    found = objective.bleu(enumerate_texts(space), space)
+    result = objective.bleu(enumerate_texts(space), space)
     wanted = bleu(space, train, 3, METHOD1 if smoothing == "method1" else None)
-    assert torch.allclose(found, wanted, atol=1e-12)  # nltk's zero is 1e-103 or so
-    assert (found == 0).any() or smoothing == "method1"
+    assert torch.allclose(result, wanted, atol=1e-12)  # nltk's zero is 1e-103 or so
+    assert (result == 0).any() or smoothing == "method1"
 
 
 def test_an_order_without_a_match_can_be_dropped_as_old_nltk_did() -> None:
     matches = torch.tensor([[3, 1, 0], [3, 2, 1], [0, 0, 0]])
     sizes, closest = torch.tensor([4, 4, 4]), torch.tensor([4.0, 4.0, 4.0]).double()
-    found = bleu_of(matches, sizes, closest, "dropped")[:, -1]
+    result = bleu_of(matches, sizes, closest, "dropped")[:, -1]
     third = torch.tensor(1 / 3, dtype=torch.float64)
-    wanted = torch.stack([torch.tensor(3 / 4 / 3).double() ** third, found[1], ZERO])
-    assert same(found, wanted)
-    assert same(found[1], torch.tensor(3 / 4 * 2 / 3 / 2).double() ** third)
-    assert found[0] == found[1]  # no three words in common, and as good as one
+    wanted = torch.stack([torch.tensor(3 / 4 / 3).double() ** third, result[1], ZERO])
+    assert same(result, wanted)
+    assert same(result[1], torch.tensor(3 / 4 * 2 / 3 / 2).double() ** third)
+    assert result[0] == result[1]  # no three words in common, and as good as one
     assert bleu_of(matches, sizes, closest, "none")[0, -1] == 0
 
 

@@ -25,8 +25,8 @@ def fair_dice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dice that always show their mean; a loss that is linear in them then has its own mean."""
     rand = torch.rand
 
-    def fair(*size: Any, **told: Any) -> Tensor:
-        return torch.full_like(rand(*size, **told), 0.5)
+    def fair(*size: Any, **settings: Any) -> Tensor:
+        return torch.full_like(rand(*size, **settings), 0.5)
 
     monkeypatch.setattr(torch, "rand", fair)
 
@@ -42,26 +42,26 @@ def test_dice_teach_nothing_on_average(space: TextSpace, baseline: Any, fair_dic
 def throws(objective: Objective, text: Text, n: int) -> Tensor:
     """The weights of n copies of the same texts, (n, B, T)."""
     many = text.repeat(n)
-    found = weights_of(objective, small_generator(VARIABLE), None, many, many)
-    return found.view(len(text), n, -1).transpose(0, 1)
+    result = weights_of(objective, small_generator(VARIABLE), None, many, many)
+    return result.view(len(text), n, -1).transpose(0, 1)
 
 
 def test_values_are_distributed_as_means_of_dice() -> None:
     texts = enumerate_texts(VARIABLE)
     for rollouts in (1, 4):
-        found = throws(RandomReward(rollouts=rollouts), texts, 3000)
+        result = throws(RandomReward(rollouts=rollouts), texts, 3000)
         last = torch.arange(3) == (texts.lengths - 1).unsqueeze(1)
         inside = texts.mask & ~last
-        mean, variance = found.mean(0), found.var(0)
+        mean, variance = result.mean(0), result.var(0)
         assert (mean[texts.mask] - 0.5).abs().max() < 0.03
         assert torch.allclose(variance[last], torch.tensor(1 / 12).double(), rtol=0.15)
         right = torch.tensor(1 / 12 / rollouts).double()
         assert torch.allclose(variance[inside], right, rtol=0.15)
-        assert not found[:, ~texts.mask].any()
-        assert found[:, texts.mask].min() >= 0
-        assert found[:, texts.mask].max() <= 1
+        assert not result[:, ~texts.mask].any()
+        assert result[:, texts.mask].min() >= 0
+        assert result[:, texts.mask].max() <= 1
         # each value by itself: neighbours know nothing of each other
-        real = found[:, texts.mask]
+        real = result[:, texts.mask]
         correlations = torch.corrcoef(real.t()) - torch.eye(real.shape[1])
         assert correlations.abs().max() < 0.1
 
@@ -88,8 +88,8 @@ def test_the_baseline_of_dice_is_the_others_mean(space: TextSpace) -> None:
     torch.manual_seed(4)
     values = weights_of(RandomReward(), generator, None, texts, texts)
     torch.manual_seed(4)
-    found = weights_of(RandomReward(baseline="batch"), generator, None, texts, texts)
+    result = weights_of(RandomReward(baseline="batch"), generator, None, texts, texts)
     for position in range(space.length):
         alive = texts.lengths > position
         paid = values[alive, position]
-        assert same(found[alive, position], paid - (paid.sum() - paid) / (alive.sum() - 1))
+        assert same(result[alive, position], paid - (paid.sum() - paid) / (alive.sum() - 1))

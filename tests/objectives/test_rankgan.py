@@ -80,8 +80,8 @@ def test_ranks_of_texts_that_compete_sum_to_one() -> None:
 
 def test_equal_texts_share_a_rank() -> None:
     alike = torch.nn.functional.normalize(torch.ones(9, 4).double())
-    found = log_rank(alike[:2], alike[:3], alike[:6], 5.0)
-    assert same(found, torch.full((2,), -log(7), dtype=torch.float64))
+    result = log_rank(alike[:2], alike[:3], alike[:6], 5.0)
+    assert same(result, torch.full((2,), -log(7), dtype=torch.float64))
     one = torch.nn.functional.normalize(random_features(1))
     assert same(log_rank(one, one, one, 3.0), torch.tensor([-log(2)], dtype=torch.float64))
     # a text opposite to the reference against one equal to it: a logistic of twice gamma
@@ -94,11 +94,11 @@ def test_no_sharpness_overflows(gamma: float) -> None:
     texts, references, others = (
         torch.nn.functional.normalize(random_features(n, seed=n)) for n in (5, 3, 4)
     )
-    found = log_rank(texts, references, others, gamma)
-    assert found.isfinite().all()
-    assert (found <= 0).all()
+    result = log_rank(texts, references, others, gamma)
+    assert result.isfinite().all()
+    assert (result <= 0).all()
     if gamma < 1:
-        assert torch.allclose(found.exp(), torch.tensor(1 / 5).double(), rtol=1e-3)
+        assert torch.allclose(result.exp(), torch.tensor(1 / 5).double(), rtol=1e-3)
 
 
 @worlds
@@ -137,11 +137,11 @@ def test_the_discriminators_loss_by_hand(space: TextSpace) -> None:
     assert same(loss, right)
     assert same(figures["rank_real"], of_real.mean().detach())
     assert same(figures["rank_fake"], of_fake.mean().detach())
-    found = gradient(loss, judge)
-    assert same(found, gradient(right, judge))
+    result = gradient(loss, judge)
+    assert same(result, gradient(right, judge))
     # descending it moves the two ranks apart
     with torch.no_grad():
-        judge.table -= 0.01 * found.view_as(judge.table)
+        judge.table -= 0.01 * result.view_as(judge.table)
     _, after = RankGAN(gamma=2.0).discriminator_loss(judge, real, fake)
     gap = figures["rank_real"] - figures["rank_fake"]
     assert after["rank_real"] - after["rank_fake"] > gap
@@ -213,9 +213,9 @@ def test_real_rollouts_and_networks(space: TextSpace) -> None:
     loss, _ = objective.generator_loss(generator, judge, texts, fake, 0.0)
     loss.backward()
     assert all(parameter.grad is None for parameter in judge.parameters())
-    found = weights_of(objective, generator, judge, texts, fake)
-    assert (found[fake.mask] < 0).all()  # logs of probabilities
-    assert not found[~fake.mask].any()
+    result = weights_of(objective, generator, judge, texts, fake)
+    assert (result[fake.mask] < 0).all()  # logs of probabilities
+    assert not result[~fake.mask].any()
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1e4])

@@ -30,20 +30,20 @@ from textgan.objectives.seqgan import SeqGAN
 def test_reinforce_climbs_the_expected_reward(space: TextSpace, name: str) -> None:
     generator, rewards = small_generator(space, name), random_rewards(space)
     judge = Judge(space, rewards.logit())
-    found = mean_of_one(Reinforce(baseline="none"), generator, judge)
+    result = mean_of_one(Reinforce(baseline="none"), generator, judge)
     right = climbed(generator, rewards)
     assert right.abs().max() > 1e-3
-    assert same(-found, right)
+    assert same(-result, right)
 
 
 @worlds
 def test_the_others_mean_leaves_what_is_climbed(space: TextSpace) -> None:
     generator, rewards = small_generator(space), random_rewards(space)
     judge = Judge(space, rewards.logit())
-    found = mean_of_pairs(Reinforce(baseline="batch"), generator, judge)
-    assert same(-found, 2 * climbed(generator, rewards))
-    found = mean_of_pairs(Reinforce(baseline="none"), generator, judge)
-    assert same(-found, 2 * climbed(generator, rewards))
+    result = mean_of_pairs(Reinforce(baseline="batch"), generator, judge)
+    assert same(-result, 2 * climbed(generator, rewards))
+    result = mean_of_pairs(Reinforce(baseline="none"), generator, judge)
+    assert same(-result, 2 * climbed(generator, rewards))
 
 
 @worlds
@@ -54,14 +54,14 @@ def test_every_token_is_paid_what_the_sentence_earns(space: TextSpace) -> None:
         random_rewards(space),
     )
     judge = Judge(space, rewards.logit())
-    found = weights_of(Reinforce(baseline="none"), generator, judge, texts, texts)
-    assert same(found, rewards.unsqueeze(1) * texts.mask)
-    found = weights_of(Reinforce(), generator, judge, texts, texts)
+    result = weights_of(Reinforce(baseline="none"), generator, judge, texts, texts)
+    assert same(result, rewards.unsqueeze(1) * texts.mask)
+    result = weights_of(Reinforce(), generator, judge, texts, texts)
     for position in range(space.length):
         alive = texts.lengths > position
         paid = rewards[alive]
         others = (paid.sum() - paid) / (alive.sum() - 1)
-        assert same(found[alive, position], paid - others)
+        assert same(result[alive, position], paid - others)
     _, figures = Reinforce().generator_loss(generator, judge, texts, texts, 0.0)
     assert same(figures["reward"], rewards.mean())
     assert same(figures["reward_deviation"], rewards.std(unbiased=False))
@@ -100,13 +100,13 @@ def test_reductions_divide_and_nothing_else(
 ) -> None:
     generator, texts = small_generator(space), enumerate_texts(space)
     judge = Judge(space, random_rewards(space))
-    found: dict[str, Tensor] = {}
+    result: dict[str, Tensor] = {}
     for reduction in ("sum", "mean_sentence", "mean_token"):
         torch.manual_seed(4)
         objective = make(reduction=reduction)
-        found[reduction] = objective.generator_loss(generator, judge, texts, texts, 0.0)[0]
-    assert same(found["sum"], len(texts) * found["mean_sentence"])
-    assert same(found["sum"], texts.lengths.sum() * found["mean_token"])
+        result[reduction] = objective.generator_loss(generator, judge, texts, texts, 0.0)[0]
+    assert same(result["sum"], len(texts) * result["mean_sentence"])
+    assert same(result["sum"], texts.lengths.sum() * result["mean_token"])
     fake = make().sample(generator, texts, 0.5)
     assert len(fake) == len(texts)
     assert fake.soft_tokens is None

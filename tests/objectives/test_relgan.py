@@ -100,17 +100,17 @@ def test_each_loss_is_the_codes(loss: Any) -> None:
         "lsgan": (((x - 1) ** 2).mean() + (y**2).mean(), ((y - 1) ** 2).mean()),
     }[loss]
     if loss != "wgan_gp":  # whose penalty asks for more than opinions
-        found, logged = objective.discriminator_loss(judge, real, fake)
-        assert same(found, of_judge)
+        result, logged = objective.discriminator_loss(judge, real, fake)
+        assert same(result, of_judge)
         assert same(logged["margin"], (x - y).detach().mean())
-        slopes = torch.autograd.grad(found, [x, y])
+        slopes = torch.autograd.grad(result, [x, y])
         for part, right in zip(slopes, torch.autograd.grad(of_judge, [x, y]), strict=True):
             assert part.any()
             assert same(part, right)
-    found, logged = objective.generator_loss(None, judge, real, fake, 0.5)  # type: ignore[arg-type]
-    assert same(found, of_writer)
+    result, logged = objective.generator_loss(None, judge, real, fake, 0.5)  # type: ignore[arg-type]
+    assert same(result, of_writer)
     assert same(logged["margin"], (x - y).detach().mean())
-    (slope,) = torch.autograd.grad(found, [y])
+    (slope,) = torch.autograd.grad(result, [y])
     assert slope.any()
     assert same(slope, torch.autograd.grad(of_writer, [y])[0])
 
@@ -134,13 +134,13 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
         ]
     )
     right = -(judge(one_hot(real, FIXED)) - judge(fake)).mean() + 3 * ((norms - 1) ** 2).mean()
-    found, _ = objective.discriminator_loss(judge, real, fake)
-    assert same(found, right, 1e-10)
+    result, _ = objective.discriminator_loss(judge, real, fake)
+    assert same(result, right, 1e-10)
     again, _ = objective.discriminator_loss(judge, real, fake)
-    assert torch.equal(found, again)  # within an update the points stay
+    assert torch.equal(result, again)  # within an update the points stay
     objective.after_discriminator_step(judge)
     other, _ = objective.discriminator_loss(judge, real, fake)
-    assert not same(found, other, 1e-6)
+    assert not same(result, other, 1e-6)
     # differences in one weight
     weight = judge.output.weight
     slope = torch.autograd.grad(other, weight)[0][0, 0]
@@ -156,8 +156,12 @@ def test_the_wasserstein_loss_has_the_penalty_of_all_representations_together() 
 def test_other_losses_train_and_resume_bit_for_bit(
     loss: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = toy("relgan") | {"objective.loss": loss, "schedule.rounds": 2, "schedule.mle_epochs": 1}
-    assert_resumes("relgan", tmp_path, monkeypatch, before_end=3, **told)
+    settings = toy("relgan") | {
+        "objective.loss": loss,
+        "schedule.rounds": 2,
+        "schedule.mle_epochs": 1,
+    }
+    assert_resumes("relgan", tmp_path, monkeypatch, before_end=3, **settings)
 
 
 @worlds
@@ -251,11 +255,11 @@ def test_within_a_thousandth_the_curves_are_those_of_the_code(anneal: Any, code:
         assert objective.beta(i / 3000) == pytest.approx(code(i, 5000, 100), rel=1e-3)
 
 
-@pytest.mark.parametrize("told", [{"reach": 0.0}, {"reach": 1.1}, {"loss": "best"}])
-def test_a_curve_or_loss_that_there_is_not_is_refused_in_one_line(told: dict[str, Any]) -> None:
-    ((name, value),) = told.items()
+@pytest.mark.parametrize("settings", [{"reach": 0.0}, {"reach": 1.1}, {"loss": "best"}])
+def test_a_curve_or_loss_that_there_is_not_is_refused_in_one_line(settings: dict[str, Any]) -> None:
+    ((name, value),) = settings.items()
     with pytest.raises(UserError, match=rf"^objective\.{name} = {value!r}: [^\n]*$"):
-        make_config("relgan", {f"objective.{key}": value for key, value in told.items()})
+        make_config("relgan", {f"objective.{key}": value for key, value in settings.items()})
 
 
 @pytest.mark.parametrize(("progress", "beta"), [(0.0, 1.0), (0.5, 3.0), (1.0, 9.0)])
@@ -321,7 +325,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
 ) -> None:
     # pictures take longer than these runs
     others = ("objective.", "generator.")
-    told = {key: value for key, value in TOY.items() if not key.startswith(others)} | {
+    settings = {key: value for key, value in TOY.items() if not key.startswith(others)} | {
         "generator.embedding": 4,
         "generator.head_size": 3,
         "discriminator.representations": 3,
@@ -330,7 +334,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
         "schedule.d_steps": 2,
         "schedule.rounds": 4,
     }
-    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **told)
+    textgan.train("relgan", out=tmp_path / "whole", quiet=True, plot=False, **settings)
     records = read_records(tmp_path / "whole")
     betas = [r["generator/beta"] for r in records if r["phase"] == "adversarial"]
     assert betas == pytest.approx([100 ** (i / 4) for i in range(4)])
@@ -338,7 +342,7 @@ def test_a_run_anneals_and_resumes_bit_for_bit(
     with monkeypatch.context() as patch:
         stop_at(last - 3, patch)  # rows were drawn and nothing has learnt from them yet
         with pytest.raises(Interrupted):
-            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+            textgan.train("relgan", out=tmp_path / "run", quiet=True, plot=False, **settings)
     assert "fakes.rows" in load_tensors(checkpoints(tmp_path / "run")[-1])[0]
     textgan.resume(tmp_path / "run", quiet=True, plot=False)
     assert everything(tmp_path / "run") == everything(tmp_path / "whole")

@@ -140,12 +140,12 @@ def test_no_gradient_flows_through_what_was_drawn() -> None:
     fake = ScheduledSampling(final=0.0).sample(generator, real[:1], 1.0)
     assert not fake.tokens.is_floating_point()
     loss, _ = ScheduledSampling(final=0.0).generator_loss(generator, None, real[:1], fake, 1.0)
-    found = gradient(loss, generator).view(-1, FIXED.vocabulary)
+    result = gradient(loss, generator).view(-1, FIXED.vocabulary)
     # only the three prefixes that were read learn anything
     a, b = fake.tokens[0, :2].tolist()
     read = [0, a + 1, (a + 1) * 3 + b + 1]
-    assert nodes(FIXED) == len(found)
-    assert found.any(1).nonzero().flatten().tolist() == read
+    assert nodes(FIXED) == len(result)
+    assert result.any(1).nonzero().flatten().tolist() == read
 
 
 # --- how much is kept ---
@@ -154,16 +154,16 @@ def test_no_gradient_flows_through_what_was_drawn() -> None:
 @pytest.mark.parametrize("final", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("decay", ["linear", "inverse_sigmoid"])
 def test_the_share_that_is_kept_falls_to_its_end(decay: Any, final: float) -> None:
-    found = [kept_share(index / 50, decay, final, 10.0) for index in range(51)]
-    assert all(before >= after for before, after in pairwise(found))
+    result = [kept_share(index / 50, decay, final, 10.0) for index in range(51)]
+    assert all(before >= after for before, after in pairwise(result))
     if decay == "linear":
-        assert found[0] == 1.0
-        assert found[-1] == pytest.approx(final)
-        assert found[25] == pytest.approx((1 + final) / 2)
+        assert result[0] == 1.0
+        assert result[-1] == pytest.approx(final)
+        assert result[25] == pytest.approx((1 + final) / 2)
     else:
-        assert found[0] == pytest.approx(1.0, abs=0.01)
-        assert found[-1] == pytest.approx(final, abs=0.01)
-        assert found[25] == pytest.approx((1 + final) / 2)
+        assert result[0] == pytest.approx(1.0, abs=0.01)
+        assert result[-1] == pytest.approx(final, abs=0.01)
+        assert result[25] == pytest.approx((1 + final) / 2)
 
 
 def test_the_inverse_sigmoid_is_the_papers() -> None:
@@ -177,9 +177,9 @@ def test_the_inverse_sigmoid_is_the_papers() -> None:
 
 @pytest.mark.parametrize("steepness", [1e-3, 700.0, 1e4])
 def test_any_steepness_has_a_curve(steepness: float) -> None:
-    found = [kept_share(index / 10, "inverse_sigmoid", 0.0, steepness) for index in range(11)]
-    assert all(0 <= share <= 1 for share in found)
-    assert found[5] == pytest.approx(0.5)
+    result = [kept_share(index / 10, "inverse_sigmoid", 0.0, steepness) for index in range(11)]
+    assert all(0 <= share <= 1 for share in result)
+    assert result[5] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,8 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
                     ]
                 )
             )
-        found = torch.stack(rows).detach() * fake.mask[:, : generator.space.length]
-        return F.pad(found, (0, fake.tokens.shape[1] - found.shape[1]))
+        result = torch.stack(rows).detach() * fake.mask[:, : generator.space.length]
+        return F.pad(result, (0, fake.tokens.shape[1] - result.shape[1]))
 
     monkeypatch.setattr(sentigan, "rollout_values", values)
 
@@ -163,10 +163,10 @@ def test_sampled_fakes_and_rollouts_have_that_gradient(space: TextSpace) -> None
     real = concatenate(by_class(space)).repeat(400)
     fake = objective.sample(generator, real, 0.0)
     loss, _ = objective.generator_loss(generator, Table(space, scores), fake, fake, 0.0)
-    found = gradient(loss, generator) / len(real) * max(1, space.classes)
+    result = gradient(loss, generator) / len(real) * max(1, space.classes)
     right = gradient(brute_force(generator, space, scores), generator)
-    assert torch.cosine_similarity(found, right, 0) > 0.98
-    assert abs((found.norm() / right.norm()).item() - 1) < 0.1
+    assert torch.cosine_similarity(result, right, 0) > 0.98
+    assert abs((result.norm() / right.norm()).item() - 1) < 0.1
 
 
 @labelled_worlds
@@ -375,9 +375,9 @@ def test_the_sign_of_the_score_is_the_verdict_real_or_fake(space: TextSpace) -> 
     for texts in by_class(space):
         columns = F.pad(judge.class_logits(texts), (0, 1)).softmax(1)
         own = columns[torch.arange(len(texts)), text_labels(texts)]
-        found = judge(texts)
-        assert torch.equal(found > 0, own > columns[:, -1])
-        assert 0.1 < accuracy(found, torch.ones(1)) * 2 < 0.9  # both verdicts are there
+        result = judge(texts)
+        assert torch.equal(result > 0, own > columns[:, -1])
+        assert 0.1 < accuracy(result, torch.ones(1)) * 2 < 0.9  # both verdicts are there
 
 
 @worlds

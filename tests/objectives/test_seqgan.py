@@ -56,9 +56,9 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor], None]:
         def values(
             generator: AutoregressiveGenerator, fake: Text, reward: Any, n: int, chunk: int
         ) -> Tensor:
-            found = exact_values(generator, fake, rewards)
-            assert not found.requires_grad
-            return found
+            result = exact_values(generator, fake, rewards)
+            assert not result.requires_grad
+            return result
 
         monkeypatch.setattr(seqgan, "rollout_values", values)
 
@@ -111,9 +111,9 @@ def test_sampled_fakes_and_rollouts_climb_the_expected_reward(space: TextSpace) 
     objective = SeqGAN(rollouts=2, reduction="mean_sentence", baseline="batch")
     fake = objective.sample(generator, enumerate_texts(space).repeat(500), 0.0)
     loss, _ = objective.generator_loss(generator, Table(space, rewards), fake, fake, 0.0)
-    found, right = -gradient(loss, generator), climbed(generator, rewards)
-    assert torch.cosine_similarity(found, right, 0) > 0.98
-    assert abs((found.norm() / right.norm()).item() - 1) < 0.1
+    result, right = -gradient(loss, generator), climbed(generator, rewards)
+    assert torch.cosine_similarity(result, right, 0) > 0.98
+    assert abs((result.norm() / right.norm()).item() - 1) < 0.1
 
 
 @worlds

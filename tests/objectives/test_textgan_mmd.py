@@ -64,11 +64,11 @@ def sharp_discriminator(space: TextSpace) -> Discriminator:
 @pytest.mark.parametrize("sizes", [(2, 2), (3, 5), (4, 2)])
 def test_it_is_the_definition(unbiased: bool, sizes: tuple[int, int]) -> None:
     a, b = random_features(sizes[0], 1), 0.5 + random_features(sizes[1], 2)
-    found = squared_mmd(a, b, WIDTHS, unbiased)
-    assert same(found, by_hand(a, b, WIDTHS, unbiased))
-    assert same(found, squared_mmd(b, a, WIDTHS, unbiased))
+    result = squared_mmd(a, b, WIDTHS, unbiased)
+    assert same(result, by_hand(a, b, WIDTHS, unbiased))
+    assert same(result, squared_mmd(b, a, WIDTHS, unbiased))
     # features of any scale and origin
-    assert same(found, squared_mmd(70 * a + 3, 70 * b + 3, WIDTHS, unbiased), 1e-9)
+    assert same(result, squared_mmd(70 * a + 3, 70 * b + 3, WIDTHS, unbiased), 1e-9)
 
 
 def test_of_a_sample_and_itself_it_is_zero() -> None:
@@ -117,9 +117,9 @@ def test_the_gradient_of_the_discrepancy() -> None:
 def test_features_that_are_all_alike_have_a_gradient(dtype: torch.dtype, level: float) -> None:
     a = torch.full((4, 3), level, dtype=dtype, requires_grad=True)
     b = torch.full((4, 3), level, dtype=dtype, requires_grad=True)
-    found = squared_mmd(a, b, WIDTHS)
-    found.backward()
-    assert found.abs() < 1e-6
+    result = squared_mmd(a, b, WIDTHS)
+    result.backward()
+    assert result.abs() < 1e-6
     assert a.grad is not None and a.grad.isfinite().all()
     assert b.grad is not None and b.grad.isfinite().all()
 
@@ -128,8 +128,8 @@ def test_features_that_are_all_alike_have_a_gradient(dtype: torch.dtype, level: 
 def test_features_far_from_the_origin_keep_their_distances(dtype: torch.dtype) -> None:
     a, b = random_features(6, 1, 5), 0.5 + random_features(6, 2, 5)
     right = squared_mmd(a, b, WIDTHS)
-    found = squared_mmd((a + 300).to(dtype), (b + 300).to(dtype), WIDTHS)
-    assert abs(found - right) < 1e-3
+    result = squared_mmd((a + 300).to(dtype), (b + 300).to(dtype), WIDTHS)
+    assert abs(result - right) < 1e-3
 
 
 @worlds
@@ -171,12 +171,12 @@ def test_gradients_are_those_of_the_losses(space: TextSpace, name: str) -> None:
 
     networks: tuple[nn.Module, ...] = (generator, judge)
     for network, loss in zip(networks, (of_generator, of_discriminator), strict=True):
-        found = gradient(loss(), network)
-        assert found.abs().max() > 1e-3
+        result = gradient(loss(), network)
+        assert result.abs().max() > 1e-3
         for _ in range(3):
-            along = torch.randn(len(found), dtype=torch.float64)
+            along = torch.randn(len(result), dtype=torch.float64)
             right = slope(loss, network, along, 1e-6)
-            assert right == pytest.approx((found @ along).item(), rel=1e-4, abs=1e-7)
+            assert right == pytest.approx((result @ along).item(), rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.torch_random

@@ -32,8 +32,8 @@ writers = pytest.mark.parametrize("name", ["lstm", "gru", "noise_lstm", "convolu
 def writer_of(space: TextSpace, name: str) -> Generator:
     if name in ("lstm", "gru"):
         return small_generator(space, name)
-    told = {"noise": 3, "channels": 4, "blocks": 2, "embedding": 3, "hidden": 4, "init": 0.7}
-    generator: Generator = build("generator", name, space, **told)
+    settings = {"noise": 3, "channels": 4, "blocks": 2, "embedding": 3, "hidden": 4, "init": 0.7}
+    generator: Generator = build("generator", name, space, **settings)
     return generator
 
 
@@ -58,7 +58,7 @@ def test_a_constant_in_the_score_changes_no_gradient(
     judge, real = judge_of(space), enumerate_texts(space)[:6]
     generator = writer_of(space, "lstm")
     objective.connect(generator, judge, real)
-    found = []
+    result = []
     for constant in (0.0, 7.5):
         torch.manual_seed(3)
         with torch.no_grad():
@@ -66,8 +66,8 @@ def test_a_constant_in_the_score_changes_no_gradient(
         fake = objective.sample(generator, real, 0.0)
         of_generator, _ = objective.generator_loss(generator, judge, real, fake, 0.0)
         of_judge, _ = objective.discriminator_loss(judge, real, fake)
-        found.append((gradient(of_judge, judge), gradient(of_generator, generator)))
-    for first, second in zip(*found, strict=True):
+        result.append((gradient(of_judge, judge), gradient(of_generator, generator)))
+    for first, second in zip(*result, strict=True):
         assert first.any()
         assert same(first, second)
 
@@ -88,7 +88,7 @@ def test_after_an_update_every_weight_is_clipped_and_nothing_else(name: str) -> 
 
 def test_without_clipping_the_estimate_grows_and_with_it_it_is_bounded() -> None:
     real, fake = enumerate_texts(FIXED)[:6], fakes_of(FIXED)
-    found = []
+    result = []
     for objective in (WGAN(clip=0.1), WGAN(clip=1e9)):
         judge = judge_of(FIXED)
         optimiser = torch.optim.RMSprop(judge.parameters(), lr=0.05)
@@ -98,8 +98,8 @@ def test_without_clipping_the_estimate_grows_and_with_it_it_is_bounded() -> None
             loss.backward()
             optimiser.step()
             objective.after_discriminator_step(judge)
-        found.append(figures["wasserstein"].item())
-    assert 0 < found[0] < 1 < found[1]
+        result.append(figures["wasserstein"].item())
+    assert 0 < result[0] < 1 < result[1]
 
 
 # --- relaxed texts ---

@@ -73,13 +73,13 @@ def points(*size: int) -> Tensor:
 def test_the_penalty_of_a_linear_score_is_that_of_its_weights() -> None:
     weight = points(3, 4)
     a, b, shares = points(5, 3, 4), points(5, 3, 4), torch.rand(5, 1, 1).double()
-    found = gradient_penalty(lambda rows: (rows * weight).sum((1, 2)), a, b, shares)
-    assert same(found, (weight.norm() - 1) ** 2)
+    result = gradient_penalty(lambda rows: (rows * weight).sum((1, 2)), a, b, shares)
+    assert same(result, (weight.norm() - 1) ** 2)
     # two-sided: a slope below 1 costs as one above
     for slope in (0.25, 1.0, 1.75):
         flat = weight / weight.norm() * slope
-        found = gradient_penalty(lambda rows, w=flat: (rows * w).sum((1, 2)), a, b, shares)  # type: ignore[misc]
-        assert abs(found.item() - (slope - 1) ** 2) < 1e-12
+        result = gradient_penalty(lambda rows, w=flat: (rows * w).sum((1, 2)), a, b, shares)  # type: ignore[misc]
+        assert abs(result.item() - (slope - 1) ** 2) < 1e-12
 
 
 def test_the_penalty_of_the_norm_is_zero() -> None:
@@ -92,26 +92,26 @@ def test_the_penalty_is_a_mean_over_texts_of_what_is_squared_for_each() -> None:
     scales = torch.arange(4.0, dtype=torch.float64)
     weight = torch.ones(2, 2, dtype=torch.float64) / 2
     a, b = points(4, 2, 2), points(4, 2, 2)
-    found = gradient_penalty(
+    result = gradient_penalty(
         lambda rows: scales * (rows * weight).sum((1, 2)), a, b, torch.zeros(4, 1, 1).double()
     )
-    assert same(found, torch.tensor(6 / 4, dtype=torch.float64))
+    assert same(result, torch.tensor(6 / 4, dtype=torch.float64))
 
 
 def test_the_penalty_is_taken_at_the_points_between() -> None:
     # the slope of |x|^2 / 2 is |x|
     a, b, shares = points(5, 3, 4), points(5, 3, 4), torch.rand(5, 1, 1).double()
-    found = gradient_penalty(lambda rows: rows.square().sum((1, 2)) / 2, a, b, shares)
+    result = gradient_penalty(lambda rows: rows.square().sum((1, 2)) / 2, a, b, shares)
     between = (1 - shares) * a + shares * b
-    assert same(found, (between.flatten(1).norm(dim=1) - 1).square().mean())
+    assert same(result, (between.flatten(1).norm(dim=1) - 1).square().mean())
 
 
 def test_where_there_is_no_slope_the_penalty_has_a_gradient_that_is_a_number() -> None:
     weight = torch.zeros(3, 4, dtype=torch.float64, requires_grad=True)
     a, b, shares = points(5, 3, 4), points(5, 3, 4), torch.rand(5, 1, 1).double()
-    found = gradient_penalty(lambda rows: (rows * weight).sum((1, 2)), a, b, shares)
-    assert found == 1
-    (slope,) = torch.autograd.grad(found, weight)
+    result = gradient_penalty(lambda rows: (rows * weight).sum((1, 2)), a, b, shares)
+    assert result == 1
+    (slope,) = torch.autograd.grad(result, weight)
     assert not slope.any()
 
 
@@ -187,14 +187,14 @@ def test_each_pair_has_a_point_of_its_own_on_the_way_from_real_to_fake() -> None
 def test_the_points_stay_in_an_update_and_move_after_it() -> None:
     judge = Scored(lambda rows: rows.sum((1, 2)))
     real, fake = one_hot(enumerate_texts(FIXED), FIXED), fakes_of(FIXED, 27)
-    objective, found = connected(judge), []
+    objective, result = connected(judge), []
     for _ in range(300):
         objective.discriminator_loss(judge, real, fake)
-        found.append(shares_of(judge, real, fake))
+        result.append(shares_of(judge, real, fake))
         objective.discriminator_loss(judge, real, fake)
-        assert torch.equal(shares_of(judge, real, fake), found[-1])
+        assert torch.equal(shares_of(judge, real, fake), result[-1])
         objective.after_discriminator_step(judge)
-    shares = torch.stack(found)
+    shares = torch.stack(result)
     # even over (0, 1), and unrelated between texts and between updates
     counts = torch.histc(shares, 20, 0, 1)
     assert ((counts - 405).square() / 405).sum() < 19 + 5 * 38**0.5
@@ -285,8 +285,8 @@ def words(tmp_path: Path) -> Path:
 def test_the_character_model_trains_resumes_samples_and_is_measured(
     tmp_path: Path, words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, told = tmp_path / "whole", CHARACTERS | {"data": str(words), "quiet": True}
-    results = textgan.train("wgan_gp", out=whole, plot=False, **told)
+    whole, settings = tmp_path / "whole", CHARACTERS | {"data": str(words), "quiet": True}
+    results = textgan.train("wgan_gp", out=whole, plot=False, **settings)
     assert list(results.rows) == ["real, held out", "random tokens", "wgan_gp, last"]
     header = str(results).splitlines()[0]
     assert "NLL" not in header
@@ -317,7 +317,7 @@ def test_the_character_model_trains_resumes_samples_and_is_measured(
         with monkeypatch.context() as patch:
             stop_at(step, patch)
             with pytest.raises(Interrupted):
-                textgan.train("wgan_gp", out=folder, plot=False, **told)
+                textgan.train("wgan_gp", out=folder, plot=False, **settings)
         tensors, _ = load_tensors(checkpoints(folder)[-1])
         counts.append(int(tensors["objective.stream"]))
         textgan.resume(folder, quiet=True, plot=False)

@@ -85,11 +85,11 @@ def breaking(compute: Callable[[], Any], at: int, counter: list[int]) -> Callabl
     """The closure, which breaks after it computed for the at-th time (of all that count there)."""
 
     def broken() -> Any:
-        found = compute()
+        result = compute()
         counter.append(1)
         if len(counter) == at:
             raise Broken
-        return found
+        return result
 
     return broken
 
@@ -244,9 +244,9 @@ def test_it_makes_a_difference(name: str, placement: str) -> None:
     plain = gradients(network)
     made = make(name, placement=placement)
     apply(made, network)
-    found = apply(made, network)  # free_at has a shift for its second call only
-    assert not torch.allclose(found[0], plain[0], rtol=1e-3)
-    assert not torch.allclose(found[1], plain[1], rtol=1e-3)
+    result = apply(made, network)  # free_at has a shift for its second call only
+    assert not torch.allclose(result[0], plain[0], rtol=1e-3)
+    assert not torch.allclose(result[1], plain[1], rtol=1e-3)
 
 
 @methods
@@ -272,8 +272,8 @@ def test_closures_that_read_several_texts_and_some_without_gradients(name: str) 
         return torch.cat([network(real), network(fake)]) - shift
 
     def loss() -> Loss:
-        said = read()
-        return F.cross_entropy(said[:3], LABELS) + F.cross_entropy(said[3:], LABELS[:2]), {}
+        message = read()
+        return F.cross_entropy(message[:3], LABELS) + F.cross_entropy(message[3:], LABELS[:2]), {}
 
     def one(ids: Tensor, labels: Tensor) -> list[Tensor]:
         def alone() -> Tensor:
@@ -291,10 +291,10 @@ def test_closures_that_read_several_texts_and_some_without_gradients(name: str) 
     for _ in range(2):
         made(network, loss, read)
     same_state(network, before)
-    found = gradients(network)
+    result = gradients(network)
     if name not in ("vat", "smart"):  # whose means over both are others than over each
         apart = zip(one(real, LABELS), one(fake, LABELS[:2]), strict=True)
-        close(found, [a + b for a, b in apart])
+        close(result, [a + b for a, b in apart])
 
 
 @methods
@@ -313,9 +313,9 @@ def test_a_loss_with_a_gradient_of_a_gradient(name: str, placement: str) -> None
     for _ in range(2):
         made(network, loss, network.outputs())
     same_state(network, before)
-    found = gradients(network)
-    assert all(gradient.isfinite().all() for gradient in found)
-    assert found[0].any()
+    result = gradients(network)
+    assert all(gradient.isfinite().all() for gradient in result)
+    assert result[0].any()
     if name == "fgm" and placement == "output":
         # the shift by finite differences of the loss
         with watching(network) as shifts:
@@ -385,8 +385,8 @@ def test_what_a_text_names() -> None:
 @placements
 def test_a_hugging_face_model(name: str, placement: str) -> None:
     transformers = pytest.importorskip("transformers")
-    told = {"vocab_size": 7, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = transformers.BertConfig(**told, intermediate_size=5, max_position_embeddings=8)
+    settings = {"vocab_size": 7, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**settings, intermediate_size=5, max_position_embeddings=8)
     network = transformers.BertForSequenceClassification(config).train()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
     batch = {"input_ids": IDS, "attention_mask": (IDS != 0).long()}
@@ -435,8 +435,8 @@ def test_the_plain_formulas_on_a_linear_model(made: Any, ends: list[float]) -> N
 
 def test_climbing_hurts() -> None:
     network = Net()
-    for name, told in (("fgm", {"epsilon": 0.05}), ("pgd", {"epsilon": 0.2}), ("freelb", {})):
-        made = make(name, **told)
+    for name, settings in (("fgm", {"epsilon": 0.05}), ("pgd", {"epsilon": 0.2}), ("freelb", {})):
+        made = make(name, **settings)
         value, metrics = made(network, network.loss())
         assert metrics["perturbed_loss"] > value
 

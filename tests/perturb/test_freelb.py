@@ -22,7 +22,7 @@ def test_freelb_learns_from_the_mean_over_the_shifts_it_was_at() -> None:
         made = make("freelb", passes=4, magnitude=0.5, placement=placement)
         assert made.ascents == 3  # type: ignore[attr-defined]
         with watching(network) as shifts:
-            found = apply(made, network)
+            result = apply(made, network)
         own = network.table.weight.data
         parts = []
         for shift in shifts:
@@ -33,7 +33,7 @@ def test_freelb_learns_from_the_mean_over_the_shifts_it_was_at() -> None:
             network.loss()()[0].backward()
             parts.append(gradients(network))
             network.table.weight.data = own
-        agree(found, [gradient / 4 for gradient in together(*parts)])
+        agree(result, [gradient / 4 for gradient in together(*parts)])
 
 
 def test_freelb_without_a_start_or_ascents_is_plain_training() -> None:
@@ -42,5 +42,5 @@ def test_freelb_without_a_start_or_ascents_is_plain_training() -> None:
         torch.manual_seed(11)
         (network.loss()()[0] * scale).backward()
         plain = gradients(network)
-        found = apply(FreeLB(passes=1, magnitude=0.0), network, scale=scale)
-        assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+        result = apply(FreeLB(passes=1, magnitude=0.0), network, scale=scale)
+        assert all(torch.equal(a, b) for a, b in zip(result, plain, strict=True))

@@ -106,11 +106,11 @@ def test_the_stream_of_random_numbers_goes_on(name: str) -> None:
 
     def three() -> list[list[Tensor]]:
         torch.manual_seed(0)
-        found = []
+        result = []
         for _ in range(3):
             make(name)(network, network.loss(), network.outputs())
-            found.append(gradients(network))
-        return found
+            result.append(gradients(network))
+        return result
 
     first, again = three(), three()
     for one, other in zip(first, again, strict=True):

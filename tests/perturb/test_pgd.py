@@ -34,8 +34,8 @@ def test_pgd_is_its_formula(clean: bool) -> None:
 @placements
 def test_pgd_of_one_long_step_is_fgm(placement: str) -> None:
     network = Net(tied=True)
-    told = {"epsilon": 0.6, "placement": placement}
+    settings = {"epsilon": 0.6, "placement": placement}
     agree(
-        apply(make("pgd", steps=1, alpha=0.6, **told), network),
-        apply(make("fgm", **told), network),
+        apply(make("pgd", steps=1, alpha=0.6, **settings), network),
+        apply(make("fgm", **settings), network),
     )

@@ -65,8 +65,8 @@ def test_padding_is_never_shifted(name: str) -> None:
             return logits
 
     network = Careless()
-    told = RANDOM.get(name, {}) | ({"layer": "rest.first"} if name == "yopo" else {})
-    made = make(name, **told)
+    settings = RANDOM.get(name, {}) | ({"layer": "rest.first"} if name == "yopo" else {})
+    made = make(name, **settings)
     with watching(network) as shifts:
         for _ in range(2):
             made(network, network.loss(), network.outputs())
@@ -91,10 +91,10 @@ def test_a_table_s_padding_stays(name: str) -> None:
 def test_more_padding_changes_no_gradient(name: str) -> None:
     network = Net()
     wider = F.pad(IDS, (0, 3))
-    for told in ({}, RANDOM.get(name, {})):
+    for settings in ({}, RANDOM.get(name, {})):
         close(
-            apply(make(name, **told), network, wider),
-            apply(make(name, **told), network),
+            apply(make(name, **settings), network, wider),
+            apply(make(name, **settings), network),
         )
 
 
@@ -102,10 +102,10 @@ def test_more_padding_changes_no_gradient(name: str) -> None:
 def test_a_table_and_what_is_read_of_it_are_one_for_a_sentence_without_repeats(name: str) -> None:
     network = Net(padding=None)
     ids = torch.tensor([[5, 2, 6, 1]])
-    told = {"vat": {"epsilon": 0.0}, "smart": {"sigma": 0.0, "eta": 0.0}}.get(name, {})
+    settings = {"vat": {"epsilon": 0.0}, "smart": {"sigma": 0.0, "eta": 0.0}}.get(name, {})
 
     def found(placement: str) -> list[list[Tensor]]:
-        made = make(name, placement=placement, **told)
+        made = make(name, placement=placement, **settings)
         loss = network.loss(ids, LABELS[:1])
         left = []
         for _ in range(3):
@@ -182,8 +182,8 @@ def test_no_embedding_is_an_error_before_anything_happens(name: str) -> None:
 
 def test_a_hugging_face_model_s_shifts_are_of_its_words() -> None:
     transformers = pytest.importorskip("transformers")
-    told = {"vocab_size": 7, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = transformers.BertConfig(**told, intermediate_size=5, max_position_embeddings=8)
+    settings = {"vocab_size": 7, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**settings, intermediate_size=5, max_position_embeddings=8)
     network = transformers.BertForSequenceClassification(config).double()
     seen: list[Tensor] = []
     norm = network.bert.embeddings.LayerNorm
@@ -248,14 +248,14 @@ def test_the_shift_has_length_epsilon(placement: str) -> None:
 @pytest.mark.parametrize("name", ["pgd", "free_at", "yopo", "freelb", "smart"])
 def test_all_shifts_are_in_the_ball(name: str, placement: str) -> None:
     network = Net(tied=True)
-    told = {
+    settings = {
         "pgd": {"alpha": 0.3, "steps": 6, "init": "random"},
         "free_at": {"alpha": 0.3, "replays": 6},
         "yopo": {"alpha": 0.3, "passes": 6, "magnitude": 2.0},
         "freelb": {"alpha": 0.3, "passes": 6, "magnitude": 2.0},
         "smart": {"eta": 0.3, "steps": 6, "sigma": 0.3},
     }[name]
-    made = make(name, epsilon=0.5, placement=placement, **told)
+    made = make(name, epsilon=0.5, placement=placement, **settings)
     with watching(network) as shifts:
         for _ in range(6 if name == "free_at" else 1):
             made(network, network.loss(), network.outputs())

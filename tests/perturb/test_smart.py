@@ -34,10 +34,10 @@ def test_smart_is_its_formula(
     noise = torch.randn(3, 4, 3, dtype=torch.float64)
     starting(monkeypatch, noise)
     between = symmetric_kl if divergence == "kl" else squared_error
-    said = network(IDS).detach()
+    message = network(IDS).detach()
     shift = 0.05 * noise * WORDS
     for _ in range(steps):
-        slope, _ = at(network, shift, lambda logits: between(said, logits))
+        slope, _ = at(network, shift, lambda logits: between(message, logits))
         if projection == "ball":
             largest = slope.abs().amax((1, 2), keepdim=True)
             shift = (shift + 0.3 * slope / largest).clamp(-0.4, 0.4)
@@ -57,7 +57,7 @@ def test_smart_is_its_formula(
     value, metrics = made(network, network.loss(), network.outputs())
     agree(gradients(network), wanted)
     agree(value, loss.detach())
-    agree(metrics["divergence"], between(said, shifted.detach()))
+    agree(metrics["divergence"], between(message, shifted.detach()))
     assert made.state == {} and not made.is_stateful
 
 
@@ -66,7 +66,7 @@ def test_smart_on_a_tied_table_is_the_gradient_of_both_sides() -> None:
     own = network.table.weight.detach().clone()
     made = make("smart", mu=0.0, placement="matrix", sigma=0.2)
     with watching(network) as shifts:
-        found = apply(made, network)
+        result = apply(made, network)
     shift = shifts[-1]
 
     def whole(weight: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def test_smart_on_a_tied_table_is_the_gradient_of_both_sides() -> None:
 
     table = own.clone().requires_grad_()
     (wanted,) = torch.autograd.grad(whole(table), table)
-    agree(found[0], wanted)
+    agree(result[0], wanted)
 
 
 @placements
@@ -90,8 +90,8 @@ def test_smart_is_nothing_without_a_start_and_steps(placement: str, divergence: 
     network = Net(tied=True)
     network.loss()()[0].backward()
     plain = gradients(network)
-    for told in ({"sigma": 0.0, "eta": 0.0}, {"sigma": 0.0}):
-        made = make("smart", mu=0.0, placement=placement, divergence=divergence, **told)
+    for settings in ({"sigma": 0.0, "eta": 0.0}, {"sigma": 0.0}):
+        made = make("smart", mu=0.0, placement=placement, divergence=divergence, **settings)
         torch.manual_seed(0)
         _, metrics = made(network, network.loss(), network.outputs())
         assert metrics["divergence"] == 0

@@ -31,17 +31,17 @@ def test_vat_is_its_formula(classes: int, iterations: int, monkeypatch: pytest.M
     def loss(logits: Tensor) -> Tensor:
         return logits.square().mean()
 
-    said = network(IDS).detach()
+    message = network(IDS).detach()
     d = unit(noise * WORDS)
     _, clean = at(network, torch.zeros_like(noise), loss)
     for _ in range(iterations):
-        slope, _ = at(network, 0.2 * d, lambda logits: kl(said, logits))
+        slope, _ = at(network, 0.2 * d, lambda logits: kl(message, logits))
         d = unit(slope)
-    _, there = at(network, 0.9 * d, lambda logits: 1.5 * kl(said, logits))
+    _, there = at(network, 0.9 * d, lambda logits: 1.5 * kl(message, logits))
     made = VAT(epsilon=0.9, xi=0.2, iterations=iterations, weight=1.5)
     value, metrics = made(network, lambda: (loss(network(IDS)), {}), network.outputs())
     agree(gradients(network), together(clean, there))
-    agree(value, loss(said))
+    agree(value, loss(message))
     assert metrics["divergence"] > 0
 
 
@@ -49,14 +49,14 @@ def test_vat_finds_where_the_divergence_curves_most() -> None:
     """The more iterations, the nearer the first eigenvector of the KL's Hessian at zero."""
     network = Net()
     ids = IDS[:1]
-    said = network(ids).detach()
+    message = network(ids).detach()
 
     def divergence(shift: Tensor) -> Tensor:
         vectors = network.table(ids) + shift.view(1, 4, 3)
-        return kl(said, network.output(network.rest(vectors, ids != 0)))
+        return kl(message, network.output(network.rest(vectors, ids != 0)))
 
-    found = torch.autograd.functional.hessian(divergence, torch.zeros(12, dtype=torch.float64))
-    curvatures, vectors = torch.linalg.eigh(found)
+    result = torch.autograd.functional.hessian(divergence, torch.zeros(12, dtype=torch.float64))
+    curvatures, vectors = torch.linalg.eigh(result)
     # of two classes the Hessian has rank one: one iteration is enough
     assert curvatures[-2].abs() < 1e-12 * curvatures[-1]
     with watching(network, ids) as shifts:

@@ -28,10 +28,10 @@ from textgan.perturb.yopo import YOPO
 @placements
 def test_yopo_of_one_step_is_freelb(placement: str) -> None:
     network = Net(tied=True)
-    told = {"passes": 4, "alpha": 0.2, "magnitude": 0.4, "placement": placement}
+    settings = {"passes": 4, "alpha": 0.2, "magnitude": 0.4, "placement": placement}
     agree(
-        apply(make("yopo", steps=1, **told), network),
-        apply(make("freelb", **told), network),
+        apply(make("yopo", steps=1, **settings), network),
+        apply(make("freelb", **settings), network),
     )
 
 
@@ -49,11 +49,11 @@ def test_yopo_s_steps_through_a_linear_layer_are_one_long_one(placement: str) ->
 
     for layer in ("", "rest.first.0"):
         network = Affine()
-        told = {"passes": 3, "magnitude": 0.3, "epsilon": 5.0, "placement": placement}
-        many = apply(make("yopo", steps=4, alpha=0.1, layer=layer, **told), network)
-        one = apply(make("yopo", steps=1, alpha=0.4, layer="", **told), network)
+        settings = {"passes": 3, "magnitude": 0.3, "epsilon": 5.0, "placement": placement}
+        many = apply(make("yopo", steps=4, alpha=0.1, layer=layer, **settings), network)
+        one = apply(make("yopo", steps=1, alpha=0.4, layer="", **settings), network)
         agree(many, one)
-        other = apply(make("yopo", steps=1, alpha=0.1, layer="", **told), network)
+        other = apply(make("yopo", steps=1, alpha=0.1, layer="", **settings), network)
         assert not torch.allclose(many[0], other[0])
 
 

@@ -29,9 +29,11 @@ ONE_EPOCH = [*keys(SMALL | {"epochs": 1}), "--network", "cnn"]
 TROUBLES = ["clean", "attack 0", "attack 0.3", "drop 0", "drop 0.3", "typo 0", "typo 0.3"]
 
 
-def trained(reviews: Path, perturb: str = "none", seeds: int = 1, **told: Any) -> Classification:
-    told = {"network": "cnn"} | SMALL | told
-    return classify(reviews, perturb=perturb, seeds=seeds, quiet=True, **told)
+def trained(
+    reviews: Path, perturb: str = "none", seeds: int = 1, **settings: Any
+) -> Classification:
+    settings = {"network": "cnn"} | SMALL | settings
+    return classify(reviews, perturb=perturb, seeds=seeds, quiet=True, **settings)
 
 
 def untimed(made: Classification) -> list[dict[str, Any]]:

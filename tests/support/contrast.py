@@ -54,8 +54,8 @@ class Bag(Discriminator):
         return self.of(self.embedding(text.inputs), text.mask)
 
     def of(self, read: Tensor, mask: Tensor) -> Tensor:
-        found: Tensor = self.inner((read * mask.unsqueeze(2)).sum(1)).tanh()
-        return found
+        result: Tensor = self.inner((read * mask.unsqueeze(2)).sum(1)).tanh()
+        return result
 
 
 class Spy(EmbeddingOutput):
@@ -76,5 +76,5 @@ def gradients(module: nn.Module) -> list[Tensor]:
 
 def assert_gradients(module: nn.Module, expected: Tensor) -> None:
     wanted = torch.autograd.grad(expected, list(module.parameters()), allow_unused=True)
-    for found, one in zip(gradients(module), wanted, strict=True):
-        torch.testing.assert_close(found, torch.zeros_like(found) if one is None else one)
+    for result, one in zip(gradients(module), wanted, strict=True):
+        torch.testing.assert_close(result, torch.zeros_like(result) if one is None else one)

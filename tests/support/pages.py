@@ -62,9 +62,9 @@ def write_run(
     heats = [1.25, 1.0, 0.5]
 
     def at_heat(quality: float, coverage: float, heat: float) -> dict[str, Any]:
-        found = scores(quality * heat, coverage / heat)
-        found["nll_test"]["title"] += "" if heat == 1 else f" at T={heat}"
-        return {"temperature": heat, "scores": found}
+        result = scores(quality * heat, coverage / heat)
+        result["nll_test"]["title"] += "" if heat == 1 else f" at T={heat}"
+        return {"temperature": heat, "scores": result}
 
     files: dict[str, Any] = {
         "config.json": config,
@@ -179,5 +179,5 @@ def cells(page: str, title: str, table: int = 0) -> list[str]:
         for row in re.findall(r"<tr>(.*?)</tr>", body, flags=re.DOTALL)
         if re.search(rf'<th scope="row"[^>]*>{title}<', row)
     ]
-    found = re.findall(r"<td[^>]*>(.*?)</td>", line, flags=re.DOTALL)
-    return [" ".join(re.sub("<[^>]+>", " ", cell).split()) for cell in found]
+    result = re.findall(r"<td[^>]*>(.*?)</td>", line, flags=re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", " ", cell).split()) for cell in result]

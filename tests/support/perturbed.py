@@ -149,8 +149,8 @@ def same_state(network: nn.Module, before: dict[str, Any]) -> None:
     assert after == before
 
 
-def agree(found: Any, wanted: Any) -> None:
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-13)
+def agree(result: Any, wanted: Any) -> None:
+    torch.testing.assert_close(result, wanted, rtol=1e-10, atol=1e-13)
 
 
 def at(
@@ -237,7 +237,7 @@ def left(network: Linear) -> tuple[Tensor, Tensor]:
 methods = pytest.mark.parametrize("name", METHODS)
 
 
-def close(found: list[Tensor], wanted: list[Tensor]) -> None:
+def close(result: list[Tensor], wanted: list[Tensor]) -> None:
     """Equal but for rounding, and not all zero."""
     assert any(tensor.any() for tensor in wanted)
-    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result, wanted, rtol=1e-9, atol=1e-12)

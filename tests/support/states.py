@@ -21,11 +21,11 @@ def labelled(folder: Path, counts: dict[str, int]) -> Path:
 
 def toy(name: str, **settings: Any) -> dict[str, Any]:
     groups = ("seed", "schedule.", "evaluation.")
-    told = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
-    told |= small_parts(name) | {"schedule.fakes": 8, "data.min_count": 1} | settings
+    options = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
+    options |= small_parts(name) | {"schedule.fakes": 8, "data.min_count": 1} | settings
     if registry.find("objective", name).defaults.get("schedule.mle_epochs") == 0:
-        told["schedule.mle_epochs"] = 0
-    return told
+        options["schedule.mle_epochs"] = 0
+    return options
 
 
 def training(name: str, folder: Path, **settings: Any) -> TrainingState:

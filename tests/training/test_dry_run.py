@@ -235,17 +235,17 @@ def test_a_metric_that_returns_no_scores_is_refused_before_others_are_measured(
         line = refused(cli, "evaluate", text, "--references", text, "--metrics", wanted)
         assert f"metric{number}.py:Mine{expected}" in line
     write_part("", "\nclass Mine(Metric): pass", name="abstract.py")
-    told = ["evaluate", text, "--references", text, "--metrics"]
+    arguments = ["evaluate", text, "--references", text, "--metrics"]
     assert "abstract.py:Mine is abstract: it lacks measure" in refused(
-        cli, *told, "abstract.py:Mine"
+        cli, *arguments, "abstract.py:Mine"
     )
     assert "names a file and no class; name one of metric0.py:Mine" in refused(
-        cli, *told, "metric0.py"
+        cli, *arguments, "metric0.py"
     )
     write_part(
         "", head.replace("measure(self, material)", "measure(self)") + "pass", name="other.py"
     )
-    assert "other.py:Mine.measure takes ()" in refused(cli, *told, "other.py:Mine")
+    assert "other.py:Mine.measure takes ()" in refused(cli, *arguments, "other.py:Mine")
 
 
 def test_other_commands_try_own_parts_first(
@@ -265,7 +265,7 @@ def test_other_commands_try_own_parts_first(
     write_part("", head)
     line = refused(cli, "classify", "toy.tsv", "--perturb", "mine.py:Mine", "data.min_count=1")
     assert "mine.py:Mine.__call__ left no gradient in the network" in line
-    told = ["--data", "toy.tsv", "--out", "encoder", "data.min_count=1"]
-    line = refused(cli, "encode", "mine.py:Small", *told)
+    arguments = ["--data", "toy.tsv", "--out", "encoder", "data.min_count=1"]
+    line = refused(cli, "encode", "mine.py:Small", *arguments)
     assert "mine.py:Small.accumulate returned a Text" in line
     assert not Path("encoder").exists()

@@ -41,7 +41,7 @@ def test_alarms_name_collapse_and_numbers_too_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("figures", "said"),
+    ("figures", "output"),
     [
         ({"discriminator/accuracy_held_out": 1.0, "generator/reward": 0.2}, ["discriminator"]),
         ({"discriminator/accuracy_held_out": 0.985}, []),  # of 200 texts, as low as 0.957
@@ -63,9 +63,9 @@ def test_alarms_name_collapse_and_numbers_too_good() -> None:
         ({}, []),
     ],
 )
-def test_alarms_name_a_game_that_is_over(figures: dict[str, float], said: list[str]) -> None:
-    found = adversary_warnings(figures, 200)
-    assert [message.split()[0] for message in found] == said
+def test_alarms_name_a_game_that_is_over(figures: dict[str, float], output: list[str]) -> None:
+    result = adversary_warnings(figures, 200)
+    assert [message.split()[0] for message in result] == output
     # Wilson's interval by hand: 1 - z^2 / (n + z^2) for a share of 1
     assert adversary_warnings({"discriminator/accuracy_held_out": 1.0}, 188) == []
     assert len(adversary_warnings({"discriminator/accuracy_held_out": 1.0}, 189)) == 1

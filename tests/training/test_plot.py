@@ -28,9 +28,9 @@ def test_a_picture_does_not_complain_of_its_font(
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     Path("春夏.txt").write_text("\n".join(ENGLISH), "utf-8")
-    told = ["train", "mle", "--data", "春夏.txt", *TINY, "schedule.rounds=0", "--out", "run"]
+    arguments = ["train", "mle", "--data", "春夏.txt", *TINY, "schedule.rounds=0", "--out", "run"]
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")
-        code, _, err = cli(*told)
+        code, _, err = cli(*arguments)
     assert code == 0 and Path("run/curves.png").is_file()
     assert not any("Glyph" in str(one.message) for one in complaints) and "Glyph" not in err

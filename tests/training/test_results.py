@@ -25,8 +25,8 @@ def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [False, True])
 def test_a_final_table_and_an_evaluation_have_the_same_numbers(tmp_path: Path, words: bool) -> None:
-    told = TOY_TEXT | {"data.file": str(toy_text(tmp_path, 200))} if words else TOY
-    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **told)
+    settings = TOY_TEXT | {"data.file": str(toy_text(tmp_path, 200))} if words else TOY
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, **settings)
     evaluation = textgan.evaluate(tmp_path / "run", metrics=["likelihood", "unique"], quiet=True)
     tables = [results.rows, evaluation.rows]
     for rows in zip(*(list(table.values())[-2:] for table in tables), strict=True):

@@ -56,9 +56,9 @@ def test_a_small_plan_step_by_step() -> None:
     schedule = Schedule(
         batch_size=4, mle_epochs=1, discriminator_turns=1, rounds=2, mle_steps=1, fakes=8
     )
-    found = [(step.do, step.tick, step.number) for step in plan(schedule, 8, adversary=True)]
+    result = [(step.do, step.tick, step.number) for step in plan(schedule, 8, adversary=True)]
     turn = ["fakes", *["discriminator"] * 4]
-    assert found == [
+    assert result == [
         *[(do, 1, 0) for do in ("mle", "mle", "tick")],
         *[(do, 2, 0) for do in (*turn, "tick")],
         *[(do, 3, 0) for do in ("generator", *turn, "mle", "tick")],
@@ -121,7 +121,7 @@ def letters(schedule: Schedule) -> str:
 
 
 @pytest.mark.parametrize(
-    ("told", "right"),
+    ("settings", "right"),
     [
         ({"mle_epochs": 4, "discriminator_turns": 2}, "mmmmdd"),
         ({"mle_epochs": 4, "discriminator_turns": 2, "pretraining_rounds": 2}, "mmdmmd"),
@@ -131,13 +131,13 @@ def letters(schedule: Schedule) -> str:
         ({"mle_epochs": 2, "discriminator_turns": 0, "pretraining_rounds": 2}, "mm"),
     ],
 )
-def test_pretraining_in_turn_letter_by_letter(told: dict[str, int], right: str) -> None:
+def test_pretraining_in_turn_letter_by_letter(settings: dict[str, int], right: str) -> None:
     usual: dict[str, int] = {"rounds": 0}
-    assert letters(Schedule(**usual | told)) == right
-    other = Schedule(**usual | told, pretraining_first="discriminator")
+    assert letters(Schedule(**usual | settings)) == right
+    other = Schedule(**usual | settings, pretraining_first="discriminator")
     parts = letters(other)
     assert Counter(parts) == Counter(right)
-    if told["discriminator_turns"] == told.get("pretraining_rounds"):
+    if settings["discriminator_turns"] == settings.get("pretraining_rounds"):
         assert parts.startswith("d")
 
 
@@ -206,9 +206,9 @@ def test_the_first_and_last_of_each_phase_are_evaluated(
         if step.do == "tick":
             ticks[step.phase].append(step)
     for phase in PHASES:
-        found = [step.number for step in ticks[phase] if step.evaluate]
+        result = [step.number for step in ticks[phase] if step.evaluate]
         every = set(range(0, len(ticks[phase]), schedule.evaluate_every))
-        assert found == sorted(every | {step.number for step in ticks[phase][-1:]})
+        assert result == sorted(every | {step.number for step in ticks[phase][-1:]})
 
 
 @given(schedules, sizes)

@@ -22,9 +22,9 @@ worlds = pytest.mark.parametrize("space", [FIXED, VARIABLE], ids=["fixed", "vari
 
 def gradients(network: nn.Module) -> list[Tensor]:
     """What the last backward passes left; cleared."""
-    found = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    result = [weight.grad for weight in network.parameters() if weight.grad is not None]
     network.zero_grad()
-    return found
+    return result
 
 
 def both_ways(
@@ -40,9 +40,9 @@ def both_ways(
         return lambda: loss(part)
 
     made = [Shard(of(part), part) for part in parts]
-    value, found = accumulate(network, made, range(shards), reduction, Group())
+    value, result = accumulate(network, made, range(shards), reduction, Group())
     assert value.item() == pytest.approx(whole.item(), rel=1e-13)
-    assert found.keys() == metrics.keys()
+    assert result.keys() == metrics.keys()
     for one, other in zip(gradients(network), wanted, strict=True):
         assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
 
@@ -85,8 +85,8 @@ def test_the_gradient_of_a_generator_is_that_of_the_whole_batch(
 
     def loss(part: Text) -> Loss:
         reward = judge(part).detach().sigmoid().unsqueeze(1).expand_as(part.tokens)
-        found = policy_gradient(generator.log_prob(part), reward, part.mask, reduction)
-        return found, {"reward": reward.mean()}
+        result = policy_gradient(generator.log_prob(part), reward, part.mask, reduction)
+        return result, {"reward": reward.mean()}
 
     both_ways(generator, loss, text, SeqGAN(reduction=reduction).reduction, 2)
 
@@ -123,8 +123,8 @@ def test_memories_are_averaged_where_they_are_real_numbers() -> None:
         {"baseline": torch.tensor(1.0), "stream": torch.tensor(7)},
         {"baseline": torch.tensor(4.0), "stream": torch.tensor(7)},
     ]
-    found = averaged(memories, Group())
-    assert found["baseline"] == 2.5
-    assert found["stream"] == 7
+    result = averaged(memories, Group())
+    assert result["baseline"] == 2.5
+    assert result["stream"] == 7
     assert memories[0]["baseline"] == 1.0  # not what was given
     assert averaged(memories[:1], Group()) == memories[0]

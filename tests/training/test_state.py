@@ -24,7 +24,7 @@ def letters(schedule: Schedule, adversary: bool = True) -> str:
 
 
 @pytest.mark.parametrize(
-    ("told", "right"),
+    ("settings", "right"),
     [
         ({"mle_steps": 0, "mle_every": 0}, "ggfdt ggfdt ggfdt"),
         ({"mle_steps": 2, "mle_every": 0}, "ggfdmmt ggfdmmt ggfdmmt"),
@@ -39,9 +39,9 @@ def letters(schedule: Schedule, adversary: bool = True) -> str:
         ({"mle_steps": 1, "mle_every": 0, "d_steps": 2}, "ggfdfdmt ggfdfdmt ggfdfdmt"),
     ],
 )
-def test_plans_letter_by_letter(told: dict[str, int], right: str) -> None:
+def test_plans_letter_by_letter(settings: dict[str, int], right: str) -> None:
     usual = {"rounds": 3, "g_steps": 2, "d_steps": 1, "k": 1, "fakes": 1, "batch_size": 8}
-    schedule = Schedule(**(usual | told))
+    schedule = Schedule(**(usual | settings))
     assert letters(schedule) == right.replace(" ", "")
     alone = letters(schedule, adversary=False)
     assert alone == right.replace(" ", "").replace("f", "").replace("d", "")
@@ -54,7 +54,7 @@ def test_between_them_are_so_many_generator_updates(
     schedule = Schedule(
         rounds=rounds, g_steps=g_steps, mle_steps=mle_steps, mle_every=mle_every, fakes=1
     )
-    found = "".join(letter for letter in letters(schedule) if letter in "gm")
+    result = "".join(letter for letter in letters(schedule) if letter in "gm")
     right = ""
     for update in range(1, rounds * g_steps + 1):
         right += "g"
@@ -64,7 +64,7 @@ def test_between_them_are_so_many_generator_updates(
             right += "m" * mle_steps
     if not mle_every and not g_steps:
         right = "m" * mle_steps * rounds
-    assert found == right
+    assert result == right
 
 
 @given(st.integers(0, 40), st.integers(2, 30), st.integers(1, 60), st.integers(1, 3))
@@ -92,8 +92,12 @@ def test_a_pool_holds_half_a_batch_of_fakes_at_least(
 def moved(tmp_path: Path, weight: float, step: Step) -> tuple[Tensor, float]:
     """How far the first MLE update moves each weight, and the learning rate that it had."""
     toy = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
-    told = toy | {"schedule.mle_weight": weight, "schedule.mle_steps": 1, "optimisers.mle_lr": 0.02}
-    run = create_run(make_config("reinforce", told), tmp_path / f"{weight}-{step.phase}")
+    settings = toy | {
+        "schedule.mle_weight": weight,
+        "schedule.mle_steps": 1,
+        "optimisers.mle_lr": 0.02,
+    }
+    run = create_run(make_config("reinforce", settings), tmp_path / f"{weight}-{step.phase}")
     torch.manual_seed(1)
     training = TrainingState(run)
     before = torch.cat([part.detach().flatten() for part in training.generator.parameters()])
@@ -106,10 +110,10 @@ def test_the_weight_is_a_factor_of_the_step_among_the_rounds_alone(tmp_path: Pat
     pretraining, adversarial = Step("mle", "mle", 1, 0), Step("mle", "adversarial", 1, 0)
     full, lr = moved(tmp_path, 1.0, adversarial)
     assert lr == 0.02
-    found, lr = moved(tmp_path, 0.25, adversarial)
+    result, lr = moved(tmp_path, 0.25, adversarial)
     assert lr == 0.005
     assert full.abs().max() > 0.01
-    assert torch.allclose(found, 0.25 * full, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(result, 0.25 * full, rtol=1e-3, atol=1e-6)
     before, lr = moved(tmp_path, 0.25, pretraining)
     assert lr == 0.02
     assert torch.equal(before, full)

@@ -18,10 +18,12 @@ SHARDED = TOY | {"schedule.shards": 2}
 
 
 def test_every_shard_begins_with_the_memory_from_before(tmp_path: Path) -> None:
-    told = {
+    settings = {
         k: v for k, v in SHARDED.items() if k.split(".")[0] not in ("discriminator", "objective")
     }
-    run = create_run(make_config("scratchgan", told | {"objective.decay": 0.5}), tmp_path / "run")
+    run = create_run(
+        make_config("scratchgan", settings | {"objective.decay": 0.5}), tmp_path / "run"
+    )
     torch.manual_seed(1)
     training = TrainingState(run)
     training.objective.state = {"baseline": torch.tensor(8.0)}

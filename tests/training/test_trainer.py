@@ -36,12 +36,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def steps_of_every_kind() -> list[int]:
     """The first and the last step of each kind in each phase."""
-    found: dict[tuple[str, str], list[int]] = {}
+    result: dict[tuple[str, str], list[int]] = {}
     config = make_config("seqgan", TOY)
     for number, step in enumerate(plan(config.schedule, config.oracle.positives, True)):
-        found.setdefault((step.phase, step.do), []).append(number)
-    assert {phase for phase, _ in found} == {"mle", "discriminator", "adversarial"}
-    return sorted({number for numbers in found.values() for number in (numbers[0], numbers[-1])})
+        result.setdefault((step.phase, step.do), []).append(number)
+    assert {phase for phase, _ in result} == {"mle", "discriminator", "adversarial"}
+    return sorted({number for numbers in result.values() for number in (numbers[0], numbers[-1])})
 
 
 @pytest.mark.parametrize("step", steps_of_every_kind())
@@ -182,14 +182,14 @@ def test_golden_losses_of_three_rounds(tmp_path: Path) -> None:
     settings = TOY | {"schedule.rounds": 3, "seed": 7}
     textgan.train("seqgan", out=tmp_path / "run", quiet=True, **settings)
     records = records_of(tmp_path / "run")
-    found = {
+    result = {
         tag: [record[tag] for record in records if tag in record]
         for tag in ("mle/loss", "discriminator/loss", "generator/loss", "eval/nll_oracle")
     }
     golden = json.loads((ROOT / "tests/golden.json").read_text())
-    assert found.keys() == golden.keys()
+    assert result.keys() == golden.keys()
     for tag, values in golden.items():
-        assert found[tag] == pytest.approx(values, rel=1e-4), tag
+        assert result[tag] == pytest.approx(values, rel=1e-4), tag
 
 
 def test_the_python_interface_takes_groups_and_dotted_keys(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -274,69 +274,10 @@ def _kind(step: Step) -> tuple[str, str, bool]:
 
 
 def _introduce(run: Run, state: TrainingState, log: Log) -> None:
-    facts = run.corpus.facts
-    split = facts["split"]
     log.say(f"run        {run.folder}")
-    known = f" ({facts['known_as']} of textgan data list)" if facts.get("known_as") else ""
-    log.say(
-        f"data       {facts['source']}{known}: {split['train']} train, {split['valid']} valid, "
-        f"{split['test']} test sentences of at most {run.corpus.space.length} tokens, "
-        f"vocabulary {run.corpus.space.vocabulary}"
-    )
-    if run.corpus.tokenizer.special:
-        log.say(
-            f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
-            f"{different_sentences(run.corpus)} sentences are different, as read"
-        )
-    if facts.get("spacing"):
-        log.say(f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)")
-    for warning in corpus_warnings(run.corpus):
-        log.say(f"warning: {warning}")
-    if facts.get("labels"):
-        few = [f"{name} ({count} train)" for name, count in list(facts["labels"].items())[:6]]
-        log.say(f"labels     {len(facts['labels'])}: {', '.join(few)}")
-    if facts.get("too_long"):
-        log.say(f"           {facts['too_long']} longer sentences are left out (data.length)")
-    if run.oracle is not None:
-        low, high = facts["oracle_entropy_interval"]
-        entropy = Estimate(facts["oracle_entropy"], low, high)
-        log.say(f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle")
-    if run.device.type == "cpu":
-        fastest, library = fastest_library(torch.get_num_threads()), library_now()
-        if run.library not in (None, library):
-            log.say(
-                f"warning: it began with the matrix products of {run.library}, which this torch "
-                f"lacks; those of {library} differ in the last bits"
-            )
-        elif run.config.matmul == "auto" and library != fastest:
-            log.say(
-                f"products   by {library}, as it began; those of {fastest} are faster here and "
-                "differ in the last bits"
-            )
-    evaluation = run.config.evaluation
-    if evaluation.ngrams:
-        real = run.corpus.test[: evaluation.samples]
-        floor = ngram_divergences(real, run.corpus, evaluation.ngrams)
-        shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
-        log.say(f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor")
-    settings = run.config.objective.settings
-    if "rollouts" in settings and isinstance(state.generator, AutoregressiveGenerator):
-        network = state.discriminator
-        features = network.output.in_features if isinstance(network, Discriminator) else 0
-        size = rollout_bytes(
-            state.generator,
-            run.config.schedule.batch_size,
-            settings["rollouts"],
-            settings.get("chunk", 0),
-            features,
-        )
-        log.say(f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)")
-        have = memory_of(run.device)
-        if have is not None and size > 0.8 * have:  # the rest of a run wants some, too
-            log.say(
-                f"warning: rollouts may take {in_units(size)} of the {in_units(have)} that there "
-                "are; bound them with objective.chunk, or make schedule.batch_size smaller"
-            )
+    parts = _about_data(run), _about_products(run), _about_floor(run), _about_rollouts(run, state)
+    for line in chain(*parts):
+        log.say(line)
     for network in (state.objective, state.generator, state.discriminator):
         for remark in [] if network is None else remarks(type(network)):
             log.say(f"note       {remark}")
@@ -350,6 +291,81 @@ def _introduce(run: Run, state: TrainingState, log: Log) -> None:
             log.say(f"warning: {warning}")
     if state.done:
         log.say(f"resumed    after step {state.done}")
+
+
+def _about_data(run: Run) -> Iterator[str]:
+    """Yield lines about the corpus and the oracle."""
+    facts, space = run.corpus.facts, run.corpus.space
+    split = facts["split"]
+    known = f" ({facts['known_as']} of textgan data list)" if facts.get("known_as") else ""
+    yield (
+        f"data       {facts['source']}{known}: {split['train']} train, {split['valid']} valid, "
+        f"{split['test']} test sentences of at most {space.length} tokens, "
+        f"vocabulary {space.vocabulary}"
+    )
+    if run.corpus.tokenizer.special:
+        yield (
+            f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
+            f"{different_sentences(run.corpus)} sentences are different, as read"
+        )
+    if facts.get("spacing"):
+        yield f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)"
+    for warning in corpus_warnings(run.corpus):
+        yield f"warning: {warning}"
+    if facts.get("labels"):
+        few = [f"{name} ({count} train)" for name, count in list(facts["labels"].items())[:6]]
+        yield f"labels     {len(facts['labels'])}: {', '.join(few)}"
+    if facts.get("too_long"):
+        yield f"           {facts['too_long']} longer sentences are left out (data.length)"
+    if run.oracle is not None:
+        low, high = facts["oracle_entropy_interval"]
+        entropy = Estimate(facts["oracle_entropy"], low, high)
+        yield f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle"
+
+
+def _about_products(run: Run) -> Iterator[str]:
+    """Yield a line where the library of matrix products is not the fastest, or not the run's."""
+    if run.device.type != "cpu":
+        return
+    fastest, library = fastest_library(torch.get_num_threads()), library_now()
+    if run.library not in (None, library):
+        yield (
+            f"warning: it began with the matrix products of {run.library}, which this torch "
+            f"lacks; those of {library} differ in the last bits"
+        )
+    elif run.config.matmul == "auto" and library != fastest:
+        yield (
+            f"products   by {library}, as it began; those of {fastest} are faster here and "
+            "differ in the last bits"
+        )
+
+
+def _about_floor(run: Run) -> Iterator[str]:
+    """Yield the n-gram divergences of held-out text from the training text."""
+    evaluation = run.config.evaluation
+    if evaluation.ngrams:
+        real = run.corpus.test[: evaluation.samples]
+        floor = ngram_divergences(real, run.corpus, evaluation.ngrams)
+        shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
+        yield f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor"
+
+
+def _about_rollouts(run: Run, state: TrainingState) -> Iterator[str]:
+    """Yield the memory that rollouts take, and a warning where the device has too little."""
+    settings = run.config.objective.settings
+    if "rollouts" not in settings or not isinstance(state.generator, AutoregressiveGenerator):
+        return
+    network = state.discriminator
+    features = network.output.in_features if isinstance(network, Discriminator) else 0
+    batch, chunk = run.config.schedule.batch_size, settings.get("chunk", 0)
+    size = rollout_bytes(state.generator, batch, settings["rollouts"], chunk, features)
+    yield f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)"
+    have = memory_of(run.device)
+    if have is not None and size > 0.8 * have:  # the rest of a run wants some, too
+        yield (
+            f"warning: rollouts may take {in_units(size)} of the {in_units(have)} that there "
+            "are; bound them with objective.chunk, or make schedule.batch_size smaller"
+        )
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class NeverTheSame(SimCSE):
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         (NotANumber, "NotANumber.accumulate returned a loss of nan; expected a number"),
         (NoGradient, "NoGradient.accumulate left no gradient in the network"),
@@ -72,8 +72,8 @@ class NeverTheSame(SimCSE):
         (NeverTheSame, "validation_step is 1, then 2 of the same sentences, state and random"),
     ],
 )
-def test_what_is_broken_is_named(kind: type[SimCSE], said: str) -> None:
+def test_what_is_broken_is_named(kind: type[SimCSE], message: str) -> None:
     with pytest.raises(UserError) as refused:
         check_encoder_objective(kind(transformer(), tokenizer()).double(), batch())
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)

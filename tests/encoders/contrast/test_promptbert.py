@@ -18,8 +18,8 @@ def test_promptberts_gradient_by_hand(frozen: bool) -> None:
     def view(template: Template) -> Tensor:
         state = template.state(method.words, batch().ids)
         alone = template.alone(method.words, torch.tensor([len(some) for some in batch().ids]))
-        found: Tensor = method.head(state - (alone.detach() if frozen else alone))
-        return found
+        result: Tensor = method.head(state - (alone.detach() if frozen else alone))
+        return result
 
     first, second = (Template.of(told, tokenizer()) for told in (FIRST, SECOND))
     expected = info_nce(view(first), view(second), TAU)

@@ -14,17 +14,17 @@ from textgan.encoders.contrast.scal import SCAL
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_scal_at_epsilon_zero(dropout: float) -> None:
     method = SCAL(transformer(dropout, classes=3), tokenizer(), epsilon=0.0).double()
-    told = batch([0, 1, 2, 1, 0])
+    sentences = batch([0, 1, 2, 1, 0])
     with fork_rng(5, torch.device("cpu")):
         once = int(torch.randint(2**62, ()))
     with fork_rng(once, torch.device("cpu")):
-        features = method.network.features(method.read(told))
+        features = method.network.features(method.read(sentences))
         scores = method.network.output(method.network.dropout(features))
     views = method.head(features)
-    assert told.labels is not None
-    expected = 2 * F.cross_entropy(scores, told.labels) + info_nce(views, views, TAU)
+    assert sentences.labels is not None
+    expected = 2 * F.cross_entropy(scores, sentences.labels) + info_nce(views, views, TAU)
     with fork_rng(5, torch.device("cpu")):
-        value, figures = method.accumulate(told)
+        value, figures = method.accumulate(sentences)
     torch.testing.assert_close(value, expected.detach())
     assert torch.equal(figures["cross_entropy"], figures["perturbed_loss"])
     assert_gradients(method, expected)
@@ -33,9 +33,9 @@ def test_scal_at_epsilon_zero(dropout: float) -> None:
 def test_scals_gradient_by_hand() -> None:
     network = Bag(classes=2).double()
     method = SCAL(network, tokenizer(), epsilon=0.4).double()
-    told = batch([0, 1, 1, 0, 1])
-    text, labels = method.read(told), torch.tensor([0, 1, 1, 0, 1])
-    value, _ = method.accumulate(told)
+    sentences = batch([0, 1, 1, 0, 1])
+    text, labels = method.read(sentences), torch.tensor([0, 1, 1, 0, 1])
+    value, _ = method.accumulate(sentences)
 
     def cost(read: Tensor) -> Tensor:
         return F.cross_entropy(network.output(network.of(read, text.mask)), labels)

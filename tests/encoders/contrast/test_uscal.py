@@ -56,8 +56,8 @@ def test_uscals_gradient_by_hand(clean: bool) -> None:
     value, figures = method.accumulate(batch())
 
     def look(read: Tensor) -> Tensor:
-        found: Tensor = method.head(network.of(read, text.mask))
-        return found
+        result: Tensor = method.head(network.of(read, text.mask))
+        return result
 
     read = network.embedding(text.tokens)
     leaf = read.detach().requires_grad_()

@@ -65,9 +65,9 @@ def test_paths_in_sentences_are_cut(tmp_path: Path, sentence: str, told: str) ->
 def test_data_are_described_as_far_as_they_are_known() -> None:
     assert about.describe_data({}) == "Text: of unknown origin"
     data = {"source": "/home/me/sea.txt", "vocabulary": 12345, "length": 20}
-    said = about.describe_data(data | {"split": {"train": 8000, "test": 1000}})
-    assert said.startswith("Text: sea.txt, ") and "/home" not in said
-    assert "at most 20 in a sentence" in said and said.endswith(" test sentences")
+    message = about.describe_data(data | {"split": {"train": 8000, "test": 1000}})
+    assert message.startswith("Text: sea.txt, ") and "/home" not in message
+    assert "at most 20 in a sentence" in message and message.endswith(" test sentences")
 
 
 def test_commands_are_few_and_can_be_pasted() -> None:

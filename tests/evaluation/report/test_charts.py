@@ -40,9 +40,9 @@ def at(x: float, y: float, label: str = "", about: str = "") -> Point:
     return Point(Estimate(x), Estimate(y), label, about)
 
 
-def drawn(*series: Series, **told: object) -> ET.Element:
-    told = {"x": "across", "y": "up", "title": "chart"} | told
-    return ET.fromstring(svg(Chart(series=series, **told)))  # type: ignore[arg-type]
+def drawn(*series: Series, **settings: object) -> ET.Element:
+    settings = {"x": "across", "y": "up", "title": "chart"} | settings
+    return ET.fromstring(svg(Chart(series=series, **settings)))  # type: ignore[arg-type]
 
 
 def found(root: ET.Element, kind: str) -> list[ET.Element]:
@@ -177,8 +177,8 @@ def test_hostile_words_stay_words() -> None:
     series = [
         Series(HOSTILE, [at(0, 0, HOSTILE, HOSTILE), at(1, 1)], i, short=HOSTILE) for i in range(2)
     ]
-    told = {"title": HOSTILE, "x": HOSTILE, "y": HOSTILE}
-    root = drawn(*series, **told, levels=[(0.5, HOSTILE)], ends=[(0.5, HOSTILE)])
+    settings = {"title": HOSTILE, "x": HOSTILE, "y": HOSTILE}
+    root = drawn(*series, **settings, levels=[(0.5, HOSTILE)], ends=[(0.5, HOSTILE)])
     assert {e.tag for e in root.iter()} == {"svg", "text", "path", "g", "title"}
     assert not [name for e in root.iter() for name in e.attrib if name.startswith("on")]
     titles = [e.text for e in root.iter("title")]

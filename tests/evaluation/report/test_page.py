@@ -19,9 +19,13 @@ def test_the_page_is_one_whole_file(three: list[Path], tmp_path: Path) -> None:
     write_report(three, out)
     page = out.read_text("utf-8")
     assert page == make_page(three)
-    told = parsed(page)
-    assert "script" not in told.tags and "link" not in told.tags and "img" not in told.tags
-    names = {name for _, name, _ in told.attributes}
+    parsed_page = parsed(page)
+    assert (
+        "script" not in parsed_page.tags
+        and "link" not in parsed_page.tags
+        and "img" not in parsed_page.tags
+    )
+    names = {name for _, name, _ in parsed_page.attributes}
     assert not names & {"src", "href", "srcset", "data", "action", "background", "style"}
     assert not [name for name in names if name.startswith("on")]
     for outside in ("http:", "https:", "url(", "@import", "//"):
@@ -36,14 +40,14 @@ def test_everything_in_the_folders_is_told(three: list[Path]) -> None:
     words = read(page)
     for folder in three:
         assert folder.name in words
-        found = json.loads((folder / "evaluation.json").read_text())
-        for row in found["rows"].values():
+        result = json.loads((folder / "evaluation.json").read_text())
+        for row in result["rows"].values():
             for one in row.values():
                 assert one["title"] in words
                 assert one["signature"] in words
         told = json.loads((folder / "results.json").read_text())["warnings"]
         told += json.loads((folder / "results.json").read_text())["alarms"]
-        told += [*found["warnings"], *found["unavailable"].values()]
+        told += [*result["warnings"], *result["unavailable"].values()]
         for sentence in told:
             assert sentence in words
     for row in ("real text", "MLE, best epoch", "seqgan, last", "maligan, last"):
@@ -78,11 +82,13 @@ def test_hostile_words_stay_words(tmp_path: Path) -> None:
     facts |= {"machine": HOSTILE, "command": [HOSTILE]}
     (folder / "run.json").write_text(json.dumps(facts))
     page = make_page([folder])
-    told = parsed(page)
+    parsed_page = parsed(page)
     plain = parsed(make_page([write_run(tmp_path / "plain")]))
-    assert set(told.tags) == set(plain.tags)
-    assert {name for _, name, _ in told.attributes} == {name for _, name, _ in plain.attributes}
-    assert "{{ 7*7 }}" in "".join(told.read) and "<b>run&" in "".join(told.read)
+    assert set(parsed_page.tags) == set(plain.tags)
+    assert {name for _, name, _ in parsed_page.attributes} == {
+        name for _, name, _ in plain.attributes
+    }
+    assert "{{ 7*7 }}" in "".join(parsed_page.read) and "<b>run&" in "".join(parsed_page.read)
     assert html.escape("<b onload=") in page
 
 

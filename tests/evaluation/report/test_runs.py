@@ -61,12 +61,12 @@ def test_languages_never_share_a_table(tmp_path: Path) -> None:
 
 def test_bad_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for folders, told in (
+    for folders, message in (
         ([], "at least one"),
         ([tmp_path / "none"], "does not exist"),
         ([tmp_path / "empty"], "is not a run"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             make_page(folders)
     for file in ("config.json", "run.json", "results.json", "evaluation.json", "curve.json"):
         for i, content in enumerate(("{", "[]", "{}", '{"rows": 3, "objective": 4}')):

@@ -20,8 +20,8 @@ def of_examples(*examples: dict[str, Any]) -> list[dict[str, Any]]:
     run = RunRecord("run", config, {}, None, [], evaluation, None)
     blocks = samples.examples([System(name, "seqgan", "method", 0, (run,))])
     [(_, aligned)] = blocks[0]["runs"]
-    found: list[dict[str, Any]] = aligned
-    return found
+    result: list[dict[str, Any]] = aligned
+    return result
 
 
 def test_a_copy_is_a_copy_whatever_is_between_its_words() -> None:
@@ -34,10 +34,10 @@ def test_a_copy_is_a_copy_whatever_is_between_its_words() -> None:
 
 
 def test_pieces_are_the_text_and_its_marks_what_both_have() -> None:
-    [found] = of_examples({"text": "a b c d", "nearest": "x b c y", "share": 0.5})
+    [result] = of_examples({"text": "a b c d", "nearest": "x b c y", "share": 0.5})
     for side, text in (("text", "a b c d"), ("near", "x b c y")):
-        assert "".join(piece for piece, _ in found[side]) == text
-        assert [piece for piece, marked in found[side] if marked] == ["b c"]
+        assert "".join(piece for piece, _ in result[side]) == text
+        assert [piece for piece, marked in result[side] if marked] == ["b c"]
 
 
 def test_long_texts_are_cut_and_texts_without_a_neighbour_stay_alone() -> None:

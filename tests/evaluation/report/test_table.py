@@ -39,8 +39,8 @@ def line(better: Better, real: float | None, *models: tuple[float, float] | None
 def test_the_best_is_marked_where_it_stands(
     better: Better, real: float | None, models: list[tuple[float, float] | None], best: int | None
 ) -> None:
-    found = marked(line(better, real, *models)).cells[1:]
-    assert [i for i, cell in enumerate(found) if cell and cell.best] == (
+    result = marked(line(better, real, *models)).cells[1:]
+    assert [i for i, cell in enumerate(result) if cell and cell.best] == (
         [] if best is None else [best]
     )
 

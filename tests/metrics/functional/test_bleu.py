@@ -45,15 +45,15 @@ def brute_force(rows: list[Words], own: list[int], order: int) -> Tensor:
     return torch.cat([nltk_bleu(others(rows, i), [rows[i]], order) for i in own])
 
 
-def assert_close(found: Tensor, right: Tensor, *said: object) -> None:
-    assert found.dtype == torch.float64 and found.shape == right.shape
-    assert torch.allclose(found, right, rtol=0, atol=1e-12), (*said, found - right)
+def assert_close(result: Tensor, right: Tensor, *message: object) -> None:
+    assert result.dtype == torch.float64 and result.shape == right.shape
+    assert torch.allclose(result, right, rtol=0, atol=1e-12), (*message, result - right)
 
 
 def agrees(references: list[Words], texts: list[Words], order: int) -> int:
     """How many texts were compared."""
-    found = References(sentences_of(references), order).score(sentences_of(texts))
-    assert_close(found, nltk_bleu(references, texts, order), references, texts)
+    result = References(sentences_of(references), order).score(sentences_of(texts))
+    assert_close(result, nltk_bleu(references, texts, order), references, texts)
     return len(texts)
 
 
@@ -110,8 +110,8 @@ def test_the_clip_is_the_largest_count_in_any_one_reference() -> None:
     references = [[2, 2, 3], [2, 4, 4], [2, 2, 2, 2, 5]]
     texts = [[2, 2, 2, 2, 2, 2], [4, 4, 4], [3, 3], [2, 4, 2, 4]]
     agrees(references, texts, 4)
-    found = References(sentences_of(references), 1).score(sentences_of(texts)).squeeze(1)
-    assert found.tolist() == pytest.approx([4 / 6, 2 / 3, math.exp(1 - 3 / 2) / 2, 1])
+    result = References(sentences_of(references), 1).score(sentences_of(texts)).squeeze(1)
+    assert result.tolist() == pytest.approx([4 / 6, 2 / 3, math.exp(1 - 3 / 2) / 2, 1])
 
 
 def test_texts_of_nothing_score_nothing() -> None:
@@ -177,19 +177,19 @@ def test_a_reference_of_another_length_may_lower_a_score() -> None:
 def test_every_text_of_a_space(space: TextSpace) -> None:
     texts = enumerate_texts(space)
     known, judged = (Sentences.of(text, space.eos) for text in (texts[2::3], texts))
-    found = References(known, 3).score(judged)
-    assert same(found, nltk_bleu(known.tolist(), judged.tolist(), 3))
+    result = References(known, 3).score(judged)
+    assert same(result, nltk_bleu(known.tolist(), judged.tolist(), 3))
 
 
 def test_what_is_scored_beside_a_text_changes_nothing() -> None:
     dice = random.Random(1)
     known = References(sentences_of(some_sentences(dice, 50, 9, 6)), 4)
     texts = sentences_of(some_sentences(dice, 300, 9, 8))
-    found = known.score(texts)
+    result = known.score(texts)
     for index in (0, 17, 299):
-        assert same(found[index : index + 1], known.score(texts[index : index + 1]))
+        assert same(result[index : index + 1], known.score(texts[index : index + 1]))
     some = torch.randperm(300)[:50].repeat(2)
-    assert same(found[some], known.score(texts[some]))
+    assert same(result[some], known.score(texts[some]))
 
 
 def test_order_and_repetition_of_references_change_nothing() -> None:
@@ -240,8 +240,8 @@ def test_texts_among_the_references_leave_out_themselves(
 ) -> None:
     own = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=5))
     known, index = References(sentences_of(rows), 4), torch.tensor(own)
-    found = known.score(sentences_of([rows[i] for i in own]), index)
-    assert_close(found, brute_force(rows, own, 4), rows, own)
+    result = known.score(sentences_of([rows[i] for i in own]), index)
+    assert_close(result, brute_force(rows, own, 4), rows, own)
 
 
 def test_a_subset_is_as_if_it_were_alone() -> None:
@@ -255,8 +255,8 @@ def test_a_subset_is_as_if_it_were_alone() -> None:
 def test_order_of_sentences_does_not_matter() -> None:
     rows = sentences_of(with_corner_cases(random.Random(5), 40))
     order = torch.randperm(40)
-    found = LeaveOneOut(rows, 5).score()
-    assert same(LeaveOneOut(rows[order], 5).score(), found[order])
+    result = LeaveOneOut(rows, 5).score()
+    assert same(LeaveOneOut(rows[order], 5).score(), result[order])
 
 
 def test_sentences_that_are_all_the_same_or_have_nothing_in_common() -> None:

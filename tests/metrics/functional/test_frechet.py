@@ -45,12 +45,12 @@ def denman_beavers(matrix: Tensor) -> Tensor:
 def test_moments_are_numpys(size: int, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     vectors = 100 + torch.randn(size + 2, size, generator=random)
-    found = Moments.of(vectors)
-    assert found.mean.dtype == found.covariance.dtype == torch.float64
+    result = Moments.of(vectors)
+    assert result.mean.dtype == result.covariance.dtype == torch.float64
     exact = vectors.double().numpy()
-    assert np.allclose(found.mean, exact.mean(0), rtol=1e-12)
+    assert np.allclose(result.mean, exact.mean(0), rtol=1e-12)
     expected = np.cov(exact, rowvar=False).reshape(size, size)
-    assert np.allclose(found.covariance, expected, rtol=1e-9, atol=1e-12)
+    assert np.allclose(result.covariance, expected, rtol=1e-9, atol=1e-12)
 
 
 @given(SIZES, SEEDS)
@@ -58,8 +58,8 @@ def test_normals_apart_by_a_shift(size: int, seed: int) -> None:
     a = torch.randn(size, generator=torch.Generator().manual_seed(seed)).double()
     first = whitened(size + 20, size, seed)
     second = whitened(size + 33, size, seed + 1) + a
-    found = frechet_distance(Moments.of(first), Moments.of(second))
-    assert found == pytest.approx(float(a.square().sum()), abs=1e-11)
+    result = frechet_distance(Moments.of(first), Moments.of(second))
+    assert result == pytest.approx(float(a.square().sum()), abs=1e-11)
 
 
 @given(SIZES, SEEDS, st.floats(0, 10))
@@ -85,8 +85,8 @@ def test_commuting_covariances() -> None:
         torch.tensor([1.0, 16.0, 25.0, 0.0]).double(),
     )
     zero = torch.zeros(4).double()
-    found = frechet_distance(Moments(zero, a.diag()), Moments(zero, b.diag()))
-    assert found == pytest.approx(1 + 1 + 25 + 1, abs=1e-12)
+    result = frechet_distance(Moments(zero, a.diag()), Moments(zero, b.diag()))
+    assert result == pytest.approx(1 + 1 + 25 + 1, abs=1e-12)
 
 
 @given(SIZES, SEEDS)
@@ -94,12 +94,12 @@ def test_any_covariances(size: int, seed: int) -> None:
     ridge = 0.1 * torch.eye(size).double()
     a = Moments(torch.ones(size).double(), covariance(size, seed) + ridge)
     b = Moments(torch.zeros(size).double(), covariance(size, seed + 1) + ridge)
-    found = frechet_distance(a, b)
-    assert found == pytest.approx(brute_force(a, b), rel=1e-9, abs=1e-9)
+    result = frechet_distance(a, b)
+    assert result == pytest.approx(brute_force(a, b), rel=1e-9, abs=1e-9)
     root = denman_beavers(a.covariance @ b.covariance)
     traces = (a.covariance + b.covariance - 2 * root).trace()
-    assert found == pytest.approx(size + float(traces), rel=1e-6, abs=1e-6)
-    assert found == pytest.approx(frechet_distance(b, a), rel=1e-12, abs=1e-12)
+    assert result == pytest.approx(size + float(traces), rel=1e-6, abs=1e-6)
+    assert result == pytest.approx(frechet_distance(b, a), rel=1e-12, abs=1e-12)
 
 
 @given(SEEDS)
@@ -124,7 +124,7 @@ def test_rounding_does_not_become_distance() -> None:
     a, b = torch.ones(64).double(), torch.linspace(1, 2, 64).double()
     a[8:] = 0
     zero = torch.zeros(64).double()
-    found = frechet_distance(
+    result = frechet_distance(
         Moments(zero, turn @ a.diag() @ turn.T), Moments(zero, turn @ b.diag() @ turn.T)
     )
-    assert found == pytest.approx(float((a.sqrt() - b.sqrt()).square().sum()), abs=1e-11)
+    assert result == pytest.approx(float((a.sqrt() - b.sqrt()).square().sum()), abs=1e-11)

@@ -82,8 +82,8 @@ def test_two_buckets_by_integration(a: float, b: float) -> None:
     # beside the curve: the rectangle above its first point, where R = P
     first = math.exp(-5 * float((q * np.log(q / p)).sum()))
     area = first - float((y * slope).mean())
-    found = overlap(torch.from_numpy(p), torch.from_numpy(q), points=FINE)
-    assert found == pytest.approx(area, abs=2e-6)
+    result = overlap(torch.from_numpy(p), torch.from_numpy(q), points=FINE)
+    assert result == pytest.approx(area, abs=2e-6)
 
 
 @given(COUNTS, st.integers(2, 30), st.sampled_from([1.0, 5.0]))
@@ -111,26 +111,26 @@ def test_curve(counts: list[tuple[int, int]]) -> None:
 @given(COUNTS)
 def test_mixing_brings_together(counts: list[tuple[int, int]]) -> None:
     p, q = pair(counts)
-    found = [overlap(p, share * p + (1 - share) * q) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert all(less <= more + 1e-12 for less, more in pairwise(found))
+    result = [overlap(p, share * p + (1 - share) * q) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert all(less <= more + 1e-12 for less, more in pairwise(result))
 
 
 def test_merged_buckets_overlap_more() -> None:
     random = torch.Generator().manual_seed(0)
     p, q = torch.rand(2, 40, generator=random).double()
     p, q = p / p.sum(), q / q.sum()
-    found = [overlap(p.view(k, -1).sum(1), q.view(k, -1).sum(1)) for k in (40, 20, 10, 5, 1)]
-    assert found == sorted(found)
-    assert found[-1] == pytest.approx(1)
+    result = [overlap(p.view(k, -1).sum(1), q.view(k, -1).sum(1)) for k in (40, 20, 10, 5, 1)]
+    assert result == sorted(result)
+    assert result[-1] == pytest.approx(1)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=20))
 def test_histogram(labels: list[int]) -> None:
-    found = histogram(torch.tensor(labels), 6)
+    result = histogram(torch.tensor(labels), 6)
     smooth = histogram(torch.tensor(labels), 6, 0.5)
     for bucket in range(6):
         count, n = labels.count(bucket), len(labels)
-        assert float(found[bucket]) == pytest.approx(count / n, abs=1e-15)
+        assert float(result[bucket]) == pytest.approx(count / n, abs=1e-15)
         expected = (Fraction(count) + Fraction(1, 2)) / (n + 3)
         assert float(smooth[bucket]) == pytest.approx(float(expected), abs=1e-15)
 
@@ -234,12 +234,12 @@ def test_fewer_kinds_than_buckets(kinds: int) -> None:
 def test_preparing() -> None:
     random = torch.Generator().manual_seed(0)
     vectors = torch.randn(300, 6, generator=random) * torch.tensor([5, 3, 1, 0.1, 0.1, 0.1])
-    found = prepared(vectors, 1.0)
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, prepared(vectors * torch.rand(300, 1).add(0.5), 1.0), atol=1e-6)
+    result = prepared(vectors, 1.0)
+    assert result.dtype == torch.float32
+    assert torch.allclose(result, prepared(vectors * torch.rand(300, 1).add(0.5), 1.0), atol=1e-6)
     # all components keep all distances between vectors of length 1
     unit = (vectors / vectors.norm(dim=1, keepdim=True)).double()
-    between = torch.cdist(found.double(), found.double())
+    between = torch.cdist(result.double(), result.double())
     assert torch.allclose(between, torch.cdist(unit, unit), atol=1e-5)
     shares = np.sort(np.linalg.eigvalsh(np.cov(unit.numpy().T)))[::-1]
     held = shares.cumsum() / shares.sum()

@@ -55,9 +55,9 @@ def counted(a: Tensor, b: Tensor, n: int) -> float:
 def test_divergences_are_what_counting_gives(n: int, v: int, a: int, b: int, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     first, second = (torch.randint(v, (size, 5), generator=random) for size in (a, b))
-    found = ngram_jsds(first, second, n)
-    assert len(found) == n
-    for order, value in enumerate(found, start=1):
+    result = ngram_jsds(first, second, n)
+    assert len(result) == n
+    for order, value in enumerate(result, start=1):
         assert abs(value - counted(first, second, order)) < 1e-12
         assert -1e-12 <= value <= 1 + 1e-12
         assert abs(ngram_jsd(second, first, order) - value) < 1e-12
@@ -104,8 +104,8 @@ def test_the_floor_is_measured_on_as_many_texts_as_the_samples() -> None:
     oracle = make_oracle(20, 6, 8, 8, 0)
     corpus = oracle_corpus(oracle, 600, 100, 0, {})
     assert len(corpus.test) == 100
-    found, text = measure(oracle, corpus, oracle, samples=300, seed=1, ngrams=3)
-    jsd = {key: estimate.value for key, estimate in found.items() if key.startswith("jsd")}
+    result, text = measure(oracle, corpus, oracle, samples=300, seed=1, ngrams=3)
+    jsd = {key: estimate.value for key, estimate in result.items() if key.startswith("jsd")}
     right = ngram_jsds(text.tokens[:100], corpus.train.tokens, 3)
     assert jsd == {f"jsd{n}": value for n, value in enumerate(right, start=1)}
     # the oracle is as good as real text where both are as many, and fewer texts are further off
@@ -123,10 +123,10 @@ def test_the_floor_is_measured_on_as_many_texts_as_the_samples() -> None:
 def test_divergences_stand_in_the_table_beside_those_of_real_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = TOY_TEXT | {"evaluation.ngrams": 2, "schedule.rounds": 0, "data.test": 0.4}
-    told |= {"schedule.discriminator_turns": 0, "evaluation.samples": 10}
+    settings = TOY_TEXT | {"evaluation.ngrams": 2, "schedule.rounds": 0, "data.test": 0.4}
+    settings |= {"schedule.discriminator_turns": 0, "evaluation.samples": 10}
     data = toy_text(tmp_path, 200)
-    results = textgan.train("seqgan", data=data, out=tmp_path / "run", plot=False, **told)
+    results = textgan.train("seqgan", data=data, out=tmp_path / "run", plot=False, **settings)
     corpus = open_run(tmp_path / "run").corpus
     assert results.samples == 50 < len(corpus.test)
     floor = ngram_divergences(corpus.test[:50], corpus, 2)
@@ -135,8 +135,8 @@ def test_divergences_stand_in_the_table_beside_those_of_real_text(
         f"jsd|n:2|refs:{len(corpus.train)}|hyps:50|tok:word+unknown+padding|"
     )
     # while it trains, samples are fewer, and the floor that is shown is that of as many
-    fewer, said = ngram_divergences(corpus.test[:10], corpus, 2), capsys.readouterr().err
-    assert f"10 held-out texts from the training text: jsd1 {fewer['jsd1']}, jsd2" in said
+    fewer, message = ngram_divergences(corpus.test[:10], corpus, 2), capsys.readouterr().err
+    assert f"10 held-out texts from the training text: jsd1 {fewer['jsd1']}, jsd2" in message
     table = str(results)
     assert "JSD-1" in table and "JSD-2" in table and "JSD-3" not in table
     others = list(results.rows.values())[1:]
@@ -147,8 +147,8 @@ def test_divergences_stand_in_the_table_beside_those_of_real_text(
 
 def test_nothing_is_measured_unless_asked_for(tmp_path: Path) -> None:
     assert make_config("seqgan").evaluation.ngrams == 0
-    told = TOY | {"schedule.rounds": 0, "schedule.discriminator_turns": 0}
-    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+    settings = TOY | {"schedule.rounds": 0, "schedule.discriminator_turns": 0}
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **settings)
     assert list(results.rows)[:2] == ["oracle", "random tokens"]
     assert not any("jsd1" in row for row in results.rows.values())
     assert "JSD" not in str(results)

@@ -202,10 +202,10 @@ def test_a_highway_and_its_gradients_are_those_of_its_formula() -> None:
     candidate, gate = F.linear(features, highway.both.weight, highway.both.bias).chunk(2, 1)
     gate = gate.sigmoid()
     right = gate * candidate.relu() + (1 - gate) * features
-    found, weights = highway(features), torch.randn_like(right)
-    assert same(found, right)
+    result, weights = highway(features), torch.randn_like(right)
+    assert same(result, right)
     for a, b in zip(
-        torch.autograd.grad(found, of, weights),
+        torch.autograd.grad(result, of, weights),
         torch.autograd.grad(right, of, weights),
         strict=True,
     ):

@@ -166,13 +166,13 @@ def test_convolutions_and_their_gradients_are_torchs(
     assert isinstance(judge, CNNDiscriminator)
     vectors = torch.randn(*texts.tokens.shape, judge.embedding.embedding_dim, dtype=torch.float64)
     vectors.requires_grad_()
-    found = convolution.pool_windows(vectors, texts, convolution.filters_of(judge.convolutions))
+    result = convolution.pool_windows(vectors, texts, convolution.filters_of(judge.convolutions))
     right = torch_convolutions(judge, vectors, texts.lengths)
-    assert same(found, right)
+    assert same(result, right)
     weights = torch.randn_like(right)
     of = [vectors, *(w for c in judge.convolutions for w in c.parameters())]
     for a, b in zip(
-        torch.autograd.grad(found, of, weights),
+        torch.autograd.grad(result, of, weights),
         torch.autograd.grad(right, of, weights),
         strict=True,
     ):
@@ -194,5 +194,7 @@ def test_convolutions_have_second_derivatives() -> None:
     vectors = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True)
     largest = convolution._Largest.apply
-    assert torch.autograd.gradcheck(lambda *told: largest(*told, None), (vectors, weight))
-    assert torch.autograd.gradgradcheck(lambda *told: largest(*told, None), (vectors, weight))
+    assert torch.autograd.gradcheck(lambda *arguments: largest(*arguments, None), (vectors, weight))
+    assert torch.autograd.gradgradcheck(
+        lambda *arguments: largest(*arguments, None), (vectors, weight)
+    )

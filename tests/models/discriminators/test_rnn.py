@@ -12,8 +12,8 @@ def test_a_recurrent_discriminator_reads_both_ways(cell: str) -> None:
     judge = small_discriminator(VARIABLE, "rnn", cell=cell)
     assert isinstance(judge, RNNDiscriminator)
     texts = enumerate_texts(VARIABLE)
-    found = judge.features(texts)
+    result = judge.features(texts)
     for row, size in enumerate(texts.lengths.tolist()):
         _, last = judge.rnn(judge.embedding(texts.tokens[row : row + 1, :size]))
         hidden = last[0] if cell == "lstm" else last
-        assert same(found[row], torch.cat([hidden[0, 0], hidden[1, 0]]))
+        assert same(result[row], torch.cat([hidden[0, 0], hidden[1, 0]]))

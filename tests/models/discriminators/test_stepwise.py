@@ -31,12 +31,12 @@ def test_a_token_is_scored_from_those_up_to_it(space: TextSpace, cell: str) -> N
     for t in range(space.length):
         reach = texts[texts.lengths > t]
         prefixes, which = reach.tokens[:, : t + 1].unique(dim=0, return_inverse=True)
-        found = steps[texts.lengths > t, t]
+        result = steps[texts.lengths > t, t]
         assert len(prefixes) > 1
         for prefix in range(len(prefixes)):
-            of_prefix = found[which == prefix]
+            of_prefix = result[which == prefix]
             assert same(of_prefix, of_prefix[:1].expand_as(of_prefix))
-        assert len(found.unique()) >= len(prefixes)  # and every token up to it matters
+        assert len(result.unique()) >= len(prefixes)  # and every token up to it matters
 
 
 @cells

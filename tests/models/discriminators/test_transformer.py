@@ -170,9 +170,9 @@ def test_what_is_perturbed_is_the_vector_of_a_word() -> None:
 
 
 def test_heads_that_do_not_divide_are_refused() -> None:
-    told = {"embedding": 10, "heads": 4}
+    settings = {"embedding": 10, "heads": 4}
     with pytest.raises(UserError, match="embedding = 10 is not divisible by heads = 4") as refused:
-        registry.build("discriminator", "transformer", told, FIXED)
+        registry.build("discriminator", "transformer", settings, FIXED)
     assert "\n" not in str(refused.value)
 
 
@@ -185,23 +185,23 @@ def test_a_uniform_network_has_the_mean_of_values() -> None:
         block.looks.weight[:16] = 0  # neither queries nor keys
         block.looks.bias[:16] = 0
     states = torch.randn(4, 8, 8, dtype=torch.float64)
-    found = block.attend(states, TEXT.mask)
+    result = block.attend(states, TEXT.mask)
     values = states @ block.looks.weight[16:].t() + block.looks.bias[16:]
     for row, size in enumerate(TEXT.lengths.tolist()):
         mean = values[row, :size].mean(0) @ block.joins.weight.t() + block.joins.bias
-        assert same(found[row], mean.expand(8, 8))
+        assert same(result[row], mean.expand(8, 8))
 
 
 @pytest.mark.parametrize("labelled", [False, True])
 def test_it_is_seqgans_discriminator(labelled: bool, tmp_path: Path) -> None:
     toy = TOY_TEXT if labelled else TOY
-    told = {key: value for key, value in toy.items() if not key.startswith("discriminator.")}
-    told |= small_parts("seqgan", discriminator="transformer")
-    told |= {"discriminator.name": "transformer", "discriminator.layers": 1}
+    settings = {key: value for key, value in toy.items() if not key.startswith("discriminator.")}
+    settings |= small_parts("seqgan", discriminator="transformer")
+    settings |= {"discriminator.name": "transformer", "discriminator.layers": 1}
     if labelled:
         data = tmp_path / "moods.tsv"
         lines = [f"{'ab'[i % 2]}\t{'so very much'[: i % 9 + 3]} {i % 7}" for i in range(60)]
         data.write_text("\n".join(lines) + "\n")
-        told["data.file"] = str(data)
-    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **told)
+        settings["data.file"] = str(data)
+    results = textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **settings)
     assert list(results.rows)[-1] == "seqgan, last"

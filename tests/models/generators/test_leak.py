@@ -73,10 +73,10 @@ def by_hand(generator: LeakGenerator, judge: Discriminator, tokens: list[int]) -
 def test_logits_are_the_papers(space: TextSpace, horizon: int, goals: str) -> None:
     generator, judge = pair(space, horizon=horizon, goals=goals)
     texts = enumerate_texts(space)
-    found = generator(texts)
+    result = generator(texts)
     for row, (tokens, size) in enumerate(zip(texts.tokens, texts.lengths, strict=True)):
         right = by_hand(generator, judge, tokens[:size].tolist())
-        assert same(found[row, :size], right, 1e-10)
+        assert same(result[row, :size], right, 1e-10)
 
 
 @worlds
@@ -152,10 +152,10 @@ def test_probabilities_sum_to_one_and_samples_have_them(
 def test_rollouts_know_what_is_leaked(space: TextSpace, goals: str) -> None:
     (generator, _), texts = pair(space, horizon=2, goals=goals), enumerate_texts(space)
     rewards = random_rewards(space)
-    found = rollout_values(generator, texts, reward_of(space, rewards), 600)
+    result = rollout_values(generator, texts, reward_of(space, rewards), 600)
     right = exact_values(generator, texts, rewards)
     variance = exact_values(generator, texts, rewards**2) - right**2
-    assert ((found - right).abs() <= 4 * (variance.clamp(min=0) / 600).sqrt() + 1e-7).all()
+    assert ((result - right).abs() <= 4 * (variance.clamp(min=0) / 600).sqrt() + 1e-7).all()
 
 
 @worlds

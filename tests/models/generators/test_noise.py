@@ -53,10 +53,10 @@ def test_a_text_is_read_as_the_likeliest_of_its_rows(space: TextSpace, name: str
         return
     assert hard.lengths.unique().tolist() == [1, 2, 3]
     assert hard.tokens[hard.mask].all()  # no padding inside a sentence
-    for found, likeliest in zip(hard.tokens.tolist(), relaxed.tokens.tolist(), strict=True):
+    for result, likeliest in zip(hard.tokens.tolist(), relaxed.tokens.tolist(), strict=True):
         ends = [t for t, token in enumerate(likeliest) if token in (space.pad, space.eos)]
         end = ends[0] if ends else space.length
-        assert found == [*likeliest[:end], space.eos, 0, 0, 0][: space.length]
+        assert result == [*likeliest[:end], space.eos, 0, 0, 0][: space.length]
 
 
 @networks

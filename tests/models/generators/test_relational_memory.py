@@ -32,14 +32,14 @@ def updated(generator: RelationalMemoryGenerator, memory: Tensor, symbol: int) -
     projected = [normed(linear.weight @ row, norm) for row in rows]
     new = []
     for slot, row in enumerate(memory):
-        found = []
+        result = []
         for head in range(heads):
             of_head = [vector[3 * each * head : 3 * each * (head + 1)] for vector in projected]
             query = of_head[slot][:each]
             likeness = torch.stack([query @ vector[each : 2 * each] for vector in of_head])
             weights = (likeness / math.sqrt(3 * each)).softmax(0)
-            found.append(sum(w * v[2 * each :] for w, v in zip(weights, of_head, strict=True)))
-        written = normed(row + torch.cat(found), generator.after_attention)
+            result.append(sum(w * v[2 * each :] for w, v in zip(weights, of_head, strict=True)))
+        written = normed(row + torch.cat(result), generator.after_attention)
         first, last = generator.mlp[0], generator.mlp[2]
         hidden = (first.weight @ written + first.bias).relu()
         written = normed(written + last.weight @ hidden + last.bias, generator.after_mlp)

@@ -116,7 +116,7 @@ TOLD: dict[str, Any] = {
 
 def train_pairs(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "make_corpus", lambda config: (pairs(), None))
+        patch.setattr(runs, "make_corpus", lambda config, quiet: (pairs(), None))
         textgan.train("seqgan", out=folder, quiet=True, **TOLD)
     return folder
 

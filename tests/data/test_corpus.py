@@ -219,6 +219,17 @@ def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"data.file = {str(path)!r}")
 
 
+def test_reading_shows_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("textgan.core.progress.LINE_SECONDS", -1.0)
+    path = write(tmp_path, "\n".join(COMMON))
+    read(path)
+    assert capsys.readouterr().err == ""
+    read(path, quiet=False)
+    assert "reading corpus.txt: 30 of 60, about 0:00 left" in capsys.readouterr().err
+
+
 def test_the_fewest_sentences_are_enough(tmp_path: Path) -> None:
     corpus = read(write(tmp_path, "\n".join(COMMON[:FEWEST])))
     assert corpus.facts["split"] == {"train": 16, "valid": 2, "test": 2}

@@ -1,5 +1,6 @@
 """Sentences of any length against lists of lists."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -89,6 +90,26 @@ def test_a_text_without_padding_and_end(space: TextSpace) -> None:
     ]
     assert Sentences.of(texts, space.eos).tolist() == right
     assert Sentences.of(texts.pad_to(9), space.eos).tolist() == right
+
+
+@pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+def test_sentences_become_a_text_again(space: TextSpace) -> None:
+    texts = enumerate_texts(space)
+    whole = texts[torch.arange(len(texts))[texts.lengths < space.length]] if space.eos else texts
+    again = Sentences.of(whole, space.eos).to_text(space)
+    assert torch.equal(again.tokens, whole.tokens) and torch.equal(again.lengths, whole.lengths)
+
+
+@given(rows_of_words)
+def test_sentences_as_bytes_are_sorted_as_lists_of_words(rows: Rows) -> None:
+    tokenizer, sentences = encoded(rows)
+    words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    place = np.empty(len(words), np.int64)
+    place[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words)) + 250
+    spelt = list(sentences.spelt(place))  # numbers of one byte and of two
+    assert [row for _, row in sorted(zip(spelt, rows, strict=True))] == sorted(rows)
+    for some in (spelt, list(sentences.spelt())):
+        assert len(set(some)) == len(set(map(tuple, rows)))
 
 
 def test_only_the_end_of_a_text_is_no_word() -> None:

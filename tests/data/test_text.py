@@ -31,6 +31,15 @@ def labelled() -> Text:
     )
 
 
+def test_packed_text_is_unpacked() -> None:
+    tokens, lengths = torch.tensor([5, 6, 7, 8]), torch.tensor([1, 0, 3])
+    text = Text.packed(tokens, lengths, 9)
+    assert text.tokens.tolist() == [[5, 9, 9], [9, 9, 9], [6, 7, 8]]
+    assert text.lengths is lengths and text.tolist() == [[5], [], [6, 7, 8]]
+    assert torch.equal(Text.packed(tokens, lengths, 9, 5).tokens, text.pad_to(5, 9).tokens)
+    assert Text.packed(tokens[:0], lengths[:0], 9).tokens.shape == (0, 1)
+
+
 def test_full_text_is_real_everywhere() -> None:
     text = Text.full(torch.tensor([[0, 1], [2, 0], [1, 1]]))
     assert text.lengths.tolist() == [2, 2, 2]

@@ -5,6 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lines import ENGLISH, POEMS, TINY
 from toys import Cli
 
@@ -35,6 +37,13 @@ def test_judged_lines_are_spread() -> None:
     assert list(evenly(range(4))) == [0, 1, 2, 3]
     assert len(evenly(range(20_001))) == 4001
     assert max(evenly(range(20_000))) > 19_000
+
+
+@given(st.lists(st.lists(st.sampled_from([*"ab春", "<unk>", "ab"]), max_size=4)))
+def test_lines_are_spaced_out_where_every_word_is_a_character(rows: list[list[str]]) -> None:
+    telling = [row for row in rows if len("".join(row)) > 1]
+    spaced = sum(all(len(word) == 1 or word == "<unk>" for word in row) for row in telling)
+    assert spacing([" ".join(row) for row in rows], "<unk>") == (spaced, len(telling))
 
 
 def test_every_command_names_the_tokenizer_that_fits(

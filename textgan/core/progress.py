@@ -22,6 +22,7 @@ Tqdm: TypeAlias = "tqdm[NoReturn]"
 
 LINE_SECONDS = 10.0  # between lines of progress where there is no terminal to draw bars on
 BAR_SECONDS = 2.0  # that something may take without a bar
+DRAWN_SECONDS = 0.1  # between two drawings of it
 NEWEST = 0.1  # weight of the newest of many durations of one kind of work
 
 
@@ -113,27 +114,27 @@ def status(what: str, quiet: bool = False) -> Iterator[None]:
 def bar(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
     """Yield the same steps: after two seconds with a progress bar, or, where there is no terminal,
     with a line every ten seconds."""
-    began = line_at = time.monotonic()
+    if quiet:
+        yield from steps
+        return
+    began = time.monotonic()
     total = len(steps) if isinstance(steps, Sized) else None
-    drawn = 0.0
     shown: Bar | None = None
-    silent = quiet or not sys.stderr.isatty()
+    terminal = sys.stderr.isatty()
+    due = began + (BAR_SECONDS if terminal else LINE_SECONDS)
     try:
         for done, step in enumerate(steps):
-            now = time.monotonic()
-            left = ""
-            if total and done:
-                left = f" about {clock((now - began) / done * (total - done))} left"
-            if not silent and shown is None and now - began > BAR_SECONDS:
-                shown = Bar(total, what)
-            if shown is not None:
-                if now - drawn > 0.1:
-                    drawn = now
-                    shown.show(done, left.strip())
-            elif silent and not quiet and now - line_at > LINE_SECONDS:
-                line_at = now
-                of = f" of {total}" if total else ""
-                say(f"{what}: {done}{of}{',' if left else ''}{left}")
+            if (now := time.monotonic()) > due:
+                due = now + (DRAWN_SECONDS if terminal else LINE_SECONDS)
+                left = ""
+                if total and done:
+                    left = f"about {clock((now - began) / done * (total - done))} left"
+                if terminal:
+                    shown = shown or Bar(total, what)
+                    shown.show(done, left)
+                else:
+                    of = f" of {total}" if total else ""
+                    say(f"{what}: {done}{of}{', ' if left else ''}{left}")
             yield step
     finally:
         if shown is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
 from textgan.data.corpus import Corpus
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
-from textgan.data.token_fit import MANY_UNKNOWN, evenly, misfit
+from textgan.data.sentences import Sentences
+from textgan.data.token_fit import MANY_UNKNOWN, misfit, step_of
+
+PIECE = 2**16  # sentences that are copied at once
 
 
 def unknown_share(corpus: Corpus) -> float:
@@ -15,16 +16,18 @@ def unknown_share(corpus: Corpus) -> float:
     if unknown is None:
         return 0.0
     parts = (corpus.train, corpus.valid, corpus.test)
-    times = sum(int((text.tokens == unknown).sum()) for text in parts)
-    words = sum(int((text.mask & (text.tokens != eos)).sum()) for text in parts)
+    times = sum(int((text.tokens == unknown).count_nonzero()) for text in parts)
+    words = sum(int((text.mask & (text.tokens != eos)).count_nonzero()) for text in parts)
     return times / max(1, words)
 
 
 def different_sentences(corpus: Corpus) -> int:
     """Count the different sentences of a corpus, as token ids; no part has a sentence of another
     whose words are different, but unknown words are all alike."""
-    tokens = torch.cat([text.tokens for text in (corpus.train, corpus.valid, corpus.test)])
-    return len(torch.unique(tokens, dim=0))
+    pieces = [
+        piece for text in (corpus.train, corpus.valid, corpus.test) for piece in text.split(PIECE)
+    ]
+    return len({spelt for text in pieces for spelt in Sentences.of(text, None).spelt()})
 
 
 def corpus_warnings(corpus: Corpus) -> list[str]:
@@ -42,7 +45,8 @@ def corpus_warnings(corpus: Corpus) -> list[str]:
             f"{', data.tokens=char' if tokenizer.kind == 'word' else ''} or more text"
         )
     if tokenizer.kind == "word":
-        lines = evenly(tokenizer.decode(corpus.train.tolist()))
+        some = corpus.train[:: step_of(len(corpus.train))]
+        lines = tokenizer.decode(some.tolist())
         wrong = misfit(lines, [len(line.split()) for line in lines])
         if wrong:
             warnings.append(f"{wrong}: data.tokens=char fits text without spaces between its words")

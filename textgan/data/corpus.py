@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from textgan.core.errors import UserError
 from textgan.core.names import suggest
+from textgan.core.progress import bar
 from textgan.data.datasets import recognise
-from textgan.data.labelled import FEWEST, read_data, short_label
+from textgan.data.labelled import FEWEST, Labelled, read_data, short_label
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
+from textgan.data.sentences import Sentences, encode_all
 from textgan.data.splits import divide, number_labels
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.data.texts import PLAIN, Form
@@ -104,6 +107,7 @@ def read_corpus(
     seed: int,
     form: Form = PLAIN,
     spaced: Spaced = "auto",
+    quiet: bool = True,
 ) -> Corpus:
     """Read a corpus from a file of texts.
 
@@ -113,18 +117,17 @@ def read_corpus(
     USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
     sentences, so that no sentence is on both sides of the split; `seed` decides which. form:
     where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
-    order of the lines decides nothing. spaced: of characters, see `PreTokenizer.of`.
+    order of the lines decides nothing. spaced: of characters, see `PreTokenizer.of`. quiet: show no
+    progress.
     Raises UserError where the file leaves too little to train on.
     """
-    lines, labelled, sha256 = read_data(path, form)
     if tokens == "word" and spaced != "auto":
         raise UserError(f"data.spaced = {spaced}: it is for data.tokens = char; leave it out")
-    pre_tokenizer = PreTokenizer.of(lines, tokens, spaced)
-    split = [pre_tokenizer(line) for line in lines]
-    fits = _of_length(split, length, path)
-    parts = divide(path, fits, valid=valid, test=test, seed=seed)
+    sentences, every, labelled, sha256, spaces = _read(path, form, tokens, spaced, quiet)
+    fits = _of_length(sentences.sizes, length, path)
+    parts = divide(path, sentences, fits, every, valid=valid, test=test, seed=seed)
 
-    counts = Counter(word for row in parts["train"] for word in fits[row])
+    counts = _count(sentences[parts["train"]], every)
     kept = frequent(counts, vocabulary, min_count)
     if len(kept) < 2:
         raise UserError(
@@ -132,29 +135,28 @@ def read_corpus(
             f"{'words' if tokens == 'word' else 'characters'} seen {min_count} times or more; "
             "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
         )
-    width = 1 + max(map(len, fits.values()))  # a token more ends them; wider would only be slower
-    tokenizer = WordTokenizer(tuple(kept), pre_tokenizer, width)
-    texts = {
-        name: tokenizer.pad(tokenizer.convert_tokens_to_ids(fits[row]) for row in rows).pad_to(
-            width, tokenizer.space.pad
-        )
-        for name, rows in parts.items()
-    }
+    # a token more ends them; wider would only be slower
+    width = 1 + int(sentences.sizes[fits].max())
+    tokenizer = WordTokenizer(tuple(kept), every.pre_tokenizer, width)
+    spelt = every.convert_ids_to_tokens(range(len(every)))
+    ids = torch.tensor(tokenizer.convert_tokens_to_ids(spelt))
+    sentences = replace(sentences, words=ids[sentences.words])
+    texts = {name: sentences[rows].to_text(tokenizer.space) for name, rows in parts.items()}
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),
         "sha256": sha256,
         "known_as": recognise(sha256),
-        "sentences": len(lines),
-        "too_long": len(lines) - len(fits),
+        "sentences": len(sentences),
+        "too_long": len(sentences) - len(fits),
         "split_seed": seed,
         "split": {name: len(part) for name, part in parts.items()},
         "vocabulary": len(tokenizer),
         "unknown_in_train": _share_unknown(counts, kept),
         "length": width,
         "tokens": tokens,
-        "spaced_characters": tokens == "char" and pre_tokenizer.separator == " ",
-        **spacing_facts(lines, tokens, spaced),
+        "spaced_characters": tokens == "char" and every.pre_tokenizer.separator == " ",
+        **spaces,
     }
     names: tuple[str, ...] = ()
     if labelled:
@@ -174,21 +176,47 @@ def read_corpus(
     )
 
 
-def _of_length(split: Sequence[list[str]], length: int, path: Path) -> dict[int, list[str]]:
-    """Return the sentences of at most `length` tokens, by their rows; with 0 a length is chosen.
-    Raises UserError for too few."""
-    sizes = np.array([len(words) for words in split])
+class _Read(NamedTuple):
+    """All sentences of a file, their words numbered as they come, and what is known of the file."""
+
+    sentences: Sentences
+    tokenizer: WordTokenizer
+    labelled: list[Labelled]
+    sha256: str
+    spacing: dict[str, str]
+
+
+def _read(path: Path, form: Form, tokens: Tokens, spaced: Spaced, quiet: bool) -> _Read:
+    """Read a file and number its words in one pass; its lines are no longer needed then."""
+    lines, labelled, sha256 = read_data(path, form)
+    pre_tokenizer = PreTokenizer.of(lines, tokens, spaced)
+    tokenizer, (sentences,) = encode_all(
+        WordTokenizer((), pre_tokenizer), [bar(lines, f"reading {path.name}", quiet)]
+    )
+    return _Read(sentences, tokenizer, labelled, sha256, spacing_facts(lines, tokens, spaced))
+
+
+def _of_length(sizes: Tensor, length: int, path: Path) -> Tensor:
+    """Return the rows of the sentences of at most `length` tokens, whose sizes are (B,); with 0 a
+    length is chosen. Raises UserError for too few."""
     if length == 0:
         length = int(sizes.max())
         if length > USUAL_LENGTH:
-            length = int(np.quantile(sizes, 0.99, method="lower"))
-    fits = {row: words for row, words in enumerate(split) if len(words) <= length}
+            length = int(np.quantile(sizes.numpy(), 0.99, method="lower"))
+    fits = (sizes <= length).nonzero().squeeze(1)
     if len(fits) < FEWEST:
         raise UserError(
-            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(split)} "
+            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(sizes)} "
             f"(of at most {length} tokens); at least {FEWEST} are needed"
         )
     return fits
+
+
+def _count(sentences: Sentences, tokenizer: WordTokenizer) -> Counter[str]:
+    """Count how often each word occurs in sentences."""
+    times = sentences.words.bincount(minlength=len(tokenizer)).tolist()
+    words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    return Counter({word: n for word, n in zip(words, times, strict=True) if n})
 
 
 def _share_unknown(counts: Counter[str], kept: Sequence[str]) -> float:

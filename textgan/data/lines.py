@@ -35,7 +35,7 @@ def read_text(path: Path, called: str) -> FileText:
     name = f"{called} = {str(path)!r}"
     content = read_bytes(path, name)
     text = decode(content, path, name)
-    if not text.strip():
+    if not text or text.isspace():
         raise UserError(f"{name} is empty; give one sentence a line")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return FileText(text, hashlib.sha256(content).hexdigest())

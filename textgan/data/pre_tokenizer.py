@@ -40,19 +40,21 @@ class PreTokenizer:
         spaced: whether white space separates characters, as corpora of Chinese poems have it;
         "auto": as half of the lines or more have it (see `spacing`).
         """
-        apart = spaced == "yes" or (spaced == "auto" and spacing(lines, UNKNOWN_WORD).decided)
-        return PreTokenizer(tokens, " " if tokens == "word" or apart else "")
+        apart = tokens == "word" or spaced == "yes"
+        apart = apart or (spaced == "auto" and spacing(lines, UNKNOWN_WORD).decided)
+        return PreTokenizer(tokens, " " if apart else "")
 
     def __call__(self, line: str) -> list[str]:
         """The tokens of a line."""
-        return self._split(line)
+        return self.split(line)
 
     def join(self, tokens: Iterable[str]) -> str:
         """Join these tokens to a line."""
         return self.separator.join(tokens)
 
     @cached_property
-    def _split(self) -> Callable[[str], list[str]]:
+    def split(self) -> Callable[[str], list[str]]:
+        """The function that returns the tokens of a line."""
         if self.kind == "nltk":
             # nltk's `word_tokenize` wants a download to find the ends of sentences. A line is one
             # sentence here: the tokenizer behind it gives the same words and needs nothing.

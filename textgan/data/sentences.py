@@ -7,13 +7,17 @@ sentence costs no more than its own words.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from textgan.data.text import Text
+from textgan.core.statistics import Whole
+from textgan.data.text import Text, TextSpace
 from textgan.data.tokenizers import WordTokenizer
 
 
@@ -38,6 +42,15 @@ class Sentences:
             mask = mask & ~(last & (text.tokens == eos))
         return Sentences(text.tokens[mask], mask.sum(1))
 
+    def to_text(self, space: TextSpace) -> Text:
+        """Make text of these sentences, none of them longer than the space has room for: each with
+        the end token, padded to the space's length."""
+        text = Text.packed(self.words, self.sizes, space.pad, space.length)
+        if space.eos is None:
+            return text
+        text.tokens[torch.arange(len(self)), self.sizes] = space.eos
+        return replace(text, lengths=self.sizes + 1)
+
     @staticmethod
     def padded(text: Text) -> Sentences:
         """Make sentences of a text with its end tokens and its padding, as if they were words."""
@@ -61,13 +74,26 @@ class Sentences:
         if isinstance(index, slice):
             index = torch.arange(len(self), device=self.sizes.device)[index]
         sizes = self.sizes[index]
-        first = (self.starts[index] - (sizes.cumsum(0) - sizes)).repeat_interleave(sizes)
-        places = first + torch.arange(len(first), device=first.device)
+        places = (self.starts[index] - (sizes.cumsum(0) - sizes)).repeat_interleave(sizes)
+        places += torch.arange(len(places), device=places.device)
         return Sentences(self.words[places], sizes)
 
     def tolist(self) -> list[list[int]]:
         """Return each sentence as a list of its words' numbers."""
-        return [part.tolist() for part in self.words.split(self.sizes.tolist())]
+        words, ends = self.words.tolist(), self.sizes.cumsum(0).tolist()
+        return [words[start:end] for start, end in pairwise([0, *ends])]
+
+    def spelt(self, place: Whole | None = None) -> Iterator[bytes]:
+        """Yield each sentence as bytes, the same for the same words.
+
+        place: (V,) of each word in an order; the bytes are then in that of lists of words.
+        """
+        words = self.words.cpu().numpy()
+        # the first byte decides
+        words = words.astype(np.uint32) if place is None else place.astype(">u4")[words]
+        whole, ends = words.tobytes(), (self.sizes.cumsum(0) * words.itemsize).tolist()
+        for start, end in pairwise([0, *ends]):
+            yield whole[start:end]
 
     def digest(self) -> str:
         """Return a hash that is equal for the same sentences in the same order."""
@@ -88,13 +114,25 @@ def encode_all(
 ) -> tuple[WordTokenizer, list[Sentences]]:
     """Encode several texts, each of many lines; return them and the tokenizer that knows all their
     words, those that it lacked after the others in the order in which they occur."""
-    ids, encoded = dict(tokenizer.ids), []
-    further = len(tokenizer) - len(ids)  # what the special tokens take
+    ids, encoded = _GrowingIds(tokenizer), []
+    id_of, split = ids.__getitem__, tokenizer.pre_tokenizer.split
     for lines in texts:
-        flat: list[int] = []
-        sizes: list[int] = []
-        for words in map(tokenizer.tokenize, lines):
-            flat.extend(ids.setdefault(word, len(ids) + further) for word in words)
+        # arrays of numbers: lists of words of a million lines would take gigabytes
+        flat, sizes = array("q"), array("q")
+        for words in map(split, lines):
+            flat.extend(map(id_of, words))
             sizes.append(len(words))
-        encoded.append(Sentences(torch.tensor(flat, dtype=torch.long), torch.tensor(sizes).long()))
+        encoded.append(Sentences(*(torch.from_numpy(np.asarray(part)) for part in (flat, sizes))))
     return tokenizer.extended(ids), encoded
+
+
+class _GrowingIds(dict[str, int]):
+    """The ids of a tokenizer's words; any other word gets the next one."""
+
+    def __init__(self, tokenizer: WordTokenizer) -> None:
+        super().__init__(tokenizer.ids)
+        self.further = len(tokenizer) - len(self)  # what the special tokens take
+
+    def __missing__(self, word: str) -> int:
+        self[word] = new = len(self) + self.further
+        return new

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,10 @@ from textgan.core.errors import UserError
 from textgan.core.streams import Purpose, stream
 from textgan.data.datasets import recognise
 from textgan.data.labelled import FEWEST, Labelled, read_data, short_label
+from textgan.data.pre_tokenizer import PreTokenizer
+from textgan.data.sentences import Sentences, encode_all
 from textgan.data.texts import PLAIN, Form
+from textgan.data.tokenizers import WordTokenizer
 
 FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of the pen
 
@@ -25,14 +28,26 @@ PartName = Literal["train", "valid", "test"]
 
 
 def divide(
-    path: Path, rows: Mapping[int, Sequence[str]], *, valid: float, test: float, seed: int
-) -> dict[PartName, list[int]]:
-    """Divide the rows of sentences (as words) into three parts, equal sentences in the same one.
+    path: Path,
+    sentences: Sentences,
+    rows: Tensor,
+    tokenizer: WordTokenizer,
+    *,
+    valid: float,
+    test: float,
+    seed: int,
+) -> dict[PartName, Tensor]:
+    """Divide some of the sentences into three parts, equal ones in the same part: the rows of each,
+    in order.
 
-    valid, test: shares of the different sentences; `seed` decides which. Raises UserError where
-    nothing is left to train on.
+    rows: those that are divided. tokenizer: of their words. valid, test: shares of the different
+    sentences; `seed` decides which. Raises UserError where nothing is left to train on.
     """
-    different = sorted({tuple(words) for words in rows.values()})
+    words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    place = np.empty(len(words), np.int64)  # in alphabetical order
+    place[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
+    spelt = list((sentences if len(rows) == len(sentences) else sentences[rows]).spelt(place))
+    different = sorted(set(spelt))
     order = np.random.default_rng(stream(Purpose.SPLIT, seed)).permutation(len(different))
     n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
     if n_valid + n_test >= len(different):
@@ -40,28 +55,27 @@ def divide(
             f"data.file = {str(path)!r} has {len(different)} different sentences, "
             f"too few for data.valid = {valid} and data.test = {test} of them"
         )
-    side: dict[tuple[str, ...], PartName] = {different[i]: "test" for i in order[:n_test]}
-    side |= {different[i]: "valid" for i in order[n_test : n_test + n_valid]}
-    parts: dict[PartName, list[int]] = {"train": [], "valid": [], "test": []}
-    for row, words in rows.items():
-        parts[side.get(tuple(words), "train")].append(row)
-    return parts
+    side = {different[i]: 2 for i in order[:n_test]}
+    side |= {different[i]: 1 for i in order[n_test : n_test + n_valid]}
+    sides = torch.tensor([side.get(one, 0) for one in spelt])
+    names: tuple[PartName, ...] = get_args(PartName)
+    return {name: rows[sides == i] for i, name in enumerate(names)}
 
 
 def number_labels(
-    path: Path, labelled: list[Labelled], parts: Mapping[PartName, list[int]]
+    path: Path, labelled: list[Labelled], parts: Mapping[PartName, Tensor]
 ) -> tuple[dict[str, int], dict[PartName, Tensor]]:
     """Number the labels: return how many training sentences each has, by name in alphabetical
     order, and the number of its label for every row of each part, (N,) int64.
 
     Raises UserError for a label with too few.
     """
-    of_label = Counter(labelled[row].label for row in parts["train"])
+    of_label = Counter(labelled[row].label for row in parts["train"].tolist())
     _refuse_rare_labels(path, labelled, of_label)
     names = sorted(of_label)
     ids = {name: i for i, name in enumerate(names)}
     numbers = {
-        name: torch.tensor([ids[labelled[row].label] for row in rows])
+        name: torch.tensor([ids[labelled[row].label] for row in rows.tolist()])
         for name, rows in parts.items()
     }
     return {name: of_label[name] for name in names}, numbers
@@ -119,8 +133,11 @@ def split_file(
         raise UserError(
             f"data.file = {str(path)!r} has {len(lines)} sentences; at least {FEWEST} are needed"
         )
-    rows = {row: line.split() for row, line in enumerate(lines)}
-    parts = divide(path, rows, valid=valid, test=test, seed=seed)
+    tokenizer, (sentences,) = encode_all(
+        WordTokenizer((), PreTokenizer("word", unknown="")), [lines]
+    )
+    rows = torch.arange(len(lines))
+    parts = divide(path, sentences, rows, tokenizer, valid=valid, test=test, seed=seed)
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),
@@ -135,7 +152,7 @@ def split_file(
         facts["labels"], numbers = number_labels(path, labelled, parts)
 
     def part(name: PartName) -> Part:
-        return Part([lines[row] for row in parts[name]], numbers.get(name))
+        return Part([lines[row] for row in parts[name].tolist()], numbers.get(name))
 
     names = tuple(facts.get("labels", ()))
     return Split(part("train"), part("valid"), part("test"), names, facts)

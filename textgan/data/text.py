@@ -213,6 +213,15 @@ class Text:
             raise ValueError(f"lengths = {described(self.lengths)}: give {wanted}")
 
     @staticmethod
+    def packed(tokens: Tensor, lengths: Tensor, pad: int, width: int = 0) -> Text:
+        """Make text of the tokens (M,) of all sentences, one after another, with padding up to
+        `width` positions; 0: as many as the longest of them (B,) has."""
+        width = width or (int(lengths.max()) if len(lengths) else 1)
+        text = Text(tokens.new_full((len(lengths), width), pad), lengths)
+        text.tokens.masked_scatter_(text.mask, tokens)
+        return text
+
+    @staticmethod
     def full(tokens: Tensor) -> Text:
         """Make text in which every one of the (B, T) tokens is real."""
         return Text(tokens, tokens.new_full((tokens.shape[0],), tokens.shape[1]))

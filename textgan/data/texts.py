@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -153,7 +154,8 @@ def _table_format(
         return "jsonl"
     if suffix == ".csv" or (suffix == ".tsv" and _names_field(text.partition("\n")[0], form)):
         return "csv"
-    lines = [line.strip() for line in split_lines(text) if line.strip()]
+    filled = (bare for line in re.finditer("[^\n]+", text) if (bare := line.group().strip()))
+    lines = list(islice(filled, JUDGED))
     plain = ask("format", "text")
     if _json_lines(lines):
         keys = _keys(lines)
@@ -200,14 +202,14 @@ def _read_plain(
         if form.format == "auto":
             _refuse_table_in(rows, name, ask)
         return rows
-    filled = [line for line in lines if line.strip()]
-    tabs = sum("\t" in line.strip() for line in filled)
-    if form.labels == "auto" and form.format == "auto" and tabs >= max(1, HALF * len(filled)):
+    lines = [line.strip() for line in lines]
+    filled, tabs = sum(map(bool, lines)), sum("\t" in line for line in lines)
+    if form.labels == "auto" and form.format == "auto" and tabs >= max(1, HALF * filled):
         raise UserError(
-            f"{name}: {tabs} of {len(filled)} lines have a tab; give {ask('labels', 'yes')} if "
+            f"{name}: {tabs} of {filled} lines have a tab; give {ask('labels', 'yes')} if "
             f"they are label, tab, sentence, or {ask('labels', 'no')} if these are plain sentences"
         )
-    return [Row(number, None, line.strip()) for number, line in enumerate(lines, start=1)]
+    return [Row(number, None, line) for number, line in enumerate(lines, start=1)]
 
 
 def _labelled(number: int, line: str, name: str, ask: _Asking) -> Row:
@@ -389,23 +391,21 @@ def _kind(value: Any) -> str:
 def _json_lines(lines: Sequence[str]) -> bool:
     """Return whether lines are JSON objects, lists or quoted strings, each by itself, all but a
     few."""
-    some = lines[:JUDGED]
-    structured = [line for line in some if line[0] in '{["' and line[-1] in '}]"']
-    if len(some) < 2 or len(structured) < MOSTLY * len(some):
+    structured = [line for line in lines if line[0] in '{["' and line[-1] in '}]"']
+    if len(lines) < 2 or len(structured) < MOSTLY * len(lines):
         return False
     return sum(isinstance(_parsed(line), dict | list | str) for line in structured) >= (
-        MOSTLY * len(some)
+        MOSTLY * len(lines)
     )
 
 
 def _markup(lines: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Other forms that lines have, all but a few, and what makes plain text of them."""
-    some = lines[:JUDGED]
-    most = MOSTLY * max(FEWEST, len(some))
-    if sum(line.startswith(FASTTEXT) for line in some) >= most:
+    most = MOSTLY * max(FEWEST, len(lines))
+    if sum(line.startswith(FASTTEXT) for line in lines) >= most:
         into = r"sed 's/^__label__\([^ ]*\) */\1\t/' FILE.txt > FILE.tsv"
         yield "labels in fastText's form", f"make label, tab, sentence of it: {into}"
-    if sum(line[0] == "{" and line[-1] == "}" for line in some) >= most:
+    if sum(line[0] == "{" and line[-1] == "}" for line in lines) >= most:
         yield "dictionaries that are no JSON", "write them as JSON lines (.jsonl)"
     if lines[0].lower().startswith(("<?xml", "<!doctype", "<html")):
         yield "HTML or XML", "take the text out of it, one sentence a line"
@@ -421,10 +421,7 @@ def _like_labels(column: Sequence[str]) -> bool:
 def _keys(lines: Iterable[str]) -> list[str]:
     return list(
         dict.fromkeys(
-            key
-            for line in list(lines)[:JUDGED]
-            if isinstance(record := _parsed(line), dict)
-            for key in record
+            key for line in lines if isinstance(record := _parsed(line), dict) for key in record
         )
     )
 

@@ -49,14 +49,24 @@ class Spacing(NamedTuple):
 
 def spacing(lines: Sequence[str], unknown: str) -> Spacing:
     """Count the lines whose characters are spaced out; `unknown` counts as one character."""
-    telling = [words for words in map(str.split, lines) if len("".join(words)) > 1]
-    spaced = sum(all(len(word) == 1 or word == unknown for word in words) for words in telling)
-    return Spacing(spaced, len(telling))
+    spaced = telling = 0
+    for words in map(str.split, lines):
+        characters = len("".join(words))
+        telling += characters > 1
+        times = words.count(unknown)
+        others = len(words) - times  # with no character to spare, each of them is one
+        spaced += characters > 1 and characters == others + times * len(unknown)
+    return Spacing(spaced, telling)
 
 
 def evenly(lines: Sequence[Value]) -> Sequence[Value]:
     """Choose at most SAMPLED of the lines, spread over all of them."""
-    return lines[:: -(-len(lines) // SAMPLED)] if len(lines) > SAMPLED else lines
+    return lines[:: step_of(len(lines))]
+
+
+def step_of(lines: int) -> int:
+    """Return the step from one of the lines that `evenly` chooses to the next."""
+    return max(1, -(-lines // SAMPLED))
 
 
 def misfit(lines: Sequence[str], sizes: Sequence[int]) -> str:

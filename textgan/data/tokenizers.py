@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from textgan.core import huggingface
@@ -74,16 +76,23 @@ class Tokenizer(ABC):
 
     def pad(self, ids: Iterable[Sequence[int]]) -> Text:
         """Return lists of ids as a batch: special tokens added, as wide as the longest."""
-        rows = [self.add_special_tokens(some) for some in ids]
-        sizes = torch.tensor([len(row) for row in rows], dtype=torch.long)
-        tokens = torch.full((len(rows), int(sizes.max()) if rows else 1), self.space.pad)
-        for place, row in enumerate(rows):
-            tokens[place, : len(row)] = torch.tensor(row)
-        return Text(tokens, sizes)
+        tokens, lengths = array("q"), array("q")
+        for row in map(self.add_special_tokens, ids):
+            tokens.extend(row)
+            lengths.append(len(row))
+        words, sizes = (torch.from_numpy(np.asarray(part)) for part in (tokens, lengths))
+        return Text.packed(words, sizes, self.space.pad)
 
     def __call__(self, lines: Iterable[str]) -> Text:
         """Lines as a network reads them."""
         return self.pad(self.encode(lines))
+
+
+class _KnownIds(dict[str, int]):
+    """The ids of words; any other word is unknown."""
+
+    def __missing__(self, word: str) -> int:
+        return UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class WordTokenizer(Tokenizer):
             ids[self.pre_tokenizer.unknown] = UNKNOWN
         size = first + len(self.words)
         known = {
-            "ids": ids,
+            "ids": _KnownIds(ids) if self.special else ids,
             "space": TextSpace(size, self.length, EOS, bos=PAD, pad=PAD, unknown=UNKNOWN)
             if self.special
             else TextSpace(size, self.length),
@@ -169,7 +178,8 @@ class WordTokenizer(Tokenizer):
         return f"{self.kind}{len(self)}-cut{self.length}-{digest[:8]}"
 
     def encode(self, lines: Iterable[str]) -> list[list[int]]:
-        return [self.convert_tokens_to_ids(self.tokenize(line)) for line in lines]
+        split, id_of = self.pre_tokenizer.split, self.ids.__getitem__
+        return [list(map(id_of, split(line))) for line in lines]
 
     def decode(self, ids: Iterable[Sequence[int]]) -> list[str]:
         left_out = (PAD, EOS) if self.special else ()
@@ -183,9 +193,7 @@ class WordTokenizer(Tokenizer):
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Return the ids of words. Raises KeyError for one that is not known where none is
         unknown."""
-        if not self.special:
-            return [self.ids[token] for token in tokens]
-        return [self.ids.get(token, UNKNOWN) for token in tokens]
+        return list(map(self.ids.__getitem__, tokens))
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """Return the words of ids; padding and the end of a text are spelt as nothing."""

@@ -297,12 +297,12 @@ class Run:
         return generator.eval()
 
 
-def create_run(config: RunConfig, out: Path | None) -> Run:
+def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
     """Create a new run in a new folder, as `open_run` would open it; nothing is written unless
     everything about it is sound.
 
     out: the folder, which must be new or empty; None chooses `runs/<objective>-<data>-<number>`.
-    Raises UserError.
+    quiet: show no progress. Raises UserError.
     """
     with _writing(out):
         if out is not None:
@@ -311,7 +311,7 @@ def create_run(config: RunConfig, out: Path | None) -> Run:
     supported(config.precision, device)
     copies, contents = copies_of(config.part_names.values())
     with memory_errors("a smaller vocabulary, length or network"):
-        corpus, oracle = make_corpus(config)
+        corpus, oracle = make_corpus(config, quiet)
         unnamed = Identity(Path(), "")
         _check_sizes(config, corpus.space, device)
         _check_parts(Run(Path(), config, corpus, oracle, device, unnamed, Typed()))
@@ -455,7 +455,7 @@ def check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
         check_texts(f"{name} source", text.source, space.source, 0)
 
 
-def make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
+def make_corpus(config: RunConfig, quiet: bool = True) -> tuple[Corpus, LSTMGenerator | None]:
     """Make the corpus of a config, and the oracle that wrote it, if one did."""
     data, settings = config.data, config.oracle
     if data.file:
@@ -470,6 +470,7 @@ def make_corpus(config: RunConfig) -> tuple[Corpus, LSTMGenerator | None]:
             seed=data.split_seed,
             form=data.form,
             spaced=data.spaced,
+            quiet=quiet,
         )
         return corpus, None
     if settings.parameters:

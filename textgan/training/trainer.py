@@ -102,7 +102,7 @@ def train_new(
         def make() -> Run:
             config = configure()
             group.refuse(config.schedule.shards, choose_device(config.device))
-            return create_run(config, out)
+            return create_run(config, out, quiet)
 
         # what the settings name was allowed
         return train_run(make, group, quiet=quiet, trust_code=True, plot=plot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -19,11 +19,11 @@ def places(texts: Sentences, among: Sentences) -> Tensor:
 
     It takes the memory of the texts, however many the others are.
     """
-    first = dict.fromkeys(_spelt(texts), -1)
-    for place, sentence in enumerate(_spelt(among)):
+    first = dict.fromkeys(texts.spelt(), -1)
+    for place, sentence in enumerate(among.spelt()):
         if first.get(sentence) == -1:
             first[sentence] = place
-    return torch.tensor([first[text] for text in _spelt(texts)], dtype=torch.long)
+    return torch.tensor([first[text] for text in texts.spelt()], dtype=torch.long)
 
 
 def nearest(texts: Sentences, among: Sentences) -> tuple[Tensor, Tensor]:
@@ -84,11 +84,3 @@ def longest_common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
     known = set(pairwise(b))
     broken = [i for i, pair in enumerate(pairwise(a), start=1) if pair not in known]
     return [(i, j) for i, j in pairwise([0, *broken, len(a)]) if j - i > 1]
-
-
-def _spelt(sentences: Sentences) -> Iterator[bytes]:
-    """Each sentence as bytes, the same for the same words."""
-    words = sentences.words.cpu().numpy()
-    starts = sentences.starts.tolist()
-    for start, size in zip(starts, sentences.sizes.tolist(), strict=True):
-        yield words[start : start + size].tobytes()

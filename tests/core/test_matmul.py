@@ -138,7 +138,7 @@ def test_the_library_is_the_one_set_else_of_the_environment_else_the_fastest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert library_now() == fastest_library(torch.get_num_threads())
+    assert library_now() == fastest_library()
     for named in LIBRARIES:
         monkeypatch.setenv(VARIABLE, named)
         assert library_now() == named
@@ -146,7 +146,7 @@ def test_the_library_is_the_one_set_else_of_the_environment_else_the_fastest(
             assert library_now() == "blas"
         assert library_now() == named
     monkeypatch.setenv(VARIABLE, "auto")
-    assert library_now() == fastest_library(torch.get_num_threads())
+    assert library_now() == fastest_library()
     monkeypatch.setenv(VARIABLE, "cublas")
     with pytest.raises(UserError, match="TEXTGAN_MATMUL = 'cublas': give blas, onednn or auto"):
         library_now()
@@ -159,9 +159,9 @@ def test_oneDNN_has_to_be_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, times: tuple[float, float], fastest: str
 ) -> None:
     onednn, blas = times
-    monkeypatch.setattr(module, "_fastest", lambda of, *_: blas if of is torch.mm else onednn)
+    monkeypatch.setattr(module, "_seconds", lambda *_: (blas, onednn))
     before = torch.get_num_threads()
-    assert fastest_library.__wrapped__(1) == fastest
+    assert fastest_library.__wrapped__() == fastest
     assert torch.get_num_threads() == before
     assert all(m * k * n > module.SMALLEST for m, k, n in TYPICAL)
 
@@ -173,7 +173,7 @@ def test_a_torch_without_the_operator_takes_its_blas(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "_onednn", gone)
     module._has_onednn.cache_clear()
     try:
-        assert fastest_library.__wrapped__(1) == "blas"
+        assert fastest_library.__wrapped__() == "blas"
         with matmul_by("onednn", smallest=0):
             assert library_now() == "blas"
             assert near(

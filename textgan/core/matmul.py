@@ -63,7 +63,7 @@ def library_now() -> Library:
     """
     asked = _asked.get()
     if asked is None:
-        asked = _from_environment() or fastest_library(torch.get_num_threads())
+        asked = _from_environment() or fastest_library()
     return asked if _has_onednn() else "blas"
 
 
@@ -75,29 +75,36 @@ def _from_environment() -> Library | None:
 
 
 @cache
-def fastest_library(threads: int) -> Library:
-    """The library that takes three typical products faster with so many threads, by a measurement
-    of some 50 ms in each process."""
+def fastest_library() -> Library:
+    """Return the library that takes three typical products faster, by a measurement of some 50 ms
+    in each process.
+
+    It counts the processor's time of one thread, the libraries in turn, so that other work on the
+    machine does not change the choice.
+    """
     if not _has_onednn():
         return "blas"
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    factors = [(torch.ones(m, k), torch.ones(k, n)) for m, k, n in TYPICAL]
-    with torch.no_grad():
-        blas, onednn = ([_fastest(of, *pair) for pair in factors] for of in (torch.mm, _onednn))
-    torch.set_num_threads(before)
-    gains = [slow / fast for slow, fast in zip(blas, onednn, strict=True)]
-    return "onednn" if min(gains) > GAIN else "blas"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            times = [_seconds(torch.ones(m, k), torch.ones(k, n)) for m, k, n in TYPICAL]
+    finally:
+        torch.set_num_threads(threads)
+    blas, onednn = (sum(of) for of in zip(*times, strict=True))
+    return "onednn" if blas / onednn > GAIN else "blas"
 
 
-def _fastest(product: Callable[[Tensor, Tensor], Tensor], left: Tensor, right: Tensor) -> float:
-    """Seconds of the fastest of several."""
-    times = []
-    for _ in range(6):
-        start = time.perf_counter()
+def _seconds(left: Tensor, right: Tensor, repeats: int = 6) -> tuple[float, float]:
+    """The least seconds of a product by BLAS, and by oneDNN."""
+
+    def took(product: Callable[[Tensor, Tensor], Tensor]) -> float:
+        start = time.thread_time()
         product(left, right)
-        times.append(time.perf_counter() - start)
-    return min(times)
+        return time.thread_time() - start
+
+    pairs = [(took(torch.mm), took(_onednn)) for _ in range(repeats)]
+    return min(blas for blas, _ in pairs), min(onednn for _, onednn in pairs)
 
 
 @cache

@@ -327,7 +327,7 @@ def _about_products(run: Run) -> Iterator[str]:
     """Yield a line where the library of matrix products is not the fastest, or not the run's."""
     if run.device.type != "cpu":
         return
-    fastest, library = fastest_library(torch.get_num_threads()), library_now()
+    fastest, library = fastest_library(), library_now()
     if run.library not in (None, library):
         yield (
             f"warning: it began with the matrix products of {run.library}, which this torch "

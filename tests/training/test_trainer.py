@@ -193,11 +193,12 @@ def test_golden_losses_of_three_rounds(tmp_path: Path) -> None:
 
 
 def test_the_python_interface_takes_groups_and_dotted_keys(tmp_path: Path) -> None:
+    dotted = {key: value for key, value in _without_adversary().items() if key != "schedule.rounds"}
     results = textgan.train(
         {"objective": {"name": "mle"}},
         out=tmp_path / "run",
         quiet=True,
-        **_without_adversary() | {"schedule": {"rounds": 0}},
+        **dotted | {"schedule": {"rounds": 0}},
     )
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["schedule"]["rounds"] == 0

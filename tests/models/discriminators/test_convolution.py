@@ -17,6 +17,7 @@ from worlds import (
     texts_of,
 )
 
+from textgan.core import device
 from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators import cnn as discriminators
 from textgan.models.discriminators import convolution
@@ -24,6 +25,13 @@ from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.discriminators.convolution import SENTENCES_AT_ONCE
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+
+
+@pytest.fixture(params=[False, True], ids=["processor", "ahead"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor, and as if it were a device that runs ahead."""
+    if request.param:
+        monkeypatch.setattr(device, "SYNCHRONOUS", frozenset())
 
 
 def by_hand(judge: CNNDiscriminator, sentence: list[int]) -> Tensor:
@@ -86,6 +94,7 @@ def no_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @worlds
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("settings", [{}, {"preset": "auto"}, {"sizes": [3], "counts": [5]}])
 def test_tables_give_what_convolutions_give(
     space: TextSpace, settings: dict[str, Any], request: pytest.FixtureRequest
@@ -158,6 +167,7 @@ def torch_convolutions(judge: CNNDiscriminator, vectors: Tensor, sizes: Tensor) 
 
 
 @worlds
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("settings", [{}, {"preset": "auto"}, {"sizes": [3], "counts": [5]}])
 def test_convolutions_and_their_gradients_are_torchs(
     space: TextSpace, settings: dict[str, Any]
@@ -179,6 +189,7 @@ def test_convolutions_and_their_gradients_are_torchs(
         assert same(a, b)
 
 
+@pytest.mark.usefixtures("either")
 def test_equal_windows_share_the_gradient() -> None:
     vectors = torch.tensor([[[1.0], [3.0], [3.0], [2.0]]], requires_grad=True)
     filters = nn.Conv1d(1, 1, 1)
@@ -190,6 +201,7 @@ def test_equal_windows_share_the_gradient() -> None:
     assert filters.weight.grad is not None and filters.weight.grad.item() == 3
 
 
+@pytest.mark.usefixtures("either")
 def test_convolutions_have_second_derivatives() -> None:
     vectors = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True)

@@ -23,8 +23,14 @@ from textgan.core.matmul import matmul
 from textgan.core.precision import factor_type
 from textgan.data.text import Text
 
-SENTENCES_AT_ONCE = 512  # whose windows are in memory together
+SENTENCES_AT_ONCE = 512  # whose windows are in memory together on a processor
 SPARSE_FROM = 4  # windows of a sentence for which a gradient without its zeros is faster
+
+
+def sentences_at_once(like: Tensor) -> int:
+    """How many sentences' windows are in memory together: of an accelerator, which takes as long to
+    start a kernel as to finish a small one, more."""
+    return SENTENCES_AT_ONCE * 16 if is_asynchronous(like) else SENTENCES_AT_ONCE
 
 
 def filters_of(convolutions: nn.ModuleList) -> list[nn.Conv1d]:
@@ -147,6 +153,9 @@ def _columns(weight: Tensor) -> Tensor:
 def _overlap(windows: Tensor, vectors: Tensor) -> Tensor:
     """The sum, like vectors (B, T, E), of windows (B, N, k, E), each at its place."""
     count, size = windows.shape[1:3]
+    if is_asynchronous(vectors):  # one kernel, where each addition below takes as long to launch
+        columns = windows.to(vectors.dtype).permute(0, 3, 2, 1).flatten(1, 2)  # (B, E * k, N)
+        return F.fold(columns, (1, vectors.shape[1]), (1, size)).squeeze(2).transpose(1, 2)
     total = torch.zeros_like(vectors)
     for offset in range(size):
         total[:, offset : offset + count] += windows[:, :, offset]
@@ -163,6 +172,7 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
     the vocabulary instead of once a token of the texts.
     """
     fixed, vocabulary = _is_full(text), embedding.shape[0]
+    at_once = sentences_at_once(embedding)
     nothing = embedding.new_zeros(1, embedding.shape[1])
     rows = torch.cat([embedding, nothing])  # padding contributes nothing: row V
     tokens = text.tokens if fixed else torch.where(text.mask, text.tokens, vocabulary)
@@ -180,8 +190,8 @@ def pool_by_table(text: Text, embedding: Tensor, filters: Sequence[nn.Conv1d]) -
             part.copy_(matmul(rows, convolution.weight[:, :, offset].t().contiguous(), out=part))
         offsets = torch.arange(size, dtype=torch.int, device=tokens.device) * (vocabulary + 1)
         counts = None if fixed else _counts(text, size)
-        for start in range(0, len(text), SENTENCES_AT_ONCE):
-            piece = slice(start, start + SENTENCES_AT_ONCE)
+        for start in range(0, len(text), at_once):
+            piece = slice(start, start + at_once)
             windows = tokens[piece].unfold(1, size, 1) + offsets
             sums = F.embedding_bag(windows.flatten(0, 1), table, mode="sum")
             best = _best(

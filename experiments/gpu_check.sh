@@ -9,15 +9,15 @@
 # exit code is 1 where a stage failed, 2 where nothing could run.
 #
 # DEVICE=cpu takes every path on a processor. BENCH (options of the bench), SETTINGS (of the training
-# and the profiles), TRAIN_SECONDS and RESUME_SECONDS make it smaller; STAGES names only some.
+# and the profiles), TRAIN_SECONDS and RESUME_SECONDS say how much is done; STAGES names only some.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-${OUT:-gpu_check}}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 python=${PYTHON:-python3} device=${DEVICE:-cuda}
 # the pretraining is short, so that rounds come within the time
-read -ra settings <<<"schedule.mle_epochs=10 schedule.discriminator_turns=2 ${SETTINGS:-}"
-settings=("device=$device" evaluation.final_samples=1000 "${settings[@]}")
+short="schedule.mle_epochs=10 schedule.discriminator_turns=2 evaluation.final_samples=1000"
+read -ra settings <<<"device=$device ${SETTINGS:-$short}"
 export PYTHONPATH="$PWD:$out/site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 [ "$device" = cpu ] && export CUDA_VISIBLE_DEVICES=
 

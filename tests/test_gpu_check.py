@@ -15,7 +15,8 @@ TINY = (
     "oracle.vocabulary=50 oracle.length=6 oracle.positives=40 oracle.held_out=40 "
     "discriminator.preset=auto discriminator.sizes=[1,2] discriminator.counts=[4,4] "
     "objective.rollouts=2 schedule.batch_size=8 schedule.fakes=40 "
-    "schedule.mle_epochs=1 schedule.rounds=1 schedule.d_steps=1 schedule.k=1 "
+    "schedule.mle_epochs=1 schedule.discriminator_turns=1 schedule.rounds=1 "
+    "schedule.d_steps=1 schedule.k=1 "
     "evaluation.samples=40 evaluation.final_samples=40"
 )
 pytestmark = pytest.mark.skipif(

@@ -68,20 +68,20 @@ stage() {
     [[ " $codes " == *" $rc "* ]] || failed=1
 }
 
-stage tests 75 "0" "$python" -m pytest -p no:cacheprovider -m gpu tests/test_gpu.py
+stage tests 90 "0" "$python" -m pytest -p no:cacheprovider -m gpu tests/test_gpu.py
 precisions="float32 tf32 bf16"
 [ "$device" = cpu ] && precisions=float32
 for precision in $precisions; do
-    stage "bench-$precision" 40 "0" "$python" -m textgan bench --json \
+    stage "bench-$precision" 33 "0" "$python" -m textgan bench --json \
         --precision "$precision" ${BENCH:---scale 0.2}
     cp "$out/bench-$precision.log" "$out/bench-$precision.json" 2>/dev/null
 done
-stage profile 45 "0" "$python" experiments/profile_updates.py experiments/paper/seqgan.toml \
+stage profile 40 "0" "$python" experiments/profile_updates.py experiments/paper/seqgan.toml \
     "$out/profile" "${settings[@]}"
 run="$out/run"
 rm -rf "$run"
 # 124 and 130: the time was up, the checkpoint is written
-stage train "${TRAIN_SECONDS:-195}" "0 124 130" "$python" -m textgan train \
+stage train "${TRAIN_SECONDS:-180}" "0 124 130" "$python" -m textgan train \
     experiments/paper/seqgan.toml --out "$run" "${settings[@]}"
 stage resume "${RESUME_SECONDS:-45}" "0 124 130" "$python" -m textgan resume "$run"
 stage report 20 "0" "$python" -m textgan report "$run" --no-measure --out "$out/report.html"

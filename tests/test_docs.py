@@ -124,8 +124,8 @@ def test_commands_run(
     Path("reviews.csv").write_text("".join(rows))
     really = textgan.evaluation.scoring.choose_metrics
 
-    def quick(wanted: list[str], *arguments: object) -> object:
-        return really(["quick" if name == "all" else name for name in wanted], *arguments)
+    def quick(wanted: list[str], *arguments: object, **more: object) -> object:
+        return really(["quick" if name == "all" else name for name in wanted], *arguments, **more)
 
     tiny = BenchSetting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
     timed = textgan.bench.run_bench
@@ -147,6 +147,7 @@ def test_commands_run(
             toy["schedule.fakes"] = 16
             if "seqgan" in words:
                 toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
+            words = [word for word in words if word.partition("=")[0] not in toy]
             words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]
         elif words[1] == "evaluate":
             words += ["--size", "120" if "--encoder" in words else "60"]
@@ -202,6 +203,10 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def small(*arguments: object, **settings: object) -> object:
         options = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
+        for group, values in list(settings.items()):
+            if isinstance(values, dict):  # given twice, by group and by dotted key, is refused
+                settings |= {f"{group}.{key}": value for key, value in values.items()}
+                del settings[group]
         settings = options | settings | {"quiet": True}
         settings["data"] = str(ROOT / "data/captions.txt")
         return really(*arguments, **settings)  # type: ignore[arg-type]

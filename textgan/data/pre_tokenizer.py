@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from textgan.data.token_fit import Spaced, spacing
+from textgan.data.treebank import treebank_words
 
 UNKNOWN_WORD = "<unk>"
 
@@ -56,11 +57,7 @@ class PreTokenizer:
     def split(self) -> Callable[[str], list[str]]:
         """The function that returns the tokens of a line."""
         if self.kind == "nltk":
-            # nltk's `word_tokenize` wants a download to find the ends of sentences. A line is one
-            # sentence here: the tokenizer behind it gives the same words and needs nothing.
-            from nltk.tokenize import NLTKWordTokenizer
-
-            return NLTKWordTokenizer().tokenize  # type: ignore[no-any-return]
+            return treebank_words
         if self.kind == "char":
             one = r"\S" if self.separator else "."
             whole = f"{re.escape(self.unknown)}|" if self.unknown else ""

@@ -80,7 +80,9 @@ class LeaveOneOut:
 
     def __init__(self, sentences: Sentences, order: int) -> None:
         self.sizes = sentences.sizes
-        self.counts = [Counts.of(part, len(sentences)).ranked() for part in grams(sentences, order)]
+        self.shared = [
+            Shared.of(Counts.of(part, len(sentences)).ranked()) for part in grams(sentences, order)
+        ]
 
     def score(self, index: Tensor | None = None) -> Tensor:
         """BLEU of each sentence at these indices, all different, among those alone: (B, order)."""
@@ -88,12 +90,10 @@ class LeaveOneOut:
         if len(index) < 2:
             raise ValueError("there are no other sentences to compare with")
         sizes = self.sizes[index]
-        own = torch.arange(len(index), device=sizes.device)
-        row = torch.full_like(self.sizes, -1)
-        row[index] = own
-        parts = [counts.among(row, len(index)) for counts in self.counts]
-        matches = [Most.of(part).matches(part, own) for part in parts]
-        return bleu(torch.stack(matches, 1), sizes, Lengths(sizes).closest(sizes, True))
+        kept = torch.zeros_like(self.sizes, dtype=torch.bool)
+        kept[index] = True
+        matches = torch.stack([shared.matches(kept) for shared in self.shared], 1)[index]
+        return bleu(matches, sizes, Lengths(sizes).closest(sizes, True))
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,39 @@ class Counts:
         row, kind, times = (part[order] for part in (self.row, self.kind, self.times))
         return Counts(row, kind, times, self.rows, self.kinds)
 
-    def among(self, row: Tensor, rows: int) -> Counts:
-        """Return the counts of some of the sentences. row: each sentence's new row, -1 for none."""
-        moved = row[self.row]
-        kept = (moved >= 0).nonzero().squeeze(1)
-        return Counts(moved[kept], self.kind[kept], self.times[kept], rows, self.kinds)
+
+@dataclass(frozen=True)
+class Shared:
+    """The ranked counts of those n-grams of one order that two sentences or more have.
+
+    row, kind, times: (P,) as in `Counts`. whole: (B,) how many of these n-grams each sentence has.
+    """
+
+    row: Tensor
+    kind: Tensor
+    times: Tensor
+    whole: Tensor
+
+    @staticmethod
+    def of(counts: Counts) -> Shared:
+        """Leave out what no other sentence has, and so never matches."""
+        shared = counts.kind.bincount(minlength=counts.kinds)[counts.kind] > 1
+        row, kind, times = (part[shared] for part in (counts.row, counts.kind, counts.times))
+        return Shared(row, kind, times, times.new_zeros(counts.rows).index_add(0, row, times))
+
+    def matches(self, kept: Tensor) -> Tensor:
+        """Count the n-grams of each sentence that another one has, among those that are kept (B,)
+        bool: (B,), of the others no number that means anything.
+
+        Only the first of each n-gram, which has it most often, has more than the next one has.
+        """
+        inside = kept[self.row].nonzero().squeeze(1)
+        row, kind, times = (part[inside] for part in (self.row, self.kind, self.times))
+        begins = kind.new_ones(len(kind) + 1, dtype=torch.bool)
+        begins[1:-1] = kind[1:] != kind[:-1]
+        follows = torch.nn.functional.pad(times, (0, 1))[1:].masked_fill(begins[1:], 0)
+        first = begins[:-1].nonzero().squeeze(1)
+        return self.whole.index_add(0, row[first], (times - follows)[first], alpha=-1)
 
 
 @dataclass(frozen=True)

@@ -20,27 +20,28 @@ from torch import Tensor
 from textgan.core.score import Score
 from textgan.core.statistics import SHARE, Estimate, Floats
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
-from textgan.metrics.functional.ngrams import Grams, common_grams, divergence, grams
+from textgan.metrics.functional.ngrams import Grams, common_grams, counts, grams, jensen_shannon
 
 LARGEST = "words of the longest n-grams"
 
 
-def within(texts: Tensor, n: int, of: Grams) -> Grams:
-    """Return those of n texts' n-grams that occur in the texts at these indices."""
-    kept = torch.zeros(n, dtype=torch.bool)
-    kept[texts] = True
-    inside = kept[of.row]
-    return Grams(of.n, of.kind[inside], of.row[inside], of.kinds)
+def counts_within(of: Grams, n: int) -> Callable[[Tensor], Tensor]:
+    """Return the function that counts the n-grams, of those of n texts, that the texts at some
+    indices have: all of them without the few that the other texts have."""
+    whole = counts(of)
+
+    def count(texts: Tensor) -> Tensor:
+        left_out = torch.ones(n, dtype=torch.bool)
+        left_out[texts] = False
+        return whole - torch.bincount(of.kind[left_out[of.row]], minlength=of.kinds)
+
+    return count
 
 
-def counts(of: Grams) -> Tensor:
-    """Count how often each n-gram occurs anywhere, (kinds,) float64."""
-    return torch.bincount(of.kind, minlength=of.kinds).double()
-
-
-def variety(of: Grams) -> float:
-    """Compute different n-grams / all n-grams, of which there are some."""
-    return int((counts(of) > 0).sum()) / len(of.kind)
+def variety(times: Tensor) -> float:
+    """Compute different n-grams / all n-grams, of which there are some, from the counts (kinds,) of
+    each."""
+    return int(times.count_nonzero()) / int(times.sum())
 
 
 def multiset_jaccard(a: Tensor, b: Tensor) -> float:
@@ -51,14 +52,14 @@ def multiset_jaccard(a: Tensor, b: Tensor) -> float:
 
 
 def over_texts(
-    inputs: MetricInputs, of: Grams, statistic: Callable[[Grams], float]
+    inputs: MetricInputs, of: Grams, statistic: Callable[[Tensor], float]
 ) -> tuple[Estimate, Floats]:
-    """Compute a number of n-grams, with its spread over subsets of those texts that have any."""
+    """Compute a number of the counts (kinds,) of n-grams, with its spread over subsets of those
+    texts that have any."""
     texts, row = torch.unique(of.row, return_inverse=True)
-    known = Grams(of.n, of.kind, row, of.kinds)
-    return inputs.of_set(
-        statistic(of), lambda some: statistic(within(some, len(texts), known)), len(texts), SHARE
-    )
+    count = counts_within(Grams(of.n, of.kind, row, of.kinds), len(texts))
+    value = statistic(counts(of))
+    return inputs.of_set(value, lambda some: statistic(count(some)), len(texts), SHARE)
 
 
 @dataclass(kw_only=True)
@@ -85,7 +86,9 @@ class JensenShannon(Metric, name="jsd"):
         for mine, theirs in common_grams(texts, real, self.largest):
             if not len(mine.kind) or not len(theirs.kind):
                 break
-            estimate, replicates = over_texts(inputs, mine, partial(divergence, b=theirs))
+            estimate, replicates = over_texts(
+                inputs, mine, partial(jensen_shannon, b=counts(theirs))
+            )
             signature = inputs.sign(
                 "jsd", n=mine.n, refs=len(real), hyps=len(texts), tok=inputs.token_kind
             )
@@ -119,7 +122,7 @@ class MSJaccard(Metric, name="ms_jaccard"):
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         texts, real = inputs.paired_sample, inputs.paired_references
         sides = [
-            (mine, counts(theirs) / len(real))
+            (counts_within(mine, len(texts)), counts(theirs) / len(real))
             for mine, theirs in common_grams(texts, real, self.largest)
             if mine.kinds
         ]
@@ -128,8 +131,7 @@ class MSJaccard(Metric, name="ms_jaccard"):
 
         def means(some: Tensor) -> list[float]:
             orders = (
-                multiset_jaccard(counts(within(some, len(texts), mine)) / len(some), weights)
-                for mine, weights in sides
+                multiset_jaccard(count(some) / len(some), weights) for count, weights in sides
             )
             return [product ** (1 / n) for n, product in enumerate(accumulate(orders, mul), 1)][1:]
 

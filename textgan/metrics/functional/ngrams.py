@@ -69,6 +69,11 @@ def common_grams(a: Sentences, b: Sentences, largest: int) -> Iterator[tuple[Gra
         )
 
 
+def counts(of: Grams) -> Tensor:
+    """Count how often each n-gram occurs anywhere, (kinds,) float64."""
+    return torch.bincount(of.kind, minlength=of.kinds).double()
+
+
 def divergence(a: Grams, b: Grams) -> float:
     """Compute the Jensen-Shannon divergence in bits between two sets of n-grams with common
     numbers.
@@ -77,9 +82,13 @@ def divergence(a: Grams, b: Grams) -> float:
     """
     if not len(a.kind) or not len(b.kind):
         raise ValueError(f"no {a.n}-grams to compare")
-    p, q = (
-        torch.bincount(part.kind, minlength=part.kinds).double() / len(part.kind) for part in (a, b)
-    )
+    return jensen_shannon(counts(a), counts(b))
+
+
+def jensen_shannon(a: Tensor, b: Tensor) -> float:
+    """Compute the Jensen-Shannon divergence in bits between two sets of n-grams, of which each
+    occurs so often (kinds,), float64, some of them at all."""
+    p, q = a / a.sum(), b / b.sum()
     middle = ((p + q) / 2).clamp(min=torch.finfo(p.dtype).tiny)  # some may be in neither
     nats = torch.xlogy(p, p / middle).sum() + torch.xlogy(q, q / middle).sum()
     return float(nats) / 2 / float(torch.tensor(2.0, dtype=torch.float64).log())

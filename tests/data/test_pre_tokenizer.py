@@ -4,9 +4,7 @@ import nltk
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from nltk.tokenize import NLTKWordTokenizer
 
-from textgan.data import treebank
 from textgan.data.pre_tokenizer import PreTokenizer
 
 LINES = [
@@ -22,29 +20,6 @@ def test_treebank_words_are_those_of_word_tokenize(monkeypatch: pytest.MonkeyPat
     for line in LINES:
         assert split(line) == nltk.word_tokenize(line, preserve_line=True)
     assert split("A dog's bed.") == ["A", "dog", "'s", "bed", "."]
-
-
-# whatever the rules of nltk's tokenizer look for, and what is around it
-PIECES = [
-    *"a3é你😀ſ\t\n\u00a0 '`\".,:;?!*()[]{}<>-–—«»“”‘’„%$_", "  ", " 's ", "''", "``", "--", "...",
-    "3.5", "It", "U.S.", "n't", "can't", "Cannot", "gımme", "d'ye", "gonna", "'tis", "wanna",
-    "more'n", "re", "'LL",
-]  # fmt: skip
-
-
-@given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join) | st.text())
-@example("it isn't 'so'. \"")
-def test_treebank_words_are_those_of_nltk(line: str) -> None:
-    whole = NLTKWordTokenizer().tokenize
-    for same in (line, line.strip(), f"the {line} of", f'"{line}'):
-        assert PreTokenizer("nltk")(same) == whole(same)
-
-
-def test_only_so_many_pieces_of_lines_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(treebank, "MOST_KEPT", 3)
-    for i in range(20):
-        assert PreTokenizer("nltk")(f"a{i} b{i} c{i}.") == [f"a{i}", f"b{i}", f"c{i}", "."]
-        assert len(treebank._inner) <= 3
 
 
 @given(st.text())

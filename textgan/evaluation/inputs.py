@@ -625,6 +625,7 @@ def inputs_from_run(
         split,
         [corpus.test, corpus.train, fresh, *(one.text for one in drawn)],
         [one.lines for one in given],
+        options.quiet,
     )
     make = _RowMaker.of(
         options,
@@ -755,16 +756,22 @@ def _lines(run: Run, text: Text) -> list[str]:
 
 
 def _encode_run(
-    run: Run, split: LineTokens | None, texts: Sequence[Text], files: Sequence[Sequence[str]]
+    run: Run,
+    split: LineTokens | None,
+    texts: Sequence[Text],
+    files: Sequence[Sequence[str]],
+    quiet: bool,
 ) -> tuple[WordTokenizer, list[Sentences]]:
     """A run's texts, then lines of files, as sentences, and their tokenizer: the run's own, or for
     a corpus of words another by which its lines are split anew."""
     tokenizer = run.corpus.tokenizer
     if split is not None and tokenizer.special:
         anew = WordTokenizer((), PreTokenizer(split, unknown=""))
-        return encode_all(anew, [*(_lines(run, text) for text in texts), *files])
+        every = [*(_lines(run, text) for text in texts), *files]
+        return encode_all(anew, (bar(lines, "splitting texts", quiet) for lines in every))
     cpu, eos = torch.device("cpu"), run.corpus.space.eos
-    tokenizer, encoded = encode_all(tokenizer, files)
+    reading = (bar(lines, "splitting texts", quiet) for lines in files)
+    tokenizer, encoded = encode_all(tokenizer, reading)
     return tokenizer, [*(Sentences.of(text.to(cpu), eos) for text in texts), *encoded]
 
 

@@ -25,7 +25,7 @@ missing() {
     "$python" - <<'PYTHON'
 from importlib.util import find_spec
 need = "torch numpy scipy nltk sacrebleu tensorboard typer pydantic pydantic_core safetensors "
-need += "filelock tqdm jinja2 pytest hypothesis"
+need += "typing_inspection annotated_types filelock tqdm jinja2 pytest hypothesis"
 print(*[name for name in need.split() if find_spec(name) is None])
 PYTHON
 }

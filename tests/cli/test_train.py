@@ -83,7 +83,7 @@ def test_without_out_runs_get_a_number(
         (["seqgan", "--device", "quantum"], ["device", "'quantum'"]),
         (["seqgan", "--device", "cuda:99"], ["device", "'cuda:99'"]),
         (["seqgan", "--seed", "-1"], ["seed", "-1"]),
-        (["seqgan", "--seed", "x"], ["--seed", "x"]),
+        (["seqgan", "--seed", "x"], ["seed", "x"]),
         (["seqgan", "--sede", "1"], ["--sede"]),
         (["mle", "discriminator=cnn"], ["discriminator.name", "mle has no discriminator"]),
         (

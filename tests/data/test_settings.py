@@ -10,7 +10,7 @@ from textgan.training.config import make_config
 
 
 def test_the_setting_says_what_it_may_be() -> None:
-    with pytest.raises(UserError, match=r"data.labels = 'maybe'.*'auto', 'yes' or 'no'"):
+    with pytest.raises(UserError, match=r"data.labels = 'maybe': give auto, yes or no"):
         make_config("mle", {"data.file": "x.tsv", "data.labels": "maybe"})
 
 

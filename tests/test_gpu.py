@@ -90,9 +90,13 @@ def test_embeddings_are_perturbed_there(told: str, placement: str, tmp_path: Pat
 @pytest.fixture
 def never_waits() -> Iterator[None]:
     """Whatever makes the host wait for the device is an error."""
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("eos", [None, 1])
@@ -139,11 +143,14 @@ def test_rollouts_wait_as_often_however_long_they_are() -> None:
         generator = LSTMGenerator(TextSpace(30, length, eos=1)).cuda()
         fake = generator.sample(6)
         roll_out(generator, fake, 2)
-        torch.cuda.set_sync_debug_mode("warn")
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            roll_out(generator, fake, 2)
-        torch.cuda.set_sync_debug_mode("default")
+            torch.cuda.set_sync_debug_mode("warn")
+            seen.clear()  # torch warns that the mode is a prototype
+            try:
+                roll_out(generator, fake, 2)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
         waits.append(len(seen))
     assert waits[0] == waits[1] <= 2
 

@@ -3,7 +3,7 @@
 Everything is float64, so that an identity holds to about 1e-12 or does not hold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, State
 from textgan.models.generators.leak import LeakGenerator
+from textgan.objectives.base import Objective
 
 FIXED = TextSpace(3, 3)  # 27 texts of three tokens
 VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
@@ -176,6 +177,26 @@ def gradient(loss: Tensor, network: nn.Module) -> Tensor:
 def same(a: Tensor, b: Tensor, tolerance: float = TIGHT) -> bool:
     """Whether two tensors are equal but for rounding."""
     return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def assert_padding_changes_no_loss(
+    objectives: Sequence[Objective], generator: AutoregressiveGenerator, judge: Any
+) -> None:
+    """No loss, gradient or metric of these knows how wide a batch is; the first one's stands for
+    the discriminator's."""
+    texts = enumerate_texts(VARIABLE)
+    longer = texts.pad_to(5)
+    for objective in objectives:
+        plain, padded = (
+            objective.generator_loss(generator, judge, text, text, 0.0) for text in (texts, longer)
+        )
+        assert same(plain[0], padded[0])
+        assert same(gradient(plain[0], generator), gradient(padded[0], generator))
+        assert all(same(plain[1][name], padded[1][name]) for name in plain[1])
+    plain = objectives[0].discriminator_loss(judge, texts[:7], texts[7:])
+    padded = objectives[0].discriminator_loss(judge, longer[:7], longer[7:])
+    assert same(plain[0], padded[0])
+    assert same(gradient(plain[0], judge), gradient(padded[0], judge))
 
 
 def agree(counts: Tensor, chances: Tensor) -> bool:

@@ -16,6 +16,8 @@ from worlds import (
 
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace, concatenate
 
+SOURCE = TextSpace(6, 4, eos=1, turn=5)
+
 
 def labelled() -> Text:
     """Three sentences with everything that a Text can hold."""
@@ -267,10 +269,24 @@ def test_a_space_survives_json() -> None:
         assert TextSpace.from_dict(json.loads(json.dumps(asdict(space)))) == space
 
 
-@pytest.mark.parametrize("name", ["eos", "bos", "pad", "unknown"])
+@pytest.mark.parametrize("name", ["eos", "bos", "pad", "unknown", "turn"])
 def test_an_id_beyond_the_vocabulary_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} = 4"):
         TextSpace(**{"vocabulary": 4, "length": 3, name: 4})
+
+
+def test_the_id_between_turns_is_never_written() -> None:
+    space = TextSpace(6, 3, eos=1, unknown=2, turn=5, source=SOURCE, shares_vocabulary=True)
+    assert space.unwritten == (0, 5)
+    assert space.special == (0, 1, 2, 5)
+    assert TextSpace.from_dict(json.loads(json.dumps(asdict(space)))) == space
+
+
+def test_vocabularies_that_are_shared_are_of_one_size() -> None:
+    with pytest.raises(ValueError, match="shares_vocabulary: 7 words here and 6"):
+        TextSpace(7, 3, source=SOURCE, shares_vocabulary=True)
+    with pytest.raises(ValueError, match="shares_vocabulary: 7 words here and no source"):
+        TextSpace(7, 3, shares_vocabulary=True)
 
 
 def test_equal_sources_have_one_number() -> None:

@@ -17,6 +17,7 @@ class Attention(AutoregressiveGenerator):
     and hypotheses, how many there were.
     """
 
+    reads_source = True
     encoded: int = 0
     memories: ClassVar[list[int]] = []
     hypotheses: ClassVar[list[int]] = []

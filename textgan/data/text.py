@@ -38,8 +38,12 @@ class TextSpace:
     bos: the id that a generator reads before a text's first token. pad: the id that fills up a
     shorter text. Where texts have an end, neither is ever written, unless it is the end itself.
     unknown: the id of all words that the vocabulary lacks; None: there is no such id.
+    turn: the id between the utterances of a text that has several, a source of a dialogue; never
+    written. None: there is no such id.
     source: the texts that these answer or translate; None: they answer none.
-    Raises ValueError for an id beyond the vocabulary.
+    shares_vocabulary: whether an id of the source is the same word here.
+    Raises ValueError for an id beyond the vocabulary, or where vocabularies that are shared differ
+    in size.
     """
 
     vocabulary: int
@@ -50,29 +54,39 @@ class TextSpace:
     pad: int = 0
     unknown: int | None = None
     source: TextSpace | None = None
+    turn: int | None = None
+    shares_vocabulary: bool = False
 
     def __post_init__(self) -> None:
         for name, least in {"vocabulary": 1, "length": 1, "classes": 0}.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} = {value!r}: give a whole number from {least}")
-        for name in ("bos", "pad", "eos", "unknown"):
+        for name in ("bos", "pad", "eos", "unknown", "turn"):
             token = getattr(self, name)
             if token is not None and not 0 <= token < self.vocabulary:
                 raise ValueError(f"{name} = {token} is no id of {self.vocabulary}")
+        words = self.source.vocabulary if self.source is not None else None
+        if self.shares_vocabulary and words != self.vocabulary:
+            raise ValueError(
+                f"shares_vocabulary: {self.vocabulary} words here and {words or 'no source'}"
+            )
 
     @property
     def special(self) -> tuple[int, ...]:
         """The ids, in order, that are no words where texts have an end."""
         if self.eos is None:
             return ()
-        ids = {self.bos, self.pad, self.eos, self.unknown}
+        ids = {self.bos, self.pad, self.eos, self.unknown, self.turn}
         return tuple(sorted(token for token in ids if token is not None))
 
     @property
     def unwritten(self) -> tuple[int, ...]:
         """The ids, in order, that no text has before its padding: probability zero."""
-        return () if self.eos is None else tuple(sorted({self.bos, self.pad} - {self.eos}))
+        if self.eos is None:
+            return ()
+        never = {self.bos, self.pad, self.turn} - {self.eos}
+        return tuple(sorted(token for token in never if token is not None))
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> TextSpace:

@@ -8,7 +8,7 @@ under a logistic loss. Padding never changes a score.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class Discriminator(nn.Module, ABC):
     embedding: TokenEmbedding
     dropout: nn.Dropout
     output: nn.Linear  # features to a score, or to one for each class
+    # whether the score depends on the source, where texts answer one
+    reads_source: ClassVar[bool] = False
 
     # as version 0.1 called them
     judge = FormerName("score_pair")

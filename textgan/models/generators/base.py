@@ -73,6 +73,8 @@ class Generator(nn.Module, ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}  # as an Objective's
     # whether it writes by what its discriminator sees, so that it is not complete without that
     reads_discriminator: ClassVar[bool] = False
+    # whether what it writes depends on the source, where texts answer one
+    reads_source: ClassVar[bool] = False
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

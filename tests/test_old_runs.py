@@ -93,7 +93,7 @@ def test_it_is_evaluated_to_the_same_numbers(done: Path, monkeypatch: pytest.Mon
     for name in final.keys() & {"nll_oracle", "nll_test", "entropy"}:
         assert now[name].value == pytest.approx(final[name]["value"], rel=1e-4)
     monkeypatch.setattr(
-        "textgan.evaluation.inputs.texts_seed",
+        "textgan.evaluation.run_inputs.texts_seed",
         lambda run, seed: stream(Purpose.EVALUATION_TEXTS, seed, run.config.seed),
     )
     made = textgan.evaluate(done, metrics=["quick"], **settings)

@@ -22,7 +22,7 @@ from textgan.core.errors import UserError
 from textgan.data.corpus import read_corpus
 from textgan.data.splits import split_file
 from textgan.data.texts import Form, Row, read_rows
-from textgan.evaluation.inputs import read_texts
+from textgan.evaluation.texts import read_texts
 
 SENTENCES = [f"a {w}, seen by {v}" for w in ("dog", "cat", "sun", "sea") for v in "abcdefg"]
 LABELS = ["neg", "pos"] * 14

@@ -18,8 +18,8 @@ from textgan.core.statistics import Estimate
 from textgan.evaluation.compare import compare
 from textgan.evaluation.comparison import Comparison
 from textgan.evaluation.evaluate import evaluate
-from textgan.evaluation.inputs import alike
 from textgan.evaluation.scoring import choose_metrics
+from textgan.evaluation.texts import alike
 
 
 def test_a_run_is_judged_in_rows_that_compare(runs: Path) -> None:

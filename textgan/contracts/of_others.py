@@ -20,7 +20,8 @@ from textgan.encoders.contrast.base import EncoderObjective
 from textgan.encoders.contrast.contract import check_encoder_objective
 from textgan.encoders.train import encode
 from textgan.encoders.trainer import prepare
-from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run
+from textgan.evaluation.inputs import EvaluationOptions
+from textgan.evaluation.run_inputs import inputs_from_run
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.contract import checked_scores
 from textgan.perturb.base import Perturbation

@@ -55,7 +55,7 @@ MOVED = {
     "listing": "cli.listing",
     "log": "core.log",
     "losses": "losses core.optim",
-    "materials": "evaluation.inputs",
+    "materials": "evaluation.inputs evaluation.texts evaluation.file_inputs evaluation.run_inputs",
     "mauve": "metrics.functional.mauve",
     "metrics.base": "metrics.base core.score",
     "metrics.networks": "metrics.networks data.batches data.tokenizers",

@@ -34,9 +34,9 @@ from textgan.evaluation.evaluate import (
     names_of_metrics,
     read_target,
 )
-from textgan.evaluation.inputs import Source
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.scoring import by_metric, choose_metrics, label_of, warnings_of
+from textgan.evaluation.texts import Source
 from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
 

@@ -25,17 +25,13 @@ from textgan.core.progress import status
 from textgan.core.statistics import SUBSETS
 from textgan.data.pre_tokenizer import LineTokens
 from textgan.data.texts import PLAIN, FieldName, Form, Format, Labels
-from textgan.evaluation.inputs import (
-    EvaluationOptions,
-    Source,
-    Texts,
-    inputs_from_files,
-    inputs_from_run,
-    texts_of_run,
-)
+from textgan.evaluation.file_inputs import inputs_from_files
+from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.results import Evaluation, read_evaluation
+from textgan.evaluation.run_inputs import inputs_from_run, texts_of_run
 from textgan.evaluation.scoring import choose_metrics, score
 from textgan.evaluation.store import store_evaluation, warn_unkept
+from textgan.evaluation.texts import Source, Texts
 from textgan.metrics.base import Metric
 from textgan.training.run import Run, open_run
 

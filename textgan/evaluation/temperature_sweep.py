@@ -28,8 +28,9 @@ from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_o
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
 from textgan.evaluation.evaluate import EncoderName, Metrics, evaluate, names_of_metrics
-from textgan.evaluation.inputs import EvaluationOptions, inputs_from_run, writers
+from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.results import Evaluation, read_evaluation
+from textgan.evaluation.run_inputs import inputs_from_run, writers
 from textgan.evaluation.scoring import choose_metrics, score
 from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, name_in_sentence
 from textgan.training.run import Run, open_run

@@ -1,0 +1,276 @@
+"""The inputs of an evaluation of runs, and of files beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from textgan.core.errors import UserError, option
+from textgan.core.files import exists
+from textgan.core.names import unique_names
+from textgan.core.progress import bar
+from textgan.core.streams import Purpose, stream
+from textgan.data.checks import corpus_warnings
+from textgan.data.pre_tokenizer import UNKNOWN_WORD, LineTokens, PreTokenizer
+from textgan.data.sentences import Sentences, encode_all
+from textgan.data.text import UNCONDITIONAL, Text
+from textgan.data.texts import PLAIN, Form
+from textgan.data.tokenizers import WordTokenizer
+from textgan.evaluation.inputs import EvaluationInputs, EvaluationOptions, Parts, RowMaker
+from textgan.evaluation.texts import (
+    Source,
+    Texts,
+    copy_warnings,
+    drawn_lines,
+    fits_some,
+    name_texts,
+)
+from textgan.metrics.base import MetricInputs, Models
+from textgan.models.draw import draw_like
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.training.checkpoint import checkpoints
+from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, texts_seed
+from textgan.training.run import Run
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A generator of a run with a name for its row."""
+
+    name: str
+    generator: Generator
+
+
+def writers(run: Run) -> list[Writer]:
+    """Return the generators that a run's table has rows for: the best MLE epoch, and the last
+    state."""
+    writers = []
+    run.mle_lack()  # raises where there is one that is not this run's
+    if exists(run.folder / "mle.safetensors"):
+        writers.append(Writer(MLE_ROW, run.load_generator("mle")))
+    return [*writers, Writer(f"{run.method}, last", run.load_generator())]
+
+
+def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts:
+    """Draw texts of a run's last state as `textgan sample` writes them, without their labels.
+
+    samples: how many; 0: as many as its config says.
+    """
+    n = samples or run.config.evaluation.final_samples
+    with run.products():
+        text = _draw(run, writers(run)[-1], n, seed, temperature).text
+    lines = run.corpus.decode(replace(text, condition=UNCONDITIONAL))
+    about = {
+        "run": run.folder.resolve().name,
+        "file": None,
+        "checkpoint": checkpoints(run.folder)[-1].stem,
+        "temperature": temperature,
+        "seed": seed,
+        "lines": len(lines),
+        "empty": sum(not line.strip() for line in lines),
+    }
+    return Texts(run.folder.resolve().name, lines, about)
+
+
+def inputs_from_run(
+    run: Run,
+    options: EvaluationOptions,
+    *,
+    samples: int,
+    temperature: float = 1.0,
+    split: LineTokens | None = None,
+    memory: dict[Hashable, Any] | None = None,
+    only: Sequence[str] = (),
+    with_real: bool = True,
+    others: Sequence[Run | Source] = (),
+    form: Form = PLAIN,
+) -> EvaluationInputs:
+    """Make the rows of a run: real text, its best MLE epoch, its generator as it is.
+
+    others: further runs on the same corpus (a row of their last state each, and then of this run's
+    too), and files or lists of texts, which are split as the run's own lines are; form: how files
+    are read.
+
+    split: None takes the run's own words; else lines are written and split anew.
+    memory: shared with other layouts of the same corpus. only: names of rows, if not all.
+    Texts are written as `textgan sample` writes them, without the unknown word; entropies and
+    likelihoods are those of the generator as it is.
+    """
+    corpus, seed = run.corpus, options.seed
+    runs = [run, *(one for one in others if isinstance(one, Run))]
+    written = _written(runs)  # first, for a run may have none yet
+    files = [one for one in others if not isinstance(one, Run)]
+    fits_some(form, files)
+    given = name_texts(files, form)
+    if run.oracle is not None:
+        fresh = draw_like(
+            run.oracle, corpus.conditions, samples, seed=stream(Purpose.EVALUATION_ORACLE, seed)
+        )
+    else:
+        fresh = corpus.valid
+    fewest = min([samples, *(len(text.lines) for text in given)])
+    if options.equal:
+        samples = fewest
+        given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
+    drawn = [
+        _draw(author, writer, samples, seed, temperature)
+        for writer, author in written
+        if not only or writer.name in only
+    ]
+    tokenizer, (test, train, real, *measured) = _encode_run(
+        run,
+        split,
+        [corpus.test, corpus.train, fresh, *(one.text for one in drawn)],
+        [one.lines for one in given],
+        options.quiet,
+    )
+    make = RowMaker.of(
+        options,
+        fewest,
+        Parts(test, train, real, alone=real),
+        tokenizer=tokenizer,
+        references=test,
+        generator_train=train,
+        device=run.device,
+        memory={} if memory is None else memory,
+    )
+    rows: dict[str, MetricInputs] = {}
+    real_row = (ORACLE_ROW if run.oracle is not None else REAL_ROW) if with_real else None
+    if real_row is not None:
+        rows[real_row] = make(real, _lines(run, fresh), models=_models_of_oracle(run, fresh))
+    for one, predictions in zip(drawn, measured, strict=False):
+        models = one.models(run, temperature)
+        rows[one.writer.name] = make(predictions, _lines(run, one.text), models=models)
+    for text, predictions in zip(given, measured[len(drawn) :], strict=True):
+        rows[text.name] = make(predictions, text.lines)
+    facts: dict[str, Any] = {
+        "run": run.folder.resolve().name,
+        "objective": run.config.objective.name,
+        "checkpoint": checkpoints(run.folder)[-1].stem,
+        "data": corpus.facts,
+        "tokenizer": tokenizer.kind,
+        "temperature": temperature,
+        **make.facts(samples),
+    }
+    if len(runs) > 1:
+        facts["runs"] = [one.folder.resolve().name for one in runs]
+    if given:
+        facts["texts"] = {one.name: one.about for one in given}
+    return EvaluationInputs(rows, real_row, facts, _warnings_of_run(run, given))
+
+
+def _models_of_oracle(run: Run, fresh: Text) -> Models | None:
+    """Return the models for likelihoods of the row of real text; None where no oracle writes it."""
+    if run.oracle is None:
+        return None
+    return Models(run.oracle, run.oracle, fresh.to(run.device), run.corpus.test)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Texts of a writer: without the unknown word, to be measured, and as it draws them."""
+
+    writer: Writer
+    text: Text
+    as_drawn: Text
+
+    def models(self, run: Run, temperature: float) -> Models | None:
+        """Return the models for likelihoods of the row of these texts; None where there are
+        none."""
+        generator = self.writer.generator
+        likely = generator if isinstance(generator, AutoregressiveGenerator) else None
+        if likely is None and run.oracle is None:
+            return None
+        return Models(likely, run.oracle, self.as_drawn, run.corpus.test, temperature)
+
+
+def _draw(run: Run, writer: Writer, n: int, seed: int, temperature: float) -> _Drawn:
+    """Draw n texts of a writer, as `textgan sample` writes them."""
+    draw = partial(
+        draw_like,
+        writer.generator,
+        run.corpus.conditions,
+        n,
+        seed=texts_seed(run, seed),
+        temperature=temperature,
+    )
+    drawn = draw()
+    unknown = run.corpus.space.unknown
+    if unknown is None or not bool((drawn.tokens == unknown).any()):
+        return _Drawn(writer, drawn, drawn)
+    return _Drawn(writer, draw(forbid=unknown), drawn)
+
+
+def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:
+    """The writers of a run; of several runs the last state of each. UserError for unlike data."""
+    run, *rivals = runs
+    written = [(writer, run) for writer in writers(run)]
+    if not rivals:
+        return written
+    for rival in rivals:
+        if rival.corpus.facts != run.corpus.facts:
+            raise UserError(
+                f"{run.folder} and {rival.folder} have different data; give "
+                f"{option('references', 'FILE')} to compare both with one text"
+            )
+    names = unique_names([one.folder.resolve().name for one in runs])
+    last = [written[-1][0], *(writers(rival)[-1] for rival in rivals)]
+    return [
+        (replace(writer, name=name), one)
+        for writer, name, one in zip(last, names, runs, strict=True)
+    ]
+
+
+def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:
+    """Warn of what is odd about a run's corpus, its state, and the texts that are measured beside
+    it."""
+    corpus = run.corpus
+    warnings = corpus_warnings(corpus)
+    if given:
+        held = {"references": _lines(run, corpus.test), "train": _lines(run, corpus.train)}
+        for one in given:
+            warnings += copy_warnings(one, held)
+    if (unknown := corpus.space.unknown) is not None:
+        share = float((corpus.test.tokens == unknown).sum()) / float(corpus.test.lengths.sum())
+        if share > 0.01:
+            warnings.append(
+                f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "
+                "are; a smaller data.min_count or a larger data.vocabulary has fewer"
+            )
+    if stopped := run.stopped_at():
+        warnings.append(
+            f"{run.folder} is not finished, as far as its checkpoints go: it is measured as it was "
+            f"{stopped}"
+        )
+    if lack := run.mle_lack():
+        warnings.append(lack)
+    return warnings
+
+
+def _lines(run: Run, text: Text) -> list[str]:
+    """One line for each text of a run, without its label."""
+    return run.corpus.tokenizer.decode(text.tolist())
+
+
+def _encode_run(
+    run: Run,
+    split: LineTokens | None,
+    texts: Sequence[Text],
+    files: Sequence[Sequence[str]],
+    quiet: bool,
+) -> tuple[WordTokenizer, list[Sentences]]:
+    """A run's texts, then lines of files, as sentences, and their tokenizer: the run's own, or for
+    a corpus of words another by which its lines are split anew."""
+    tokenizer = run.corpus.tokenizer
+    if split is not None and tokenizer.special:
+        anew = WordTokenizer((), PreTokenizer(split, unknown=""))
+        every = [*(_lines(run, text) for text in texts), *files]
+        return encode_all(anew, (bar(lines, "splitting texts", quiet) for lines in every))
+    cpu, eos = torch.device("cpu"), run.corpus.space.eos
+    reading = (bar(lines, "splitting texts", quiet) for lines in files)
+    tokenizer, encoded = encode_all(tokenizer, reading)
+    return tokenizer, [*(Sentences.of(text.to(cpu), eos) for text in texts), *encoded]

@@ -33,7 +33,7 @@ from textgan.core.checks import METRIC_SEEDS, SIZES, TEMPERATURES
 
 Aligned = Annotated[
     list[Path] | None,
-    typer.Option(help="For files: references line by line, for sacrebleu and chrF."),
+    typer.Option(help="For files: references line by line, for sacrebleu, chrF and TER."),
 ]
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)

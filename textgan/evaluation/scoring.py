@@ -28,9 +28,9 @@ from textgan.metrics.warnings import above, warnings_of_row
 from textgan.training.results import MLE_ROW
 
 ORDER = (  # of a table's metrics; others, such as one's own, follow by name
-    "likelihood", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "jsd", "ms_jaccard",
-    "distinct", "unique", "novelty", "repetition", "length", "lm_score", "reverse_lm", "frechet",
-    "mauve", "discriminator",
+    "likelihood", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "ter", "jsd",
+    "ms_jaccard", "distinct", "unique", "novelty", "repetition", "length", "lm_score",
+    "reverse_lm", "frechet", "mauve", "discriminator",
 )  # fmt: skip
 ALIKE = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
 EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from textgan.core.errors import option
-from textgan.core.score import Score
-from textgan.core.statistics import Estimate, percentiles, resamples
+from textgan.core.score import Better, Score
+from textgan.core.statistics import Estimate, of_sources, percentiles, resamples
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Scorer
 
 LOWERCASE = "whether upper and lower case are the same"
+BETWEEN_SPACES = ("word", "whitespace", "id")  # kinds of tokens that a line shows as they are
 
 
 def aligned_or_none(inputs: MetricInputs) -> None:
@@ -28,9 +29,15 @@ def aligned_or_none(inputs: MetricInputs) -> None:
         )
 
 
-def corpus_score(scorer: Scorer, inputs: MetricInputs, title: str, at_once: int = 500) -> Score:
+def corpus_score(
+    scorer: Scorer,
+    inputs: MetricInputs,
+    title: str,
+    better: Better = "higher",
+    at_once: int = 500,
+) -> Score:
     """Compute a corpus score of sacrebleu with sacrebleu's signature and a bootstrap over
-    sentences.
+    sentences, or over sources with all that answers them.
 
     Such a score is one of sums over the sentences. Their terms are counted once and resampled here:
     sacrebleu's own bootstrap, which does the same, keeps its replicates to itself. Hence the two
@@ -48,23 +55,28 @@ def corpus_score(scorer: Scorer, inputs: MetricInputs, title: str, at_once: int 
                 f"needs one aligned reference for each text; there are {len(side)} references "
                 f"and {len(lines)} texts"
             )
-    counted: list[list[int]] = []
+    counted: list[list[float]] = []
     for start in inputs.progress(range(0, len(lines), at_once), title):
         some = slice(start, start + at_once)
-        counted += scorer._extract_corpus_statistics(lines[some], [side[some] for side in aligned])
+        references: Any = [side[some] for side in aligned]  # None is declared for whole files alone
+        counted += scorer._extract_corpus_statistics(lines[some], references)
     terms = np.array(counted)
     whole = scorer._compute_score_from_stats(terms.sum(0).tolist())
     estimate, replicates = Estimate(whole.score), np.empty(0)
-    if inputs.resamplings and len(lines) > 1:
+    if inputs.groups is not None:
+        terms = np.stack([of_sources(term, inputs.groups.numpy()) for term in terms.T], 1)
+    if inputs.resamplings and len(terms) > 1:
         replicates = np.array(
             [
                 scorer._compute_score_from_stats(terms[chosen].sum(0).tolist()).score
-                for chosen in resamples(len(lines), inputs.resamplings, inputs.seed)
+                for chosen in resamples(len(terms), inputs.resamplings, inputs.seed)
             ]
         )
         estimate = percentiles(whole.score, replicates)
+    several = {sum(line is not None for line in of_one) for of_one in zip(*aligned, strict=True)}
+    scorer.num_refs = several.pop() if len(several) == 1 else -1  # of all, not of the last lines
     signature = f"{whole.name}|{scorer.get_signature()}"
-    return Score(title, estimate, signature, "higher", "of 100", replicates)
+    return Score(title, estimate, signature, better, "of 100", replicates)
 
 
 @dataclass(kw_only=True)
@@ -77,15 +89,18 @@ class SacreBLEU(Metric, name="sacrebleu"):
 
     Pitfalls: texts are taken as they were written and split by sacrebleu, which expects them
     detokenized; tokenized text gives another number, which does not compare with published ones.
+    So where texts are words between spaces (a run's on a corpus of words, files with
+    `--tokenizer whitespace`) they are not split again, and the signature says tok:none. Of a
+    dialogue it says little: a good answer need share no word with the one that was given.
     """
 
     paper: ClassVar[str] = "Post 2018, arXiv 1804.08771"
     aligned: ClassVar[bool] = True
 
     tokenize: Annotated[
-        Literal["13a", "intl", "zh", "char", "none"],
-        Field(description="how sacrebleu splits lines; none: between spaces"),
-    ] = "13a"
+        Literal["auto", "13a", "intl", "zh", "char", "none"],
+        Field(description="how sacrebleu splits lines; none: between spaces; auto: none or 13a"),
+    ] = "auto"
     lowercase: Annotated[bool, Field(description=LOWERCASE)] = False
 
     def check(self, inputs: MetricInputs) -> None:
@@ -95,8 +110,14 @@ class SacreBLEU(Metric, name="sacrebleu"):
         from sacrebleu.metrics.bleu import BLEU
 
         # force: it would warn of tokenized text, as the docstring does
-        scorer = BLEU(tokenize=self.tokenize, lowercase=self.lowercase, force=True)
+        scorer = BLEU(tokenize=self.tokenizer(inputs), lowercase=self.lowercase, force=True)
         return {"sacrebleu": corpus_score(scorer, inputs, "sacreBLEU")}
+
+    def tokenizer(self, inputs: MetricInputs) -> str:
+        """Return the name of sacrebleu's tokenizer for these texts."""
+        if self.tokenize != "auto":
+            return self.tokenize
+        return "none" if inputs.tokenizer.kind in BETWEEN_SPACES else "13a"
 
 
 @dataclass(kw_only=True)
@@ -124,3 +145,37 @@ class ChrF(Metric, name="chrf"):
 
         scorer = CHRF(word_order=self.words, lowercase=self.lowercase)
         return {"chrf": corpus_score(scorer, inputs, f"chrF2{'+' * self.words}")}
+
+
+@dataclass(kw_only=True)
+class TER(Metric, name="ter"):
+    """Translation edit rate of sacrebleu: edits to a reference, in percent of the words of it.
+
+    An edit inserts, deletes or replaces a word, or moves some to another place. Lower is better: 0
+    for a reference itself, and more than 100 is possible. Of several references the nearest one
+    counts, and the mean of their lengths.
+
+    Pitfalls: short texts are favoured, for what is left out costs no more than what is wrong. Words
+    are what is between spaces, in lower case unless `case` is set. It takes a minute for tens of
+    thousands of long texts.
+    """
+
+    paper: ClassVar[str] = "Snover et al. 2006, https://aclanthology.org/2006.amta-papers.25"
+    aligned: ClassVar[bool] = True
+
+    case: Annotated[bool, Field(description="whether upper and lower case differ")] = False
+    normalized: Annotated[
+        bool, Field(description="whether punctuation is split off, as tercom does it")
+    ] = False
+
+    def check(self, inputs: MetricInputs) -> None:
+        aligned_or_none(inputs)
+
+    def cost(self, inputs: MetricInputs) -> dict[str, float]:
+        return {"": 1e-4 * len(inputs.predictions.words) * len(inputs.aligned)}
+
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        from sacrebleu.metrics.ter import TER as Scorer
+
+        scorer = Scorer(normalized=self.normalized, case_sensitive=self.case)
+        return {"ter": corpus_score(scorer, inputs, "TER", "lower")}

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -36,6 +37,7 @@ from textgan.core.statistics import (
 from textgan.data.sentences import Sentences
 from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
+from textgan.metrics.functional.nearest import places
 from textgan.models.generators.base import AutoregressiveGenerator
 
 Made = TypeVar("Made")
@@ -72,6 +74,26 @@ class Models:
     valid: Text | None = None
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Texts with the source that each of them answers or translates, B of each.
+
+    following: the utterance that came after each answer; None where that is not known.
+    """
+
+    sources: Sentences
+    answers: Sentences
+    following: Sentences | None = None
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: Tensor) -> Pairs:
+        """The pairs at these indices, in their order."""
+        following = None if self.following is None else self.following[index]
+        return Pairs(self.sources[index], self.answers[index], following)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricInputs:
     """The inputs of metrics: all that is known of one set of texts, which may be real (the
@@ -83,7 +105,10 @@ class MetricInputs:
     tokenizer: of all texts; it knows every word of theirs. Its kind is in the signature.
     counted: special tokens that count as words here, such as "+unknown", for the signature too.
     predictions: every text that is measured, empty ones included, in the file's order.
-    lines: the same as lines. aligned: for each reference file as many lines, or none.
+    lines: the same as lines. aligned: for each reference file as many lines, or none; None in the
+    place of a line is no reference, where some texts have fewer than others.
+    sources: the source that each of the predictions answers, in ids of `source_tokenizer`; None
+    where they answer none. real_pairs: held-out real texts with their sources, for comparison.
     references: every held-out real text. reference_index: (B,) where each of the predictions is
     among the references, where they are some of them; else None.
     sample: some of the predictions, for numbers that depend on how many there are (as many in every
@@ -113,7 +138,10 @@ class MetricInputs:
     train_source: str = "train"
     generator_train: Sentences | None = None
     reference_index: Tensor | None = None
-    aligned: list[list[str]] = field(default_factory=list)
+    aligned: Sequence[Sequence[str | None]] = ()
+    sources: Sentences | None = None
+    source_tokenizer: WordTokenizer | None = None
+    real_pairs: Pairs | None = None
     models: Models | None = None
     seed: int = 0
     resamplings: int = 1000
@@ -155,9 +183,20 @@ class MetricInputs:
         version."""
         return sign(name, **facts)
 
-    def mean(self, values: Tensor, side: int = 0) -> tuple[Estimate, Floats]:
+    @cached_property
+    def groups(self) -> Tensor | None:
+        """(B,) int64: which source each of the predictions answers, numbered as they first occur;
+        None where they answer none."""
+        if self.sources is None:
+            return None
+        which: Tensor = torch.unique(places(self.sources, self.sources), return_inverse=True)[1]
+        return which
+
+    def mean(
+        self, values: Tensor, side: int = 0, sources: Tensor | None = None
+    ) -> tuple[Estimate, Floats]:
         """Return the mean over texts (B,), with a bootstrap interval and its replicates."""
-        return self.ratio(values, torch.ones_like(values), side)
+        return self.ratio(values, torch.ones_like(values), side, sources)
 
     def ratio(
         self, totals: Tensor, counts: Tensor, side: int = 0, sources: Tensor | None = None

@@ -52,7 +52,7 @@ class BLEU(Metric, name="bleu"):
         left_out = {} if own is None else {"own": "out"}
         scores = {}
         for n in range(2, self.largest + 1):
-            estimate, replicates = inputs.mean(each[:, n - 1])
+            estimate, replicates = inputs.mean(each[:, n - 1], sources=inputs.groups)
             signature = inputs.sign(
                 "bleu", n=n, cum=None, refs=len(references), **left_out, hyps=len(texts),
                 tok=inputs.token_kind, smooth="m1",

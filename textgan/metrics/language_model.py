@@ -90,8 +90,10 @@ class LMScore(LanguageModelSettings, Metric, name="lm_score"):
         model = real_language_model(inputs, self)
         costs = costs_of(model, inputs.words(inputs.predictions), inputs.progress)
         facts = {"hyps": len(inputs.predictions), "tok": inputs.token_kind, **model.facts}
-        unknown, unknown_replicates = inputs.ratio(costs.unknown, costs.tokens)
-        per_word, replicates = inputs.ratio(costs.nats, costs.tokens)
+        unknown, unknown_replicates = inputs.ratio(
+            costs.unknown, costs.tokens, sources=inputs.groups
+        )
+        per_word, replicates = inputs.ratio(costs.nats, costs.tokens, sources=inputs.groups)
         return {
             "lm_score": Score(
                 "LM score",

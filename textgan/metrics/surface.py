@@ -62,7 +62,8 @@ def averaged(
     """Make the score of the mean of one value (B,) a text."""
     if not len(values):
         raise Unavailable("needs at least one text; there is none")
-    estimate, replicates = inputs.mean(values)
+    of_all = len(values) == len(inputs.predictions)  # else some are left out
+    estimate, replicates = inputs.mean(values, sources=inputs.groups if of_all else None)
     # not len(values): how many texts are long enough for a number is a finding, no condition
     hyps = len(inputs.predictions)
     signature = inputs.sign(name, **facts, hyps=hyps, tok=inputs.token_kind)

@@ -82,6 +82,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 MAKERS = {"manual_seed", "manual_seed_all", "fork_rng", "default_rng", "SeedSequence"}
 MAKERS |= {"RandomState", "Random", "PCG64", "Philox", "MT19937", "seed", "draw_like"}
+MAKERS |= {"answers"}
 STREAMS = "textgan/core/streams.py"
 # (file, argument) of those that need no stream, and why
 ALLOWED = {

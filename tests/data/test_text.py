@@ -226,6 +226,7 @@ def test_conditions_of_which_only_some_have_a_source_cannot_be_joined() -> None:
 
 def test_no_condition_is_one_too() -> None:
     assert not UNCONDITIONAL and both() and Condition(torch.tensor([1]))
+    assert list(map(len, (UNCONDITIONAL, both(), Condition(torch.tensor([1]))))) == [0, 2, 1]
     for same_as in (UNCONDITIONAL[:3], UNCONDITIONAL.repeat(4), UNCONDITIONAL.draw(5)):
         assert same_as == UNCONDITIONAL
     assert Condition.join([UNCONDITIONAL, UNCONDITIONAL]) == UNCONDITIONAL

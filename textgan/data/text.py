@@ -119,6 +119,11 @@ class Condition:
             None if self.source is None else self.source[index],
         )
 
+    def __len__(self) -> int:
+        """How many texts are written for these; 0 where they say nothing."""
+        first = self.labels if self.source is None else self.source
+        return 0 if first is None else len(first)
+
     def __bool__(self) -> bool:
         """Return whether there are labels or a source."""
         return self.labels is not None or self.source is not None

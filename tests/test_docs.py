@@ -172,7 +172,8 @@ def test_commands_run(
 
 
 def test_every_python_block_is_run_by_a_test_here() -> None:
-    run = ["textgan.train(", "import FreeLB", "(Objective", "(Reinforce", "textgan.check("]
+    run = ["textgan.train(", "import FreeLB", "(Objective", '(Reinforce, name="my_averaged']
+    run += ['(Reinforce, name="my_critical', "textgan.check("]
     run += [f"({base}" for base in BASES]
     for block in BLOCKS:
         assert sum(part in block for part in run) == 1, block
@@ -226,9 +227,10 @@ def test_the_own_method_trains_and_keeps_its_contract(
     toy = {key: value for key, value in TOY.items() if not key.startswith("objective.")}
     results = textgan.train(f"mine.py:{name}", out="run", quiet=True, **toy)
     assert list(results.rows)[-1] == f"mine.py:{name}, last"
-    (keeping,) = blocks_with("(Reinforce")
-    Path("mine.py").write_text(method + keeping)
+    more = blocks_with("(Reinforce")
+    Path("mine.py").write_text("\n\n".join([method, *more]))
     textgan.check("mine.py:Averaged")
+    textgan.check("mine.py:Critical")
     (contract,) = blocks_with("textgan.check(")
     namespace = {"textgan": textgan}
     exec(compile(contract, "docs", "exec"), namespace)

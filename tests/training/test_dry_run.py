@@ -84,6 +84,30 @@ CASES = {
         "def mle_loss(self, real): return real, {}",
         ["mine.py:Mine.mle_loss takes (real)"],
     ),
+    "a loss of teacher forcing of other arguments": (
+        "def teacher_loss(self, generator, real): return super().mle_loss(generator, real)",
+        ["mine.py:Mine.teacher_loss takes (generator, real)"],
+    ),
+    "a network without a name": (
+        "def build_networks(self, generator, discriminator): return nn.Linear(1, 1)",
+        ["mine.py:Mine.build_networks returned a Linear", "expected networks by their names"],
+    ),
+    "a network that is none": (
+        "def build_networks(self, generator, discriminator): return {'critic': 3}",
+        ["mine.py:Mine.build_networks returned an int as 'critic'", "expected networks"],
+    ),
+    "a network with another's name": (
+        "def build_networks(self, generator, discriminator):\n"
+        "    return {'generator': nn.Linear(1, 1)}",
+        ["mine.py:Mine.build_networks calls a network 'generator'", "none of mle, generator"],
+    ),
+    "a network that its loss changes": (
+        "def build_networks(self, generator, discriminator): return {'critic': nn.Linear(1, 1)}\n"
+        "def generator_loss(self, generator, discriminator, *given):\n"
+        "    self.networks['critic'].weight.data.add_(1)\n"
+        "    return super().generator_loss(generator, discriminator, *given)",
+        ["mine.py:Mine.generator_loss changed the weight critic.weight"],
+    ),
     "no number": (
         "def generator_loss(self, generator, discriminator, real, fake, progress):\n"
         "    return generator.log_prob(fake).sum() * float('nan'), {}",
@@ -208,6 +232,16 @@ def test_a_method_that_cannot_work_is_refused_before_anything_is_written(
     assert not Path("run").exists()
     with pytest.raises(UserError):
         textgan.train("mine.py:Mine", out="run", quiet=True, **SHORT)
+
+
+def test_teacher_forcing_is_tried_where_there_is_some(write_part: WritePart, cli: Cli) -> None:
+    write_part(
+        "def teacher_loss(self, generator, discriminator, real):\n"
+        "    return discriminator(real).mean(), {}"
+    )
+    line = refused(cli, "train", "mine.py:Mine", "--out", "run", *ONE, "schedule.mle_steps=1")
+    wanted = "mine.py:Mine.teacher_loss returned a loss whose gradient does not reach the generator"
+    assert wanted in line
 
 
 def test_a_method_that_needs_more_than_a_few_texts_is_given_a_batch(

@@ -1,9 +1,13 @@
 """One update after another."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from parts import METHOD, SHORT, WritePart
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 from toys import TOY
 
 import textgan
@@ -40,3 +44,109 @@ def test_a_run_that_diverges_says_where_and_keeps_its_last_state(
     monkeypatch.setattr("textgan.training.run.dry_run", lambda *_, **__: None)
     with pytest.raises(NotFinite, match=r"in MLE epoch \d.*optimisers"):
         textgan.train("seqgan", out=tmp_path / "run", quiet=True, **TOY, generator={"init": 1e30})
+
+
+BASE = METHOD + "\nclass Critical(Mine):\n"
+# a critic of words, and teacher forcing of half the loss
+CRITIC = """
+def build_networks(self, generator, discriminator):
+    return {"critic": nn.Embedding(generator.space.vocabulary, 1)}
+
+def generator_loss(self, generator, discriminator, real, fake, progress):
+    value, metrics = super().generator_loss(generator, discriminator, real, fake, progress)
+    expected = self.networks["critic"](fake.tokens).squeeze(2)
+    return value + (expected - 1).square().sum(1).mean(), metrics
+
+def teacher_loss(self, generator, discriminator, real):
+    return self.mle_loss(generator, real)[0] / 2, {}
+"""
+UPDATE = Step("generator", "adversarial", 1, 0)
+
+
+def begun(folder: str, name: str = "Critical", **changes: Any) -> TrainingState:
+    """The method of mine.py at the beginning of a run."""
+    settings = SHORT | {key.replace("__", "."): value for key, value in changes.items()}
+    run = create_run(make_config(f"mine.py:{name}", settings), Path(folder))
+    torch.manual_seed(1)
+    return TrainingState(run)
+
+
+def moved(state: TrainingState) -> dict[str, Tensor]:
+    """By how much an update of the generator moves the weights of each network."""
+    networks = {"generator": state.generator, **state.objective.networks}
+    before = {who: parameters_to_vector(net.parameters()).clone() for who, net in networks.items()}
+    train_step(state, UPDATE)
+    return {
+        who: (parameters_to_vector(network.parameters()) - before[who]).detach()
+        for who, network in networks.items()
+    }
+
+
+def test_a_methods_own_network_draws_and_clips_nothing_of_the_pairs(write_part: WritePart) -> None:
+    write_part(CRITIC, BASE)
+    alone = moved(begun("alone", "Mine", optimisers__clip=0.01))
+    then = torch.get_rng_state()
+    both = moved(begun("both", optimisers__clip=0.01))
+    assert torch.equal(torch.get_rng_state(), then)
+    assert torch.equal(both["generator"], alone["generator"])
+    assert both["critic"].any()
+
+
+def test_a_methods_own_network_has_its_learning_rate_and_follows_the_loss(
+    write_part: WritePart,
+) -> None:
+    write_part(CRITIC, BASE)
+    state = begun("run", optimisers__method_lr=0.25, optimisers__clip=0.0)
+    critic = state.objective.networks["critic"].weight
+    start = critic.detach().clone()
+    far = moved(state)["critic"]
+    wanted = 0.25 * (1 - start).sign().flatten()  # Adam's first step
+    assert torch.allclose(far[far != 0], wanted[far != 0], atol=1e-4)
+    figures = train_step(state, UPDATE)
+    assert figures["critic/gradient_norm"] > 0
+    assert "critic/loss" not in figures
+
+
+def test_shards_train_a_methods_own_network_as_the_whole_batch_does(write_part: WritePart) -> None:
+    write_part(CRITIC.replace("(fake.tokens)", "(real.tokens)"), BASE)  # shards draw other fakes
+    one, two = (
+        train_step(begun(f"of-{shards}", schedule__shards=shards), UPDATE) for shards in (1, 2)
+    )
+    assert float(one["critic/gradient_norm"]) > 0.1
+    assert float(two["critic/gradient_norm"]) == pytest.approx(float(one["critic/gradient_norm"]))
+
+
+def test_teacher_forcing_among_the_rounds_has_a_loss_of_its_own(write_part: WritePart) -> None:
+    write_part(CRITIC, BASE)
+    state = begun("run", schedule__mle_steps=1, optimisers__mle_lr=1e-9)
+    before = train_step(state, Step("mle", "mle", 1, 0))["mle/loss"]
+    state.batches_done["mle"] = 0
+    among = train_step(state, Step("mle", "adversarial", 1, 0))["mle/loss"]
+    assert float(among) == pytest.approx(float(before) / 2, rel=1e-6)
+
+
+def test_a_checkpoint_holds_a_methods_own_network_and_its_optimiser(
+    write_part: WritePart,
+) -> None:
+    write_part(CRITIC, BASE)
+    state = begun("run")
+    train_step(state, UPDATE)
+    path = state.save()
+    again = TrainingState(state.run)
+    again.restore(path)
+    weight = [one.objective.networks["critic"].weight for one in (state, again)]
+    assert torch.equal(*weight)
+    for one in (state, again):
+        torch.manual_seed(4)
+        train_step(one, UPDATE)
+    assert torch.equal(*weight)  # so are the averages of Adam
+
+
+def test_a_methods_own_network_that_diverges_is_named(write_part: WritePart) -> None:
+    write_part(CRITIC, BASE)
+    state = begun("run")
+    with torch.no_grad():
+        state.objective.networks["critic"].weight.fill_(1e30)
+    with pytest.raises(NotFinite, match="the gradient of Embedding is not finite"):
+        train_step(state, UPDATE)
+    assert (state.objective.networks["critic"].weight == 1e30).all()

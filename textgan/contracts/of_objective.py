@@ -150,6 +150,7 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 def _weights(at: Scene) -> dict[str, Tensor]:
     networks = {"generator": at.generator, "discriminator": at.discriminator}
+    networks |= at.objective.networks
     return {
         f"{who}.{name}": tensor.detach().clone()
         for who, network in networks.items()

@@ -160,6 +160,9 @@ class Optimisers(BaseModel):
     discriminator_lr: float = Field(
         1e-4, gt=0, le=10, description="learning rate of the discriminator; paper: 0.0001"
     )
+    method_lr: float = Field(
+        1e-3, gt=0, le=10, description="of what a method trains beside the two, such as a critic"
+    )
     clip: float = Field(5.0, ge=0, description="norm of the generator's gradient at most; 0: any")
     discriminator_clip: float = Field(0.0, ge=0, description="the same for the discriminator")
 

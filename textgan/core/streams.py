@@ -33,6 +33,7 @@ class Purpose(Enum):
     # training
     GENERATOR_WEIGHTS = auto()
     DISCRIMINATOR_WEIGHTS = auto()
+    METHOD_WEIGHTS = auto()  # of the networks that a method trains beside the two
     TRAINING = auto()  # the stream that goes on from step to step: fakes, rollouts, dropout
     MLE_BATCHES = auto()
     GENERATOR_BATCHES = auto()

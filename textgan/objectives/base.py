@@ -16,19 +16,23 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from textgan.core import registry
-from textgan.core.errors import UserError
+from textgan.core.errors import UserError, described
 from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.names import Kind, title
 from textgan.core.optim import Loss, Reduction
+from textgan.core.seeds import fork_rng
 from textgan.core.settings import CheckedSettings
+from textgan.core.streams import Purpose, stream
 from textgan.data.text import Text
 from textgan.losses import nll
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 
+# who else has an optimiser, and so names that a method's own networks may not have
+PAIR = ("mle", "generator", "discriminator")
 StatefulLoss = tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]  # and what is to be kept
 
 
@@ -65,6 +69,11 @@ class Objective(CheckedSettings, ABC):
     # too. `setup`, `on_fakes` and `after_discriminator_step` may change it; losses only read it,
     # and a generator's loss returns what is to be kept
     state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    # what the method trains beside the pair (a critic), made by `build_networks`
+    networks: nn.ModuleDict = field(
+        default_factory=nn.ModuleDict, init=False, repr=False, compare=False
+    )
 
     # of a run that goes on to draw as the first version did, see `textgan.core.streams`
     old: bool = field(default=False, init=False, repr=False)
@@ -117,11 +126,31 @@ class Objective(CheckedSettings, ABC):
                 f"{kind.discriminator}; got {type(discriminator).__name__}"
             )
         self.setup(generator, discriminator, train)
+        if kind.build_networks is Objective.build_networks:
+            return
+        weight = next(generator.parameters())
+        # random numbers of their own, so that with and without them a run draws the same
+        with fork_rng(stream(Purpose.METHOD_WEIGHTS, torch.initial_seed()), weight.device):
+            networks = self.build_networks(generator, discriminator)
+        self.networks = nn.ModuleDict(_checked(networks, f"{title(kind)}.build_networks"))
+        self.networks.to(weight.device, weight.dtype)
 
     def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         """Keep what is needed of the pair and of the training text; refuse with a ValueError
         what does not fit. A generator that it changes must declare `reads_discriminator`, for
         others are loaded without it."""
+
+    def build_networks(
+        self, generator: Generator, discriminator: Discriminator | None
+    ) -> Mapping[str, nn.Module]:
+        """Build the networks that the method trains beside the pair, by their names; called after
+        `setup`.
+
+        They are in `networks` from then on, and in checkpoints. Each has an optimiser of its own
+        (at `optimisers.method_lr`), which follows the gradient of `generator_loss`: a method adds
+        to that what such a network shall minimise.
+        """
+        return {}
 
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
@@ -136,6 +165,13 @@ class Objective(CheckedSettings, ABC):
         """Compute the loss of an MLE update of the generator: the mean over the tokens of real
         text."""
         return nll(generator.log_prob(real), real.mask), {}
+
+    def teacher_loss(
+        self, generator: AutoregressiveGenerator, discriminator: Discriminator, real: Text
+    ) -> Loss:
+        """Compute the loss of an MLE update among the rounds (`schedule.mle_steps`): by default
+        that of pretraining. The discriminator's dropout is off, the generator's on."""
+        return self.mle_loss(generator, real)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         """Compute the discriminator's loss. Pure: it may be called several times an update.
@@ -184,3 +220,17 @@ def refuse_changes(objective: Objective, before: Mapping[str, Tensor]) -> None:
                 f"{title(type(objective))}.generator_loss changed state[{name!r}], which "
                 f"losses only read; return it: loss, metrics, {{{name!r}: ...}}"
             )
+
+
+def _checked(networks: Any, who: str) -> dict[str, nn.Module]:
+    """What `build_networks` returned. Raises UserError unless it is networks by their names."""
+    expected = "expected networks by their names, {} for none"
+    if not isinstance(networks, Mapping):
+        raise UserError(f"{who} returned {described(networks)}; {expected}")
+    for name, network in networks.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in PAIR:
+            others = ", ".join(PAIR)
+            raise UserError(f"{who} calls a network {name!r}; give it a word, none of {others}")
+        if not isinstance(network, nn.Module):
+            raise UserError(f"{who} returned {described(network)} as {name!r}; {expected}")
+    return dict(networks)

@@ -88,6 +88,8 @@ def _dry_run(
             )
         if schedule.mle_epochs or (rounds and schedule.mle_steps):
             mle_step(objective, generator, real)
+        if rounds and schedule.mle_steps:
+            teacher_step(objective, generator, discriminator, real)
         if "mle" in changed:
             check_perturbation(changed["mle"], generator, *_likelihood(objective, generator, real))
         if is_own(discriminator) and isinstance(discriminator, Generator):
@@ -119,10 +121,12 @@ def check_objective(objective: Objective) -> None:
     calls: dict[str, Sequence[str]] = {
         "sample": ("generator", "real", "progress"),
         "mle_loss": ("generator", "real"),
+        "teacher_loss": ("generator", "discriminator", "real"),
         "discriminator_loss": ("discriminator", "real", "fake"),
         "generator_loss": ("generator", "discriminator", "real", "fake", "progress"),
         "connect": ("generator", "discriminator", "train"),
         "setup": ("generator", "discriminator", "train"),
+        "build_networks": ("generator", "discriminator"),
         "on_fakes": ("fake",),
         "after_discriminator_step": ("discriminator",),
     }
@@ -167,7 +171,7 @@ def generator_step(
     called(objective, "on_fakes", replace(fake, soft_tokens=None), when=when)
     given = (generator, discriminator, real, fake, progress)
     who = name_of(objective, "generator_loss")
-    networks = {"generator": generator, "discriminator": discriminator}
+    networks = {"generator": generator, "discriminator": discriminator, **objective.networks}
     texts = {"real": real, "fake": fake}
     before = dict(objective.state)
     with unchanged(who, networks, texts) if is_own(objective) else nullcontext():
@@ -188,6 +192,21 @@ def mle_step(objective: Objective, generator: Generator, real: Text) -> None:
     who = name_of(objective, "mle_loss")
     with unchanged(who, {"generator": generator}, {"real": real}):
         loss = called(objective, "mle_loss", generator, real, when=when)
+    checked_loss(loss, who, generator, "generator")
+
+
+def teacher_step(
+    objective: Objective, generator: Generator, discriminator: Any, real: Text
+) -> None:
+    """Try an MLE update among the rounds, without changing anything, of a method that has a loss of
+    its own for it."""
+    if type(objective).teacher_loss is Objective.teacher_loss:
+        return
+    when = BEFORE.format("an MLE update among the rounds")
+    who = name_of(objective, "teacher_loss")
+    networks = {"generator": generator, "discriminator": discriminator}
+    with unchanged(who, networks, {"real": real}):
+        loss = called(objective, "teacher_loss", generator, discriminator, real, when=when)
     checked_loss(loss, who, generator, "generator")
 
 

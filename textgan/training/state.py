@@ -87,7 +87,9 @@ class TrainingState:
             self.optimisers["discriminator"] = build_optimiser(
                 self.discriminator, rates.discriminator_lr, rates
             )
-        for network in (self.generator, self.discriminator):
+        for name, network in self.objective.networks.items():
+            self.optimisers[name] = build_optimiser(network, rates.method_lr, rates)
+        for network in (self.generator, self.discriminator, self.objective.networks):
             for module in network.modules() if network is not None else ():
                 if isinstance(module, nn.Dropout):
                     module.eval()
@@ -122,6 +124,12 @@ class TrainingState:
         """Whether there is a discriminator to train."""
         return self.discriminator is not None
 
+    def network(self, who: str) -> nn.Module:
+        """Return the network that the optimiser of this name trains."""
+        pair = {"mle": self.generator, "generator": self.generator}
+        pair["discriminator"] = self.discriminator
+        return {**pair, **self.objective.networks}[who]
+
     def next(self, kind: str) -> int:
         """Count a batch of a kind and return its number."""
         number = self.batches_done[kind]
@@ -145,9 +153,8 @@ class TrainingState:
         means = {name: total / n for name, (total, n) in sorted(self._fetched().items())}
         for who in self.optimisers:
             if not math.isfinite(means.get(f"{who}/gradient_norm", 0.0)):
-                network = self.discriminator if who == "discriminator" else self.generator
                 raise NotFinite(
-                    f"a gradient of {type(network).__name__} was not finite (mean loss "
+                    f"a gradient of {type(self.network(who)).__name__} was not finite (mean loss "
                     f"{means.get(f'{who}/loss', math.nan):g}), it did not change the weights"
                 )
         return means
@@ -167,7 +174,7 @@ class TrainingState:
         Raises NotFinite as `means` does.
         """
         self.means()
-        tensors = self._networks()
+        tensors = self._networks() | with_prefix("networks", self.objective.networks.state_dict())
         for name, optimiser in self.optimisers.items():
             tensors |= with_prefix(f"optimiser.{name}", optimiser_tensors(optimiser))
         tensors |= with_prefix("objective", self.objective.state)
@@ -224,6 +231,7 @@ class TrainingState:
         restore_module(self.generator, under_prefix("generator", tensors), path)
         if self.discriminator is not None:
             restore_module(self.discriminator, under_prefix("discriminator", tensors), path)
+        restore_module(self.objective.networks, under_prefix("networks", tensors), path)
         for name, optimiser in self.optimisers.items():
             restore_optimiser(optimiser, under_prefix(f"optimiser.{name}", tensors))
         self.objective.state = _on(device, under_prefix("objective", tensors))

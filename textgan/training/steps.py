@@ -87,12 +87,11 @@ def train_step(state: TrainingState, step: Step) -> dict[str, Tensor]:
 def _update_by_mle(state: TrainingState, step: Step) -> dict[str, Tensor]:
     generator, objective = state.generator, state.objective
     assert isinstance(generator, AutoregressiveGenerator)  # create_run refuses others
+    loss = partial(objective.mle_loss, generator)
+    if step.phase == "adversarial":
+        loss = partial(objective.teacher_loss, generator, state.discriminator)
     shards = [
-        Shard(
-            partial(objective.mle_loss, generator, real),
-            real,
-            partial(outputs_of, generator, [real]),
-        )
+        Shard(partial(loss, real), real, partial(outputs_of, generator, [real]))
         for real in state.shards.split(state.batches.real("mle", state.next("mle")))
     ]
     config = state.run.config
@@ -165,8 +164,12 @@ def _update(
     run, objective = state.run, state.objective
     streams = [stream(Purpose.SHARD_LOSS, run.seed, state.done, one) for one in state.shards.own]
     perturbation = state.perturbations.get(who)
-    optimiser, rates = state.optimisers[who], run.config.optimisers
+    rates = run.config.optimisers
     clip = rates.discriminator_clip if who == "discriminator" else rates.clip
+    # the method's own networks follow the gradient of the generator's loss
+    beside = dict(objective.networks) if who == "generator" else {}
+    trained = {who: network, **beside}
+    together = nn.ModuleList(trained.values()) if beside else network
     # the first version had it on in all updates of a generator, and never in its drawing
     with_dropout = who != "generator" or objective.generator_dropout or run.old
     replays = perturbation.replays if perturbation else 1
@@ -174,15 +177,20 @@ def _update(
     # last one, nor at the same step in several processes
     wait = replays > 1 or state.group.size > 1
     for _ in range(replays):
-        optimiser.zero_grad()
+        for name in trained:
+            state.optimisers[name].zero_grad()
         with dropout(network) if with_dropout else nullcontext():
             loss, metrics = accumulate(
-                network, shards, streams, reduction, state.group, perturbation or plain
+                together, shards, streams, reduction, state.group, perturbation or plain
             )
-        metrics = {**clipped_step(network, optimiser, loss, clip, wait=wait), **metrics}
+        steps = {
+            name: clipped_step(part, state.optimisers[name], loss, clip, wait=wait)
+            for name, part in trained.items()
+        }
         if who == "discriminator":
             objective.after_discriminator_step(state.discriminator)
-    return {f"{who}/{name}": value for name, value in metrics.items()}
+    norms = {f"{name}/gradient_norm": steps[name]["gradient_norm"] for name in beside}
+    return {f"{who}/{name}": value for name, value in {**steps[who], **metrics}.items()} | norms
 
 
 def _answers(state: TrainingState, real: Text, progress: float, at_once: int) -> list[Text]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import family
 import pytest
 import torch
 from states import training
@@ -24,7 +25,7 @@ from textgan.training.steps import train_step
 
 METHODS = [
     name
-    for name in registry.names("objective")
+    for name in family.ANY_TEXT
     if registry.find("objective", name).__module__.startswith("textgan.")
 ]
 ADVERSARIAL = [name for name in METHODS if registry.find("objective", name).discriminator]

@@ -141,7 +141,7 @@ def test_commands_run(
             toy = {
                 k: v for k, v in TOY.items() if k.partition(".")[0] in ("schedule", "evaluation")
             }
-            if "--data" not in words:
+            if "--data" not in words and not any(word.startswith("init=") for word in words):
                 toy |= {k: v for k, v in TOY.items() if k.startswith("oracle.")}
                 toy["oracle.length"] = 20
             toy["schedule.fakes"] = 16

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from family import toy
+from family import ANY_TEXT, toy
 from perturbed import METHODS
 from torch import Tensor, nn
 from toys import TOY, TOY_TEXT, toy_text
@@ -110,7 +110,7 @@ def test_free_at_updates_each_batch_as_often_as_it_is_told(tmp_path: Path) -> No
 def of_each_kind() -> list[str]:
     """A method for every generator and every discriminator that is some method's usual one."""
     result: dict[Any, str] = {}
-    for name in registry.names("objective"):
+    for name in ANY_TEXT:
         method = registry.find("objective", name)
         result.setdefault(("generator", method.generator), name)
         result.setdefault((method.discriminator_kind, method.discriminator, "judge"), name)

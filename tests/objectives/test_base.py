@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from answers import ANSWERS, answering, sources
+from answers import ANSWERS, all_answers, answering, sources
+from family import ANY_TEXT
 from rewards import unchanged, weights_of
 from torch import Tensor
 from toys import learn
@@ -29,7 +30,7 @@ from textgan.objectives.reinforce import Reinforce
 TRAIN = enumerate_texts(FIXED)[:5]
 # objectives that train generators without a likelihood too
 RELAXED = ("wgan", "wgan_gp", "bgan_continuous", "textgan_mmd", "relgan", "gsgan")
-objectives = pytest.mark.parametrize("name", registry.names("objective"))
+objectives = pytest.mark.parametrize("name", ANY_TEXT)
 
 
 class Speechless(Generator):
@@ -59,6 +60,16 @@ def test_a_pair_that_does_not_fit_is_refused(name: str) -> None:
     if judge is not None:
         with pytest.raises(ValueError, match=f"{name} needs a discriminator"):
             objective.connect(generator, None, TRAIN)
+
+
+def test_a_method_of_pairs_is_refused_where_there_are_none() -> None:
+    class Pairs(Reinforce):
+        needs_source = True
+
+    generator, judge = small_generator(FIXED), small_discriminator(FIXED)
+    with pytest.raises(ValueError, match=r"Pairs needs texts that answer a source; give pairs"):
+        Pairs().connect(generator, judge, TRAIN)
+    Pairs().connect(answering(), small_discriminator(ANSWERS), all_answers(0))
 
 
 # --- every objective ---

@@ -8,6 +8,12 @@ from toys import TOY, small_parts
 from textgan.core import registry
 from textgan.training.checkpoint import checkpoints
 
+ANY_TEXT = [
+    name
+    for name in registry.names("objective")
+    if not registry.find("objective", name).needs_source
+]  # those that any text is trained on
+
 
 def toy(name: str) -> dict[str, Any]:
     """The settings of a run of a second: those of TOY that fit, and small networks."""

@@ -1,17 +1,24 @@
 """A run's folder: what is made is what is opened."""
 
+import json
+import shutil
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from interrupted import everything, stop_at
 from torch import Tensor, nn
-from toys import TOY, TOY_TEXT, toy_text
+from toys import TOY, TOY_TEXT, Cli, keys, refused, toy_text
 
-from textgan.core.errors import UserError
+import textgan
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.tensors import load_tensors, save_tensors
+from textgan.evaluation.report.runs import RunRecord
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
+from textgan.training.state import TrainingState
 
 
 def assert_same(one: Any, other: Any, where: str) -> None:
@@ -67,3 +74,123 @@ def test_a_run_of_a_later_version_is_refused(
     monkeypatch.setattr("textgan.training.run.SCHEME", 1)
     with pytest.raises(UserError, match="was made by a later version of textgan"):
         open_run(tmp_path / "run")
+
+
+# --- a run that starts from another one's MLE ---
+
+
+PARTS = ("oracle.", "generator.", "schedule.mle_epochs")  # which a run has from the one before
+AFTER = {key: value for key, value in TOY.items() if not key.startswith(PARTS)}
+
+
+@pytest.fixture(scope="module")
+def mle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of MLE alone."""
+    folder = tmp_path_factory.mktemp("init") / "mle"
+    settings = {k: v for k, v in TOY.items() if not k.startswith(("discriminator.", "objective."))}
+    settings |= {"schedule.mle_epochs": 4, "schedule.rounds": 0, "optimisers.mle_lr": 0.03}
+    textgan.train("mle", out=folder, quiet=True, plot=False, **settings)
+    return folder
+
+
+def test_a_run_starts_from_the_best_mle_epoch_of_another(mle: Path, tmp_path: Path) -> None:
+    results = textgan.train(
+        "seqgan", out=tmp_path / "run", init=str(mle), quiet=True, plot=False, **AFTER
+    )
+    run, before = open_run(tmp_path / "run"), open_run(mle)
+    assert (run.config.oracle, run.config.generator) == (
+        before.config.oracle,
+        before.config.generator,
+    )
+    assert run.config.schedule.mle_epochs == 0
+    started, best = (
+        run.load_generator("mle").state_dict(),
+        before.load_generator("mle").state_dict(),
+    )
+    assert all(torch.equal(started[name], best[name]) for name in best)
+    last = run.load_generator().state_dict()
+    assert not all(torch.equal(last[name], best[name]) for name in best)
+    # its table has the row of that epoch, with the numbers of that run's
+    epoch = before.load_mle()[1]["epoch"]
+    row, others = f"MLE, best epoch ({epoch} of 4)", textgan.resume(mle, quiet=True).rows
+    assert results.rows[row]["nll_test"].value == others[row]["nll_test"].value
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_run_that_starts_from_another_needs_it_no_more(
+    epochs: int, mle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = AFTER | {"schedule.mle_epochs": epochs, "quiet": True, "plot": False}
+    told["init"] = str(shutil.copytree(mle, tmp_path / "mle"))
+    textgan.train("seqgan", out=tmp_path / "whole", **told)
+    with monkeypatch.context() as patch:
+        stop_at(3, patch)
+        with pytest.raises(Interrupted):
+            textgan.train("seqgan", out=tmp_path / "halved", **told)
+    shutil.rmtree(tmp_path / "mle")
+    textgan.resume(tmp_path / "halved", quiet=True, plot=False)
+    assert everything(tmp_path / "halved") == everything(tmp_path / "whole")
+
+
+def test_its_own_mle_epochs_have_to_be_better_than_where_it_started(
+    mle: Path, tmp_path: Path
+) -> None:
+    run = create_run(make_config("seqgan", AFTER | {"init": str(mle)}), tmp_path / "run")
+    assert TrainingState(run).best_mle == open_run(mle).load_mle()[1]["score"]
+
+
+def test_runs_that_start_from_seeds_of_one_experiment_are_seeds_of_one(
+    mle: Path, tmp_path: Path
+) -> None:
+    config = json.loads((mle / "config.json").read_text()) | {"seed": 2}
+    textgan.train(config, out=tmp_path / "other", quiet=True, plot=False)
+    runs = []
+    for seed, init in ((1, mle), (2, tmp_path / "other")):
+        settings = AFTER | {"seed": seed, "init": str(init)}
+        create_run(make_config("seqgan", settings), tmp_path / f"run-{seed}")
+        runs.append(open_run(tmp_path / f"run-{seed}"))
+    longer = config | {"seed": 3, "schedule": config["schedule"] | {"mle_epochs": 1}}
+    textgan.train(longer, out=tmp_path / "longer", quiet=True, plot=False)
+    settings = AFTER | {"seed": 3, "init": str(tmp_path / "longer")}
+    runs.append(create_run(make_config("seqgan", settings), tmp_path / "run-3"))
+    assert runs[0].recipe == runs[1].recipe != runs[2].recipe
+    records = [RunRecord.open(run.folder) for run in runs]
+    assert records[0].recipe == records[1].recipe != records[2].recipe
+    assert records[0].mle_recipe == records[1].mle_recipe != records[2].mle_recipe
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"init": "nowhere"}, "init = 'nowhere' is not a run"),
+        ({"generator.hidden": 9}, "has generator.hidden = 8, not 9; leave it out"),
+        ({"generator": "gru"}, "has generator.name = 'lstm', not 'gru'"),
+        ({"oracle.seed": 5}, "was trained on other texts or words"),
+        ({"oracle.vocabulary": 30}, "was trained on other texts or words"),
+    ],
+)
+def test_what_a_run_cannot_start_from_is_refused(
+    settings: dict[str, Any], why: str, mle: Path, tmp_path: Path, cli: Cli
+) -> None:
+    told = AFTER | {"init": str(mle)} | settings
+    assert why in refused(cli, "train", "seqgan", "--out", tmp_path / "run", *keys(told))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_mle_is_nothing_to_start_from(mle: Path, tmp_path: Path) -> None:
+    create_run(make_config("seqgan", TOY), tmp_path / "begun")
+    told = AFTER | {"init": str(tmp_path / "begun")}
+    with pytest.raises(UserError, match=r"has no MLE weights \(mle.safetensors is missing\)"):
+        create_run(make_config("seqgan", told), tmp_path / "run")
+
+
+def test_the_weights_that_a_run_starts_from_cannot_be_others(mle: Path, tmp_path: Path) -> None:
+    settings = AFTER | {"init": str(mle), "quiet": True, "plot": False}
+    textgan.train("seqgan", out=tmp_path / "run", **settings)
+    for path in (tmp_path / "run/checkpoints").glob("*"):
+        path.unlink()
+    (tmp_path / "run/results.json").unlink()
+    tensors, facts = load_tensors(tmp_path / "run/init.safetensors")
+    save_tensors(tmp_path / "run/init.safetensors", {k: -v for k, v in tensors.items()}, facts)
+    with pytest.raises(UserError, match=r"init.safetensors is not the one that this run was made"):
+        textgan.resume(tmp_path / "run", quiet=True)

@@ -54,6 +54,8 @@ class Objective(CheckedSettings, ABC):
     legacy: ClassVar[Mapping[str, Any]] = {}
     # the fewest real texts, and fakes, that an update can compare
     least: ClassVar[int] = 1
+    # whether it trains only on texts that answer a source, since it compares them with a reference
+    needs_source: ClassVar[bool] = False
     # whether it trains only generators that know the probability of what they write
     needs_likelihood: ClassVar[bool] = True
     # whether the generator's dropout is on in its adversarial updates and while the texts of this
@@ -114,6 +116,10 @@ class Objective(CheckedSettings, ABC):
         Raises ValueError for a pair that does not fit, naming what the method needs.
         """
         kind = type(self)
+        if kind.needs_source and train.source is None:
+            raise ValueError(
+                f"{kind.name} needs texts that answer a source; give pairs (data.pairs)"
+            )
         if kind.needs_likelihood and not isinstance(generator, AutoregressiveGenerator):
             name = type(generator).__name__
             raise ValueError(f"{kind.name} needs a likelihood, which {name} lacks")

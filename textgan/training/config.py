@@ -20,6 +20,7 @@ from textgan.core import registry
 from textgan.core.checks import flag_from
 from textgan.core.errors import UserError
 from textgan.core.files import exists, read_json, read_toml
+from textgan.core.identity import CONFIG
 from textgan.core.names import Kind, suggest
 from textgan.core.optim import Optimisers
 from textgan.core.own_code import Code, Typed, own_file
@@ -133,6 +134,11 @@ class RunConfig(BaseModel):
         "auto", description="library of float32 products on a processor; auto: the faster here"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="between checkpoints; 0: every step")
+    init: str = Field(
+        "",
+        description="a run whose best MLE epoch the generator starts from; its data and generator, "
+        "and no MLE epochs, where nothing else is said",
+    )
     data: RunDataConfig = RunDataConfig()
     oracle: OracleConfig = OracleConfig()
     objective: PartConfig = PartConfig(name="seqgan")
@@ -218,6 +224,8 @@ def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
     objective = values.setdefault("objective", {"name": ""})
     if isinstance(objective, dict) and not objective.get("name"):
         objective["name"] = "seqgan"
+    if code is not None:
+        _put_those_of_init(values)
     _put_defaults(values, code)
     return _complete(validated(RunConfig, values, partial(_meant, values=values)), code)
 
@@ -229,6 +237,34 @@ def read_config(path: Path) -> RunConfig:
         return _config_of(values, None)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _put_those_of_init(values: dict[str, Any]) -> None:
+    """Add the data and the generator of the run that this one starts from, where it has one.
+
+    A generator in a file of one's own has to be named again, which allows its import.
+    """
+    folder = values.get("init")
+    if not isinstance(folder, str) or not folder:
+        return
+    path = Path(folder) / CONFIG
+    if not exists(path):
+        raise UserError(f"init = {folder!r} is not a run (it has no {CONFIG})")
+    config = read_config(path)
+    groups = {"data": config.data, "oracle": config.oracle}
+    if own_file(config.generator.name) is None:
+        groups["generator"] = config.generator
+    for group, settings in groups.items():
+        given = values.setdefault(group, {})
+        if not isinstance(given, dict):
+            continue  # an error that the checks to come will explain
+        if group == "generator" and given.get("name") not in ("", None, config.generator.name):
+            continue
+        said = {key: value for key, value in given.items() if key != "name" or value}
+        values[group] = settings.model_dump() | said
+    schedule = values.setdefault("schedule", {})
+    if isinstance(schedule, dict):
+        schedule.setdefault("mle_epochs", 0)
 
 
 def _put_defaults(values: dict[str, Any], code: Code | None) -> None:

@@ -150,7 +150,8 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
     if exists(run.folder / MLE):
         _, facts = run.load_mle()
         mle = row(run.load_generator("mle"))
-        rows[f"{MLE_ROW} ({facts['epoch']} of {run.config.schedule.mle_epochs})"] = mle
+        epochs = facts.get("epochs", run.config.schedule.mle_epochs)
+        rows[f"{MLE_ROW} ({facts['epoch']} of {epochs})"] = mle
         mle_entropy = mle["entropy"].value if "entropy" in mle else None
     last = row(generator)
     rows[f"{run.config.objective.name}, last"] = last

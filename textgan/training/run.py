@@ -5,6 +5,7 @@ run.json              versions, machine, command, facts about the data, hashes o
 data.safetensors      the corpus as token ids, split
 vocabulary.json       the words, where there are words; source_vocabulary.json: of the sources
 oracle.safetensors    the oracle's parameters, where there is an oracle
+init.safetensors      the generator that it starts from, where that is another run's
 code/                 copies of the user's own parts, which run only where that is allowed
 checkpoints/          the last two states of training
 mle.safetensors       the generator at its best MLE epoch
@@ -15,6 +16,7 @@ evaluation.json, evaluation-*.safetensors, curve.json, report.html    what was m
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -27,7 +29,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -70,9 +72,11 @@ from textgan.core.names import Kind
 from textgan.core.own_code import FOLDER as COPIES
 from textgan.core.own_code import Code, Typed, copies_of, own_file
 from textgan.core.precision import supported
+from textgan.core.settings import flatten
 from textgan.core.statistics import Estimate
 from textgan.core.streams import SCHEME, OldSeed
 from textgan.core.tensors import (
+    digest,
     load_tensors,
     read_facts,
     restore_module,
@@ -98,7 +102,7 @@ from textgan.training.dry_run import check_objective, dry_run
 from textgan.training.schedule import PHASE_NAMES, plan
 
 WORDS, SOURCE_WORDS = "vocabulary.json", "source_vocabulary.json"
-ORACLE = "oracle.safetensors"
+ORACLE, INIT = "oracle.safetensors", "init.safetensors"
 MLE = "mle.safetensors"
 Weights = Literal["final", "mle"]
 _WITHOUT_MLE = "restore this run's own, or remove it to do without MLE"
@@ -120,6 +124,7 @@ class Run:
     code: Code
     old: bool = False  # it began with the first version, and goes on to draw as that did
     began_with: Library | None = None  # whose matrix products it began with, where that is known
+    init_recipe: str = ""  # of the run whose generator it starts from, if there is one
 
     @property
     def seed(self) -> int:
@@ -158,7 +163,7 @@ class Run:
     @property
     def recipe(self) -> str:
         """Equal for runs that are seeds of one experiment."""
-        return experiment_of(self.config.model_dump())
+        return experiment_of(self.config.model_dump() | {"init": self.init_recipe})
 
     @property
     def oracle_entropy(self) -> float | None:
@@ -264,6 +269,18 @@ class Run:
             raise UserError(f"{path} does not hold an MLE epoch; {_WITHOUT_MLE}")
         return tensors, facts
 
+    def load_init(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Load weights and facts of the generator that the run starts from; nothing where it starts
+        from none.
+
+        The facts are epoch, of how many, and score. Raises UserError unless the file is this run's.
+        """
+        if not self.config.init:
+            return {}, {}
+        tensors, facts = load_tensors(self.folder / INIT)
+        self.identity.check_file(INIT)
+        return under_prefix("generator", tensors), facts
+
     def load_generator(self, weights: Weights = "final") -> Generator:
         """Load the trained generator: as the last checkpoint has it, or at its best MLE epoch.
 
@@ -312,6 +329,7 @@ def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
     copies, contents = copies_of(config.part_names.values())
     with memory_errors("a smaller vocabulary, length or network"):
         corpus, oracle = make_corpus(config, quiet)
+        init = _read_init(config, corpus)
         unnamed = Identity(Path(), "")
         _check_sizes(config, corpus.space, device)
         _check_parts(Run(Path(), config, corpus, oracle, device, unnamed, Typed()))
@@ -322,6 +340,9 @@ def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
             _refuse_used(folder)  # somebody may have been faster
             _forget_begun(folder)
             names = _write_corpus(folder, corpus, oracle)
+            if init is not None:
+                save_tensors(folder / INIT, init.weights, init.facts)
+                names.append(INIT)
             for name, content in contents.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_file(folder / name, content)
@@ -330,6 +351,7 @@ def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
             with matmul_by(None if config.matmul == "auto" else config.matmul):
                 library = library_now()
             facts = _facts(corpus) | {"matmul": library, "files": files, "code": copies}
+            facts |= {"init": init.about} if init is not None else {}
             write_sealed(folder / FACTS, facts, digest)
             # last, for its presence is what makes the folder a run
             write_file(folder / CONFIG, config.to_json().encode())
@@ -343,6 +365,7 @@ def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
         identity,
         identity.code(trusted=True),  # the user named it a moment ago
         began_with=library,
+        init_recipe=init.about["recipe"] if init is not None else "",
     )
 
 
@@ -414,9 +437,13 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         raise UserError(f"{str(folder)!r} was made by a later version of textgan; install that one")
     old = scheme < SCHEME
     code = identity.code(trust_code)
-    began = read_json(folder / FACTS).get("matmul") if exists(folder / FACTS) else None
+    about = read_json(folder / FACTS) if exists(folder / FACTS) else {}
+    began = about.get("matmul")
     library = began if began in LIBRARIES else None
-    return Run(folder, config, corpus.to(chosen), oracle, chosen, identity, code, old, library)
+    recipe = about.get("init", {}).get("recipe", "")
+    return Run(
+        folder, config, corpus.to(chosen), oracle, chosen, identity, code, old, library, recipe
+    )  # fmt: skip
 
 
 def _open_tokenizer(identity: Identity, space: TextSpace, name: str) -> WordTokenizer:
@@ -539,7 +566,7 @@ def _begun(out: Path) -> bool:
     """Return whether a folder holds nothing but what `create_run` writes before a folder is a
     run."""
     names = {path.name for path in out.iterdir() if not is_partial(path)}
-    return LOCK in names and names <= {LOCK, DATA, WORDS, SOURCE_WORDS, ORACLE, FACTS, COPIES}
+    return LOCK in names and names <= {LOCK, DATA, WORDS, SOURCE_WORDS, ORACLE, INIT, FACTS, COPIES}
 
 
 def _forget_begun(out: Path) -> None:
@@ -624,6 +651,58 @@ def _make_folder(config: RunConfig, corpus: Corpus) -> Path:
             raise UserError(f"out = {str(folder)!r} cannot be made: {error.strerror}") from None
         else:
             return folder
+
+
+class _Init(NamedTuple):
+    """The generator that a run starts from: its weights, their facts, and what run.json says."""
+
+    weights: dict[str, Tensor]
+    facts: dict[str, Any]
+    about: dict[str, Any]
+
+
+def _read_init(config: RunConfig, corpus: Corpus) -> _Init | None:
+    """Read the generator of the run that a config starts from, at its best MLE epoch.
+
+    Raises UserError where that run has none, or other texts, words or another generator.
+    """
+    if not config.init:
+        return None
+    of, key = open_run(config.init, "cpu"), f"init = {config.init!r}"
+    if not exists(of.folder / MLE):
+        raise UserError(f"{key} has no MLE weights ({MLE} is missing); train it by MLE first")
+    if config.generator != of.config.generator:
+        ours, theirs = (flatten(one.generator.model_dump()) for one in (config, of.config))
+        name = next(name for name in ours | theirs if ours.get(name) != theirs.get(name))
+        raise UserError(
+            f"{key} has generator.{name} = {theirs.get(name)!r}, not {ours.get(name)!r}; "
+            "leave it out to have that run's"
+        )
+    other = (
+        corpus.space != of.corpus.space
+        or corpus.tokenizer != of.corpus.tokenizer
+        or corpus.source_tokenizer != of.corpus.source_tokenizer
+        or any(
+            _digest_of(getattr(corpus, part)) != _digest_of(getattr(of.corpus, part))
+            for part in ("train", "valid", "test")
+        )
+    )
+    if other:
+        raise UserError(
+            f"{key} was trained on other texts or words ({of.corpus.facts['source']}); "
+            "leave data.* out to have that run's"
+        )
+    tensors, facts = of.load_mle()
+    facts = {"epochs": of.config.schedule.mle_epochs} | facts
+    facts = {name: facts[name] for name in ("epoch", "epochs", "score")}
+    recipe = hashlib.sha256(of.recipe.encode()).hexdigest()
+    about = {"run": of.digest, "recipe": recipe} | facts
+    weights = with_prefix("generator", under_prefix("generator", tensors))
+    return _Init(weights, facts, about)
+
+
+def _digest_of(text: Text) -> str:
+    return digest({name: part.cpu() for name, part in text.to_tensors().items()})
 
 
 def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) -> list[str]:

@@ -32,7 +32,7 @@ from textgan.training.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from textgan.training.run import MLE, Run
+from textgan.training.run import INIT, MLE, Run
 from textgan.training.shards import Shards
 
 _Count = Annotated[int, Field(ge=0)]
@@ -74,6 +74,9 @@ class TrainingState:
         self.shards = Shards(config.schedule.shards, group or Group())
         with self._weights(Purpose.GENERATOR_WEIGHTS):
             self.generator: Generator = run.build_generator()
+        weights, init = run.load_init()
+        if weights:
+            restore_module(self.generator, weights, run.folder / INIT)
         with self._weights(Purpose.DISCRIMINATOR_WEIGHTS):
             self.discriminator = run.build_discriminator()
         self.objective = run.build_objective()
@@ -103,7 +106,8 @@ class TrainingState:
         # many values
         self.sums: dict[str, tuple[float | Tensor, int]] = {}
         self.fakes: Text | None = None  # of the current turn
-        self.best_mle: float | None = None
+        self.init = init  # which epoch of another run's it starts from, see `Run.load_init`
+        self.best_mle: float | None = init.get("score")
         self.mle_entropy: float | None = None
         self.alarms: list[str] = []
         self.records: str | None = None  # the digest of what was logged so far
@@ -200,10 +204,10 @@ class TrainingState:
         }
         return save_checkpoint(self.run.folder, self.done, tensors, facts)
 
-    def save_best_mle(self, epoch: int, score: float) -> None:
-        """Keep the networks of the best MLE epoch so far."""
+    def save_best_mle(self, epoch: int, score: float, **more: int) -> None:
+        """Keep the networks of the best MLE epoch so far. more: facts about it."""
         self.best_mle = score
-        facts = {RUN: self.run.digest, "epoch": epoch, "score": score}
+        facts = {RUN: self.run.digest, "epoch": epoch, "score": score} | more
         save_tensors(self.run.folder / MLE, self._networks(), facts)
 
     def _networks(self) -> dict[str, Tensor]:

@@ -217,6 +217,8 @@ def _begin(run: Run, group: Group) -> TrainingState:
         state.restore(saved[-1])
         if not run.mle_lack() and state.best_mle is not None:
             run.load_mle()  # raises now, not at the end of training
+    elif state.init and group.first:
+        state.save_best_mle(**state.init)
     return state
 
 
@@ -289,6 +291,9 @@ def _introduce(run: Run, state: TrainingState, log: Log) -> None:
     for warning in (run.mle_lack(), log.fault):
         if warning:
             log.say(f"warning: {warning}")
+    if state.init and not state.done:
+        epoch, epochs = state.init["epoch"], state.init["epochs"]
+        log.say(f"start      from {run.config.init}, MLE epoch {epoch} of {epochs}")
     if state.done:
         log.say(f"resumed    after step {state.done}")
 

@@ -52,6 +52,7 @@ class _Facts(pydantic.BaseModel):
 
     data: dict[str, Any] = {}
     command: list[str] | None = None
+    init: dict[str, Any] = {}
 
 
 class _Example(pydantic.BaseModel):
@@ -135,16 +136,23 @@ class RunRecord:
         same = [self.config.get("data"), self.config.get("oracle"), self.data.get("sha256")]
         return json.dumps(same, sort_keys=True)
 
+    @property
+    def init_recipe(self) -> str:
+        """Equal for runs that start from runs that differ in their seed alone; "" for others."""
+        return str(self.facts.get("init", {}).get("recipe", ""))
+
     @cached_property
     def recipe(self) -> str:
         """Equal for runs that differ in their seed alone."""
-        return experiment_of(self.config, self.language)
+        return experiment_of({**self.config, "init": self.init_recipe}, self.language)
 
     @cached_property
     def mle_recipe(self) -> str:
         """Equal for runs whose MLE is the same but for its seed, whatever came after it."""
         schedule, rates = self.config.get("schedule", {}), self.config.get("optimisers", {})
         parts = [self.language, self.config.get("generator")]
+        if self.init_recipe and not schedule.get("mle_epochs"):
+            return json.dumps([*parts, self.init_recipe], sort_keys=True)
         parts += [schedule.get("mle_epochs"), schedule.get("batch_size")]
         return json.dumps([*parts, rates.get("mle_lr"), rates.get("clip")], sort_keys=True)
 

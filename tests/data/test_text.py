@@ -14,7 +14,14 @@ from worlds import (
     small_generator,
 )
 
-from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace, concatenate
+from textgan.data.text import (
+    UNCONDITIONAL,
+    Condition,
+    Text,
+    TextSpace,
+    concatenate,
+    exchange_sources,
+)
 
 SOURCE = TextSpace(6, 4, eos=1, turn=5)
 
@@ -315,3 +322,13 @@ def test_equal_sources_have_one_number() -> None:
 def test_what_is_no_text_is_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+def test_exchanged_sources_are_those_of_the_texts_after() -> None:
+    texts = Text.full(torch.arange(6).view(3, 2))
+    given = replace(texts, condition=Condition(torch.tensor([0, 1, 2]), texts))
+    result = exchange_sources(given)
+    assert result.source is not None and result.source.tolist() == [[2, 3], [4, 5], [0, 1]]
+    assert result.tolist() == given.tolist() and result.labels is given.labels
+    with pytest.raises(ValueError, match="need one"):
+        exchange_sources(texts)

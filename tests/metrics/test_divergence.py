@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from answers import to_source
 from enumerated import by_hand, drawn, material_of, models_of
 from hypothesis import given
 from hypothesis import strategies as st
 from tables import generator_of, random_generator
 from torch import Tensor
-from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, small_generator
+from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, probabilities, small_generator
 
 import textgan
 from textgan.core import registry
@@ -26,7 +27,9 @@ from textgan.metrics.divergence import (
     log_over_mixture,
 )
 from textgan.metrics.likelihood import fingerprint
+from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.oracle import make_oracle, oracle_corpus
 
 LOG_2 = math.log(2)
 
@@ -267,6 +270,38 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
         assert 178 <= count <= 200, (name, count)
         bias, error = np.mean(errors[name]), np.std(errors[name]) / 200**0.5
         assert abs(bias) < 4 * error, name
+
+
+def test_divergences_given_a_source_are_means_over_sources() -> None:
+    """A generator and an oracle that read sources, two words of two."""
+    sources, texts = enumerate_texts(TextSpace(2, 2)), enumerate_texts(FIXED)
+    generator, oracle = (make_oracle(3, 3, 3, 4, seed, TextSpace(2, 2)).double() for seed in (0, 1))
+    right: dict[str, float] = dict.fromkeys(("kl_generator", "kl_oracle", "js"), 0.0)
+    for source in sources.split(1):
+        both = (probabilities(one, to_source(texts, source)) for one in (generator, oracle))
+        exact = in_plain_sums(*(chances.tolist() for chances in both))
+        right = {name: value + exact[name] / 4 for name, value in right.items()}
+    test = oracle_corpus(oracle, 20, 4000, 0, {}).test
+    drawn = draw_like(generator, test.condition, 4000, seed=1)
+    models = Models(generator, oracle, drawn, test)
+    result = Divergence().measure(material_of(models))
+    assert list(result) == ["kl_generator", "kl_oracle", "js"]
+    for name, score in result.items():
+        low, high = score.low, score.high
+        assert low is not None and high is not None
+        assert abs(score.value - right[name]) < high - low, name
+
+
+def test_divergences_are_resampled_by_source() -> None:
+    generator, oracle = (make_oracle(3, 3, 3, 4, seed, TextSpace(2, 1)).double() for seed in (0, 1))
+    test = oracle_corpus(oracle, 20, 40, 0, {}).test
+    result = Divergence().measure(material_of(Models(generator, oracle, test, test)))
+    # of two sources a resampling has both, or one of them twice
+    different = {
+        name: len({round(float(value), 12) for value in score.replicates})
+        for name, score in result.items()
+    }
+    assert different == {"kl_generator": 3, "kl_oracle": 3, "js": 9}
 
 
 def test_both_sides_make_the_interval_of_js() -> None:

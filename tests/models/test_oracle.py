@@ -5,23 +5,31 @@ import struct
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from answers import to_source
 from numpy.typing import NDArray
 from places import SHARED_DATA
-from worlds import same
+from worlds import FIXED, agree, enumerate_texts, probabilities, same, texts_of
 
 from textgan.core.errors import UserError
-from textgan.data.text import Text
+from textgan.data.text import Condition, Text, TextSpace, exchange_sources
 from textgan.data.tokenizers import WordTokenizer
 from textgan.models.draw import draw_texts
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.likelihood import nll_per_token
-from textgan.models.oracle import FILE_ORDER, load_oracle, make_oracle, oracle_corpus
+from textgan.models.oracle import (
+    FILE_ORDER,
+    ConditionalOracle,
+    load_oracle,
+    make_oracle,
+    oracle_corpus,
+)
 
 V, E, H = 11, 4, 5
 PUBLISHED = SHARED_DATA / "oracle/seqgan_target_lstm.npz"
@@ -62,17 +70,23 @@ class Python2Pickler(pickle._Pickler):
     dispatch[bytes] = save_bytes
 
 
-def by_hand(arrays: Arrays, sentences: list[list[int]]) -> NDArray[np.float64]:
-    """log P of sentences, word by word, in the gate order that the original names."""
+def by_hand(
+    arrays: Arrays, sentences: list[list[int]], added: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """log P of sentences, word by word, in the gate order that the original names.
+
+    added: to the vector of every word that is read, a row for each sentence.
+    """
 
     def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return 1 / (1 + np.exp(-x))
 
     result = []
-    for sentence in sentences:
+    for number, sentence in enumerate(sentences):
         c, h, log_p = np.zeros(H), np.zeros(H), 0.0
         for before, word in zip([0, *sentence], sentence, strict=False):
             x = arrays["embedding"][before].astype(np.float64)
+            x = x if added is None else x + added[number]
             gate = {
                 g: x @ arrays[f"W_{g}"] + h @ arrays[f"U_{g}"] + arrays[f"b_{g}"] for g in "ifoc"
             }
@@ -155,6 +169,111 @@ def test_the_corpus_of_an_oracle_is_split_as_told() -> None:
     assert torch.equal(again.test.tokens, corpus.test.tokens)
     other = oracle_corpus(oracle, 30, 20, 6, {})
     assert not torch.equal(other.train.tokens, corpus.train.tokens)
+
+
+# --- oracles whose texts answer a source ---
+
+SOURCES = TextSpace(2, 2)
+
+
+def conditional(seed: int = 0) -> ConditionalOracle:
+    """An oracle of 27 texts, each in answer to one of four sources."""
+    oracle = make_oracle(3, 3, 3, 4, seed, SOURCES)
+    assert isinstance(oracle, ConditionalOracle)
+    return oracle.double()
+
+
+def test_an_oracle_with_sources_is_the_lstm_that_reads_their_mean() -> None:
+    oracle = make_oracle(V, 6, E, H, 3, TextSpace(7, 4))
+    weights = {name: weight.numpy() for name, weight in oracle.named_parameters()}
+    arrays = {"embedding": weights["embedding.weight"], "W_out": weights["output.weight"].T}
+    arrays["b_out"] = weights["output.bias"]
+    for number, gate in enumerate("ifco"):
+        rows = slice(number * H, (number + 1) * H)
+        arrays[f"W_{gate}"] = weights["rnn.weight_ih_l0"][rows].T
+        arrays[f"U_{gate}"] = weights["rnn.weight_hh_l0"][rows].T
+        arrays[f"b_{gate}"] = weights["rnn.bias_ih_l0"][rows]
+    source, sentences = torch.randint(7, (20, 4)), torch.randint(V, (20, 6))
+    added = weights["source_embedding.weight"].astype(np.float64)[source].sum(1) / 2
+    right = torch.from_numpy(by_hand(arrays, sentences.tolist(), added))
+    text = replace(Text.full(sentences), condition=Condition(source=Text.full(source)))
+    assert same(oracle.double().score(text), right, 1e-10)
+
+
+def test_sources_leave_the_weights_of_an_oracle_as_they_were() -> None:
+    alone, conditional = make_oracle(20, 4, 3, 3, 1), make_oracle(20, 4, 3, 3, 1, SOURCES)
+    weights = conditional.state_dict()
+    assert all(torch.equal(weights[name], one) for name, one in alone.state_dict().items())
+    assert conditional.reads_source and not alone.reads_source
+    assert not any(parameter.requires_grad for parameter in conditional.parameters())
+
+
+def test_probabilities_given_each_source_sum_to_one() -> None:
+    oracle, texts = conditional(), enumerate_texts(FIXED)
+    given = [
+        probabilities(oracle, to_source(texts, source))
+        for source in enumerate_texts(SOURCES).split(1)
+    ]
+    for chances in given:
+        assert same(chances.sum(), torch.tensor(1.0, dtype=torch.float64))
+    assert same(given[1], given[2])  # (0, 1) and (1, 0) have one mean
+    assert (given[0] - given[3]).abs().sum() > 0.5
+
+
+def test_what_an_oracle_writes_word_by_word_is_what_it_scores() -> None:
+    oracle, texts = conditional(), to_source(enumerate_texts(FIXED), texts_of(SOURCES, [(1, 0)]))
+    forks = torch.arange(len(texts)).flip(0)
+    state = oracle.start(len(texts), texts.condition)[forks]
+    symbol, total = torch.zeros_like(forks), torch.zeros(len(forks)).double()
+    for word in texts.tokens[forks].unbind(1):
+        logits, state = oracle.step(symbol, state)
+        total += logits.log_softmax(1).gather(1, word.unsqueeze(1)).squeeze(1)
+        symbol = word
+    assert same(total, oracle.score(texts)[forks])
+
+
+def test_pairs_are_drawn_as_the_oracle_says() -> None:
+    oracle = conditional()
+    corpus = oracle_corpus(oracle, 8000, 20, 5, {})
+    texts = enumerate_texts(FIXED)
+    chances = [
+        probabilities(oracle, to_source(texts, source)) / 4
+        for source in enumerate_texts(SOURCES).split(1)
+    ]
+    assert corpus.train.source is not None
+    codes = torch.cat([corpus.train.source.tokens, corpus.train.tokens], 1)
+    pairs = codes @ torch.tensor([2 * 27, 27, 9, 3, 1])
+    # enumeration is in the order of digits, sources before texts
+    assert agree(torch.bincount(pairs, minlength=4 * 27), torch.cat(chances))
+    assert corpus.source_tokenizer == WordTokenizer.numbers(2, 2)
+    again = oracle_corpus(oracle, 50, 20, 5, {})
+    assert torch.equal(again.test.tokens, corpus.test.tokens)
+    for part in (corpus.train, corpus.valid, corpus.test):
+        assert part.source is not None
+    assert torch.equal(again.test.source.tokens, corpus.test.source.tokens)  # type: ignore[union-attr]
+    line = corpus.decode(corpus.test[:1])[0]
+    assert [len(side.split()) for side in line.split("\t")] == [2, 3]
+
+
+def test_the_mean_over_pairs_is_the_entropy_given_the_source() -> None:
+    oracle, texts = conditional(), enumerate_texts(FIXED)
+    exact, spread = 0.0, 0.0
+    for source in enumerate_texts(SOURCES).split(1):
+        chances = probabilities(oracle, to_source(texts, source))
+        exact += float(-(chances * chances.log()).sum()) / 4
+        spread += float((chances * chances.log().square()).sum()) / 4
+    corpus = oracle_corpus(oracle, 20, 4000, 1, {})
+    error = (spread - exact**2) ** 0.5 / 4000**0.5 / 3
+    assert abs(nll_per_token(oracle, corpus.test).value - exact / 3) < 4 * error
+
+
+def test_the_source_says_much_of_a_text_down_to_its_end() -> None:
+    """With another's source every token costs 3 nats more; a constant source says nothing."""
+    oracle = make_oracle(100, 20, 32, 32, 0, TextSpace(20, 5))
+    test = oracle_corpus(oracle, 20, 1000, 0, {}).test
+    cost = [-oracle.log_prob(text).mean(0) for text in (exchange_sources(test), test)]
+    assert (cost[0] - cost[1]).mean() > 3
+    assert (cost[0] - cost[1]).min() > 1
 
 
 # --- published oracles ---

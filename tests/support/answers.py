@@ -31,11 +31,14 @@ def answering() -> Attention:
         return Attention(ANSWERS).double()
 
 
+def to_source(texts: Text, source: Text) -> Text:
+    """These texts, each in answer to the one source."""
+    return replace(texts, condition=Condition(source=source.repeat(len(texts))))
+
+
 def all_answers(which: int) -> Text:
     """Every text of the space, each in answer to the same source."""
-    texts = enumerate_texts(ANSWERS)
-    source = sources()[torch.full((len(texts),), which)]
-    return replace(texts, condition=Condition(source=source))
+    return to_source(enumerate_texts(ANSWERS), sources()[slice(which, which + 1)])
 
 
 def both() -> Condition:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import seq2seq
 import torch
 from interrupted import everything, stop_at
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def assert_same(one: Any, other: Any, where: str) -> None:
         assert one == other, where
 
 
-@pytest.mark.parametrize("kind", ["oracle", "text", "labelled", "own"])
+@pytest.mark.parametrize("kind", ["oracle", "sources", "text", "labelled", "own"])
 def test_a_run_that_was_made_is_the_run_that_is_opened(kind: str, tmp_path: Path) -> None:
     settings, name = dict(TOY), "seqgan"
     if kind in ("text", "labelled"):
@@ -50,6 +51,9 @@ def test_a_run_that_was_made_is_the_run_that_is_opened(kind: str, tmp_path: Path
             data = tmp_path / "toy.tsv"
             data.write_text("".join(f"{'ab'[i % 2]}\t{x}\n" for i, x in enumerate(lines)), "utf-8")
         settings = TOY_TEXT | {"data.file": str(data)}
+    if kind == "sources":
+        settings = {k: v for k, v in TOY.items() if not k.startswith("generator.")}
+        settings |= {"oracle.source_length": 3, "generator": f"{seq2seq.__file__}:Attention"}
     if kind == "own":
         file = tmp_path / "mine.py"
         file.write_text(
@@ -65,6 +69,12 @@ def test_a_run_that_was_made_is_the_run_that_is_opened(kind: str, tmp_path: Path
 def test_a_new_run_says_how_it_draws(tmp_path: Path) -> None:
     create_run(make_config("seqgan", TOY), tmp_path / "run")
     assert not open_run(tmp_path / "run").old
+
+
+def test_published_parameters_have_no_source() -> None:
+    settings = {"oracle.parameters": "seqgan.npz", "oracle.source_length": 3}
+    with pytest.raises(UserError, match=r"source_length = 3: published parameters .* leave one"):
+        create_run(make_config("mle", settings), None)
 
 
 def test_a_run_of_a_later_version_is_refused(

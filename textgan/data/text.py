@@ -394,6 +394,13 @@ def concatenate(texts: Sequence[Text]) -> Text:
     )
 
 
+def exchange_sources(text: Text) -> Text:
+    """Return the texts, each with the source of the one after it; the last has the first's."""
+    following = torch.arange(len(text), device=text.tokens.device).roll(-1)
+    source = text.condition.require_source()[following]
+    return replace(text, condition=replace(text.condition, source=source))
+
+
 def class_rows(text: Text, classes: int) -> list[Tensor]:
     """Return the indices of the texts of each class, in order; all of them where there are no
     classes."""

@@ -10,6 +10,7 @@ M = (G + O) / 2:
 
 Both densities are known, so each expectation is a mean over texts drawn from G or from O: unbiased
 however many texts there are. Where all texts can be written down the sums are taken over them.
+Of texts that answer a source, G and O are those given it, and the means are over sources as well.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class Divergence(Metric, name="divergence"):
         assert generator is not None and oracle is not None  # it was checked
         space = oracle.space
         texts: dict[str, object]
-        if space.classes or how_many(space) > self.enumerable:
+        if space.classes or space.source or how_many(space) > self.enumerable:
             texts = {"drawn": len(models.drawn), "test": len(models.test)}
             estimates = sampled(inputs)
         else:
@@ -167,12 +168,15 @@ class Divergence(Metric, name="divergence"):
 def sampled(inputs: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
     """Estimate the divergences by means over the drawn texts and over the real ones, with
     bootstraps."""
+    models = known_models(inputs)
+    drawn, test = (text.condition.sources for text in (models.drawn, models.test))
     g, o = (log_likelihoods(inputs, model, "drawn") for model in MODELS)
-    kl_generator, of_drawn = inputs.mean(g - o), inputs.mean(log_over_mixture(g, o))
+    kl_generator = inputs.mean(g - o, sources=drawn)
+    of_drawn = inputs.mean(log_over_mixture(g, o), sources=drawn)
     g, o = (log_likelihoods(inputs, model, "test") for model in MODELS)
     # the two sides are drawn apart, so they are resampled apart
-    kl_oracle = inputs.mean(o - g)
-    of_test = inputs.mean(log_over_mixture(o, g), side=1)
+    kl_oracle = inputs.mean(o - g, sources=test)
+    of_test = inputs.mean(log_over_mixture(o, g), side=1, sources=test)
     js = Estimate((of_drawn[0].value + of_test[0].value) / 2)
     replicates = np.empty(0)
     if len(of_drawn[1]) and len(of_test[1]):

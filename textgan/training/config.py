@@ -60,6 +60,12 @@ class OracleConfig(BaseModel):
     embedding: int = Field(32, ge=1, le=65_536, description="size of a token's vector; paper: 32")
     hidden: int = Field(32, ge=1, le=65_536, description="size of the state; paper: 32")
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the N(0, 1) parameters")
+    source_length: int = Field(
+        0, ge=0, le=100_000, description="words of the source that a sentence answers; 0: none"
+    )
+    source_vocabulary: int = Field(
+        20, ge=2, le=10_000_000, description="different words of sources"
+    )
     positives: int = Field(
         10000, ge=20, le=10**8, description="fixed training sentences; paper: 10000"
     )
@@ -157,6 +163,11 @@ class RunConfig(BaseModel):
             "mle.perturb": self.mle.perturb,
             "discriminator.perturb": self.discriminator.perturb,
         }
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the run's texts answer a source."""
+        return not self.data.file and self.oracle.source_length > 0
 
     def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
         """Build the perturbations of the updates of "mle" and "discriminator", new ones at each

@@ -263,7 +263,8 @@ def _random_row(run: Run, samples: int, seed: int) -> Scores:
     with fork_rng(stream(Purpose.MEASURED, seed), run.device):
         lowest, size = int(space.eos is not None), (samples, space.length)
         tokens = torch.randint(lowest, space.vocabulary, size, device=run.device)
-    text = Text.ended(tokens, space)
+        condition = run.corpus.conditions.draw(samples)
+    text = replace(Text.ended(tokens, space), condition=condition)
     models = Models(None, run.oracle, text, run.corpus.test)
     scores = scores_of(
         models, run.corpus, seed=seed, resamplings=limits.bootstrap, ngrams=limits.ngrams

@@ -87,13 +87,13 @@ from textgan.core.tensors import (
 from textgan.core.version import __version__
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.corpus import Corpus, read_corpus
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace, exchange_sources
 from textgan.data.tokenizers import UNKNOWN, WordTokenizer
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.likelihood import nll_per_token
-from textgan.models.oracle import load_oracle, make_oracle, oracle_corpus
+from textgan.models.oracle import load_oracle, make_oracle, new_oracle, oracle_corpus
 from textgan.objectives.base import Objective
 from textgan.perturb.base import Perturbation
 from textgan.training.checkpoint import checkpoints, load_checkpoint, what_helps
@@ -426,8 +426,10 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         oracle = _open_oracle(identity, space).to(chosen)
         tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
     source = None
-    if space.source is not None:
+    if space.source is not None and oracle is None:
         source = _open_tokenizer(identity, space.source, SOURCE_WORDS)
+    elif space.source is not None:
+        source = WordTokenizer.numbers(space.source.vocabulary, space.source.length)
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], tokenizer,
         facts["facts"], names, source,
@@ -460,7 +462,7 @@ def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
     identity.check_file(ORACLE)
     path = identity.folder / ORACLE
     weights, shape = load_tensors(path)
-    oracle = LSTMGenerator(space, **shape)
+    oracle = new_oracle(space, **shape)
     restore_module(oracle, weights, path)
     return oracle.requires_grad_(False)
 
@@ -500,13 +502,21 @@ def make_corpus(config: RunConfig, quiet: bool = True) -> tuple[Corpus, LSTMGene
             quiet=quiet,
         )
         return corpus, None
+    if settings.parameters and settings.source_length:
+        raise UserError(
+            f"oracle.source_length = {settings.source_length}: published parameters "
+            f"(oracle.parameters = {settings.parameters!r}) read no source; leave one of them out"
+        )
     if settings.parameters:
         oracle = load_oracle(Path(settings.parameters), settings.length)
         source = Path(settings.parameters).name
     else:
+        sources = None
+        if settings.source_length:
+            sources = TextSpace(settings.source_vocabulary, settings.source_length)
         sizes = (
             settings.vocabulary, settings.length, settings.embedding, settings.hidden,
-            settings.seed,
+            settings.seed, sources,
         )  # fmt: skip
         _check_size("oracle", lambda: make_oracle(*sizes), torch.device("cpu"), copies=1)
         oracle = make_oracle(*sizes)
@@ -517,6 +527,11 @@ def make_corpus(config: RunConfig, quiet: bool = True) -> tuple[Corpus, LSTMGene
     entropy = nll_per_token(oracle, corpus.test, resamplings=1000, seed=settings.seed)
     corpus.facts["oracle_entropy"] = entropy.value
     corpus.facts["oracle_entropy_interval"] = [entropy.low, entropy.high]
+    if settings.source_length:
+        corpus.facts["source_vocabulary"] = settings.source_vocabulary
+        corpus.facts["source_length"] = settings.source_length
+        exchanged = nll_per_token(oracle, exchange_sources(corpus.test))
+        corpus.facts["oracle_exchanged"] = exchanged.value
     return corpus, oracle
 
 

@@ -326,6 +326,13 @@ def _about_data(run: Run) -> Iterator[str]:
         low, high = facts["oracle_entropy_interval"]
         entropy = Estimate(facts["oracle_entropy"], low, high)
         yield f"oracle     entropy {entropy} nats per token: the floor of NLL_oracle"
+    if "oracle_exchanged" in facts:
+        exchanged = facts["oracle_exchanged"]
+        yield (
+            f"sources    {facts['source_length']} of {facts['source_vocabulary']} words; with "
+            f"another text's source a token costs {exchanged:.3f} nats, "
+            f"{exchanged - facts['oracle_entropy']:.3f} more than with its own"
+        )
 
 
 def _about_products(run: Run) -> Iterator[str]:

@@ -27,7 +27,7 @@ from textgan.data.sentences import Sentences
 from textgan.metrics.functional.ngrams import Grams, grams
 
 SMOOTHING = 0.1  # method1's numerator in place of zero
-Smoothing = Literal["method1", "none", "dropped"]  # of an order without any match; see `bleu`
+Smoothing = Literal["method1", "none", "dropped", "add_one"]  # of few matches; see `bleu`
 
 
 class References:
@@ -223,14 +223,19 @@ def bleu(
     smoothing: what an order without a match does: its numerator becomes 0.1 (method1); BLEU is 0
     (none: nltk without a smoothing function up to 3.1 and from 3.3 on); or it is left out, the
     weights of the others staying as they are (dropped: nltk 3.2.1, translate/bleu_score.py:177, so
-    that no match may be worth more than a few).
+    that no match may be worth more than a few). add_one: one n-gram more, a match, of every order
+    but the first (Lin and Och 2004; ZhenYangIACAS/NMT_GAN, share_function.py `score`).
     """
     n = torch.arange(1, matches.shape[1] + 1, device=sizes.device)
+    windows = (sizes.unsqueeze(1) - n + 1).clamp(min=0)
+    if smoothing == "add_one":
+        matches, windows = matches + (n > 1), windows + (n > 1)
     # a text of fewer than n words has no n-gram; it is divided by one, as nltk does
-    windows = (sizes.unsqueeze(1) - n + 1).clamp(min=1)
+    windows = windows.clamp(min=1)
     numerators = {"method1": torch.full_like(windows, SMOOTHING, dtype=torch.float64)}
-    numerators |= {"none": torch.zeros_like(numerators["method1"]), "dropped": windows.double()}
-    hits = torch.where(matches == 0, numerators[smoothing], matches.double())
+    numerators |= {"dropped": windows.double()}
+    none = torch.zeros_like(numerators["method1"])
+    hits = torch.where(matches == 0, numerators.get(smoothing, none), matches.double())
     logs = (hits / windows).log().cumsum(1) / n
     brevity = (1 - closest / sizes.clamp(min=1)).clamp(max=0).unsqueeze(1)
     return torch.where(matches[:, :1] == 0, 0.0, (logs + brevity).exp())

@@ -4,6 +4,7 @@ Everything is float64, so that an identity holds to about 1e-12 or does not hold
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from textgan.objectives.base import Objective
 FIXED = TextSpace(3, 3)  # 27 texts of three tokens
 VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
 WORLDS = (FIXED, VARIABLE)
+ASKED = TextSpace(5, 4, eos=1)  # what conditional generators answer, where a world has no sources
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 TIGHT = 1e-12
 
@@ -64,13 +66,33 @@ def small_generator(
 ) -> AutoregressiveGenerator:
     """A generator with opinions: its texts are far from equally probable."""
     usual = {"embedding": 3, "hidden": 4, "init": 0.7, "goal_size": 2, "head_size": 2}
-    usual |= {"channels": 4, "blocks": 2, "noise": 3}
+    usual |= {"channels": 4, "blocks": 2, "noise": 3, "attention": 3}
+    if name == "luong":  # uniform within (-init, init), and without a bias
+        usual["init"] = 2.0
+    if registry.find("generator", name).reads_source and space.source is None:
+        space = replace(space, source=ASKED)
     generator: AutoregressiveGenerator = build("generator", name, space, seed, **usual | settings)
+    if space.source is ASKED:
+        _answer_one(generator)
     if isinstance(generator, LeakGenerator):  # it writes nothing without a discriminator
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             generator.connect(small_discriminator(space).features)
     return generator
+
+
+def _answer_one(generator: AutoregressiveGenerator) -> None:
+    """Let a conditional generator write as if it were none: all texts answer one source."""
+    start, one = generator.start, texts_of(ASKED, [(3, 4, 1)])
+
+    def conditions(n: int, condition: Condition, *given: Any) -> Condition:
+        return kept(n, replace(condition, source=condition.source or one.repeat(n)), *given)
+
+    def answering(n: int, condition: Condition = UNCONDITIONAL) -> State:
+        return start(n, replace(condition, source=one.repeat(n)))
+
+    kept = generator.conditions
+    generator.start, generator.conditions = answering, conditions  # type: ignore[method-assign]
 
 
 def small_discriminator(

@@ -54,7 +54,8 @@ def test_teacher_forcing_agrees_with_stepping(space: TextSpace, name: str, layer
     generator, texts = small_generator(space, name, layers=layers), enumerate_texts(space)
     logits = generator(texts)
     assert logits.shape == (*texts.tokens.shape, space.vocabulary)
-    assert same(logits, stepped(generator, texts.tokens))
+    # what is at padding means nothing
+    assert same(logits[texts.mask], stepped(generator, texts.tokens)[texts.mask])
     mixed = torch.rand(4, space.length, space.vocabulary, dtype=torch.float64).softmax(2)
     relaxed = Text(mixed.argmax(2), torch.full((4,), space.length), mixed)
     assert same(generator(relaxed), stepped(generator, mixed))
@@ -254,7 +255,7 @@ def test_relaxed_texts_are_differentiable_and_have_no_length(space: TextSpace, n
 @networks
 def test_the_gradient_of_a_relaxed_text_is_right(name: str) -> None:
     generator = small_generator(FIXED, name)
-    weight = generator.output.bias
+    weight = generator.output.weight
 
     def judged() -> Tensor:
         rows = generator.sample(1, choose=softmax).soft_tokens
@@ -264,11 +265,11 @@ def test_the_gradient_of_a_relaxed_text_is_right(name: str) -> None:
     (slope,) = torch.autograd.grad(judged(), weight)
     step = 1e-6
     with torch.no_grad():
-        weight[1] += step
+        weight[1, 0] += step
         high = judged()
-        weight[1] -= 2 * step
+        weight[1, 0] -= 2 * step
         low = judged()
-    assert abs(((high - low) / (2 * step) - slope[1]).item()) < 1e-8
+    assert abs(((high - low) / (2 * step) - slope[1, 0]).item()) < 1e-8
 
 
 @networks
@@ -330,7 +331,7 @@ def test_maximum_likelihood_finds_the_distribution_of_the_data(space: TextSpace,
     assert elsewhere.norm() > 1e-2
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "relational_memory", "leak"])
+@networks
 def test_a_generator_does_not_know_an_id_by_its_number(name: str) -> None:
     """A language with its ids exchanged, weights and all, has the same law."""
     space = IDS[2]

@@ -1,0 +1,348 @@
+"""Generators that answer a source by attention: RNNSearch, and the LSTM with input feeding.
+
+RNNSearch (Bahdanau et al. 2015, arXiv 1409.0473) with the conditional GRU of dl4mt, as BR-CSGAN's
+code has it (ZhenYangIACAS/NMT_GAN, RNNsearch_GAN/gru_cell.py, `GRUCondLayer`); registered
+`attention`:
+
+    encoder   h_i = [f_i ; b_i], the states of a GRU that reads the source, and of one from its end
+    start     s_0 = tanh(W_0 mean_i(h_i) + b_0)
+    step j    s'  = GRU_1(E y_{j-1}, s_{j-1})
+              e_i = u . tanh(W_a s' + U_a h_i + b_a);  a = softmax(e);  c_j = sum_i a_i h_i
+              s_j = GRU_2(c_j, s')
+              t_j = tanh(L_s s_j + L_y E y_{j-1} + L_c c_j + b);  logits = W_o t_j + b_o
+
+A GRU of an input c and a state x is z x + (1 - z) tanh(W c + r (U x + b)), with gates r and z of
+their own W, U and b; of GRU_1, as of its input, b is outside of r.
+
+LSTM (Luong et al. 2015, arXiv 1508.04025) as the dialogue code of Li et al. 2017 has it
+(jiweil/Neural-Dialogue-Generation, Atten/atten.lua); registered `luong`:
+
+    encoder   h_i, the last layer's states of an LSTM that reads the source
+    start     all layers' states of the encoder at the source's end
+    attend(q) = tanh(W_1 sum_i softmax_i(h_i . q) h_i + W_2 q), once with weights for the feed, and
+              once with weights for the output
+    step j    the layers read E y_{j-1}; the first one reads the feed of the last layer's state, too
+              t_j = attend(the last layer's new state);  logits = W_o t_j
+
+Departs from the codes:
+- the first symbol read is the begin token's vector; zero in NMT_GAN
+- the encoder's GRU is torch's, which has a b inside and one outside of r
+- e has no additive constant, which softmax does not notice
+- padding is left out of encoder, mean and softmax; the LSTM's code pads to the left, and its
+  softmax takes 1e8 off the scores of padding
+
+What the decoder makes of h_i by matrices alone (U_a h_i, W c_j, L_c c_j) is made once a source, for
+a weighted sum of products is the product of the weighted sum. So a step of a hypothesis costs no
+product with a matrix that reads the encoder's 2 H numbers.
+
+Shapes: B sources, S positions of a source, T positions of a text, R hypotheses, E embedding,
+H hidden, A attention.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from textgan.core.errors import UserError
+from textgan.core.matmul import Linear
+from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
+from textgan.models.embedding import TokenEmbedding
+from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
+from textgan.models.generators.by_source import by_source
+
+Embedding = Annotated[int, Field(ge=1, le=65_536, description="size of a token's vector")]
+Hidden = Annotated[int, Field(ge=1, le=65_536, description="size of the state")]
+SharedEmbedding = Annotated[
+    bool, Field(description="one table for source and text; they must share their vocabulary")
+]
+
+
+class AttentionGenerator(LinearGenerator):
+    """What the generators below have in common: they read a source once and attend to its states.
+
+    Raises UserError for texts that answer no source, or for a shared table of two vocabularies.
+    """
+
+    reads_source: ClassVar[bool] = True
+
+    def __init__(
+        self, space: TextSpace, embedding: int, output: int, dropout: float, shared_embedding: bool
+    ) -> None:
+        super().__init__(space)
+        if space.source is None:
+            raise UserError(
+                f"generator {type(self).__name__} answers a source, and these texts have none; "
+                "give pairs of texts, or choose another generator, such as lstm"
+            )
+        if shared_embedding and not space.shares_vocabulary:
+            raise UserError(
+                "shared_embedding = true: source and text have a vocabulary each; give them one "
+                "(data.share_vocabulary=true), or set shared_embedding = false"
+            )
+        self.embedding = TokenEmbedding(space.vocabulary, embedding)
+        if not shared_embedding:
+            self.source_embedding = TokenEmbedding(space.source.vocabulary, embedding)
+        self.shares_embedding = shared_embedding
+        self.dropout = nn.Dropout(dropout)
+        self.output = Linear(output, space.vocabulary)
+        self.register_buffer("forbidden", forbidden_logits(space), persistent=False)
+
+    @abstractmethod
+    def weights(self, text: Text) -> Tensor:
+        """Compute how much each token of a text attends to each position of its source when it is
+        written, (B, T, S): shares that sum to one, and zero at padding."""
+
+    def source_vectors(self, source: Text) -> Tensor:
+        """Compute the vectors (B, S, E) of a source's tokens."""
+        embedding = self.embedding if self.shares_embedding else self.source_embedding
+        vectors: Tensor = self.dropout(embedding(source.inputs))
+        return vectors
+
+
+class RNNSearchGenerator(AttentionGenerator, name="attention"):
+    """RNNSearch with a conditional GRU; BR-CSGAN's has embedding 512 and hidden 1024."""
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Embedding = 256,
+        hidden: Hidden = 256,
+        attention: Annotated[
+            int, Field(ge=1, le=65_536, description="size of the alignment's hidden layer")
+        ] = 256,
+        dropout: Annotated[
+            float, Field(ge=0, lt=1, description="on embeddings and before the output layer")
+        ] = 0.0,
+        shared_embedding: SharedEmbedding = False,
+        init: Annotated[
+            float, Field(gt=0, description="standard deviation at the start; paper's code: 0.01")
+        ] = 0.05,
+    ) -> None:
+        super().__init__(space, embedding, embedding, dropout, shared_embedding)
+        self.encoder = nn.GRU(embedding, hidden, batch_first=True, bidirectional=True)
+        self.initial = Linear(2 * hidden, hidden)
+        self.alignment = nn.Parameter(torch.empty(attention))
+        # by what is read: the parts that it gives to the alignment, to the gates, to t_j
+        self.sizes = attention, 3 * hidden, embedding
+        self.of_memory = Linear(2 * hidden, attention + 3 * hidden + embedding, bias=False)
+        self.of_word = Linear(embedding, 3 * hidden + embedding)
+        self.of_state = Linear(hidden, 3 * hidden, bias=False)
+        self.of_middle = Linear(hidden, attention + 3 * hidden)
+        self.of_new_state = Linear(hidden, embedding, bias=False)
+        if space.classes:  # added to what makes the first state
+            self.classes = nn.Embedding(space.classes, hidden)
+        for name, parameter in self.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.normal_(parameter, std=init)
+        of_encoder = [w for name, w in self.encoder.named_parameters() if "weight_hh" in name]
+        for gates in (*of_encoder, self.of_state.weight, self.of_middle.weight[attention:]):
+            for gate in gates.detach().split(hidden):
+                nn.init.orthogonal_(gate)
+
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
+        source = condition.require_source().trimmed()
+        packed = pack_padded_sequence(
+            self.source_vectors(source),
+            source.lengths.cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        width = source.tokens.shape[1]
+        memory, _ = pad_packed_sequence(self.encoder(packed)[0], True, total_length=width)
+        first = self.initial(memory.sum(1) / source.lengths.unsqueeze(1))
+        if self.space.classes:
+            first = first + self.classes(condition.require_labels(self.space.classes))
+        key, values = self.of_memory(memory).split([self.sizes[0], sum(self.sizes[1:])], 2)
+        return State((first.tanh(),), (2 * key, values, source.mask))
+
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        gates, of_word = self.of_word(self.dropout(self.embedding(symbol))).split(self.sizes[1:], 1)
+        middle = _gru(gates, self.of_state(*state.carried), *state.carried)
+        query, inner = self.of_middle(middle).split(self.sizes[:2], 1)
+        gates, of_source = by_source(self._attend, query, state).split(self.sizes[1:], 1)
+        after = _gru(gates, inner, middle)
+        hidden = (of_word + of_source + self.of_new_state(after)).tanh()
+        return self.dropout(hidden), state.carry(after)
+
+    def hidden(self, text: Text) -> Tensor:
+        return self._teach(text)[0]
+
+    def weights(self, text: Text) -> Tensor:
+        return self._teach(text)[1]
+
+    def _teach(self, text: Text) -> tuple[Tensor, Tensor]:
+        # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
+        vectors = self.dropout(self.embedding(read_before(text, self.space)))
+        gates, of_word = self.of_word(vectors).split(self.sizes[1:], 2)
+        state = self.start(len(text), text.condition)
+        (before,), (key, values, mask) = state.carried, state.shared
+        of_gates, of_source = values.split(self.sizes[1:], 2)
+        states, weights = [], []
+        for given in gates.unbind(1):
+            middle = _gru(given, self.of_state(before), before)
+            query, inner = self.of_middle(middle).split(self.sizes[:2], 1)
+            weights.append(self._weigh(query.unsqueeze(1), key, mask))
+            before = _gru((weights[-1] @ of_gates).squeeze(1), inner, middle)
+            states.append(before)
+        weight = torch.cat(weights, 1)
+        hidden = of_word + weight @ of_source + self.of_new_state(torch.stack(states, 1))
+        return self.dropout(hidden.tanh()), weight
+
+    def _attend(self, query: Tensor, key: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        return self._weigh(query, key, mask) @ values
+
+    def _weigh(self, query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+        """The weights (G, N, S) of queries (G, N, A), given twice the keys (G, S, A)."""
+        # tanh(x) is 2 sigmoid(2 x) - 1, and softmax does not notice the 1; MKL's tanh takes ten
+        # times as long as torch's sigmoid on an AMD processor
+        near = (2 * query.unsqueeze(2) + key.unsqueeze(1)).sigmoid()
+        scores = (near @ (2 * self.alignment)).masked_fill(~mask.unsqueeze(1), -torch.inf)
+        return scores.softmax(2)
+
+
+def _gru(given: Tensor, inner: Tensor, before: Tensor) -> Tensor:
+    """The state of a GRU after one step, (R, H).
+
+    given, inner: what its inputs, and its state `before`, give to the gates r and z and to the new
+    state, (R, 3 H).
+    """
+    size = before.shape[1]
+    r, z = (given[:, : 2 * size] + inner[:, : 2 * size]).sigmoid().chunk(2, 1)
+    new = (given[:, 2 * size :] + r * inner[:, 2 * size :]).tanh()
+    return torch.lerp(new, before, z)
+
+
+class LuongGenerator(AttentionGenerator, name="luong"):
+    """LSTM of several layers with input feeding; that of Li et al. has embedding and hidden 512."""
+
+    def __init__(
+        self,
+        space: TextSpace,
+        *,
+        embedding: Embedding = 256,
+        hidden: Hidden = 256,
+        layers: Annotated[int, Field(ge=1, description="of encoder and decoder; paper: 2")] = 2,
+        dropout: Annotated[
+            float, Field(ge=0, lt=1, description="on what each layer reads; paper's code: 0.2")
+        ] = 0.0,
+        shared_embedding: SharedEmbedding = False,
+        init: Annotated[float, Field(gt=0, description="at the start, U(-init, init)")] = 0.1,
+    ) -> None:
+        super().__init__(space, embedding, hidden, dropout, shared_embedding)
+        self.encoder = _LSTM(embedding, hidden, layers, self.dropout)
+        self.decoder = _LSTM(embedding, hidden, layers, self.dropout)
+        self.of_feed = Linear(hidden, 4 * hidden, bias=False)
+        # W_1 and W_2, for the feed and for the output
+        self.of_memory = Linear(hidden, 2 * hidden, bias=False)
+        self.feed_query = Linear(hidden, hidden, bias=False)
+        self.output_query = Linear(hidden, hidden, bias=False)
+        if space.classes:  # added to the first state
+            self.classes = nn.Embedding(space.classes, 2 * layers * hidden)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -init, init)
+        nn.init.zeros_(self.output.bias).requires_grad_(False)  # the code's layer has none
+
+    def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
+        source = condition.require_source().trimmed()
+        zeros = self.embedding.weight.new_zeros(n, 2, self.encoder.layers, self.encoder.size)
+        hidden, cell = zeros.unbind(1)
+        states = []
+        gates = self.encoder.of_input[0](self.source_vectors(source))
+        for given, real in zip(gates.unbind(1), source.mask.unbind(1), strict=True):
+            after = self.encoder(given, hidden, cell)
+            real = real[:, None, None]
+            hidden, cell = torch.where(real, after[0], hidden), torch.where(real, after[1], cell)
+            states.append(hidden[:, -1])
+        memory = torch.stack(states, 1)
+        if self.space.classes:
+            of_class = self.classes(condition.require_labels(self.space.classes)).view_as(zeros)
+            hidden, cell = hidden + of_class[:, 0], cell + of_class[:, 1]
+        feed, output = self.of_memory(memory).chunk(2, 2)
+        return State((hidden, cell), (memory, feed, output, source.mask))
+
+    def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
+        given = self.decoder.of_input[0](self.dropout(self.embedding(symbol)))
+        query = state.carried[0][:, -1]
+        feed = by_source(self._feed, query, state) + self.feed_query(query)
+        hidden, cell = self.decoder(given + self._fed(feed), *state.carried)
+        query = hidden[:, -1]
+        output = by_source(self._output, query, state) + self.output_query(query)
+        return output.tanh(), state.carry(hidden, cell)
+
+    def hidden(self, text: Text) -> Tensor:
+        return self._teach(text)[0]
+
+    def weights(self, text: Text) -> Tensor:
+        return self._teach(text)[1]
+
+    def _teach(self, text: Text) -> tuple[Tensor, Tensor]:
+        # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
+        vectors = self.dropout(self.embedding(read_before(text, self.space)))
+        state = self.start(len(text), text.condition)
+        (hidden, cell), (memory, feeds, outputs, mask) = state.carried, state.shared
+        last = []
+        for given in self.decoder.of_input[0](vectors).unbind(1):
+            query = hidden[:, -1]
+            read = self._weigh(query.unsqueeze(1), memory, mask) @ feeds
+            feed = self._fed(read.squeeze(1) + self.feed_query(query))
+            hidden, cell = self.decoder(given + feed, hidden, cell)
+            last.append(hidden[:, -1])
+        query = torch.stack(last, 1)
+        weights = self._weigh(query, memory, mask)
+        return (weights @ outputs + self.output_query(query)).tanh(), weights
+
+    def _fed(self, read: Tensor) -> Tensor:
+        fed: Tensor = self.of_feed(self.dropout(read.tanh()))
+        return fed
+
+    def _feed(
+        self, query: Tensor, memory: Tensor, feeds: Tensor, outputs: Tensor, mask: Tensor
+    ) -> Tensor:
+        return self._weigh(query, memory, mask) @ feeds
+
+    def _output(
+        self, query: Tensor, memory: Tensor, feeds: Tensor, outputs: Tensor, mask: Tensor
+    ) -> Tensor:
+        return self._weigh(query, memory, mask) @ outputs
+
+    def _weigh(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """The weights (G, N, S) of queries (G, N, H)."""
+        scores = query @ memory.transpose(1, 2)
+        return scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(2)
+
+
+class _LSTM(nn.Module):
+    """The layers of an LSTM without biases, with dropout on what each reads: its input and state.
+
+    `of_input` of the first layer is applied by the caller, to all inputs at once.
+    """
+
+    def __init__(self, inputs: int, size: int, layers: int, dropout: nn.Dropout) -> None:
+        super().__init__()
+        self.layers, self.size, self.dropout = layers, size, dropout
+        sizes = [inputs, *[size] * (layers - 1)]
+        self.of_input = nn.ModuleList(Linear(given, 4 * size, bias=False) for given in sizes)
+        self.of_state = nn.ModuleList(Linear(size, 4 * size, bias=False) for _ in sizes)
+
+    def forward(self, given: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute both states (R, L, H) after a step, from what the input gives to the first
+        layer's gates (R, 4 H) and from both states before."""
+        hiddens: list[Tensor] = []
+        cells: list[Tensor] = []
+        for layer in range(self.layers):
+            if layer:
+                given = self.of_input[layer](self.dropout(hiddens[-1]))
+            gates = given + self.of_state[layer](self.dropout(hidden[:, layer]))
+            i, f, new, o = gates.chunk(4, 1)
+            cells.append(f.sigmoid() * cell[:, layer] + i.sigmoid() * new.tanh())
+            hiddens.append(o.sigmoid() * cells[-1].tanh())
+        return torch.stack(hiddens, 1), torch.stack(cells, 1)

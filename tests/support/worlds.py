@@ -25,6 +25,7 @@ VARIABLE = TextSpace(4, 3, eos=1)  # 15 texts: 7 that end, 8 that are cut off
 WORLDS = (FIXED, VARIABLE)
 ASKED = TextSpace(5, 4, eos=1)  # what conditional generators answer, where a world has no sources
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
+SOURCES = TextSpace(5, 4, eos=1, turn=2)  # of those that answer something
 TIGHT = 1e-12
 
 
@@ -46,10 +47,17 @@ def texts_of(space: TextSpace, sentences: list[tuple[int, ...]]) -> Text:
     return Text(torch.tensor(rows), torch.tensor([len(text) for text in sentences]))
 
 
+def some_sources() -> Text:
+    """Sources of one to four tokens and one to three utterances."""
+    dialogues = [(3, 2, 4, 1), (4, 2, 3, 1), (3, 1), (1,), (4, 4, 3, 1), (2, 2, 4, 1), (3, 2, 4, 2)]
+    return texts_of(SOURCES, dialogues)
+
+
 def one_hot(text: Text, space: TextSpace) -> Text:
     """The same sentences as rows that are not relaxed at all."""
     rows = nn.functional.one_hot(text.tokens, space.vocabulary).double()
-    return Text(text.tokens, torch.full_like(text.lengths, text.tokens.shape[1]), rows)
+    sizes = torch.full_like(text.lengths, text.tokens.shape[1])
+    return replace(text, lengths=sizes, soft_tokens=rows)
 
 
 def build(kind: Kind, name: str, space: TextSpace, seed: int = 0, **settings: Any) -> Any:
@@ -103,8 +111,24 @@ def small_discriminator(
     usual |= {"channels": 4, "blocks": 2}
     if "preset" in settings:
         usual |= {"sizes": [], "counts": []}
+    if registry.find("discriminator", name).reads_source and space.source is None:
+        space = replace(space, source=SOURCES)
     discriminator: Discriminator = build("discriminator", name, space, seed, **usual | settings)
     return discriminator
+
+
+def judged(
+    space: TextSpace, name: str = "cnn", seed: int = 0, **settings: Any
+) -> tuple[Discriminator, Text]:
+    """A small discriminator and every text of its space, once; in answer to one source or another
+    where it reads them."""
+    judge = small_discriminator(space, name, seed, **settings)
+    texts = enumerate_texts(space)
+    if judge.reads_source:
+        sources = some_sources()
+        condition = Condition(source=sources[torch.arange(len(texts)) % len(sources)])
+        texts = replace(texts, condition=condition)
+    return judge, texts
 
 
 class Uniform(AutoregressiveGenerator):

@@ -265,6 +265,8 @@ def words_of(network: nn.Module, module: nn.Embedding) -> Callable[[Tensor], Ten
     """Make a function that marks which of the symbols (B, T), or rows (B, T, V), that an embedding
     reads are not padding."""
     space = getattr(network, "space", None)
+    if space is not None and module is getattr(network, "source_embedding", None):
+        space = space.source
     padding = module.padding_idx if space is None else None if space.eos is None else space.pad
 
     def words(symbols: Tensor) -> Tensor:

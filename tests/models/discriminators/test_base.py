@@ -10,16 +10,16 @@ from worlds import (
     FIXED,
     VARIABLE,
     WORLDS,
-    enumerate_texts,
     gradient,
+    judged,
     one_hot,
     same,
     small_discriminator,
 )
 
 from textgan.core import registry
-from textgan.data.text import Text, TextSpace, concatenate
-from textgan.models.discriminators.base import Discriminator, Highway
+from textgan.data.text import Condition, TextSpace, concatenate
+from textgan.models.discriminators.base import Highway
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.discriminators.rnn import RNNDiscriminator
 
@@ -44,7 +44,7 @@ def test_the_two_discriminators_are_registered() -> None:
 def test_a_score_is_a_number_for_each_text(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
-    judge, texts = small_discriminator(space, name, **settings), enumerate_texts(space)
+    judge, texts = judged(space, name, **settings)
     scores = judge(texts)
     assert scores.shape == (len(texts),)
     # different texts look different (a max over time may confuse a few)
@@ -59,7 +59,7 @@ def test_a_score_is_a_number_for_each_text(
 def test_padding_changes_no_score_and_no_gradient(
     name: str, settings: dict[str, Any], width: int
 ) -> None:
-    judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
+    judge, texts = judged(VARIABLE, name, **settings)
     scores, padded = judge(texts), judge(texts.pad_to(width))
     assert same(padded, scores)
     weights = torch.randn(15, dtype=torch.float64)
@@ -73,11 +73,11 @@ def test_padding_changes_no_score_and_no_gradient(
 def test_a_text_may_be_as_narrow_as_its_longest_sentence(
     name: str, settings: dict[str, Any]
 ) -> None:
-    judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
+    judge, texts = judged(VARIABLE, name, **settings)
     scores = judge(texts)
     for size in (1, 2):
         short = texts[texts.lengths <= size]
-        narrow = Text(short.tokens[:, :size], short.lengths)
+        narrow = replace(short, tokens=short.tokens[:, :size])
         assert same(judge(narrow), scores[texts.lengths <= size])
         with torch.no_grad():
             assert same(judge(narrow.repeat(9)), judge(narrow).repeat_interleave(9))
@@ -85,9 +85,9 @@ def test_a_text_may_be_as_narrow_as_its_longest_sentence(
 
 @ways
 def test_what_stands_at_padding_does_not_matter(name: str, settings: dict[str, Any]) -> None:
-    judge, texts = small_discriminator(VARIABLE, name, **settings), enumerate_texts(VARIABLE)
+    judge, texts = judged(VARIABLE, name, **settings)
     scores = judge(texts)
-    scribbled = Text(torch.where(texts.mask, texts.tokens, 3), texts.lengths)
+    scribbled = replace(texts, tokens=torch.where(texts.mask, texts.tokens, 3))
     assert same(judge(scribbled), scores)
     if name == "residual":  # it reads padding as one symbol more
         return
@@ -101,9 +101,8 @@ def test_what_stands_at_padding_does_not_matter(name: str, settings: dict[str, A
 
 
 def test_where_no_text_ends_token_zero_is_a_token_like_any_other() -> None:
-    texts = enumerate_texts(FIXED)
     for name in registry.names("discriminator"):
-        judge = small_discriminator(FIXED, name)
+        judge, texts = judged(FIXED, name)
         (slope,) = torch.autograd.grad(judge(texts).sum(), [judge.embedding.weight])
         assert slope.any(1).all()
 
@@ -113,7 +112,7 @@ def test_where_no_text_ends_token_zero_is_a_token_like_any_other() -> None:
 def test_scores_move_with_their_texts(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
-    judge, texts = small_discriminator(space, name, **settings), enumerate_texts(space)
+    judge, texts = judged(space, name, **settings)
     order = torch.randperm(len(texts))
     assert same(judge(texts[order]), judge(texts)[order])
     assert same(judge(texts[4:5]), judge(texts)[4:5])
@@ -128,7 +127,7 @@ def test_scores_move_with_their_texts(
 def test_rows_that_are_not_relaxed_score_like_tokens(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
-    judge, texts = small_discriminator(space, name, **settings), enumerate_texts(space)
+    judge, texts = judged(space, name, **settings)
     texts = texts[texts.lengths == space.length]
     assert same(judge(one_hot(texts, space)), judge(texts))
 
@@ -138,8 +137,8 @@ def test_rows_that_are_not_relaxed_score_like_tokens(
 def test_a_relaxed_text_has_a_gradient(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
-    judge = small_discriminator(space, name, **settings)
-    relaxed = one_hot(enumerate_texts(space), space)
+    judge, texts = judged(space, name, **settings)
+    relaxed = one_hot(texts, space)
     assert relaxed.soft_tokens is not None
     relaxed.soft_tokens.requires_grad_()
     judge(relaxed).sum().backward()
@@ -152,8 +151,8 @@ def test_a_relaxed_text_has_a_gradient(
 def test_a_gradient_reaches_every_parameter(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
-    judge = small_discriminator(space, name, **settings)
-    judge(enumerate_texts(space)).sum().backward()
+    judge, texts = judged(space, name, **settings)
+    judge(texts).sum().backward()
     for parameter in judge.parameters():
         assert parameter.requires_grad
         assert parameter.grad is not None
@@ -165,7 +164,7 @@ def test_a_gradient_reaches_every_parameter(
 def test_judging_together_is_judging_each(
     space: TextSpace, name: str, settings: dict[str, Any]
 ) -> None:
-    judge, texts = small_discriminator(space, name, **settings), enumerate_texts(space)
+    judge, texts = judged(space, name, **settings)
     real, fake = texts[:5], texts[5:12]
     of_real, of_fake = judge.score_pair(real, fake)
     assert same(of_real, judge(real))
@@ -177,8 +176,30 @@ def test_judging_together_is_judging_each(
 
 
 @ways
+def test_prefixes_score_as_texts(name: str, settings: dict[str, Any]) -> None:
+    judge, texts = judged(VARIABLE, name, **settings)
+    scores = judge.prefix_scores(texts.pad_to(4))
+    assert not scores[:, 3:].any()
+    assert not scores[:, :3][~texts.mask].any()
+    for t in range(3):
+        reach = texts[texts.lengths > t]
+        prefixes = replace(
+            reach, tokens=reach.tokens[:, : t + 1], lengths=reach.lengths * 0 + t + 1
+        )
+        assert same(scores[texts.lengths > t, t], judge(prefixes))
+
+
+def test_prefixes_of_labelled_texts_score_as_of_their_class() -> None:
+    judge, texts = judged(replace(VARIABLE, classes=2))
+    labels = torch.arange(len(texts)) % 2
+    labelled = replace(texts, condition=Condition(labels))
+    whole = judge.prefix_scores(labelled)[torch.arange(len(texts)), texts.lengths - 1]
+    assert same(whole, judge(labelled))
+
+
+@ways
 def test_dropout_is_on_only_when_asked_for(name: str, settings: dict[str, Any]) -> None:
-    judge, texts = small_discriminator(FIXED, name, **settings), enumerate_texts(FIXED)
+    judge, texts = judged(FIXED, name, **settings)
     assert torch.equal(judge(texts), judge(texts))
     if name == "residual":
         assert judge.dropout.p == 0  # it drops nothing
@@ -238,8 +259,7 @@ def test_a_highway_by_hand() -> None:
 
 @ways
 def test_a_discriminator_can_learn_to_tell(name: str, settings: dict[str, Any]) -> None:
-    judge: Discriminator = small_discriminator(VARIABLE, name, **settings)
-    texts = enumerate_texts(VARIABLE)
+    judge, texts = judged(VARIABLE, name, **settings)
     is_real = texts.tokens[:, 0] == 2
     optimiser = torch.optim.Adam(judge.parameters(), lr=0.03)
     for _ in range(60):
@@ -251,18 +271,19 @@ def test_a_discriminator_can_learn_to_tell(name: str, settings: dict[str, Any]) 
 
 
 def test_concatenated_texts_keep_their_scores() -> None:
-    judge, texts = small_discriminator(VARIABLE), enumerate_texts(VARIABLE)
+    judge, texts = judged(VARIABLE)
     assert same(judge(concatenate([texts, texts])), judge(texts).repeat(2))
 
 
-@pytest.mark.parametrize("name", ["cnn", "rnn", "transformer", "stepwise", "residual"])
+@pytest.mark.parametrize(
+    "name", [name for name in registry.names("discriminator") if name != "representations"]
+)
 def test_a_discriminator_does_not_know_padding_by_its_number(name: str) -> None:
     space, order = IDS[2], torch.tensor([2, 3, 0, 0, 1])
-    judge, other = small_discriminator(VARIABLE, name), small_discriminator(space, name)
+    judge, (other, texts) = small_discriminator(VARIABLE, name), judged(space, name)
     weights = judge.state_dict()
     weights["embedding.weight"] = weights["embedding.weight"][order]
     other.load_state_dict(weights)
-    texts = enumerate_texts(space)
     known = replace(texts, tokens=torch.where(texts.mask, order[texts.tokens], 0))
     assert same(other(texts), judge(known))
     assert same(other(texts.trimmed()), judge(known))

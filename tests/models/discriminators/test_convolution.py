@@ -19,7 +19,6 @@ from worlds import (
 
 from textgan.core import device
 from textgan.data.text import Text, TextSpace
-from textgan.models.discriminators import cnn as discriminators
 from textgan.models.discriminators import convolution
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.discriminators.convolution import SENTENCES_AT_ONCE
@@ -90,7 +89,7 @@ def no_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Tensor:
         raise AssertionError("convolved without a table")
 
-    monkeypatch.setattr(discriminators, "pool_windows", refuse)
+    monkeypatch.setattr(convolution, "pool_windows", refuse)
 
 
 @worlds
@@ -141,7 +140,7 @@ def test_few_texts_and_relaxed_texts_are_convolved(monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> Tensor:
         raise AssertionError("used a table")
 
-    monkeypatch.setattr(discriminators, "pool_by_table", refuse)
+    monkeypatch.setattr(convolution, "pool_by_table", refuse)
     judge, texts = small_discriminator(FIXED), enumerate_texts(FIXED)
     scores = judge(texts)
     with torch.no_grad():

@@ -8,6 +8,7 @@ under a logistic loss. Padding never changes a score.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from textgan.core.matmul import linear, matmul
 from textgan.core.moved import FormerName, adopt_former_names
 from textgan.core.precision import factor_type, precision
 from textgan.core.registry import register
-from textgan.data.text import Text, TextSpace, concatenate
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.models.embedding import TokenEmbedding
 
 ROWS_AT_ONCE = 1024  # texts that go through a highway together where no gradients are recorded
@@ -57,11 +58,20 @@ class Discriminator(nn.Module, ABC):
 
     def view_scores(self, text: Text) -> Tensor:
         """Score each text in every view, (B, S); S = 1 for most discriminators."""
-        scores = self.logits(text)
-        if scores.shape[2] == 1:
-            return scores.squeeze(2)
-        labels = text.condition.require_labels(scores.shape[2])
-        return scores[torch.arange(len(text), device=scores.device), :, labels]
+        return _of_own_class(self.logits(text), text.condition)
+
+    def prefix_scores(self, text: Text) -> Tensor:
+        """Score every prefix of each text, (B, T): at t its first t + 1 tokens as a text of its
+        own; zero at padding."""
+        mask = text.mask
+        rows, last = mask.nonzero(as_tuple=True)
+        logits = self.logits_of(self.prefix_features(text, rows, last))
+        scores = _of_own_class(logits, text.condition[rows]).mean(1)
+        return scores.new_zeros(mask.shape).masked_scatter(mask, scores)
+
+    def prefix_features(self, text: Text, rows: Tensor, last: Tensor) -> Tensor:
+        """Compute the features of the prefixes of texts `rows` (R,) that end at `last` (R,)."""
+        return self.features(replace(text[rows], lengths=last + 1))
 
     def class_logits(self, text: Text) -> Tensor:
         """Score each text as one of every class, (B, C); C = 1 without classes."""
@@ -69,7 +79,10 @@ class Discriminator(nn.Module, ABC):
 
     def logits(self, text: Text) -> Tensor:
         """Score each text in every view as one of every class, (B, S, C)."""
-        features = self.features(text)
+        return self.logits_of(self.features(text))
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Score features (B, F) or (B, S, F) as of every class, (B, S, C)."""
         views = features if features.dim() == 3 else features.unsqueeze(1)
         # few products, whose rounding would be that of the reward
         with precision("float32", views.device):
@@ -88,6 +101,14 @@ class Discriminator(nn.Module, ABC):
             return self(real), self(fake)
         scores: Tensor = self(concatenate([real, fake]))
         return scores[: len(real)], scores[len(real) :]
+
+
+def _of_own_class(logits: Tensor, condition: Condition) -> Tensor:
+    """The scores (B, S) of texts as of their own class, of those of every class (B, S, C)."""
+    if logits.shape[2] == 1:
+        return logits.squeeze(2)
+    labels = condition.require_labels(logits.shape[2])
+    return logits[torch.arange(len(logits), device=logits.device), :, labels]
 
 
 def padded_to(text: Text, width: int, pad: int) -> Text:
@@ -128,3 +149,12 @@ class Highway(nn.Module):
             candidate, gate = both.to(rows.dtype).chunk(2, 1)
             torch.lerp(rows, candidate.relu_(), gate.sigmoid_(), out=rows)
         return features
+
+
+def through(highway: nn.Module, features: Tensor) -> Tensor:
+    """Map features (B, F), which nothing else reads, by a highway or an identity: in place where no
+    gradients are recorded."""
+    if isinstance(highway, Highway) and not torch.is_grad_enabled():
+        return highway.replace(features)
+    mapped: Tensor = highway(features)
+    return mapped

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.data.text import Text, TextSpace
-from textgan.models.discriminators.base import Discriminator, Highway, padded_to
-from textgan.models.discriminators.convolution import (
-    SENTENCES_AT_ONCE,
-    filters_of,
-    pool_by_table,
-    pool_windows,
-    shorter,
-    tables_fit,
-)
+from textgan.models.discriminators.base import Discriminator, Highway, through
+from textgan.models.discriminators.convolution import TABLES_AT_MOST, filters_of, pool, shorter
 from textgan.models.embedding import TokenEmbedding, truncated_normal_
 
 # (filter size: number of filters)
@@ -40,7 +32,7 @@ class CNNDiscriminator(Discriminator, name="cnn"):
     by zeros to exactly one window. For texts of full length that is the paper's VALID convolution.
     """
 
-    tables_at_most = 2**30  # bytes of the lookup tables by which many texts are scored
+    tables_at_most = TABLES_AT_MOST
 
     def __init__(
         self,
@@ -80,34 +72,8 @@ class CNNDiscriminator(Discriminator, name="cnn"):
         nn.init.zeros_(self.output.bias)
 
     def features(self, text: Text) -> Tensor:
-        text, filters = self._narrowed(text), filters_of(self.convolutions)
-        table = self.embedding.weight
-        by_table = (
-            not torch.is_grad_enabled()
-            and text.soft_tokens is None
-            # a table costs what V windows cost
-            and text.tokens.numel() > 2 * self.space.vocabulary
-            and tables_fit(table, filters, self.tables_at_most)
-        )
-        if by_table:
-            pooled = pool_by_table(text, table, filters)
-        else:
-            pooled = torch.cat(
-                [
-                    pool_windows(self.embedding(part.inputs), part, filters)
-                    for part in text.split(SENTENCES_AT_ONCE)
-                ]
-            )
-        highway = self.highway
-        if isinstance(highway, Highway) and not torch.is_grad_enabled():
-            return highway.replace(pooled)
-        through: Tensor = highway(pooled)
-        return through
-
-    def _narrowed(self, text: Text) -> Text:
-        """The text as wide as its longest sentence or filter, where that is cheap to know."""
-        longest = max(c.kernel_size[0] for c in filters_of(self.convolutions))
-        return padded_to(text.trimmed(), longest, self.space.pad)
+        filters, most = filters_of(self.convolutions), self.tables_at_most
+        return through(self.highway, pool(text, self.embedding, filters, self.space.pad, most))
 
 
 def _filters(

@@ -22,9 +22,12 @@ from textgan.core.device import is_asynchronous
 from textgan.core.matmul import matmul
 from textgan.core.precision import factor_type
 from textgan.data.text import Text
+from textgan.models.discriminators.base import padded_to
+from textgan.models.embedding import TokenEmbedding
 
 SENTENCES_AT_ONCE = 512  # whose windows are in memory together on a processor
 SPARSE_FROM = 4  # windows of a sentence for which a gradient without its zeros is faster
+TABLES_AT_MOST = 2**30  # bytes of the lookup tables by which many texts are scored
 
 
 def sentences_at_once(like: Tensor) -> int:
@@ -36,6 +39,31 @@ def sentences_at_once(like: Tensor) -> int:
 def filters_of(convolutions: nn.ModuleList) -> list[nn.Conv1d]:
     """Return the convolutions in a list of modules, one for each size."""
     return [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
+
+
+def pool(
+    text: Text,
+    embedding: TokenEmbedding,
+    filters: Sequence[nn.Conv1d],
+    pad: int,
+    tables_at_most: int = TABLES_AT_MOST,
+) -> Tensor:
+    """max over windows of relu(convolution), (B, F of all sizes), of texts of any width, by the
+    faster of the two ways."""
+    longest = max(convolution.kernel_size[0] for convolution in filters)
+    text = padded_to(text.trimmed(), longest, pad)
+    table = embedding.weight
+    by_table = (
+        not torch.is_grad_enabled()
+        and text.soft_tokens is None
+        # a table costs what V windows cost
+        and text.tokens.numel() > 2 * len(table)
+        and tables_fit(table, filters, tables_at_most)
+    )
+    if by_table:
+        return pool_by_table(text, table, filters)
+    pieces = text.split(SENTENCES_AT_ONCE)
+    return torch.cat([pool_windows(embedding(part.inputs), part, filters) for part in pieces])
 
 
 def pool_windows(vectors: Tensor, text: Text, filters: Sequence[nn.Conv1d]) -> Tensor:

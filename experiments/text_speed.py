@@ -16,6 +16,7 @@ from textgan.data.checks import corpus_warnings, different_sentences, unknown_sh
 from textgan.data.corpus import Corpus, read_corpus
 from textgan.data.labelled import read_data
 from textgan.data.pre_tokenizer import PreTokenizer
+from textgan.data.settings import RunDataConfig
 
 Made = TypeVar("Made")
 
@@ -41,9 +42,7 @@ def main(path: Path) -> None:
     measured("imports", lambda: None)
     corpus = measured(
         "read_corpus",
-        lambda: read_corpus(
-            path, tokens="word", vocabulary=0, min_count=2, length=0, valid=0.1, test=0.1, seed=0
-        ),
+        lambda: read_corpus(RunDataConfig(file=str(path))),
     )
     measured("checks", lambda: checks(corpus))
     lines = read_data(path).lines[:200_000]

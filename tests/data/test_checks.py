@@ -5,21 +5,19 @@ import random
 from pathlib import Path
 
 import pytest
+from corpora import corpus_of
 from lines import ENGLISH, POEMS, TINY
 from toys import Cli
 
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
-from textgan.data.corpus import Corpus, read_corpus
+from textgan.data.corpus import Corpus
 from textgan.data.token_fit import MANY_UNKNOWN
 
 
 def read(folder: Path, lines: list[str], min_count: int = 2, vocabulary: int = 0) -> Corpus:
     path = folder / "text.txt"
     path.write_text("\n".join(lines) + "\n", "utf-8")
-    return read_corpus(
-        path, tokens="word", vocabulary=vocabulary, min_count=min_count, length=0, valid=0.1,
-        test=0.1, seed=0,
-    )  # fmt: skip
+    return corpus_of(path, vocabulary=vocabulary, min_count=min_count)
 
 
 def mostly_unknown() -> list[str]:

@@ -5,23 +5,19 @@ from typing import Any
 
 import pytest
 import torch
+from corpora import corpus_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from textgan.core.errors import UserError
-from textgan.data.corpus import USUAL_LENGTH, Corpus, read_corpus
+from textgan.data.corpus import Corpus
 from textgan.data.labelled import FEWEST, read_data
+from textgan.data.sides import USUAL_LENGTH
 from textgan.data.tokenizers import EOS, FIRST, UNKNOWN
 
 # whatever a line of a UTF-8 file may hold
 characters = st.characters(codec="utf-8", exclude_characters="\r\n\0")
 lines = st.lists(st.text(characters, min_size=1, max_size=12), min_size=1, max_size=6)
-
-
-def read(path: Path, **settings: Any) -> Corpus:
-    usual: dict[str, Any] = {"tokens": "word", "vocabulary": 0, "min_count": 1, "length": 0}
-    usual |= {"valid": 0.1, "test": 0.1, "seed": 0}
-    return read_corpus(path, **usual | settings)
 
 
 def write(folder: Path, content: str | bytes, name: str = "corpus.txt") -> Path:
@@ -83,7 +79,7 @@ def test_files_that_are_no_corpus_are_named_with_a_remedy(tmp_path: Path) -> Non
 
 def test_every_sentence_is_on_one_side_of_the_split(tmp_path: Path) -> None:
     lines = COMMON + COMMON[:30] + COMMON[:7]
-    corpus = read(write(tmp_path, "\n".join(lines)), valid=0.2, test=0.1)
+    corpus = corpus_of(write(tmp_path, "\n".join(lines)), valid=0.2, test=0.1)
     sides = [set(corpus.decode(text)) for text in (corpus.train, corpus.valid, corpus.test)]
     assert [len(side) for side in sides] == [42, 12, 6]
     assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
@@ -92,19 +88,21 @@ def test_every_sentence_is_on_one_side_of_the_split(tmp_path: Path) -> None:
 
 def test_the_split_is_a_function_of_the_seed_and_not_of_the_order(tmp_path: Path) -> None:
     path = write(tmp_path, "\n".join(COMMON))
-    first, again, other = (read(path, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (corpus_of(path, split_seed=seed) for seed in (1, 1, 2))
     for name in ("train", "valid", "test"):
         a, b, c = (getattr(corpus, name).tokens for corpus in (first, again, other))
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
-    backwards = read(write(tmp_path, "\n".join(reversed(COMMON)), "backwards.txt"), seed=1)
+    backwards = corpus_of(
+        write(tmp_path, "\n".join(reversed(COMMON)), "backwards.txt"), split_seed=1
+    )
     assert set(backwards.decode(backwards.test)) == set(first.decode(first.test))
 
 
 def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
     lines = [*COMMON, COMMON[0], "a " * 9]
     path = write(tmp_path, "\n".join(lines), "toy.txt")
-    corpus = read(path, length=8, seed=5)
+    corpus = corpus_of(path, length=8, split_seed=5)
     assert corpus.facts == {
         "source": "toy.txt",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -129,7 +127,7 @@ def test_what_is_recorded_of_a_corpus(tmp_path: Path) -> None:
 def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> None:
     lines = [f"the {a} {b}" for a in "pqrst" for b in "uvwxy"] + ["the rare p", "the seldom p"] * 2
     path = write(tmp_path, "\n".join(lines))
-    corpus = read(path, min_count=3, seed=1)
+    corpus = corpus_of(path, min_count=3, split_seed=1)
     counts = Counter(word for line in corpus.decode(corpus.train) for word in line.split())
     assert corpus.tokenizer.words[0] == "the"
     kept = [counts[word] for word in corpus.tokenizer.words]
@@ -139,7 +137,7 @@ def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> 
     assert counts["<unk>"] > 0
     assert corpus.facts["unknown_in_train"] == round(counts["<unk>"] / counts.total(), 4)
 
-    few = read(path, vocabulary=4, seed=1)
+    few = corpus_of(path, vocabulary=4, split_seed=1)
     assert few.tokenizer.words == corpus.tokenizer.words[:4]
     assert few.space.vocabulary == 4 + FIRST
 
@@ -147,14 +145,14 @@ def test_frequent_words_come_first_and_rare_ones_are_unknown(tmp_path: Path) -> 
 def test_the_vocabulary_is_of_the_training_part_alone(tmp_path: Path) -> None:
     # each sentence has a word of its own, which is known where the sentence is trained on
     lines = [f"word w{i}" for i in range(40)]
-    corpus = read(write(tmp_path, "\n".join(lines)))
+    corpus = corpus_of(write(tmp_path, "\n".join(lines)))
     assert "<unk>" not in " ".join(corpus.decode(corpus.train))
     assert set(corpus.decode(corpus.valid) + corpus.decode(corpus.test)) == {"word <unk>"}
 
 
 def test_unk_in_the_data_is_the_unknown_word(tmp_path: Path) -> None:
     lines = [f"<unk> {line}" for line in COMMON]
-    corpus = read(write(tmp_path, "\n".join(lines)))
+    corpus = corpus_of(write(tmp_path, "\n".join(lines)))
     assert "<unk>" not in corpus.tokenizer.words
     assert (corpus.train.tokens[:, 0] == UNKNOWN).all()
     assert Counter(everything(corpus)) == Counter(lines)
@@ -165,7 +163,7 @@ def test_unk_in_the_data_is_the_unknown_word(tmp_path: Path) -> None:
 def test_characters_are_tokens_whether_or_not_they_are_spaced(tmp_path: Path, spaced: bool) -> None:
     poems = [f"{a}{b}{c}" for a in "春夏秋冬" for b in "山水風" for c in "月花鳥"]
     lines = [" ".join(poem) for poem in poems] if spaced else poems
-    corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
+    corpus = corpus_of(write(tmp_path, "\n".join(lines)), tokens="char")
     assert corpus.facts["spaced_characters"] is spaced
     assert set(corpus.tokenizer.words) == set("春夏秋冬山水風月花鳥")
     assert (corpus.train.lengths == 4).all()
@@ -174,7 +172,7 @@ def test_characters_are_tokens_whether_or_not_they_are_spaced(tmp_path: Path, sp
 
 def test_a_space_is_a_character_among_words(tmp_path: Path) -> None:
     lines = [f"{a}x {b}" for a in "abcdef" for b in "ghijk"]
-    corpus = read(write(tmp_path, "\n".join(lines)), tokens="char")
+    corpus = corpus_of(write(tmp_path, "\n".join(lines)), tokens="char")
     assert corpus.facts["spaced_characters"] is False
     assert " " in corpus.tokenizer.words
     assert Counter(everything(corpus)) == Counter(lines)
@@ -182,9 +180,9 @@ def test_a_space_is_a_character_among_words(tmp_path: Path) -> None:
 
 def test_sentences_that_are_too_long_are_dropped_and_counted(tmp_path: Path) -> None:
     path = write(tmp_path, "\n".join([*COMMON, "a e h i", "a e h i j k"]))
-    assert read(path).space.length == 7  # six words and an end
-    assert read(path).facts["too_long"] == 0
-    shorter = read(path, length=3)
+    assert corpus_of(path).space.length == 7  # six words and an end
+    assert corpus_of(path).facts["too_long"] == 0
+    shorter = corpus_of(path, length=3)
     assert shorter.facts["too_long"] == 2
     assert shorter.space.length == 4
     assert Counter(everything(shorter)) == Counter(COMMON)
@@ -192,10 +190,10 @@ def test_sentences_that_are_too_long_are_dropped_and_counted(tmp_path: Path) -> 
 
 def test_very_long_sentences_do_not_decide_the_length(tmp_path: Path) -> None:
     lines = [*COMMON * 4, *["a " * USUAL_LENGTH + "b"] * 2]
-    corpus = read(write(tmp_path, "\n".join(lines)))
+    corpus = corpus_of(write(tmp_path, "\n".join(lines)))
     assert corpus.facts["too_long"] == 2
     assert corpus.space.length == 4
-    usual = read(write(tmp_path, "\n".join([*COMMON, "a " * USUAL_LENGTH])))
+    usual = corpus_of(write(tmp_path, "\n".join([*COMMON, "a " * USUAL_LENGTH])))
     assert usual.facts["too_long"] == 0
     assert usual.space.length == USUAL_LENGTH + 1
 
@@ -215,7 +213,7 @@ def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
     for lines, settings, message in cases:
         path = write(tmp_path, "\n".join(lines))
         with pytest.raises(UserError, match=message) as caught:
-            read(path, **settings)
+            corpus_of(path, **settings)
         assert str(caught.value).startswith(f"data.file = {str(path)!r}")
 
 
@@ -224,19 +222,19 @@ def test_reading_shows_how_far_it_is(
 ) -> None:
     monkeypatch.setattr("textgan.core.progress.LINE_SECONDS", -1.0)
     path = write(tmp_path, "\n".join(COMMON))
-    read(path)
+    corpus_of(path)
     assert capsys.readouterr().err == ""
-    read(path, quiet=False)
+    corpus_of(path, quiet=False)
     assert "reading corpus.txt: 30 of 60, about 0:00 left" in capsys.readouterr().err
 
 
 def test_the_fewest_sentences_are_enough(tmp_path: Path) -> None:
-    corpus = read(write(tmp_path, "\n".join(COMMON[:FEWEST])))
+    corpus = corpus_of(write(tmp_path, "\n".join(COMMON[:FEWEST])))
     assert corpus.facts["split"] == {"train": 16, "valid": 2, "test": 2}
 
 
 def test_a_corpus_moves_to_a_device_as_a_whole(tmp_path: Path) -> None:
-    corpus = read(write(tmp_path, "\n".join(COMMON)))
+    corpus = corpus_of(write(tmp_path, "\n".join(COMMON)))
     moved = corpus.to(torch.device("meta"))
     assert {text.tokens.device.type for text in (moved.train, moved.valid, moved.test)} == {"meta"}
     assert (moved.name, moved.space, moved.tokenizer) == (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from corpora import corpus_of
 from hypothesis import given
 from hypothesis import strategies as st
 from toys import TOY, TOY_TEXT, Cli, stop_when
@@ -18,10 +19,9 @@ import textgan
 from textgan.core import registry
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.tensors import load_tensors
-from textgan.data.corpus import Corpus, read_corpus
+from textgan.data.corpus import Corpus
 from textgan.data.labelled import MOST_LABELS, read_data
 from textgan.data.text import Condition, Text
-from textgan.data.texts import Form
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.likelihood import nll_per_token
 from textgan.training.checkpoint import checkpoints
@@ -42,12 +42,6 @@ def write(folder: Path, content: str | bytes | list[str], name: str = "reviews.t
         content = "\n".join(content) + "\n"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
-
-
-def read(path: Path, **settings: Any) -> Corpus:
-    usual: dict[str, Any] = {"tokens": "word", "vocabulary": 0, "min_count": 1, "length": 0}
-    usual |= {"valid": 0.1, "test": 0.1, "seed": 0}
-    return read_corpus(path, **usual | settings)
 
 
 def sides(corpus: Corpus) -> list[list[str]]:
@@ -83,7 +77,7 @@ def test_line_ends_marks_and_empty_lines_are_no_text(tmp_path: Path, end: str, m
 
 
 def test_a_corpus_knows_the_label_of_each_sentence(tmp_path: Path) -> None:
-    corpus = read(write(tmp_path, LINES))
+    corpus = corpus_of(write(tmp_path, LINES))
     assert corpus.label_names == ("bad", "good")
     assert corpus.space.classes == 2
     assert Counter(line for side in sides(corpus) for line in side) == Counter(LINES)
@@ -101,8 +95,8 @@ def test_a_corpus_knows_the_label_of_each_sentence(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_lines_decides_no_number(tmp_path: Path) -> None:
-    forth = read(write(tmp_path, LINES))
-    back = read(write(tmp_path, LINES[::-1], "back.tsv"))
+    forth = corpus_of(write(tmp_path, LINES))
+    back = corpus_of(write(tmp_path, LINES[::-1], "back.tsv"))
     assert forth.label_names == back.label_names
     assert [set(side) for side in sides(forth)] == [set(side) for side in sides(back)]
 
@@ -110,8 +104,8 @@ def test_the_order_of_the_lines_decides_no_number(tmp_path: Path) -> None:
 def test_the_split_is_that_of_the_sentences_alone(tmp_path: Path) -> None:
     """So a sentence of two labels is on one side, and labels cost no comparison."""
     lines = LINES + [f"bad\t{sentence}" for sentence in GOOD[:20]] + LINES[:9]
-    labelled = read(write(tmp_path, lines))
-    bare = read(write(tmp_path, [line.split("\t")[1] for line in lines], "bare.txt"))
+    labelled = corpus_of(write(tmp_path, lines))
+    bare = corpus_of(write(tmp_path, [line.split("\t")[1] for line in lines], "bare.txt"))
     for with_labels, without in zip(sides(labelled), sides(bare), strict=True):
         assert [line.split("\t")[1] for line in with_labels] == without
     assert torch.equal(labelled.train.tokens, bare.train.tokens)
@@ -130,7 +124,7 @@ def test_the_split_is_that_of_the_sentences_alone(tmp_path: Path) -> None:
     ],
 )
 def test_which_files_have_labels(tmp_path: Path, name: str, labels: Any, expected: int) -> None:
-    corpus = read(write(tmp_path, LINES, name), form=Form(labels))
+    corpus = corpus_of(write(tmp_path, LINES, name), labels=labels)
     assert corpus.space.classes == len(corpus.label_names) == expected
     assert (corpus.train.labels is None) == (expected == 0)
     assert ("labels" in corpus.facts) == (expected > 0)
@@ -143,11 +137,13 @@ def test_which_files_have_labels(tmp_path: Path, name: str, labels: Any, expecte
 def test_characters_and_lengths_are_those_of_the_sentences(tmp_path: Path) -> None:
     poems = [f"{a}{b}{c}" for a in "春夏秋冬" for b in "山水風" for c in "月花鳥"]
     lines = [f"season of {poem[0]}\t{' '.join(poem)}" for poem in poems]
-    corpus = read(write(tmp_path, lines), tokens="char")
+    corpus = corpus_of(write(tmp_path, lines), tokens="char")
     assert corpus.facts["spaced_characters"] is True
     assert corpus.space.length == 4
     assert set(corpus.tokenizer.words) == set("春夏秋冬山水風月花鳥")
-    long = read(write(tmp_path, [*LINES, "good\tthe cake a b c d e", "bad\tthe mud"]), length=3)
+    long = corpus_of(
+        write(tmp_path, [*LINES, "good\tthe cake a b c d e", "bad\tthe mud"]), length=3
+    )
     assert long.facts["too_long"] == 1
     assert Counter(line for side in sides(long) for line in side) == Counter(
         [*LINES, "bad\tthe mud"]
@@ -186,7 +182,7 @@ def test_files_that_cannot_be_meant_are_refused_in_one_line(
 ) -> None:
     path = write(tmp_path, content)
     with pytest.raises(UserError, match=message) as caught:
-        read(path, length=4)
+        corpus_of(path, length=4)
     assert str(caught.value).startswith(f"data.file = {str(path)!r}")
     assert len(str(caught.value)) < 300
     code, out, err = cli("train", "mle", "--data", path, "--out", tmp_path / "run", "data.length=4")
@@ -217,7 +213,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_runs_folder_holds_the_labels(finished: Path, tmp_path: Path) -> None:
-    kept, read_again = open_run(finished).corpus, read(write(tmp_path, SKEWED))
+    kept, read_again = open_run(finished).corpus, corpus_of(write(tmp_path, SKEWED))
     assert (kept.space, kept.label_names) == (read_again.space, ("bad", "good"))
     for name in ("train", "valid", "test"):
         a, b = getattr(kept, name), getattr(read_again, name)
@@ -329,7 +325,7 @@ def test_a_labelled_file_teaches_each_label_its_words(tmp_path: Path, cli: Cli) 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_every_class_has_a_distribution_of_its_own(tmp_path: Path, name: str) -> None:
-    corpus = read(write(tmp_path, LINES))
+    corpus = corpus_of(write(tmp_path, LINES))
     generator = registry.build("generator", name, {}, corpus.space)
     texts = corpus.test
     scores = [

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from corpora import corpus_of
 
 from textgan.core.errors import UserError
-from textgan.data.corpus import read_corpus
 from textgan.data.splits import split_file
 from textgan.data.texts import Form
 
@@ -29,9 +29,7 @@ def some_lines(n: int = 80) -> list[str]:
 def test_parts_are_those_of_a_corpus(tmp_path: Path) -> None:
     path = written(tmp_path, some_lines())
     split = split_file(path, valid=0.2, test=0.3, seed=5)
-    corpus = read_corpus(
-        path, tokens="word", vocabulary=0, min_count=1, length=0, valid=0.2, test=0.3, seed=5
-    )
+    corpus = corpus_of(path, valid=0.2, test=0.3, split_seed=5)
     for name in ("train", "valid", "test"):
         assert getattr(split, name).lines == corpus.decode(getattr(corpus, name))
         assert getattr(split, name).labels is None

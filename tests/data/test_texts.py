@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import corpus_of
 from hypothesis import given
 from hypothesis import strategies as st
 from toys import Cli
 
 from textgan.core.errors import UserError
-from textgan.data.corpus import read_corpus
 from textgan.data.splits import split_file
 from textgan.data.texts import Form, Row, read_rows
 from textgan.evaluation.texts import read_texts
@@ -127,11 +127,13 @@ def test_a_name_with_spaces_can_be_pasted(tmp_path: Path) -> None:
 def test_plain_lines_and_labelled_lines(tmp_path: Path) -> None:
     content = "a dog \n\n  a cat\n"
     plain = write(tmp_path, content, "a.txt")
-    assert read_rows(plain, "x").rows == [(1, None, "a dog"), (2, None, ""), (3, None, "a cat")]
+    expected = [Row(1, None, "a dog"), Row(2, None, ""), Row(3, None, "a cat")]
+    assert read_rows(plain, "x").rows == expected
     rows = read_rows(
         write(tmp_path, ["pos\t a dog ", "", "neg\ta cat", "pos\t"], "a.tsv"), "x"
     ).rows
-    assert rows == [(1, "pos", "a dog"), (2, None, ""), (3, "neg", "a cat"), (4, "pos", "")]
+    expected = [Row(1, "pos", "a dog"), Row(2, None, ""), Row(3, "neg", "a cat")]
+    assert rows == [*expected, Row(4, "pos", "")]
     lines = write(tmp_path, labelled(), "b.txt")
     assert [row.label for row in read_rows(lines, "x", Form("yes")).rows] == LABELS
     assert [row.text for row in read_rows(lines, "x", Form("no")).rows] == labelled()
@@ -392,10 +394,9 @@ def test_a_file_is_opened_once_for_its_texts_and_its_hash(
         return real(path, *more, **keywords)
 
     monkeypatch.setattr(os, "open", counted)
-    usual: dict[str, Any] = {"valid": 0.1, "test": 0.1, "seed": 0}
     hashes = [
-        read_corpus(path, tokens="word", vocabulary=0, min_count=1, length=0, **usual).facts,
-        split_file(path, **usual).facts,
+        corpus_of(path).facts,
+        split_file(path).facts,
         read_texts(path, "samples").about,
     ]
     assert opened == ["a.tsv"] * 3

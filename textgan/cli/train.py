@@ -48,8 +48,19 @@ def train(
             "instead of the synthetic oracle."
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="What each line of --data answers or translates: as many lines."),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(help="In place of both, one file: source, tab, target in every line."),
+    ] = None,
     field: Field = None,
     label_field: LabelField = None,
+    source_field: Annotated[
+        str | None, typer.Option(help="Of such files: the field that holds the sources, if any.")
+    ] = None,
     labels: WithLabels = None,
     file_format: FileFormat = None,
     tokens: Annotated[
@@ -75,11 +86,14 @@ def train(
         from textgan.training.trainer import train
 
     settings: dict[str, Any] = {"data.tokens": tokens, "seed": seed, "device": device}
+    settings["data.source_field"] = source_field
     settings |= settings_of_file(field, label_field, labels, file_format)
     results = train(
         target,
         *(overrides or []),
         data=data,
+        source=source,
+        pairs=pairs,
         out=out,
         trust_code=trust_code,
         **{key: value for key, value in settings.items() if value is not None},

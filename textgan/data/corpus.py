@@ -1,34 +1,53 @@
 """Corpus: sentences as token ids, split into train, valid and test; and how they are read.
 
-What a file may hold, and how labels are separated from texts, is `textgan.data.texts`'s.
+What a file may hold, and how labels and sources are separated from texts, is
+`textgan.data.texts`'s; who answers whom is `textgan.data.pairs`'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from textgan.core.errors import UserError
 from textgan.core.names import suggest
-from textgan.core.progress import bar
-from textgan.data.datasets import recognise
-from textgan.data.labelled import FEWEST, Labelled, read_data, short_label
-from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
-from textgan.data.sentences import Sentences, encode_all
-from textgan.data.splits import divide, number_labels
+from textgan.data.labelled import FEWEST, Labelled, short_label
+from textgan.data.pairs import CorpusFile, conversations, read_files
+from textgan.data.pre_tokenizer import TURN_WORD, PreTokenizer
+from textgan.data.sentences import Sentences
+from textgan.data.settings import RunDataConfig
+from textgan.data.sides import Side, spacing_facts
+from textgan.data.splits import PartName, divide, number_labels, spelt_in_order
 from textgan.data.text import Condition, Text, TextSpace
-from textgan.data.texts import PLAIN, Form
-from textgan.data.token_fit import Spaced, spacing
+from textgan.data.texts import Row
 from textgan.data.tokenizers import WordTokenizer, frequent
 
-USUAL_LENGTH = 64  # corpora whose longest sentence is longer keep the shortest 99 %
+CHAINED = 0.1  # share of pairs that go on from the one before, from which these are dialogues
+
+
+@dataclass(frozen=True)
+class Following:
+    """The utterances after the responses of a part, for metrics of dialogue.
+
+    rows: (M,) int64, ascending: the texts of the part that an utterance follows which could be a
+    response itself: of data.min_length to data.length tokens, so that its length gives nothing
+    away. text: M texts, what follows each, in answer to the same source, so that `part[rows]` and
+    `text` differ in the response alone.
+    """
+
+    rows: Tensor
+    text: Text
+
+    def to(self, device: torch.device) -> Following:
+        """Return the same on another device."""
+        return Following(self.rows.to(device), self.text.to(device))
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,7 @@ class Corpus:
     source_tokenizer: of the texts that they answer; None where they answer none.
     facts: source, hash, counts, split: what a run records about its data.
     label_names: what each label of the texts means; empty where they have none.
+    following: by the name of a part, where pairs are divided by conversation; else empty.
     """
 
     name: str
@@ -50,6 +70,7 @@ class Corpus:
     facts: dict[str, Any]
     label_names: tuple[str, ...] = ()
     source_tokenizer: WordTokenizer | None = None
+    following: Mapping[PartName, Following] = field(default_factory=dict)
 
     def decode(self, text: Text) -> list[str]:
         """Return a line for each sentence, as in a file: its words, and before them, each with a
@@ -92,141 +113,272 @@ class Corpus:
             train=self.train.to(device),
             valid=self.valid.to(device),
             test=self.test.to(device),
+            following={part: one.to(device) for part, one in self.following.items()},
         )
 
 
-def read_corpus(
-    path: Path,
-    *,
-    tokens: Tokens,
-    vocabulary: int,
-    min_count: int,
-    length: int,
-    valid: float,
-    test: float,
-    seed: int,
-    form: Form = PLAIN,
-    spaced: Spaced = "auto",
-    quiet: bool = True,
-) -> Corpus:
-    """Read a corpus from a file of texts.
+def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
+    """Read a corpus from a file of texts, or of pairs of source and target.
 
-    vocabulary: keep at most this many words, the most frequent; 0 for all.
-    min_count: words seen less often in the training part become unknown.
-    length: drop sentences of more tokens; 0 chooses (the longest, or where that is over
-    USUAL_LENGTH what 99 % of the sentences fit in). valid, test: shares of the *different*
-    sentences, so that no sentence is on both sides of the split; `seed` decides which. form:
-    where in the file texts and labels are. Labels are numbered in alphabetical order, so that the
-    order of the lines decides nothing. spaced: of characters, see `PreTokenizer.of`. quiet: show no
-    progress.
-    Raises UserError where the file leaves too little to train on.
+    Equal sentences are in one part; of pairs equal sources, or whole conversations. A file that is
+    given for a part is that part as it is; `config.split_seed` decides the others. Vocabularies are
+    of the training part alone. Labels are numbered in alphabetical order, so that the order of the
+    lines decides nothing. quiet: show no progress.
+    Raises UserError where settings contradict each other, a file is not as they say, or too little
+    is left to train on.
     """
-    if tokens == "word" and spaced != "auto":
-        raise UserError(f"data.spaced = {spaced}: it is for data.tokens = char; leave it out")
-    sentences, every, labelled, sha256, spaces = _read(path, form, tokens, spaced, quiet)
-    fits = _of_length(sentences.sizes, length, path)
-    parts = divide(path, sentences, fits, every, valid=valid, test=test, seed=seed)
+    config.refuse_contradictions()
+    files = read_files(config)
+    main, name = files["train"], Path(config.path).name
+    rows = [row for file in files.values() for row in file.rows]
+    on = [one for file in files.values() for one in file.on]
+    ends = pairwise([0, *accumulate(len(file.rows) for file in files.values())])
+    of_file = {part: torch.arange(*places) for part, places in zip(files, ends, strict=True)}
 
-    counts = _count(sentences[parts["train"]], every)
-    kept = frequent(counts, vocabulary, min_count)
-    if len(kept) < 2:
-        raise UserError(
-            f"data.file = {str(path)!r} has a vocabulary of {len(kept)} "
-            f"{'words' if tokens == 'word' else 'characters'} seen {min_count} times or more; "
-            "at least 2 are needed (is data.tokens right? try data.min_count = 1)"
+    sides = _read_sides(config, rows, name, quiet)  # targets, then sources if there are any
+    limits = _Limits.of(config, sides, of_file["train"])
+    left_out = limits.left_out(sides)
+    fits = ~torch.stack([*left_out.values()]).any(0)
+    usable = {part: some[fits[some]] for part, some in of_file.items()}
+    for part, file in files.items():
+        limits.refuse_few(file, len(usable[part]), FEWEST if part == "train" else 1)
+    split_by = _split_by(config, main.on)
+    keys = _keys(split_by, on, sides)
+    divided = divide(
+        main.name,
+        [keys[row] for row in usable["train"].tolist()],
+        usable["train"],
+        valid=None if "valid" in files else config.valid,
+        test=None if "test" in files else config.test,
+        seed=config.split_seed,
+        what=f"{split_by}s",
+    )
+    parts = {**divided, **usable, "train": divided["train"]}
+
+    counts = [side.counts(parts["train"]) for side in sides]
+    kept = torch.cat([*parts.values()])
+    tokenizers = [
+        side.tokenizer_of(words, kept)
+        for side, words in zip(sides, _vocabularies(config, main.name, counts), strict=True)
+    ]
+    encoded = [side.encode(one) for side, one in zip(sides, tokenizers, strict=True)]
+    labels, of_labels = _number_labels(main, rows, parts)
+    spaces = [tokenizer.space for tokenizer in tokenizers]
+    texts: dict[PartName, Text] = {}
+    for part, some in parts.items():
+        text, *source = (
+            ids[some].to_text(space) for ids, space in zip(encoded, spaces, strict=True)
         )
-    # a token more ends them; wider would only be slower
-    width = 1 + int(sentences.sizes[fits].max())
-    tokenizer = WordTokenizer(tuple(kept), every.pre_tokenizer, width)
-    spelt = every.convert_ids_to_tokens(range(len(every)))
-    ids = torch.tensor(tokenizer.convert_tokens_to_ids(spelt))
-    sentences = replace(sentences, words=ids[sentences.words])
-    texts = {name: sentences[rows].to_text(tokenizer.space) for name, rows in parts.items()}
+        condition = Condition(of_labels.get(part), source[0] if source else None)
+        texts[part] = replace(text, condition=condition)
+    space = replace(spaces[0], classes=len(labels))
     facts: dict[str, Any] = {
-        "source": path.name,
-        **form.facts(),
-        "sha256": sha256,
-        "known_as": recognise(sha256),
-        "sentences": len(sentences),
-        "too_long": len(sentences) - len(fits),
-        "split_seed": seed,
-        "split": {name: len(part) for name, part in parts.items()},
-        "vocabulary": len(tokenizer),
-        "unknown_in_train": _share_unknown(counts, kept),
-        "length": width,
-        "tokens": tokens,
-        "spaced_characters": tokens == "char" and every.pre_tokenizer.separator == " ",
-        **spaces,
+        **main.facts,
+        **config.form.facts(),
+        "sentences": len(main.rows),
+        **_counted(left_out, of_file["train"]),
+        "split_seed": config.split_seed,
+        "split": {part: len(some) for part, some in parts.items()},
+        "tokens": config.tokens,
+        **sides[0].facts(tokenizers[0], counts[0]),
+        **spacing_facts([row.text for row in main.rows], config.tokens, config.spaced),
     }
-    names: tuple[str, ...] = ()
-    if labelled:
-        facts["labels"], numbers = number_labels(path, labelled, parts)
-        names = tuple(facts["labels"])
-        for name, part in texts.items():
-            texts[name] = replace(part, condition=Condition(numbers[name]))
+    if labels:
+        facts["labels"] = labels
+    if len(files) > 1:
+        facts["files"] = {
+            part: {**file.facts, "sentences": len(file.rows), **_counted(left_out, of_file[part])}
+            for part, file in files.items()
+            if part != "train"
+        }
+    following: dict[PartName, Following] = {}
+    if main.sources:
+        space = replace(space, source=spaces[1], shares_vocabulary=config.share_vocabulary)
+        facts |= {"split_by": split_by, "turns": config.turns, "goes_on": sum(main.on)}
+        facts["copies"] = sum(row.source == row.text for row in main.rows)
+        facts["sources"] = {
+            **main.facts.get("sources", {}),
+            "shares_vocabulary": config.share_vocabulary,
+            **sides[1].facts(tokenizers[1], counts[1]),
+            **spacing_facts(main.sources, config.tokens, config.spaced),
+        }
+    if split_by == "conversation":
+        following = _following(on, limits.fits(sides[0]), parts, encoded[0], texts, spaces[0])
+        facts["following"] = {part: len(one.rows) for part, one in following.items()}
+    if main.sources or len(files) > 1:
+        facts["also_in_train"] = _also_in_train(sides, parts)
     return Corpus(
-        path.stem,
-        replace(tokenizer.space, classes=len(names)),
+        Path(config.path).stem,
+        space,
         texts["train"],
         texts["valid"],
         texts["test"],
-        tokenizer,
+        tokenizers[0],
         facts,
-        names,
+        tuple(labels),
+        tokenizers[1] if main.sources else None,
+        following,
     )
 
 
-class _Read(NamedTuple):
-    """All sentences of a file, their words numbered as they come, and what is known of the file."""
-
-    sentences: Sentences
-    tokenizer: WordTokenizer
-    labelled: list[Labelled]
-    sha256: str
-    spacing: dict[str, str]
-
-
-def _read(path: Path, form: Form, tokens: Tokens, spaced: Spaced, quiet: bool) -> _Read:
-    """Read a file and number its words in one pass; its lines are no longer needed then."""
-    lines, labelled, sha256 = read_data(path, form)
-    pre_tokenizer = PreTokenizer.of(lines, tokens, spaced)
-    tokenizer, (sentences,) = encode_all(
-        WordTokenizer((), pre_tokenizer), [bar(lines, f"reading {path.name}", quiet)]
-    )
-    return _Read(sentences, tokenizer, labelled, sha256, spacing_facts(lines, tokens, spaced))
-
-
-def _of_length(sizes: Tensor, length: int, path: Path) -> Tensor:
-    """Return the rows of the sentences of at most `length` tokens, whose sizes are (B,); with 0 a
-    length is chosen. Raises UserError for too few."""
-    if length == 0:
-        length = int(sizes.max())
-        if length > USUAL_LENGTH:
-            length = int(np.quantile(sizes.numpy(), 0.99, method="lower"))
-    fits = (sizes <= length).nonzero().squeeze(1)
-    if len(fits) < FEWEST:
-        raise UserError(
-            f"data.file = {str(path)!r} has {len(fits)} usable sentences of {len(sizes)} "
-            f"(of at most {length} tokens); at least {FEWEST} are needed"
-        )
-    return fits
+def _read_sides(config: RunDataConfig, rows: Sequence[Row], name: str, quiet: bool) -> list[Side]:
+    """The targets of rows and, where they have any, their sources; of one vocabulary are split
+    alike."""
+    every = [[row.text for row in rows]]
+    if config.has_sources:
+        every.append([row.source or "" for row in rows])
+    splits = [PreTokenizer.of(lines, config.tokens, config.spaced) for lines in every]
+    if config.share_vocabulary:
+        splits = [PreTokenizer.of([*chain.from_iterable(every)], config.tokens, config.spaced)] * 2
+    if any(TURN_WORD in source for sources in every[1:] for source in sources):
+        splits[1] = replace(splits[1], turn=TURN_WORD)
+        if config.share_vocabulary:
+            splits[0] = splits[1]
+    return [
+        Side.of(lines, split, f"reading {name}", quiet)
+        for lines, split in zip(every, splits, strict=True)
+    ]
 
 
-def _count(sentences: Sentences, tokenizer: WordTokenizer) -> Counter[str]:
-    """Count how often each word occurs in sentences."""
-    times = sentences.words.bincount(minlength=len(tokenizer)).tolist()
-    words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    return Counter({word: n for word, n in zip(words, times, strict=True) if n})
+class _Limits(NamedTuple):
+    """How many tokens a target has, and a source at most; None without sources."""
+
+    least: int
+    most: int
+    source: int | None
+
+    @staticmethod
+    def of(config: RunDataConfig, sides: Sequence[Side], rows: Tensor) -> _Limits:
+        """Choose what the config leaves open by the texts of these rows."""
+        wanted = (config.length, config.source_length)
+        most = [side.longest(length, rows) for side, length in zip(sides, wanted, strict=False)]
+        return _Limits(config.min_length, most[0], most[1] if len(most) > 1 else None)
+
+    def __str__(self) -> str:
+        least = f"{self.least} to" if self.least > 1 else "at most"
+        source = "" if self.source is None else f", and sources of at most {self.source}"
+        return f"of {least} {self.most} tokens{source}"
+
+    def fits(self, target: Side) -> Tensor:
+        """(B,) bool: which texts could be targets."""
+        return (target.sizes >= self.least) & (target.sizes <= self.most)
+
+    def left_out(self, sides: Sequence[Side]) -> dict[str, Tensor]:
+        """Return which rows are left out, (B,) bool, by the first reason for it."""
+        target, *source = sides
+        masks = {"too_long": target.sizes > self.most}
+        if self.least > 1:
+            masks["too_short"] = target.sizes < self.least
+        if self.source is not None:
+            masks["source_too_long"] = (source[0].sizes > self.source) & self.fits(target)
+        return masks
+
+    def refuse_few(self, file: CorpusFile, usable: int, least: int) -> None:
+        """UserError where too few rows of a file are usable."""
+        if usable < least:
+            what = "pairs" if file.sources else "sentences"
+            raise UserError(
+                f"{file.name} has {usable} usable {what} of {len(file.rows)} ({self}); at least "
+                f"{least} {'are' if least > 1 else 'is'} needed"
+            )
 
 
-def _share_unknown(counts: Counter[str], kept: Sequence[str]) -> float:
-    """Compute the share of the training part's tokens that the vocabulary lacks."""
-    return round(1 - sum(counts[word] for word in kept) / max(1, counts.total()), 4)
+def _counted(left_out: Mapping[str, Tensor], rows: Tensor) -> dict[str, int]:
+    """Count the rows that are left out, by reason."""
+    return {why: int(mask[rows].sum()) for why, mask in left_out.items()}
 
 
-def spacing_facts(lines: Sequence[str], tokens: Tokens, spaced: Spaced) -> dict[str, str]:
-    """Return how a guess about spaces was made where not all lines agree, else nothing."""
-    if tokens == "word" or spaced != "auto":
-        return {}
-    guess = spacing(lines, UNKNOWN_WORD)
-    return {"spacing": str(guess)} if 0 < guess.spaced < guess.lines else {}
+SplitBy = Literal["sentence", "source", "conversation"]
+
+
+def _split_by(config: RunDataConfig, on: Sequence[bool]) -> SplitBy:
+    """What is in one part as a whole."""
+    if not config.has_sources:
+        return "sentence"
+    if config.split_by != "auto":
+        return config.split_by
+    return "conversation" if sum(on) >= CHAINED * len(on) else "source"
+
+
+def _keys(split_by: SplitBy, on: Sequence[bool], sides: Sequence[Side]) -> list[bytes]:
+    """Keys of all rows: rows of equal keys are in one part.
+
+    Equal targets may be in two parts, as answers to different sources; how many are is counted.
+    """
+    spelt = [spelt_in_order(side.sentences, side.tokenizer) for side in sides]
+    if split_by != "conversation":
+        return spelt[-1]
+    numbers = conversations(on)
+    whole = [b""] * (numbers[-1] + 1)
+    parts: list[list[bytes]] = [[] for _ in whole]
+    for number, target, source in zip(numbers, *spelt, strict=True):
+        parts[number] += [source, target]
+    whole = [b"".join(part) for part in parts]
+    return [whole[number] for number in numbers]
+
+
+def _vocabularies(
+    config: RunDataConfig, name: str, counts: Sequence[Counter[str]]
+) -> list[list[str]]:
+    """The words to keep of each side, from how often each occurs in the training part."""
+    sizes = [config.vocabulary, config.source_vocabulary]
+    if config.source_vocabulary < 0:
+        sizes[1] = config.vocabulary
+    if config.share_vocabulary:
+        counts = [sum(counts, Counter())] * 2
+    kept = [
+        frequent(of_side, size, config.min_count)
+        for of_side, size in zip(counts, sizes, strict=False)
+    ]
+    for words, where in zip(kept, ("", " on the side of the sources"), strict=False):
+        if len(words) < 2:
+            raise UserError(
+                f"{name} has a vocabulary of {len(words)} "
+                f"{'words' if config.tokens == 'word' else 'characters'}{where} seen "
+                f"{config.min_count} times or more; at least 2 are needed (is data.tokens right? "
+                "try data.min_count = 1)"
+            )
+    return kept
+
+
+def _number_labels(
+    main: CorpusFile, rows: Sequence[Row], parts: Mapping[PartName, Tensor]
+) -> tuple[dict[str, int], dict[PartName, Tensor]]:
+    """As `number_labels`; nothing where there are none."""
+    if not main.labels:
+        return {}, {}
+    labelled = [Labelled(row.line, row.label or "", row.text) for row in rows]
+    return number_labels(main.name, labelled, parts)
+
+
+def _following(
+    on: Sequence[bool],
+    usable: Tensor,
+    parts: Mapping[PartName, Tensor],
+    targets: Sentences,
+    texts: Mapping[PartName, Text],
+    space: TextSpace,
+) -> dict[PartName, Following]:
+    """What follows the texts of each part. usable: (B,) which rows could be a response."""
+    followed = torch.zeros_like(usable)
+    followed[:-1] = torch.tensor(on[1:], dtype=torch.bool) & usable[1:]
+    following: dict[PartName, Following] = {}
+    for part, rows in parts.items():
+        which = followed[rows].nonzero().squeeze(1)
+        text = targets[rows[which] + 1].to_text(space)
+        text = replace(text, condition=texts[part].condition[which])
+        following[part] = Following(which, text)
+    return following
+
+
+def _also_in_train(
+    sides: Sequence[Side], parts: Mapping[PartName, Tensor]
+) -> dict[str, dict[str, int]]:
+    """How many texts of each side of the other parts the training part has, too."""
+    counted: dict[str, dict[str, int]] = {"valid": {}, "test": {}}
+    for side, what in zip(sides, ("targets", "sources"), strict=False):
+        spelt = {part: list(side.sentences[rows].spelt()) for part, rows in parts.items()}
+        known = set(spelt["train"])
+        for part in ("valid", "test"):
+            counted[part][what] = sum(one in known for one in spelt[part])
+    return counted

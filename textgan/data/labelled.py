@@ -23,15 +23,19 @@ class Labelled(NamedTuple):
     sentence: str
 
 
-def check_labels(labels: Sequence[str], name: str, least: int = 2) -> None:
+def check_labels(labels: Sequence[str], name: str, least: int = 2, remedy: str = "") -> None:
     """Raise UserError where texts have fewer different labels than `least`, more than MOST_LABELS,
-    or more than one for every two texts; `name` is the file's in messages."""
+    or more than one for every two texts.
+
+    name: the file's in messages. remedy: what else to do about too many, with a comma before it.
+    """
     different = len(set(labels))
     most = min(MOST_LABELS, len(labels) // 2) if len(labels) >= FEWEST else MOST_LABELS
     if different > most:
         raise UserError(
             f"{name} has {different} different labels in {len(labels)} lines, at most {most} are "
-            "taken; is the label before the tab (or in data.label_field) and the sentence after it?"
+            "taken; is the label before the tab (or in data.label_field) and the sentence after "
+            f"it{remedy}?"
         )
     if different < least:
         raise UserError(

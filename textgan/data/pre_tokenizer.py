@@ -12,6 +12,7 @@ from textgan.data.token_fit import Spaced, spacing
 from textgan.data.treebank import treebank_words
 
 UNKNOWN_WORD = "<unk>"
+TURN_WORD = "<turn>"  # between the utterances of a source that has several
 
 Tokens = Literal["word", "char"]  # of a corpus, and of networks trained here
 LineTokens = Literal["nltk", "whitespace", "char"]  # of lines that are evaluated
@@ -24,7 +25,8 @@ class PreTokenizer:
     kind: "nltk", Treebank words; "word", "whitespace" and "id", what is between white space;
     "char", characters. The names differ for signatures. separator: what is between tokens: a
     space, or nothing, where white space is characters, too. unknown: how lines spell the unknown
-    word, which is one token of any kind; "": not at all.
+    word, which is one token of any kind; "": not at all. turn: the same of what is between two
+    utterances; white space beside it is no token.
 
     >>> PreTokenizer("char")("a <unk> b")
     ['a', '<unk>', 'b']
@@ -33,6 +35,7 @@ class PreTokenizer:
     kind: Tokens | LineTokens | Literal["id"] = "word"
     separator: str = " "
     unknown: str = UNKNOWN_WORD
+    turn: str = ""
 
     @staticmethod
     def of(lines: Sequence[str], tokens: Tokens, spaced: Spaced = "auto") -> PreTokenizer:
@@ -58,8 +61,12 @@ class PreTokenizer:
         """The function that returns the tokens of a line."""
         if self.kind == "nltk":
             return treebank_words
+        split: Callable[[str], list[str]] = str.split
         if self.kind == "char":
             one = r"\S" if self.separator else "."
-            whole = f"{re.escape(self.unknown)}|" if self.unknown else ""
-            return re.compile(whole + one, re.DOTALL).findall
-        return str.split
+            whole = "".join(f"{re.escape(word)}|" for word in (self.unknown, self.turn) if word)
+            split = re.compile(whole + one, re.DOTALL).findall
+        if not self.turn:
+            return split
+        around, beside = re.compile(rf"\s*{re.escape(self.turn)}\s*"), self.separator
+        return lambda line: split(around.sub(f"{beside}{self.turn}{beside}", line))

@@ -1,4 +1,5 @@
-"""The settings that say how a file of texts is read: the same of runs, encoders, classifiers."""
+"""The settings that say how files of texts are read: what runs, encoders and classifiers have in
+common, and those of runs."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from textgan.core.errors import UserError
 from textgan.core.settings import FROZEN
 from textgan.data.texts import Form, Format, Labels
 from textgan.data.token_fit import Spaced
@@ -42,3 +44,93 @@ class DataConfig(BaseModel):
     def form(self) -> Form:
         """The form in which the file is read."""
         return Form(self.labels, self.field, self.label_field, self.format)
+
+
+class RunDataConfig(DataConfig):
+    """The user's own sentences, or pairs of source and target; where there is no file the synthetic
+    oracle is the language."""
+
+    file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
+    pairs: str = Field("", description="in its place: source, tab, target in every line")
+    source: str = Field("", description="the sources of `file`, line by line")
+    source_field: str = Field("", description="the field of the sources, in one table with both")
+    valid_file: str = Field("", description="the validation part, of the form of the first file")
+    valid_source: str = Field("", description="its sources, where `source` has the others")
+    test_file: str = Field("", description="the test part, likewise")
+    test_source: str = Field("", description="its sources")
+    length: int = Field(
+        0, ge=0, le=100_000, description="most tokens of a sentence; 0: from the data"
+    )
+    min_length: int = Field(1, ge=1, le=100_000, description="shorter sentences are left out")
+    source_length: int = Field(
+        0, ge=0, le=100_000, description="most tokens of a source; 0: from the data"
+    )
+    source_vocabulary: int = Field(
+        -1, ge=-1, description="most words of sources to keep; 0: all, -1: as `vocabulary`"
+    )
+    share_vocabulary: bool = Field(False, description="one vocabulary for sources and targets")
+    turns: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="utterances of a dialogue that are a source; 0: as the file has it",
+    )
+    split_by: Literal["auto", "source", "conversation"] = Field(
+        "auto",
+        description="what of pairs is in one part; auto: conversations, if lines go on from others",
+    )
+
+    @property
+    def path(self) -> str:
+        """The file of texts or of pairs; empty where there is none."""
+        return self.pairs or self.file
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether texts answer a source."""
+        return bool(self.pairs or self.source or self.source_field)
+
+    @property
+    def form(self) -> Form:
+        """The form in which the file is read."""
+        return Form(
+            self.labels,
+            self.field,
+            self.label_field,
+            self.format,
+            self.source_field,
+            pairs=bool(self.pairs),
+        )
+
+    def refuse_contradictions(self) -> None:
+        """Raise UserError for settings that contradict each other."""
+
+        def refuse(key: str, why: str) -> None:
+            raise UserError(f"data.{key} = {getattr(self, key)!r}: {why}")
+
+        files = ("source", "source_field", "valid_file", "valid_source", "test_file", "test_source")
+        for key in files:
+            if getattr(self, key) and not self.path:
+                refuse(key, "it goes with data.file, the texts or targets; give that, too")
+        if self.pairs and self.file:
+            refuse("pairs", "it has both sides; leave data.file out, or give data.source with it")
+        if self.source and (self.pairs or self.source_field):
+            other = "data.pairs" if self.pairs else "data.source_field"
+            refuse("source", f"{other} has the sources, too; leave one of them out")
+        for part in ("valid", "test"):
+            file, source = getattr(self, f"{part}_file"), getattr(self, f"{part}_source")
+            if source and not (self.source and file):
+                refuse(f"{part}_source", f"it goes with data.{part}_file and data.source")
+            if self.source and file and not source:
+                refuse(f"{part}_file", f"its sources are lacking; give data.{part}_source, too")
+        for key in ("source_length", "source_vocabulary", "share_vocabulary", "turns", "split_by"):
+            if not self.has_sources and getattr(self, key) != type(self).model_fields[key].default:
+                refuse(key, "there are no sources; give data.pairs, or data.source with data.file")
+        if self.share_vocabulary and self.source_vocabulary not in (-1, self.vocabulary):
+            refuse("source_vocabulary", "data.share_vocabulary has one size; set data.vocabulary")
+        if self.length and self.min_length > self.length:
+            refuse("min_length", f"it is more than data.length = {self.length}")
+        if self.tokens != "char" and self.spaced != "auto":
+            raise UserError(
+                f"data.spaced = {self.spaced}: it is for data.tokens = char; leave it out"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -25,70 +25,80 @@ FEWEST_OF_LABEL = 2  # training sentences; one alone is a header or a slip of th
 
 
 PartName = Literal["train", "valid", "test"]
+PARTS: tuple[PartName, ...] = get_args(PartName)
 
 
-def divide(
-    path: Path,
-    sentences: Sentences,
-    rows: Tensor,
-    tokenizer: WordTokenizer,
-    *,
-    valid: float,
-    test: float,
-    seed: int,
-) -> dict[PartName, Tensor]:
-    """Divide some of the sentences into three parts, equal ones in the same part: the rows of each,
-    in order.
+def spelt_in_order(sentences: Sentences, tokenizer: WordTokenizer) -> list[bytes]:
+    """Return each sentence as bytes, equal for equal ones and in the order of lists of words.
 
-    rows: those that are divided. tokenizer: of their words. valid, test: shares of the different
-    sentences; `seed` decides which. Raises UserError where nothing is left to train on.
+    tokenizer: of their words.
     """
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     place = np.empty(len(words), np.int64)  # in alphabetical order
     place[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
-    spelt = list((sentences if len(rows) == len(sentences) else sentences[rows]).spelt(place))
-    different = sorted(set(spelt))
+    return list(sentences.spelt(place))
+
+
+def divide(
+    name: str,
+    keys: Sequence[bytes],
+    rows: Tensor,
+    *,
+    valid: float | None,
+    test: float | None,
+    seed: int,
+    what: str = "sentences",
+) -> dict[PartName, Tensor]:
+    """Divide rows into three parts, those of equal keys in the same part: the rows of each, in
+    order.
+
+    keys: of each row. valid, test: shares of the different keys; `seed` decides which. None: no
+    such part. name: the file's, and what: that of which the keys are, for messages. Raises
+    UserError where nothing is left to train on.
+    """
+    different = sorted(set(keys))
     order = np.random.default_rng(stream(Purpose.SPLIT, seed)).permutation(len(different))
-    n_valid, n_test = (max(1, round(share * len(different))) for share in (valid, test))
+    shares = {"data.valid": valid, "data.test": test}
+    n_valid, n_test = (
+        0 if share is None else max(1, round(share * len(different))) for share in shares.values()
+    )
     if n_valid + n_test >= len(different):
+        wanted = " and ".join(f"{key} = {share}" for key, share in shares.items() if share)
         raise UserError(
-            f"data.file = {str(path)!r} has {len(different)} different sentences, "
-            f"too few for data.valid = {valid} and data.test = {test} of them"
+            f"{name} has {len(different)} different {what}, too few for {wanted} of them"
         )
     side = {different[i]: 2 for i in order[:n_test]}
     side |= {different[i]: 1 for i in order[n_test : n_test + n_valid]}
-    sides = torch.tensor([side.get(one, 0) for one in spelt])
-    names: tuple[PartName, ...] = get_args(PartName)
-    return {name: rows[sides == i] for i, name in enumerate(names)}
+    sides = torch.tensor([side.get(one, 0) for one in keys])
+    return {part: rows[sides == i] for i, part in enumerate(PARTS)}
 
 
 def number_labels(
-    path: Path, labelled: list[Labelled], parts: Mapping[PartName, Tensor]
+    name: str, labelled: list[Labelled], parts: Mapping[PartName, Tensor]
 ) -> tuple[dict[str, int], dict[PartName, Tensor]]:
     """Number the labels: return how many training sentences each has, by name in alphabetical
     order, and the number of its label for every row of each part, (N,) int64.
 
-    Raises UserError for a label with too few.
+    name: the file's in messages. Raises UserError for a label with too few.
     """
     of_label = Counter(labelled[row].label for row in parts["train"].tolist())
-    _refuse_rare_labels(path, labelled, of_label)
+    _refuse_rare_labels(name, labelled, of_label)
     names = sorted(of_label)
-    ids = {name: i for i, name in enumerate(names)}
+    ids = {label: i for i, label in enumerate(names)}
     numbers = {
-        name: torch.tensor([ids[labelled[row].label] for row in rows.tolist()])
-        for name, rows in parts.items()
+        part: torch.tensor([ids[labelled[row].label] for row in rows.tolist()])
+        for part, rows in parts.items()
     }
-    return {name: of_label[name] for name in names}, numbers
+    return {label: of_label[label] for label in names}, numbers
 
 
-def _refuse_rare_labels(path: Path, labelled: list[Labelled], of_label: Counter[str]) -> None:
+def _refuse_rare_labels(name: str, labelled: list[Labelled], of_label: Counter[str]) -> None:
     """UserError for the first label with too few training sentences, counted in `of_label`."""
     for one in labelled:
         if of_label[one.label] < FEWEST_OF_LABEL:
             in_all = sum(other.label == one.label for other in labelled)
             raise UserError(
-                f"data.file = {str(path)!r}: the label {short_label(one.label)} (line {one.line}) "
-                f"has "
+                f"{name}: the label {short_label(one.label)} (line {one.line}) has "
                 f"{in_all} sentence{'s' * (in_all > 1)}, {of_label[one.label]} of them for "
                 f"training; at least {FEWEST_OF_LABEL} are needed: give more, or take it out"
             )
@@ -129,15 +139,15 @@ def split_file(
     little to train on.
     """
     lines, labelled, sha256 = read_data(path, form)
+    called = f"data.file = {str(path)!r}"
     if len(lines) < FEWEST:
-        raise UserError(
-            f"data.file = {str(path)!r} has {len(lines)} sentences; at least {FEWEST} are needed"
-        )
+        raise UserError(f"{called} has {len(lines)} sentences; at least {FEWEST} are needed")
     tokenizer, (sentences,) = encode_all(
         WordTokenizer((), PreTokenizer("word", unknown="")), [lines]
     )
+    keys = spelt_in_order(sentences, tokenizer)
     rows = torch.arange(len(lines))
-    parts = divide(path, sentences, rows, tokenizer, valid=valid, test=test, seed=seed)
+    parts = divide(called, keys, rows, valid=valid, test=test, seed=seed)
     facts: dict[str, Any] = {
         "source": path.name,
         **form.facts(),
@@ -149,7 +159,7 @@ def split_file(
     }
     numbers: dict[PartName, Tensor] = {}
     if labelled:
-        facts["labels"], numbers = number_labels(path, labelled, parts)
+        facts["labels"], numbers = number_labels(called, labelled, parts)
 
     def part(name: PartName) -> Part:
         return Part([lines[row] for row in parts[name].tolist()], numbers.get(name))

@@ -1,8 +1,9 @@
-"""Texts of a file, and their labels: the one way in which every command reads a file.
+"""Texts of a file, and their labels or sources: the one way in which every command reads a file.
 
-Plain text has one sentence a line, or `label<TAB>sentence` where the lines have labels. CSV and
-JSON lines are read by named fields. Whatever looks like one of these under another name is refused
-with the setting that says what it is: columns, quotes and labels are no words.
+Plain text has one sentence a line, or `label<TAB>sentence` where the lines have labels, or
+`source<TAB>target` where they are pairs. CSV and JSON lines are read by named fields. Whatever
+looks like one of these under another name is refused with the setting that says what it is:
+columns, quotes and labels are no words.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from textgan.core.checks import choice_from
 from textgan.core.errors import UserError, option
 from textgan.data.lines import read_text, split_lines
+from textgan.data.pre_tokenizer import TURN_WORD
 
 Labels = Literal["auto", "yes", "no"]
 Format = Literal["auto", "text", "csv", "jsonl"]
@@ -34,6 +36,7 @@ FASTTEXT = "__label__"
 FEWEST = 3  # lines without which a form is chance
 NAMED = 10  # fields that a message lists, at most
 TAB = "\t"
+FIELDS = ("field", "label_field", "source_field")
 LONGEST_START = 2**20  # characters by which structure is noticed
 LONGEST_HEAD = 2**16  # bytes of a first line that may name fields
 BREAKS = re.compile(r"[\r\n\t]+")  # within one text of a table
@@ -43,6 +46,10 @@ USUAL_NAMES = {
     *("idx", "index", "label", "labels", "question", "rating", "review", "score", "sentence"),
     *("sentences", "sentiment", "stars", "text", "texts", "title", "tweet"),
 }
+NAMES_OF_PAIRS = {
+    *("answer", "answers", "context", "input", "output", "prompt", "question", "questions"),
+    *("reply", "response", "source", "src", "target", "tgt", "trg"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,10 @@ class Form:
     """The way in which a file of texts is read.
 
     labels: whether lines of plain text begin with a label and a tab; "auto": those of a file whose
-    name ends in .tsv. field, label_field: of CSV and JSON lines, where the texts and the labels
-    are. format: "auto" goes by the end of the name, and refuses what looks like something else.
+    name ends in .tsv. field, label_field, source_field: of CSV and JSON lines, where the texts, the
+    labels and the sources are. format: "auto" goes by the end of the name, and refuses what looks
+    like something else. pairs: lines of plain text are source, tab, target, and a table needs a
+    source_field.
     Raises UserError for other words than these.
     """
 
@@ -59,6 +68,8 @@ class Form:
     field: str = ""
     label_field: str = ""
     format: Format = "auto"
+    source_field: str = ""
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         choice_from("labels", self.labels, get_args(Labels))
@@ -66,7 +77,7 @@ class Form:
 
     def facts(self) -> dict[str, str]:
         """Return the fields, for a run's facts; empty for plain text."""
-        fields = {"field": self.field, "label_field": self.label_field}
+        fields = {name: getattr(self, name) for name in FIELDS}
         return {key: value for key, value in fields.items() if value}
 
 
@@ -74,14 +85,16 @@ PLAIN = Form()
 
 
 class Row(NamedTuple):
-    """A text, its label if it has one, and the line of the file, from 1, in which it begins.
+    """A text, its label and its source if it has them, and the line of the file, from 1, in which
+    it begins.
 
-    Neither begins or ends with white space; a text may be empty.
+    None begins or ends with white space; a text may be empty, and then has no source.
     """
 
     line: int
     label: str | None
     text: str
+    source: str | None = None
 
 
 class Rows(NamedTuple):
@@ -104,6 +117,8 @@ def read_rows(path: Path, called: str, form: Form = PLAIN) -> Rows:
     table = _table_format(suffix, text, form, name, ask)
     if table:
         rows = _read_table(text, table, form, name, ask)
+    elif form.pairs:
+        rows = _read_pairs(split_lines(text), form, name, ask)
     else:
         rows = _read_plain(split_lines(text), suffix, form, name, ask)
     if not any(row.text for row in rows):
@@ -147,7 +162,7 @@ def _table_format(
     if form.format in ("csv", "jsonl"):
         return form.format
     if form.format == "text":
-        if form.field or form.label_field:
+        if any(getattr(form, key) for key in FIELDS):
             raise UserError(f"{name}: {ask('format', 'text')} has no fields; leave one of them out")
         return ""
     if suffix in (".jsonl", ".ndjson"):
@@ -173,7 +188,7 @@ def _table_format(
             f"{name} is one JSON document; make JSON lines of it, such as with "
             f"jq -c '.[]' FILE.json > FILE.jsonl, and give {ask('field', 'NAME')}"
         )
-    delimiter = "" if suffix == ".tsv" else _delimiter(text)
+    delimiter = "" if suffix == ".tsv" or form.pairs else _delimiter(text)
     if delimiter and not (delimiter == "\t" and form.labels != "auto"):
         between = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
         names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
@@ -182,8 +197,8 @@ def _table_format(
             f"{ask('format', 'csv')} and {ask('field', 'NAME')}, or {plain} if these are plain "
             "sentences"
         )
-    if form.field or form.label_field:
-        key = "field" if form.field else "label_field"
+    key = next((key for key in FIELDS if getattr(form, key)), "")
+    if key:
         what = "plain text has no fields"
         if suffix == ".tsv":
             what = f"its first line has {_fields(_cells(split_lines(text)[0], TAB))}"
@@ -232,15 +247,72 @@ def _labelled(number: int, line: str, name: str, ask: _Asking) -> Row:
     return Row(number, label, rest[0])
 
 
+def _read_pairs(lines: Sequence[str], form: Form, name: str, ask: _Asking) -> list[Row]:
+    if form.labels == "yes":
+        raise UserError(
+            f"{name}: lines of pairs have no labels ({ask('labels', 'yes')}); leave that out, or "
+            f"give a table with {ask('source_field', 'NAME')} and {ask('label_field', 'NAME')}"
+        )
+    rows = [_pair(number, line, name, ask) for number, line in enumerate(lines, start=1)]
+    if form.format == "auto":
+        _refuse_table_in(rows, name, ask)
+        sources = [row.source for row in rows if row.source is not None]
+        if _like_labels(sources):
+            raise UserError(
+                f"{name}: before the tabs there are {len(set(sources))} different words in "
+                f"{len(sources)} lines, which look like labels; give {ask('file', 'FILE')} if they "
+                f"are, or {ask('format', 'text')} if they are sources"
+            )
+    return rows
+
+
+def _pair(number: int, line: str, name: str, ask: _Asking) -> Row:
+    """A line of source, tab, target; an empty line is an empty row."""
+    if not line.strip():
+        return Row(number, None, "")
+    source, *rest = (part.strip() for part in line.split(TAB))
+    if len(rest) != 1:
+        tabs = f"{len(rest) or 'no'} tab{'s' if rest else ''}"
+        table = f", or {ask('field', 'NAME')} of a table whose first line has names"
+        raise UserError(
+            f"{name}: line {number} has {tabs}; give source, one tab, target in every line"
+            f"{table if rest else ''}"
+        )
+    return paired(Row(number, None, rest[0]), source, name)
+
+
+def paired(row: Row, source: str, name: str) -> Row:
+    """Return a row with its source. Raises UserError where one of the two is empty; `name` is the
+    file's in messages."""
+    turns = [part for turn in source.split(TURN_WORD) if (part := turn.strip())]
+    empty = [side for side, text in (("source", turns), ("target", row.text)) if not text]
+    if len(empty) == 1:
+        raise UserError(
+            f"{name}: line {row.line} has an empty {empty[0]}; give both, or leave the line out"
+        )
+    if empty:
+        return row
+    if TURN_WORD in row.text:
+        raise UserError(
+            f"{name}: the target of line {row.line} has {TURN_WORD}, which is between the "
+            "utterances of a source; take it out"
+        )
+    return row._replace(source=f" {TURN_WORD} ".join(turns))
+
+
 def _refuse_table_in(rows: Sequence[Row], name: str, ask: _Asking) -> None:
-    """UserError for labelled lines of which the first names the columns, or whose sentences are in
-    quotes."""
+    """UserError for labelled lines, or pairs, of which the first names the columns, or whose
+    sentences are in quotes."""
     filled = [row for row in rows if row.text]
     first = filled[0] if filled else Row(1, "", "")
-    if {(first.label or "").lower(), first.text.lower()} <= USUAL_NAMES:
+    before, key = first.label or first.source or "", "label_field"
+    usual = USUAL_NAMES
+    if first.source is not None:
+        key, usual = "source_field", USUAL_NAMES | NAMES_OF_PAIRS
+    if {before.lower(), first.text.lower()} <= usual:
         raise UserError(
-            f"{name}: line {first.line} names fields, {_fields([first.label or '', first.text])}; "
-            f"give {ask('field', 'NAME')} and {ask('label_field', 'NAME')}"
+            f"{name}: line {first.line} names fields, {_fields([before, first.text])}; give "
+            f"{ask('field', 'NAME')} and {ask(key, 'NAME')}"
         )
     quoted = sum(len(row.text) > 1 and row.text[0] == row.text[-1] == '"' for row in filled)
     if len(filled) >= FEWEST and quoted >= HALF * len(filled):
@@ -258,6 +330,11 @@ def _read_table(
 ) -> list[Row]:
     records = _csv_records(text, name) if table == "csv" else _json_records(text, name)
     names = list(dict.fromkeys(key for _, record in records[:JUDGED] for key in record))
+    if form.pairs and form.field and not form.source_field:
+        raise UserError(
+            f"{name} has the fields {_fields(names)}; give {ask('source_field', 'NAME')} of the "
+            "sources"
+        )
     if not form.field:
         raise UserError(
             f"{name} has the fields {_fields(names)}{' in its first line' * (table == 'csv')}; "
@@ -265,7 +342,7 @@ def _read_table(
             f"{ask('field', 'NAME')} of the texts (and {ask('label_field', 'NAME')} if there are "
             f"labels){'; put a line of names first if that is none' * (table == 'csv')}"
         )
-    for key in ("field", "label_field"):
+    for key in FIELDS:
         field = getattr(form, key)
         if field and field not in names:
             raise UserError(
@@ -289,7 +366,11 @@ def _read_table(
         label = None
         if form.label_field and words:
             label = _label(record.get(form.label_field), form.label_field, line, name)
-        rows.append(Row(line, label, words))
+        row = Row(line, label, words)
+        if form.source_field:
+            source = _text(record.get(form.source_field), form.source_field, line, name)
+            row = paired(row, source, name)
+        rows.append(row)
     return rows
 
 

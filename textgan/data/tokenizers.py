@@ -25,7 +25,7 @@ from textgan.core import huggingface
 from textgan.core.errors import UserError
 from textgan.core.files import parse_json
 from textgan.core.moved import FormerName
-from textgan.data.pre_tokenizer import UNKNOWN_WORD, PreTokenizer, Tokens
+from textgan.data.pre_tokenizer import TURN_WORD, UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.text import Text, TextSpace
 from textgan.data.token_fit import MANY_UNKNOWN, Spaced, evenly, misfit
 
@@ -99,9 +99,10 @@ class _KnownIds(dict[str, int]):
 class WordTokenizer(Tokenizer):
     """Words, or characters, of a vocabulary; id 0 is padding, 1 ends a text, 2 is unknown.
 
-    words: the vocabulary, without special tokens; the first has the id 3. length: tokens at which
-    a text is cut, so that the end of a longer one is not seen. special: False for the synthetic
-    oracle, whose words are numbers: there are no special tokens, and every word is known.
+    words: the vocabulary, without special tokens but that between utterances, where the
+    pre-tokenizer has one; the first has the id 3. length: tokens at which a text is cut, so that
+    the end of a longer one is not seen. special: False for the synthetic oracle, whose words are
+    numbers: there are no special tokens, and every word is known.
     Raises UserError for a length in which nothing fits.
     """
 
@@ -121,7 +122,15 @@ class WordTokenizer(Tokenizer):
         size = first + len(self.words)
         known = {
             "ids": _KnownIds(ids) if self.special else ids,
-            "space": TextSpace(size, self.length, EOS, bos=PAD, pad=PAD, unknown=UNKNOWN)
+            "space": TextSpace(
+                size,
+                self.length,
+                EOS,
+                bos=PAD,
+                pad=PAD,
+                unknown=UNKNOWN,
+                turn=ids.get(self.pre_tokenizer.turn) if self.pre_tokenizer.turn else None,
+            )
             if self.special
             else TextSpace(size, self.length),
             "mask_id": ids.get(MASK_WORD),
@@ -215,6 +224,8 @@ class WordTokenizer(Tokenizer):
             "separator": self.pre_tokenizer.separator,
             "words": self.words,
         }
+        if self.pre_tokenizer.turn:
+            content["turn"] = self.pre_tokenizer.turn
         return json.dumps(content, ensure_ascii=False, indent=0)
 
     @staticmethod
@@ -223,6 +234,9 @@ class WordTokenizer(Tokenizer):
         TypeError or ValueError for any other text."""
         known = parse_json(content, "the vocabulary")
         words, tokens, separator = known["words"], known["tokens"], known["separator"]
+        turn = known.get("turn", "")
+        if turn not in ("", TURN_WORD):
+            raise ValueError(f"{turn!r} is between its utterances")
         if tokens not in get_args(Tokens) or not isinstance(separator, str):
             raise ValueError(f"tokens are {tokens!r} and their separator is {separator!r}")
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -230,7 +244,7 @@ class WordTokenizer(Tokenizer):
         if len(set(words)) < len(words):
             raise ValueError("it has a word twice")
         "".join(words).encode()  # half a surrogate pair cannot be written again
-        return WordTokenizer(tuple(words), PreTokenizer(tokens, separator), length)
+        return WordTokenizer(tuple(words), PreTokenizer(tokens, separator, turn=turn), length)
 
     @cached_property
     def _spelt(self) -> tuple[str, ...]:

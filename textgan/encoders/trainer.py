@@ -24,8 +24,8 @@ from textgan.core.progress import bar
 from textgan.core.seeds import fork_rng
 from textgan.core.settings import check_settings
 from textgan.core.streams import Purpose, stream
-from textgan.data.corpus import spacing_facts
 from textgan.data.noise import disturb_lines
+from textgan.data.sides import spacing_facts
 from textgan.data.splits import Split, split_file
 from textgan.data.tokenizers import WordTokenizer, tokenizer_warnings
 from textgan.encoders.config import EncoderConfig, rate_at

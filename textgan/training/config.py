@@ -33,20 +33,11 @@ from textgan.core.settings import (
     settings_of,
     validated,
 )
-from textgan.data.settings import LARGEST_SEED, DataConfig
+from textgan.data.settings import LARGEST_SEED, RunDataConfig
 from textgan.perturb.base import Perturbation, perturbation
 from textgan.training.schedule import Schedule
 
 _PARTS: tuple[Kind, ...] = ("objective", "generator", "discriminator")
-
-
-class RunDataConfig(DataConfig):
-    """The user's own sentences; where `file` is empty the synthetic oracle is the language."""
-
-    file: str = Field("", description="UTF-8 text, one sentence (or label, tab, sentence) a line")
-    length: int = Field(
-        0, ge=0, le=100_000, description="most tokens of a sentence; 0: from the data"
-    )
 
 
 class OracleConfig(BaseModel):

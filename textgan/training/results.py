@@ -202,7 +202,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
     lines = draw_lines(run, generator, SAMPLES_WRITTEN, seed, 1.0)
     write_file(run.folder / "samples.txt", "".join(line + "\n" for line in lines).encode())
     # the settings that runs differ in, so that TensorBoard's table of them can be read
-    unused = ("oracle." if run.config.data.file else "data.", "evaluation.", *NO_COURSE)
+    unused = ("oracle." if run.config.data.path else "data.", "evaluation.", *NO_COURSE)
     log.hyperparameters(
         {k: v for k, v in flatten(run.config.model_dump()).items() if not k.startswith(unused)},
         {f"result/{name}": score.value for name, score in results.last.items()},

@@ -23,7 +23,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -86,8 +86,9 @@ from textgan.core.tensors import (
 )
 from textgan.core.version import __version__
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
-from textgan.data.corpus import Corpus, read_corpus
-from textgan.data.text import Text, TextSpace, exchange_sources
+from textgan.data.corpus import Corpus, Following, read_corpus
+from textgan.data.splits import PARTS, PartName
+from textgan.data.text import UNCONDITIONAL, Text, TextSpace, exchange_sources
 from textgan.data.tokenizers import UNKNOWN, WordTokenizer
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -410,17 +411,15 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     identity.check_file(DATA)
     if facts.get("listed") and identity.files is None:
         raise UserError(f"{folder / FACTS} lacks its list of files; restore it from a copy")
-    parts = {
-        name: Text.from_tensors(under_prefix(name, tensors)) for name in ("train", "valid", "test")
-    }
+    parts = {part: Text.from_tensors(under_prefix(part, tensors)) for part in PARTS}
     # 0.1 did not name the unknown word
-    named = {"unknown": UNKNOWN if config.data.file else None}
+    named = {"unknown": UNKNOWN if config.data.path else None}
     space = TextSpace.from_dict(named | facts["space"])
     names = tuple(facts.get("label_names", ()))
     for name, part in parts.items():
         check_texts(name, part, space, len(names))
     oracle = None
-    if config.data.file:
+    if config.data.path:
         tokenizer = _open_tokenizer(identity, space, WORDS)
     else:
         oracle = _open_oracle(identity, space).to(chosen)
@@ -432,7 +431,7 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
         source = WordTokenizer.numbers(space.source.vocabulary, space.source.length)
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], tokenizer,
-        facts["facts"], names, source,
+        facts["facts"], names, source, _open_following(tensors, parts, space),
     )  # fmt: skip
     scheme = facts.get("streams", 1)
     if scheme > SCHEME:
@@ -456,6 +455,27 @@ def _open_tokenizer(identity: Identity, space: TextSpace, name: str) -> WordToke
     if len(tokenizer) != space.vocabulary:
         raise ValueError(f"{name} has {len(tokenizer)} words, data.safetensors {space.vocabulary}")
     return tokenizer
+
+
+def _open_following(
+    tensors: dict[str, Tensor], parts: Mapping[PartName, Text], space: TextSpace
+) -> dict[PartName, Following]:
+    following: dict[PartName, Following] = {}
+    for name, part in parts.items():
+        kept = under_prefix(f"following.{name}", tensors)
+        if not kept:
+            continue
+        rows, text = kept["of"].long(), Text.from_tensors(kept)
+        if (
+            rows.shape != text.lengths.shape
+            or bool((rows.diff() <= 0).any())
+            or (len(rows) and not 0 <= int(rows[0]) <= int(rows[-1]) < len(part))
+        ):
+            raise ValueError(f"what follows the {name} texts of data.safetensors is not theirs")
+        if len(rows):
+            check_texts(f"{name} following", text, replace(space, source=None), 0)
+        following[name] = Following(rows, replace(text, condition=part.condition[rows]))
+    return following
 
 
 def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
@@ -487,21 +507,9 @@ def check_texts(name: str, text: Text, space: TextSpace, labels: int) -> None:
 def make_corpus(config: RunConfig, quiet: bool = True) -> tuple[Corpus, LSTMGenerator | None]:
     """Make the corpus of a config, and the oracle that wrote it, if one did."""
     data, settings = config.data, config.oracle
-    if data.file:
-        corpus = read_corpus(
-            Path(data.file),
-            tokens=data.tokens,
-            vocabulary=data.vocabulary,
-            min_count=data.min_count,
-            length=data.length,
-            valid=data.valid,
-            test=data.test,
-            seed=data.split_seed,
-            form=data.form,
-            spaced=data.spaced,
-            quiet=quiet,
-        )
-        return corpus, None
+    if data.path:
+        return read_corpus(data, quiet), None
+    data.refuse_contradictions()
     if settings.parameters and settings.source_length:
         raise UserError(
             f"oracle.source_length = {settings.source_length}: published parameters "
@@ -727,6 +735,10 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
     tensors: dict[str, Tensor] = {}
     for name, text in parts.items():
         tensors |= with_prefix(name, {key: part.int() for key, part in text.to_tensors().items()})
+    for part, following in corpus.following.items():
+        alone = replace(following.text, condition=UNCONDITIONAL).to_tensors()
+        kept = {key: one.int() for key, one in (alone | {"of": following.rows}).items()}
+        tensors |= with_prefix(f"following.{part}", kept)
     facts = {
         "name": corpus.name,
         "space": asdict(corpus.space),

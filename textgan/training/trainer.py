@@ -33,6 +33,7 @@ from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
 from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
+from textgan.data.text import TextSpace
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.rollout import rollout_bytes
@@ -46,6 +47,12 @@ from textgan.training.schedule import PHASE_NAMES, Phase, Step, plan
 from textgan.training.state import TrainingState
 from textgan.training.steps import located, take_step
 
+LEFT_OUT = {  # reasons why pairs or sentences are, and the settings
+    "too_long": "longer sentences are left out (data.length)",
+    "too_short": "shorter sentences are left out (data.min_length)",
+    "source_too_long": "pairs of longer sources are left out (data.source_length)",
+}
+
 
 @system_errors()
 @checked_arguments
@@ -53,6 +60,8 @@ def train(
     objective: Annotated[str | Path | Mapping[str, Any], "a name, a file or settings"] = "seqgan",
     *overrides: Annotated[str, "key=value"],
     data: Annotated[str | Path | Mapping[str, Any] | None, "a file of texts, or settings"] = None,
+    source: Annotated[str | Path | None, "a file of sources"] = None,
+    pairs: Annotated[str | Path | None, "a file of source, tab, target"] = None,
     out: Annotated[str | Path | None, "a new folder"] = None,
     quiet: bool = False,
     trust_code: bool = False,
@@ -65,7 +74,8 @@ def train(
     overrides: settings as at the command line, such as "objective.rollouts=8".
     plot: whether curves.png is drawn, which takes a second. trust_code: also run the code in files
     that a TOML file names (a name given here is trusted).
-    data: a file of texts, or a group of settings, as in `data={"file": "poems.txt"}`.
+    data: a file of texts, or a group of settings, as in `data={"file": "poems.txt"}`. source: the
+    file of what each line of `data` answers or translates. pairs: in place of both, one file.
     settings: dotted keys as keywords, as in `**{"objective.rollouts": 8}`, or groups, as in
     `schedule={"rounds": 20}`. Raises UserError for whatever cannot be right, before it writes.
 
@@ -77,15 +87,18 @@ def train(
         settings["data"] = data
     elif data is not None:
         settings["data.file"] = str(data)
-    pairs: list[str | tuple[str, Any]] = [*overrides]
+    for key, file in {"source": source, "pairs": pairs}.items():
+        if file is not None:
+            settings[f"data.{key}"] = str(file)
+    given: list[str | tuple[str, Any]] = [*overrides]
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            pairs += [(f"{key}.{inner}", setting) for inner, setting in value.items()]
+            given += [(f"{key}.{inner}", setting) for inner, setting in value.items()]
         else:
-            pairs.append((key, value))
+            given.append((key, value))
     place = None if out is None else Path(out)
     return train_new(
-        lambda: make_config(target, pairs, trust_code=trust_code), place, quiet=quiet, plot=plot
+        lambda: make_config(target, given, trust_code=trust_code), place, quiet=quiet, plot=plot
     )
 
 
@@ -303,9 +316,10 @@ def _about_data(run: Run) -> Iterator[str]:
     facts, space = run.corpus.facts, run.corpus.space
     split = facts["split"]
     known = f" ({facts['known_as']} of textgan data list)" if facts.get("known_as") else ""
+    what = "sentences" if space.source is None else "targets"
     yield (
         f"data       {facts['source']}{known}: {split['train']} train, {split['valid']} valid, "
-        f"{split['test']} test sentences of at most {space.length} tokens, "
+        f"{split['test']} test {what} of at most {space.length} tokens, "
         f"vocabulary {space.vocabulary}"
     )
     if run.corpus.tokenizer.special:
@@ -313,6 +327,8 @@ def _about_data(run: Run) -> Iterator[str]:
             f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
             f"{different_sentences(run.corpus)} sentences are different, as read"
         )
+    if space.source is not None and "sources" in facts:
+        yield from _about_sources(facts, space.source)
     if facts.get("spacing"):
         yield f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)"
     for warning in corpus_warnings(run.corpus):
@@ -320,8 +336,9 @@ def _about_data(run: Run) -> Iterator[str]:
     if facts.get("labels"):
         few = [f"{name} ({count} train)" for name, count in list(facts["labels"].items())[:6]]
         yield f"labels     {len(facts['labels'])}: {', '.join(few)}"
-    if facts.get("too_long"):
-        yield f"           {facts['too_long']} longer sentences are left out (data.length)"
+    for reason, why in LEFT_OUT.items():
+        if facts.get(reason):
+            yield f"           {facts[reason]} {why}"
     if run.oracle is not None:
         low, high = facts["oracle_entropy_interval"]
         entropy = Estimate(facts["oracle_entropy"], low, high)
@@ -333,6 +350,20 @@ def _about_data(run: Run) -> Iterator[str]:
             f"another text's source a token costs {exchanged:.3f} nats, "
             f"{exchanged - facts['oracle_entropy']:.3f} more than with its own"
         )
+
+
+def _about_sources(facts: Mapping[str, Any], space: TextSpace) -> Iterator[str]:
+    """Yield lines about what the texts of a corpus answer."""
+    about, several = facts["sources"], " of several utterances" if space.turn is not None else ""
+    words = "the same words" if about["shares_vocabulary"] else f"vocabulary {space.vocabulary}"
+    yield (
+        f"sources    {about.get('source', facts['source'])}: at most {space.length} tokens"
+        f"{several}, {words}, {about['unknown_in_train']:.1%} of them {UNKNOWN_WORD} in training"
+    )
+    yield (
+        f"           divided by {facts['split_by']} (data.split_by); {facts['goes_on']} of "
+        f"{facts['sentences']} pairs go on from the one before"
+    )
 
 
 def _about_products(run: Run) -> Iterator[str]:

@@ -62,7 +62,8 @@ def describe_data(data: Mapping[str, Any]) -> str:
 def data_name(run: RunRecord) -> str:
     """Return the name of a run's data."""
     data = run.data
-    if not run.config.get("data", {}).get("file"):
+    of_config = run.config.get("data", {})
+    if not (of_config.get("file") or of_config.get("pairs")):
         return "the synthetic oracle"
     return str(data.get("known_as") or without_paths(str(data.get("source", "unknown text"))))
 

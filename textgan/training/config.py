@@ -158,7 +158,7 @@ class RunConfig(BaseModel):
     @property
     def has_source(self) -> bool:
         """Whether the run's texts answer a source."""
-        return not self.data.file and self.oracle.source_length > 0
+        return self.data.has_sources if self.data.path else self.oracle.source_length > 0
 
     def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
         """Build the perturbations of the updates of "mle" and "discriminator", new ones at each

@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 import torch
+from interrupted import everything, stop_at
 from parts import METHOD, SHORT, WritePart
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 from toys import TOY
 
 import textgan
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.log import read_records
 from textgan.core.optim import NotFinite
+from textgan.training.checkpoint import checkpoints
 from textgan.training.config import make_config
-from textgan.training.run import create_run
+from textgan.training.run import create_run, open_run
 from textgan.training.schedule import Step
 from textgan.training.state import TrainingState
 from textgan.training.steps import train_step
@@ -150,3 +154,79 @@ def test_a_methods_own_network_that_diverges_is_named(write_part: WritePart) -> 
     with pytest.raises(NotFinite, match="the gradient of Embedding is not finite"):
         train_step(state, UPDATE)
     assert (state.objective.networks["critic"].weight == 1e30).all()
+
+
+# --- pretraining of the discriminator that ends by its accuracy ---
+
+UNTIL: dict[str, Any] = TOY | {
+    "schedule.discriminator_turns": 6,
+    "schedule.mle_epochs": 1,
+    "schedule.rounds": 1,
+    "schedule.fakes": 8,
+    "schedule.evaluate_every": 4,
+    "optimisers.discriminator_lr": 0.01,
+}
+
+
+def turns_of(folder: Path) -> list[dict[str, Any]]:
+    return [record for record in read_records(folder) if record["phase"] == "discriminator"]
+
+
+def accuracies(folder: Path) -> list[float]:
+    key = "discriminator/accuracy_held_out"
+    return [record[key] for record in turns_of(folder) if key in record]
+
+
+@pytest.fixture(scope="module")
+def until_never(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose discriminator is never as accurate as it should be."""
+    folder = tmp_path_factory.mktemp("until") / "run"
+    told = UNTIL | {"schedule.discriminator_until": 0.999}
+    results = textgan.train("seqgan", out=folder, quiet=True, plot=False, **told)
+    assert sum("discriminator is weak" in alarm for alarm in results.alarms) == 1
+    assert "below schedule.discriminator_until = 0.999" in str(results.alarms)
+    return folder
+
+
+def test_accuracy_is_measured_after_each_turn_and_changes_no_weight(
+    until_never: Path, tmp_path: Path
+) -> None:
+    assert len(accuracies(until_never)) == 6
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **UNTIL)
+    assert len(accuracies(tmp_path / "run")) == 3
+    ours, theirs = (open_run(at).load_generator() for at in (until_never, tmp_path / "run"))
+    assert torch.equal(*(parameters_to_vector(one.parameters()) for one in (ours, theirs)))
+
+
+def test_turns_are_empty_once_the_discriminator_is_accurate(
+    until_never: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = accuracies(until_never)
+    until = max(seen[1:4])
+    last = next(turn for turn, accuracy in enumerate(seen) if accuracy >= until)
+    told = UNTIL | {"schedule.discriminator_until": until, "quiet": True, "plot": False}
+    results = textgan.train("seqgan", out=tmp_path / "run", **told)
+    assert not any("weak" in alarm for alarm in results.alarms)
+    turns = turns_of(tmp_path / "run")
+    assert len(turns) == 6
+    assert accuracies(tmp_path / "run") == seen[: last + 1]
+    trained = ["discriminator/loss" in turn for turn in turns]
+    assert trained == [True] * (last + 1) + [False] * (5 - last)
+    assert [turn["number"] for turn in turns] == list(range(6))
+    # the same bits wherever it is stopped, also where what is left is empty
+    end = int(checkpoints(tmp_path / "run")[-1].stem)
+    for before_end in range(1, end, 7):
+        folder = tmp_path / f"stopped-{before_end}"
+        with monkeypatch.context() as patch:
+            stop_at(end - before_end, patch)
+            with pytest.raises(Interrupted):
+                textgan.train("seqgan", out=folder, **told)
+        textgan.resume(folder, quiet=True, plot=False)
+        assert everything(folder) == everything(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["wgan", "cot"])
+def test_scores_without_an_accuracy_end_no_pretraining(name: str, tmp_path: Path) -> None:
+    told = {"schedule.discriminator_until": 0.8, "schedule.mle_epochs": 0}
+    with pytest.raises(UserError, match=f"until = 0.8: the scores that {name} learns from have no"):
+        create_run(make_config(name, told), tmp_path / "run")

@@ -628,6 +628,12 @@ def _check_parts(run: Run) -> None:
     schedule, sentences = run.config.schedule, len(run.corpus.train)
     if next(plan(schedule, sentences, discriminator is not None), None) is None:
         raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")
+    verdicts = objective.score_is_logit and isinstance(discriminator, Discriminator)
+    if schedule.discriminator_until and discriminator is not None and not verdicts:
+        raise UserError(
+            f"schedule.discriminator_until = {schedule.discriminator_until:g}: the scores that "
+            f"{run.config.objective.name} learns from have no accuracy; set it to 0"
+        )
     for key in ("batch_size", "discriminator_batch"):
         size, least = getattr(schedule, key), 2 * schedule.shards
         if size == 1:

@@ -53,6 +53,13 @@ class Schedule(BaseModel):
     discriminator_turns: int = Field(
         10, ge=0, description="pretraining turns of the discriminator; paper: 50"
     )
+    discriminator_until: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="accuracy on held-out texts, measured after each of these turns, at which the "
+        "others are left out; 0: none",
+    )
     pretraining_rounds: int = Field(
         1,
         ge=1,

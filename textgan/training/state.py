@@ -45,7 +45,9 @@ _FACTS: dict[str, Any] = {
     "mle_entropy": float | None,
     "alarms": list[str],
     "given": _Count,
+    "discriminator_ready": bool,
 }
+_SINCE: dict[str, Any] = {"discriminator_ready": False}  # what checkpoints of before do not say
 
 
 def _check_facts(facts: Mapping[str, Any], batches: Mapping[str, int]) -> None:
@@ -109,6 +111,7 @@ class TrainingState:
         self.init = init  # which epoch of another run's it starts from, see `Run.load_init`
         self.best_mle: float | None = init.get("score")
         self.mle_entropy: float | None = None
+        self.discriminator_ready = False  # as accurate as the schedule asks for
         self.alarms: list[str] = []
         self.records: str | None = None  # the digest of what was logged so far
 
@@ -198,6 +201,7 @@ class TrainingState:
             "sums": self._fetched(),
             "best_mle": self.best_mle,
             "mle_entropy": self.mle_entropy,
+            "discriminator_ready": self.discriminator_ready,
             "alarms": self.alarms,
             "records": self.records,
             "given": 0 if self.fakes is None else self.fakes.prompt_length,
@@ -231,6 +235,7 @@ class TrainingState:
 
     def _become(self, tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:
         device = self.run.device
+        facts = _SINCE | facts
         _check_facts(facts, self.batches_done)
         restore_module(self.generator, under_prefix("generator", tensors), path)
         if self.discriminator is not None:
@@ -254,6 +259,7 @@ class TrainingState:
         self.sums = {name: (total, count) for name, (total, count) in facts["sums"].items()}
         self.best_mle = facts["best_mle"]
         self.mle_entropy = facts["mle_entropy"]
+        self.discriminator_ready = facts["discriminator_ready"]
         self.alarms = facts["alarms"]
         self.records = facts.get("records")
 

@@ -41,15 +41,20 @@ def outputs_of(network: nn.Module, texts: Sequence[Text]) -> Tensor:
 def take_step(state: TrainingState, step: Step, log: Log) -> dict[str, Tensor]:
     """Do one step of the plan and count it; the metrics of its update, if it is one.
 
-    Raises NotFinite, which says where that was and what is left.
+    A turn of the discriminator's pretraining is empty once that is as accurate as the schedule
+    asks for. Raises NotFinite, which says where that was and what is left.
     """
     metrics: dict[str, Tensor] = {}
+    until = state.run.config.schedule.discriminator_until
+    if until and step.phase == "discriminator":
+        step = step._replace(evaluate=not state.discriminator_ready)
     with located(state, step):
         if step.do == "tick":
             means = state.means()
             state.sums, state.ticks_done = {}, step.tick
-            state.group.lead(lambda: tick(state, step, means, log))
-        else:
+            ready = state.group.lead(lambda: tick(state, step, means, log))
+            state.discriminator_ready = state.discriminator_ready or ready
+        elif step.phase != "discriminator" or not state.discriminator_ready:
             metrics = train_step(state, step)
     state.add(metrics)
     state.done += 1
@@ -213,9 +218,12 @@ def _answers(state: TrainingState, real: Text, progress: float, at_once: int) ->
     return answers
 
 
-def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log) -> None:
+def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log) -> bool:
     """Log the means of what was trained and what the plan wants measured; keep the best MLE
-    epoch."""
+    epoch.
+
+    Returns whether the discriminator's pretraining is done before its turns are.
+    """
     seen = observe(state, step, means)
     if seen.mle is not None:
         state.mle_entropy = seen.mle.entropy
@@ -230,3 +238,27 @@ def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log)
     log.tick(where, seen.metrics, f"{PHASE_NAMES[step.phase]} {step.number + 1}: {shown}")
     if seen.samples:
         log.samples(step.tick, seen.samples)
+    if step.phase != "discriminator" or not step.evaluate:
+        return False
+    return _accurate(state, step, seen.metrics, log)
+
+
+def _accurate(state: TrainingState, step: Step, metrics: Mapping[str, float], log: Log) -> bool:
+    """Return whether the discriminator is as accurate as the schedule asks for; warn where its
+    turns end before it is."""
+    schedule = state.run.config.schedule
+    if not schedule.discriminator_until:
+        return False
+    accuracy = metrics["discriminator/accuracy_held_out"]
+    if accuracy >= schedule.discriminator_until:
+        turns = f"turn {step.number + 1} of {schedule.discriminator_turns}"
+        log.say(f"accuracy   {accuracy:.3f} of new texts: pretraining ends in {turns}")
+        return True
+    if step.number + 1 == schedule.discriminator_turns:
+        state.alarms.append(
+            f"discriminator is weak: accuracy {accuracy:.3f} of new texts after pretraining, below "
+            f"schedule.discriminator_until = {schedule.discriminator_until:g}; give it more "
+            "schedule.discriminator_turns or optimisers.discriminator_lr, or a larger network"
+        )
+        log.alarm(step.tick, state.alarms[-1])
+    return False

@@ -21,6 +21,8 @@ from worlds import (
 from textgan.core import registry
 from textgan.core.errors import UserError
 from textgan.data.text import Text, TextSpace
+from textgan.models.discriminators import pair
+from textgan.models.discriminators.convolution import SENTENCES_AT_ONCE
 from textgan.models.discriminators.pair import PairDiscriminator, once_each
 from textgan.perturb.fgm import FGM
 from textgan.perturb.shifts import EmbeddingOutput, find_embedding, words_of
@@ -52,7 +54,7 @@ def with_source(text: Text, source: Text) -> Text:
 
 
 def test_all_are_known() -> None:
-    assert set(NAMES) >= {"pair_cnn", "hierarchical"}
+    assert set(NAMES) >= {"hierarchical", "pair_cnn", "pair_grid", "pair_rnn"}
 
 
 @pairs
@@ -134,6 +136,16 @@ def test_equal_sources_are_encoded_once(name: str, monkeypatch: pytest.MonkeyPat
     assert same(gradient(scores @ weights, judge), gradient(alone @ weights, judge), 1e-10)
 
 
+@pairs
+def test_many_texts_score_as_few_do(name: str) -> None:
+    judge, texts = judge_of(name), every_pair()
+    many = texts.repeat(8)[torch.randperm(8 * len(texts))]
+    assert len(many) > SENTENCES_AT_ONCE
+    scores = torch.cat([judge(part) for part in many.split(100)])
+    with torch.no_grad():
+        assert same(judge(many.pad_to(6)), scores)
+
+
 def test_once_each_is_exact_whatever_is_at_padding() -> None:
     sources = some_sources()
     scribbled = replace(sources, tokens=torch.where(sources.mask, sources.tokens, 4))
@@ -150,6 +162,12 @@ def test_once_each_is_exact_whatever_is_at_padding() -> None:
     # a text that ends where another goes on with padding's number is another
     two = Text(torch.tensor([[3, 0], [3, 0]]), torch.tensor([1, 2]))
     assert once_each(two, lambda text: text.lengths, 0).tolist() == [1, 2]
+
+
+def test_sources_that_share_a_number_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair, "FACTOR", 0)
+    many = some_sources().repeat(2)
+    assert torch.equal(once_each(many, lambda text: text.tokens, SOURCES.pad), many.tokens)
 
 
 def test_an_accelerator_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

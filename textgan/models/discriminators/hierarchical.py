@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
 from textgan.data.text import Text, TextSpace
-from textgan.models.discriminators.convolution import sentences_at_once
-from textgan.models.discriminators.pair import PairDiscriminator
+from textgan.models.discriminators.pair import PairDiscriminator, by_length
 from textgan.models.embedding import TokenEmbedding
 
 
@@ -63,7 +62,10 @@ class HierarchicalDiscriminator(PairDiscriminator, name="hierarchical"):
         return torch.cat([hidden, cell]).transpose(0, 1)
 
     def compare(self, text: Text, source: Tensor) -> Tensor:
-        return self._after(source, self._last_states(text.trimmed(), self.embedding))
+        return by_length(text, source, self._compare)
+
+    def _compare(self, text: Text, source: Tensor) -> Tensor:
+        return self._after(source, self._last_states(text, self.embedding))
 
     def prefix_features(self, text: Text, rows: Tensor, last: Tensor) -> Tensor:
         # the word LSTM reads a text once for all its prefixes
@@ -72,11 +74,8 @@ class HierarchicalDiscriminator(PairDiscriminator, name="hierarchical"):
 
     def _last_states(self, text: Text, table: TokenEmbedding) -> Tensor:
         """The state of the word LSTM at the last token of each text, (B, H)."""
-        pieces = []
-        for part in text.split(sentences_at_once(table.weight)):
-            states = self.words(table(part.inputs))[0]
-            pieces.append(states[torch.arange(len(part), device=states.device), part.lengths - 1])
-        return torch.cat(pieces)
+        states: Tensor = self.words(table(text.inputs))[0]
+        return states[torch.arange(len(text), device=states.device), text.lengths - 1]
 
     def _after(self, source: Tensor, utterance: Tensor) -> Tensor:
         """The state (B, H) of the utterance LSTM after one utterance (B, H) more."""

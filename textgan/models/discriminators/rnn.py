@@ -32,13 +32,16 @@ class RNNDiscriminator(Discriminator, name="rnn"):
         self.rnn = network(embedding, hidden, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * hidden, max(1, space.classes))
-        self.cell = cell
 
     def features(self, text: Text) -> Tensor:
-        # packed by length: the backward direction starts at the last real token of each sentence
-        packed = pack_padded_sequence(
-            self.embedding(text.inputs), text.lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        _, last = self.rnn(packed)
-        hidden = last[0] if self.cell == "lstm" else last
-        return torch.cat([hidden[0], hidden[1]], 1)
+        return last_states(self.rnn, self.embedding(text.inputs), text.lengths)
+
+
+def last_states(network: nn.RNNBase, vectors: Tensor, lengths: Tensor) -> Tensor:
+    """The last states (B, 2 * H) of a bidirectional network, each way, over the first lengths (B,)
+    of vectors (B, T, E)."""
+    # packed by length: the backward direction starts at the last real token of each sentence
+    packed = pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    _, last = network(packed)
+    hidden = last[0] if isinstance(last, tuple) else last
+    return torch.cat([hidden[0], hidden[1]], 1)

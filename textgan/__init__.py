@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from textgan.training.sample import sample as sample
     from textgan.training.trainer import resume as resume
     from textgan.training.trainer import train as train
+    from textgan.training.translation import Translator as Translator
+    from textgan.training.translation import load_translator as load_translator
 
 # nothing that needs torch is imported before it is asked for
 _homes = {
@@ -98,6 +100,7 @@ _homes = {
     "training.run": ("open_run",),
     "training.sample": ("sample",),
     "training.trainer": ("resume", "train"),
+    "training.translation": ("Translator", "load_translator"),
 }
 _home_of = {name: home for home, names in _homes.items() for name in names}
 __all__ = sorted(_home_of)

@@ -21,7 +21,14 @@ from textgan.cli.options import (
     starting,
     within,
 )
-from textgan.core.checks import SEEDS, TEMPERATURES, TEXTS
+from textgan.core.checks import (
+    BEAMS,
+    DIVERSITIES,
+    LENGTH_PENALTIES,
+    SEEDS,
+    TEMPERATURES,
+    TEXTS,
+)
 from textgan.core.distributed import first
 
 
@@ -126,7 +133,35 @@ def resume(
 
 def sample(
     run: Folder,
-    n: Annotated[int, within(TEXTS, "How many texts.", "-n", "--number")] = 10,
+    n: Annotated[
+        int | None,
+        within(
+            TEXTS, "How many texts, 10 if not given; with --source of each, 1.", "-n", "--number"
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="A file of what is to be answered or translated, one a line."),
+    ] = None,
+    beam: Annotated[int, within(BEAMS, "Hypotheses of a beam search; 0: texts are drawn.")] = 0,
+    greedy: Annotated[bool, typer.Option("--greedy", help="The same as --beam 1.")] = False,
+    length_penalty: Annotated[
+        float,
+        within(LENGTH_PENALTIES, "A beam ranks by log P / length^this; above 1 longer texts."),
+    ] = 1.0,
+    diversity: Annotated[
+        float, within(DIVERSITIES, "What each further child of one hypothesis loses in the beam.")
+    ] = 0.0,
+    rerank: Annotated[
+        Path | None,
+        typer.Option(help="A run that was trained on swapped pairs, to rerank the beam by (MMI)."),
+    ] = None,
+    n_best: Annotated[
+        bool,
+        typer.Option(
+            "--n-best", help="All texts of the beam: number of the source, tab, score, tab, text."
+        ),
+    ] = False,
     temperature: Annotated[float, within(TEMPERATURES, "Below 1 safer, above 1 wilder.")] = 1.0,
     seed: Annotated[int, within(SEEDS, "The same seed gives the same texts.")] = 0,
     out: Annotated[
@@ -135,7 +170,7 @@ def sample(
     ] = None,
     weights: Annotated[str, typer.Option(help="final, or mle for the best MLE epoch.")] = "final",
     allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Let <unk> be written where it is drawn.")
+        bool, typer.Option("--allow-unknown", help="Let <unk> be written.")
     ] = False,
     label: Annotated[
         str | None,
@@ -143,13 +178,24 @@ def sample(
     ] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Write texts with a trained generator, after their label and a tab where they have one."""
+    """Write texts with a trained generator, after their label and a tab where they have one.
+
+    With --source FILE: one line for each of its lines, in order. A run of pairs without it answers
+    sources of its test part, and each is before its answer and a tab.
+    """
     with starting():
         from textgan.training.sample import sample
 
     lines = sample(
         run,
         n,
+        source=source,
+        beam=beam,
+        greedy=greedy,
+        length_penalty=length_penalty,
+        diversity=diversity,
+        rerank=rerank,
+        n_best=n_best,
         temperature=temperature,
         seed=seed,
         out=out,
@@ -161,4 +207,4 @@ def sample(
     if out is None:
         sys.stdout.write("".join(line + "\n" for line in lines))
     else:
-        typer.echo(f"{n} texts in {out}", err=True)
+        typer.echo(f"{len(lines)} texts in {out}", err=True)

@@ -1,30 +1,55 @@
-"""The texts of a run's generator, as the command draws them."""
+"""The texts of a run's generator, as the command writes them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import torch
+
 from textgan.core.arguments import checked_arguments
-from textgan.core.checks import SEEDS, TEMPERATURES, TEXTS
+from textgan.core.checks import BEAMS, DIVERSITIES, LENGTH_PENALTIES, SEEDS, TEMPERATURES, TEXTS
 from textgan.core.device import Device
 from textgan.core.errors import UserError, option
 from textgan.core.files import exists, make_folder, system_errors, write_file
-from textgan.core.progress import say
+from textgan.core.progress import bar, say
+from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.data.checks import unknown_share
+from textgan.data.text import UNCONDITIONAL, Condition
 from textgan.data.token_fit import MANY_UNKNOWN
+from textgan.models.beam import BeamSearch
 from textgan.models.draw import draw_like
 from textgan.models.generators.base import Generator
 from textgan.training.run import Run, Weights, open_run
+from textgan.training.translation import (
+    Answer,
+    AnyRun,
+    Sources,
+    load_translator,
+    read_sources,
+    search_of,
+    searchable,
+)
+
+USUAL = 10  # texts
 
 
 @system_errors()
 @checked_arguments
 def sample(
-    run: Annotated[Run | str | Path, "a run's folder"],
-    n: Annotated[int, TEXTS] = 10,
+    run: AnyRun,
+    n: Annotated[int | None, TEXTS] = None,
     *,
+    source: Sources | None = None,
+    beam: Annotated[int, BEAMS] = 0,
+    greedy: bool = False,
+    length_penalty: Annotated[float, LENGTH_PENALTIES] = 1.0,
+    diversity: Annotated[float, DIVERSITIES] = 0.0,
+    rerank: AnyRun | None = None,
+    n_best: bool = False,
     temperature: Annotated[float, TEMPERATURES] = 1.0,
     seed: Annotated[int, SEEDS] = 0,
     out: Annotated[str | Path | None, "a new file"] = None,
@@ -35,26 +60,60 @@ def sample(
     quiet: bool = False,
     trust_code: bool = False,
 ) -> list[str]:
-    """Draw texts of a run's generator, as `textgan sample` writes them.
+    """Write texts with a run's generator, as `textgan sample` does.
+
+    n: how many texts, of each source where sources are given; None: 10, and 1 of each source.
+    source: what the texts answer or translate, in this order. Without it a run of pairs answers
+    sources of its test part, and writes each before its answer. beam: the width of a beam search,
+    which takes the likeliest texts that it finds; 0: texts are drawn. greedy: the same as a beam of
+    1. length_penalty, diversity: of the beam search (see `textgan.models.beam`). rerank: a run that
+    was trained on swapped pairs, by which the texts of a beam are ranked anew (MMI). n_best: all
+    texts of the beam, each after the number of its source, and its score. temperature: of texts
+    that are drawn.
 
     out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
-    epoch. allow_unknown: let <unk> be written where it is drawn. label: only texts of it. quiet: do
-    not warn of a run that is not finished or that was trained on unknown words. trust_code: run the
-    code in files of its maker's own that a run's folder keeps. Raises UserError.
+    epoch. allow_unknown: let <unk> be written. label: only texts of it. quiet: no progress, and no
+    warning of a run that is not finished or of unknown words. trust_code: run the code in files of
+    its maker's own that a run's folder keeps. Raises UserError.
 
     Example:
         >>> textgan.sample("runs/mine", 200, temperature=0.8)
+        >>> textgan.sample("runs/german-english", source=["ein mann mit hut ."], beam=5)
     """
     path = None if out is None else Path(out)
     if path is not None and exists(path):
         raise UserError(f"out = {str(path)!r} exists; choose a new file")
+    search = _search(beam, greedy, temperature, length_penalty, diversity, allow_unknown)
+    for name, wanted in {"n_best": n_best, "rerank": rerank is not None}.items():
+        if wanted and (search is None or search.width == 1):
+            raise UserError(f"{name} is about the texts of a beam; give {option('beam', 5)}")
+    lines = None if source is None else read_sources(source)
     opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
-    only = None if label is None else opened.corpus.label(label)
-    generator = opened.load_generator(weights)
-    lines = draw_lines(
-        opened, generator, n, seed, temperature, allow_unknown=allow_unknown, label=only
-    )
-    share = 0.0 if allow_unknown else unknown_share(opened.corpus)
+    corpus = opened.corpus
+    only = None if label is None else corpus.label(label)
+    shown: Sequence[str] = []  # sources, before their answers
+    if lines is None and search is not None and corpus.source_tokenizer is not None:
+        lines = shown = _some_sources(opened, n or USUAL, seed)
+        n = None
+    if lines is not None or rerank is not None:
+        translator = load_translator(
+            opened, rerank=rerank, weights=weights, device=device, trust_code=trust_code
+        )
+        found = translator.answer(
+            lines or [], _kept(n, search, search.width if search and n_best else 1), search=search,
+            seed=seed, temperature=temperature, allow_unknown=allow_unknown, label=only,
+            quiet=quiet,
+        )  # fmt: skip
+        texts = _written(found, n_best, shown)
+    elif search is not None:
+        kept = _kept(n, search, search.width)
+        texts = _written(_likeliest(opened, weights, search, kept, only, quiet), n_best)
+    else:
+        texts = draw_lines(
+            opened, opened.load_generator(weights), n or USUAL, seed, temperature,
+            allow_unknown=allow_unknown, label=only,
+        )  # fmt: skip
+    share = 0.0 if allow_unknown else unknown_share(corpus)
     if share >= MANY_UNKNOWN and not quiet:
         say(
             f"warning: {share:.0%} of the words that it learnt from are <unk>, which is not "
@@ -69,8 +128,8 @@ def sample(
         )
     if path is not None:
         make_folder(path.parent, f"out = {str(out)!r}")
-        write_file(path, "".join(line + "\n" for line in lines).encode())
-    return lines
+        write_file(path, "".join(line + "\n" for line in texts).encode())
+    return texts
 
 
 def draw_lines(
@@ -99,3 +158,76 @@ def draw_lines(
             label=label,
         )
     return run.corpus.decode(text)
+
+
+def _search(
+    beam: int,
+    greedy: bool,
+    temperature: float,
+    length_penalty: float,
+    diversity: float,
+    allow_unknown: bool,
+) -> BeamSearch | None:
+    """The search that is asked for; None: texts are drawn. UserError for contradictions."""
+    if greedy and beam > 1:
+        raise UserError(f"greedy decoding is a beam of 1; leave it or {option('beam', beam)} out")
+    width = 1 if greedy else beam
+    for name, value, usual in (("length_penalty", length_penalty, 1), ("diversity", diversity, 0)):
+        if width < 2 and value != usual:
+            raise UserError(f"{name} is about the texts of a beam; give {option('beam', 5)}")
+    if width and temperature != 1:
+        raise UserError(
+            f"temperature = {temperature:g} is for texts that are drawn; leave it or "
+            f"{option('greedy' if greedy else 'beam')} out"
+        )
+    settings = {"length_penalty": length_penalty, "diversity": diversity}
+    return search_of(width=width, allow_unknown=allow_unknown, **settings) if width else None
+
+
+def _kept(n: int | None, search: BeamSearch | None, usual: int) -> int:
+    """How many texts of each source are kept. UserError for more than a beam ends with."""
+    if n and search is not None and n > search.width:
+        raise UserError(
+            f"n = {n}: a beam of {search.width} has no more texts; give {option('beam', n)}"
+        )
+    return n or usual
+
+
+def _some_sources(run: Run, n: int, seed: int) -> list[str]:
+    """Draw n sources of the test part."""
+    with fork_rng(stream(Purpose.SAMPLE, seed, run.seed), run.device):
+        source = run.corpus.conditions.draw(n).require_source()
+    assert run.corpus.source_tokenizer is not None  # there are sources
+    return run.corpus.source_tokenizer.decode(source.tolist())
+
+
+def _likeliest(
+    run: Run, weights: Weights, search: BeamSearch, n: int, label: int | None, quiet: bool
+) -> list[list[Answer]]:
+    """Search for the n best lines of a run without sources; of each label where there are some."""
+    generator = searchable(run, run.load_generator(weights))
+    condition = UNCONDITIONAL
+    if run.corpus.space.classes:
+        labels = torch.arange(run.corpus.space.classes, device=run.device)
+        condition = Condition(labels if label is None else labels[label : label + 1])
+    with run.products():
+        found = search(generator, condition, n, partial(bar, quiet=quiet))
+    answers = list(map(Answer, run.corpus.decode(found.text), found.score.flatten().tolist()))
+    whole = (answers[start : start + n] for start in range(0, len(answers), n))
+    return [[one for one in some if one.score > -torch.inf] for some in whole]
+
+
+def _written(
+    found: Sequence[Sequence[Answer]], n_best: bool, shown: Sequence[str] = ()
+) -> list[str]:
+    """Lines of texts; n_best: each after the number of its source and its score, without the copies
+    that fill up a beam. shown: what each is written after."""
+    lines = []
+    for row, answers in enumerate(found):
+        before = f"{shown[row]}\t" if shown else ""
+        for text, score in answers:
+            if not n_best:
+                lines.append(before + text)
+            elif score > -torch.inf:
+                lines.append(f"{row + 1}\t{score:.4f}\t{before}{text}")
+    return lines

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from dialogues import chained, dialogues
 from places import ROOT
 from toys import TOY
 
@@ -119,6 +120,7 @@ def test_commands_run(
     )
     moods = "good", "bad"
     lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
+    Path("dialogues.tsv").write_text(chained(dialogues()))
     Path("reviews.tsv").write_text("".join(lines))
     rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
     Path("reviews.csv").write_text("".join(rows))
@@ -141,12 +143,15 @@ def test_commands_run(
             toy = {
                 k: v for k, v in TOY.items() if k.partition(".")[0] in ("schedule", "evaluation")
             }
-            if "--data" not in words and not any(word.startswith("init=") for word in words):
+            given = {"--data", "--pairs"} & set(words)
+            if not given and not any(word.startswith("init=") for word in words):
                 toy |= {k: v for k, v in TOY.items() if k.startswith("oracle.")}
                 toy["oracle.length"] = 20
             toy["schedule.fakes"] = 16
             if "seqgan" in words:
                 toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
+            if "regs" in words:
+                toy |= {f"generator.{size}": 8 for size in ("embedding", "hidden", "attention")}
             words = [word for word in words if word.partition("=")[0] not in toy]
             words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]
         elif words[1] == "evaluate":

@@ -36,6 +36,7 @@ ON = {
     "pg_bleu": False,
     "random_reward": False,
     "rankgan": False,
+    "regs": False,
     "reinforce": False,
     "relgan": True,
     "scheduled_sampling": True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import importlinter.cli
 import pytest
+from dialogues import chained, dialogues, written
 from places import ROOT
 from toys import TOY, small_parts
 
@@ -133,7 +134,11 @@ def test_every_recipe_trains_at_toy_size(recipe: Path, tmp_path: Path) -> None:
         del toy["schedule.mle_epochs"]
     if "data" in content:
         toy = {key: value for key, value in toy.items() if not key.startswith("oracle.")}
-        toy["data.file"] = str(ROOT / "data/captions.txt")
+        if "pairs" in content["data"]:
+            path = written(tmp_path, chained(dialogues()), "dialogues.tsv")
+            toy |= {"data.pairs": str(path), "data.min_length": 1}
+        else:
+            toy["data.file"] = str(ROOT / "data/captions.txt")
     toy |= {"schedule.fakes": 16, "schedule.g_steps": 1, "schedule.mle_every": 0}
     names = {
         group: content.get(group, {}).get("name", "") for group in ("generator", "discriminator")

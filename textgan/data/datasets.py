@@ -16,6 +16,23 @@ class Known(NamedTuple):
     sha256: str
 
 
+def _multi30k(part: str, file: str, n: str, sides: dict[str, str]) -> tuple[Known, ...]:
+    """Both sides of a part of Multi30k, by the hashes of the files."""
+    names = {"en": "English captions of Flickr30k", "de": "the same in German"}
+    train = "train.lc.norm.tok"
+    return tuple(
+        Known(
+            f"multi30k-{part}-{side}",
+            f"{n} {names[side]}, lower-cased, normalised, tokenised",
+            f"github.com/multi30k/dataset, data/task1/tok/{file}.lc.norm.tok.{side}",
+            "research, non-commercial (Flickr30k)",
+            f"textgan train mle generator=attention --data {train}.en --source {train}.de",
+            sha256,
+        )
+        for side, sha256 in sides.items()
+    )
+
+
 KNOWN = (
     Known(
         "oracle",
@@ -64,6 +81,59 @@ KNOWN = (
         "see the source",
         "textgan train seqgan --data test_emnlp.txt --tokens word",
         "a5b3cf321d9db5b5a831a6b488226bf1a23309561eaa2b90710ae8be27de6cac",
+    ),
+    Known(
+        "questions",
+        "2,000 questions with their answers from a small grammar, for a first try of pairs",
+        "data/questions.tsv of this repository",
+        "MIT",
+        "textgan train seqgan --pairs data/questions.tsv generator=attention",
+        "3d3e4a0f6f15a3cbff270c44d353004f6755314d499f5b92776827f64bb2984f",
+    ),
+    Known(
+        "dialogues",
+        "250 conversations in a shop from a small grammar",
+        "data/dialogues.tsv of this repository",
+        "MIT",
+        "textgan train seqgan --pairs data/dialogues.tsv generator=attention data.turns=2",
+        "50e74e65adfb2bf741ad9f0baaf03295c9673542965aae22a1d9b7babcc60692",
+    ),
+    *_multi30k(
+        "train",
+        "train",
+        "29,000",
+        {
+            "en": "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119",
+            "de": "cb5a23529b65ec2061f1dc446192a9c37382b63cc75f81a0be59d34894b3a505",
+        },
+    ),
+    *_multi30k(
+        "valid",
+        "val",
+        "1,014",
+        {
+            "en": "46573ce391ae227f1c72f873392436a20ef18e0a6d518098cfbd70b77c8572ec",
+            "de": "97232bd273eceb7207f689527386a97e4be2616b18ada47576bdaf96c8ae1f00",
+        },
+    ),
+    *_multi30k(
+        "test",
+        "test_2016_flickr",
+        "1,000",
+        {
+            "en": "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2",
+            "de": "c6a33d39d48f9f510de147651316cd9d918e09ad0219df734a2f16b6baccacc4",
+        },
+    ),
+    Known(
+        "chitchat",
+        "131,557 pairs of 7,168 English conversations, as experiments/chitchat.py writes them",
+        "PyPI, chitchat-dataset 0.9.0 (sha256 of its wheel "
+        "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e)",
+        "MIT",
+        "textgan train mle --pairs chitchat.tsv generator=attention data.source_length=20 "
+        "data.length=20 data.min_length=5 data.min_count=5",
+        "b752621197bae679a81755865efabe4bf1ad9b1db33c4eb41e9c65cec37bb251",
     ),
 )
 

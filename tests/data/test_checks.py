@@ -80,3 +80,19 @@ def test_a_run_shows_and_keeps_what_is_unknown(
 def test_a_run_names_the_tokens_that_fit(tmp_path: Path) -> None:
     warning = corpus_warnings(read(tmp_path, POEMS * 2))[-1]
     assert warning.startswith("56 of 56 lines are one token each: data.tokens=char fits")
+
+
+def test_sides_that_cannot_be_meant_are_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(ENGLISH))
+    (warning,) = corpus_warnings(corpus_of(path, source=str(path)))
+    assert warning == "100% of the targets equal their source; is one file given for both sides?"
+    poems = tmp_path / "poems.txt"
+    poems.write_text("\n".join((POEMS * 2)[: len(ENGLISH)]))
+    (warning,) = corpus_warnings(corpus_of(path, source=str(poems)))
+    assert warning.startswith("of the sources, 2")
+    assert "lines are one token each: data.tokens=char" in warning
+    rare = tmp_path / "rare.tsv"
+    rare.write_text("".join(f"ask of x{i}\t{line}\n" for i, line in enumerate(ENGLISH)))
+    (warning,) = corpus_warnings(corpus_of(tmp_path, file="", pairs=str(rare), min_count=2))
+    assert warning.startswith("33% of the words of the sources are <unk>; try a smaller")

@@ -1,5 +1,6 @@
 """Pairs from the file to the run: what is read, divided, refused, kept."""
 
+import hashlib
 import json
 from collections import Counter
 from itertools import pairwise
@@ -12,14 +13,20 @@ from corpora import corpus_of
 from dialogues import QUESTIONS, chained, dialogues, tsv, written
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Cli, refused
+from interrupted import assert_resumes, stop_at
+from interrupted import everything as run_files
+from toys import TOY_TEXT, Cli, in_0_1s_way, refused
 
-from textgan.core.errors import UserError
+import textgan
+from textgan.core.errors import Interrupted, UserError
+from textgan.core.tensors import load_tensors, save_tensors
 from textgan.data.corpus import Corpus
 from textgan.data.pairs import conversations, goes_on, with_history
 from textgan.data.splits import PARTS
 from textgan.data.texts import Form, Row, read_rows
 from textgan.data.tokenizers import FIRST, UNKNOWN
+from textgan.training.config import make_config
+from textgan.training.run import create_run, open_run
 
 
 def read(**settings: Any) -> Corpus:
@@ -404,3 +411,88 @@ def test_turns_that_no_file_has_are_refused(tmp_path: Path) -> None:
     path = tsv(tmp_path, QUESTIONS)
     with pytest.raises(UserError, match=r"data.turns = 2: no line of .* goes on from the one"):
         read(pairs=str(path), turns=2)
+
+
+# --- runs ---
+
+SMALL = TOY_TEXT | {
+    "data.min_count": 1,
+    "generator": "attention",
+    "generator.embedding": 4,
+    "generator.hidden": 6,
+    "discriminator": "pair_cnn",
+    "discriminator.embedding": 4,
+    "discriminator.sizes": [1, 2],
+    "discriminator.counts": [4, 4],
+}
+
+
+def same_corpora(one: Corpus, other: Corpus) -> None:
+    assert one.space == other.space
+    assert (one.tokenizer, one.source_tokenizer) == (other.tokenizer, other.source_tokenizer)
+    assert (one.facts, one.label_names) == (other.facts, other.label_names)
+    for part in PARTS:
+        a, b = getattr(one, part).to_tensors(), getattr(other, part).to_tensors()
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    assert one.following.keys() == other.following.keys()
+    for part, expected in other.following.items():
+        result = one.following[part]
+        assert torch.equal(result.rows, expected.rows)
+        a, b = result.text.to_tensors(), expected.text.to_tensors()
+        assert all(torch.equal(a[name], b[name]) for name in {*a, *b})
+
+
+@pytest.mark.parametrize("tokens", ["word", "char"])
+@pytest.mark.parametrize("share", [False, True])
+def test_a_runs_folder_holds_the_pairs(tmp_path: Path, tokens: str, share: bool) -> None:
+    path = str(written(tmp_path, chained(dialogues()), "dialogue.tsv"))
+    settings = {"tokens": tokens, "share_vocabulary": share, "turns": 2, "min_length": 2}
+    told = {f"data.{key}": value for key, value in settings.items()} | {"data.pairs": path}
+    run = create_run(make_config("seqgan", SMALL | told), tmp_path / "run")
+    same_corpora(run.corpus, read(pairs=path, **settings))
+    same_corpora(open_run(tmp_path / "run").corpus, run.corpus)
+    facts = json.loads((tmp_path / "run/run.json").read_text())["data"]
+    assert facts.items() >= json.loads(json.dumps(run.corpus.facts)).items()
+    assert facts["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def test_pairs_are_trained_killed_and_resumed_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = [(f"{a} please", b) for a, b in QUESTIONS[::2]]
+    path = tsv(tmp_path, QUESTIONS + again)
+    whole = assert_resumes("seqgan", tmp_path, monkeypatch, before_end=4, pairs=path, **SMALL)
+    lines = (whole / "samples.txt").read_text().splitlines()
+    corpus = open_run(whole).corpus
+    assert {line.split("\t")[0] for line in lines} <= sides(corpus, 0)[2]
+    with monkeypatch.context() as patch:  # among the MLE epochs, too
+        stop_at(3, patch)
+        with pytest.raises(Interrupted):
+            textgan.train("seqgan", pairs=path, out=tmp_path / "early", **SMALL)
+    shown = capsys.readouterr().err
+    assert "data       pairs.tsv: 44 train, 5 valid, 5 test targets of at most 4 tokens" in shown
+    assert "sources    pairs.tsv: at most 5 tokens, vocabulary 11, 0.0% of them <unk>" in shown
+    assert "divided by source (data.split_by); 0 of 54 pairs go on" in shown
+    assert "targets of the test part are in training, too" in shown
+    textgan.resume(tmp_path / "early", quiet=True, plot=False)
+    assert run_files(tmp_path / "early") == run_files(whole)
+
+
+def test_what_follows_must_be_the_runs_own(tmp_path: Path) -> None:
+    path = str(written(tmp_path, chained(dialogues()), "dialogue.tsv"))
+    config = make_config("seqgan", SMALL | {"data.pairs": path})
+    for change in ({"of": torch.tensor([3, 2])}, {"of": torch.tensor([0, 900])}, {"tokens": -1}):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        create_run(config, folder)
+        in_0_1s_way(folder)  # no hash protects it
+        tensors, facts = load_tensors(folder / "data.safetensors")
+        for name, value in change.items():
+            for key, tensor in tensors.items():
+                if key.startswith("following.train."):
+                    tensors[key] = tensor[:2]
+            key = f"following.train.{name}"
+            tensors[key] = value.int() if isinstance(value, torch.Tensor) else tensors[key] - 9
+        save_tensors(folder / "data.safetensors", tensors, facts)
+        with pytest.raises(UserError, match=r"is damaged \(ValueError: (what follows|the train f)"):
+            open_run(folder)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from textgan.data.corpus import Corpus
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.data.sentences import Sentences
+from textgan.data.text import Text
 from textgan.data.token_fit import MANY_UNKNOWN, misfit, step_of
+from textgan.data.tokenizers import WordTokenizer
 
+MANY_COPIES = 0.5  # share of pairs
 PIECE = 2**16  # sentences that are copied at once
 
 
@@ -31,7 +37,8 @@ def different_sentences(corpus: Corpus) -> int:
 
 
 def corpus_warnings(corpus: Corpus) -> list[str]:
-    """Warn of what is odd about a corpus: too many unknown words, tokens that are no words."""
+    """Warn of what is odd about a corpus: too many unknown words, tokens that are no words, targets
+    that repeat their sources."""
     tokenizer = corpus.tokenizer
     if not tokenizer.special:
         return []
@@ -44,10 +51,35 @@ def corpus_warnings(corpus: Corpus) -> list[str]:
             "smaller data.min_count, a larger data.vocabulary"
             f"{', data.tokens=char' if tokenizer.kind == 'word' else ''} or more text"
         )
-    if tokenizer.kind == "word":
-        some = corpus.train[:: step_of(len(corpus.train))]
-        lines = tokenizer.decode(some.tolist())
-        wrong = misfit(lines, [len(line.split()) for line in lines])
-        if wrong:
-            warnings.append(f"{wrong}: data.tokens=char fits text without spaces between its words")
+    warnings += _misfits(tokenizer, corpus.train, "")
+    if corpus.train.source is not None and corpus.source_tokenizer is not None:
+        warnings += _warnings_of_pairs(corpus.facts)
+        warnings += _misfits(corpus.source_tokenizer, corpus.train.source, "of the sources, ")
+    return warnings
+
+
+def _misfits(tokenizer: WordTokenizer, text: Text, whose: str) -> list[str]:
+    """Warn of words that are no words."""
+    if tokenizer.kind != "word":
+        return []
+    lines = tokenizer.decode(text[:: step_of(len(text))].tolist())
+    wrong = misfit(lines, [len(line.split()) for line in lines])
+    if not wrong:
+        return []
+    return [f"{whose}{wrong}: data.tokens=char fits text without spaces between its words"]
+
+
+def _warnings_of_pairs(facts: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    unknown = facts.get("sources", {}).get("unknown_in_train", 0.0)
+    if unknown >= MANY_UNKNOWN:
+        warnings.append(
+            f"{unknown:.0%} of the words of the sources are {UNKNOWN_WORD}; try a smaller "
+            "data.min_count or a larger data.source_vocabulary"
+        )
+    copies = facts.get("copies", 0) / max(1, facts.get("sentences", 1))
+    if copies >= MANY_COPIES:
+        warnings.append(
+            f"{copies:.0%} of the targets equal their source; is one file given for both sides?"
+        )
     return warnings

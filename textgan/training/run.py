@@ -473,7 +473,9 @@ def _open_following(
         ):
             raise ValueError(f"what follows the {name} texts of data.safetensors is not theirs")
         if len(rows):
-            check_texts(f"{name} following", text, replace(space, source=None), 0)
+            check_texts(
+                f"{name} following", text, replace(space, source=None, shares_vocabulary=False), 0
+            )
         following[name] = Following(rows, replace(text, condition=part.condition[rows]))
     return following
 

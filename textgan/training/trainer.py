@@ -329,6 +329,10 @@ def _about_data(run: Run) -> Iterator[str]:
         )
     if space.source is not None and "sources" in facts:
         yield from _about_sources(facts, space.source)
+    for part, counts in facts.get("also_in_train", {}).items():
+        common = [f"{n} {side}" for side, n in counts.items() if n]
+        if common:
+            yield f"           {' and '.join(common)} of the {part} part are in training, too"
     if facts.get("spacing"):
         yield f"           {facts['spacing']} lines (data.spaced=yes or no decides otherwise)"
     for warning in corpus_warnings(run.corpus):

@@ -24,6 +24,7 @@ from textgan.training.steps import train_step
 ON = {
     "bgan": False,
     "bgan_continuous": True,
+    "br_csgan": False,
     "coldgan": False,
     "constant_reward": False,
     "cot": False,

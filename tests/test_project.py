@@ -132,19 +132,21 @@ def test_every_recipe_trains_at_toy_size(recipe: Path, tmp_path: Path) -> None:
     del toy["oracle.length"]
     if content.get("schedule", {}).get("mle_epochs") == 0:
         del toy["schedule.mle_epochs"]
-    if "data" in content:
+    data, method = content.get("data", {}), content["objective"]["name"]
+    answers = "source" in data or registry.find("objective", method).needs_source
+    if data or answers:
         toy = {key: value for key, value in toy.items() if not key.startswith("oracle.")}
-        if "pairs" in content["data"]:
-            path = written(tmp_path, chained(dialogues()), "dialogues.tsv")
-            toy |= {"data.pairs": str(path), "data.min_length": 1}
-        else:
-            toy["data.file"] = str(ROOT / "data/captions.txt")
+        toy["data.file"] = str(ROOT / "data/captions.txt")
+    if answers:
+        path = written(tmp_path, chained(dialogues()), "dialogues.tsv")
+        toy |= {f"data.{key}": "" for key in data if key.endswith(("file", "source"))}
+        toy |= {"data.file": "", "data.pairs": str(path), "data.min_length": 1}
     toy |= {"schedule.fakes": 16, "schedule.g_steps": 1, "schedule.mle_every": 0}
     names = {
         group: content.get(group, {}).get("name", "") for group in ("generator", "discriminator")
     }
     presets = "preset" in content.get("discriminator", {})
-    toy |= small_parts(content["objective"]["name"], **names, presets=presets)
+    toy |= small_parts(method, **names, presets=presets)
     results = textgan.train(str(recipe), out=tmp_path / "run", quiet=True, plot=False, **toy)
     assert len(results.rows) >= 2
     kept = json.loads((tmp_path / "run/config.json").read_text())

@@ -80,7 +80,7 @@ def small_parts(
         known = settings_of(registry.find(kind, part)) if part else []
         settings |= {f"{group}.{s.name}": SMALL[s.name] for s in known if s.name in SMALL}
         if presets and "preset" in {setting.name for setting in known}:
-            settings |= {f"{group}.preset": "texygen_small"}
+            settings |= {f"{group}.preset": "texygen_small" if part == "cnn" else "small"}
             settings = {
                 k: v for k, v in settings.items() if k not in (f"{group}.sizes", f"{group}.counts")
             }

@@ -117,9 +117,7 @@ class Objective(CheckedSettings, ABC):
         """
         kind = type(self)
         if kind.needs_source and train.source is None:
-            raise ValueError(
-                f"{kind.name} needs texts that answer a source; give pairs (data.pairs)"
-            )
+            raise ValueError(f"{kind.name} needs texts that answer a source")
         if kind.needs_likelihood and not isinstance(generator, AutoregressiveGenerator):
             name = type(generator).__name__
             raise ValueError(f"{kind.name} needs a likelihood, which {name} lacks")

@@ -325,6 +325,12 @@ def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
     with _writing(out):
         if out is not None:
             _refuse_used(out)
+    objective = registry.find("objective", config.objective.name, code=Typed())
+    if objective.needs_source and not config.has_source:
+        raise UserError(
+            f"objective.name = {config.objective.name!r} needs texts that answer a source; give "
+            "data.pairs, or data.source with data.file"
+        )
     device = choose_device(config.device)
     supported(config.precision, device)
     copies, contents = copies_of(config.part_names.values())

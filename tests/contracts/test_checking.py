@@ -56,7 +56,7 @@ def test_a_part_in_a_file_keeps_its_contract(kind: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["reinforce", "relgan", "scratchgan", "jsdgan", "lstm", "noise_lstm", "cnn", "distinct",
-     "fgm", "simcse"],
+     "fgm", "simcse", "regs", "attention", "hierarchical"],
 )  # fmt: skip
 def test_built_in_parts_keep_their_contract(name: str) -> None:
     textgan.check(name)

@@ -46,6 +46,16 @@ BROKEN = {
         "    return found - found.mean(0)",
         "a text does not depend on its batch", "other texts of the batch",
     ),
+    "a source that nobody reads": (
+        NETWORKS, "Bag", "reads_source = True", "the source matters", "whatever the source is",
+    ),
+    "padding of a source that counts": (
+        NETWORKS, "Bag",
+        "reads_source = True\n"
+        "def features(self, text):\n"
+        "    return self.embedding(text.source.tokens % 4).mean(1)",
+        "padding never changes a score", "the padding of the source",
+    ),
 }  # fmt: skip
 
 

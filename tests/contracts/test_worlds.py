@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from textgan.contracts.outcome import Broken
-from textgan.contracts.worlds import Trial, begin, resumes_exactly, sentences, steps_of
+from textgan.contracts.worlds import Trial, World, begin, resumes_exactly, sentences, steps_of
+from textgan.core.names import Kind
 from textgan.objectives.reinforce import Reinforce
 
 
@@ -31,6 +32,24 @@ def test_runs_of_a_trial_are_of_its_worlds(tmp_path: Path) -> None:
     assert changed.objective.settings["l2"] == 0.5
     steps = steps_of(fixed, begin(fixed))
     assert steps and not any(step.do == "tick" for step in steps)
+
+
+def test_texts_of_a_trial_may_answer_sources(tmp_path: Path) -> None:
+    parts: dict[Kind, str] = {
+        "objective": "reinforce", "generator": "attention", "discriminator": "hierarchical",
+    }  # fmt: skip
+    trial = Trial(tmp_path, parts, has_source=True)
+    worlds: tuple[World, ...] = ("fixed", "variable", "labelled")
+    for world in worlds:
+        corpus = trial.run(world).corpus
+        assert corpus.space.source is not None
+        assert corpus.train.source is not None
+        assert corpus.space.classes == (2 if world == "labelled" else 0)
+        lengths = corpus.train.source.lengths.unique()
+        assert (len(lengths) == 1) == (world == "fixed")
+        if world == "variable":  # some of two utterances
+            turns = (corpus.train.source.tokens == corpus.space.source.turn).sum(1)
+            assert turns.unique().tolist() == [0, 1]
 
 
 def test_what_is_remembered_nowhere_is_noticed(

@@ -79,19 +79,25 @@ def _checks(
     own = {key.removeprefix(f"{kind}."): value for key, value in settings.items()}
     dotted = {key if "." in key else f"{kind}.{key}": value for key, value in settings.items()}
     if kind == "objective":
-        trial = Trial(folder, {"objective": name}, dotted)
+        trial = Trial(folder, {"objective": name}, dotted, part.needs_source)
         trial.config()  # raises for a setting that is none
         return checks_of_objective(part, trial)
     if kind == "generator":
         method = _method_with("generator", name)
         likely = issubclass(part, AutoregressiveGenerator)
         method = method or ("reinforce" if likely else "wgan_gp")
-        trial = Trial(folder, {"objective": method, "generator": name}, dotted)
+        parts: dict[Kind, str] = {"objective": method, "generator": name}
+        if part.reads_source:
+            parts["discriminator"] = "pair_cnn"
+        trial = Trial(folder, parts, dotted, part.reads_source)
         trial.config()
         return checks_of_generator(part, trial)
     if kind == "discriminator":
         method = _method_with("discriminator", name) or "reinforce"
-        trial = Trial(folder, {"objective": method, "discriminator": name}, dotted)
+        parts = {"objective": method, "discriminator": name}
+        if part.reads_source:
+            parts["generator"] = "attention"
+        trial = Trial(folder, parts, dotted, part.reads_source)
         trial.config()
         return checks_of_discriminator(part, trial)
     if kind == "metric":

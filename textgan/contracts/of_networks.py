@@ -16,7 +16,7 @@ from textgan.contracts.outcome import Broken, Check, LeftOut, may_refuse
 from textgan.contracts.worlds import Trial, World, begin, resumes_exactly
 from textgan.core.names import title
 from textgan.core.registry import remarks
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace, exchange_sources
 from textgan.models.contract import check_discriminator, check_generator, dropout_off
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -34,6 +34,7 @@ def checks_of_generator(part: type[Generator], trial: Trial) -> list[tuple[str, 
         ("gradients reach all its weights", partial(_all_weights, partial(_generator, trial))),
     ]
     if issubclass(part, AutoregressiveGenerator):
+        checks += _reads(part, partial(_generator, trial))
         checks += [
             ("probabilities sum to one", partial(_normalised, trial)),
             ("texts are drawn as its likelihood says", partial(_drawn, trial)),
@@ -52,6 +53,7 @@ def checks_of_discriminator(part: type[Discriminator], trial: Trial) -> list[tup
         ("padding never changes a score", partial(_padding, make)),
         ("a text does not depend on its batch", partial(_alone, make)),
         ("one-hot rows are scored as their words", partial(_rows, make)),
+        *_reads(part, make),
         ("killed and resumed, the same bits", partial(resumes_exactly, trial)),
     ]
 
@@ -72,6 +74,10 @@ def _worlds(part: type[nn.Module], trial: Trial, make: Network) -> list[tuple[st
         ("texts of several lengths", partial(tried, "variable")),
         ("labelled texts", partial(tried, "labelled")),
     ]
+
+
+def _reads(part: type[Generator | Discriminator], make: Network) -> list[tuple[str, Check]]:
+    return [("the source matters", partial(_source, make))] if part.reads_source else []
 
 
 def _generator(trial: Trial, world: World, **changes: Any) -> tuple[Any, Text]:
@@ -120,35 +126,37 @@ def _first_of_each(rows: Tensor) -> Tensor:
     return first.scatter_reduce(0, where, torch.arange(len(rows)), "amin")
 
 
-def _small(trial: Trial) -> AutoregressiveGenerator:
-    generator, _ = _generator(trial, "fixed", oracle__vocabulary=4, oracle__length=3)
+def _small(trial: Trial) -> tuple[AutoregressiveGenerator, Condition]:
+    """A generator of few texts, and what one of its texts is written for."""
+    generator, real = _generator(trial, "fixed", oracle__vocabulary=4, oracle__length=3)
     assert isinstance(generator, AutoregressiveGenerator)
     with torch.no_grad():
         for weight in generator.parameters():  # with opinions, for at the start all are alike
             if weight.requires_grad:
                 weight.add_(0.5 * torch.randn_like(weight))
-    return generator
+    return generator, real.condition[:1]
 
 
-def _probabilities(generator: AutoregressiveGenerator) -> tuple[Text, Tensor]:
+def _probabilities(generator: AutoregressiveGenerator, condition: Condition) -> tuple[Text, Tensor]:
     every = enumerated(generator.space)
+    every = replace(every, condition=condition.repeat(len(every)))
     with dropout_off(generator), torch.no_grad():
         log_prob = torch.where(every.mask, generator.log_prob(every), 0.0)
     return every, log_prob.double().sum(1).exp()
 
 
 def _normalised(trial: Trial) -> str:
-    _, chances = _probabilities(_small(trial))
+    _, chances = _probabilities(*_small(trial))
     if abs(float(chances.sum()) - 1) > NEAR:
         raise Broken(f"the probabilities of all {len(chances)} texts sum to {chances.sum():.6g}")
     return f"{len(chances)} texts"
 
 
 def _drawn(trial: Trial) -> str:
-    generator = _small(trial)
-    every, chances = _probabilities(generator)
+    generator, condition = _small(trial)
+    every, chances = _probabilities(generator, condition)
     with dropout_off(generator), torch.no_grad():
-        drawn = generator.sample(DRAWN)
+        drawn = generator.sample(DRAWN, condition=condition.repeat(DRAWN))
     radix = generator.space.vocabulary ** torch.arange(generator.space.length)
     codes = every.tokens @ radix
     counts = torch.bincount(drawn.tokens @ radix, minlength=int(codes.max()) + 1)[codes].double()
@@ -190,6 +198,11 @@ def _padding(make: Network) -> str:
     if not len(short):
         raise LeftOut("no text is short")
     with dropout_off(network), torch.no_grad():
+        if real.source is not None:
+            source = real.source.pad_to(real.source.tokens.shape[1] + 2, network.space.source.pad)
+            longer = replace(real, condition=replace(real.condition, source=source))
+            if not torch.allclose(network(real), network(longer), atol=NEAR):
+                raise Broken("a score depends on the padding of the source: use text.source.mask")
         wide, narrow = network(short), network(short.trimmed())
         if not torch.allclose(wide, narrow, atol=NEAR):
             raise Broken(
@@ -197,6 +210,20 @@ def _padding(make: Network) -> str:
                 f"words and {float(narrow[0]):.4g} without: leave out what text.mask leaves out"
             )
     return ""
+
+
+def _source(make: Network) -> None:
+    network, real = make("variable")
+    other = exchange_sources(real)
+    with dropout_off(network), torch.no_grad():
+        if isinstance(network, AutoregressiveGenerator):
+            ours, theirs = network.log_prob(real)[real.mask], network.log_prob(other)[real.mask]
+        else:
+            ours, theirs = network(real), network(other)
+    if torch.equal(ours, theirs):
+        raise Broken(
+            "it says the same whatever the source is; read text.source, or do not set reads_source"
+        )
 
 
 def _alone(make: Network) -> None:

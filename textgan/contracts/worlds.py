@@ -17,6 +17,7 @@ from textgan.core.names import Kind
 from textgan.core.own_code import Typed
 from textgan.core.settings import settings_of
 from textgan.core.streams import Purpose, stream
+from textgan.data.pre_tokenizer import TURN_WORD
 from textgan.training.config import RunConfig, make_config
 from textgan.training.run import Run, create_run
 from textgan.training.schedule import Step, plan
@@ -48,6 +49,8 @@ ORACLE: dict[str, Any] = {
     "oracle.positives": 40,
     "oracle.held_out": 20,
 }
+# where its texts answer sources
+OF_SOURCES: dict[str, Any] = {"oracle.source_length": 4, "oracle.source_vocabulary": 8}
 # settings that decide how much work textgan's own parts are
 SMALL: dict[str, Any] = {
     "embedding": 4, "hidden": 6, "sizes": [1, 2, 3], "counts": [3, 3, 3], "rollouts": 2,
@@ -65,22 +68,31 @@ def sentences(n: int = 60, labelled: bool = False) -> list[str]:
     ) else lines  # fmt: skip
 
 
+def sources(n: int = 60) -> list[str]:
+    """Make the sources of `sentences`, of one utterance and of two: their words the other way
+    round."""
+    lines = [" ".join(reversed(line.split())) for line in sentences(n)]
+    return [f"{line} {TURN_WORD} {line}" if i % 3 else line for i, line in enumerate(lines)]
+
+
 @dataclass
 class Trial:
     """Runs of a second with one part in its place, in a folder of their own.
 
-    parts: names by the group of a config. settings: by dotted key, the user's.
+    parts: names by the group of a config. settings: by dotted key, the user's. has_source: whether
+    the texts of its worlds answer a source.
     """
 
     folder: Path
     parts: Mapping[Kind, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    has_source: bool = False
     numbers: Any = field(default_factory=count)
 
     def config(self, world: World = "fixed", **changes: Any) -> RunConfig:
         """Make the config of a tiny run; changes have `__` for a dot."""
         objective = registry.find("objective", self.parts["objective"], code=Typed())
-        data = {"data.file": str(self._data(world))} if world != "fixed" else ORACLE
+        data = self._language(world)
         settings: dict[str, Any] = {**TINY, **data}
         preferred = dict(objective.defaults)
         generator = self.parts.get("generator") or objective.generator
@@ -115,11 +127,21 @@ class Trial:
         """A run with texts of one length that nobody trains."""
         return self.run()
 
-    def _data(self, world: World) -> Path:
-        path = self.folder / ("labelled.tsv" if world == "labelled" else "sentences.txt")
+    def _language(self, world: World) -> dict[str, Any]:
+        """The settings of where the texts of a world come from."""
+        if world == "fixed":
+            return ORACLE | (OF_SOURCES if self.has_source else {})
+        name = "labelled.tsv" if world == "labelled" else "sentences.txt"
+        settings = {"data.file": self._file(name, sentences(labelled=world == "labelled"))}
+        if self.has_source:
+            settings["data.source"] = self._file("sources.txt", sources())
+        return settings
+
+    def _file(self, name: str, lines: Sequence[str]) -> str:
+        path = self.folder / name
         if not path.exists():
-            path.write_text("\n".join(sentences(labelled=world == "labelled")) + "\n", "utf-8")
-        return path
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+        return str(path)
 
 
 def begin(run: Run) -> TrainingState:

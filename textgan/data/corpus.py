@@ -20,15 +20,17 @@ from textgan.core.errors import UserError
 from textgan.core.names import suggest
 from textgan.data.labelled import FEWEST, Labelled, short_label
 from textgan.data.pairs import CorpusFile, conversations, read_files
-from textgan.data.pre_tokenizer import TURN_WORD, PreTokenizer
+from textgan.data.pre_tokenizer import TURN_WORD, UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.sentences import Sentences
 from textgan.data.settings import RunDataConfig
 from textgan.data.sides import Side, spacing_facts
 from textgan.data.splits import PartName, divide, number_labels, spelt_in_order
+from textgan.data.subwords import Subwords
 from textgan.data.text import Condition, Text, TextSpace
 from textgan.data.texts import Row
 from textgan.data.tokenizers import WordTokenizer, frequent
 
+TOKENS = {"word": "words", "char": "characters", "bpe": "subwords"}
 CHAINED = 0.1  # share of pairs that go on from the one before, from which these are dialogues
 
 
@@ -135,32 +137,41 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
     ends = pairwise([0, *accumulate(len(file.rows) for file in files.values())])
     of_file = {part: torch.arange(*places) for part, places in zip(files, ends, strict=True)}
 
-    sides = _read_sides(config, rows, name, quiet)  # targets, then sources if there are any
+    by_words = sides = _read_sides(config, rows, name, quiet)  # targets, then sources if any
+    split_by = _split_by(config, main.on)
+    keys = _keys(split_by, on, sides)
+
+    def divided(rows: Tensor) -> dict[PartName, Tensor]:
+        return divide(
+            main.name,
+            [keys[row] for row in rows.tolist()],
+            rows,
+            valid=None if "valid" in files else config.valid,
+            test=None if "test" in files else config.test,
+            seed=config.split_seed,
+            what=f"{split_by}s",
+        )
+
+    parts = {}
+    if config.tokens == "bpe":
+        # subwords are learnt from the training part, and are what lengths are of
+        parts = divided(of_file["train"])
+        sides = _learn_subwords(config, rows, parts["train"], name, quiet)
     limits = _Limits.of(config, sides, of_file["train"])
     left_out = limits.left_out(sides)
     fits = ~torch.stack([*left_out.values()]).any(0)
     usable = {part: some[fits[some]] for part, some in of_file.items()}
     for part, file in files.items():
         limits.refuse_few(file, len(usable[part]), FEWEST if part == "train" else 1)
-    split_by = _split_by(config, main.on)
-    keys = _keys(split_by, on, sides)
-    divided = divide(
-        main.name,
-        [keys[row] for row in usable["train"].tolist()],
-        usable["train"],
-        valid=None if "valid" in files else config.valid,
-        test=None if "test" in files else config.test,
-        seed=config.split_seed,
-        what=f"{split_by}s",
-    )
-    parts = {**divided, **usable, "train": divided["train"]}
+    own = {part: some[fits[some]] for part, some in parts.items()} or divided(usable["train"])
+    parts = {**own, **usable, "train": own["train"]}
 
     counts = [side.counts(parts["train"]) for side in sides]
     kept = torch.cat([*parts.values()])
-    tokenizers = [
-        side.tokenizer_of(words, kept)
-        for side, words in zip(sides, _vocabularies(config, main.name, counts), strict=True)
-    ]
+    words = _vocabularies(
+        config, main.name, [side.tokenizer.pre_tokenizer for side in sides], counts
+    )
+    tokenizers = [side.tokenizer_of(some, kept) for side, some in zip(sides, words, strict=True)]
     encoded = [side.encode(one) for side, one in zip(sides, tokenizers, strict=True)]
     labels, of_labels = _number_labels(main, rows, parts)
     spaces = [tokenizer.space for tokenizer in tokenizers]
@@ -206,7 +217,7 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
         following = _following(on, limits.fits(sides[0]), parts, encoded[0], texts, spaces[0])
         facts["following"] = {part: len(one.rows) for part, one in following.items()}
     if main.sources or len(files) > 1:
-        facts["also_in_train"] = _also_in_train(sides, parts)
+        facts["also_in_train"] = _also_in_train(by_words, parts)
     return Corpus(
         Path(config.path).stem,
         space,
@@ -224,16 +235,60 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
 def _read_sides(config: RunDataConfig, rows: Sequence[Row], name: str, quiet: bool) -> list[Side]:
     """The targets of rows and, where they have any, their sources; of one vocabulary are split
     alike."""
-    every = [[row.text for row in rows]]
-    if config.has_sources:
-        every.append([row.source or "" for row in rows])
-    splits = [PreTokenizer.of(lines, config.tokens, config.spaced) for lines in every]
+    every = _lines(config, rows)
+    tokens: Tokens = "char" if config.tokens == "char" else "word"
+    splits = [PreTokenizer.of(lines, tokens, config.spaced) for lines in every]
     if config.share_vocabulary:
-        splits = [PreTokenizer.of([*chain.from_iterable(every)], config.tokens, config.spaced)] * 2
-    if any(TURN_WORD in source for sources in every[1:] for source in sources):
-        splits[1] = replace(splits[1], turn=TURN_WORD)
-        if config.share_vocabulary:
-            splits[0] = splits[1]
+        splits = [PreTokenizer.of([*chain.from_iterable(every)], tokens, config.spaced)] * 2
+    return _sides(every, _with_turns(config, every, splits), name, quiet)
+
+
+def _learn_subwords(
+    config: RunDataConfig, rows: Sequence[Row], train: Tensor, name: str, quiet: bool
+) -> list[Side]:
+    """The same sides by subwords of the training part."""
+    every = _lines(config, rows)
+    learnt = [[lines[row] for row in train.tolist()] for lines in every]
+    if config.share_vocabulary:
+        learnt = [[*chain.from_iterable(learnt)]]
+    splits = [
+        PreTokenizer(
+            "bpe",
+            "",
+            subwords=Subwords.train(lines, size, config.min_count, (UNKNOWN_WORD, TURN_WORD)),
+        )
+        for lines, size in zip(learnt, _sizes(config), strict=False)
+    ]
+    if config.share_vocabulary:
+        splits *= 2
+    return _sides(every, _with_turns(config, every, splits), name, quiet)
+
+
+def _lines(config: RunDataConfig, rows: Sequence[Row]) -> list[list[str]]:
+    """The lines of each side."""
+    targets = [row.text for row in rows]
+    return [targets, [row.source or "" for row in rows]] if config.has_sources else [targets]
+
+
+def _sizes(config: RunDataConfig) -> tuple[int, int]:
+    """The sizes of the vocabularies of targets and sources."""
+    of_sources = config.source_vocabulary
+    return config.vocabulary, config.vocabulary if of_sources < 0 else of_sources
+
+
+def _with_turns(
+    config: RunDataConfig, every: Sequence[Sequence[str]], splits: Sequence[PreTokenizer]
+) -> list[PreTokenizer]:
+    """How each side is split, where sources have several utterances."""
+    if not any(TURN_WORD in source for sources in every[1:] for source in sources):
+        return list(splits)
+    source = replace(splits[1], turn=TURN_WORD)
+    return [source if config.share_vocabulary else splits[0], source]
+
+
+def _sides(
+    every: Sequence[Sequence[str]], splits: Sequence[PreTokenizer], name: str, quiet: bool
+) -> list[Side]:
     return [
         Side.of(lines, split, f"reading {name}", quiet)
         for lines, split in zip(every, splits, strict=True)
@@ -318,23 +373,25 @@ def _keys(split_by: SplitBy, on: Sequence[bool], sides: Sequence[Side]) -> list[
 
 
 def _vocabularies(
-    config: RunDataConfig, name: str, counts: Sequence[Counter[str]]
+    config: RunDataConfig,
+    name: str,
+    splits: Sequence[PreTokenizer],
+    counts: Sequence[Counter[str]],
 ) -> list[list[str]]:
     """The words to keep of each side, from how often each occurs in the training part."""
-    sizes = [config.vocabulary, config.source_vocabulary]
-    if config.source_vocabulary < 0:
-        sizes[1] = config.vocabulary
     if config.share_vocabulary:
         counts = [sum(counts, Counter())] * 2
     kept = [
         frequent(of_side, size, config.min_count)
-        for of_side, size in zip(counts, sizes, strict=False)
+        if split.subwords is None
+        else list(split.subwords.pieces)
+        for of_side, size, split in zip(counts, _sizes(config), splits, strict=False)
     ]
     for words, where in zip(kept, ("", " on the side of the sources"), strict=False):
         if len(words) < 2:
             raise UserError(
                 f"{name} has a vocabulary of {len(words)} "
-                f"{'words' if config.tokens == 'word' else 'characters'}{where} seen "
+                f"{TOKENS[config.tokens]}{where} seen "
                 f"{config.min_count} times or more; at least 2 are needed (is data.tokens right? "
                 "try data.min_count = 1)"
             )

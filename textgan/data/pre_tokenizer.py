@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from textgan.data.subwords import Subwords
 from textgan.data.token_fit import Spaced, spacing
 from textgan.data.treebank import treebank_words
 
@@ -23,19 +24,20 @@ class PreTokenizer:
     """A way to split a line into tokens, and to join them again.
 
     kind: "nltk", Treebank words; "word", "whitespace" and "id", what is between white space;
-    "char", characters. The names differ for signatures. separator: what is between tokens: a
-    space, or nothing, where white space is characters, too. unknown: how lines spell the unknown
-    word, which is one token of any kind; "": not at all. turn: the same of what is between two
-    utterances; white space beside it is no token.
+    "char", characters; "bpe", subwords. The names differ for signatures. separator: what is between
+    tokens: a space, or nothing, where white space is characters, too. unknown: how lines spell the
+    unknown word, which is one token of any kind; "": not at all. turn: the same of what is between
+    two utterances; white space beside it is no token. subwords: those of kind "bpe".
 
     >>> PreTokenizer("char")("a <unk> b")
     ['a', '<unk>', 'b']
     """
 
-    kind: Tokens | LineTokens | Literal["id"] = "word"
+    kind: Tokens | LineTokens | Literal["bpe", "id"] = "word"
     separator: str = " "
     unknown: str = UNKNOWN_WORD
     turn: str = ""
+    subwords: Subwords | None = None
 
     @staticmethod
     def of(lines: Sequence[str], tokens: Tokens, spaced: Spaced = "auto") -> PreTokenizer:
@@ -54,6 +56,8 @@ class PreTokenizer:
 
     def join(self, tokens: Iterable[str]) -> str:
         """Join these tokens to a line."""
+        if self.subwords is not None:
+            return self.subwords.join(tokens, self.turn)
         return self.separator.join(tokens)
 
     @cached_property
@@ -62,11 +66,15 @@ class PreTokenizer:
         if self.kind == "nltk":
             return treebank_words
         split: Callable[[str], list[str]] = str.split
+        whole = [word for word in (self.unknown, self.turn) if word]
+        after = self.separator
         if self.kind == "char":
             one = r"\S" if self.separator else "."
-            whole = "".join(f"{re.escape(word)}|" for word in (self.unknown, self.turn) if word)
-            split = re.compile(whole + one, re.DOTALL).findall
+            split = re.compile("|".join([*map(re.escape, whole), one]), re.DOTALL).findall
+        elif self.subwords is not None:
+            split, after = self.subwords.splitter(self.unknown, whole), " "
         if not self.turn:
             return split
-        around, beside = re.compile(rf"\s*{re.escape(self.turn)}\s*"), self.separator
-        return lambda line: split(around.sub(f"{beside}{self.turn}{beside}", line))
+        around = re.compile(rf"\s*{re.escape(self.turn)}\s*")
+        between = f"{self.separator}{self.turn}{after}"
+        return lambda line: split(around.sub(between, line))

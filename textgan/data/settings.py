@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from textgan.core.errors import UserError
 from textgan.core.settings import FROZEN
+from textgan.data.subwords import USUAL_SIZE
 from textgan.data.texts import Form, Format, Labels
 from textgan.data.token_fit import Spaced
 
@@ -58,6 +59,12 @@ class RunDataConfig(DataConfig):
     valid_source: str = Field("", description="its sources, where `source` has the others")
     test_file: str = Field("", description="the test part, likewise")
     test_source: str = Field("", description="its sources")
+    tokens: Literal["word", "char", "bpe"] = Field(  # type: ignore[assignment]  # one more
+        "word", description="what a token is; bpe: subwords (extra bpe)"
+    )
+    vocabulary: int = Field(
+        0, ge=0, description=f"most tokens to keep; 0: all, of bpe at most {USUAL_SIZE}"
+    )
     length: int = Field(
         0, ge=0, le=100_000, description="most tokens of a sentence; 0: from the data"
     )
@@ -66,7 +73,7 @@ class RunDataConfig(DataConfig):
         0, ge=0, le=100_000, description="most tokens of a source; 0: from the data"
     )
     source_vocabulary: int = Field(
-        -1, ge=-1, description="most words of sources to keep; 0: all, -1: as `vocabulary`"
+        -1, ge=-1, description="most tokens of sources to keep; 0: all, -1: as `vocabulary`"
     )
     share_vocabulary: bool = Field(False, description="one vocabulary for sources and targets")
     turns: int = Field(

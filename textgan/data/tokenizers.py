@@ -26,6 +26,7 @@ from textgan.core.errors import UserError
 from textgan.core.files import parse_json
 from textgan.core.moved import FormerName
 from textgan.data.pre_tokenizer import TURN_WORD, UNKNOWN_WORD, PreTokenizer, Tokens
+from textgan.data.subwords import Subwords
 from textgan.data.text import Text, TextSpace
 from textgan.data.token_fit import MANY_UNKNOWN, Spaced, evenly, misfit
 
@@ -219,13 +220,15 @@ class WordTokenizer(Tokenizer):
 
     def to_json(self) -> str:
         """Return the vocabulary as JSON text."""
-        content = {
+        content: dict[str, Any] = {
             "tokens": self.kind,
             "separator": self.pre_tokenizer.separator,
             "words": self.words,
         }
         if self.pre_tokenizer.turn:
             content["turn"] = self.pre_tokenizer.turn
+        if self.pre_tokenizer.subwords is not None:
+            content["merges"] = self.pre_tokenizer.subwords.merges
         return json.dumps(content, ensure_ascii=False, indent=0)
 
     @staticmethod
@@ -237,14 +240,19 @@ class WordTokenizer(Tokenizer):
         turn = known.get("turn", "")
         if turn not in ("", TURN_WORD):
             raise ValueError(f"{turn!r} is between its utterances")
-        if tokens not in get_args(Tokens) or not isinstance(separator, str):
+        if tokens not in (*get_args(Tokens), "bpe") or not isinstance(separator, str):
             raise ValueError(f"tokens are {tokens!r} and their separator is {separator!r}")
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("its words are no list of words")
         if len(set(words)) < len(words):
             raise ValueError("it has a word twice")
         "".join(words).encode()  # half a surrogate pair cannot be written again
-        return WordTokenizer(tuple(words), PreTokenizer(tokens, separator, turn=turn), length)
+        subwords = None
+        if tokens == "bpe":
+            pieces = [word for word in words if word != turn]
+            subwords = Subwords.from_lists(pieces, known["merges"])
+        split = PreTokenizer(tokens, separator, turn=turn, subwords=subwords)
+        return WordTokenizer(tuple(words), split, length)
 
     @cached_property
     def _spelt(self) -> tuple[str, ...]:

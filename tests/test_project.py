@@ -232,7 +232,7 @@ def numbers(version: str) -> list[int]:
 
 def test_pins_meet_the_lower_bounds() -> None:
     pinned = pins("constraints.txt")
-    for name, bound in bounds("dev", "plots", "hf").items():
+    for name, bound in bounds("dev", "plots", "bpe", "hf").items():
         assert numbers(pinned[name]) >= numbers(bound), name
     assert pinned["torch"] == "2.13.0"
 
@@ -240,6 +240,6 @@ def test_pins_meet_the_lower_bounds() -> None:
 def test_the_lowest_pins_are_the_lower_bounds() -> None:
     pinned = pins("constraints-lowest.txt")
     tools = {"ruff", "mypy", "build", "pre-commit"}  # of which no test depends
-    for name, bound in bounds("dev", "plots", "hf").items():
+    for name, bound in bounds("dev", "plots", "bpe", "hf").items():
         if name not in tools:
             assert [*numbers(bound), 0, 0][:3] == [*numbers(pinned[name]), 0, 0][:3], name

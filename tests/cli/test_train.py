@@ -113,7 +113,7 @@ def test_without_out_runs_get_a_number(
         (["seqgan", "--data", "."], ["'.'", "not a file"]),
         (
             ["seqgan", "--data", "x", "--tokens", "syllable"],
-            ["data.tokens", "'syllable'", "word or char"],
+            ["data.tokens", "'syllable'", "word, char or bpe"],
         ),
     ],
 )

@@ -72,7 +72,7 @@ def train(
     file_format: FileFormat = None,
     tokens: Annotated[
         str | None,
-        typer.Option(help="What a token is: word or char."),
+        typer.Option(help="What a token is: word, char or bpe (subwords)."),
     ] = None,
     out: Annotated[
         Path | None,

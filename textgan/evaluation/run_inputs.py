@@ -19,6 +19,7 @@ from textgan.data.pre_tokenizer import UNKNOWN_WORD, LineTokens, PreTokenizer
 from textgan.data.sentences import Sentences, encode_all
 from textgan.data.text import UNCONDITIONAL, Text
 from textgan.data.texts import PLAIN, Form
+from textgan.data.token_fit import evenly, misfit
 from textgan.data.tokenizers import WordTokenizer
 from textgan.evaluation.inputs import EvaluationInputs, EvaluationOptions, Parts, RowMaker
 from textgan.evaluation.texts import (
@@ -264,8 +265,12 @@ def _encode_run(
     quiet: bool,
 ) -> tuple[WordTokenizer, list[Sentences]]:
     """A run's texts, then lines of files, as sentences, and their tokenizer: the run's own, or for
-    a corpus of words another by which its lines are split anew."""
+    a corpus of words another by which its lines are split anew; subwords are no words, so lines of
+    them always are."""
     tokenizer = run.corpus.tokenizer
+    if split is None and tokenizer.kind == "bpe":
+        lines = evenly(_lines(run, run.corpus.test))
+        split = "char" if misfit(lines, [len(line.split()) for line in lines]) else "whitespace"
     if split is not None and tokenizer.special:
         anew = WordTokenizer((), PreTokenizer(split, unknown=""))
         every = [*(_lines(run, text) for text in texts), *files]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from dialogues import chained, dialogues
+from dialogues import QUESTIONS, chained, dialogues
 from places import ROOT
 from toys import TOY
 
@@ -121,6 +121,8 @@ def test_commands_run(
     moods = "good", "bad"
     lines = [f"{moods[i % 2]}\tso {'very ' * (i % 3)}much {i % 9}\n" for i in range(80)]
     Path("dialogues.tsv").write_text(chained(dialogues()))
+    Path("questions.txt").write_text("".join(f"{asked}\n" for asked, _ in QUESTIONS))
+    Path("answers.txt").write_text("".join(f"{answer}\n" for _, answer in QUESTIONS))
     Path("reviews.tsv").write_text("".join(lines))
     rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
     Path("reviews.csv").write_text("".join(rows))
@@ -149,8 +151,10 @@ def test_commands_run(
                 toy["oracle.length"] = 20
             toy["schedule.fakes"] = 16
             if "seqgan" in words:
-                toy |= {"objective.rollouts": 2, "discriminator.preset": "texygen_small"}
-            if "regs" in words:
+                toy["objective.rollouts"] = 2
+                if not any(word.startswith("discriminator=") for word in words):
+                    toy["discriminator.preset"] = "texygen_small"
+            if "regs" in words or "generator=attention" in words:
                 toy |= {f"generator.{size}": 8 for size in ("embedding", "hidden", "attention")}
             words = [word for word in words if word.partition("=")[0] not in toy]
             words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]

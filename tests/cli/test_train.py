@@ -68,7 +68,7 @@ def test_without_out_runs_get_a_number(
         (["seqgan", "seed.x=3"], ["seed", "whole number"]),
         (["seqgan", "rounds"], ["'rounds'", "key=value"]),
         (["seqgan", "epochs=5"], ["epochs is not a setting", "schedule.mle_epochs?"]),
-        (["seqgan", "lr=0.001"], ["optimisers.mle_lr, optimisers.generator_lr or optimisers.disc"]),
+        (["seqgan", "lr=0.001"], ["optimisers.mle_lr, optimisers.generator_lr, optimisers.disc"]),
         (["seqgan", "rollouts=3"], ["do you mean objective.rollouts?"]),
         (["seqgan", "hidden=3"], ["oracle.hidden or generator.hidden"]),
         (["seqgan", "generator=gru", "layers=3"], ["do you mean generator.layers?"]),

@@ -22,6 +22,7 @@ from textgan.training.steps import train_step
 
 # of every method, whether its loss goes back through relaxed texts, or is of real words
 ON = {
+    "adversarial_nmt": False,
     "bgan": False,
     "bgan_continuous": True,
     "br_csgan": False,
@@ -34,6 +35,7 @@ ON = {
     "leakgan": False,
     "maligan": False,
     "mle": True,
+    "mrt": False,
     "pg_bleu": False,
     "random_reward": False,
     "rankgan": False,

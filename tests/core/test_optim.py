@@ -7,7 +7,15 @@ import torch
 from perturbed import Net
 
 from textgan.core.errors import UserError
-from textgan.core.optim import NotFinite, build_optimiser, dropout, plain, swapped_weights, update
+from textgan.core.optim import (
+    NotFinite,
+    Optimisers,
+    build_optimiser,
+    dropout,
+    plain,
+    swapped_weights,
+    update,
+)
 from textgan.data.text import Text, TextSpace
 from textgan.losses import nll
 from textgan.models.generators.recurrent import LSTMGenerator
@@ -29,6 +37,16 @@ def test_update_refuses_a_gradient_that_is_not_finite() -> None:
     with pytest.raises(NotFinite, match="LSTMGenerator"):
         update(generator, optimiser, loss, plain, 5.0)
     assert all(torch.equal(before[name], weight) for name, weight in generator.state_dict().items())
+
+
+def test_sgd_is_the_gradient_and_nothing_else() -> None:
+    weight = torch.nn.Linear(3, 1, bias=False)
+    before, given = weight.weight.detach().clone(), torch.tensor([[1.0, -2.0, 0.5]])
+    optimiser = build_optimiser(weight, 0.1, Optimisers(method="sgd"))
+    for step in (1, 2):
+        update(weight, optimiser, lambda: (weight(given).sum(), {}), plain, 0.0)
+        assert torch.allclose(weight.weight, before - 0.1 * step * given)
+    assert optimiser.state_dict()["state"] == {}
 
 
 def test_clip_bounds_the_step_and_zero_means_never() -> None:

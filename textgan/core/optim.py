@@ -141,6 +141,8 @@ def build_optimiser(
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if settings.method == "rmsprop":
         return torch.optim.RMSprop(trained, lr=lr)
+    if settings.method == "sgd":
+        return torch.optim.SGD(trained, lr=lr)
     return torch.optim.Adam(trained, lr=lr, betas=(settings.beta1, settings.beta2), fused=True)
 
 
@@ -149,7 +151,9 @@ class Optimisers(BaseModel):
 
     model_config = FROZEN
 
-    method: Literal["adam", "rmsprop"] = Field("adam", description="of the adversarial updates")
+    method: Literal["adam", "rmsprop", "sgd"] = Field(
+        "adam", description="of the adversarial updates"
+    )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's memory of gradients, adversarial")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's memory of their squares")
 

@@ -165,6 +165,11 @@ class Objective(CheckedSettings, ABC):
         """
         return generator.sample(len(real), condition=real.condition)
 
+    def discriminator_sample(self, generator: Generator, real: Text, progress: float) -> Text:
+        """Make the fakes that the discriminator is trained on, one in answer to each real text; by
+        default as those that the generator is."""
+        return self.sample(generator, real, progress)
+
     def mle_loss(self, generator: AutoregressiveGenerator, real: Text) -> Loss:
         """Compute the loss of an MLE update of the generator: the mean over the tokens of real
         text."""

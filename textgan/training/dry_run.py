@@ -120,6 +120,7 @@ def check_objective(objective: Objective) -> None:
         )
     calls: dict[str, Sequence[str]] = {
         "sample": ("generator", "real", "progress"),
+        "discriminator_sample": ("generator", "real", "progress"),
         "mle_loss": ("generator", "real"),
         "teacher_loss": ("generator", "discriminator", "real"),
         "discriminator_loss": ("discriminator", "real", "fake"),
@@ -147,9 +148,12 @@ def discriminator_step(
 ) -> Text:
     """Try an update of the discriminator, without changing it; return the fakes."""
     when = BEFORE.format("a discriminator update")
+    draws = "discriminator_sample"
+    if type(objective).discriminator_sample is Objective.discriminator_sample:
+        draws = "sample"
     with torch.no_grad():
-        fake = called(objective, "sample", generator, real, progress, when=when)
-    fake = checked_text(fake, name_of(objective, "sample"), real, generator.space)
+        fake = called(objective, draws, generator, real, progress, when=when)
+    fake = checked_text(fake, name_of(objective, draws), real, generator.space)
     who = name_of(objective, "discriminator_loss")
     networks, texts = {"discriminator": discriminator}, {"real": real, "fake": fake}
     with unchanged(who, networks, texts) if is_own(objective) else nullcontext():

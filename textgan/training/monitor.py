@@ -179,7 +179,7 @@ def _accuracy(state: TrainingState, samples: Text | None, step: Step) -> dict[st
     if samples is None:
         with fork_rng(stream(Purpose.ACCURACY, state.run.seed, step.tick), state.run.device):
             real = corpus.valid[:ACCURACY_TEXTS]
-            samples = state.objective.sample(state.generator, real, step.progress)
+            samples = state.objective.discriminator_sample(state.generator, real, step.progress)
     train, new, fake = (
         discriminator(text[:ACCURACY_TEXTS]) for text in (corpus.train, corpus.valid, samples)
     )

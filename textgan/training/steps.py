@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.data.text import Text, concatenate
 from textgan.models.discriminators.base import Discriminator
-from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import refuse_changes, without_state
 from textgan.training.checkpoint import checkpoints
 from textgan.training.monitor import observe
@@ -109,7 +109,8 @@ def _update_by_mle(state: TrainingState, step: Step) -> dict[str, Tensor]:
 def _turn_of_fakes(state: TrainingState, progress: float) -> Text:
     real = state.batches.real("turn", state.next("turn"))
     with torch.no_grad():
-        return state.shards.gather(_answers(state, real, progress, DRAWN_AT_ONCE), real)
+        draw = state.objective.discriminator_sample
+        return state.shards.gather(_answers(state, real, progress, DRAWN_AT_ONCE, draw), real)
 
 
 def _update_discriminator(state: TrainingState) -> dict[str, Tensor]:
@@ -134,7 +135,7 @@ def _update_generator(state: TrainingState, progress: float) -> dict[str, Tensor
     reals = state.batches.real("generator", state.next("generator"))
     if objective.group > 1:
         reals = reals.repeat(objective.group)
-    fakes = _answers(state, reals, progress, len(reals))
+    fakes = _answers(state, reals, progress, len(reals), objective.sample)
     objective.on_fakes(
         state.shards.gather([replace(fake, soft_tokens=None) for fake in fakes], reals)
     )
@@ -198,7 +199,13 @@ def _update(
     return {f"{who}/{name}": value for name, value in {**steps[who], **metrics}.items()} | norms
 
 
-def _answers(state: TrainingState, real: Text, progress: float, at_once: int) -> list[Text]:
+def _answers(
+    state: TrainingState,
+    real: Text,
+    progress: float,
+    at_once: int,
+    draw: Callable[[Generator, Text, float], Text],
+) -> list[Text]:
     """The generator's texts in answer to this process's shards, drawn so many at once."""
     answers = []
     run, objective = state.run, state.objective
@@ -211,9 +218,7 @@ def _answers(state: TrainingState, real: Text, progress: float, at_once: int) ->
             else fork_rng(stream(Purpose.SHARD_TEXTS, run.seed, state.done, shard), run.device)
         )
         with random, dropout(state.generator) if with_dropout else nullcontext():
-            pieces = [
-                objective.sample(state.generator, piece, progress) for piece in part.split(at_once)
-            ]
+            pieces = [draw(state.generator, piece, progress) for piece in part.split(at_once)]
         answers.append(pieces[0] if len(pieces) == 1 else concatenate(pieces))
     return answers
 

@@ -18,7 +18,7 @@ def test_a_text_is_embedded_by_one_call(name: str) -> None:
     generator.embedding.register_forward_hook(lambda *hook: calls.append(tuple(hook[2].shape)))
     generator(enumerate_texts(VARIABLE))
     generator(one_hot(enumerate_texts(VARIABLE), VARIABLE))
-    assert calls == [(15, 3, 3)] * 2
+    assert calls == [(15, 3, generator.embedding.embedding_dim)] * 2
 
 
 def test_an_embedding_mixes_its_table() -> None:

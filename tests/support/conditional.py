@@ -4,7 +4,7 @@ Each promise is a function of the generator's name, tried in float64 on two worl
 down: sources and answers that end, and some that do not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -63,6 +63,13 @@ def all_answers(space: TextSpace, which: int) -> Text:
     return replace(
         texts, condition=Condition(source=sources(space)[torch.full((len(texts),), which)])
     )
+
+
+def each_of(texts: Text) -> Iterator[tuple[int, list[int], list[int]]]:
+    """The number of a text, the words of its source, and the symbol before each of its tokens."""
+    source = texts.condition.require_source()
+    for i, (words, tokens) in enumerate(zip(source.tolist(), texts.tolist(), strict=True)):
+        yield i, words, [ENDING.bos, *tokens[:-1]]
 
 
 def stepped(generator: AutoregressiveGenerator, text: Text) -> Tensor:

@@ -77,6 +77,8 @@ def small_generator(
     usual |= {"channels": 4, "blocks": 2, "noise": 3, "attention": 3}
     if name == "luong":  # uniform within (-init, init), and without a bias
         usual["init"] = 2.0
+    if name == "encoder_decoder":
+        usual |= {"embedding": 4, "heads": 2}
     if registry.find("generator", name).reads_source and space.source is None:
         space = replace(space, source=ASKED)
     generator: AutoregressiveGenerator = build("generator", name, space, seed, **usual | settings)

@@ -132,8 +132,13 @@ def rollout_bytes(
     source = None
     if space.source is not None:
         source = Text.full(label.new_zeros(1, space.source.length))
-    start = generator.start(1, Condition(label, source))
-    state, shared = (sum(part.numel() for part in side) for side in (start.carried, start.shared))
+    with torch.no_grad(), torch.random.fork_rng():  # there may be dropout
+        start = generator.start(1, Condition(label, source))
+        after = generator.read(label, start)[1]
+    first, second, shared = (
+        sum(part.numel() for part in side) for side in (start.carried, after.carried, start.shared)
+    )
+    state = first + (second - first) * space.length  # of those that have read most
     logits = rows if is_asynchronous(weight) else min(rows, max(1, BLOCK // space.vocabulary))
     floats = rows * (2 * state + 2 * features) + 3 * logits * space.vocabulary
     floats += sentences * shared

@@ -1,11 +1,11 @@
 """RNNSearch, and the LSTM with input feeding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-from conditional import ENDING, answers, promises, share_reversed
+from conditional import ENDING, answers, each_of, promises, share_reversed
 from torch import Tensor
 from torch.nn import functional as F
 from worlds import same, small_generator
@@ -41,13 +41,6 @@ def with_biases(generator: AutoregressiveGenerator) -> dict[str, Tensor]:
         if "bias" in name and weight.requires_grad:
             weight.data = torch.randn_like(weight)
     return weights
-
-
-def each_of(texts: Text) -> Iterator[tuple[int, list[int], list[int]]]:
-    """The number of a text, the words of its source, and the symbol before each of its tokens."""
-    source = texts.condition.require_source()
-    for i, (words, tokens) in enumerate(zip(source.tolist(), texts.tolist(), strict=True)):
-        yield i, words, [ENDING.bos, *tokens[:-1]]
 
 
 def softmax(scores: list[Tensor]) -> list[Tensor]:

@@ -47,7 +47,7 @@ def test_each_hypothesis_reads_its_own_source(
             for some, which in zip(query, origin, strict=True)
         ]
     ).squeeze(1)
-    read = by_source(attend, query, state)
+    read = by_source(attend, query, state.shared, state.origin)
     assert same(read, alone)
     weights = torch.randn_like(read)
     slopes = [torch.autograd.grad((one * weights).sum(), query)[0] for one in (read, alone)]
@@ -62,12 +62,9 @@ def test_what_is_in_memory_at_once_is_bounded(monkeypatch: pytest.MonkeyPatch) -
         sizes.append((len(memory[0]), query.shape[1]))
         return attend(query, *memory)
 
-    by_source(
-        seen,
-        torch.randn(19, SIZE, dtype=torch.float64),
-        state_of([0, 1, 2, 3, 4] * 4).__getitem__(slice(0, 19)),
-    )
+    few, many = state_of([0, 1, 2, 3, 4] * 3 + [0, 0, 0, 0]), state_of([1, 2] * 30)
+    by_source(seen, torch.randn(19, SIZE, dtype=torch.float64), few.shared, few.origin)
     assert sizes == [(10, 1), (9, 1)]  # few: their memories are copied
     sizes.clear()
-    by_source(seen, torch.randn(60, SIZE, dtype=torch.float64), state_of([1, 2] * 30))
+    by_source(seen, torch.randn(60, SIZE, dtype=torch.float64), many.shared, many.origin)
     assert sizes == [(1, 10)] * 6  # no memory is

@@ -49,7 +49,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from textgan.core.errors import UserError
 from textgan.core.matmul import Linear
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
@@ -66,7 +65,7 @@ SharedEmbedding = Annotated[
 class AttentionGenerator(LinearGenerator):
     """What the generators below have in common: they read a source once and attend to its states.
 
-    Raises UserError for texts that answer no source, or for a shared table of two vocabularies.
+    Raises ValueError for texts that answer no source, or for a shared table of two vocabularies.
     """
 
     reads_source: ClassVar[bool] = True
@@ -76,14 +75,14 @@ class AttentionGenerator(LinearGenerator):
     ) -> None:
         super().__init__(space)
         if space.source is None:
-            raise UserError(
-                f"generator {type(self).__name__} answers a source, and these texts have none; "
-                "give pairs of texts, or choose another generator, such as lstm"
+            raise ValueError(
+                "it answers a source, and these texts have none; give it pairs, or take another "
+                "generator, such as lstm"
             )
         if shared_embedding and not space.shares_vocabulary:
-            raise UserError(
-                "shared_embedding = true: source and text have a vocabulary each; give them one "
-                "(data.share_vocabulary=true), or set shared_embedding = false"
+            raise ValueError(
+                "shared_embedding = true, but source and text have a vocabulary each; set "
+                "data.share_vocabulary = true, or shared_embedding = false"
             )
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
         if not shared_embedding:
@@ -99,9 +98,9 @@ class AttentionGenerator(LinearGenerator):
         written, (B, T, S): shares that sum to one, and zero at padding."""
 
     def source_vectors(self, source: Text) -> Tensor:
-        """Compute the vectors (B, S, E) of a source's tokens."""
+        """Compute the vectors (B, S, E) of a source's tokens, without dropout."""
         embedding = self.embedding if self.shares_embedding else self.source_embedding
-        vectors: Tensor = self.dropout(embedding(source.inputs))
+        vectors: Tensor = embedding(source.inputs)
         return vectors
 
 
@@ -151,7 +150,7 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
     def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
         source = condition.require_source().trimmed()
         packed = pack_padded_sequence(
-            self.source_vectors(source),
+            self.dropout(self.source_vectors(source)),
             source.lengths.cpu(),
             batch_first=True,
             enforce_sorted=False,
@@ -168,7 +167,9 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
         gates, of_word = self.of_word(self.dropout(self.embedding(symbol))).split(self.sizes[1:], 1)
         middle = _gru(gates, self.of_state(*state.carried), *state.carried)
         query, inner = self.of_middle(middle).split(self.sizes[:2], 1)
-        gates, of_source = by_source(self._attend, query, state).split(self.sizes[1:], 1)
+        gates, of_source = by_source(self._attend, query, state.shared, state.origin).split(
+            self.sizes[1:], 1
+        )
         after = _gru(gates, inner, middle)
         hidden = (of_word + of_source + self.of_new_state(after)).tanh()
         return self.dropout(hidden), state.carry(after)
@@ -256,7 +257,7 @@ class LuongGenerator(AttentionGenerator, name="luong"):
         zeros = self.embedding.weight.new_zeros(n, 2, self.encoder.layers, self.encoder.size)
         hidden, cell = zeros.unbind(1)
         states = []
-        gates = self.encoder.of_input[0](self.source_vectors(source))
+        gates = self.encoder.of_input[0](self.dropout(self.source_vectors(source)))
         for given, real in zip(gates.unbind(1), source.mask.unbind(1), strict=True):
             after = self.encoder(given, hidden, cell)
             real = real[:, None, None]
@@ -271,11 +272,14 @@ class LuongGenerator(AttentionGenerator, name="luong"):
 
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         given = self.decoder.of_input[0](self.dropout(self.embedding(symbol)))
+        memory, feeds, outputs, mask = state.shared
         query = state.carried[0][:, -1]
-        feed = by_source(self._feed, query, state) + self.feed_query(query)
-        hidden, cell = self.decoder(given + self._fed(feed), *state.carried)
+        feed = by_source(self._attend, query, (memory, feeds, mask), state.origin)
+        feed = self._fed(feed + self.feed_query(query))
+        hidden, cell = self.decoder(given + feed, *state.carried)
         query = hidden[:, -1]
-        output = by_source(self._output, query, state) + self.output_query(query)
+        output = by_source(self._attend, query, (memory, outputs, mask), state.origin)
+        output = output + self.output_query(query)
         return output.tanh(), state.carry(hidden, cell)
 
     def hidden(self, text: Text) -> Tensor:
@@ -304,15 +308,8 @@ class LuongGenerator(AttentionGenerator, name="luong"):
         fed: Tensor = self.of_feed(self.dropout(read.tanh()))
         return fed
 
-    def _feed(
-        self, query: Tensor, memory: Tensor, feeds: Tensor, outputs: Tensor, mask: Tensor
-    ) -> Tensor:
-        return self._weigh(query, memory, mask) @ feeds
-
-    def _output(
-        self, query: Tensor, memory: Tensor, feeds: Tensor, outputs: Tensor, mask: Tensor
-    ) -> Tensor:
-        return self._weigh(query, memory, mask) @ outputs
+    def _attend(self, query: Tensor, memory: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        return self._weigh(query, memory, mask) @ values
 
     def _weigh(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """The weights (G, N, S) of queries (G, N, H)."""

@@ -32,7 +32,7 @@ NEVER = -1e9  # the logit of a token that may not be written; finite, so that 0 
 class State:
     """The state of a generator over R hypotheses in flight.
 
-    carried: tensors (R, ...), what each hypothesis carries from symbol to symbol.
+    carried: tensors (R, ...), what each hypothesis carries from symbol to symbol; they may grow.
     shared: tensors (B, ...), what all hypotheses of each of B conditions read, such as the states
     of a source that attention reads: made once at the start, changed by no symbol, copied for no
     hypothesis.
@@ -59,7 +59,10 @@ class State:
         return replace(self, carried=carried)
 
     def join(self, other: State) -> State:
-        """Return the state of these hypotheses, followed by others of the same conditions."""
+        """Return the state of these hypotheses, followed by others of the same conditions that have
+        read as many symbols."""
+        if len(self.carried[0]) == 0:  # which may have read fewer
+            return other
         origin = None
         if self.origin is not None and other.origin is not None:
             origin = torch.cat([self.origin, other.origin])

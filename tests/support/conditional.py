@@ -251,6 +251,35 @@ def dropout_is_of_training_alone(name: str) -> None:
     assert not torch.equal(generator(texts), generator(texts))
 
 
+def lower_precision_is_near(name: str) -> None:
+    generator, texts = small_generator(ENDING, name).float(), answers(ENDING)
+    exact = generator.log_prob(texts)[texts.mask]
+    with torch.autocast("cpu", torch.bfloat16):  # as a GPU does it
+        rough = generator.log_prob(texts)[texts.mask]
+        rough.sum().backward()
+        sample = draw_texts(generator, 5, condition=texts.condition[:5])
+    assert not torch.equal(exact, rough)
+    assert torch.allclose(exact, rough, atol=0.2)
+    assert len(sample) == 5
+
+
+def an_accelerators_way_gives_the_same(name: str) -> None:
+    """Where nothing may be asked of the data, all texts take all steps."""
+    results = []
+    with pytest.MonkeyPatch.context() as patch:
+        for _ in range(2):
+            generator, texts = small_generator(ENDING, name), answers(ENDING)
+            logits = generator(texts)[texts.mask]
+            slopes = gradient(log_probs(generator, texts).sum(), generator)
+            forks = torch.arange(70) % 3
+            state = generator.start(len(texts), texts.condition)[forks]
+            results.append((logits, slopes, generator.step(forks, state)[0]))
+            for module in ("by_source", "recurrence", "attention"):
+                name_there = f"textgan.models.generators.{module}.is_asynchronous"
+                patch.setattr(name_there, lambda tensor: True)
+    assert all(same(ours, theirs) for ours, theirs in zip(*results, strict=True))
+
+
 def texts_without_a_source_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="answers a source, and these texts have none"):
         registry.build("generator", name, {}, replace(ENDING, source=None))
@@ -288,6 +317,8 @@ PROMISES: list[Callable[[str], None]] = [
     gradients_are_those_of_finite_differences,
     a_source_may_be_relaxed,
     dropout_is_of_training_alone,
+    lower_precision_is_near,
+    an_accelerators_way_gives_the_same,
     texts_without_a_source_are_refused,
     one_table_may_serve_source_and_text,
 ]

@@ -49,11 +49,20 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from textgan.core.matmul import Linear
+from textgan.core.device import is_asynchronous
+from textgan.core.matmul import Linear, linear
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.embedding import TokenEmbedding
 from textgan.models.generators.base import LinearGenerator, State, forbidden_logits, read_before
 from textgan.models.generators.by_source import by_source
+from textgan.models.generators.recurrence import (
+    Alignment,
+    Packing,
+    conditional_gru,
+    gru,
+    gru_step,
+    weigh,
+)
 
 Embedding = Annotated[int, Field(ge=1, le=65_536, description="size of a token's vector")]
 Hidden = Annotated[int, Field(ge=1, le=65_536, description="size of the state")]
@@ -149,28 +158,39 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
 
     def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
         source = condition.require_source().trimmed()
-        packed = pack_padded_sequence(
-            self.dropout(self.source_vectors(source)),
-            source.lengths.cpu(),
-            batch_first=True,
-            enforce_sorted=False,
-        )
-        width = source.tokens.shape[1]
-        memory, _ = pad_packed_sequence(self.encoder(packed)[0], True, total_length=width)
+        memory = self._encode(self.dropout(self.source_vectors(source)), source)
         first = self.initial(memory.sum(1) / source.lengths.unsqueeze(1))
         if self.space.classes:
             first = first + self.classes(condition.require_labels(self.space.classes))
         key, values = self.of_memory(memory).split([self.sizes[0], sum(self.sizes[1:])], 2)
         return State((first.tanh(),), (2 * key, values, source.mask))
 
+    def _encode(self, vectors: Tensor, source: Text) -> Tensor:
+        """The encoder's states (B, S, 2 H), zero at padding."""
+        width = vectors.shape[1]
+        if is_asynchronous(vectors):  # cuDNN is faster than anything here
+            packed = pack_padded_sequence(vectors, source.lengths.cpu(), True, False)
+            return pad_packed_sequence(self.encoder(packed)[0], True, total_length=width)[0]
+        packing = Packing.of(source.lengths, width)
+        weights = dict(self.encoder.named_parameters())
+        both = []
+        for end, way in (("", packing), ("_reverse", packing.reversed(source.lengths))):
+            inputs, states, bias, inner_bias = (
+                weights[f"{name}_l0{end}"]
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            given = linear(way.pack(vectors), inputs, bias)
+            both.append(way.unpack(gru(given, states, inner_bias, way), width))
+        return torch.cat(both, 2)
+
     def read(self, symbol: Tensor, state: State) -> tuple[Tensor, State]:
         gates, of_word = self.of_word(self.dropout(self.embedding(symbol))).split(self.sizes[1:], 1)
-        middle = _gru(gates, self.of_state(*state.carried), *state.carried)
+        middle, _ = gru_step(gates, self.of_state(*state.carried), *state.carried)
         query, inner = self.of_middle(middle).split(self.sizes[:2], 1)
         gates, of_source = by_source(self._attend, query, state.shared, state.origin).split(
             self.sizes[1:], 1
         )
-        after = _gru(gates, inner, middle)
+        after, _ = gru_step(gates, inner, middle)
         hidden = (of_word + of_source + self.of_new_state(after)).tanh()
         return self.dropout(hidden), state.carry(after)
 
@@ -183,43 +203,23 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
     def _teach(self, text: Text) -> tuple[Tensor, Tensor]:
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
         vectors = self.dropout(self.embedding(read_before(text, self.space)))
-        gates, of_word = self.of_word(vectors).split(self.sizes[1:], 2)
         state = self.start(len(text), text.condition)
-        (before,), (key, values, mask) = state.carried, state.shared
+        (first,), (key, values, mask) = state.carried, state.shared
         of_gates, of_source = values.split(self.sizes[1:], 2)
-        states, weights = [], []
-        for given in gates.unbind(1):
-            middle = _gru(given, self.of_state(before), before)
-            query, inner = self.of_middle(middle).split(self.sizes[:2], 1)
-            weights.append(self._weigh(query.unsqueeze(1), key, mask))
-            before = _gru((weights[-1] @ of_gates).squeeze(1), inner, middle)
-            states.append(before)
-        weight = torch.cat(weights, 1)
-        hidden = of_word + weight @ of_source + self.of_new_state(torch.stack(states, 1))
-        return self.dropout(hidden.tanh()), weight
+        packing, width = Packing.of(text.lengths, vectors.shape[1]), vectors.shape[1]
+        gates, of_word = self.of_word(packing.pack(vectors)).split(self.sizes[1:], 1)
+        middle = self.of_middle
+        parts = Alignment(
+            self.of_state.weight, middle.weight, middle.bias, self.alignment, key, of_gates
+        )
+        states, weights = conditional_gru(gates, first, parts, mask, packing)
+        weights = packing.unpack(weights, width)
+        of_source = packing.pack(weights @ of_source)
+        hidden = (of_word + of_source + self.of_new_state(states)).tanh()
+        return packing.unpack(self.dropout(hidden), width), weights
 
     def _attend(self, query: Tensor, key: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        return self._weigh(query, key, mask) @ values
-
-    def _weigh(self, query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
-        """The weights (G, N, S) of queries (G, N, A), given twice the keys (G, S, A)."""
-        # tanh(x) is 2 sigmoid(2 x) - 1, and softmax does not notice the 1; MKL's tanh takes ten
-        # times as long as torch's sigmoid on an AMD processor
-        near = (2 * query.unsqueeze(2) + key.unsqueeze(1)).sigmoid()
-        scores = (near @ (2 * self.alignment)).masked_fill(~mask.unsqueeze(1), -torch.inf)
-        return scores.softmax(2)
-
-
-def _gru(given: Tensor, inner: Tensor, before: Tensor) -> Tensor:
-    """The state of a GRU after one step, (R, H).
-
-    given, inner: what its inputs, and its state `before`, give to the gates r and z and to the new
-    state, (R, 3 H).
-    """
-    size = before.shape[1]
-    r, z = (given[:, : 2 * size] + inner[:, : 2 * size]).sigmoid().chunk(2, 1)
-    new = (given[:, 2 * size :] + r * inner[:, 2 * size :]).tanh()
-    return torch.lerp(new, before, z)
+        return weigh(query, key, self.alignment, mask) @ values
 
 
 class LuongGenerator(AttentionGenerator, name="luong"):

@@ -126,6 +126,9 @@ def test_commands_run(
     Path("reviews.tsv").write_text("".join(lines))
     rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
     Path("reviews.csv").write_text("".join(rows))
+    pairs = [(f"what is {i % 30} ?", f"it is {'not ' * (i % 2)}{i} .") for i in range(90)]
+    for name, column in (("questions", 0), ("people", 1), ("answers", 1), ("others", 0)):
+        Path(f"{name}.txt").write_text("".join(f"{pair[column]}\n" for pair in pairs))
     really = textgan.evaluation.scoring.choose_metrics
 
     def quick(wanted: list[str], *arguments: object, **more: object) -> object:

@@ -211,3 +211,20 @@ def test_evaluate_as_json(cli: Cli, finished: Path) -> None:
     last = result["rows"]["seqgan, last"]
     assert last["nll_test"]["low"] < last["nll_test"]["value"] < last["nll_test"]["high"]
     assert "nll_oracle" not in last  # there is no oracle of the user's language
+
+
+def test_files_that_answer_sources_are_evaluated_and_compared(cli: Cli, tmp_path: Path) -> None:
+    words = {"source": "what is", "people": "it is", "one": "this is", "two": "it is"}
+    for name, word in words.items():
+        lines = "".join(f"{word} number {i} of {i % 7} ?\n" for i in range(30))
+        (tmp_path / name).write_text(lines)
+    one, two = tmp_path / "one", tmp_path / "two"
+    given = ("--source", tmp_path / "source", "--references", tmp_path / "people")
+    code, out, err = cli("evaluate", one, *given, "--metrics", "sacrebleu,ter,commonest")
+    assert code == 0, err
+    assert "sacreBLEU" in out and "TER" in out and "Commonest 10" in out
+    code, out, err = cli("compare", one, two, *given, "--metrics", "ter", "--json")
+    assert code == 0, err
+    assert json.loads(out)["differences"]["ter"]["winner"] == "b"
+    message = refused(cli, "evaluate", one, *given, "--decode", "greedy")
+    assert "--decode are for a run's folder" in message

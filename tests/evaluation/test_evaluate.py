@@ -91,6 +91,9 @@ def test_the_result_of_a_metric_that_is_not_to_be_had_is_a_sentence(files: dict[
         ({"resamplings": 10**7}, "resamplings = 10000000: give a whole number from 0 to 1000000"),
         ({"train": "x.txt"}, "train is for files"),
         ({"aligned": ["x.txt"]}, "aligned is for files"),
+        ({"source": "x.txt"}, "source is for files"),
+        ({"decode": "greedy"}, "decode=greedy is for runs whose texts answer sources"),
+        ({"decode": "best"}, "decode = 'best'"),
         ({"metrics": ["blue"]}, "there is no metric called 'blue'; did you mean 'bleu'"),
         ({"bleu.largst": 3}, "bleu.largst is not a setting; did you mean 'largest'"),
         ({"bleu.largest": 0}, "bleu.largest = 0"),
@@ -107,7 +110,7 @@ def test_what_does_not_fit_a_run_is_refused(
 
 
 def test_what_does_not_fit_files_is_refused(files: dict[str, str], runs: Path) -> None:
-    for settings in ({"samples": 10}, {"temperature": 0.5}):
+    for settings in ({"samples": 10}, {"temperature": 0.5}, {"decode": "beam"}):
         with pytest.raises(UserError, match="are for a run's folder"):
             evaluate(files["samples"], references=files["test"], **settings)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"item 1 is int 3; give a file, or a list of strings"):
@@ -249,3 +252,45 @@ def test_numbers_are_of_the_right_texts(tmp_path: Path) -> None:
     assert (length.a.value, length.b.value) == (3, 4)
     assert length.estimate is not None and length.estimate.value == 1
     assert length.p == 0 and math.isfinite(np.float64(length.corrected or 0))
+
+
+def answered(n: int, seed: int) -> tuple[list[str], list[str]]:
+    """Questions, of which some recur, and answers."""
+    return [f"question {i % (n * 2 // 3)}" for i in range(n)], sentences(n, seed)
+
+
+def test_answers_are_measured_by_their_own_references(tmp_path: Path) -> None:
+    questions, people = answered(60, 0)
+    machine = people[:20] + sentences(40, 1)
+    made = evaluate(
+        machine, source=questions, references=people, metrics=["quick"], quiet=True, resamplings=50
+    )
+    scores = made.rows["texts"]
+    assert {"sacrebleu", "chrf2", "chrf", "ter", "commonest"} - scores.keys() == {"chrf2"}
+    assert "nrefs:var" in scores["sacrebleu"].signature
+    assert scores["commonest"].value == pytest.approx(10 / 60)
+    assert "peakiness" in made.unavailable and "adversuc" not in made.unavailable
+    assert made.rows.keys() - {"texts"} == {made.real}
+    assert not {"sacrebleu", "ter"} & made.real_scores.keys()
+    example = made.facts["examples"]["texts"][1]
+    assert (example["source"], example["reference"]) == ("question 1", people[1])
+    plain = evaluate(machine, references=people, metrics=["quick"], quiet=True, resamplings=50)
+    assert not {"sacrebleu", "commonest"} & plain.rows["texts"].keys()
+    assert "source" not in plain.facts["examples"]["texts"][0]
+
+
+def test_answers_compare_over_the_same_sources() -> None:
+    questions, people = answered(90, 0)
+    good, bad = people[:60] + sentences(30, 1), sentences(90, 2)
+    made = compare(
+        bad, good, source=questions, references=people, metrics="sacrebleu,chrf,ter", quiet=True
+    )
+    assert isinstance(made, Comparison)
+    by_name = {one.name: one for one in made.differences}
+    assert by_name.keys() == {"sacrebleu", "chrf", "ter"}
+    assert all(one.winner == "b" for one in by_name.values())
+    again = compare(
+        good, good, source=questions, references=people, metrics="sacrebleu", quiet=True
+    )
+    assert isinstance(again, Comparison)
+    assert again.differences[0].p == 1 and again.differences[0].winner is None

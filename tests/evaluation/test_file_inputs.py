@@ -147,3 +147,47 @@ def test_few_references_leave_networks_without_text() -> None:
     assert layout.real == "real (half of the references)"
     with pytest.raises(Unavailable, match=r"give more references \(150 or more\)"):
         real_language_model(layout.rows["texts"])
+
+
+def test_files_that_answer_sources_have_what_people_answered_as_references(tmp_path: Path) -> None:
+    """All that they answered to a source, for each text that answers it."""
+    asked = ["a b", "c", "a b", "d <turn> e", "c", "a b"]
+    human = ["A", "B", "C", "", "E", "F"]
+    files = {
+        name: write(tmp_path / f"{name}.txt", lines)
+        for name, lines in (("machine", list("uvwxyz")), ("human", human), ("source", asked))
+    }
+    inputs = inputs_from_files([files["machine"]], files["human"], OPTIONS, source=files["source"])
+    row = inputs.rows["machine.txt"]
+    assert row.aligned == [
+        ["A", "B", "C", "", "E", "F"],
+        ["C", "E", "A", None, "B", "A"],
+        ["F", None, "F", None, None, "C"],
+    ]
+    assert row.sources is not None and row.source_tokenizer is not None
+    assert row.source_tokenizer.decode(row.sources.tolist()) == asked
+    assert row.groups is not None and row.groups.tolist() == [0, 1, 0, 2, 1, 0]
+    assert row.real_pairs is not None
+    assert spelt(row, row.real_pairs.answers) == human
+    assert row.real_pairs.sources.digest() == row.sources.digest()
+    assert inputs.facts["source"]["lines"] == 6
+    for real in (one for name, one in inputs.rows.items() if name == inputs.real):
+        assert real.sources is None
+    # further references, and those alone
+    more = write(tmp_path / "more.txt", list("123456"))
+    both = inputs_from_files(
+        [files["machine"]], files["human"], OPTIONS, source=files["source"], aligned=[more]
+    ).rows["machine.txt"]
+    assert both.aligned == [*row.aligned, list("123456")]
+    alone = inputs_from_files(
+        [files["machine"]], None, OPTIONS, source=files["source"], aligned=[files["human"]]
+    ).rows["machine.txt"]
+    assert alone.aligned == row.aligned
+
+
+def test_one_source_is_given_for_each_text_and_each_reference() -> None:
+    texts, asked = ["a", "b"], ["x", "y", "z"]
+    with pytest.raises(UserError, match=r"source = 'a list' has 3 lines and 'references' 2"):
+        inputs_from_files([texts], texts, OPTIONS, source=asked)
+    with pytest.raises(UserError, match=r"'texts' 2; give one source for each text"):
+        inputs_from_files([texts], asked, OPTIONS, source=asked)

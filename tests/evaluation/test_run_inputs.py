@@ -2,17 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from dialogues import chained, dialogues, written
 from evaluated import spelt
 from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
+from textgan.core.errors import UserError
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.data.tokenizers import UNKNOWN
 from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.run_inputs import inputs_from_run
+from textgan.models.beam import BeamSearch
 from textgan.training.run import open_run
 
 OPTIONS = EvaluationOptions()
@@ -88,3 +92,133 @@ def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     last = layout.rows["seqgan, last"]
     assert last.tokenizer.kind == "char"
     assert spelt(last, last.predictions) == [" ".join(line.replace(" ", "")) for line in last.lines]
+
+
+PAIRS: dict[str, Any] = {
+    key: value
+    for key, value in TOY_TEXT.items()
+    if not key.startswith(("generator", "discriminator", "objective"))
+} | {
+    "generator": "attention",
+    "generator.hidden": 6,
+    "generator.embedding": 4,
+    "generator.attention": 4,
+    "schedule.rounds": 0,
+    "data.min_count": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on dialogues, of which some sources recur, divided by conversation."""
+    home = tmp_path_factory.mktemp("pairs")
+    talk = chained([[*one[:2], "yes", one[2], "yes", *one[3:]] for one in dialogues()])
+    file = written(home, talk, "talk.tsv")
+    run = home / "run"
+    sizes = {"data.test": 0.4, "evaluation.final_samples": 10_000}
+    textgan.train("mle", pairs=file, out=run, quiet=True, plot=False, **PAIRS | sizes)
+    return run
+
+
+def test_rows_answer_the_sources_of_the_test_part_in_their_order(pairs: Path) -> None:
+    run = open_run(pairs)
+    test = run.corpus.decode(run.corpus.test)
+    inputs = inputs_from_run(run, OPTIONS, samples=10_000)
+    real, mle, last = inputs.rows.values()
+    assert inputs.facts["samples"] == len(test) and inputs.facts["decode"] == "sample"
+    for row in (mle, last):
+        assert row.sources is not None and row.source_tokenizer is not None
+        asked = row.source_tokenizer.decode(row.sources.tolist())
+        assert [f"{a}\t{b}" for a, b in zip(asked, row.aligned[0], strict=True)] == test
+        # the references of a source are all that people answered to it
+        for i, source in enumerate(asked):
+            given = [side[i] for side in row.aligned if side[i] is not None]
+            assert given[0] == row.aligned[0][i]
+            assert sorted(given) == sorted(
+                answer for answer, other in zip(row.aligned[0], asked, strict=True)
+                if other == source
+            )  # fmt: skip
+        assert row.models is not None and len(row.models.drawn) == len(test)
+        assert row.groups is not None
+        assert len(set(row.groups.tolist())) == len(set(asked)) < len(asked)
+    # people of the validation part answer other sources, and have no references
+    assert real.sources is not None and real.source_tokenizer is not None
+    of_valid = real.source_tokenizer.decode(real.sources.tolist())
+    lines = zip(of_valid, real.lines, strict=True)
+    assert [f"{a}\t{b}" for a, b in lines] == run.corpus.decode(run.corpus.valid)
+    assert not real.aligned
+    assert real.real_pairs is last.real_pairs
+
+
+def test_what_follows_an_answer_belongs_to_it(pairs: Path) -> None:
+    run = open_run(pairs)
+    for split in (None, "whitespace"):
+        inputs = inputs_from_run(run, OPTIONS, samples=10_000, split=split)  # type: ignore[arg-type]
+        row = inputs.rows["mle, last"]
+        human = row.real_pairs
+        assert human is not None and human.following is not None
+        after = [" ".join(words) for words in row.words(human.following)]
+        answers = [" ".join(words) for words in row.words(human.answers)]
+        assert any(after) and not all(after)
+        for answer, other in zip(answers, after, strict=True):
+            if other and answer.endswith("say1"):
+                assert other == "yes"
+            if other and answer.endswith("say2"):
+                assert other == "yes"
+    assert run.corpus.following["test"].rows.tolist() == [i for i, one in enumerate(after) if one]
+
+
+def test_fewer_answers_are_to_sources_all_over_the_test_part(pairs: Path) -> None:
+    run = open_run(pairs)
+    whole = inputs_from_run(run, OPTIONS, samples=10_000).rows["mle, last"]
+    few = inputs_from_run(run, OPTIONS, samples=7).rows["mle, last"]
+    n = len(run.corpus.test)
+    assert few.aligned[0] == [whole.aligned[0][i * n // 7] for i in range(7)]
+    assert len(few.lines) == 7 and few.real_pairs is not None and len(few.real_pairs) == 7
+
+
+def test_answers_are_searched_for_and_likelihoods_are_those_of_what_is_drawn(pairs: Path) -> None:
+    run = open_run(pairs)
+    sampled = inputs_from_run(run, OPTIONS, samples=10_000).rows["mle, last"]
+    for width, name in ((1, "greedy"), (3, "beam 3")):
+        search = BeamSearch(width=width)
+        inputs = inputs_from_run(run, replace(OPTIONS, search=search), samples=10_000)
+        row = inputs.rows["mle, last"]
+        assert inputs.facts["decode"] == name
+        condition = run.corpus.test.condition
+        best = search(run.load_generator(), condition).text  # type: ignore[arg-type]
+        assert row.lines == run.corpus.tokenizer.decode(best.tolist())
+        assert row.models is not None and sampled.models is not None
+        assert torch.equal(row.models.drawn.tokens, sampled.models.drawn.tokens)
+        # equal sources have equal answers
+        assert row.groups is not None
+        answers = set(zip(row.groups.tolist(), row.lines, strict=True))
+        assert len(answers) == len(set(row.groups.tolist()))
+
+
+def test_files_beside_a_run_answer_all_of_its_sources(pairs: Path) -> None:
+    run = open_run(pairs)
+    lines = [f"answer {i}" for i in range(len(run.corpus.test))]
+    row = inputs_from_run(run, OPTIONS, samples=5, others=[lines]).rows["texts"]
+    assert row.lines == [lines[i * len(lines) // 5] for i in range(5)]
+    assert row.aligned
+    with pytest.raises(UserError, match=r"has 3 texts, and .* give one for each, in their order"):
+        inputs_from_run(run, OPTIONS, samples=5, others=[lines[:3]])
+
+
+def test_an_oracle_answers_the_same_sources(tmp_path: Path) -> None:
+    settings = {k: v for k, v in PAIRS.items() if not k.startswith("data")} | {
+        k: v for k, v in TOY.items() if k.startswith("oracle")
+    }
+    settings |= {"oracle.source_length": 3}
+    textgan.train("mle", out=tmp_path / "run", quiet=True, plot=False, **settings)
+    run = open_run(tmp_path / "run")
+    inputs = inputs_from_run(run, OPTIONS, samples=30)
+    oracle, *others = inputs.rows.values()
+    assert oracle.models is not None
+    for row in (oracle, *others):
+        assert row.sources is not None and row.models is not None and len(row.aligned[0]) == 30
+        assert row.models.drawn.condition.source is not None
+        asked = row.models.drawn.condition.source.tokens
+        source = run.corpus.test.condition.require_source().tokens
+        assert torch.equal(asked, source[torch.arange(30) * len(source) // 30])

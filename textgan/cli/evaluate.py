@@ -35,6 +35,20 @@ Aligned = Annotated[
     list[Path] | None,
     typer.Option(help="For files: references line by line, for sacrebleu, chrF and TER."),
 ]
+Sources = Annotated[
+    Path | None,
+    typer.Option(
+        help="For files: the sources that they, and the references, answer or translate, line by "
+        "line."
+    ),
+]
+Decode = Annotated[
+    str,
+    typer.Option(
+        metavar="[sample|greedy|beam]",
+        help="For runs on pairs: how the sources of their test part are answered; beam: of 5.",
+    ),
+]
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.", show_default=False)
 ]
@@ -68,6 +82,7 @@ def evaluate(
         ),
     ] = None,
     aligned: Aligned = None,
+    source: Sources = None,
     field: Field = "",
     label_field: LabelField = "",
     labels: WithLabels = "auto",
@@ -80,6 +95,7 @@ def evaluate(
     temperature: Annotated[
         float, within(TEMPERATURES, "For a run: that its texts are drawn at.")
     ] = 1.0,
+    decode: Decode = "sample",
     size: Annotated[
         int,
         within(SIZES, "Most texts of a number that depends on how many there are; 0: all."),
@@ -105,12 +121,14 @@ def evaluate(
         train=train,
         real=real,
         aligned=aligned or (),
+        source=source,
         tokenizer=tokenizer,  # type: ignore[arg-type]  # checked there
         **form_of(field, label_field, labels, file_format),
         metrics=metrics,
         encoder=encoder,
         samples=samples,
         temperature=temperature,
+        decode=decode,  # type: ignore[arg-type]  # checked there
         size=size,
         resamplings=resamplings,
         seed=seed,
@@ -139,6 +157,7 @@ def compare(
     train: Annotated[Path | None, typer.Option(help="For files: as of textgan evaluate.")] = None,
     real: Annotated[Path | None, typer.Option(help="For files: as of textgan evaluate.")] = None,
     aligned: Aligned = None,
+    source: Sources = None,
     field: Field = "",
     label_field: LabelField = "",
     labels: WithLabels = "auto",
@@ -151,6 +170,7 @@ def compare(
         ),
     ] = None,
     tokenizer: Tokens = None,
+    decode: Decode = "sample",
     seed: Annotated[
         int,
         within(METRIC_SEEDS, "For files: of all that is drawn."),
@@ -175,9 +195,11 @@ def compare(
         train=train,
         real=real,
         aligned=aligned or (),
+        source=source,
         tokenizer=tokenizer,  # type: ignore[arg-type]  # checked there
         **form_of(field, label_field, labels, file_format),
         metrics=metrics,
+        decode=decode,  # type: ignore[arg-type]  # checked there
         seed=seed,
         device=device,
         trust_code=trust_code,

@@ -172,6 +172,22 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     return Estimate(middle, middle - half, middle + half)
 
 
+def over_evaluators(
+    values: Sequence[float], bounds: tuple[float, float] = UNBOUNDED
+) -> tuple[Estimate, Floats]:
+    """Average numbers of two evaluators or more, each of texts of its own, with the interval of
+    Student's t, cut at what the number can be, and replicates.
+
+    The replicates are the numbers, drawn together to the spread of their mean and stretched by
+    Student's t over the normal distribution. So what is made of the differences of two systems'
+    replicates, evaluator by evaluator, is the paired t-interval.
+    """
+    n, middle = len(values), mean(values)
+    scale = student_95(n - 1) / NORMAL_95 / math.sqrt(n)
+    replicates = middle + scale * (np.array(values) - middle)
+    return spread(middle, replicates, bounds), replicates
+
+
 def student_95(degrees: float) -> float:
     """Return the two-sided 95 % quantile of Student's t with these degrees of freedom."""
     from scipy import stats  # late: it takes 0.3 s to import

@@ -75,6 +75,8 @@ class Purpose(Enum):
     JUDGE = auto()  # the discriminator that a metric trains
     JUDGE_PARTS = auto()
     SHUFFLED_WORDS = auto()
+    PAIR_PARTS = auto()  # one for each evaluator of dialogue
+    PAIR_EVALUATOR = auto()
     CLUSTERING = auto()
     CLUSTERINGS_DRAWN = auto()
 

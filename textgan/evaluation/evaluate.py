@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from textgan.core.arguments import checked_arguments
 from textgan.core.checks import (
@@ -33,11 +34,18 @@ from textgan.evaluation.scoring import choose_metrics, score
 from textgan.evaluation.store import store_evaluation, warn_unkept
 from textgan.evaluation.texts import Source, Texts
 from textgan.metrics.base import Metric
+from textgan.models.beam import BeamSearch
 from textgan.training.run import Run, open_run
 
 TEXTS_OR_FILE = "a list of strings, or a file or folder of texts"
 EncoderName = Annotated[str, "lm, hf:FOLDER or the folder of an encoder"]
 Metrics = Annotated[str | Sequence[str], "at least one name (see textgan list)"]
+Decode = Literal["sample", "greedy", "beam"]
+SEARCHES: dict[Decode, BeamSearch | None] = {
+    "sample": None,
+    "greedy": BeamSearch(width=1),
+    "beam": BeamSearch(width=5),
+}
 Target = str | Path | Run | Sequence[str]
 """A run's folder, an open run, a file of texts, or the texts themselves."""
 
@@ -50,6 +58,7 @@ def evaluate(
     train: Annotated[Source | None, TEXTS_OR_FILE] = None,
     real: Annotated[Source | None, TEXTS_OR_FILE] = None,
     aligned: Annotated[Sequence[Source], "files, or lists of strings"] = (),
+    source: Annotated[Source | None, TEXTS_OR_FILE] = None,
     tokenizer: LineTokens | None = None,
     field: FieldName = "",
     label_field: FieldName = "",
@@ -59,6 +68,7 @@ def evaluate(
     encoder: EncoderName | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
     temperature: Annotated[float, TEMPERATURES] = 1.0,
+    decode: Decode = "sample",
     size: Annotated[int, SIZES] = 0,
     resamplings: Annotated[int, RESAMPLINGS] = 1000,
     seed: Annotated[int, METRIC_SEEDS] = 0,
@@ -76,12 +86,15 @@ def evaluate(
     references, train, real, aligned: files or lists of strings. Without references, runs are
     measured against the held-out text of the first, which they must share, and files beside them
     against the same; see `evaluate_run` and `evaluate_files`.
+    source: the sources that the texts of files answer or translate, line by line, and the
+    references too, which are then aligned.
     field, label_field, labels, format: how files are read, see `Form`. encoder: of every metric
     that takes one (see textgan list), as in `frechet={"encoder": ...}`.
-    samples: texts to draw of a run; None: as in its config. equal: of
-    every file as many texts as the smallest has.
+    samples: texts to draw of a run; None: as in its config. Where they answer sources, each source
+    of its test part is answered once, in their order. decode: how: sample, greedy, or beam (of 5).
+    equal: of every file as many texts as the smallest has.
     keep: store the numbers in the run's folder and show them in TensorBoard, as the command does,
-    where they are of one run alone, at temperature 1, against its own held-out text.
+    where they are of one run alone, drawn at temperature 1, against its own held-out text.
     memory: shared by evaluations on one corpus, so that what is trained on it is trained once.
     trust_code: run the code in files of its maker's own that a run's folder keeps.
     settings: of metrics, as in `**{"bleu.largest": 4}`.
@@ -93,22 +106,32 @@ def evaluate(
     """
     subsets = SUBSETS if resamplings else 0
     options = EvaluationOptions(
-        seed=seed, size=size, resamplings=resamplings, subsets=subsets, quiet=quiet, equal=equal
+        seed=seed,
+        size=size,
+        resamplings=resamplings,
+        subsets=subsets,
+        quiet=quiet,
+        equal=equal,
+        search=SEARCHES[decode],
     )
     form = Form(labels, field, label_field, format)
-    for source in aligned:
-        _source("aligned", source)
+    for one in aligned:
+        _source("aligned", one)
     given = [read_target(target) for target in targets]
     if not given:
         raise UserError("give a run's folder, or files of texts")
-    chosen = choose_metrics(names_of_metrics(metrics), settings, bool(aligned), encoder)
     folders = [target for target in given if isinstance(target, RunFolder)]
-    if not folders and (samples or temperature != 1.0):
+    of_files = not folders or references is not None
+    choose = partial(choose_metrics, names_of_metrics(metrics), settings, encoder=encoder)
+    if of_files:
+        chosen = choose(aligned=bool(aligned), pairs=source is not None)
+    if not folders and (samples or temperature != 1.0 or decode != "sample"):
+        ways = ", ".join(map(option, ("samples", "temperature", "decode")))
         raise UserError(
-            f"{option('samples')} and {option('temperature')} are for a run's folder; a file's "
-            f"texts are what they are ({option('size')} takes fewer of them)"
+            f"{ways} are for a run's folder; a file's texts are what they are ({option('size')} "
+            "takes fewer of them)"
         )
-    if not folders or references is not None:
+    if of_files:
         return evaluate_files(
             [one.open(device, trust_code) if isinstance(one, RunFolder) else one for one in given],
             references,
@@ -117,13 +140,19 @@ def evaluate(
             train=train,
             real=real,
             aligned=aligned,
+            source=source,
             tokenizer=tokenizer or "nltk",
             form=form,
             samples=samples,
             temperature=temperature,
             device=device or "auto",
         )
-    files = {"train": train is not None, "real": real is not None, "aligned": bool(aligned)}
+    files = {
+        "train": train is not None,
+        "real": real is not None,
+        "aligned": bool(aligned),
+        "source": source is not None,
+    }
     for name in (name for name, is_given in files.items() if is_given):
         raise UserError(
             f"{option(name)} is for files of texts; a run has its own held-out text, unless "
@@ -134,7 +163,14 @@ def evaluate(
         raise UserError(f"how files are read ({ways}) is for files of texts")
     alone = len(given) == 1
     first = folders[0].open(device, trust_code)
-    kept = keep and alone and temperature == 1.0
+    pairs = first.corpus.space.source is not None
+    if decode != "sample" and not pairs:
+        raise UserError(
+            f"{option('decode', decode)} is for runs whose texts answer sources; {first.folder} is "
+            f"measured by what it draws ({option('temperature')} makes that likelier)"
+        )
+    chosen = choose(pairs=pairs)
+    kept = keep and alone and temperature == 1.0 and decode == "sample"
     if kept:
         warn_unkept(first.folder)
     elif alone:
@@ -198,6 +234,7 @@ def evaluate_files(
     train: Source | None = None,
     real: Source | None = None,
     aligned: Sequence[Source] = (),
+    source: Source | None = None,
     tokenizer: LineTokens = "nltk",
     form: Form = PLAIN,
     samples: int | None = None,
@@ -208,7 +245,8 @@ def evaluate_files(
 
     references: held-out real text; None where `aligned` serve as such. train: what the texts'
     generator was trained on. real: other real text, for the row of real text. aligned: references
-    of which line i answers line i of every target. Raises UserError.
+    of which line i answers line i of every target. source: what line i of all of them, and of the
+    references, answers. Raises UserError.
     """
     texts: list[Source | Texts] = []
     for target in targets:
@@ -225,6 +263,7 @@ def evaluate_files(
             train=train,
             real=real,
             aligned=aligned,
+            source=source,
             split=tokenizer,
             form=form,
             device=device,

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from textgan.core.device import choose_device
 from textgan.core.errors import UserError, option
 from textgan.core.progress import bar
 from textgan.core.streams import Purpose
-from textgan.data.pre_tokenizer import LineTokens, PreTokenizer
+from textgan.data.pre_tokenizer import TURN_WORD, LineTokens, PreTokenizer
 from textgan.data.sentences import Sentences, encode_all
 from textgan.data.texts import PLAIN, Form
 from textgan.data.token_fit import evenly, misfit
 from textgan.data.tokenizers import WordTokenizer
-from textgan.evaluation.inputs import EvaluationInputs, EvaluationOptions, Parts, RowMaker, parted
+from textgan.evaluation.inputs import (
+    EvaluationInputs,
+    EvaluationOptions,
+    Parts,
+    RowMaker,
+    aligned_by_source,
+    parted,
+)
 from textgan.evaluation.texts import (
     Source,
     Texts,
@@ -27,6 +35,7 @@ from textgan.evaluation.texts import (
     of_other_lengths,
     read_texts,
 )
+from textgan.metrics.base import Pairs
 
 FEWEST_TO_TRAIN = 50  # references of a part that networks are trained on, at least
 LEAK = "real text that is measured against itself is no level to reach"
@@ -40,6 +49,7 @@ def inputs_from_files(
     train: Source | None = None,
     real: Source | None = None,
     aligned: Sequence[Source] = (),
+    source: Source | None = None,
     split: LineTokens = "nltk",
     form: Form = PLAIN,
     device: str = "cpu",
@@ -47,11 +57,13 @@ def inputs_from_files(
     """Make rows of files or lists of texts, with the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
-    aligned: references of which line i answers line i of every file. form: how all files are read,
-    their labels left out; fields are for those that have some. device: that networks are
-    trained on. Raises UserError.
+    aligned: references of which line i answers line i of every file. source: what line i of every
+    file, and of the references, answers or translates. form: how all files are read, their labels
+    left out; fields are for those that have some. device: that networks are trained on.
+    Raises UserError.
     """
-    given = [*files, *aligned, *(side for side in (references, train, real) if side is not None)]
+    sides_given = (references, train, real, source)
+    given = [*files, *aligned, *(side for side in sides_given if side is not None)]
     fits_some(form, given)
     texts = name_texts(files, form)
     answers = _read_aligned(aligned, texts, form)
@@ -59,14 +71,21 @@ def inputs_from_files(
         raise UserError(f"give {option('references', 'FILE')}, held-out real text to compare with")
     texts, warnings = _looked_over(texts, options)
     held_out = {
-        role: read_texts(source, role, form=form)
-        for role, source in (("references", references), ("train", train), ("real", real))
-        if source is not None
+        role: read_texts(one, role, form=form)
+        for role, one in (("references", references), ("train", train), ("real", real))
+        if one is not None
     }
     lines = {role: _without_empty(text.lines) for role, text in held_out.items()}
     if references is None:
         lines["references"] = _without_empty(answers[0])
     tokenizer, sides, measured = _encode_files(split, lines, texts, options.quiet)
+    answering: dict[str, Any] = {"aligned": answers}
+    if source is not None:
+        human = held_out["references"].lines if references is not None else answers[0]
+        held_out["source"] = read_texts(source, "source", form=form)
+        _refuse_unaligned(source, held_out["source"].lines, human, texts)
+        answering = _answering(held_out["source"].lines, human, split, tokenizer)
+        answering["aligned"] += answers if references is not None else answers[1:]
 
     fewest = min(len(text.lines) for text in texts)
     parts = part_real_text(sides, fewest, options.seed)
@@ -92,7 +111,7 @@ def inputs_from_files(
         )
     for text, predictions in zip(texts, measured, strict=True):
         rows[text.name] = make(
-            predictions, text.lines, generator_train=sides.get("train"), aligned=answers
+            predictions, text.lines, generator_train=sides.get("train"), **answering
         )
     leaks = alike(lines)
     facts = {
@@ -115,6 +134,38 @@ def inputs_from_files(
     warnings += [f"{leak}; {LEAK}" for leak in leaks]
     warnings += of_other_lengths(sides)
     return EvaluationInputs(rows, real_row, facts, warnings)
+
+
+def _refuse_unaligned(
+    source: Source, lines: Sequence[str], human: Sequence[str], texts: Sequence[Texts]
+) -> None:
+    """UserError unless there are as many sources as texts in every file, and references."""
+    for name, others in [("references", human), *((text.name, text.lines) for text in texts)]:
+        if len(others) != len(lines):
+            raise UserError(
+                f"source = {name_of(source)!r} has {len(lines)} lines and {name!r} {len(others)}; "
+                "give one source for each text and each reference"
+            )
+
+
+def _answering(
+    sources: Sequence[str], human: Sequence[str], split: LineTokens, tokenizer: WordTokenizer
+) -> dict[str, Any]:
+    """What rows have whose texts answer sources: these, what people answered to them, and that as
+    aligned references. tokenizer: it knows the words of people."""
+    words = PreTokenizer(split, unknown="")
+    if any(TURN_WORD in source for source in sources):  # which Treebank's rules would split
+        kind: LineTokens = "whitespace" if split == "nltk" else split
+        words = PreTokenizer(kind, unknown="", turn=TURN_WORD)
+    empty = WordTokenizer((), words)
+    source_tokenizer, (asked,) = encode_all(empty, [sources])
+    _, (answers,) = encode_all(tokenizer, [human])
+    return {
+        "sources": asked,
+        "source_tokenizer": source_tokenizer,
+        "real_pairs": Pairs(asked, answers),
+        "aligned": aligned_by_source(asked, human),
+    }
 
 
 def _without_empty(lines: Sequence[str]) -> list[str]:

@@ -6,6 +6,9 @@ sides of a comparison:
 
 - A run: the real row is its validation part (fresh texts where there is an oracle), references are
   its test part, networks are trained on its training part.
+- A run whose texts answer sources: every row answers the sources of the test part, in their order,
+  and what people answered to them are aligned references; the real row is the validation part,
+  which answers others.
 - Files with the training text: the real row is a random part of the training text, at most half of
   it; networks are trained on the rest of it.
 - Files with other real text (--real) alone: the real row is a random half of that, networks are
@@ -19,9 +22,10 @@ sides of a comparison:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -32,6 +36,8 @@ from textgan.core.statistics import SUBSETS
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.data.sentences import Sentences
 from textgan.metrics.base import MetricInputs
+from textgan.metrics.functional.nearest import places
+from textgan.models.beam import BeamSearch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,8 @@ class EvaluationOptions:
 
     size: texts of a number that depends on how many there are, at most; 0: as many as all rows
     have. resamplings, subsets: of the intervals, 0 for none. equal: of every file as many texts as
-    the smallest has, so that all of its numbers compare.
+    the smallest has, so that all of its numbers compare. search: of a run whose texts answer
+    sources, what finds its answers; None: they are drawn.
     """
 
     seed: int = 0
@@ -49,6 +56,7 @@ class EvaluationOptions:
     subsets: int = SUBSETS
     quiet: bool = True
     equal: bool = False
+    search: BeamSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,21 @@ class RowMaker:
             "seed": self.seed,
             "streams": SCHEME,
         }
+
+
+def aligned_by_source(sources: Sentences, lines: Sequence[str]) -> list[list[str | None]]:
+    """Return the references of B texts that answer these sources, in columns (., B): its own line
+    first, then those of the same source; None where one has fewer of them."""
+    of_source: dict[int, list[int]] = {}
+    first = places(sources, sources).tolist()
+    for row, source in enumerate(first):
+        of_source.setdefault(source, []).append(row)
+    rows = [
+        [row, *(other for other in of_source[source] if other != row)]
+        for row, source in enumerate(first)
+    ]
+    columns = zip_longest(*rows)
+    return [[None if row is None else lines[row] for row in column] for column in columns]
 
 
 def parted(n: int, first: int, purpose: Purpose, seed: int) -> tuple[Tensor, Tensor]:

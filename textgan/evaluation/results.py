@@ -69,7 +69,12 @@ class Evaluation(ScoreTable):
         facts = self.facts
         notes = []
         if any(score.low is not None for row in self.rows.values() for score in row.values()):
-            notes.append("[95 % interval]: bootstrap over sentences, or random subsets of a set")
+            signatures = (score.signature for row in self.rows.values() for score in row.values())
+            of_networks = any("|n_test:" in signature for signature in signatures)
+            notes.append(
+                "[95 % interval]: bootstrap over sentences, or random subsets of a set"
+                + ("; over evaluators: Student's" if of_networks else "")
+            )
         if self.real is None:
             notes.append("no row of real text: nothing says how well real text would do")
         elif facts.get("alike"):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from textgan.core.errors import UserError, option
 from textgan.core.files import exists
@@ -15,13 +16,20 @@ from textgan.core.names import unique_names
 from textgan.core.progress import bar
 from textgan.core.streams import Purpose, stream
 from textgan.data.checks import corpus_warnings
+from textgan.data.corpus import Corpus
 from textgan.data.pre_tokenizer import UNKNOWN_WORD, LineTokens, PreTokenizer
 from textgan.data.sentences import Sentences, encode_all
 from textgan.data.text import UNCONDITIONAL, Text
 from textgan.data.texts import PLAIN, Form
 from textgan.data.token_fit import evenly, misfit
 from textgan.data.tokenizers import WordTokenizer
-from textgan.evaluation.inputs import EvaluationInputs, EvaluationOptions, Parts, RowMaker
+from textgan.evaluation.inputs import (
+    EvaluationInputs,
+    EvaluationOptions,
+    Parts,
+    RowMaker,
+    aligned_by_source,
+)
 from textgan.evaluation.texts import (
     Source,
     Texts,
@@ -30,10 +38,11 @@ from textgan.evaluation.texts import (
     fits_some,
     name_texts,
 )
-from textgan.metrics.base import MetricInputs, Models
-from textgan.models.draw import draw_like
+from textgan.metrics.base import MetricInputs, Models, Pairs
+from textgan.models.beam import BeamSearch
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.training.checkpoint import checkpoints
+from textgan.training.measure import asked_rows, draw_measured
 from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, texts_seed
 from textgan.training.run import Run
 
@@ -107,10 +116,14 @@ def inputs_from_run(
     files = [one for one in others if not isinstance(one, Run)]
     fits_some(form, files)
     given = name_texts(files, form)
+    rows_of_test = None
+    if corpus.space.source is not None:
+        rows_of_test = asked_rows(len(corpus.test), samples)
+        samples = len(rows_of_test)
+        given = [_answers_to_all(one, run, rows_of_test) for one in given]
     if run.oracle is not None:
-        fresh = draw_like(
-            run.oracle, corpus.conditions, samples, seed=stream(Purpose.EVALUATION_ORACLE, seed)
-        )
+        purpose = Purpose.EVALUATION_ORACLE
+        fresh = draw_measured(run.oracle, corpus, samples, seed=stream(purpose, seed))
     else:
         fresh = corpus.valid
     fewest = min([samples, *(len(text.lines) for text in given)])
@@ -118,17 +131,27 @@ def inputs_from_run(
         samples = fewest
         given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
     drawn = [
-        _draw(author, writer, samples, seed, temperature)
+        _draw(author, writer, samples, seed, temperature, options.search)
         for writer, author in written
         if not only or writer.name in only
     ]
+    following = corpus.following.get("test")
     tokenizer, (test, train, real, *measured) = _encode_run(
         run,
         split,
-        [corpus.test, corpus.train, fresh, *(one.text for one in drawn)],
+        [
+            corpus.test,
+            corpus.train,
+            fresh,
+            *(one.text for one in drawn),
+            *([following.text] if following else []),
+        ],
         [one.lines for one in given],
         options.quiet,
     )
+    after = None
+    if following is not None:
+        after = _of_rows(measured.pop(len(drawn)), following.rows, len(test))
     make = RowMaker.of(
         options,
         fewest,
@@ -138,16 +161,32 @@ def inputs_from_run(
         generator_train=train,
         device=run.device,
         memory={} if memory is None else memory,
+        source_tokenizer=corpus.source_tokenizer,
     )
+    answering: dict[str, Any] = {}
+    if rows_of_test is not None:
+        sources = _sources(corpus, corpus.test)
+        columns = aligned_by_source(sources, _lines(run, corpus.test))
+        some = rows_of_test.tolist()
+        answering = {
+            "sources": sources[rows_of_test],
+            "aligned": [[column[row] for row in some] for column in columns],
+            "real_pairs": Pairs(sources, test, after)[rows_of_test],
+        }
     rows: dict[str, MetricInputs] = {}
     real_row = (ORACLE_ROW if run.oracle is not None else REAL_ROW) if with_real else None
     if real_row is not None:
-        rows[real_row] = make(real, _lines(run, fresh), models=_models_of_oracle(run, fresh))
+        of_real = answering
+        if answering and run.oracle is None:  # it answers other sources
+            of_real = answering | {"sources": _sources(corpus, fresh), "aligned": ()}
+        rows[real_row] = make(
+            real, _lines(run, fresh), models=_models_of_oracle(run, fresh), **of_real
+        )
     for one, predictions in zip(drawn, measured, strict=False):
         models = one.models(run, temperature)
-        rows[one.writer.name] = make(predictions, _lines(run, one.text), models=models)
+        rows[one.writer.name] = make(predictions, _lines(run, one.text), models=models, **answering)
     for text, predictions in zip(given, measured[len(drawn) :], strict=True):
-        rows[text.name] = make(predictions, text.lines)
+        rows[text.name] = make(predictions, text.lines, **answering)
     facts: dict[str, Any] = {
         "run": run.folder.resolve().name,
         "objective": run.config.objective.name,
@@ -155,6 +194,7 @@ def inputs_from_run(
         "data": corpus.facts,
         "tokenizer": tokenizer.kind,
         "temperature": temperature,
+        **({"decode": decoding(options.search)} if rows_of_test is not None else {}),
         **make.facts(samples),
     }
     if len(runs) > 1:
@@ -162,6 +202,39 @@ def inputs_from_run(
     if given:
         facts["texts"] = {one.name: one.about for one in given}
     return EvaluationInputs(rows, real_row, facts, _warnings_of_run(run, given))
+
+
+def decoding(search: BeamSearch | None) -> str:
+    """Return what answers to sources were found by."""
+    if search is None:
+        return "sample"
+    return "greedy" if search.width == 1 else f"beam {search.width}"
+
+
+def _sources(corpus: Corpus, text: Text) -> Sentences:
+    """The sources of texts."""
+    source, space = text.condition.require_source(), corpus.space.source
+    assert space is not None
+    return Sentences.of(source.to(torch.device("cpu")), space.eos)
+
+
+def _of_rows(sentences: Sentences, rows: Tensor, n: int) -> Sentences:
+    """n sentences of which these are at some rows, in ascending order, and the others are empty."""
+    sizes = torch.zeros(n, dtype=torch.long)
+    sizes[rows.cpu()] = sentences.sizes
+    return Sentences(sentences.words, sizes)
+
+
+def _answers_to_all(text: Texts, run: Run, rows: Tensor) -> Texts:
+    """Given texts at the rows of a run's test part that are measured. Raises UserError unless there
+    is one for each."""
+    total = len(run.corpus.test)
+    if len(text.lines) != total:
+        raise UserError(
+            f"{text.name} has {len(text.lines)} texts, and {run.folder} is measured by its answers "
+            f"to the {total} sources of its test part; give one for each, in their order"
+        )
+    return replace(text, lines=[text.lines[row] for row in rows.tolist()])
 
 
 def _models_of_oracle(run: Run, fresh: Text) -> Models | None:
@@ -189,17 +262,26 @@ class _Drawn:
         return Models(likely, run.oracle, self.as_drawn, run.corpus.test, temperature)
 
 
-def _draw(run: Run, writer: Writer, n: int, seed: int, temperature: float) -> _Drawn:
-    """Draw n texts of a writer, as `textgan sample` writes them."""
+def _draw(
+    run: Run,
+    writer: Writer,
+    n: int,
+    seed: int,
+    temperature: float,
+    search: BeamSearch | None = None,
+) -> _Drawn:
+    """Draw n texts of a writer, as `textgan sample` writes them, or search for them."""
     draw = partial(
-        draw_like,
+        draw_measured,
         writer.generator,
-        run.corpus.conditions,
+        run.corpus,
         n,
         seed=texts_seed(run, seed),
         temperature=temperature,
     )
     drawn = draw()
+    if search is not None:
+        return _Drawn(writer, draw(search=search), drawn)
     unknown = run.corpus.space.unknown
     if unknown is None or not bool((drawn.tokens == unknown).any()):
         return _Drawn(writer, drawn, drawn)

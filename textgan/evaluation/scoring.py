@@ -18,6 +18,8 @@ from textgan.core.progress import WorkBar, say_filled
 from textgan.core.score import Score, Scores
 from textgan.core.settings import check_settings, settings_of
 from textgan.core.statistics import Estimate
+from textgan.data.sentences import Sentences
+from textgan.data.tokenizers import WordTokenizer
 from textgan.evaluation.inputs import EvaluationInputs
 from textgan.evaluation.results import Evaluation
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
@@ -28,9 +30,9 @@ from textgan.metrics.warnings import above, warnings_of_row
 from textgan.training.results import MLE_ROW
 
 ORDER = (  # of a table's metrics; others, such as one's own, follow by name
-    "likelihood", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "ter", "jsd",
-    "ms_jaccard", "distinct", "unique", "novelty", "repetition", "length", "lm_score",
-    "reverse_lm", "frechet", "mauve", "discriminator",
+    "likelihood", "peakiness", "divergence", "bleu", "self_bleu", "sacrebleu", "chrf", "ter", "jsd",
+    "ms_jaccard", "distinct", "unique", "commonest", "novelty", "repetition", "length", "lm_score",
+    "reverse_lm", "frechet", "mauve", "discriminator", "adversuc", "machine_vs_random", "ere",
 )  # fmt: skip
 ALIKE = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
 EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence
@@ -41,12 +43,13 @@ def choose_metrics(
     settings: Mapping[str, Any] | None = None,
     aligned: bool = False,
     encoder: str | None = None,
+    pairs: bool = False,
 ) -> list[Metric]:
     """Make the metrics of these names, in the order of a table.
 
     wanted: names, `path/to/file.py:Class`, `quick` for those that train no network, `all`.
     aligned: whether the texts have references of their own; else `quick` and `all` leave out what
-    needs them.
+    needs them. pairs: whether they answer sources, too.
     settings: of metrics by dotted key, such as {"bleu.largest": 4}; those of metrics that are not
     wanted are refused. encoder: of all metrics that take one. Raises UserError.
     """
@@ -56,7 +59,8 @@ def choose_metrics(
         if name in ("all", "quick"):
             for one in known:
                 part = registry.find("metric", one)
-                if (aligned or not part.aligned) and (name == "all" or not part.trains):
+                fits = (pairs or not part.pairs_only) and (pairs or aligned or not part.aligned)
+                if fits and (name == "all" or not part.trains):
                     names.append(one)
         elif name in known or registry.is_file(name):
             names.append(name)
@@ -225,19 +229,29 @@ def _listed(unavailable: Mapping[str, str]) -> str:
 
 
 def examples(inputs: MetricInputs) -> list[dict[str, Any]]:
-    """Return the first texts and, where the training text is known, the sentence nearest to
-    each."""
+    """Return the first texts; with the source and the first reference of each where they answer
+    any, and the sentence nearest to each where the training text is known."""
     few = inputs.predictions[:EXAMPLES]
-    lines = inputs.lines[:EXAMPLES]
-    if inputs.generator_train is None or not len(inputs.generator_train):
-        return [{"text": line, "nearest": None, "share": None} for line in lines]
-    index, share = nearest(few, inputs.generator_train)
-    glue = "" if inputs.tokenizer.kind == "char" else " "
-    sentences = [glue.join(words) for words in inputs.words(inputs.generator_train[index])]
-    return [
-        {"text": line, "nearest": near, "share": of_words}
-        for line, near, of_words in zip(lines, sentences, share.tolist(), strict=True)
+    made: list[dict[str, Any]] = [
+        {"text": line, "nearest": None, "share": None} for line in inputs.lines[:EXAMPLES]
     ]
+    if inputs.sources is not None and inputs.source_tokenizer is not None:
+        asked = _lines(inputs.source_tokenizer, inputs.sources[:EXAMPLES])
+        for one, source in zip(made, asked, strict=True):
+            one["source"] = source
+        for one, reference in zip(made, next(iter(inputs.aligned), ()), strict=False):
+            one["reference"] = reference
+    if inputs.generator_train is not None and len(inputs.generator_train):
+        index, share = nearest(few, inputs.generator_train)
+        near = _lines(inputs.tokenizer, inputs.generator_train[index])
+        for one, sentence, of_words in zip(made, near, share.tolist(), strict=True):
+            one |= {"nearest": sentence, "share": of_words}
+    return made
+
+
+def _lines(tokenizer: WordTokenizer, sentences: Sentences) -> list[str]:
+    glue = "" if tokenizer.kind == "char" else " "
+    return [glue.join(tokenizer.convert_ids_to_tokens(ids)) for ids in sentences.tolist()]
 
 
 def warnings_of(evaluation: Evaluation) -> list[str]:

@@ -252,13 +252,15 @@ class Metric(ABC):
     """A family of numbers that are computed together.
 
     trains: whether networks are trained for it, which takes minutes rather than seconds.
-    aligned: whether it is of texts that have references of their own.
+    aligned: whether it is of texts that have references of their own. pairs_only: whether "all"
+    leaves it out where texts answer no source.
     """
 
     name: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     trains: ClassVar[bool] = False
     aligned: ClassVar[bool] = False
+    pairs_only: ClassVar[bool] = False
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

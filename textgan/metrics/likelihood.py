@@ -29,7 +29,7 @@ from textgan.core.statistics import Estimate
 from textgan.data.text import Text
 from textgan.metrics.base import Metric, MetricInputs, Models, Unavailable
 from textgan.models.generators.base import AutoregressiveGenerator
-from textgan.models.likelihood import log_probs
+from textgan.models.likelihood import log_probs, top_probabilities
 
 Model = Literal["generator", "oracle"]
 Split = Literal["drawn", "test", "valid"]
@@ -90,6 +90,44 @@ class Likelihood(Metric, name="likelihood"):
             if max(of_test.estimate.value, of_test.estimate.high or 0.0) < LARGEST_EXPONENT:
                 scores["perplexity"] = perplexity(of_test)
         return scores
+
+
+class Peakiness(Metric, name="peakiness"):
+    """The mean probability of the likeliest word, at each place of held-out real texts.
+
+    From 1 / words, for a generator that knows nothing, to 1 for one that has no doubt. A policy
+    gradient may raise it, and BLEU of sampled answers with it, whatever its reward says (Choshen et
+    al. 2020): so compare it with that of MLE, and answers with cooled and greedy ones of MLE.
+
+    Pitfalls: neither high nor low is good. It is taken after the words of real texts, which the
+    generator itself might not have written.
+    """
+
+    paper: ClassVar[str] = "Choshen et al. 2020, arXiv 1907.01752"
+    pairs_only: ClassVar[bool] = True
+
+    def check(self, inputs: MetricInputs) -> None:
+        if known_models(inputs).generator is None:
+            raise Unavailable(f"needs {WANTED['generator']}")
+
+    def measure(self, inputs: MetricInputs) -> dict[str, Score]:
+        self.check(inputs)
+        models = known_models(inputs)
+        assert models.generator is not None  # it was checked
+        text, temperature = models.test, models.temperature
+        sums = top_probabilities(models.generator, text, temperature, inputs.progress)
+        estimate, replicates = inputs.ratio(
+            sums.double().cpu(), text.lengths, sources=text.condition.sources
+        )
+        signature = inputs.sign(
+            "peakiness",
+            split="test",
+            texts=len(text),
+            temp=f"{temperature:g}",
+            vocab=models.generator.space.vocabulary,
+        )
+        title = at_temperature("Peakiness", temperature)
+        return {"peakiness": Score(title, estimate, signature, "like real text", "", replicates)}
 
 
 def _cost(

@@ -64,6 +64,23 @@ def log_probs(
     return torch.cat(sums)
 
 
+@torch.no_grad()
+def top_probabilities(
+    model: AutoregressiveGenerator,
+    text: Text,
+    temperature: float = 1.0,
+    progress: Progress = lambda pieces, what: pieces,
+) -> Tensor:
+    """Sum the probability of the likeliest token over the positions of every text, (B,), after its
+    own words, under a model whose logits are divided by a temperature."""
+    at_once = max(1, model.scored_at_once // (model.space.vocabulary * text.tokens.shape[1]))
+    sums = []
+    for part in progress(text.split(at_once), "likelihoods"):
+        largest = (model(part) / temperature).softmax(2).amax(2)
+        sums.append(largest.masked_fill(~part.mask, 0.0).sum(1))
+    return torch.cat(sums)
+
+
 def uniform_nll(space: TextSpace) -> float:
     """Compute the nats per token of any text under tokens drawn uniformly from those that may be
     written."""

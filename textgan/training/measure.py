@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from textgan.core.score import Score, Scores, sign
 from textgan.core.statistics import Estimate
@@ -22,7 +23,8 @@ from textgan.metrics.likelihood import UNIT, Likelihood
 from textgan.metrics.ngrams import JensenShannon
 from textgan.metrics.scoring import score_row
 from textgan.metrics.surface import Unique, averaged
-from textgan.models.draw import draw_like
+from textgan.models.beam import BeamSearch
+from textgan.models.draw import answers, draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 
 BELOW = 200  # resamplings of NLL_oracle, so that it is called below the oracle's by no chance
@@ -41,12 +43,44 @@ def measure(
 ) -> tuple[Scores, Text]:
     """Draw texts of a generator; return the scores that are logged in training, and the texts.
 
-    See `scores_of`. Raises Unavailable where one is no finite number.
+    See `draw_measured` and `scores_of`. Raises Unavailable where one is no finite number.
     """
-    text = draw_like(generator, corpus.conditions, samples, seed=stream(Purpose.MEASURED, seed))
+    text = draw_measured(generator, corpus, samples, seed=stream(Purpose.MEASURED, seed))
     likely = generator if isinstance(generator, AutoregressiveGenerator) else None
     models = Models(likely, oracle, text, corpus.test, valid=corpus.valid)
     return scores_of(models, corpus, seed=seed, resamplings=resamplings, ngrams=ngrams), text
+
+
+def draw_measured(
+    generator: Generator,
+    corpus: Corpus,
+    n: int,
+    *,
+    seed: int,
+    temperature: float = 1.0,
+    forbid: int | None = None,
+    search: BeamSearch | None = None,
+) -> Text:
+    """Draw n texts of a generator as they are measured: like the training text, by `draw_like`, or
+    where texts answer sources for those of `asked_rows` of the test part, by `answers`."""
+    if corpus.space.source is None:
+        return draw_like(
+            generator, corpus.conditions, n, seed=seed, temperature=temperature, forbid=forbid
+        )
+    return answers(
+        generator,
+        corpus.test.condition[asked_rows(len(corpus.test), n).to(corpus.test.tokens.device)],
+        seed=seed,
+        search=search,
+        temperature=temperature,
+        forbid=forbid,
+    )
+
+
+def asked_rows(total: int, n: int) -> Tensor:
+    """Return which of so many real texts have their sources answered where n texts are measured:
+    all, or n of them, spread evenly, in their order."""
+    return torch.arange(total) if n >= total else torch.arange(n) * total // n
 
 
 def scores_of(

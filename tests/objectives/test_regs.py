@@ -292,6 +292,21 @@ def test_one_prefix_of_each_text_every_length_as_often() -> None:  # R1
             assert agree(seen, torch.full((length,), 1 / length))
 
 
+def test_real_and_fake_prefixes_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, judge, texts = answering(), Pairs(), both_answers()
+    objective = connected(generator, judge, variant="partial")
+    drawn: list[Tensor] = []
+
+    def watched(text: Text, shares: Tensor) -> Tensor:
+        drawn.append(shares)
+        return one_length(text, shares)
+
+    monkeypatch.setattr(regs, "one_length", watched)
+    objective.discriminator_loss(judge, texts, texts)
+    of_real, of_fake = drawn
+    assert len(torch.cat(drawn).unique()) == len(of_real) + len(of_fake)
+
+
 def test_the_same_prefixes_until_the_discriminator_has_moved() -> None:
     generator, judge = answering(), Pairs()
     objective = connected(generator, judge, variant="partial")
@@ -386,6 +401,46 @@ def test_every_prefix_is_scored_in_bounded_memory(monkeypatch: pytest.MonkeyPatc
 
 
 # --- what an update weighs ---
+
+
+@pytest.mark.parametrize(("rollouts", "chunk", "asked"), [(1, 0, 2), (6, 0, 2), (6, 4, 3)])
+def test_rollouts_and_chunk_reach_the_rollouts(rollouts: int, chunk: int, asked: int) -> None:
+    generator, judge, texts = answering(), Pairs(), both_answers()
+    calls: list[int] = []
+    judge.register_forward_pre_hook(lambda _, given: calls.append(len(given[0])))
+    objective = connected(generator, judge, rollouts=rollouts, chunk=chunk)
+    objective.generator_loss(generator, judge, texts, texts, 0.0)
+    assert len(calls) == asked
+    assert sum(calls[1:]) == rollouts * int((texts.lengths - 1).sum())
+    assert objective.completions == rollouts
+    assert REGS(variant="partial").completions == REGS(variant="reinforce").completions == 0
+
+
+@pytest.mark.parametrize("variant", ["reinforce", "mc", "partial"])
+def test_it_learns_to_write_what_is_rewarded(variant: str) -> None:
+    generator, judge = answering(), Pairs()
+    good = ANSWERS.vocabulary ** torch.arange(ANSWERS.length)
+    codes = torch.arange(judge.table.shape[1])
+    with torch.no_grad():  # a 1 as the first word, or to the other source as the second
+        for which in (0, 1):
+            here = codes // good[which] % ANSWERS.vocabulary == 1
+            judge.table[which] = torch.where(here, 2.0, -2.0)
+    real = both_answers()
+    objective = connected(generator, judge, variant=variant, rollouts=2, critic="mean")
+
+    def reward() -> float:
+        chances = (probabilities(generator, all_answers(i)) @ rewards_of(judge)[i] for i in (0, 1))
+        return float(sum(chances) / 2)
+
+    torch.manual_seed(0)
+    before, most = reward(), float(judge.table.detach().max().sigmoid())
+    optimiser = torch.optim.Adam(generator.parameters(), lr=0.05)
+    for _ in range(20):
+        fake = objective.sample(generator, real, 0.0)
+        optimiser.zero_grad()
+        learn(objective, generator, judge, real, fake, 0.0)[0].backward()
+        optimiser.step()
+    assert most - reward() < (most - before) / 2
 
 
 def test_normalised_rewards_have_mean_square_one() -> None:

@@ -100,6 +100,13 @@ class Objective(CheckedSettings, ABC):
         return 1
 
     @property
+    def completions(self) -> int:
+        """The number of completions of each prefix that a generator update draws, from which its
+        memory is predicted: the setting `rollouts`, where a method has one; 0: none."""
+        rollouts = getattr(self, "rollouts", 0)
+        return rollouts if isinstance(rollouts, int) else 0
+
+    @property
     def reduction(self) -> Reduction:
         """The reduction of `generator_loss` over the texts of a batch: how the losses of its shards
         add up.

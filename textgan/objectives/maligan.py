@@ -81,6 +81,10 @@ class MaliGAN(Objective, name="maligan"):
     def group(self) -> int:
         return self.samples if self.variant == "full" else 1
 
+    @property
+    def completions(self) -> int:
+        return self.rollouts if self.variant == "rollouts" else 0
+
     @torch.no_grad()
     def sample(self, generator: Generator, real: Text, progress: float) -> Text:
         prefix = None

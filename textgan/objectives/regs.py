@@ -137,6 +137,10 @@ class REGS(Objective, name="regs"):
     idf: Tensor | None = field(default=None, init=False, repr=False, compare=False)
     eos: int | None = field(default=None, init=False, repr=False)
 
+    @property
+    def completions(self) -> int:
+        return self.rollouts if self.variant == "mc" else 0
+
     def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         if self.variant == "partial":
             self.state["prefixes"] = torch.randint(2**31, ())

@@ -399,13 +399,13 @@ def _about_floor(run: Run) -> Iterator[str]:
 
 def _about_rollouts(run: Run, state: TrainingState) -> Iterator[str]:
     """Yield the memory that rollouts take, and a warning where the device has too little."""
-    settings = run.config.objective.settings
-    if "rollouts" not in settings or not isinstance(state.generator, AutoregressiveGenerator):
+    completions = state.objective.completions
+    if not completions or not isinstance(state.generator, AutoregressiveGenerator):
         return
     network = state.discriminator
     features = network.output.in_features if isinstance(network, Discriminator) else 0
-    batch, chunk = run.config.schedule.batch_size, settings.get("chunk", 0)
-    size = rollout_bytes(state.generator, batch, settings["rollouts"], chunk, features)
+    batch, chunk = run.config.schedule.batch_size, run.config.objective.settings.get("chunk", 0)
+    size = rollout_bytes(state.generator, batch, completions, chunk, features)
     yield f"rollouts   about {size / 2**20:.0f} MiB (bound it with objective.chunk)"
     have = memory_of(run.device)
     if have is not None and size > 0.8 * have:  # the rest of a run wants some, too

@@ -11,6 +11,7 @@ import torch
 from dialogues import QUESTIONS, chained, dialogues
 from places import ROOT
 from toys import TOY
+from translated import german_lines, translation
 
 import textgan
 import textgan.bench
@@ -124,6 +125,10 @@ def test_commands_run(
     Path("questions.txt").write_text("".join(f"{asked}\n" for asked, _ in QUESTIONS))
     Path("answers.txt").write_text("".join(f"{answer}\n" for _, answer in QUESTIONS))
     Path("reviews.tsv").write_text("".join(lines))
+    german = german_lines()
+    for name, some in (("train.de", german), ("train.en", map(translation, german))):
+        Path(name).write_text("\n".join(some))
+    Path("test.de").write_text("\n".join(german[:3]))
     rows = ["label,text\n", *(line.replace("\t", ",") for line in lines)]
     Path("reviews.csv").write_text("".join(rows))
     pairs = [(f"what is {i % 30} ?", f"it is {'not ' * (i % 2)}{i} .") for i in range(90)]
@@ -179,13 +184,16 @@ def test_commands_run(
             main()
         assert stopped.value.code == 0, (line, capsys.readouterr().err)
         capsys.readouterr()
+    (block,) = blocks_with("load_translator(")
+    exec(compile(block, "docs", "exec"), {})
+    assert len(capsys.readouterr().out.split("', '")) == 2
     for target in re.findall(r"^make (\w+)", SHELL, flags=re.MULTILINE):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text()
 
 
 def test_every_python_block_is_run_by_a_test_here() -> None:
     run = ["textgan.train(", "import FreeLB", "(Objective", '(Reinforce, name="my_averaged']
-    run += ['(Reinforce, name="my_critical', "textgan.check("]
+    run += ['(Reinforce, name="my_critical', "textgan.check(", "load_translator("]
     run += [f"({base}" for base in BASES]
     for block in BLOCKS:
         assert sum(part in block for part in run) == 1, block

@@ -193,6 +193,20 @@ def test_stopping_early_changes_nothing_but_the_work(
     assert saved > 0 or alpha == 1  # of a mean the bound is loose
 
 
+@pytest.mark.parametrize("space", [ANSWERS, replace(ANSWERS, length=8)], ids=["short", "long"])
+def test_a_device_that_runs_ahead_finds_the_same(
+    space: TextSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There all places are in flight to the end, for to count those that are would be to wait."""
+    search = BeamSearch(width=4, diversity=0.3)
+    here = lists(search(of_world(space), both(), n=4))
+    monkeypatch.setattr(beam, "is_asynchronous", lambda tensor: True)
+    generator = of_world(space)
+    for ours, theirs in zip(lists(search(generator, both(), n=4)), here, strict=True):
+        assert_alike(ours, theirs)
+    assert generator.hypotheses == [2, *[8] * (space.length - 1)]
+
+
 def test_the_memory_of_a_source_is_made_once_and_copied_for_no_hypothesis() -> None:
     generator = answering()
     BeamSearch(width=4)(generator, both(), n=4)

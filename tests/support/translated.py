@@ -31,6 +31,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def german_lines() -> list[str]:
+    """80 sentences of one to four words."""
+    return [" ".join(GERMAN[(i * j + i // 7) % 5] for j in range(1, 2 + i % 4)) for i in range(80)]
+
+
 def translation(german: str) -> str:
     return " ".join(ENGLISH[GERMAN.index(word)] for word in german.split())
 

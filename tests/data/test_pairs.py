@@ -285,6 +285,10 @@ def test_parts_in_files_of_their_own(tmp_path: Path) -> None:
     assert corpus.facts["files"]["valid"]["source_too_long"] == 1
     assert corpus.facts["also_in_train"]["test"] == {"targets": 1, "sources": 1}
     assert corpus.facts["files"]["test"]["sources"]["source"] == "test.de"
+    three = file([*[(a, b) for a, b in QUESTIONS if len(b) < 12] * 2, ("a", "b")], "short")
+    with pytest.raises(UserError, match=r"data.valid_file = .* has 0 usable pairs of 1 \(of at"):
+        read(**three, valid_file=str(written(tmp_path, ["a b c d e f"], "v")),
+             valid_source=str(written(tmp_path, ["a"], "w")))  # fmt: skip
     one = {key: value for key, value in files.items() if key.startswith("test")}
     again = read(**main, **one)
     assert again.facts["split"] == {"train": 32, "valid": 4, "test": 2}
@@ -301,7 +305,7 @@ def test_sentences_without_sources_may_have_such_files_too(tmp_path: Path) -> No
     held = written(tmp_path, ["one new", "one one one"], "test.txt")
     corpus = read(file=lines, test_file=str(held))
     assert corpus.decode(corpus.test) == ["one <unk>", "one one one"]
-    assert corpus.facts["also_in_train"]["test"]["targets"] == 1
+    assert corpus.facts["also_in_train"]["test"] == {"sentences": 1}
     labelled = written(tmp_path, [f"{'ab'[len(b) % 2]}\t{b}" for _, b in QUESTIONS], "l.tsv")
     with pytest.raises(UserError, match=r"test.txt' has no labels, unlike data.file = .*l.tsv'"):
         read(file=labelled, test_file=str(held))

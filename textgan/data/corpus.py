@@ -19,7 +19,7 @@ from torch import Tensor
 from textgan.core.errors import UserError
 from textgan.core.names import suggest
 from textgan.data.labelled import FEWEST, Labelled, short_label
-from textgan.data.pairs import CorpusFile, conversations, read_files
+from textgan.data.pairs import conversations, read_files
 from textgan.data.pre_tokenizer import TURN_WORD, UNKNOWN_WORD, PreTokenizer, Tokens
 from textgan.data.sentences import Sentences
 from textgan.data.settings import RunDataConfig
@@ -27,10 +27,10 @@ from textgan.data.sides import Side, spacing_facts
 from textgan.data.splits import PartName, divide, number_labels, spelt_in_order
 from textgan.data.subwords import Subwords
 from textgan.data.text import Condition, Text, TextSpace
-from textgan.data.texts import Row
 from textgan.data.tokenizers import WordTokenizer, frequent
 
 TOKENS = {"word": "words", "char": "characters", "bpe": "subwords"}
+SplitBy = Literal["sentence", "source", "conversation"]
 CHAINED = 0.1  # share of pairs that go on from the one before, from which these are dialogues
 
 
@@ -130,169 +130,201 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
     is left to train on.
     """
     config.refuse_contradictions()
-    files = read_files(config)
-    main, name = files["train"], Path(config.path).name
-    rows = [row for file in files.values() for row in file.rows]
-    on = [one for file in files.values() for one in file.on]
-    ends = pairwise([0, *accumulate(len(file.rows) for file in files.values())])
-    of_file = {part: torch.arange(*places) for part, places in zip(files, ends, strict=True)}
-
-    by_words = sides = _read_sides(config, rows, name, quiet)  # targets, then sources if any
-    split_by = _split_by(config, main.on)
-    keys = _keys(split_by, on, sides)
-
-    def divided(rows: Tensor) -> dict[PartName, Tensor]:
-        return divide(
-            main.name,
-            [keys[row] for row in rows.tolist()],
-            rows,
-            valid=None if "valid" in files else config.valid,
-            test=None if "test" in files else config.test,
-            seed=config.split_seed,
-            what=f"{split_by}s",
-        )
-
-    parts = {}
-    if config.tokens == "bpe":
-        # subwords are learnt from the training part, and are what lengths are of
-        parts = divided(of_file["train"])
-        sides = _learn_subwords(config, rows, parts["train"], name, quiet)
-    limits = _Limits.of(config, sides, of_file["train"])
-    left_out = limits.left_out(sides)
-    fits = ~torch.stack([*left_out.values()]).any(0)
-    usable = {part: some[fits[some]] for part, some in of_file.items()}
-    for part, file in files.items():
-        limits.refuse_few(file, len(usable[part]), FEWEST if part == "train" else 1)
-    own = {part: some[fits[some]] for part, some in parts.items()} or divided(usable["train"])
-    parts = {**own, **usable, "train": own["train"]}
-
-    counts = [side.counts(parts["train"]) for side in sides]
-    kept = torch.cat([*parts.values()])
-    words = _vocabularies(
-        config, main.name, [side.tokenizer.pre_tokenizer for side in sides], counts
-    )
-    tokenizers = [side.tokenizer_of(some, kept) for side, some in zip(sides, words, strict=True)]
-    encoded = [side.encode(one) for side, one in zip(sides, tokenizers, strict=True)]
-    labels, of_labels = _number_labels(main, rows, parts)
+    read = _read(config, quiet)
+    divided = _divide(config, read, quiet)
+    sides, parts = divided.sides, divided.parts
+    tokenizers, counts = _tokenizers(config, read.name, sides, parts)
+    ids = [side.encode(one) for side, one in zip(sides, tokenizers, strict=True)]
     spaces = [tokenizer.space for tokenizer in tokenizers]
+    labels, of_labels = (
+        number_labels(read.name, read.labelled, parts) if read.labelled else ({}, {})
+    )
     texts: dict[PartName, Text] = {}
-    for part, some in parts.items():
-        text, *source = (
-            ids[some].to_text(space) for ids, space in zip(encoded, spaces, strict=True)
-        )
+    for part, rows in parts.items():
+        text, *source = (one[rows].to_text(space) for one, space in zip(ids, spaces, strict=True))
         condition = Condition(of_labels.get(part), source[0] if source else None)
         texts[part] = replace(text, condition=condition)
     space = replace(spaces[0], classes=len(labels))
+    following: dict[PartName, Following] = {}
     facts: dict[str, Any] = {
-        **main.facts,
+        **read.facts,
         **config.form.facts(),
-        "sentences": len(main.rows),
-        **_counted(left_out, of_file["train"]),
-        "split_seed": config.split_seed,
-        "split": {part: len(some) for part, some in parts.items()},
         "tokens": config.tokens,
         **sides[0].facts(tokenizers[0], counts[0]),
-        **spacing_facts([row.text for row in main.rows], config.tokens, config.spaced),
+        "split_seed": config.split_seed,
+        "split": {part: len(rows) for part, rows in parts.items()},
+        **divided.facts["train"],
+        **({"labels": labels} if labels else {}),
     }
-    if labels:
-        facts["labels"] = labels
-    if len(files) > 1:
-        facts["files"] = {
-            part: {**file.facts, "sentences": len(file.rows), **_counted(left_out, of_file[part])}
-            for part, file in files.items()
-            if part != "train"
-        }
-    following: dict[PartName, Following] = {}
-    if main.sources:
+    for part, about in read.facts.get("files", {}).items():
+        facts["files"][part] = about | divided.facts[part]
+    if config.has_sources:
         space = replace(space, source=spaces[1], shares_vocabulary=config.share_vocabulary)
-        facts |= {"split_by": split_by, "turns": config.turns, "goes_on": sum(main.on)}
-        facts["copies"] = sum(row.source == row.text for row in main.rows)
-        facts["sources"] = {
-            **main.facts.get("sources", {}),
-            "shares_vocabulary": config.share_vocabulary,
-            **sides[1].facts(tokenizers[1], counts[1]),
-            **spacing_facts(main.sources, config.tokens, config.spaced),
-        }
-    if split_by == "conversation":
-        following = _following(on, limits.fits(sides[0]), parts, encoded[0], texts, spaces[0])
+        facts |= {"split_by": divided.by, "turns": config.turns}
+        facts["sources"] = read.facts["sources"] | sides[1].facts(tokenizers[1], counts[1])
+        facts["sources"]["shares_vocabulary"] = config.share_vocabulary
+    if divided.by == "conversation":
+        usable = divided.limits.fits(sides[0])
+        following = _following(read.on, usable, parts, ids[0], texts, spaces[0])
         facts["following"] = {part: len(one.rows) for part, one in following.items()}
-    if main.sources or len(files) > 1:
-        facts["also_in_train"] = _also_in_train(by_words, parts)
+    if config.has_sources or "files" in facts:
+        facts["also_in_train"] = _also_in_train(read.sides, parts)
     return Corpus(
         Path(config.path).stem,
         space,
-        texts["train"],
-        texts["valid"],
-        texts["test"],
-        tokenizers[0],
-        facts,
-        tuple(labels),
-        tokenizers[1] if main.sources else None,
-        following,
+        **texts,
+        tokenizer=tokenizers[0],
+        facts=facts,
+        label_names=tuple(labels),
+        source_tokenizer=tokenizers[1] if config.has_sources else None,
+        following=following,
     )
 
 
-def _read_sides(config: RunDataConfig, rows: Sequence[Row], name: str, quiet: bool) -> list[Side]:
-    """The targets of rows and, where they have any, their sources; of one vocabulary are split
-    alike."""
-    every = _lines(config, rows)
+class _Read(NamedTuple):
+    """What was read of the files of a corpus: their rows, one file after another.
+
+    names: of the files, by part, for messages. of_file: the rows of the file of each part. on: which
+    rows go on from the one before. sides: targets, then sources if there are any, by words or
+    characters. lines: of each side, kept to learn subwords from; else nothing, for they are large.
+    labelled: every row with its label, if they have labels. facts: about the files.
+    """
+
+    names: dict[PartName, str]
+    of_file: dict[PartName, Tensor]
+    on: list[bool]
+    sides: list[Side]
+    lines: list[list[str]]
+    labelled: list[Labelled]
+    facts: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name of the first file."""
+        return self.names["train"]
+
+
+def _read(config: RunDataConfig, quiet: bool) -> _Read:
+    """Read all files, and number the words of each side in one pass."""
+    files = read_files(config)
+    main = files["train"]
+    rows = [row for file in files.values() for row in file.rows]
+    lines = [[row.text for row in rows]]
+    facts: dict[str, Any] = {**main.facts, "sentences": len(main.rows)}
+    facts |= spacing_facts([row.text for row in main.rows], config.tokens, config.spaced)
+    if config.has_sources:
+        lines.append([row.source or "" for row in rows])
+        facts |= {
+            "goes_on": sum(main.on),
+            "copies": sum(row.source == row.text for row in main.rows),
+        }
+        facts["sources"] = main.facts.get("sources", {}) | spacing_facts(
+            main.sources, config.tokens, config.spaced
+        )
+    if len(files) > 1:
+        facts["files"] = {
+            part: file.facts | {"sentences": len(file.rows)}
+            for part, file in files.items()
+            if file is not main
+        }
     tokens: Tokens = "char" if config.tokens == "char" else "word"
-    splits = [PreTokenizer.of(lines, tokens, config.spaced) for lines in every]
+    splits = [PreTokenizer.of(some, tokens, config.spaced) for some in lines]
     if config.share_vocabulary:
-        splits = [PreTokenizer.of([*chain.from_iterable(every)], tokens, config.spaced)] * 2
-    return _sides(every, _with_turns(config, every, splits), name, quiet)
+        splits = [PreTokenizer.of([*chain.from_iterable(lines)], tokens, config.spaced)] * 2
+    ends = pairwise([0, *accumulate(len(file.rows) for file in files.values())])
+    return _Read(
+        {part: file.name for part, file in files.items()},
+        {part: torch.arange(*places) for part, places in zip(files, ends, strict=True)},
+        [one for file in files.values() for one in file.on],
+        _sides(config, lines, splits, quiet),
+        lines if config.tokens == "bpe" else [],
+        [Labelled(row.line, row.label or "", row.text) for row in rows] if main.labels else [],
+        facts,
+    )
 
 
-def _learn_subwords(
-    config: RunDataConfig, rows: Sequence[Row], train: Tensor, name: str, quiet: bool
+def _sides(
+    config: RunDataConfig, lines: Sequence[list[str]], splits: Sequence[PreTokenizer], quiet: bool
 ) -> list[Side]:
-    """The same sides by subwords of the training part."""
-    every = _lines(config, rows)
-    learnt = [[lines[row] for row in train.tolist()] for lines in every]
+    """Sides of these lines, split so; of one vocabulary both know what is between utterances."""
+    turn = TURN_WORD if any(TURN_WORD in line for some in lines[1:] for line in some) else ""
+    what = f"reading {Path(config.path).name}"
+    return [
+        Side.of(
+            some,
+            replace(split, turn=turn) if number or config.share_vocabulary else split,
+            what,
+            quiet,
+        )
+        for number, (some, split) in enumerate(zip(lines, splits, strict=True))
+    ]
+
+
+class _Divided(NamedTuple):
+    """Sides by the tokens of the run, the rows of each part that are not left out, what is in one
+    part as a whole, and how many rows of each file were left out."""
+
+    sides: list[Side]
+    parts: dict[PartName, Tensor]
+    by: SplitBy
+    limits: _Limits
+    facts: dict[PartName, dict[str, int]]
+
+
+def _divide(config: RunDataConfig, read: _Read, quiet: bool) -> _Divided:
+    """Leave out what is too long or too short, and divide the rest."""
+    by, own, sides = _split_by(config, read), read.of_file["train"], read.sides
+    keys = _keys(by, read)
+
+    def divided(rows: Tensor) -> dict[PartName, Tensor]:
+        return divide(
+            read.name,
+            [keys[row] for row in rows.tolist()],
+            rows,
+            valid=None if config.valid_file else config.valid,
+            test=None if config.test_file else config.test,
+            seed=config.split_seed,
+            what=f"{by}s",
+        )
+
+    parts: dict[PartName, Tensor] = {}
+    if config.tokens == "bpe":
+        # subwords are learnt from the training part, and are what lengths are of
+        parts = divided(own)
+        sides = _sides(config, read.lines, _subwords(config, read, parts["train"]), quiet)
+    limits = _Limits.of(config, sides, own)
+    left_out = limits.left_out(sides)
+    fits = ~torch.stack([*left_out.values()]).any(0)
+    limits.refuse_few(read.name, int(fits[own].sum()), len(own), FEWEST)
+    parts = parts or divided(own[fits[own]])
+    for part, rows in {**parts, **read.of_file, "train": parts["train"]}.items():
+        parts[part] = rows[fits[rows]]
+        name = read.names.get(part, f"the {part} part of {read.name}")
+        limits.refuse_few(name, len(parts[part]), len(rows), 1)
+    facts = {
+        part: {why: int(mask[rows].sum()) for why, mask in left_out.items()}
+        for part, rows in read.of_file.items()
+    }
+    return _Divided(sides, parts, by, limits, facts)
+
+
+def _subwords(config: RunDataConfig, read: _Read, train: Tensor) -> list[PreTokenizer]:
+    """How each side is split into subwords of the training part."""
+    learnt = [[lines[row] for row in train.tolist()] for lines in read.lines]
     if config.share_vocabulary:
         learnt = [[*chain.from_iterable(learnt)]]
+    whole = (UNKNOWN_WORD, TURN_WORD)
     splits = [
-        PreTokenizer(
-            "bpe",
-            "",
-            subwords=Subwords.train(lines, size, config.min_count, (UNKNOWN_WORD, TURN_WORD)),
-        )
+        PreTokenizer("bpe", "", subwords=Subwords.train(lines, size, config.min_count, whole))
         for lines, size in zip(learnt, _sizes(config), strict=False)
     ]
-    if config.share_vocabulary:
-        splits *= 2
-    return _sides(every, _with_turns(config, every, splits), name, quiet)
-
-
-def _lines(config: RunDataConfig, rows: Sequence[Row]) -> list[list[str]]:
-    """The lines of each side."""
-    targets = [row.text for row in rows]
-    return [targets, [row.source or "" for row in rows]] if config.has_sources else [targets]
+    return splits * 2 if config.share_vocabulary else splits
 
 
 def _sizes(config: RunDataConfig) -> tuple[int, int]:
     """The sizes of the vocabularies of targets and sources."""
     of_sources = config.source_vocabulary
     return config.vocabulary, config.vocabulary if of_sources < 0 else of_sources
-
-
-def _with_turns(
-    config: RunDataConfig, every: Sequence[Sequence[str]], splits: Sequence[PreTokenizer]
-) -> list[PreTokenizer]:
-    """How each side is split, where sources have several utterances."""
-    if not any(TURN_WORD in source for sources in every[1:] for source in sources):
-        return list(splits)
-    source = replace(splits[1], turn=TURN_WORD)
-    return [source if config.share_vocabulary else splits[0], source]
-
-
-def _sides(
-    every: Sequence[Sequence[str]], splits: Sequence[PreTokenizer], name: str, quiet: bool
-) -> list[Side]:
-    return [
-        Side.of(lines, split, f"reading {name}", quiet)
-        for lines, split in zip(every, splits, strict=True)
-    ]
 
 
 class _Limits(NamedTuple):
@@ -328,84 +360,61 @@ class _Limits(NamedTuple):
             masks["source_too_long"] = (source[0].sizes > self.source) & self.fits(target)
         return masks
 
-    def refuse_few(self, file: CorpusFile, usable: int, least: int) -> None:
-        """UserError where too few rows of a file are usable."""
+    def refuse_few(self, name: str, usable: int, rows: int, least: int) -> None:
+        """UserError where too few of so many rows are usable."""
         if usable < least:
-            what = "pairs" if file.sources else "sentences"
+            what = "sentences" if self.source is None else "pairs"
             raise UserError(
-                f"{file.name} has {usable} usable {what} of {len(file.rows)} ({self}); at least "
-                f"{least} {'are' if least > 1 else 'is'} needed"
+                f"{name} has {usable} usable {what} of {rows} ({self}); at least {least} "
+                f"{'are' if least > 1 else 'is'} needed"
             )
 
 
-def _counted(left_out: Mapping[str, Tensor], rows: Tensor) -> dict[str, int]:
-    """Count the rows that are left out, by reason."""
-    return {why: int(mask[rows].sum()) for why, mask in left_out.items()}
-
-
-SplitBy = Literal["sentence", "source", "conversation"]
-
-
-def _split_by(config: RunDataConfig, on: Sequence[bool]) -> SplitBy:
+def _split_by(config: RunDataConfig, read: _Read) -> SplitBy:
     """What is in one part as a whole."""
     if not config.has_sources:
         return "sentence"
     if config.split_by != "auto":
         return config.split_by
-    return "conversation" if sum(on) >= CHAINED * len(on) else "source"
+    chained = read.facts["goes_on"] >= CHAINED * read.facts["sentences"]
+    return "conversation" if chained else "source"
 
 
-def _keys(split_by: SplitBy, on: Sequence[bool], sides: Sequence[Side]) -> list[bytes]:
+def _keys(by: SplitBy, read: _Read) -> list[bytes]:
     """Keys of all rows: rows of equal keys are in one part.
 
     Equal targets may be in two parts, as answers to different sources; how many are is counted.
     """
-    spelt = [spelt_in_order(side.sentences, side.tokenizer) for side in sides]
-    if split_by != "conversation":
+    spelt = [spelt_in_order(side.sentences, side.tokenizer) for side in read.sides]
+    if by != "conversation":
         return spelt[-1]
-    numbers = conversations(on)
-    whole = [b""] * (numbers[-1] + 1)
-    parts: list[list[bytes]] = [[] for _ in whole]
+    numbers = conversations(read.on)
+    of_each: list[list[bytes]] = [[] for _ in range(numbers[-1] + 1)]
     for number, target, source in zip(numbers, *spelt, strict=True):
-        parts[number] += [source, target]
-    whole = [b"".join(part) for part in parts]
+        of_each[number] += [source, target]
+    whole = [b"".join(rows) for rows in of_each]
     return [whole[number] for number in numbers]
 
 
-def _vocabularies(
-    config: RunDataConfig,
-    name: str,
-    splits: Sequence[PreTokenizer],
-    counts: Sequence[Counter[str]],
-) -> list[list[str]]:
-    """The words to keep of each side, from how often each occurs in the training part."""
-    if config.share_vocabulary:
-        counts = [sum(counts, Counter())] * 2
-    kept = [
-        frequent(of_side, size, config.min_count)
-        if split.subwords is None
-        else list(split.subwords.pieces)
-        for of_side, size, split in zip(counts, _sizes(config), splits, strict=False)
-    ]
-    for words, where in zip(kept, ("", " on the side of the sources"), strict=False):
+def _tokenizers(
+    config: RunDataConfig, name: str, sides: Sequence[Side], parts: Mapping[PartName, Tensor]
+) -> tuple[list[WordTokenizer], list[Counter[str]]]:
+    """The tokenizer of each side, and how often each word occurs in its training part."""
+    counts = [side.counts(parts["train"]) for side in sides]
+    both = [sum(counts, Counter[str]())] * 2 if config.share_vocabulary else counts
+    rows, tokenizers = torch.cat([*parts.values()]), []
+    whose = ("", " on the side of the sources")
+    for side, of_side, size, where in zip(sides, both, _sizes(config), whose, strict=False):
+        subwords = side.tokenizer.pre_tokenizer.subwords
+        words = subwords.pieces if subwords else frequent(of_side, size, config.min_count)
         if len(words) < 2:
             raise UserError(
-                f"{name} has a vocabulary of {len(words)} "
-                f"{TOKENS[config.tokens]}{where} seen "
+                f"{name} has a vocabulary of {len(words)} {TOKENS[config.tokens]}{where} seen "
                 f"{config.min_count} times or more; at least 2 are needed (is data.tokens right? "
                 "try data.min_count = 1)"
             )
-    return kept
-
-
-def _number_labels(
-    main: CorpusFile, rows: Sequence[Row], parts: Mapping[PartName, Tensor]
-) -> tuple[dict[str, int], dict[PartName, Tensor]]:
-    """As `number_labels`; nothing where there are none."""
-    if not main.labels:
-        return {}, {}
-    labelled = [Labelled(row.line, row.label or "", row.text) for row in rows]
-    return number_labels(main.name, labelled, parts)
+        tokenizers.append(side.tokenizer_of(words, rows))
+    return tokenizers, counts
 
 
 def _following(
@@ -433,7 +442,8 @@ def _also_in_train(
 ) -> dict[str, dict[str, int]]:
     """How many texts of each side of the other parts the training part has, too."""
     counted: dict[str, dict[str, int]] = {"valid": {}, "test": {}}
-    for side, what in zip(sides, ("targets", "sources"), strict=False):
+    names = ("targets", "sources") if len(sides) > 1 else ("sentences",)
+    for side, what in zip(sides, names, strict=True):
         spelt = {part: list(side.sentences[rows].spelt()) for part, rows in parts.items()}
         known = set(spelt["train"])
         for part in ("valid", "test"):

@@ -184,10 +184,11 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
 class _Read(NamedTuple):
     """What was read of the files of a corpus: their rows, one file after another.
 
-    names: of the files, by part, for messages. of_file: the rows of the file of each part. on: which
-    rows go on from the one before. sides: targets, then sources if there are any, by words or
-    characters. lines: of each side, kept to learn subwords from; else nothing, for they are large.
-    labelled: every row with its label, if they have labels. facts: about the files.
+    names: of the files, for messages, and of_file: their rows, by the part that each is given for,
+    the first for "train". on: which rows go on from the one before. sides: targets, then sources if
+    there are any, by words or characters. lines: of each side, kept to learn subwords from; else
+    nothing, for they are large. labelled: every row with its label, if they have labels. facts:
+    about the files.
     """
 
     names: dict[PartName, str]
@@ -214,10 +215,8 @@ def _read(config: RunDataConfig, quiet: bool) -> _Read:
     facts |= spacing_facts([row.text for row in main.rows], config.tokens, config.spaced)
     if config.has_sources:
         lines.append([row.source or "" for row in rows])
-        facts |= {
-            "goes_on": sum(main.on),
-            "copies": sum(row.source == row.text for row in main.rows),
-        }
+        copies = sum(row.source == row.text for row in main.rows)
+        facts |= {"goes_on": sum(main.on), "copies": copies}
         facts["sources"] = main.facts.get("sources", {}) | spacing_facts(
             main.sources, config.tokens, config.spaced
         )

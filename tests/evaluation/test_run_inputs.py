@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from dialogues import chained, dialogues, written
 from evaluated import spelt
-from toys import TOY, TOY_TEXT, toy_text
+from toys import PAIRS, TOY, TOY_TEXT, toy_text
 
 import textgan
 from textgan.core.errors import UserError
@@ -92,20 +91,6 @@ def test_a_run_may_be_split_as_files_are(folders: dict[str, Path]) -> None:
     last = layout.rows["seqgan, last"]
     assert last.tokenizer.kind == "char"
     assert spelt(last, last.predictions) == [" ".join(line.replace(" ", "")) for line in last.lines]
-
-
-PAIRS: dict[str, Any] = {
-    key: value
-    for key, value in TOY_TEXT.items()
-    if not key.startswith(("generator", "discriminator", "objective"))
-} | {
-    "generator": "attention",
-    "generator.hidden": 6,
-    "generator.embedding": 4,
-    "generator.attention": 4,
-    "schedule.rounds": 0,
-    "data.min_count": 1,
-}
 
 
 @pytest.fixture(scope="module")

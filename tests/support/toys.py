@@ -89,6 +89,20 @@ def small_parts(
 
 TOY_TEXT = {key: value for key, value in TOY.items() if not key.startswith("oracle.")}
 
+# a small generator on pairs, by MLE alone
+PAIRS: dict[str, Any] = {
+    key: value
+    for key, value in TOY_TEXT.items()
+    if not key.startswith(("generator", "discriminator", "objective"))
+} | {
+    "generator": "attention",
+    "generator.hidden": 6,
+    "generator.embedding": 4,
+    "generator.attention": 4,
+    "schedule.rounds": 0,
+    "data.min_count": 1,
+}
+
 
 def toy_text(folder: Path, sentences: int = 60) -> Path:
     """A file of short sentences of one to six words."""

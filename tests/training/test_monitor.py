@@ -3,15 +3,23 @@
 from pathlib import Path
 
 import pytest
+import sacrebleu
 import torch
-from toys import TOY
+from dialogues import QUESTIONS, tsv
+from toys import PAIRS, TOY
 
 import textgan
+from textgan.core.log import read_records
 from textgan.core.score import Score
 from textgan.core.statistics import Estimate
 from textgan.metrics.warnings import warnings_of_row
+from textgan.models.beam import BeamSearch
+from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.training.measure import level_of
-from textgan.training.monitor import accuracy, adversary_warnings
+from textgan.training.monitor import accuracy, adversary_warnings, observe
+from textgan.training.run import open_run
+from textgan.training.schedule import Step
+from textgan.training.state import TrainingState
 
 
 def test_accuracy_weighs_both_sides_equally() -> None:
@@ -80,3 +88,32 @@ def test_a_collapsing_run_raises_the_alarm(
     err = capsys.readouterr().err
     assert err.count("collapse: only") == 1  # once is enough
     assert any("collapse" in warning for warning in results.warnings)
+
+
+def test_a_run_on_pairs_shows_bleu_and_source_text_reference(tmp_path: Path) -> None:
+    settings = PAIRS | {"schedule.mle_epochs": 2}
+    file = tsv(tmp_path, [(f"{a} {i}", b) for i, (a, b) in enumerate(QUESTIONS * 2)])
+    run = tmp_path / "run"
+    results = textgan.train("mle", pairs=file, out=run, quiet=True, plot=False, **settings)
+    for record in read_records(run):
+        assert 0 <= record["eval/sacrebleu_valid"] <= 100
+    opened = open_run(run)
+    test = opened.corpus.decode(opened.corpus.test)
+    state = TrainingState(opened)
+    step = Step("tick", "mle", 1, 0, evaluate=True)
+    seen = observe(state, step, {})
+    n = min(10, len(test))
+    assert len(seen.samples) == n
+    for i, line in enumerate(seen.samples):
+        source, _, reference = line.split(" | ")
+        assert f"{source}\t{reference}" == test[i * len(test) // n]
+    # the final table: of greedy answers to the test part, as sacrebleu has it
+    generator = opened.load_generator()
+    assert isinstance(generator, AutoregressiveGenerator)
+    answers = BeamSearch(width=1)(generator, opened.corpus.test.condition).text
+    lines = opened.corpus.tokenizer.decode(answers.tolist())
+    references = opened.corpus.tokenizer.decode(opened.corpus.test.tolist())
+    right = sacrebleu.corpus_bleu(lines, [references], tokenize="none", force=True).score
+    assert results.last["sacrebleu_test"].value == pytest.approx(right)
+    assert results.samples == len(test)
+    assert "BLEU, greedy" in str(results) and f"on {len(test)} samples" in str(results)

@@ -20,7 +20,6 @@ from textgan.evaluation.inputs import (
     EvaluationOptions,
     Parts,
     RowMaker,
-    aligned_by_source,
     parted,
 )
 from textgan.evaluation.texts import (
@@ -35,6 +34,7 @@ from textgan.evaluation.texts import (
     of_other_lengths,
     read_texts,
 )
+from textgan.metrics.aligned import aligned_by_source
 from textgan.metrics.base import Pairs
 
 FEWEST_TO_TRAIN = 50  # references of a part that networks are trained on, at least

@@ -22,10 +22,9 @@ sides of a comparison:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ from textgan.core.statistics import SUBSETS
 from textgan.core.streams import SCHEME, Purpose, stream
 from textgan.data.sentences import Sentences
 from textgan.metrics.base import MetricInputs
-from textgan.metrics.functional.nearest import places
 from textgan.models.beam import BeamSearch
 
 
@@ -174,21 +172,6 @@ class RowMaker:
             "seed": self.seed,
             "streams": SCHEME,
         }
-
-
-def aligned_by_source(sources: Sentences, lines: Sequence[str]) -> list[list[str | None]]:
-    """Return the references of B texts that answer these sources, in columns (., B): its own line
-    first, then those of the same source; None where one has fewer of them."""
-    of_source: dict[int, list[int]] = {}
-    first = places(sources, sources).tolist()
-    for row, source in enumerate(first):
-        of_source.setdefault(source, []).append(row)
-    rows = [
-        [row, *(other for other in of_source[source] if other != row)]
-        for row, source in enumerate(first)
-    ]
-    columns = zip_longest(*rows)
-    return [[None if row is None else lines[row] for row in column] for column in columns]
 
 
 def parted(n: int, first: int, purpose: Purpose, seed: int) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,6 @@ from textgan.evaluation.inputs import (
     EvaluationOptions,
     Parts,
     RowMaker,
-    aligned_by_source,
 )
 from textgan.evaluation.texts import (
     Source,
@@ -38,6 +37,7 @@ from textgan.evaluation.texts import (
     fits_some,
     name_texts,
 )
+from textgan.metrics.aligned import aligned_by_source
 from textgan.metrics.base import MetricInputs, Models, Pairs
 from textgan.models.beam import BeamSearch
 from textgan.models.generators.base import AutoregressiveGenerator, Generator

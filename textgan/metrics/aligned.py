@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +13,9 @@ from pydantic import Field
 from textgan.core.errors import option
 from textgan.core.score import Better, Score
 from textgan.core.statistics import Estimate, of_sources, percentiles, resamples
+from textgan.data.sentences import Sentences
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
+from textgan.metrics.functional.nearest import places
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Scorer
@@ -27,6 +31,21 @@ def aligned_or_none(inputs: MetricInputs) -> None:
             f"needs aligned references: give {option('aligned', 'FILE')}, one reference for each "
             "text"
         )
+
+
+def aligned_by_source(sources: Sentences, lines: Sequence[str]) -> list[list[str | None]]:
+    """Return the references of B texts that answer these sources, in columns (., B): its own line
+    first, then those of the same source; None where one has fewer of them."""
+    of_source: dict[int, list[int]] = {}
+    first = places(sources, sources).tolist()
+    for row, source in enumerate(first):
+        of_source.setdefault(source, []).append(row)
+    rows = [
+        [row, *(other for other in of_source[source] if other != row)]
+        for row, source in enumerate(first)
+    ]
+    columns = zip_longest(*rows)
+    return [[None if row is None else lines[row] for row in column] for column in columns]
 
 
 def corpus_score(

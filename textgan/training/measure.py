@@ -18,6 +18,7 @@ from textgan.core.streams import Purpose, stream
 from textgan.data.corpus import Corpus
 from textgan.data.sentences import Sentences
 from textgan.data.text import Text
+from textgan.metrics.aligned import SacreBLEU, aligned_by_source
 from textgan.metrics.base import MetricInputs, Models
 from textgan.metrics.likelihood import UNIT, Likelihood
 from textgan.metrics.ngrams import JensenShannon
@@ -77,10 +78,49 @@ def draw_measured(
     )
 
 
+def texts_measured(corpus: Corpus, n: int) -> int:
+    """Return how many texts of a generator are measured where n are asked for: where they answer
+    sources, no more than the test part has."""
+    return n if corpus.space.source is None else min(n, len(corpus.test))
+
+
 def asked_rows(total: int, n: int) -> Tensor:
     """Return which of so many real texts have their sources answered where n texts are measured:
     all, or n of them, spread evenly, in their order."""
     return torch.arange(total) if n >= total else torch.arange(n) * total // n
+
+
+def greedy_bleu(
+    generator: Generator,
+    corpus: Corpus,
+    part: Text,
+    n: int,
+    *,
+    seed: int = 0,
+    resamplings: int = 0,
+) -> Score | None:
+    """Compute sacrebleu of the likeliest answers, word by word, to n sources of a part of the
+    corpus; None where texts answer none, or the generator has no likelihood."""
+    space = corpus.space.source
+    if space is None or not isinstance(generator, AutoregressiveGenerator):
+        return None
+    cpu, rows = torch.device("cpu"), asked_rows(len(part), n)
+    sources = Sentences.of(part.condition.require_source().to(cpu), space.eos)
+    columns = aligned_by_source(sources, corpus.tokenizer.decode(part.tolist()))
+    condition = part.condition[rows.to(part.tokens.device)]
+    text = answers(generator, condition, seed=seed, search=BeamSearch(width=1))
+    texts = Sentences.of(text.to(cpu), corpus.space.eos)
+    inputs = _inputs(
+        texts,
+        texts,
+        corpus,
+        lines=corpus.tokenizer.decode(text.tolist()),
+        aligned=[[column[row] for row in rows.tolist()] for column in columns],
+        sources=sources[rows],
+        seed=seed,
+        resamplings=resamplings,
+    )
+    return replace(SacreBLEU().measure(inputs)["sacrebleu"], title="BLEU, greedy")
 
 
 def scores_of(
@@ -132,16 +172,16 @@ def _inputs(
     """The inputs of the metrics that training watches: no subsets, whose intervals take longest."""
     # unlike an evaluation's, these texts may hold the unknown word, so the signature says so
     unknown = "" if corpus.space.unknown is None else "+unknown"
+    usual: dict[str, Any] = {"lines": [], "resamplings": 0, "subsets": 0}
     return MetricInputs(
         tokenizer=corpus.tokenizer,
         counted=unknown + padding,
         predictions=texts,
-        lines=[],
         references=real,
         sample=texts,
         paired_sample=texts,
         paired_references=real,
-        **({"resamplings": 0, "subsets": 0} | others),
+        **(usual | others),
     )
 
 

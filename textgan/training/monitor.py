@@ -18,11 +18,12 @@ from textgan.data.text import Text
 from textgan.metrics.base import Unavailable
 from textgan.metrics.warnings import warnings_of_row
 from textgan.models.discriminators.base import Discriminator
-from textgan.models.draw import draw_like
-from textgan.training.measure import level_of, measure
+from textgan.models.draw import answers, draw_like
+from textgan.training.measure import asked_rows, greedy_bleu, level_of, measure
 from textgan.training.schedule import Step
 from textgan.training.state import TrainingState
 
+SHOWN = 10  # samples at a tick
 ACCURACY_TEXTS = 500  # texts of each kind on which a discriminator's accuracy is counted
 # Accuracy of a discriminator on new texts, half of them real; where its whole interval is above,
 # fewer than one text in fifty is of use to the generator, and the sigmoid of a score is 0 or 1
@@ -92,7 +93,8 @@ class MLEScore(NamedTuple):
 class Observation(NamedTuple):
     """The observations of a run at a tick.
 
-    metrics: by their tags in the log. samples: some lines. mle: only of MLE epochs.
+    metrics: by their tags in the log. samples: some lines; where texts answer sources, of source,
+    text and reference. mle: only of MLE epochs.
     """
 
     metrics: dict[str, float]
@@ -127,6 +129,9 @@ def observe(state: TrainingState, step: Step, means: Mapping[str, float]) -> Obs
         for name, score in scores.items():
             tag = "generator/entropy" if name == "entropy" else f"eval/{name}"
             metrics[tag] = score.value
+        valid = run.corpus.valid
+        if bleu := greedy_bleu(state.generator, run.corpus, valid, limits.samples):
+            metrics["eval/sacrebleu_valid"] = bleu.value
         if run.oracle_entropy is not None:
             metrics["eval/oracle_entropy"] = run.oracle_entropy
         if step.phase == "mle":
@@ -150,8 +155,28 @@ def observe(state: TrainingState, step: Step, means: Mapping[str, float]) -> Obs
     ]
     if step.phase == "adversarial":
         warnings += adversary_warnings(metrics, 2 * min(ACCURACY_TEXTS, len(run.corpus.valid)))
-    lines = [] if samples is None else run.corpus.decode(_readable(state, samples[:10], step.tick))
+    lines = [] if samples is None else _lines(state, samples, step.tick)
     return Observation(metrics, warnings, lines, mle)
+
+
+def _lines(state: TrainingState, samples: Text, tick: int) -> list[str]:
+    """Some samples to be read: labels and texts, or sources, texts and references."""
+    corpus = state.run.corpus
+    if corpus.space.source is None:
+        return corpus.decode(_readable(state, samples[:SHOWN], tick))
+    rows = asked_rows(len(corpus.test), SHOWN).to(corpus.test.tokens.device)
+    reference = corpus.test[rows]
+    written = answers(
+        state.generator,
+        reference.condition,
+        seed=stream(Purpose.MONITOR_LINES, state.run.seed, tick),
+        forbid=corpus.space.unknown,
+    )
+    before = corpus.decode(written)  # with labels and sources
+    after = corpus.tokenizer.decode(reference.tolist())
+    return [
+        " | ".join([*line.split("\t"), other]) for line, other in zip(before, after, strict=True)
+    ]
 
 
 def _readable(state: TrainingState, samples: Text, tick: int) -> Text:

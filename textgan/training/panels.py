@@ -87,6 +87,11 @@ HEADLINE = {
     "discriminator/loss": "D loss",
 }
 
+# the same of runs whose texts answer sources alone
+OF_PAIRS = [
+    Panel("BLEU of greedy answers", "of 100", {"eval/sacrebleu_valid": "to validation sources"})
+]
+
 # measures of `textgan evaluate` by which TensorBoard's table sorts runs. It only knows those that
 # are announced when a run's settings are written, so they are announced before they are taken
 SORTED_BY = [
@@ -99,8 +104,19 @@ SORTED_BY = [
 ]  # fmt: skip
 
 
-def tensorboard_layout() -> Layout:
-    """Return the panels as TensorBoard's custom scalars."""
+def sorted_by(pairs: bool) -> list[str]:
+    """Return the measures by which TensorBoard's table sorts runs.
+
+    pairs: whether their texts answer sources.
+    """
+    of_pairs = ("sacrebleu", "chrf", "ter", "adversuc", "machine_vs_random", "ere", "peakiness")
+    return SORTED_BY + ([f"eval/{name}" for name in of_pairs] if pairs else [])
+
+
+def tensorboard_layout(pairs: bool = False) -> Layout:
+    """Return the panels as TensorBoard's custom scalars. pairs: whether the run's texts answer
+    sources."""
+    overview = [*OF_PAIRS, *OVERVIEW] if pairs else OVERVIEW
     return {
         group: {
             f"{panel.title} ({panel.unit})" if panel.unit else panel.title: [
@@ -112,5 +128,5 @@ def tensorboard_layout() -> Layout:
             ]
             for panel in panels
         }
-        for group, panels in {"Overview": OVERVIEW, "Updates": UPDATES}.items()
+        for group, panels in {"Overview": overview, "Updates": UPDATES}.items()
     }

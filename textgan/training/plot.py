@@ -7,7 +7,7 @@ import warnings
 
 from textgan.core.files import write_file
 from textgan.core.log import read_records
-from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW, UPDATES
+from textgan.training.panels import NATS, OF_PAIRS, ORACLE_ENTROPY, OVERVIEW, UPDATES
 from textgan.training.run import Run
 
 
@@ -35,7 +35,8 @@ def plot_curves(run: Run) -> bool:
         return [x for x, _ in points], [y for _, y in points]
 
     # the first four of which there is something to show
-    shown = [p for p in (*OVERVIEW, *UPDATES) if any(curve(tag)[0] for tag in p.curves)][:4]
+    every = (*OVERVIEW[:2], *OF_PAIRS, *OVERVIEW[2:], *UPDATES)
+    shown = [p for p in every if any(curve(tag)[0] for tag in p.curves)][:4]
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), constrained_layout=True)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)

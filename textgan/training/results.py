@@ -31,8 +31,15 @@ from textgan.metrics.likelihood import UNIT
 from textgan.metrics.warnings import warnings_of_row
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.likelihood import uniform_nll
-from textgan.training.measure import level_of, measure, ngram_divergences, scores_of
-from textgan.training.panels import SORTED_BY
+from textgan.training.measure import (
+    greedy_bleu,
+    level_of,
+    measure,
+    ngram_divergences,
+    scores_of,
+    texts_measured,
+)
+from textgan.training.panels import sorted_by
 from textgan.training.plot import plot_curves
 from textgan.training.run import MLE, Run
 from textgan.training.sample import draw_lines
@@ -44,6 +51,7 @@ COLUMNS = {
     "nll_valid": "NLL_valid",
     "entropy": "entropy",
     "unique": "unique",
+    "sacrebleu_test": "BLEU, greedy",
 } | {f"jsd{n}": f"JSD-{n}" for n in range(1, 9)}
 MLE_ROW = "MLE, best epoch"  # how the row of the best MLE epoch begins, in every table
 ORACLE_ROW, REAL_ROW = "oracle", "real, held out"  # of real text
@@ -110,6 +118,8 @@ class Results(ScoreTable):
             )
         if not self.likelihood:
             note += "; NLL_test and entropy need a likelihood, which this generator does not have"
+        if "sacrebleu_test" in measured:
+            note += "; BLEU of the likeliest answers to test sources, of 100"
         if "jsd1" in measured:
             note += "; JSD-n: bits between their n-grams and the training text's"
         return [note]
@@ -121,6 +131,7 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
     Raises UserError where there is no checkpoint yet, and where the generator diverged.
     """
     limits, corpus = run.config.evaluation, run.corpus
+    samples = texts_measured(corpus, samples)
     generator = run.load_generator()
     settings = {"resamplings": limits.bootstrap, "ngrams": limits.ngrams}
 
@@ -134,7 +145,12 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
             raise UserError(
                 f"{run.folder}: the generator's weights are no longer numbers; it diverged"
             ) from None
-        return scores
+        bleu = None
+        if generator is not run.oracle:
+            bleu = greedy_bleu(
+                generator, corpus, corpus.test, samples, seed=seed, resamplings=limits.bootstrap
+            )
+        return scores | ({"sacrebleu_test": bleu} if bleu else {})
 
     rows: dict[str, Scores] = {}
     if run.oracle is not None:
@@ -194,7 +210,8 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
         log.say("finished before; nothing is left to do")
         return done
     limits = run.config.evaluation
-    with status(f"final measures, on {limits.final_samples} samples", log.quiet):
+    samples = texts_measured(run.corpus, limits.final_samples)
+    with status(f"final measures, on {samples} samples", log.quiet):
         results = final_table(run, samples=limits.final_samples, seed=run.seed)
     results = replace(results, alarms=tuple(alarms), records=log.digest)
     generator = run.load_generator()
@@ -206,7 +223,7 @@ def finish(run: Run, alarms: Sequence[str], log: Log, *, plot: bool = True) -> R
     log.hyperparameters(
         {k: v for k, v in flatten(run.config.model_dump()).items() if not k.startswith(unused)},
         {f"result/{name}": score.value for name, score in results.last.items()},
-        SORTED_BY,
+        sorted_by(run.corpus.space.source is not None),
     )
     if plot:
         with status("drawing curves.png", log.quiet):

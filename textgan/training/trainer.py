@@ -205,7 +205,12 @@ def train_run(
         folder = run.folder if group.first else Path(stack.enter_context(TemporaryDirectory()))
         with status("starting the log", silent):
             log = Log(
-                folder, state.ticks_done, silent, tensorboard_layout(), HEADLINE, state.records
+                folder,
+                state.ticks_done,
+                silent,
+                tensorboard_layout(run.corpus.space.source is not None),
+                HEADLINE,
+                state.records,
             )
         if group.first and log.fault and log.fault not in state.alarms:
             state.alarms.append(log.fault)  # the final table and the report say it, too

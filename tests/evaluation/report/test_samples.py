@@ -64,3 +64,24 @@ def test_shared_runs_of_words_are_marked(tmp_path: Path) -> None:
     page = make_page([file.parent])
     assert "春<mark>江花</mark><mark>月夜</mark>" in page
     assert "(empty)" in page
+
+
+def test_answers_have_their_source_above_and_their_reference_below(tmp_path: Path) -> None:
+    answer = {"text": "i do", "nearest": "i do not", "share": 0.5}
+    [one, other] = of_examples(answer | {"source": "who <b>?", "reference": "tom"}, answer)
+    assert (one["source"], one["reference"]) == ("who <b>?", "tom")
+    assert other["source"] is other["reference"] is None
+    file = write_run(tmp_path / "run") / "evaluation.json"
+    content = json.loads(file.read_text())
+    content["facts"]["examples"] = {
+        "seqgan, last": [answer | {"source": "who <b>?", "reference": ""}]
+    }
+    file.write_text(json.dumps(content))
+    page = make_page([file.parent])
+    source, text, reference = (
+        page.index(one)
+        for one in ("who &lt;b&gt;?", "<mark>i do</mark>", 'class="reference">(empty)')
+    )
+    assert source < text < reference
+    assert "what people answered" in page
+    assert "what people answered" not in make_page([write_run(tmp_path / "other")])

@@ -29,7 +29,7 @@ from textgan.evaluation.tradeoff import (
     mean_curve,
     name_in_sentence,
 )
-from textgan.training.panels import NATS, ORACLE_ENTROPY, OVERVIEW
+from textgan.training.panels import NATS, OF_PAIRS, ORACLE_ENTROPY, OVERVIEW
 
 FEW = 3  # methods of which each is compared with each
 
@@ -140,7 +140,7 @@ def training(methods: Sequence[System]) -> dict[str, Any]:
     """Draw what was measured while the runs trained, all of them in one chart for each measure."""
     figures = []
     measured = {tag for one in methods for run in one.runs for each in run.records for tag in each}
-    for panel in OVERVIEW:
+    for panel in (*OVERVIEW[:2], *OF_PAIRS, *OVERVIEW[2:]):
         tags = [tag for tag in panel.curves if tag in measured]
         for tag in tags if panel.each else tags[:1]:
             levels = [panel.level] if panel.level else []

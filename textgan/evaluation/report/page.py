@@ -145,6 +145,7 @@ def chapter(runs: Sequence[RunRecord]) -> dict[str, Any]:
     """Make the chapter of the page on runs of one language."""
     systems = systems_of(runs)
     methods = [one for one in systems if one.role == "method"]
+    shown = examples(systems)
     return {
         "title": f"{join_names([one.short for one in methods], 4)} on {data_name(runs[0])}",
         "overview": overview(runs, methods),
@@ -159,7 +160,10 @@ def chapter(runs: Sequence[RunRecord]) -> dict[str, Any]:
         "tables": tables(runs, systems),
         "trade": trade(systems),
         "training": training(methods),
-        "examples": examples(systems),
+        "examples": shown,
+        "answering": any(
+            one["source"] is not None for block in shown for _, few in block["runs"] for one in few
+        ),
         "made": [describe_runs(method) for method in methods],
         "data": {
             key: format_value(value) for key, value in flatten(without_paths(runs[0].data)).items()

@@ -56,9 +56,11 @@ class _Facts(pydantic.BaseModel):
 
 
 class _Example(pydantic.BaseModel):
-    """A text and the training sentence nearest to it."""
+    """A text and the training sentence nearest to it; what it answers, and what people answered."""
 
     text: str
+    source: str | None = None
+    reference: str | None = None
     nearest: str | None = None
     share: float | None = None
 

@@ -28,10 +28,16 @@ def examples(systems: Sequence[System]) -> list[dict[str, Any]]:
 
 
 def _aligned(example: Mapping[str, Any]) -> dict[str, Any]:
-    """A text and its nearest training sentence in pieces, what both have marked."""
+    """A text and its nearest training sentence in pieces, what both have marked; its source and its
+    reference where it has any."""
     text, near, share = str(example["text"]), example.get("nearest"), example.get("share")
+    answering = {
+        key: None if example.get(key) is None else _short(str(example[key]))
+        for key in ("source", "reference")
+    }
     if near is None or share is None:
-        return {"text": [(_short(text), False)], "near": None, "share": None, "copied": False}
+        alone = {"text": [(_short(text), False)], "near": None, "share": None, "copied": False}
+        return alone | answering
     near = str(near)
     spaced = " " in text.strip() or " " in near.strip()
     words, others = (_short(one).split() if spaced else list(_short(one)) for one in (text, near))
@@ -41,6 +47,7 @@ def _aligned(example: Mapping[str, Any]) -> dict[str, Any]:
         "near": _pieces(others, words, glue),
         "share": f"{math.floor(100 * share)} %",
         "copied": text.split() == near.split(),
+        **answering,
     }
 
 

@@ -22,7 +22,8 @@ from textgan.evaluation.report.runs import (
 # what a reader wants to know first
 HEADLINE = (
     "nll_oracle", "nll_test", "bleu4", "self_bleu4", "lm_score", "reverse_lm", "frechet", "mauve",
-    "d_accuracy", "novelty",
+    "d_accuracy", "novelty", "sacrebleu", "chrf", "ter", "sacrebleu_test", "adversuc",
+    "machine_vs_random", "ere",
 )  # fmt: skip
 
 
@@ -117,6 +118,7 @@ def table(title: str, systems: Sequence[System], source: Source[Scores]) -> dict
         "headline": [line for line in lines if line.key in HEADLINE],
         "several": several,
         "lacking": [(metric, why, names) for (metric, why), names in lacking.items()],
+        "evaluators": any("|n_test:" in one for line in lines for one in line.signatures),
         "signed": any(line.signatures for line in lines),
         "how": _measured(facts),
     }

@@ -1,6 +1,7 @@
 """What every method makes of a batch: of its shards, of its classes, of one or two texts."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from textgan.core import registry
 from textgan.core.distributed import Group
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace, exchange_sources
 from textgan.objectives.base import Objective, without_state
 from textgan.training.schedule import Step
 from textgan.training.shards import Shard, accumulate
@@ -25,11 +26,12 @@ from textgan.training.steps import train_step
 
 METHODS = [
     name
-    for name in family.ANY_TEXT
+    for name in registry.names("objective")
     if registry.find("objective", name).__module__.startswith("textgan.")
 ]
 ADVERSARIAL = [name for name in METHODS if registry.find("objective", name).discriminator]
 CLASSES = TextSpace(4, 3, eos=1, classes=2)
+ANSWERS = replace(VARIABLE, source=TextSpace(3, 2))
 # whose losses compare the texts of a batch with each other, so that a shard is a batch of its own:
 # as README says. Of the generator: weights relative to the batch's, or features matched
 COMPARE_JUDGED = {"rankgan", "textgan_mmd"}
@@ -49,17 +51,19 @@ class World(NamedTuple):
 def world(name: str, space: TextSpace, **settings: Any) -> World:
     """A method and its usual pair, with twelve texts and the fakes that answer them."""
     part = registry.find("objective", name)
-    generator = small_generator(space, part.generator)
+    pair = part.usual_pair(space.source is not None)
+    generator = small_generator(space, pair[0])
     judge: Any = None
-    if part.discriminator is not None:
+    if pair[1] is not None:
         made = (
             small_discriminator if part.discriminator_kind == "discriminator" else small_generator
         )
-        judge = made(space, part.discriminator, seed=1)
+        judge = made(space, pair[1], seed=1)
     objective: Objective = part(**settings)
     real = enumerate_texts(replace(space, classes=0))[:12]
-    if space.classes:
-        real = replace(real, condition=Condition(torch.arange(12) % 2))
+    which = torch.arange(12) % 2
+    source = None if space.source is None else enumerate_texts(space.source)[3 * which]
+    real = replace(real, condition=Condition(which if space.classes else None, source))
     objective.connect(generator, judge, real)
     torch.manual_seed(3)
     answered = real.repeat(objective.group)
@@ -124,29 +128,39 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, "rollout_values", exact_rollouts)
 
 
-@pytest.mark.parametrize("name", ADVERSARIAL)
-def test_the_discriminators_shards_are_its_batch_where_texts_are_not_compared(name: str) -> None:
-    here = world(name, VARIABLE)
+def some(names: Sequence[str]) -> list[Any]:
+    """Each of these methods without sources, and each that can with them."""
+    plain = [pytest.param(name, VARIABLE, id=name) for name in names if name in family.ANY_TEXT]
+    answering = [name for name in names if name in family.ANSWERING]
+    return plain + [pytest.param(name, ANSWERS, id=f"{name}-sources") for name in answering]
+
+
+@pytest.mark.parametrize(("name", "space"), some(ADVERSARIAL))
+def test_the_discriminators_shards_are_its_batch_where_texts_are_not_compared(
+    name: str, space: TextSpace
+) -> None:
+    here = world(name, space)
     assert here.real.lengths[:6].sum() != here.real.lengths[6:].sum()
     whole, shards = judged(here, WHOLE), judged(here, SHARDS)
     alike = torch.allclose(whole, shards, rtol=1e-10, atol=1e-13)
     assert alike == (name not in COMPARE_JUDGED)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in DRAWS])
+@pytest.mark.parametrize(("name", "space"), some([name for name in METHODS if name not in DRAWS]))
 def test_the_generators_shards_are_its_batch_where_texts_are_not_compared(
-    name: str, exact: None
+    name: str, space: TextSpace, exact: None
 ) -> None:
-    here = world(name, VARIABLE, **({"baseline": "none"} if name in BASELINE else {}))
+    here = world(name, space, **({"baseline": "none"} if name in BASELINE else {}))
     whole, shards = written(here, WHOLE), written(here, SHARDS)
     alike = torch.allclose(whole, shards, rtol=1e-10, atol=1e-13)
-    assert alike == (name not in COMPARE_WRITTEN)
+    compare = COMPARE_WRITTEN - ({"maligan"} if space.source else set())  # texts of one source
+    assert alike == (name not in compare)
 
 
 # --- classes ---
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in DRAWS | {"mle"}])
+@pytest.mark.parametrize("name", [name for name in family.ANY_TEXT if name not in DRAWS | {"mle"}])
 def test_which_class_a_text_is_of_changes_what_is_learnt(name: str) -> None:
     """The labels of the texts that are judged or written, turned round."""
     here = world(name, CLASSES)
@@ -253,6 +267,82 @@ def test_swapped_classes_are_put_right(name: str) -> None:
         taught.zero_grad()
         fake = objective.sample(generator, real, 0.0)
         objective.generator_loss(generator, judge, real, fake, 0.0)[0].backward()
+        taught.step()
+    assert right() > 0.8
+
+
+# --- sources ---
+
+
+@pytest.mark.parametrize("name", [name for name in family.ANSWERING if name not in DRAWS])
+def test_which_source_a_text_answers_changes_what_is_learnt(name: str, exact: None) -> None:
+    """The sources of the texts that are judged or written, exchanged."""
+    settings = {"smoothing": "add_one"} if name == "pg_bleu" else {}  # else few score at all
+    here = world(name, ANSWERS, **settings)
+    if here.judge is not None:
+        fake = here.fake[:12]
+        pairs = [(here.real, fake), (exchange_sources(here.real), exchange_sources(fake))]
+        losses = [here.objective.discriminator_loss(here.judge, *pair)[0] for pair in pairs]
+        assert not torch.isclose(*losses, rtol=1e-6)
+    real, losses = here.real.repeat(here.objective.group), []
+    rows = torch.arange(len(real)).roll(here.objective.group)
+    exchanged = real.condition[rows]
+    for condition in (real.condition, exchanged):
+        given = [replace(text, condition=condition) for text in (real, here.fake)]
+        here.objective.on_fakes(replace(given[1], soft_tokens=None))
+        torch.manual_seed(5)
+        if here.fake.soft_tokens is not None:  # which depend on it, too
+            given[1] = here.objective.sample(here.generator, given[0], 0.5)
+        losses.append(here.objective.generator_loss(here.generator, here.judge, *given, 0.5)[0])
+    assert not torch.isclose(*losses, rtol=1e-6)
+
+
+PUT_RIGHT = ["coldgan", "cot", "maligan", "pg_bleu", "rankgan"]
+
+
+@pytest.mark.parametrize("name", PUT_RIGHT)
+def test_exchanged_answers_are_put_right(name: str) -> None:
+    """The answer to 0 0 is 2 and that to 1 1 is 3; the generator has it the other way."""
+    space = TextSpace(4, 2, source=TextSpace(2, 2))
+    pair = registry.find("objective", name).usual_pair(True)
+    generator = small_generator(space, "attention", hidden=6)
+    judge: Any = small_discriminator(space, "pair_cnn", sizes=[1, 2], counts=[6, 6], dropout=0.0)
+    if name == "cot":
+        judge = small_generator(space, "attention", seed=1, hidden=6)
+    source = Text.full(torch.tensor([[0, 0], [0, 0], [1, 1], [1, 1]]))
+    real = Text.full(torch.tensor([[2, 0], [2, 1], [3, 0], [3, 1]]))
+    real = replace(real, condition=Condition(source=source))[torch.arange(24) % 4]
+    wrong = replace(real, condition=real.condition[torch.arange(24).flip(0)])
+    settings: dict[str, Any] = {"pg_bleu": {"order": 2}, "coldgan": {"replay": 0.5}}
+    settings["rankgan"] = {"baseline": "batch", "rollouts": 2}
+    part = registry.find("objective", name)
+    objective: Objective = part(**settings.get(name, {}))
+    objective.connect(generator, judge if pair[1] else None, real)
+    torch.manual_seed(0)
+    trained = [part for part in generator.parameters() if part.requires_grad]
+    taught, of_judge = torch.optim.Adam(trained, 0.03), torch.optim.Adam(judge.parameters(), 0.02)
+    for _ in range(12):
+        taught.zero_grad()
+        (-generator.log_prob(wrong)).mean().backward()
+        taught.step()
+
+    def right() -> float:
+        with torch.no_grad():
+            return float(generator.log_prob(real)[:, 0].exp().mean())
+
+    assert right() < 0.3
+    for _ in range(120):
+        for _ in range(2 if pair[1] else 0):
+            with torch.no_grad():
+                fake = objective.sample(generator, real, 0.0)
+            of_judge.zero_grad()
+            objective.discriminator_loss(judge, real, fake)[0].backward()
+            of_judge.step()
+        taught.zero_grad()
+        answered = real.repeat(objective.group)
+        fake = objective.sample(generator, answered, 0.0)
+        objective.on_fakes(replace(fake, soft_tokens=None))
+        objective.generator_loss(generator, judge, answered, fake, 0.0)[0].backward()
         taught.step()
     assert right() > 0.8
 

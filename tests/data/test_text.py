@@ -21,6 +21,7 @@ from textgan.data.text import (
     TextSpace,
     concatenate,
     exchange_sources,
+    text_keys,
 )
 
 SOURCE = TextSpace(6, 4, eos=1, turn=5)
@@ -332,3 +333,15 @@ def test_exchanged_sources_are_those_of_the_texts_after() -> None:
     assert result.tolist() == given.tolist() and result.labels is given.labels
     with pytest.raises(ValueError, match="need one"):
         exchange_sources(texts)
+
+
+def test_keys_are_of_texts_and_not_of_their_padding() -> None:
+    texts = enumerate_texts(TextSpace(5, 4, eos=1))
+    keys = text_keys(texts)
+    assert len(keys.unique()) == len(texts)
+    scribbled = texts.pad_to(7)
+    scribbled.tokens[~scribbled.mask] = 3
+    assert torch.equal(text_keys(scribbled), keys)
+    swapped = Text.full(torch.tensor([[2, 3], [3, 2], [2, 3]]))
+    first, second, third = text_keys(swapped).tolist()
+    assert first == third != second

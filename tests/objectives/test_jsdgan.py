@@ -1,9 +1,11 @@
 """JSDGAN against its derivation: the divergence over the whole space from the training texts."""
 
+from dataclasses import replace
 from math import log
 
 import pytest
 import torch
+from answers import all_answers, answering
 from tables import generator_of
 from torch import Tensor
 from worlds import (
@@ -19,7 +21,7 @@ from worlds import (
 )
 
 from textgan.core.optim import Loss
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace, concatenate
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives.jsdgan import JSDGAN, jsd_log_weights
 
@@ -177,3 +179,34 @@ def test_real_texts_are_all_that_it_reads() -> None:
     assert objective.sample(generator, texts, 0.3) is texts
     with pytest.raises(TypeError, match="jsdgan has no discriminator"):
         objective.discriminator_loss(None, texts, texts)
+
+
+def test_texts_that_answer_a_source_descend_the_divergence_given_it() -> None:
+    """Three training texts answer one source, two another: sum over sources of p(x) JSD(. | x)."""
+    generator = answering()
+    train = concatenate([all_answers(0)[torch.tensor([2, 9, 13])], all_answers(1)[7:9]])
+    share = torch.tensor([3, 3, 3, 2, 2]).double() / 5
+    p = 1 / torch.tensor([3, 3, 3, 2, 2]).double()  # of the text, given its source
+    g = log_probs(generator, train).exp()
+    each = share * (p * (p / (p + g)).log() + g * (g / (p + g)).log())
+    right = gradient(each.sum(), generator)
+    objective = JSDGAN()
+    objective.connect(generator, None, train)
+
+    def descent(texts: Text) -> Tensor:
+        loss, metrics = objective.generator_loss(generator, None, texts, texts, 0.0)  # type: ignore[arg-type]
+        return gradient(loss, generator) * metrics["log_weight"].exp()
+
+    assert same(descent(train), right, 1e-9)
+    # a text counts alike in any batch
+    order = torch.tensor([4, 0])
+    rest = descent(train[order]) + descent(train[torch.tensor([1, 2, 3])])
+    assert same(rest, right, 1e-9)
+    # with labels, what counts is the share of source and class together
+    labelled = replace(
+        train, condition=replace(train.condition, labels=torch.tensor([0, 1, 1, 0, 0]))
+    )
+    objective.connect(generator, None, labelled)
+    assert objective.log_shares is not None
+    shares = objective.log_shares.exp().tolist()
+    assert sorted(shares) == pytest.approx([0.2, 0.4, 0.4])

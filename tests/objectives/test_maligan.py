@@ -1,10 +1,12 @@
 """MaliGAN against its derivation: with the best discriminator it is maximum likelihood."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
+from answers import ANSWERS, all_answers, answering
 from tables import (
     PARTS,
     Judge,
@@ -12,6 +14,7 @@ from tables import (
     dyadic_generator,
     exact_rollouts,
     shares,
+    weights_given,
     weights_of,
     whole,
 )
@@ -32,7 +35,8 @@ from worlds import (
     worlds,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace, concatenate, text_keys
+from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.objectives import maligan
 from textgan.objectives.maligan import MaliGAN, prefix_length
@@ -431,3 +435,50 @@ def test_uniform_rewards_of_a_uniform_generator_are_the_textbook_case() -> None:
         MaliGAN(reduction="mean_sentence"), generator, Judge(space, scores), texts, texts
     )
     assert same(result[:, 0], torch.tensor([-0.25, 0.25]).double())
+
+
+# --- sources ---
+
+
+class Partial(Discriminator):
+    """Scores that are known of each text and source, and a number added for each source."""
+
+    def __init__(self, added: list[float]) -> None:
+        super().__init__(ANSWERS)
+        self.added = torch.tensor(added, dtype=torch.float64)
+
+    def features(self, text: Text) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, text: Text) -> Tensor:
+        first = text.condition.require_source().tokens[:, 0]
+        own = (text_keys(text) % 1013 + 500 * first) % 1013
+        return own.double() / 300 + self.added[first]
+
+
+@pytest.mark.parametrize("variant", ["basic", "rollouts", "full"])
+def test_weights_are_relative_to_texts_of_the_same_source(variant: Any, exact: None) -> None:
+    """So that it is no matter which sources a discriminator prefers."""
+    generator, n = answering(), 6
+    texts = concatenate([all_answers(which)[5 : 5 + n] for which in (0, 1)])
+    objective = MaliGAN(variant=variant, samples=n, weight_clip=0.0)
+    objective.connect(generator, small_discriminator(ANSWERS), texts)
+    assert objective.group == n
+    weights = []
+    for added in (0.0, 3.0, -40.0):
+        given = (generator, Partial([0, added, 0, 0]), texts, texts, 0.0)
+        weights += weights_given(maligan, partial(objective.generator_loss, *given))
+    assert same(weights[0], weights[1]) and same(weights[0], weights[2], 1e-9)
+    # by mean 1 over each source, less a baseline of 1
+    totals = torch.where(texts.mask, weights[0], 0.0)
+    if variant != "rollouts":
+        assert same(totals[:, 0].view(2, n).sum(1), torch.zeros(2).double())
+        ratio = Partial([0, 0, 0, 0])(texts).view(2, n).softmax(1) * n - 1
+        assert same(totals[:, 0], ratio.flatten())
+    assert totals[:, 0].view(2, n).std(1).min() > 0.1
+
+
+def test_without_sources_weights_are_relative_to_the_batch() -> None:
+    objective = MaliGAN()
+    objective.connect(small_generator(FIXED), small_discriminator(FIXED), enumerate_texts(FIXED))
+    assert objective.group == 1

@@ -1,12 +1,14 @@
 """PG-BLEU's generator against the expected BLEU of what it writes."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from answers import ANSWERS, all_answers, answering
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-from tables import exact_rollouts, weights_of
+from tables import exact_rollouts, weights_given, weights_of
 from torch import Tensor
 from worlds import (
     FIXED,
@@ -19,9 +21,10 @@ from worlds import (
     worlds,
 )
 
-from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace, concatenate
 from textgan.losses import leave_one_out
 from textgan.metrics.functional.bleu import bleu as bleu_of
+from textgan.metrics.functional.paired_bleu import PairedReferences
 from textgan.objectives import pg_bleu
 from textgan.objectives.pg_bleu import PGBLEU
 
@@ -169,3 +172,24 @@ def test_texts_are_compared_with_those_of_their_own_class() -> None:
     # a class that has no training text: nothing is in its favour, and nothing breaks
     objective.connect(small_generator(LABELLED_SPACE), None, train[:9])
     assert objective.bleu(train, LABELLED_SPACE)[9:].eq(0).all()
+
+
+def test_a_text_is_compared_with_the_real_answer_to_its_source(exact: None) -> None:
+    """The mean BLEU of all completions of each prefix, by their probability given the source."""
+    generator, texts = answering(), concatenate([all_answers(0), all_answers(1)])
+    real = texts[torch.tensor([11, 14, 22, 27])]
+    fake = replace(texts[torch.tensor([13, 3, 26, 22])], condition=real.condition)
+    objective = PGBLEU(order=2, smoothing="add_one")
+    objective.connect(generator, None, texts)
+    given = (generator, None, real, fake, 0.0)
+    [weights] = weights_given(pg_bleu, partial(objective.generator_loss, *given))
+    for row in range(4):
+        every = all_answers(row // 2)
+        own = PairedReferences(real[slice(row, row + 1)], ANSWERS, order=2)
+        scores = own.score(every, torch.zeros(len(every), dtype=torch.long), "add_one")[:, -1]
+        chances = probabilities(generator, every)
+        for t in range(int(fake.lengths[row])):
+            alike = (every.tokens[:, : t + 1] == fake.tokens[row, : t + 1]).all(1)
+            mean = float((chances * scores)[alike].sum() / chances[alike].sum())
+            assert float(weights[row, t]) == pytest.approx(mean, rel=1e-9), (row, t)
+    assert (weights > 0.3).any()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from answers import ANSWERS, all_answers
 from tables import Seer, exact_rollouts, weights_of
 from torch import Tensor
 from worlds import (
@@ -19,7 +20,7 @@ from worlds import (
     worlds,
 )
 
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import Text, TextSpace, concatenate
 from textgan.losses import leave_one_out
 from textgan.objectives import rankgan
 from textgan.objectives.rankgan import RankGAN, Seen
@@ -229,3 +230,36 @@ def test_a_rank_of_one_has_a_loss(gamma: float) -> None:
     loss, figures = RankGAN(gamma=gamma).discriminator_loss(Seer(space, features), told, texts[2:4])
     assert loss.isfinite()
     assert figures["rank_fake"] > 0.85
+
+
+# --- sources ---
+
+
+def test_a_text_is_not_ranked_by_the_real_answer_to_its_own_source() -> None:
+    """A reference of one's own source counts the same whatever is written."""
+    unit = torch.nn.functional.normalize(random_features(7))
+    texts, references, others = unit[:3], unit[3:5], unit[5:]
+    sources = [torch.tensor(rows) for rows in ([10, 12, 12], [10, 11], [12, 13])]
+    asked = [
+        Seen(part, None, of) for part, of in zip((texts, references, others), sources, strict=True)
+    ]
+    result = log_rank_of(*asked, 2.0).exp()
+    cosines = 2 * texts @ references.t()
+    cosines[0, 0] = 0.0
+    rest = (2 * others @ references.t()).exp().sum(0)
+    right = cosines.exp() / (cosines.exp() + rest)
+    assert same(result, right.mean(1))
+    apart = [Seen(part, None) for part in (texts, references, others)]
+    assert same(result[1:], log_rank_of(*apart, 2.0).exp()[1:])
+
+
+def test_pairs_are_seen_with_their_sources() -> None:
+    judge = small_discriminator(ANSWERS, "pair_cnn")
+    texts = concatenate([all_answers(0)[3:5], all_answers(1)[3:5]])
+    seen = Seen.of(judge, texts)
+    assert seen.sources is not None
+    assert seen.sources[0] == seen.sources[1] != seen.sources[2] == seen.sources[3]
+    assert not same(seen.directions[0], seen.directions[2])
+    first, second = rankgan.halves(seen)
+    assert first.sources is not None and torch.equal(first.sources, seen.sources[:2])
+    assert second.sources is not None and torch.equal(second.sources, seen.sources[2:])

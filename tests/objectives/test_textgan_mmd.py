@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+from answers import ANSWERS, all_answers, answering
 from tables import Speechless, slope
 from torch import Tensor, nn
 from worlds import (
@@ -16,7 +17,7 @@ from worlds import (
     worlds,
 )
 
-from textgan.data.text import TextSpace
+from textgan.data.text import TextSpace, concatenate
 from textgan.models.discriminators.base import Discriminator
 from textgan.objectives.textgan_mmd import TextGANMMD, squared_mmd
 
@@ -209,3 +210,39 @@ def test_generators_without_a_likelihood_will_do() -> None:
 def test_widths_that_cannot_be_are_refused(widths: list[float]) -> None:
     with pytest.raises(ValueError, match="widths"):
         TextGANMMD(widths=widths)
+
+
+# --- sources ---
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_of_pairs_that_share_their_source_it_is_zero_on_average(paired: bool) -> None:
+    """Two sources; the real and the generated answer to each are drawn alike: every batch of two,
+    with its probability. A fake beside its own real text would count as more alike than it is."""
+    chances = {0: [0.8, 0.2], 1: [0.3, 0.7]}
+    features = random_features(4, 1).view(2, 2, 3)  # of a source and an answer
+    features[1] += 2.0  # most of them is the source's
+    pairs = [
+        (features[x, real], features[x, fake], chances[x][real] * chances[x][fake] / 2)
+        for x, real, fake in product(range(2), repeat=3)
+    ]
+    mean = sum(
+        p * q * squared_mmd(torch.stack([a, c]), torch.stack([b, d]), WIDTHS, paired=paired)
+        for (a, b, p), (c, d, q) in product(pairs, pairs)
+    )
+    assert (abs(mean) < 1e-12) == paired
+    assert paired or mean < -0.01
+
+
+def test_pairs_are_left_out_where_texts_answer_a_source() -> None:
+    generator, objective = answering(), TextGANMMD()
+    judge = small_discriminator(ANSWERS, "pair_cnn", seed=1)
+    texts = concatenate([all_answers(which)[3:6] for which in (0, 1)])
+    objective.connect(generator, judge, texts)
+    torch.manual_seed(1)
+    fake = objective.sample(generator, texts, 0.0)
+    assert fake.soft_tokens is not None
+    loss, _ = objective.generator_loss(generator, judge, texts, fake, 0.0)
+    features = [judge.features(text) for text in (texts.relaxed(fake.soft_tokens), fake)]
+    assert same(loss, squared_mmd(*features, objective.widths, paired=True))
+    assert not same(loss, squared_mmd(*features, objective.widths))

@@ -14,6 +14,12 @@ ANY_TEXT = [
     if not registry.find("objective", name).needs_source
 ]  # those that any text is trained on
 
+ANSWERING = [
+    name
+    for name in registry.names("objective")
+    if not registry.find("objective", name).refuses_source
+]  # those that are trained on texts that answer a source
+
 
 def toy(name: str) -> dict[str, Any]:
     """The settings of a run of a second: those of TOY that fit, and small networks."""

@@ -22,7 +22,8 @@ def labelled(folder: Path, counts: dict[str, int]) -> Path:
 def toy(name: str, **settings: Any) -> dict[str, Any]:
     groups = ("seed", "schedule.", "evaluation.")
     options = {key: value for key, value in TOY_TEXT.items() if key.startswith(groups)}
-    options |= small_parts(name) | {"schedule.fakes": 8, "data.min_count": 1} | settings
+    options |= small_parts(name, has_source="data.pairs" in settings)
+    options |= {"schedule.fakes": 8, "data.min_count": 1} | settings
     if registry.find("objective", name).defaults.get("schedule.mle_epochs") == 0:
         options["schedule.mle_epochs"] = 0
     return options

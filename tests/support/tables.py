@@ -1,6 +1,8 @@
 """Networks that are tables, so that any distribution and any verdict can be written down."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import torch
@@ -178,10 +180,18 @@ def exact_rollouts(
 ) -> Tensor:
     """In place of `rollout_values`: what it comes to with infinitely many completions."""
     texts = enumerate_texts(generator.space)
-    with torch.no_grad():
-        rewards = reward(texts, torch.arange(len(texts)))
-    assert not rewards.requires_grad
-    return exact_values(generator, fake, rewards)
+    if fake.source is None:
+        with torch.no_grad():
+            rewards = reward(texts, torch.arange(len(texts)))
+        assert not rewards.requires_grad
+        return exact_values(generator, fake, rewards)
+    values = []
+    for row, one in enumerate(fake.split(1)):
+        given = replace(texts, condition=one.condition.repeat(len(texts)))
+        with torch.no_grad():
+            rewards = reward(given, torch.full((len(texts),), row))
+        values.append(exact_values(generator, one, rewards))
+    return torch.cat(values)
 
 
 def weights_of(
@@ -198,6 +208,19 @@ def weights_of(
         loss = objective.generator_loss(generator, judge, real, fake, progress)[0]
     (gradient,) = torch.autograd.grad(loss, leaf)
     return -gradient
+
+
+def weights_given(module: Any, update: Callable[[], Any]) -> list[Tensor]:
+    """The weights (B, T) of the policy gradients that an update takes in a module."""
+    given = []
+
+    def policy_gradient(log_prob: Tensor, weights: Tensor, *others: Any) -> Tensor:
+        given.append(weights.detach().expand(log_prob.shape))
+        return log_prob.sum()
+
+    with mock.patch.object(module, "policy_gradient", policy_gradient):
+        update()
+    return given
 
 
 def slope(

@@ -62,18 +62,23 @@ SMALL: dict[str, Any] = {
 
 
 def small_parts(
-    objective: str, generator: str = "", discriminator: str = "", presets: bool = False
+    objective: str,
+    generator: str = "",
+    discriminator: str = "",
+    presets: bool = False,
+    has_source: bool = False,
 ) -> dict[str, Any]:
     """Settings that make a method's networks small, whichever of them its parts know.
 
     generator, discriminator: where they are not the method's usual ones. presets: let a CNN have
-    its table of filters by name.
+    its table of filters by name. has_source: whether the usual ones are those that read a source.
     """
     method = registry.find("objective", objective)
+    usual = method.usual_pair(has_source)
     kinds: dict[str, tuple[Kind, str | None]] = {
         "objective": ("objective", objective),
-        "generator": ("generator", generator or method.generator),
-        "discriminator": (method.discriminator_kind, discriminator or method.discriminator),
+        "generator": ("generator", generator or usual[0]),
+        "discriminator": (method.discriminator_kind, discriminator or usual[1]),
     }
     settings: dict[str, Any] = {}
     for group, (kind, part) in kinds.items():

@@ -16,6 +16,7 @@ from textgan.core.names import Kind
 from textgan.core.settings import settings_of
 from textgan.data.text import UNCONDITIONAL, Condition, Text, TextSpace
 from textgan.models.discriminators.base import Discriminator
+from textgan.models.discriminators.pair import PairDiscriminator
 from textgan.models.generators.base import AutoregressiveGenerator, State
 from textgan.models.generators.leak import LeakGenerator
 from textgan.objectives.base import Objective
@@ -113,7 +114,8 @@ def small_discriminator(
     usual |= {"channels": 4, "blocks": 2}
     if "preset" in settings:
         usual |= {"sizes": [], "counts": []}
-    if registry.find("discriminator", name).reads_source and space.source is None:
+    part = registry.find("discriminator", name)
+    if issubclass(part, PairDiscriminator) and space.source is None:
         space = replace(space, source=SOURCES)
     discriminator: Discriminator = build("discriminator", name, space, seed, **usual | settings)
     return discriminator
@@ -126,7 +128,7 @@ def judged(
     where it reads them."""
     judge = small_discriminator(space, name, seed, **settings)
     texts = enumerate_texts(space)
-    if judge.reads_source:
+    if judge.space.source is not None:
         sources = some_sources()
         condition = Condition(source=sources[torch.arange(len(texts)) % len(sources)])
         texts = replace(texts, condition=condition)
@@ -172,8 +174,10 @@ def probabilities(generator: AutoregressiveGenerator, text: Text) -> Tensor:
 
 
 def exact_values(generator: AutoregressiveGenerator, fake: Text, rewards: Tensor) -> Tensor:
-    """Q(s_t, y_t) = E[R | y_1..t], (B, T), from the reward of every text of the space."""
+    """Q(s_t, y_t) = E[R | y_1..t], (B, T), from the reward of every text of the space, in answer to
+    the source of the first one."""
     texts = enumerate_texts(generator.space)
+    texts = replace(texts, condition=fake.condition[slice(1)].repeat(len(texts)))
     chances = probabilities(generator, texts)
     values = torch.zeros(fake.tokens.shape, dtype=torch.float64)
     for t in range(fake.tokens.shape[1]):

@@ -47,6 +47,10 @@ class Objective(CheckedSettings, ABC):
     discriminator: ClassVar[str | None] = "cnn"  # None: the method has no discriminator
     # where the discriminator's name is looked up; "generator" where it is a language model
     discriminator_kind: ClassVar[Kind] = "discriminator"
+    # the usual one where texts answer a source; empty: pair_cnn, or attention
+    source_discriminator: ClassVar[str] = ""
+    # why it cannot train on texts that answer a source, as the end of a sentence; empty if it can
+    refuses_source: ClassVar[str] = ""
     # settings of a run that suit the method better than the common ones, by their dotted keys
     defaults: ClassVar[Mapping[str, Any]] = {}
     # what config.json of a version without a setting means by its absence, by the dotted keys:
@@ -92,6 +96,17 @@ class Objective(CheckedSettings, ABC):
         cls.name = name or cls.__name__
         if name:
             registry.register("objective", name, cls)
+
+    @classmethod
+    def usual_pair(cls, has_source: bool) -> tuple[str, str | None]:
+        """Return the names of the generator and of the discriminator of a run that names no others.
+
+        has_source: whether its texts answer a source, which both then have to read.
+        """
+        if not has_source or cls.needs_source:
+            return cls.generator, cls.discriminator
+        reader = "attention" if cls.discriminator_kind == "generator" else "pair_cnn"
+        return "attention", cls.discriminator and (cls.source_discriminator or reader)
 
     @property
     def group(self) -> int:

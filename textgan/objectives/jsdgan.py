@@ -13,6 +13,9 @@ With labels the two distributions are those of a text and its class: G(x, c) = p
 the class's share of the training texts. That is the sum over classes of p(c) times the divergence
 of the class's own texts, each of which has p(x | c) = 1 / n_c.
 
+Texts that answer a source likewise: p(c) is the share of the training texts with that source (and
+class), and of their G the one given it.
+
 The weights span hundreds of orders of magnitude, for a sentence of 20 words may have probability
 1e-30. They are therefore computed from logarithms and divided by their sum over the batch, which
 changes the length of the gradient of that batch and not its direction; the log of that sum is
@@ -36,7 +39,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.core.optim import Loss
-from textgan.data.text import Text
+from textgan.data.text import Text, text_keys
 from textgan.losses import effective_share, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -56,10 +59,14 @@ class JSDGAN(Objective, name="jsdgan"):
 
     texts: int = field(default=1, init=False, repr=False)
     log_shares: Tensor | None = field(default=None, init=False, repr=False)  # log p(c), (C,)
+    keys: Tensor | None = field(default=None, init=False, repr=False)  # of the sources, in order
 
     def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         self.texts = len(train)
-        if train.labels is not None:
+        if train.source is not None:
+            self.keys, counts = torch.unique(self._keys(train), return_counts=True)
+            self.log_shares = (counts.double() / len(train)).log()
+        elif train.labels is not None:
             counts = train.labels.bincount(minlength=generator.space.classes)
             self.log_shares = (counts.double() / len(train)).log()
 
@@ -79,12 +86,19 @@ class JSDGAN(Objective, name="jsdgan"):
         mask = real.mask
         log_g = torch.where(mask, log_prob, 0.0).sum(1).detach()
         if self.log_shares is not None:
-            log_g = log_g + self.log_shares.to(log_g)[real.labels]
+            known = self.keys
+            place = real.labels if known is None else torch.searchsorted(known, self._keys(real))
+            log_g = log_g + self.log_shares.to(log_g)[place]
         logs = jsd_log_weights(log_g, -log(self.texts), self.flatten)
         weights = (logs - logs.logsumexp(0)).exp()
         # the log weight of the whole batch would vanish in most floats; its direction is all
         loss = policy_gradient(log_prob, weights.unsqueeze(1), mask, "sum")
         return loss, {"ess": effective_share(weights), "log_weight": logs.logsumexp(0)}
+
+    def _keys(self, text: Text) -> Tensor:
+        """A number (B,) for the source, and the class, of each text."""
+        keys = text_keys(text.condition.require_source())
+        return keys if text.labels is None else keys * 1_000_003 + text.labels
 
 
 def jsd_log_weights(log_g: Tensor, log_p: float, flatten: float = 1.0) -> Tensor:

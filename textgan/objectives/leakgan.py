@@ -75,6 +75,9 @@ class LeakGAN(Objective, name="leakgan"):
 
     paper: ClassVar[str] = "Guo et al. 2018, arXiv 1709.08624"
     generator: ClassVar[str] = "leak"
+    refuses_source: ClassVar[str] = (
+        "its generator is guided by features of what it has written, which read no source"
+    )
     defaults: ClassVar[dict[str, Any]] = {
         "schedule.pretraining_rounds": 10,
         "schedule.pretraining_first": "discriminator",

@@ -16,6 +16,10 @@ full      (mixed MLE-Mali) the first N tokens of a real text with `samples`
           likelihood on the prefix:
           L_G = -(1/m) sum_i [ (1/n) sum_j (w_ij - b) log G(x_ij,>N | x_i,<=N) + log G(x_i,<=N) ]
 
+Texts that answer a source have a normaliser of their own: towards D / (1 - D) G(. | source), scaled
+to one, not towards what a discriminator prefers among sources. So all variants then draw `samples`
+texts for each source, and weights are normalised over these.
+
 `progress` lets N fall from the text's length to 0 in steps of `prefix_step`, and moves b from
 `baseline_start` to `baseline`.
 
@@ -30,7 +34,7 @@ Departs from the paper:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -60,7 +64,9 @@ class MaliGAN(Objective, name="maligan"):
             description="weights of sentences, of prefixes, or of continuations of real prefixes"
         ),
     ] = "basic"
-    samples: Annotated[int, Field(ge=2, description="full: continuations of each prefix")] = 5
+    samples: Annotated[
+        int, Field(ge=2, description="full: continuations of each prefix; else texts of a source")
+    ] = 5
     prefix_step: Annotated[int, Field(ge=1, description="full: what N falls by; paper: 5")] = 5
     rollouts: Annotated[int, Field(ge=1, description="rollouts: completions of each prefix")] = 16
     chunk: Annotated[
@@ -77,9 +83,14 @@ class MaliGAN(Objective, name="maligan"):
         Reduction, Field(description="of the gradient over the batch; paper: mean_sentence")
     ] = "mean_sentence"
 
+    of_source: bool = field(default=False, init=False, repr=False)  # whether texts answer one
+
     @property
     def group(self) -> int:
-        return self.samples if self.variant == "full" else 1
+        return self.samples if self.variant == "full" or self.of_source else 1
+
+    def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
+        self.of_source = train.source is not None
 
     @property
     def completions(self) -> int:
@@ -108,10 +119,12 @@ class MaliGAN(Objective, name="maligan"):
         mask = fake.mask
         with torch.no_grad():
             score: Tensor = discriminator(fake)
-            ratio = importance(score.view(-1, self.group) if self.variant == "full" else score)
+            scores = score.view(-1, self.group if self.group > 1 else len(fake))
+            ratio = importance(scores)
             weights = ratio.view(-1, 1).expand_as(fake.tokens)
             if self.variant == "rollouts":
-                weights = self._values(generator, discriminator, fake, score.max())
+                best = scores.amax(1, keepdim=True).expand_as(scores).flatten()
+                weights = self._values(generator, discriminator, fake, best)
         if self.weight_clip:
             weights = weights.clamp(max=self.weight_clip)
         weights = weights - (1 - progress) * self.baseline_start - progress * self.baseline
@@ -130,16 +143,22 @@ class MaliGAN(Objective, name="maligan"):
         fake: Text,
         best: Tensor,
     ) -> Tensor:
-        """The mean ratio of completions of each prefix over its mean at that position, (B, T)."""
+        """The mean ratio of completions of each prefix over its mean at that position, (B, T).
+
+        best: (B,) the largest score of those that a text is compared with.
+        """
 
         def reward(text: Text, origin: Tensor) -> Tensor:
             score: Tensor = discriminator(text)
-            return (score - best).clamp(max=LARGEST_RATIO).exp()  # any common factor cancels
+            # any common factor cancels
+            return (score - best[origin]).clamp(max=LARGEST_RATIO).exp()
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         # a finished text keeps its value while others go on: the mean is always one of all texts
         ended = values[torch.arange(len(fake), device=values.device), fake.lengths - 1]
-        means = torch.where(fake.mask, values, ended.unsqueeze(1)).mean(0)
+        kept = torch.where(fake.mask, values, ended.unsqueeze(1))
+        size = self.group if self.group > 1 else len(fake)
+        means = kept.view(-1, size, kept.shape[1]).mean(1).repeat_interleave(size, 0)
         return values / means.clamp(min=torch.finfo(values.dtype).tiny)
 
 

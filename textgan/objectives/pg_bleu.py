@@ -19,7 +19,9 @@ by default; experiments/paper/pg_bleu.toml has the schedule, too. Without smooth
 ("dropped"); the code does not say which it ran with. It keeps the round with the best NLL_oracle
 (pg_bleu.py:177); here the last round counts.
 
-Texts with labels are compared with the training texts of their own class.
+Texts with labels are compared with the training texts of their own class, texts that answer a
+source with the real text that they take the place of, the one reference of their source. Without
+smoothing most texts then have BLEU-3 of 0: `smoothing = "add_one"` is the usual one for sentences.
 
 Departs from the paper:
 - the `share` of training texts that are references is evenly spaced among them, not drawn
@@ -42,6 +44,7 @@ from textgan.data.sentences import Sentences
 from textgan.data.text import Text, TextSpace, class_rows
 from textgan.losses import leave_one_out, mean_of_tokens, policy_gradient
 from textgan.metrics.functional.bleu import References, Smoothing
+from textgan.metrics.functional.paired_bleu import PairedReferences
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.rollout import rollout_values
@@ -83,6 +86,8 @@ class PGBLEU(Objective, name="pg_bleu"):
 
     def setup(self, generator: Generator, discriminator: Discriminator | None, train: Text) -> None:
         space = generator.space
+        if train.source is not None:
+            return  # each text has one of its own
         self.references = []  # of each class, of the only one where there are none
         for rows in class_rows(train, space.classes):
             wanted = ceil(self.share * len(rows))  # evenly spaced: the same at every start
@@ -100,8 +105,16 @@ class PGBLEU(Objective, name="pg_bleu"):
     ) -> Loss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
 
+        own = None
+        if real.source is not None:
+            own = PairedReferences(real, generator.space, self.order)
+
         def reward(text: Text, origin: Tensor) -> Tensor:
-            return self.bleu(text, generator.space).to(generator.embedding.weight)
+            if own is not None:
+                scores = own.score(text, origin, self.smoothing)[:, -1]
+            else:
+                scores = self.bleu(text, generator.space)
+            return scores.to(generator.embedding.weight)
 
         values = rollout_values(generator, fake, reward, self.rollouts, self.chunk)
         mask = fake.mask

@@ -10,7 +10,10 @@ Generator:      L_G = -sum_t Q(s_t, y_t) log G(y_t | s_t),  Q the mean of log R 
 
 U holds real texts, and so do the texts that a fake is ranked against. Texts of different classes
 have relevance 0, as if each class had features of its own: where there are labels a text ranks by
-its likeness to real ones of its own class. `progress` anneals nothing.
+its likeness to real ones of its own class. Where texts answer a source, the features are those of
+both, so that a pair ranks by its likeness to real pairs; those with its own source do not count
+(relevance 0), for a real text is never compared with itself, and the part of a fake's likeness that
+is its source's says nothing of it. `progress` anneals nothing.
 
 Departs from the paper:
 - U is half of the batch's real texts (of each class's) and the other half is ranked (or ranked
@@ -23,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -31,7 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import Text
+from textgan.data.text import Text, text_keys
 from textgan.losses import leave_one_out, mean_of_tokens, policy_gradient
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
@@ -100,26 +103,40 @@ class RankGAN(Objective, name="rankgan"):
         }
 
 
-class Seen(NamedTuple):
-    """The features by which B texts are compared: unit vectors (B, F), and their classes (B,), None
-    for one."""
+@dataclass(frozen=True)
+class Seen:
+    """The features by which B texts are compared: unit vectors (B, F); their classes (B,), None for
+    one; and a number (B,) for the source of each, None where they answer none."""
 
     directions: Tensor
     labels: Tensor | None
+    sources: Tensor | None = None
 
     @staticmethod
     def of(discriminator: Discriminator, text: Text) -> Seen:
         """Compute the discriminator's features, scaled to length 1: products of them are
         cosines."""
-        return Seen(F.normalize(discriminator.features(text).flatten(1)), text.labels)
+        directions = F.normalize(discriminator.features(text).flatten(1))
+        sources = None if text.source is None else text_keys(text.source)
+        return Seen(directions, text.labels, sources)
+
+    def __getitem__(self, index: Tensor | slice) -> Seen:
+        """The features of the texts at `index`."""
+        labels, sources = (
+            None if part is None else part[index] for part in (self.labels, self.sources)
+        )
+        return Seen(self.directions[index], labels, sources)
 
 
 def relevance(texts: Seen, references: Seen, gamma: float) -> Tensor:
-    """gamma a(s | u), (S, U): a is the cosine of features, 0 between classes."""
+    """gamma a(s | u), (S, U): a is the cosine of features, 0 between classes and where both have
+    one source."""
     cosines = gamma * texts.directions @ references.directions.t()
-    if texts.labels is None or references.labels is None:
-        return cosines
-    return cosines * (texts.labels.unsqueeze(1) == references.labels)
+    if texts.labels is not None and references.labels is not None:
+        cosines = cosines * (texts.labels.unsqueeze(1) == references.labels)
+    if texts.sources is not None and references.sources is not None:
+        cosines = cosines * (texts.sources.unsqueeze(1) != references.sources)
+    return cosines
 
 
 def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tensor:
@@ -133,12 +150,11 @@ def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tenso
 def halves(seen: Seen) -> tuple[Seen, Seen]:
     """Split texts into two parts with the same number of each class. Raises ValueError for one
     text."""
-    directions, labels = seen
-    n = len(directions)
+    n = len(seen.directions)
     if n < LEAST:
         raise ValueError("rankgan ranks real texts by their likeness to others: give two or more")
-    if labels is None:
-        return Seen(directions[: n // 2], None), Seen(directions[n - n // 2 :], None)
-    order = labels.argsort(stable=True)
+    if seen.labels is None:
+        return seen[slice(n // 2)], seen[slice(n - n // 2, None)]
+    order = seen.labels.argsort(stable=True)
     first, second = order[: 2 * (n // 2)].view(-1, 2).unbind(1)
-    return Seen(directions[first], labels[first]), Seen(directions[second], labels[second])
+    return seen[first], seen[second]

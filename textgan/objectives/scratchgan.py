@@ -62,6 +62,7 @@ class ScratchGAN(Objective, name="scratchgan"):
 
     paper: ClassVar[str] = "de Masson d'Autume et al. 2019, arXiv 1905.09922"
     discriminator: ClassVar[str | None] = "stepwise"
+    source_discriminator: ClassVar[str] = "stepwise"
     defaults: ClassVar[Mapping[str, Any]] = {
         "schedule.batch_size": 512,
         "schedule.mle_epochs": 0,

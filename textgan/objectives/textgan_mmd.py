@@ -8,7 +8,10 @@ Generator:      L_G = MMD^2(f(real), f(fake)),  f the discriminator's features o
 MMD^2 is the squared maximum mean discrepancy with a sum of Gaussian kernels; the discriminator
 seeks features in which the texts differ, the generator matches their distribution. With labels the
 kernel is zero between texts of different classes, so that what is matched is the distribution of
-features and class together. `progress` anneals nothing.
+features and class together. Of texts that answer a source the features are those of both, and
+their joint distribution is matched; a fake then is not compared with the real answer to its own
+source, for the two depend on each other (Gretton et al. 2012, lemma 6, is unbiased for pairs).
+`progress` anneals nothing.
 
 Departs from the paper:
 - texts are relaxed by Gumbel noise (by softmax where a generator starts from noise), in place of a
@@ -95,7 +98,7 @@ class TextGANMMD(Objective, name="textgan_mmd"):
             if real.labels is None or fake.labels is None
             else torch.cat([real.labels, fake.labels])
         )
-        return squared_mmd(*features, self.widths, classes=classes)
+        return squared_mmd(*features, self.widths, classes=classes, paired=real.source is not None)
 
 
 def squared_mmd(
@@ -104,6 +107,7 @@ def squared_mmd(
     widths: list[float],
     unbiased: bool = True,
     classes: Tensor | None = None,
+    paired: bool = False,
 ) -> Tensor:
     """Compute MMD^2 between the distributions behind samples (A, F) and (B, F).
 
@@ -111,6 +115,7 @@ def squared_mmd(
     all pairs. unbiased: leave out pairs of a point with itself, so that the mean is zero for equal
     distributions (Gretton et al. 2012, eq. 3); else the value for a sample and itself is zero.
     classes: (A + B,), of each sample; the kernel is 0 between two of them, and m of pairs within.
+    paired: leave out a sample of a with that of b at the same place, which it depends on.
     Raises ValueError where a side has fewer than two samples for the unbiased estimate.
     """
     if unbiased and min(len(a), len(b)) < LEAST:
@@ -127,7 +132,8 @@ def squared_mmd(
     if alike is not None:
         kernel = kernel * alike
     within_a, within_b = kernel[: len(a), : len(a)], kernel[len(a) :, len(a) :]
-    across = kernel[: len(a), len(a) :].mean()
+    between = kernel[: len(a), len(a) :]
+    across = _off_diagonal_mean(between) if paired else between.mean()
     if not unbiased:
         return within_a.mean() + within_b.mean() - 2 * across
     return _off_diagonal_mean(within_a) + _off_diagonal_mean(within_b) - 2 * across

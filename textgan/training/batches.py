@@ -43,13 +43,16 @@ class TrainingBatches:
         """Return those of the turn's fakes that the discriminator's update of that number reads."""
         return fakes[self.indices["fake"][number]]
 
-    def opposite(self, fake: Text, number: int) -> Text:
+    def opposite(self, fake: Text, number: int, turn: int) -> Text:
         """Return the real texts of the discriminator's update of that number, of the fakes'
-        classes.
+        classes, or with the fakes' sources.
 
-        Methods compare the two text by text. Place i of the update is, for its class, the same
-        place of an endless shuffled stream of the class's own texts.
+        Methods compare the two text by text. A fake that answers a source, drawn in that turn, is
+        beside the real answer. Else place i of the update is, for its class, the same place of an
+        endless shuffled stream of the class's own texts.
         """
+        if fake.source is not None:
+            return self.real("turn", turn)[self.indices["fake"][number]]
         if fake.labels is None or not self.by_class:
             return self.real("real", number)
         chosen = torch.zeros_like(fake.labels)

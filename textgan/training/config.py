@@ -158,7 +158,7 @@ class RunConfig(BaseModel):
     @property
     def has_source(self) -> bool:
         """Whether the run's texts answer a source."""
-        return self.data.has_sources if self.data.path else self.oracle.source_length > 0
+        return self.data.has_sources if self.data.path else bool(self.oracle.source_length)
 
     def perturbations(self, code: Code | None = None) -> dict[str, Perturbation]:
         """Build the perturbations of the updates of "mle" and "discriminator", new ones at each
@@ -284,15 +284,16 @@ def _put_defaults(values: dict[str, Any], code: Code | None) -> None:
     if code is None and own_file(named["objective"]) is not None:
         return
     objective = registry.find("objective", named["objective"], code=code)
-    generator_name = named["generator"] or objective.generator
+    pair = objective.usual_pair(_answers_source(values))
+    usual = dict(zip(("generator", "discriminator"), pair, strict=True))
+    generator_name = named["generator"] or usual["generator"]
     preferred = dict(objective.legacy if code is None else objective.defaults)
     if isinstance(generator_name, str) and code is not None:
         preferred |= registry.find("generator", generator_name, code=code).defaults
     for key, value in preferred.items():
         group, _, last = key.partition(".")
-        # settings of the usual pair fit no other part
-        usual = named["objective"] if group == "objective" else getattr(objective, group, None)
-        if group in _PARTS and named[group] and named[group] != usual:
+        # settings of the method's own pair fit no other part
+        if group in usual and (named[group] or usual[group]) != getattr(objective, group):
             continue
         at = values.setdefault(group, {"name": ""} if group in _PARTS else {})
         if isinstance(at, dict):
@@ -310,10 +311,16 @@ def _complete(config: RunConfig, code: Code | None) -> RunConfig:
             raise UserError("generator.name is missing, which a run's config always has")
         return config
     objective = registry.find("objective", config.objective.name, code=code)
+    if code is not None and config.has_source and objective.refuses_source:
+        raise UserError(
+            f"objective.name = {config.objective.name!r} trains on no texts that answer a source: "
+            f"{objective.refuses_source}; choose another method (textgan list)"
+        )
+    generator, discriminator = objective.usual_pair(config.has_source)
     usual: dict[str, tuple[Kind, str | None]] = {
         "objective": ("objective", config.objective.name),
-        "generator": ("generator", objective.generator),
-        "discriminator": (objective.discriminator_kind, objective.discriminator),
+        "generator": ("generator", generator),
+        "discriminator": (objective.discriminator_kind, discriminator),
     }
     parts: dict[str, PartConfig] = {}
     for part, (kind, default) in usual.items():
@@ -326,14 +333,34 @@ def _complete(config: RunConfig, code: Code | None) -> RunConfig:
         name = given.name or default
         if code is None and own_file(name) is not None:
             continue
-        settings = check_settings(
-            kind, registry.find(kind, name, f"{part}.name", code), given.settings, part
-        )
+        found = registry.find(kind, name, f"{part}.name", code)
+        if code is not None and config.has_source and part != "objective":
+            _require_reader(part, kind, name, found)
+        settings = check_settings(kind, found, given.settings, part)
         parts[part] = type(given)(name=name, **own, **settings)
     made = config.model_copy(update=parts)
     if code is not None or all(own_file(name) is None for name in names.values()):
         made.perturbations(code)  # raises for what they cannot be
     return made
+
+
+def _answers_source(values: Mapping[str, Any]) -> bool:
+    """Return whether texts answer a source, by settings that are yet to be checked."""
+    given = {
+        group: kind.model_construct(**at if isinstance(at := values.get(group), dict) else {})
+        for group, kind in (("data", RunDataConfig), ("oracle", OracleConfig))
+    }
+    return RunConfig.model_construct(**given).has_source
+
+
+def _require_reader(part: str, kind: Kind, name: str, found: Any) -> None:
+    """UserError for a network that reads no source."""
+    if not found.reads_source:
+        readers = [one for one in registry.names(kind) if registry.find(kind, one).reads_source]
+        raise UserError(
+            f"{part}.name = {name!r} reads no source, and these texts answer one; "
+            f"choose {' or '.join(readers)}"
+        )
 
 
 def _refuse_discriminator(config: RunConfig) -> None:

@@ -118,7 +118,7 @@ def _update_discriminator(state: TrainingState) -> dict[str, Tensor]:
     assert discriminator is not None and state.fakes is not None  # the plan draws fakes first
     number = state.next("discriminator")
     fakes = state.batches.fake(state.fakes, number)
-    reals = state.batches.opposite(fakes, number)
+    reals = state.batches.opposite(fakes, number, state.batches_done["turn"] - 1)
     shards = [
         Shard(
             partial(objective.discriminator_loss, discriminator, real, fake),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -17,8 +17,11 @@ class StepwiseDiscriminator(Discriminator, name="stepwise"):
     """Recurrent network that reads forwards and scores each token from those up to it.
 
     A text's own score is the mean of its tokens' scores: the output layer is linear, so the
-    features of a text are the mean of its states.
+    features of a text are the mean of its states. Where it answers a source, a network of the same
+    kind reads that first, and its last state is the one that the text begins with.
     """
+
+    reads_source = True
 
     def __init__(
         self,
@@ -33,6 +36,10 @@ class StepwiseDiscriminator(Discriminator, name="stepwise"):
         self.embedding = TokenEmbedding(space.vocabulary, embedding)
         network = nn.LSTM if cell == "lstm" else nn.GRU
         self.rnn = network(embedding, hidden, batch_first=True)
+        if space.source is not None:
+            if not space.shares_vocabulary:
+                self.source_embedding = TokenEmbedding(space.source.vocabulary, embedding)
+            self.source_rnn = network(embedding, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, max(1, space.classes))
 
@@ -50,5 +57,16 @@ class StepwiseDiscriminator(Discriminator, name="stepwise"):
 
     def _states(self, text: Text) -> Tensor:
         # (B, T, H); padding comes last, so no state of a real token has seen any
-        states: Tensor = self.rnn(self.embedding(text.inputs))[0]
+        states: Tensor = self.rnn(self.embedding(text.inputs), self._before(text))[0]
         return states
+
+    def _before(self, text: Text) -> Any:
+        """The state of `rnn` before a text: zero, or what its source left."""
+        if self.space.source is None:
+            return None
+        words = self.embedding if self.space.shares_vocabulary else self.source_embedding
+        source = text.condition.require_source()
+        states: Tensor = self.source_rnn(words(source.tokens))[0]
+        last = states[torch.arange(len(source), device=states.device), source.lengths - 1]
+        hidden = last.unsqueeze(0)
+        return (hidden, torch.zeros_like(hidden)) if isinstance(self.rnn, nn.LSTM) else hidden

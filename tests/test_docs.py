@@ -158,11 +158,12 @@ def test_commands_run(
                 toy |= {k: v for k, v in TOY.items() if k.startswith("oracle.")}
                 toy["oracle.length"] = 20
             toy["schedule.fakes"] = 16
+            answers = {"--pairs", "--source", "oracle.source_length=5"} & set(words)
             if "seqgan" in words:
-                toy["objective.rollouts"] = 2
-                if not any(word.startswith("discriminator=") for word in words):
-                    toy["discriminator.preset"] = "texygen_small"
-            if "regs" in words or "generator=attention" in words:
+                toy |= {"objective.rollouts": 2}
+            if "seqgan" in words and not answers:
+                toy |= {"discriminator.preset": "texygen_small"}
+            if answers:
                 toy |= {f"generator.{size}": 8 for size in ("embedding", "hidden", "attention")}
             words = [word for word in words if word.partition("=")[0] not in toy]
             words += [f"{key}={json.dumps(value)}" for key, value in toy.items()]

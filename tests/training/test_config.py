@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import seq2seq
 from toys import TOY, in_0_1s_way
 
 from textgan.core import registry
+from textgan.core.errors import UserError
 from textgan.core.identity import CONFIG
 from textgan.models.generators.recurrent import GRUGenerator
 from textgan.objectives.cot import CoT
 from textgan.objectives.seqgan import SeqGAN
 from textgan.training.config import RunConfig, make_config, read_config
 from textgan.training.run import create_run, open_run
+from textgan.training.schedule import Schedule
 
 objectives = pytest.mark.parametrize("name", registry.names("objective"))
 
@@ -182,3 +185,73 @@ def test_a_setting_that_an_old_run_lacks_is_what_was_done_before_there_was_one(
     written[group][last] = 8
     path.write_text(json.dumps(written))
     assert value_at(read_config(path), key) == 8  # what is spelt out holds
+
+
+# --- texts that answer a source ---
+
+ANSWERING = {"oracle.source_length": 5}
+
+
+@pytest.mark.parametrize(
+    ("method", "pair"),
+    [
+        ("seqgan", ("attention", "pair_cnn")),
+        ("relgan", ("attention", "pair_cnn")),
+        ("wgan_gp", ("attention", "pair_cnn")),
+        ("cot", ("attention", "attention")),
+        ("dpgan", ("attention", "attention")),
+        ("mle", ("attention", "")),
+        ("scratchgan", ("attention", "stepwise")),
+    ],
+)
+@pytest.mark.parametrize(
+    "settings",
+    [ANSWERING, {"data.pairs": "pairs.tsv"}, {"data.file": "de", "data.source": "en"}],
+    ids=["oracle", "pairs", "two files"],
+)
+def test_the_usual_pair_reads_the_source_where_there_is_one(
+    method: str, pair: tuple[str, str], settings: dict[str, Any]
+) -> None:
+    config = make_config(method, settings)
+    assert (config.generator.name, config.discriminator.name) == pair
+    # what the method prefers of its own pair is not for these
+    assert "channels" not in config.generator.settings | config.discriminator.settings
+    if method == "cot":
+        assert config.discriminator.settings["hidden"] != 64
+    # a generator from noise has no MLE epochs, this one has
+    if method not in ("cot", "scratchgan"):
+        assert config.schedule.mle_epochs == Schedule().mle_epochs
+
+
+def test_a_file_of_texts_has_no_sources_whatever_the_oracle_has() -> None:
+    config = make_config("seqgan", ANSWERING | {"data.file": "mine.txt"})
+    assert config.generator.name == "lstm" and not config.has_source
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("seqgan", {"generator": "lstm"}, r"generator.name = 'lstm' reads no source.*attention"),
+        ("bgan", {"generator": "convolutional"}, r"generator.name = 'convolutional' reads no sour"),
+        ("wgan", {"discriminator": "cnn"}, r"discriminator.name = 'cnn' reads no source.*pair_cnn"),
+        ("cot", {"discriminator": "gru"}, r"discriminator.name = 'gru' reads no source.*attention"),
+        ("leakgan", {}, r"objective.name = 'leakgan' trains on no texts that answer a source: "),
+    ],
+)
+def test_what_reads_no_source_is_refused_before_anything_is_read(
+    method: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_config(method, settings | {"data.pairs": "nowhere.tsv"})
+    assert make_config(method, settings).objective.name == method
+
+
+def test_a_network_of_ones_own_says_that_it_reads_the_source(tmp_path: Path) -> None:
+    body = Path(seq2seq.__file__).read_text()
+    settings: dict[str, Any] = {}
+    for name, content in (("mine.py", body), ("deaf.py", body.replace("reads_source = True", ""))):
+        (tmp_path / name).write_text(content)
+        settings[name] = ANSWERING | {"generator": f"{tmp_path / name}:Attention"}
+    assert make_config("seqgan", settings["mine.py"]).discriminator.name == "pair_cnn"
+    with pytest.raises(UserError, match=r"deaf.py:Attention' reads no source"):
+        make_config("seqgan", settings["deaf.py"])

@@ -346,9 +346,12 @@ def _complete(config: RunConfig, code: Code | None) -> RunConfig:
 
 def _answers_source(values: Mapping[str, Any]) -> bool:
     """Return whether texts answer a source, by settings that are yet to be checked."""
-    given = {
-        group: kind.model_construct(**at if isinstance(at := values.get(group), dict) else {})
-        for group, kind in (("data", RunDataConfig), ("oracle", OracleConfig))
+    data, oracle = (
+        at if isinstance(at := values.get(group), dict) else {} for group in ("data", "oracle")
+    )
+    given: dict[str, Any] = {
+        "data": RunDataConfig.model_construct(**data),
+        "oracle": OracleConfig.model_construct(**oracle),
     }
     return RunConfig.model_construct(**given).has_source
 

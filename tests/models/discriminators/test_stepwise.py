@@ -1,11 +1,13 @@
 """The discriminator that scores every token."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from networks import stepwise
-from worlds import VARIABLE, WORLDS, enumerate_texts, same
+from worlds import SOURCES, VARIABLE, WORLDS, enumerate_texts, same, some_sources
 
-from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.text import Condition, Text, TextSpace, exchange_sources
 
 worlds = pytest.mark.parametrize("space", WORLDS, ids=["fixed", "variable"])
 
@@ -60,3 +62,49 @@ def test_steps_of_texts_with_classes_are_those_of_their_own() -> None:
     steps = judge.steps(labelled)
     assert same(judge(labelled), steps.sum(1) / texts.lengths)
     assert same(judge.class_logits(labelled)[torch.arange(len(texts)), labels], judge(labelled))
+
+
+# --- sources ---
+
+ANSWERS = replace(VARIABLE, source=SOURCES)
+
+
+def answers() -> Text:
+    """Every text of the space in answer to one source or another."""
+    texts, asked = enumerate_texts(ANSWERS), some_sources()
+    rows = torch.arange(len(texts)) % len(asked)
+    return replace(texts, condition=Condition(source=asked[rows]))
+
+
+@cells
+def test_every_token_is_scored_for_its_source(cell: str) -> None:
+    judge, texts = stepwise(ANSWERS, cell=cell), answers()
+    steps = judge.steps(texts)
+    others = judge.steps(exchange_sources(texts))
+    apart = (steps - others).abs()[texts.mask]
+    assert (apart > 1e-9).double().mean() > 0.8  # a few have an equal source next to them
+    with pytest.raises(ValueError, match="need one"):
+        judge.steps(enumerate_texts(ANSWERS))
+
+
+@cells
+@pytest.mark.parametrize("width", [5, 7])
+def test_padding_of_a_source_changes_no_step(cell: str, width: int) -> None:
+    judge, texts = stepwise(ANSWERS, cell=cell), answers()
+    assert texts.source is not None
+    wide = texts.source.pad_to(width)
+    wide.tokens[~wide.mask] = 3
+    padded = replace(texts, condition=Condition(source=wide))
+    assert same(judge.steps(padded), judge.steps(texts))
+    alone = torch.cat([judge.steps(one) for one in texts.split(1)])
+    assert same(alone, judge.steps(texts))
+
+
+def test_sides_that_share_a_vocabulary_share_their_vectors() -> None:
+    shared = TextSpace(5, 3, eos=1, source=SOURCES, shares_vocabulary=True)
+    one, two = (stepwise(space) for space in (shared, replace(shared, shares_vocabulary=False)))
+    weights = one.state_dict()
+    assert two.state_dict().keys() - weights.keys() == {"source_embedding.weight"}
+    two.load_state_dict(weights | {"source_embedding.weight": weights["embedding.weight"]})
+    texts = replace(enumerate_texts(shared)[:7], condition=Condition(source=some_sources()))
+    assert same(one(texts), two(texts))

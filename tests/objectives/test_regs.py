@@ -554,6 +554,7 @@ def test_the_hierarchical_critic_learns_what_prefixes_are_worth() -> None:
     """Where D is of the first word, the words before tell the rest of its reward."""
     generator, judge, texts = answering(), Pairs(), both_answers()
     objective = connected(generator, judge, variant="reinforce", critic_hidden=8)
+    assert (objective._expected(generator, texts)[texts.mask] == 0.5).all()  # D of what is unknown
     optimiser = torch.optim.Adam(objective.networks.parameters(), lr=0.05)
     with torch.no_grad():
         for code in range(judge.table.shape[1]):

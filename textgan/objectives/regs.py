@@ -153,9 +153,14 @@ class REGS(Objective, name="regs"):
     ) -> Mapping[str, nn.Module]:
         if self.critic == "hierarchical":
             size = self.critic_hidden
-            critic: nn.Module = HierarchicalDiscriminator(
+            network = HierarchicalDiscriminator(
                 generator.space, embedding=size, hidden=size, dropout=0.0
             )
+            # it begins with D of a pair of which nothing is known: with rewards that are all above
+            # what is expected, or all below, the first updates would be of that alone
+            nn.init.zeros_(network.output.weight)
+            nn.init.constant_(network.output.bias, 0.5)
+            critic: nn.Module = network
         elif self.critic == "encoder":
             assert isinstance(generator, AutoregressiveGenerator)  # see connect
             critic = nn.Linear(encoded(generator, _any_condition(generator)).shape[1], 1)

@@ -74,7 +74,7 @@ UPDATES = [
     Panel(
         "gradient norms",
         "",
-        {f"{who}/gradient_norm": who for who in ("mle", "discriminator", "generator")},
+        {f"{who}/gradient_norm": who for who in ("mle", "discriminator", "generator", "critic")},
     ),
 ]
 ORACLE_ENTROPY = "entropy of the oracle"  # the level of all that is in nats

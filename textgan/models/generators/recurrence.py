@@ -251,11 +251,10 @@ class _ConditionalGRU(torch.autograd.Function):
             # what is near is made again: of all steps it would be the largest tensor of all
             near = (2 * query.unsqueeze(1) + parts.key[:n]).sigmoid()
             of_alignment += near.flatten(0, 1).t() @ of_score.flatten()
-            near.addcmul_(near, near, value=-1)  # its slope
-            near *= of_score.unsqueeze(2)
-            of_near = near.mul_(2 * parts.alignment)
-            of_key[:n] += of_near
-            of_both = torch.cat([2 * of_near.sum(1), of_own], 1)
+            slope = near.addcmul_(near, near, value=-1)
+            of_key[:n].addcmul_(slope, of_score.unsqueeze(2))
+            of_query = (of_score.unsqueeze(1) @ slope).squeeze(1) * (4 * parts.alignment)
+            of_both = torch.cat([of_query, of_own], 1)
             of_middle = of_middle + matmul(of_both, parts.of_middle)
             of_given, of_inner, later = _gru_backward(
                 of_middle, ctx.states[t][:n], inner, gates, new
@@ -274,6 +273,6 @@ class _ConditionalGRU(torch.autograd.Function):
             outer(of_both, middle),
             of_both.sum(0),
             2 * of_alignment,
-            of_key,
+            of_key * (2 * parts.alignment),
             weights.transpose(1, 2) @ own.unpack(of_read, width),
         )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conditional import ENDING, answers, each_of, promises, share_reversed
+from conditional import ENDING, UNENDING, answers, each_of, promises, share_reversed
 from torch import Tensor
 from torch.nn import functional as F
 from worlds import same, small_generator
@@ -191,13 +191,13 @@ def test_the_weights_start_as_in_the_codes() -> None:
 
 
 def test_luong_has_dropout_on_inputs_and_states_and_not_before_the_output() -> None:
-    generator = small_generator(ENDING, "luong", dropout=0.5)
+    generator = small_generator(UNENDING, "luong", dropout=0.5)
     assert isinstance(generator, LuongGenerator)
     seen: list[tuple[int, ...]] = []
     generator.dropout.register_forward_hook(lambda *hook: seen.append(tuple(hook[2].shape)))
-    texts = answers(ENDING)
+    texts = answers(UNENDING)
     generator(texts)
     n = len(texts)
-    source, steps, layers = 4, texts.tokens.shape[1], 2
+    source, steps, layers = 2, 3, 2
     states = [(n, 4)] * (source * (2 * layers - 1) + steps * (2 * layers - 1))
     assert sorted(seen) == sorted([(n, source, 3), (n, steps, 3), *states, *[(n, 4)] * steps])

@@ -254,16 +254,26 @@ class LuongGenerator(AttentionGenerator, name="luong"):
 
     def start(self, n: int, condition: Condition = UNCONDITIONAL) -> State:
         source = condition.require_source().trimmed()
+        width = source.tokens.shape[1]
+        packing = Packing.of(source.lengths, width)
+        gates = self.encoder.of_input[0](packing.pack(self.dropout(self.source_vectors(source))))
         zeros = self.embedding.weight.new_zeros(n, 2, self.encoder.layers, self.encoder.size)
         hidden, cell = zeros.unbind(1)
         states = []
-        gates = self.encoder.of_input[0](self.dropout(self.source_vectors(source)))
-        for given, real in zip(gates.unbind(1), source.mask.unbind(1), strict=True):
-            after = self.encoder(given, hidden, cell)
-            real = real[:, None, None]
-            hidden, cell = torch.where(real, after[0], hidden), torch.where(real, after[1], cell)
-            states.append(hidden[:, -1])
-        memory = torch.stack(states, 1)
+        for (piece, taken), real in zip(
+            packing.pieces(), source.mask[packing.order].unbind(1), strict=False
+        ):
+            before = hidden[:taken], cell[:taken]
+            goes_on = real[:taken, None, None]  # all, where lengths may be asked for
+            after = self.encoder(gates[piece], *before)
+            hidden, cell = (
+                torch.cat([torch.where(goes_on, new, old), whole[taken:]])
+                for new, old, whole in zip(after, before, (hidden, cell), strict=True)
+            )
+            states.append(hidden[:taken, -1])
+        memory = packing.unpack(torch.cat(states), width)
+        back = packing.order.argsort()
+        hidden, cell = hidden[back], cell[back]
         if self.space.classes:
             of_class = self.classes(condition.require_labels(self.space.classes)).view_as(zeros)
             hidden, cell = hidden + of_class[:, 0], cell + of_class[:, 1]
@@ -292,15 +302,19 @@ class LuongGenerator(AttentionGenerator, name="luong"):
         # one embedding call a text, whether it is hard or relaxed (perturbations hook into it)
         vectors = self.dropout(self.embedding(read_before(text, self.space)))
         state = self.start(len(text), text.condition)
-        (hidden, cell), (memory, feeds, outputs, mask) = state.carried, state.shared
+        packing, width = Packing.of(text.lengths, vectors.shape[1]), vectors.shape[1]
+        order, given = packing.order, self.decoder.of_input[0](packing.pack(vectors))
+        hidden, cell = (part[order] for part in state.carried)
+        memory, feeds, _, mask = (part[order] for part in state.shared)
         last = []
-        for given in self.decoder.of_input[0](vectors).unbind(1):
-            query = hidden[:, -1]
-            read = self._weigh(query.unsqueeze(1), memory, mask) @ feeds
-            feed = self._fed(read.squeeze(1) + self.feed_query(query))
-            hidden, cell = self.decoder(given + feed, hidden, cell)
+        for piece, n in packing.pieces():
+            query = hidden[:n, -1]
+            read = self._attend(query.unsqueeze(1), memory[:n], feeds[:n], mask[:n]).squeeze(1)
+            feed = self._fed(read + self.feed_query(query))
+            hidden, cell = self.decoder(given[piece] + feed, hidden[:n], cell[:n])
             last.append(hidden[:, -1])
-        query = torch.stack(last, 1)
+        query = packing.unpack(torch.cat(last), width)
+        memory, _, outputs, mask = state.shared
         weights = self._weigh(query, memory, mask)
         return (weights @ outputs + self.output_query(query)).tanh(), weights
 

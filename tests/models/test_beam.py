@@ -153,7 +153,7 @@ def test_no_width_beats_the_exhaustive_search() -> None:
 
 def test_a_source_is_answered_alike_alone_and_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, search = answering(), BeamSearch(width=3)
-    many = sources()[torch.tensor([1, 0, 0, 1, 1, 0])]
+    many = sources()[torch.tensor([0, 1, 1, 0, 1, 0])]
     whole = lists(search(generator, Condition(source=many), n=2))
     for i in range(6):
         [alone] = lists(search(generator, Condition(source=many[i : i + 1]), n=2))
@@ -169,12 +169,12 @@ def test_a_source_is_answered_alike_alone_and_among_others(monkeypatch: pytest.M
             yield piece
 
     pieces = lists(search(generator, Condition(source=many), 2, progress))
-    assert seen == [[0, 3], [4, 1], [2, 5]]  # longer ones first
+    assert seen == [[1, 2], [4, 0], [3, 5]]  # longer ones first
     for ours, theirs in zip(pieces, whole, strict=True):
         assert_alike(ours, theirs)
 
 
-@pytest.mark.parametrize("alpha", [-1.0, 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("alpha", [-1.0, 0.0, 0.5, 1.0, 3.0])
 def test_stopping_early_changes_nothing_but_the_work(
     alpha: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,20 +190,22 @@ def test_stopping_early_changes_nothing_but_the_work(
             for ours, theirs in zip(lists(search(generator, both(), n=1)), early, strict=True):
                 assert_alike(ours, theirs)
             saved += sum(generator.hypotheses) - steps
-    assert saved > 0 or alpha == 1  # of a mean the bound is loose
+    assert saved > 0 or alpha >= 1  # of a mean the bound is loose
 
 
-@pytest.mark.parametrize("space", [ANSWERS, replace(ANSWERS, length=8)], ids=["short", "long"])
+@pytest.mark.parametrize("seed", range(5))
 def test_a_device_that_runs_ahead_finds_the_same(
-    space: TextSpace, monkeypatch: pytest.MonkeyPatch
+    seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There all places are in flight to the end, for to count those that are would be to wait."""
-    search = BeamSearch(width=4, diversity=0.3)
-    here = lists(search(of_world(space), both(), n=4))
+    space, search = replace(ANSWERS, length=8), BeamSearch(width=4, diversity=0.3)
+    here = lists(search(of_world(space, seed), both(), n=4))
     monkeypatch.setattr(beam, "is_asynchronous", lambda tensor: True)
-    generator = of_world(space)
-    for ours, theirs in zip(lists(search(generator, both(), n=4)), here, strict=True):
+    generator = of_world(space, seed)
+    found = search(generator, both(), n=4)
+    for ours, theirs in zip(lists(found), here, strict=True):
         assert_alike(ours, theirs)
+    assert (found.text.tokens[~found.text.mask] == space.pad).all()
     assert generator.hypotheses == [2, *[8] * (space.length - 1)]
 
 
@@ -270,6 +272,9 @@ def test_fewer_texts_than_asked_for() -> None:
     found = BeamSearch(width=5)(Uniform(space), n=5)
     assert found.score.isfinite().tolist() == [[True, True, True, False, False]]
     assert found.text.tolist()[3:] == found.text.tolist()[:1] * 2
+    backward = torch.tensor([[-3.0, -2.0, -1.0, 0.0, 0.0]])
+    again = found.rerank(backward, share=1.0)
+    assert again.score.tolist() == [[-1.0, -2.0, -3.0, -math.inf, -math.inf]]
 
 
 def hypotheses() -> Hypotheses:

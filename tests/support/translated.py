@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import seq2seq
+import torch
 
 import textgan
 from textgan.data.corpus import Corpus
@@ -40,25 +41,30 @@ def translation(german: str) -> str:
     return " ".join(ENGLISH[GERMAN.index(word)] for word in german.split())
 
 
-def translations(swapped: bool = False) -> Corpus:
-    """A corpus of sentences of one to four words, translated word by word."""
-    lines = [" ".join(GERMAN[(i * j + i // 7) % 5] for j in range(1, 2 + i % 4)) for i in range(80)]
+def translations(swapped: bool = False, labelled: bool = False) -> Corpus:
+    """A corpus of these sentences, translated word by word."""
+    lines = german_lines()
     sides = [(WordTokenizer(GERMAN, length=LENGTH), lines)]
     sides.append((WordTokenizer(ENGLISH, length=LENGTH), [*map(translation, lines)]))
     (reads, sources), (writes, targets) = sides[::-1] if swapped else sides
     source, target = (
         side(some).pad_to(LENGTH) for side, some in ((reads, sources), (writes, targets))
     )
-    whole: Text = replace(target, condition=Condition(source=source))
+    labels = torch.arange(len(lines)) % 2 if labelled else None
+    whole: Text = replace(target, condition=Condition(labels, source))
     facts = {"source": "pairs", "sentences": 80, "split": {"train": 50, "valid": 15, "test": 15}}
     facts |= {"vocabulary": len(writes), "length": LENGTH}
-    space = replace(writes.space, source=reads.space)
+    names = ("calm", "rude") if labelled else ()
+    space = replace(writes.space, source=reads.space, classes=len(names))
     parts = whole[:50], whole[50:65], whole[65:]
-    return Corpus("pairs", space, *parts, writes, facts, source_tokenizer=reads)
+    return Corpus("pairs", space, *parts, writes, facts, names, reads)
 
 
-def train_translations(folder: Path, swapped: bool = False, **settings: Any) -> Path:
+def train_translations(
+    folder: Path, swapped: bool = False, labelled: bool = False, **settings: Any
+) -> Path:
+    corpus = translations(swapped, labelled)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "make_corpus", lambda config, quiet: (translations(swapped), None))
+        patch.setattr(runs, "make_corpus", lambda config, quiet: (corpus, None))
         textgan.train("mle", out=folder, quiet=True, plot=False, **SETTINGS | settings)
     return folder

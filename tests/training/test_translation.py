@@ -216,6 +216,18 @@ def test_each_label_has_its_likeliest_texts(tmp_path: Path) -> None:
     assert textgan.sample(tmp_path / "run", 2, beam=4, label="b") == found[2:]
 
 
+def test_a_search_for_answers_is_for_one_label(tmp_path: Path, folder: Path) -> None:
+    one_epoch = {"schedule.mle_epochs": 1}
+    run = open_run(
+        train_translations(tmp_path / "run", labelled=True, **one_epoch), trust_code=True
+    )
+    with pytest.raises(UserError, match="has labels; give label=NAME"):
+        answers(run, LINES, beam=2)
+    assert len(answers(run, LINES, beam=2, label="rude")) == len(answers(run, LINES)) == 4
+    with pytest.raises(UserError, match="has labels; give one without"):
+        answers(folder, LINES, beam=2, rerank=run)
+
+
 CONTRADICTIONS: list[tuple[list[Any], str]] = [
     (["--beam", 3, "--greedy"], "greedy decoding is a beam of 1; leave it or --beam 3 out"),
     (["--n-best"], "n_best is about the texts of a beam; give --beam 5"),

@@ -11,8 +11,9 @@ Face and the log P / (len + 1) of Li et al.'s code: n counts the end token, thei
 condition is done when no open hypothesis can still become one of the best: log P only falls, so no
 end of y scores above log P(y) / N^alpha, where N is the greatest length (for alpha <= 0 the least).
 
-Diverse beam search (Li, Monroe and Jurafsky 2016, arXiv 1611.08562): from the second token on the
-k-th best child of a hypothesis, k = 0, 1, ..., competes with log P - rate * k.
+Diverse beam search (Li, Monroe and Jurafsky 2016, arXiv 1611.08562): the k-th best child of a
+hypothesis, k = 0, 1, ..., competes with log P - rate * k. Of the first tokens, all children of one,
+the order stays.
 
 MMI-bidi (Li et al. 2016, arXiv 1510.03055), a rerank of these n best by a model of the source x
 given the text: (1 - share) * score(y) + share * mean_t log P(x_t | x_<t, y), share = 0.5.
@@ -172,7 +173,7 @@ class BeamSearch:
             gain = gain.view(size, width, children).masked_fill(ended.unsqueeze(2), -math.inf)
             total = log_prob.unsqueeze(2) + gain
             total[:, :, 0] = torch.where(ended, log_prob, total[:, :, 0])
-            rank = total - self.diversity * rank_of_child if position else total.clone()
+            rank = total - self.diversity * rank_of_child
             rank[:, :, 0].masked_fill_(ended, math.inf)  # what has ended keeps its place
             chosen = rank.flatten(1).topk(width).indices
             parent = chosen // children

@@ -9,17 +9,21 @@ from typing import Any
 import pytest
 import seq2seq
 import torch
+from dialogues import QUESTIONS, tsv
 from interrupted import everything, stop_at
+from pairs import translating
 from torch import Tensor, nn
 from toys import TOY, TOY_TEXT, Cli, keys, refused, toy_text
 
 import textgan
+from textgan.core.distributed import Group
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.tensors import load_tensors, save_tensors
 from textgan.evaluation.report.runs import RunRecord
 from textgan.training.config import make_config
 from textgan.training.run import create_run, open_run
 from textgan.training.state import TrainingState
+from textgan.training.trainer import train_run
 
 
 def assert_same(one: Any, other: Any, where: str) -> None:
@@ -124,6 +128,24 @@ def test_a_run_starts_from_the_best_mle_epoch_of_another(mle: Path, tmp_path: Pa
     epoch = before.load_mle()[1]["epoch"]
     row, others = f"MLE, best epoch ({epoch} of 4)", textgan.resume(mle, quiet=True).rows
     assert results.rows[row]["nll_test"].value == others[row]["nll_test"].value
+
+
+def test_a_run_of_pairs_starts_from_one_of_the_same_pairs(tmp_path: Path) -> None:
+    start = translating("mle", tmp_path, generator="attention", **{"generator.hidden": 6})
+    train_run(lambda: start, Group(), quiet=True, plot=False)
+    told = {
+        key: value for key, value in TOY.items() if key.startswith(("schedule.", "evaluation."))
+    }
+    told |= {"init": str(start.folder), "schedule.mle_epochs": 0}
+    run = create_run(make_config("mrt", told), tmp_path / "after")
+    assert run.config.data == start.config.data
+    assert run.config.generator == start.config.generator
+    ours, theirs = TrainingState(run).generator.state_dict(), start.load_mle()[0]
+    assert all(torch.equal(ours[name], theirs[f"generator.{name}"]) for name in ours)
+    other = [(source, f"{target} six") for source, target in QUESTIONS]
+    told |= {"data.pairs": str(tsv(tmp_path, other, "other.tsv"))}
+    with pytest.raises(UserError, match=r"was trained on other texts or words \(pairs.tsv"):
+        create_run(make_config("mrt", told), tmp_path / "refused")
 
 
 @pytest.mark.parametrize("epochs", [0, 2])

@@ -70,7 +70,7 @@ class PairedReferences:
         size = self.space.vocabulary if n == 1 else (self.none + 1) ** 2
         places = torch.arange(self.none, device=codes.device).expand_as(codes)
         table = codes.new_full((len(codes), size), self.none)
-        table.scatter_reduce_(1, codes, places.masked_fill(~known, self.none), "amin")
+        table.scatter_reduce_(1, codes, places, "amin")
         self.tables.append(table)
         return table.gather(1, codes).masked_fill(~known, self.none)
 

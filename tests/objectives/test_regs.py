@@ -25,6 +25,7 @@ from worlds import (
     log_probs,
     probabilities,
     same,
+    small_generator,
     texts_of,
 )
 
@@ -535,6 +536,13 @@ def test_the_encoders_critic_starts_at_zero_and_learns_the_mean_reward_of_each_s
     assert same(objective._expected(generator, texts)[:, 0], torch.cat(rewards_of(judge)), 1e-2)
 
 
+def test_a_generator_that_begins_with_nothing_has_no_encoders_critic() -> None:
+    generator = small_generator(ANSWERS, "encoder_decoder")
+    with pytest.raises(ValueError, match=r"critic = encoder .* begins with none; choose"):
+        connected(generator, Pairs(), critic="encoder")
+    connected(generator, Pairs(), critic="hierarchical")
+
+
 def test_the_hierarchical_critic_reads_the_words_before_alone() -> None:
     generator, texts = answering(), both_answers()
     objective = moved_critic(connected(generator, Pairs(), critic_hidden=3))
@@ -700,6 +708,7 @@ def test_a_text_without_words_stops_no_other_from_learning() -> None:
     texts = texts_of(ANSWERS, [(4,), (0, 1, 4), (1, 4)])
     rates = rates_by_tfidf(texts, inverse_frequencies(texts, ANSWERS.vocabulary), ANSWERS.eos)
     assert rates[0] == 0
+    assert not rates_by_tfidf(texts[:1], torch.ones(5), ANSWERS.eos).any()
     assert (rates[1:] > 0.5).all()
 
 

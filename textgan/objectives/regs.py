@@ -55,14 +55,7 @@ from torch import Tensor, nn
 
 from textgan.core.optim import Loss, Reduction
 from textgan.data.text import Condition, Text
-from textgan.losses import (
-    logistic,
-    mean_of_tokens,
-    next_shares,
-    nll,
-    policy_gradient,
-    reduce,
-)
+from textgan.losses import logistic, mean_of_tokens, next_shares, nll, policy_gradient, reduce
 from textgan.models.contract import dropout_off
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.discriminators.hierarchical import HierarchicalDiscriminator
@@ -163,7 +156,13 @@ class REGS(Objective, name="regs"):
             critic: nn.Module = network
         elif self.critic == "encoder":
             assert isinstance(generator, AutoregressiveGenerator)  # see connect
-            critic = nn.Linear(encoded(generator, _any_condition(generator)).shape[1], 1)
+            width = encoded(generator, _any_condition(generator)).shape[1]
+            if not width:
+                raise ValueError(
+                    "critic = encoder reads the state that a generator begins with, and "
+                    f"{type(generator).__name__} begins with none; choose critic=hierarchical"
+                )
+            critic = nn.Linear(width, 1)
             for weight in critic.parameters():
                 nn.init.zeros_(weight)
         else:
@@ -314,7 +313,7 @@ def rates_by_tfidf(text: Text, idf: Tensor, eos: int | None = None) -> Tensor:
     three times the least are lowered to that. Texts without a word have rate 0."""
     words = text.mask if eos is None else text.mask & (text.tokens != eos)
     means = torch.where(words, idf[text.tokens], 0.0).sum(1) / words.sum(1).clamp(min=1)
-    rates = means * (means > 0).sum() / means.sum()
+    rates = means * (means > 0).sum() / means.sum().clamp(min=torch.finfo(means.dtype).tiny)
     least = torch.where(rates > 0, rates, torch.inf).min()
     return rates.clamp(max=MOST_ABOVE_LEAST * least)
 

@@ -135,6 +135,11 @@ def test_subwords_are_those_of_the_training_part(tmp_path: Path) -> None:
     corpus = corpus_of(lines, tokens="bpe", test_file=str(held), length=9)
     assert not any("z" in piece for piece in corpus.tokenizer.words)
     assert corpus.decode(corpus.test) == ["<unk><unk><unk> one", "one two"]
+    # each line has a character of its own, which is known where the line is trained on
+    own = written(tmp_path, [f"word {chr(0x4E00 + i)}" for i in range(40)], "own.txt")
+    corpus = corpus_of(own, tokens="bpe")
+    assert "<unk>" not in " ".join(corpus.decode(corpus.train))
+    assert {*corpus.decode(corpus.valid), *corpus.decode(corpus.test)} == {"word <unk>"}
 
 
 def test_lengths_are_of_subwords(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     pip install --no-deps chitchat-dataset==0.9.0      # 8 MB; or pip download, and --json its wheel
     python experiments/chitchat.py chitchat.tsv
-    textgan train mle --pairs chitchat.tsv generator=attention \\
+    textgan train mle --pairs chitchat.tsv \\
         data.source_length=20 data.length=20 data.min_length=5 data.min_count=5
 
 7,168 conversations in English, of the BYU PCC lab (MIT). The messages of a turn are joined; letters

@@ -26,7 +26,7 @@ def _multi30k(part: str, file: str, n: str, sides: dict[str, str]) -> tuple[Know
             f"{n} {names[side]}, lower-cased, normalised, tokenised",
             f"github.com/multi30k/dataset, data/task1/tok/{file}.lc.norm.tok.{side}",
             "research, non-commercial (Flickr30k)",
-            f"textgan train mle generator=attention --data {train}.en --source {train}.de",
+            f"textgan train mle --data {train}.en --source {train}.de",
             sha256,
         )
         for side, sha256 in sides.items()
@@ -87,7 +87,7 @@ KNOWN = (
         "2,000 questions with their answers from a small grammar, for a first try of pairs",
         "data/questions.tsv of this repository",
         "MIT",
-        "textgan train seqgan --pairs data/questions.tsv generator=attention",
+        "textgan train seqgan --pairs data/questions.tsv",
         "3d3e4a0f6f15a3cbff270c44d353004f6755314d499f5b92776827f64bb2984f",
     ),
     Known(
@@ -95,7 +95,7 @@ KNOWN = (
         "250 conversations in a shop from a small grammar",
         "data/dialogues.tsv of this repository",
         "MIT",
-        "textgan train seqgan --pairs data/dialogues.tsv generator=attention data.turns=2",
+        "textgan train seqgan --pairs data/dialogues.tsv data.turns=2",
         "50e74e65adfb2bf741ad9f0baaf03295c9673542965aae22a1d9b7babcc60692",
     ),
     *_multi30k(
@@ -131,7 +131,7 @@ KNOWN = (
         "PyPI, chitchat-dataset 0.9.0 (sha256 of its wheel "
         "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e)",
         "MIT",
-        "textgan train mle --pairs chitchat.tsv generator=attention data.source_length=20 "
+        "textgan train mle --pairs chitchat.tsv data.source_length=20 "
         "data.length=20 data.min_length=5 data.min_count=5",
         "b752621197bae679a81755865efabe4bf1ad9b1db33c4eb41e9c65cec37bb251",
     ),

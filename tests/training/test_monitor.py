@@ -116,4 +116,8 @@ def test_a_run_on_pairs_shows_bleu_and_source_text_reference(tmp_path: Path) -> 
     right = sacrebleu.corpus_bleu(lines, [references], tokenize="none", force=True).score
     assert results.last["sacrebleu_test"].value == pytest.approx(right)
     assert results.samples == len(test)
+    # and an evaluation measures the same samples
+    made = textgan.evaluate(run, metrics="likelihood", resamplings=0, quiet=True)
+    for name in ("nll_test", "entropy"):
+        assert made.last[name].value == pytest.approx(results.last[name].value)
     assert "BLEU, greedy" in str(results) and f"on {len(test)} samples" in str(results)

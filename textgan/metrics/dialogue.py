@@ -111,9 +111,12 @@ def joined_pairs(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(joined([one.sources for one in parts]), joined([one.answers for one in parts]))
 
 
-def halves(pairs: Pairs) -> Task:
-    """Two parts of pairs, of equal size and without a common source, as large as there are."""
+def halves(pairs: Pairs, seed: int) -> Task:
+    """Divide pairs at random into two parts of equal size, without a common source."""
     source = torch.unique(places(pairs.sources, pairs.sources), return_inverse=True)[1]
+    # those of many pairs occur first, so that in that order one half would have all of them
+    random = torch.Generator().manual_seed(stream(Purpose.PAIR_PARTS, seed))
+    source = torch.randperm(int(source.max()) + 1, generator=random)[source]
     order, ends = source.argsort(stable=True), source.bincount().cumsum(0)
     fewest = torch.minimum(ends, len(pairs) - ends)  # where the pairs are cut after a source
     n = int(fewest.max())
@@ -431,7 +434,7 @@ class EvaluatorReliabilityError(EvaluatorSettings, Metric, name="ere"):
         def of_people() -> dict[str, tuple[Tensor, list[Task]]]:
             one, two = (self.divided(inputs, side) for side in (human, followed(human)))
             tasks = {
-                "human": [halves(some) for (some,) in one],
+                "human": [halves(some, inputs.seed) for (some,) in one],
                 "random": [
                     Task(some, with_random_answers(some, some.answers, inputs.seed))
                     for (some,) in one
@@ -447,7 +450,7 @@ class EvaluatorReliabilityError(EvaluatorSettings, Metric, name="ere"):
             }
 
         digest = human.sources.digest() + human.answers.digest()
-        halved = [halves(some) for (some,) in self.divided(inputs, machine)]
+        halved = [halves(some, inputs.seed) for (some,) in self.divided(inputs, machine)]
         known = {
             "machine": (1 - self.accuracies(inputs, halved), halved),
             **inputs.remember(("evaluators of human pairs", astuple(self), digest), of_people),

@@ -75,7 +75,15 @@ def test_every_command_is_a_function_with_the_same_defaults(command: str, callba
         if options[option].default is not inspect.Parameter.empty:
             assert plain(known[option].default) == plain(options[option].default), option
     # what is left is spelt otherwise in Python
-    elsewhere = {"field", "label_field", "labels", "file_format", "as_json", "overrides"}
+    elsewhere = {
+        "field",
+        "label_field",
+        "source_field",
+        "labels",
+        "file_format",
+        "as_json",
+        "overrides",
+    }
     elsewhere |= {"settings", "encoder", "target", "with_report", "tokens", "seed", "device"}
     elsewhere |= {"run", "runs", "targets", "profile", "tolerance", "against", "counts", "scaling"}
     assert options.keys() - shared <= elsewhere

@@ -89,7 +89,6 @@ def split_utterances(source: Text, space: TextSpace) -> tuple[Text, Tensor]:
     the token that ends it, and how many (B,) each source has."""
     mask = source.mask
     ends = torch.zeros_like(mask) if space.turn is None else source.tokens == space.turn
-    ends = ends & mask
     number = ends.cumsum(1) - ends.long()  # of the utterance at each position
     counts = number[torch.arange(len(source), device=number.device), source.lengths - 1] + 1
     first = counts.cumsum(0) - counts

@@ -294,3 +294,12 @@ def test_answers_compare_over_the_same_sources() -> None:
     )
     assert isinstance(again, Comparison)
     assert again.differences[0].p == 1 and again.differences[0].winner is None
+
+
+def test_a_run_beside_files_with_sources_is_refused(runs: Path) -> None:
+    texts = sentences(20, 0)
+    settings: dict[str, Any] = {"references": texts, "metrics": "bleu", "quiet": True}
+    with pytest.raises(UserError, match=r"write the answers of .* textgan sample .*source=a list"):
+        evaluate(runs / "mle", texts, source=texts, **settings)
+    with pytest.raises(UserError, match="decode=greedy is for runs whose texts answer sources"):
+        evaluate(runs / "mle", texts, decode="greedy", **settings)

@@ -29,10 +29,10 @@ from textgan.data.texts import PLAIN, FieldName, Form, Format, Labels
 from textgan.evaluation.file_inputs import inputs_from_files
 from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.results import Evaluation, read_evaluation
-from textgan.evaluation.run_inputs import inputs_from_run, texts_of_run
+from textgan.evaluation.run_inputs import decoding, inputs_from_run, texts_of_run
 from textgan.evaluation.scoring import choose_metrics, score
 from textgan.evaluation.store import store_evaluation, warn_unkept
-from textgan.evaluation.texts import Source, Texts
+from textgan.evaluation.texts import Source, Texts, name_of
 from textgan.metrics.base import Metric
 from textgan.models.beam import BeamSearch
 from textgan.training.run import Run, open_run
@@ -163,13 +163,8 @@ def evaluate(
         raise UserError(f"how files are read ({ways}) is for files of texts")
     alone = len(given) == 1
     first = folders[0].open(device, trust_code)
-    pairs = first.corpus.space.source is not None
-    if decode != "sample" and not pairs:
-        raise UserError(
-            f"{option('decode', decode)} is for runs whose texts answer sources; {first.folder} is "
-            f"measured by what it draws ({option('temperature')} makes that likelier)"
-        )
-    chosen = choose(pairs=pairs)
+    _refuse_search(first, options)
+    chosen = choose(pairs=first.corpus.space.source is not None)
     kept = keep and alone and temperature == 1.0 and decode == "sample"
     if kept:
         warn_unkept(first.folder)
@@ -251,8 +246,18 @@ def evaluate_files(
     texts: list[Source | Texts] = []
     for target in targets:
         if isinstance(target, Run):
+            if source is not None:
+                folder, asked = target.folder, option("source", name_of(source))
+                raise UserError(
+                    f"{option('source')} is what files answer; write the answers of {folder} to a "
+                    f"file first: textgan sample {folder} {asked}"
+                )
+            _refuse_search(target, options)
             with status(f"drawing texts of {target.folder}", options.quiet):
-                texts.append(texts_of_run(target, samples or 0, options.seed, temperature))
+                drawn = texts_of_run(
+                    target, samples or 0, options.seed, temperature, options.search
+                )
+            texts.append(drawn)
         else:
             texts.append(target)
     with status("reading texts", options.quiet):
@@ -269,6 +274,16 @@ def evaluate_files(
             device=device,
         )
     return score(inputs, metrics, quiet=options.quiet)
+
+
+def _refuse_search(run: Run, options: EvaluationOptions) -> None:
+    """UserError for a search by a run whose texts answer no sources."""
+    if options.search is not None and run.corpus.space.source is None:
+        raise UserError(
+            f"{option('decode', decoding(options.search))} is for runs whose texts answer sources; "
+            f"{run.folder} is measured by what it draws ({option('temperature')} makes that "
+            "likelier)"
+        )
 
 
 @dataclass(frozen=True)

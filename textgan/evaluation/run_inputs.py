@@ -65,14 +65,17 @@ def writers(run: Run) -> list[Writer]:
     return [*writers, Writer(f"{run.method}, last", run.load_generator())]
 
 
-def texts_of_run(run: Run, samples: int, seed: int, temperature: float) -> Texts:
-    """Draw texts of a run's last state as `textgan sample` writes them, without their labels.
+def texts_of_run(
+    run: Run, samples: int, seed: int, temperature: float, search: BeamSearch | None = None
+) -> Texts:
+    """Draw texts of a run's last state as `textgan sample` writes them, without their labels, or
+    search for its answers.
 
     samples: how many; 0: as many as its config says.
     """
     n = samples or run.config.evaluation.final_samples
     with run.products():
-        text = _draw(run, writers(run)[-1], n, seed, temperature).text
+        text = _draw(run, writers(run)[-1], n, seed, temperature, search).text
     lines = run.corpus.decode(replace(text, condition=UNCONDITIONAL))
     about = {
         "run": run.folder.resolve().name,

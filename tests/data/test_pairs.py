@@ -265,6 +265,14 @@ def test_what_follows_could_be_a_response(tmp_path: Path) -> None:
     assert all(int(one.text.lengths.min()) == 4 for one in corpus.following.values())
 
 
+def test_what_follows_is_no_longer_than_the_responses(tmp_path: Path) -> None:
+    """The last pair is left out for its source, so its target decides no length."""
+    talks = [[one[0], f"{one[1]} more", f"{one[2]} and much more"] for one in dialogues()]
+    corpus = read(pairs=str(written(tmp_path, chained(talks), "pairs.tsv")), source_length=3)
+    assert (corpus.facts["source_too_long"], corpus.space.length) == (30, 5)
+    assert [len(one.rows) for one in corpus.following.values()] == [0, 0, 0]
+
+
 # --- parts of their own ---
 
 

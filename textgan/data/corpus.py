@@ -164,7 +164,8 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
         facts["sources"] = read.facts["sources"] | sides[1].facts(tokenizers[1], counts[1])
         facts["sources"]["shares_vocabulary"] = config.share_vocabulary
     if divided.by == "conversation":
-        usable = divided.limits.fits(sides[0])
+        # one that was left out for its source may be longer than all that were not
+        usable = divided.limits.fits(sides[0]) & (sides[0].sizes < space.length)
         following = _following(read.on, usable, parts, ids[0], texts, spaces[0])
         facts["following"] = {part: len(one.rows) for part, one in following.items()}
     if config.has_sources or "files" in facts:

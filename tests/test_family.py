@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from family import ANY_TEXT, left, toy
+from dialogues import QUESTIONS, tsv, written
+from family import ANSWERING, ANY_TEXT, left, toy
 from toys import TOY_TEXT, small_parts, stop_when, toy_text
 
 import textgan
@@ -12,21 +13,27 @@ from textgan.core import registry
 from textgan.core.errors import Interrupted
 from textgan.core.log import read_records
 from textgan.training.checkpoint import checkpoints, load_checkpoint
-from textgan.training.run import open_run
+from textgan.training.config import make_config
+from textgan.training.run import create_run, open_run
 from textgan.training.schedule import plan
 from textgan.training.state import TrainingState
 
+KINDS = [(name, kind) for name in ANY_TEXT for kind in ("fixed", "variable")]
+KINDS += [(name, "sources") for name in ANSWERING]
 
-@pytest.mark.parametrize("kind", ["fixed", "variable"])
-@pytest.mark.parametrize("name", ANY_TEXT)
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
 def test_every_method_trains_and_resumes_bit_for_bit(
     name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pictures take longer than these runs
-    settings = toy(name)
-    if kind == "variable":
+    settings = toy(name, has_source=kind == "sources")
+    if kind != "fixed":
         settings = {key: value for key, value in settings.items() if not key.startswith("oracle.")}
+    if kind == "variable":
         settings["data.file"] = str(toy_text(tmp_path))
+    if kind == "sources":
+        settings |= {"data.pairs": str(tsv(tmp_path, QUESTIONS)), "data.min_count": 1}
     results = textgan.train(name, out=tmp_path / "whole", quiet=True, plot=False, **settings)
     assert list(results.rows)[-1] == f"{name}, last"
 
@@ -82,6 +89,22 @@ def test_every_method_trains_on_labelled_text(name: str, tmp_path: Path) -> None
     assert open_run(tmp_path / "run").corpus.label_names == ("bad", "good")
     written = (tmp_path / "run/samples.txt").read_text().splitlines()
     assert {line.split("\t")[0] for line in written} == {"bad", "good"}
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+def test_every_method_begins_with_labelled_texts_that_answer_a_source(
+    name: str, tmp_path: Path
+) -> None:
+    rows = [f"{'ab'[i % 2]}\t{text}" for i, (_, text) in enumerate(QUESTIONS)]
+    data = {
+        "data.file": str(written(tmp_path, rows, "answers.tsv")),
+        "data.source": str(written(tmp_path, [asked for asked, _ in QUESTIONS], "questions.txt")),
+        "data.min_count": 1,
+    }
+    settings = {k: v for k, v in toy(name, has_source=True).items() if not k.startswith("oracle.")}
+    run = create_run(make_config(name, settings | data), tmp_path / "run")
+    space = run.corpus.space
+    assert space.classes == 2 and space.source is not None
 
 
 NAMES = ("leakgan", "bgan", "bgan_continuous", "coldgan", "relgan", "wgan", "wgan_gp")

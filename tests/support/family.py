@@ -21,15 +21,17 @@ ANSWERING = [
 ]  # those that are trained on texts that answer a source
 
 
-def toy(name: str) -> dict[str, Any]:
-    """The settings of a run of a second: those of TOY that fit, and small networks."""
+def toy(name: str, has_source: bool = False) -> dict[str, Any]:
+    """The settings of a run of a second: those of TOY that fit, and small networks; has_source:
+    those that read a source."""
     objective = registry.find("objective", name)
     parts = ("objective.", "generator.", "discriminator.")
     settings = {key: value for key, value in TOY.items() if not key.startswith(parts)}
-    settings |= small_parts(name)
+    settings |= small_parts(name, has_source=has_source)
     settings |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
     preferred = dict(objective.defaults)
-    preferred |= registry.find("generator", objective.generator).defaults
+    generator, _ = objective.usual_pair(has_source)
+    preferred |= registry.find("generator", generator).defaults
     if preferred.get("schedule.mle_epochs") == 0:
         settings["schedule.mle_epochs"] = 0
     return settings

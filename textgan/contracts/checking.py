@@ -87,16 +87,12 @@ def _checks(
         likely = issubclass(part, AutoregressiveGenerator)
         method = method or ("reinforce" if likely else "wgan_gp")
         parts: dict[Kind, str] = {"objective": method, "generator": name}
-        if part.reads_source:
-            parts["discriminator"] = "pair_cnn"
         trial = Trial(folder, parts, dotted, part.reads_source)
         trial.config()
         return checks_of_generator(part, trial)
     if kind == "discriminator":
         method = _method_with("discriminator", name) or "reinforce"
         parts = {"objective": method, "discriminator": name}
-        if part.reads_source:
-            parts["generator"] = "attention"
         trial = Trial(folder, parts, dotted, part.reads_source)
         trial.config()
         return checks_of_discriminator(part, trial)

@@ -34,6 +34,7 @@ def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, 
         ("a step on texts of one length", partial(_step, trial, "fixed", who)),
         ("a step on texts of several lengths", partial(_step, trial, "variable", who)),
         ("a step on labelled texts", partial(_step, trial, "labelled", who)),
+        *_with_sources(part, trial),
         ("settings", partial(_remarks, part)),
         ("a step late in training", partial(_late, trial)),
         ("the generator's loss is pure", partial(_pure, trial, "generator")),
@@ -47,6 +48,18 @@ def checks_of_objective(part: type[Objective], trial: Trial) -> list[tuple[str, 
         ("a batch in two shards", partial(_shards, trial, who)),
         ("killed and resumed, the same bits", partial(resumes_exactly, trial)),
         ("the generator's dropout", partial(_dropout, part, trial)),
+    ]
+
+
+def _with_sources(part: type[Objective], trial: Trial) -> list[tuple[str, Check]]:
+    """The same steps on texts that answer a source, with networks that read it, where the other
+    steps had none."""
+    if trial.has_source:
+        return []
+    asked, who = replace(trial, has_source=True), title(part)
+    return [
+        ("a step on texts that answer a source", partial(_step, asked, "variable", who)),
+        ("a step on labelled ones that do", partial(_step, asked, "labelled", who)),
     ]
 
 

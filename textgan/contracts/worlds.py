@@ -92,10 +92,10 @@ class Trial:
     def config(self, world: World = "fixed", **changes: Any) -> RunConfig:
         """Make the config of a tiny run; changes have `__` for a dot."""
         objective = registry.find("objective", self.parts["objective"], code=Typed())
-        data = self._language(world)
-        settings: dict[str, Any] = {**TINY, **data}
+        settings: dict[str, Any] = {**TINY, **self._language(world)}
         preferred = dict(objective.defaults)
-        generator = self.parts.get("generator") or objective.generator
+        usual = objective.usual_pair(self.has_source)
+        generator = self.parts.get("generator") or usual[0]
         preferred |= registry.find("generator", generator, code=Typed()).defaults
         likely = objective.needs_likelihood and preferred.get("schedule.mle_epochs") != 0
         if not likely:
@@ -105,7 +105,7 @@ class Trial:
             "generator": ("generator", generator),
             "discriminator": (
                 objective.discriminator_kind,
-                self.parts.get("discriminator") or objective.discriminator,
+                self.parts.get("discriminator") or usual[1],
             ),
         }
         for group, (kind, name) in groups.items():

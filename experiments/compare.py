@@ -6,7 +6,9 @@ Trains each recipe of experiments/small with each seed, `--jobs` runs at a time 
 and writes table.md, table.json and methods.png into the folder. Runs that are finished are not done
 again and interrupted ones go on, so the command may be stopped and repeated. Further KEY=VALUE
 settings go to every run. `--keep table.json --mark COMMIT` adds the rows that an earlier table has
-of methods which were not run now, under that mark and against the MLE of their own table. The
+of methods which were not run now, under that mark and against the MLE of their own table.
+`--on RECIPE` trains on the texts of one recipe instead, which answer a source, MLE and the methods
+of `ANSWERING`, each with the recipe's networks and budget. The
 table's time is that of the processor: a run has one thread, so on an idle core it is the wall's
 too, and other work on the machine does not change it.
 """
@@ -19,6 +21,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
@@ -28,7 +31,15 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 RECIPES = Path(__file__).parent / "small"
-NEEDS_DATA = ("chars",)  # recipes whose name holds one of these read a file of the user's
+# methods that are compared on texts that answer a source, with what they need there
+ANSWERING = {
+    "mle": [],
+    "seqgan": ["objective.baseline=batch"],
+    "br_csgan": [],
+    "regs": [],
+    "pg_bleu": ["objective.smoothing=add_one", "objective.baseline=batch"],
+    "constant_reward": [],
+}
 TEMPERATURES = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6]
 ENTROPY = 2.428  # of the small oracle, seed 0, which every run prints
 
@@ -38,40 +49,53 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
-    parser.add_argument("--only", nargs="+", default=[], help="recipes, by name")
+    parser.add_argument("--only", nargs="+", default=[], help="recipes or methods, by name")
+    parser.add_argument("--on", type=Path, help="a recipe whose texts answer a source")
     parser.add_argument("--table", action="store_true", help="only write the table of what is done")
     parser.add_argument("--keep", type=Path, help="an earlier table.json, for methods not run now")
     parser.add_argument("--mark", default="kept", help="what its rows are called by: a commit")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     args = parser.parse_intermixed_args()
-    recipes = [
-        path
-        for path in sorted(RECIPES.glob("*.toml"))
-        if not any(word in path.stem for word in NEEDS_DATA)
-        and (not args.only or path.stem in args.only)
-    ]
-    unknown = set(args.only) - {path.stem for path in recipes}
+    if args.on:
+        known = {name: [str(args.on), f"objective={name}", *own] for name, own in ANSWERING.items()}
+    else:
+        paths = sorted(RECIPES.glob("*.toml"))
+        known = {path.stem: [str(path)] for path in paths if on_the_small_oracle(path)}
+    unknown = set(args.only) - known.keys()
     if unknown:
-        parser.error(f"no recipe called {', '.join(sorted(unknown))} in {RECIPES}")
+        parser.error(f"no {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    names = [name for name in known if not args.only or name in args.only]
     args.folder.mkdir(parents=True, exist_ok=True)
-    runs = [(recipe, seed) for seed in args.seeds for recipe in recipes]
+    runs = [(name, known[name], seed) for seed in args.seeds for name in names]
     if not args.table:
         with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
             for name, error in pool.map(lambda run: train(args.folder, *run, args.settings), runs):
                 bar.update()
                 if error:
                     bar.write(f"{name}: {error}", file=sys.stderr)
-    rows = collect(args.folder, [path.stem for path in recipes], args.seeds)
+    rows = collect(args.folder, names, args.seeds)
     if not rows:
         sys.exit("no run has finished")
     if args.keep:
         rows += kept(json.loads(args.keep.read_text())["methods"], rows, args.mark)
-    write(args.folder, rows, cooled(args.folder, args.seeds))
+    write(args.folder, rows, cooled(args.folder, args.seeds), zoom=not args.on)
 
 
-def train(folder: Path, recipe: Path, seed: int, settings: list[str]) -> tuple[str, str]:
-    """Train one recipe with one seed unless that is done; what went wrong, or nothing."""
-    name = f"{recipe.stem}-{seed}"
+def on_the_small_oracle(recipe: Path) -> bool:
+    """Whether a recipe has neither data of its own nor a source to answer."""
+    from textgan.core import registry
+
+    content = tomllib.loads(recipe.read_text())
+    answers = registry.find("objective", content["objective"]["name"]).needs_source
+    return not (answers or "data" in content or content.get("oracle", {}).get("source_length"))
+
+
+def train(
+    folder: Path, method: str, words: list[str], seed: int, settings: list[str]
+) -> tuple[str, str]:
+    """Train one method, by the words of a command, with one seed unless that is done; what went
+    wrong, or nothing."""
+    name = f"{method}-{seed}"
     run = folder / name
     if (run / "results.json").is_file():
         return name, ""
@@ -79,7 +103,7 @@ def train(folder: Path, recipe: Path, seed: int, settings: list[str]) -> tuple[s
     if (run / "config.json").is_file():
         command += ["resume", str(run)]
     else:
-        command += ["train", str(recipe), "--seed", str(seed), "--out", str(run), *settings]
+        command += ["train", *words, "--seed", str(seed), "--out", str(run), *settings]
     begun = time.monotonic()
     said = folder / f"{name}.log"
     with said.open("w") as log:
@@ -160,7 +184,8 @@ def cooled(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
         generator, test = run.load_generator(), run.corpus.test
         for temperature in TEMPERATURES:
             with fork_rng(stream(Purpose.COOLED, seed), run.device):
-                texts = draw_texts(generator, 10_000, Categorical(temperature))
+                asked = run.corpus.conditions.draw(10_000)
+                texts = draw_texts(generator, 10_000, Categorical(temperature), asked)
             points.append(
                 {
                     "seed": seed,
@@ -200,7 +225,9 @@ def against(row: dict[str, Any], mle: dict[str, Any] | None, measure: str) -> st
     return f"{min(found):+.2f} to {max(found):+.2f}" if found and row is not mle else ""
 
 
-def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> None:
+def write(
+    folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]], zoom: bool = True
+) -> None:
     """table.md, table.json and methods.png; the table is printed too."""
     rows = sorted(rows, key=lambda row: mean(values_of(row, "nll_oracle")))
     body: list[list[Any]] = []
@@ -238,17 +265,26 @@ def write(folder: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) 
     content = {"methods": rows, "cooled": cold}
     (folder / "table.json").write_text(json.dumps(content, indent=1) + "\n")
     print(table)
-    draw(folder / "methods.png", rows, cold)
+    draw(folder / "methods.png", rows, cold, zoom)
 
 
-def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> None:
-    """Quality against coverage, one point for each seed of each method, and cooled MLE's line."""
+def draw(
+    path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]], zoom: bool = True
+) -> None:
+    """Quality against coverage, one point for each seed of each method, and cooled MLE's line.
+
+    zoom: to where most methods on the small oracle are, beside the entropy of that.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(14, 7.5), constrained_layout=True)
+    size = (14, 7.5) if zoom else (7, 7.5)
+    figure, grid = pyplot.subplots(
+        1, 2 if zoom else 1, figsize=size, constrained_layout=True, squeeze=False
+    )
+    panels = grid[0]
     colours = pyplot.get_cmap("tab20")
     markers = "osD^vP*X"
     shown = [row for row in rows if values_of(row, "nll_test")]
@@ -271,14 +307,17 @@ def draw(path: Path, rows: list[dict[str, Any]], cold: list[dict[str, Any]]) -> 
                 linewidth=0.8,
                 label="mle, sampled ever colder" if i == 0 else None,
             )
-        axis.axvline(ENTROPY, color="grey", linestyle=":", label="entropy of the oracle")
+        if zoom:
+            axis.axvline(ENTROPY, color="grey", linestyle=":", label="entropy of the oracle")
         axis.set_xlabel("NLL_oracle (nats per token; lower: likelier under the oracle)")
         axis.grid(alpha=0.3)
     panels[0].set_ylabel("NLL_test (nats per token; lower: held-out text is covered better)")
-    panels[0].set_title("Every method on the small oracle, one point a seed", fontsize=11)
-    panels[1].set_title("The same, where most of them are", fontsize=11)
-    panels[1].set_xlim(3.3, 4.6)
-    panels[1].set_ylim(3.18, 3.4)
+    oracle = "the small oracle" if zoom else "one oracle with sources"
+    panels[0].set_title(f"Every method on {oracle}, one point a seed", fontsize=11)
+    if zoom:
+        panels[1].set_title("The same, where most of them are", fontsize=11)
+        panels[1].set_xlim(3.3, 4.6)
+        panels[1].set_ylim(3.18, 3.4)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, ncols=7, loc="outside lower center")
     figure.savefig(path, dpi=120)

@@ -7,7 +7,7 @@ The released code (ZhenYangIACAS/NMT_GAN, cnn_discriminator.py) ends with one li
 [h_y; h_x], which is `match = 0`. Its score is a number of the text plus a number of the source: of
 two texts it prefers the same one whatever the source is. Trained to tell the sentences of Multi30k
 with their sources from those with another's (experiments/matching_pairs.py, three epochs), it is
-right for 51 % of held-out pairs, as by chance; with the product, of 64 numbers of either side (a
+right for half of held-out pairs, as by chance; with the product, of 64 numbers of either side (a
 bilinear form of that rank), for 87 %.
 
 Departs from the released code:

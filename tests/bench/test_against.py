@@ -167,6 +167,20 @@ def test_recorded_reports_can_be_compared_with() -> None:
         assert first.startswith("another processor: Intel(R) Xeon(R) Processor before, P now")
 
 
+def test_parts_with_a_source_compare_where_both_reports_have_them(tmp_path: Path) -> None:
+    now = report({"bleu": 4, "regs_step": 9})
+    old = now.to_dict()["setting"]
+    smaller = old | {"answering": old["answering"] | {"batch": 1}}
+    del old["answering"]
+    before = read_baseline(kept(report({"bleu": 4}), tmp_path / "old", setting=old))
+    check_comparable(before, PAPER, 1.0, "float32", ["bleu", "regs_step"], timed=True)
+    assert [c.part for c in compare(before, now).changes if c.figure == "ratio"] == ["bleu"]
+    before = read_baseline(kept(now, tmp_path / "smaller", setting=smaller))
+    check_comparable(before, PAPER, 1.0, "float32", ["bleu"], timed=True)
+    with pytest.raises(UserError, match="another setting: answering was"):
+        check_comparable(before, PAPER, 1.0, "float32", ["regs_step"], timed=True)
+
+
 def test_counts_alone_compare_whatever_the_scale(tmp_path: Path) -> None:
     before = read_baseline(kept(report({"bleu": 4}), tmp_path / "b", scale=0.5))
     check_comparable(before, PAPER, 1.0, "float32", ["bleu"], timed=False)

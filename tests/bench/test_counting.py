@@ -4,7 +4,8 @@ import torch
 from bench import CPU, TINY
 
 from textgan.bench.counting import COUNTED, Count, count, count_parts
-from textgan.bench.parts import PARTS, Sides, Work
+from textgan.bench.parts import PARTS, Sides
+from textgan.bench.work import Work
 from textgan.core.seeds import fork_rng
 
 

@@ -24,12 +24,12 @@ def test_exponents() -> None:
 
 
 def test_growth_is_measured_for_each_part_and_axis() -> None:
-    axes = Axes(TINY, length=(5, 7), vocabulary=(12, 20, 30), rollouts=(1, 2))
+    axes = Axes(TINY, length=(5, 7), vocabulary=(12, 20, 30), rollouts=(1, 2), sources=(4, 8))
     told: list[str] = []
     growths = measure_growth(axes, CPU, done=told.append)
     assert [(growth.axis, growth.part) for growth in growths] == list(EXPECTED)
-    assert len(told) == measurements(axes) == 5 * 2 + 5 * 3 + 2 * 2
-    values = {"length": (5, 7), "vocabulary": (12, 20, 30), "rollouts": (1, 2)}
+    assert len(told) == measurements(axes) == 5 * 2 + 5 * 3 + 2 * 2 + 2 * 2
+    values = {"length": (5, 7), "vocabulary": (12, 20, 30), "rollouts": (1, 2), "sources": (4, 8)}
     for growth in growths:
         assert growth.values == values[growth.axis]
         assert len(growth.seconds) == len(growth.memory) == len(growth.flop) == len(growth.values)
@@ -42,7 +42,7 @@ def test_growth_is_measured_for_each_part_and_axis() -> None:
     assert by["length", "sampling"].flop_exponent == pytest.approx(1)
     assert by["vocabulary", "discriminator_epoch"].flop_exponent == 0
     assert by["rollouts", "rollouts"].flop[1] == by["length", "rollouts"].flop[0]
-    (only,) = measure_growth(Axes(TINY, (5, 7), (), ()), CPU, parts=["mle_epoch"])
+    (only,) = measure_growth(Axes(TINY, (5, 7), (), (), ()), CPU, parts=["mle_epoch"])
     assert only.part == "mle_epoch"
 
 

@@ -22,6 +22,20 @@ def test_the_timed_setting_is_the_papers_recipe() -> None:
     assert rates.mle_lr == GENERATOR_RATE
 
 
+def test_the_timed_setting_with_sources_is_the_recipes() -> None:
+    first = make_config(str(ROOT / "experiments/small/multi30k.toml"))
+    second = make_config(str(ROOT / "experiments/small/br_csgan.toml"))
+    answering = PAPER.answering
+    sizes = ("embedding", "hidden", "attention")
+    assert {first.generator.settings[name] for name in sizes} == {answering.size}
+    assert first.data is not None and first.data.length == answering.length
+    assert second.discriminator is not None
+    embedding = second.discriminator.settings["embedding"]
+    assert embedding == answering.discriminator_embedding
+    assert second.schedule.batch_size == answering.batch
+    assert second.objective.settings["rollouts"] == answering.rollouts
+
+
 def test_axes_pass_through_the_papers_setting() -> None:
     base = PAPER_AXES.base
     assert (base.vocabulary, base.length, base.batch) == (PAPER.vocabulary, PAPER.length, 64)

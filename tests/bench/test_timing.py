@@ -1,6 +1,7 @@
 """The benchmark: what is measured and reported."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ import torch
 from bench import CPU, TINY
 
 from textgan.bench import timing
-from textgan.bench.parts import PARTS, PLAIN, Work
+from textgan.bench.pairs import PAIR_PARTS
+from textgan.bench.parts import PARTS, PLAIN
 from textgan.bench.setting import Axes
 from textgan.bench.timing import run_bench
+from textgan.bench.work import Work
 from textgan.core.errors import UserError
 from textgan.core.matmul import library_now
 
@@ -26,7 +29,7 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
     result = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert {"machine", "setting", "scale", "repeats", "precision", "parts", "counts"} <= set(result)
     assert (result["repeats"], result["scale"], result["precision"]) == (repeats, scale, "float32")
-    assert result["setting"] == json.loads(json.dumps(vars(TINY)))
+    assert result["setting"] == json.loads(json.dumps(asdict(TINY)))
     n, m = (4, 1) if scale < 1 else (10, 2)  # a batch and a rollout at least
     amounts = {part["name"]: part["amount"] for part in result["parts"]}
     assert amounts == {
@@ -39,10 +42,14 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
         "discriminator_epoch": 2 * n,
         "evaluation": n,
         "bleu": n,
+        "pair_mle_epoch": found_pairs(scale),
+        "translation": found_pairs(scale),
+        "br_csgan_step": 4,
+        "regs_step": 4,
     }
     assert tuple(amounts) == PARTS
     done = 4 if n > 4 else None
-    assert [part["textbook_amount"] for part in result["parts"]] == [None] * 8 + [done]
+    assert [part["textbook_amount"] for part in result["parts"]] == [None] * 8 + [done] + [None] * 4
     assert ("the textbook did 4 of 10, one by one" in str(report)) == (n == 10)
     peak = result["machine"]["gflops"]
     by_library = result["machine"]["gflops_by_library"]
@@ -53,11 +60,13 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
         assert part["seconds"] > 0 and part["textbook_seconds"] > 0
         assert part["ratio"] == part["textbook_seconds"] / part["seconds"]
         assert part["per_second"] == part["amount"] / part["seconds"]
-        assert part["whole"] == part["amount"] * (1 if scale == 1 else found_whole(part["name"], n))
+        if part["name"] not in PAIR_PARTS:
+            whole = 1 if scale == 1 else found_whole(part["name"], n)
+            assert part["whole"] == part["amount"] * whole
         assert 0 < part["machine_speed"] <= 1
         assert (part["spread"] is None) == (repeats == 1)
         assert part["name"] in str(report)
-        if part["name"] == "bleu":
+        if part["name"] in ("bleu", *PAIR_PARTS):
             assert part["flop"] is part["gflops"] is part["share_of_peak"] is None
         else:
             assert part["gflops"] == part["flop"] / part["seconds"] / 1e9
@@ -67,6 +76,10 @@ def test_report_has_every_part_and_consistent_figures(repeats: int, scale: float
     assert ("only for a quick look" in str(report)) == (scale < 1)
     for side in ("ours", "textbook"):
         assert 0 < result["projections"][side]["round"] < result["projections"][side]["run"]
+
+
+def found_pairs(scale: float) -> int:
+    return max(TINY.answering.batch, round(TINY.answering.pairs * scale))
 
 
 def found_whole(name: str, sentences: int) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from textgan.core.errors import UserError
-from textgan.core.memory import asked_for, memory_errors
+from textgan.core.memory import asked_for, memory_errors, peak_of_tensors
 
 
 def test_only_what_is_out_of_memory_is_called_so() -> None:
@@ -24,3 +24,20 @@ def test_only_what_is_out_of_memory_is_called_so() -> None:
     assert asked_for(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0")) == (
         "20.00 GiB more were asked for"
     )
+
+
+def test_the_peak_of_tensors_is_of_those_alive_at_a_time() -> None:
+    before = torch.ones(1000)  # not made inside
+
+    def do() -> None:
+        first = torch.ones(100)  # 400 bytes
+        first.add_(1)
+        first.view(10, 10).t()
+        del first
+        second = torch.ones(50)
+        third = second * 2  # 200 bytes each
+        del second
+        torch.cat([third, third])  # 400 beside 200
+        before.add_(1)
+
+    assert peak_of_tensors(do) == 600

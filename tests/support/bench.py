@@ -10,7 +10,7 @@ import torch
 from textgan.bench.counting import Count
 from textgan.bench.parts import Optimised
 from textgan.bench.report import BenchReport, PartReport
-from textgan.bench.setting import PAPER, BenchSetting
+from textgan.bench.setting import PAPER, BenchSetting, PairSetting
 from textgan.bench.textbook import Textbook
 from textgan.data.text import TextSpace
 from textgan.models.discriminators.cnn import CNNDiscriminator
@@ -20,6 +20,7 @@ CPU = torch.device("cpu")
 TINY = BenchSetting(
     vocabulary=12, length=5, embedding=4, hidden=4, batch=4, rollouts=2, sentences=10,
     sizes=(1, 3), counts=(3, 3),
+    answering=PairSetting(12, 10, 6, 3, 5, 4, batch=4, rollouts=2, pairs=8),
 )  # fmt: skip
 MACHINE: dict[str, Any] = {
     "device": "cpu", "processor": "P", "cores": 1, "threads": 1, "gpu": None, "torch": "2",

@@ -9,10 +9,12 @@ order, and the ratio (textbook seconds / seconds) is the number to keep. Where o
 core, threads wait for the one that lost it and everything is many times slower: the report warns of
 it by the cores that others had, by the machine's fastest product beside each part, and by how far
 repeats differ; OMP_NUM_THREADS=1 is the remedy. Counts of operators and bytes depend on none of
-that. Only fixed-length text is measured.
+that. Without a source only fixed-length text is measured. Four parts answer sources: a translator
+of Multi30k's size, with a generator step of BR-CSGAN (arXiv 1703.04887) and of REGS (1701.06547).
 
     setting, machine       what is timed, and on what
-    textbook, parts        the two sides of each part
+    textbook, parts        the two sides of each part; textbook_pairs, pairs: with a source
+    work                   what both sides do once
     arithmetic             what a part cannot do without, in closed form
     timing                 the table: seconds, ratios, memory
     projection             the paper's round and whole run, put together from the parts

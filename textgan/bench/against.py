@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textgan.bench.machine import identify
+from textgan.bench.pairs import PAIR_PARTS
 from textgan.bench.parts import choose_parts
 from textgan.bench.report import BenchReport, number, processor_name
 from textgan.bench.setting import PAPER, BenchSetting
@@ -195,7 +196,10 @@ def check_comparable(
     timed: whether these parts will be timed, or only counted.
     """
     here = json.loads(json.dumps(asdict(setting)))
-    for key in sorted(here.keys() | before.setting.keys()):
+    keys = here.keys() | before.setting.keys()
+    if "answering" not in before.setting or set(PAIR_PARTS).isdisjoint(parts):
+        keys -= {"answering"}  # reports of before have no parts with a source
+    for key in sorted(keys):
         if here.get(key) != before.setting.get(key):
             raise UserError(
                 f"against: a report of another setting: {_brief(key)} was "

@@ -17,8 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from textgan.bench.parts import PARTS, Sides, Work
-from textgan.bench.setting import BenchSetting
+from textgan.bench.parts import PARTS, Sides
+from textgan.bench.setting import BenchSetting, PairSetting
+from textgan.bench.work import Work
 from textgan.core.precision import Precision
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
@@ -27,6 +28,7 @@ from textgan.core.streams import Purpose, stream
 COUNTED = BenchSetting(
     vocabulary=300, length=8, embedding=8, hidden=8, batch=8, rollouts=4, sentences=32,
     sizes=(1, 2, 4), counts=(6, 6, 4),
+    answering=PairSetting(100, 100, 8, 4, 8, 8, batch=8, rollouts=2, pairs=16),
 )  # fmt: skip
 
 

@@ -6,13 +6,16 @@ import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from textgan.bench.arithmetic import Arithmetic
+from textgan.bench.pairs import PAIR_PARTS, PairSides, pair_amounts
 from textgan.bench.setting import CLIP, DISCRIMINATOR_RATE, GENERATOR_RATE, ORDERS, BenchSetting
 from textgan.bench.textbook import Textbook
+from textgan.bench.work import Work, plainly
 from textgan.core.errors import UserError
 from textgan.core.optim import Loss, build_optimiser, plain, update
 from textgan.core.precision import Precision, precision
@@ -43,6 +46,7 @@ PARTS = (
     "discriminator_epoch",
     "evaluation",
     "bleu",
+    *PAIR_PARTS,
 )
 # those that do no less than the plain count of `arithmetic`, so are no faster than a matrix product
 PLAIN = ("sampling", "rollouts", "policy_update", "mle_epoch")
@@ -58,25 +62,6 @@ def choose_parts(wanted: Sequence[str]) -> tuple[str, ...]:
         if name not in PARTS:
             raise UserError(f"parts = {name!r}: there is no such part; known: {', '.join(PARTS)}")
     return tuple(name for name in PARTS if name in wanted) if wanted else PARTS
-
-
-@dataclass(frozen=True)
-class Work:
-    """One kind of work, ready to be done by either side.
-
-    flop: what it cannot do without (see arithmetic.py); None where that is no matrix product.
-    textbook_amount: how much of it the textbook does, None for all. rest: frees what our side keeps
-    from one time to the next, which would hide what it needs.
-    """
-
-    name: str
-    unit: str
-    amount: int
-    ours: Callable[[], object]
-    textbook: Callable[[], object]
-    flop: int | None = None
-    textbook_amount: int | None = None
-    rest: Callable[[], object] = lambda: None
 
 
 class Optimised:
@@ -231,6 +216,11 @@ class Sides:
         ours = Optimised(generator.to(device), discriminator.to(device), setting.batch, name)
         return Sides(setting, ours, Textbook(*copies, setting.batch), oracle.to(device))
 
+    @cached_property
+    def answering(self) -> PairSides:
+        """Both sides of the parts with a source."""
+        return PairSides.make(self.setting.answering, self.ours.device, self.ours.name)
+
     @property
     def arithmetic(self) -> Arithmetic:
         """The arithmetic that the parts cannot do without."""
@@ -247,7 +237,11 @@ class Sides:
         completions = rollouts * self.arithmetic.completions
         of = dict.fromkeys(PARTS, sentences) | {"discriminator_epoch": 2 * sentences}
         of |= dict.fromkeys(PER_COMPLETION, completions)
+        of |= pair_amounts(self.setting.answering, self._share(sentences))
         return of | {"policy_update": self.setting.batch}
+
+    def _share(self, sentences: int) -> float:
+        return sentences / self.setting.sentences
 
     def work(self, sentences: int, rollouts: int, parts: Sequence[str] = PARTS) -> list[Work]:
         """Return the work of these parts over so many sentences, with so many rollouts."""
@@ -303,13 +297,13 @@ class Sides:
             ),
         }
         amounts = self.amounts(sentences, rollouts)
-        return [
+        works = [
             Work(
                 name,
                 "completions" if name in PER_COMPLETION else "sentences",
                 amounts[name],
                 optimised,
-                self._plainly(plain_work),
+                plainly(plain_work, ours.device),
                 flop,
                 few if name == "bleu" and few < sentences else None,
                 ours.rest,
@@ -317,6 +311,10 @@ class Sides:
             for name, (optimised, plain_work, flop) in every.items()
             if name in parts
         ]
+        if set(PAIR_PARTS).isdisjoint(parts):
+            return works
+        few_rollouts = rollouts / self.setting.rollouts
+        return works + self.answering.work(self._share(sentences), few_rollouts, parts)
 
     def _texts(self, sentences: int, rollouts: int) -> _Texts:
         """Texts for all parts. rollouts: of `completed`; 0 where no part needs it."""
@@ -333,15 +331,6 @@ class Sides:
         space = self.ours.generator.space
         tokenizer = WordTokenizer.numbers(space.vocabulary, space.length)
         return Corpus("bench", space, texts.real, texts.valid, texts.test, tokenizer, {})
-
-    def _plainly(self, do: Callable[[], object]) -> Callable[[], object]:
-        """The same in float32, whatever the precision of our side."""
-
-        def done() -> object:
-            with precision("float32", self.ours.device):
-                return do()
-
-        return done
 
     def _random(self, sentences: int) -> Tensor:
         """Sentences (N, T) of any words."""

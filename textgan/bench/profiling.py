@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from textgan.bench.parts import Work
+from textgan.bench.work import Work
 from textgan.core.errors import UserError
 
 SHOWN = 6  # operators of each part

@@ -9,11 +9,12 @@ from itertools import groupby
 from typing import Any
 
 from textgan.bench.counting import COUNTED, Count
+from textgan.bench.pairs import PAIR_PARTS
 from textgan.bench.parts import PLAIN
 from textgan.bench.profiling import HotSpot
 from textgan.bench.projection import Projection, project
 from textgan.bench.scaling import Growth
-from textgan.bench.setting import PAPER_SCHEDULE, BenchSetting
+from textgan.bench.setting import PAPER_SCHEDULE, BenchSetting, PairSetting
 from textgan.core.tables import Shown, Table
 
 MOVED = 0.15  # the share by which other work may move the figures before the report warns of it
@@ -23,7 +24,7 @@ MOVED = 0.15  # the share by which other work may move the figures before the re
 class PartReport:
     """The seconds of one kind of work, here and in the textbook, for `amount` of `unit`.
 
-    flop: the arithmetic that it cannot do without, None where that is no matrix product.
+    flop: the arithmetic that it cannot do without, None where that is not counted (see `Work`).
     memory: the most bytes in use while our side runs, above what was in use before; None where it
     cannot be known. whole: the amount at scale 1. textbook_amount: how much the textbook did where
     that is less; its seconds are scaled to all. spread: the longest time less the shortest, as a
@@ -146,7 +147,10 @@ class BenchReport(Shown):
     def shown(self) -> list[Table | str]:
         lines: list[Table | str] = [*_machine(self.machine, self.precision)]
         if self.parts:
-            lines += [f"setting    {_describe(self.setting)}", self._measured()]
+            lines += [f"setting    {_describe(self.setting)}"]
+            if any(part.name in PAIR_PARTS for part in self.parts):
+                lines.append(f"           with sources: {_describe_pairs(self.setting.answering)}")
+            lines.append(self._measured())
             lines += [f"WARNING    {what}" for what in self.warnings]
             lines += ["", self._table()]
             lines += [*self._notes(), *self._projected()]
@@ -251,6 +255,13 @@ def _describe(setting: BenchSetting) -> str:
     return (
         f"vocabulary {setting.vocabulary:,}, {setting.length} tokens, batch {setting.batch}, "
         f"{setting.rollouts} rollouts, {setting.sentences:,} sentences"
+    )
+
+
+def _describe_pairs(setting: PairSetting) -> str:
+    return (
+        f"{setting.source_vocabulary:,} words to {setting.vocabulary:,}, {setting.mean} of "
+        f"{setting.length} tokens, batch {setting.batch}, {setting.rollouts} rollouts"
     )
 
 

@@ -1,4 +1,5 @@
-"""The growth of time and memory of our side with the length, the vocabulary and the rollouts.
+"""The growth of time and memory of our side with the length, the vocabulary, the rollouts and the
+sources.
 
 An exponent e means that something grows as x^e: the slope of a straight line through the
 logarithms, by least squares. Beside it are the exponent of the arithmetic, fitted to the
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from statistics import fmean, median
+from typing import Any
 
 import torch
 
@@ -37,6 +39,7 @@ class ExpectedScaling:
 COMPLETIONS = "T - 1 completions of T tokens, written and judged"
 ALONE = "completions have nothing to do with each other"
 LOGITS = "V logits a token"
+EACH = "each source is read and answered by itself"
 
 # (axis, part): what is measured, and what it ought to be
 EXPECTED = {
@@ -56,6 +59,8 @@ EXPECTED = {
     ),
     ("rollouts", "rollouts"): ExpectedScaling(1, 1, ALONE),
     ("rollouts", "generator_step"): ExpectedScaling(1, 1, ALONE),
+    ("sources", "br_csgan_step"): ExpectedScaling(1, 1, EACH),
+    ("sources", "regs_step"): ExpectedScaling(1, 1, EACH),
 }
 
 
@@ -166,13 +171,11 @@ def measurements(axes: Axes, parts: Sequence[str] = PARTS) -> int:
 
 def _values(axes: Axes) -> dict[str, tuple[int, ...]]:
     """The axes along which there is something to measure."""
-    axis = {"length": axes.length, "vocabulary": axes.vocabulary, "rollouts": axes.rollouts}
-    return {name: values for name, values in axis.items() if values}
+    return {axis.name: values for axis in fields(axes)[1:] if (values := getattr(axes, axis.name))}
 
 
 def _at(base: BenchSetting, axis: str, value: int) -> BenchSetting:
-    if axis == "length":
-        return replace(base, length=value)
-    return (
-        replace(base, vocabulary=value) if axis == "vocabulary" else replace(base, rollouts=value)
-    )
+    if axis == "sources":
+        return replace(base, answering=replace(base.answering, batch=value))
+    changed: dict[str, Any] = {axis: value}
+    return replace(base, **changed)

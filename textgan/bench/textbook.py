@@ -68,10 +68,7 @@ class Textbook:
             [F.relu(layer(vectors)).amax(2) for layer in filters_of(network.convolutions)], 1
         )
         if isinstance(network.highway, Highway):
-            both = network.highway.both
-            candidate, gate = F.linear(pooled, both.weight, both.bias).chunk(2, 1)
-            share = gate.sigmoid()
-            pooled = share * candidate.relu() + (1 - share) * pooled
+            pooled = through_highway(network.highway, pooled)
         scores: Tensor = network.output(network.dropout(pooled))
         return scores.squeeze(1)
 
@@ -183,3 +180,11 @@ class Textbook:
         if clip:
             nn.utils.clip_grad_norm_(network.parameters(), clip)
         optimiser.step()
+
+
+def through_highway(highway: Highway, features: Tensor) -> Tensor:
+    """Map features (B, F) by a highway layer."""
+    both = highway.both
+    candidate, gate = F.linear(features, both.weight, both.bias).chunk(2, 1)
+    share = gate.sigmoid()
+    return share * candidate.relu() + (1 - share) * features

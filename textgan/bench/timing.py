@@ -13,11 +13,12 @@ import torch
 from textgan.bench.against import Baseline, check_comparable
 from textgan.bench.counting import count_parts
 from textgan.bench.machine import Products, describe, others_seconds, peak_memory, seconds
-from textgan.bench.parts import Sides, Work, choose_parts
+from textgan.bench.parts import Sides, choose_parts
 from textgan.bench.profiling import BATCHES, HotSpot, open_folder, trace_parts
 from textgan.bench.report import BenchReport, PartReport
 from textgan.bench.scaling import Growth, measure_growth, measurements
 from textgan.bench.setting import PAPER, Axes, BenchSetting
+from textgan.bench.work import Work
 from textgan.core.arguments import checked_arguments
 from textgan.core.checks import REPEATS, SCALES, names_from
 from textgan.core.device import choose_device

@@ -30,7 +30,8 @@ def bench(
     scaling: Annotated[
         bool,
         typer.Option(
-            "--scaling", help="Also how time and memory grow with length, vocabulary, rollouts."
+            "--scaling",
+            help="Also how time and memory grow with length, vocabulary, rollouts, sources.",
         ),
     ] = False,
     counts: Annotated[

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from textgan.core.errors import UserError
 
@@ -113,6 +115,48 @@ def memory_of(device: torch.device) -> int | None:
             pass
     limits = [size for size in limits if size > 0]
     return min(limits, default=None)
+
+
+def peak_of_tensors(do: Callable[[], object]) -> int:
+    """Return the most bytes that the tensors made while it runs have at a time."""
+    living = _Living()
+    with living:
+        do()
+    return living.most
+
+
+class _Living(TorchDispatchMode):
+    """Adds up the tensors that are made and still in use."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most = self.total = 0
+        self.living: dict[Any, int] = {}  # with those that died since the last time it was looked
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = {StorageWeakRef(storage) for storage in _storages((args, kwargs))}
+        made = func(*args, **(kwargs or {}))
+        for storage in _storages(made):
+            ref = StorageWeakRef(storage)
+            # a view, or what is written in place, is no new memory
+            if ref not in given and ref not in self.living:
+                self.living[ref] = storage.nbytes()
+                self.total += storage.nbytes()
+        if self.total > self.most:
+            self.living = {ref: size for ref, size in self.living.items() if not ref.expired()}
+            self.total = sum(self.living.values())
+            self.most = max(self.most, self.total)
+        return made
+
+
+def _storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
 class _Counting(TorchDispatchMode):

@@ -16,10 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgan.core.device import is_asynchronous
+from textgan.core.memory import peak_of_tensors
 from textgan.data.text import Condition, Text
-from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.generators.base import AutoregressiveGenerator, State
 from textgan.models.output_layer import BLOCK
 from textgan.models.sampling import multinomial
+
+READ = 128, 256  # hypotheses by which the memory of a step is measured
 
 Reward = Callable[[Text, Tensor], Tensor]
 """Scores of finished texts (R,), given the texts and, for each, the sentence that it grew from."""
@@ -122,8 +125,10 @@ def rollout_bytes(
     """Estimate the memory that the rollouts of a batch take at their peak, in bytes.
 
     Token ids twice (written, and read by the reward), what each completion carries twice (before
-    and after a step), what those of one sentence share once, the logits of one block, and what the
-    discriminator makes of all texts (`features` floats a text, twice).
+    and after a step), what a step makes besides, what those of one sentence share once, the logits
+    of one block, and what the discriminator makes of all texts (`features` floats a text, twice).
+    On a processor the heap holds a step twice: it has more hypotheses than the one before, so
+    that what was freed has room for little of it.
     """
     space = generator.space
     weight = generator.embedding.weight
@@ -135,11 +140,20 @@ def rollout_bytes(
     with torch.no_grad(), torch.random.fork_rng():  # there may be dropout
         start = generator.start(1, Condition(label, source))
         after = generator.read(label, start)[1]
+        few, many = (_step_bytes(generator, start[label.repeat(n)]) for n in READ)
     first, second, shared = (
         sum(part.numel() for part in side) for side in (start.carried, after.carried, start.shared)
     )
     state = first + (second - first) * space.length  # of those that have read most
     logits = rows if is_asynchronous(weight) else min(rows, max(1, BLOCK // space.vocabulary))
-    floats = rows * (2 * state + 2 * features) + 3 * logits * space.vocabulary
-    floats += sentences * shared
-    return rows * space.length * 2 * 8 + floats * weight.element_size()
+    floats = 2 * rows * features + 3 * logits * space.vocabulary + sentences * shared
+    # of many hypotheses: what a few of one source have is bounded
+    step = (many - few) // (READ[1] - READ[0]) + (2 * state - second) * weight.element_size()
+    step *= 1 if weight.is_cuda else 2
+    return rows * (space.length * 2 * 8 + step) + floats * weight.element_size()
+
+
+def _step_bytes(generator: AutoregressiveGenerator, state: State) -> int:
+    """The most bytes of tensors at a time in a step of these hypotheses."""
+    symbol = state.carried[0].new_zeros(len(state.carried[0]), dtype=torch.long)
+    return peak_of_tensors(lambda: generator.read(symbol, state))

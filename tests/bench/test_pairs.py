@@ -1,20 +1,16 @@
 """Both sides of the parts with a source do the same work, which grows as the sources do."""
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
-from bench import CPU, TINY
+from bench import CPU, TINY, answering_texts, pair_sides
 from torch import nn
 
 from textgan.bench.counting import count
 from textgan.bench.pairs import PAIR_PARTS, PairSides, pair_amounts, random_texts
 from textgan.bench.setting import END, PAIR_RATE, PairSetting
-from textgan.bench.textbook_pairs import RNNSearch, add_one_bleu, draw
 from textgan.core.memory import peak_of_tensors
-from textgan.data.text import Text
-from textgan.metrics.functional.paired_bleu import PairedReferences
 from textgan.models.rollout import rollout_bytes
 from textgan.objectives.br_csgan import BRCSGAN
 
@@ -23,28 +19,7 @@ SMALL = TINY.answering
 
 @pytest.fixture
 def sides() -> PairSides:
-    """Both sides, with a generator far from uniform and discriminators that tell texts apart."""
-    torch.manual_seed(1)
-    made = PairSides.make(SMALL, CPU)
-    ours, textbook = made.ours, made.textbook
-    pairs = [
-        (ours.generator, textbook.generator),
-        (ours.cnn, textbook.cnn),
-        (ours.hierarchical, textbook.hierarchical),
-        (ours.critic, textbook.critic),
-    ]
-    with torch.no_grad():
-        for weight in ours.generator.parameters():
-            weight.add_(torch.randn_like(weight) / 2)
-        for network in (ours.hierarchical, ours.critic):
-            nn.init.normal_(network.output.weight)
-    for one, other in pairs:
-        other.load_state_dict(one.state_dict())
-    return made
-
-
-def texts(sides: PairSides, n: int) -> Text:
-    return random_texts(n, sides.ours.generator.space, SMALL.mean, CPU)
+    return pair_sides()
 
 
 def certain_to_end(sides: PairSides) -> None:
@@ -60,25 +35,15 @@ def assert_same_gradients(ours: nn.Module, textbook: nn.Module) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-6)
 
 
-def test_both_sides_give_texts_the_same_likelihood(sides: PairSides) -> None:
-    some = texts(sides, 20)
-    assert len(some.lengths.unique()) > 2
-    with torch.no_grad():
-        result = sides.ours.generator.log_prob(some)
-        expected = RNNSearch(sides.textbook.generator).log_prob(some)
-    assert float(expected[some.mask].std(unbiased=False)) > 0.1
-    torch.testing.assert_close(result[some.mask], expected[some.mask], rtol=1e-4, atol=1e-5)
-
-
 def test_both_sides_take_the_same_mle_step(sides: PairSides) -> None:
-    real = texts(sides, SMALL.batch)
+    real = answering_texts(sides, SMALL.batch)
     sides.ours.mle_epoch(real)
     sides.textbook.mle_epoch(real)
     assert_same_gradients(sides.ours.generator, sides.textbook.generator)
 
 
 def test_both_sides_write_the_same_translations(sides: PairSides) -> None:
-    source = texts(sides, 60).condition.require_source()
+    source = answering_texts(sides, 60).condition.require_source()
     ours, textbook = sides.ours.translate(source), sides.textbook.translate(source)
     assert torch.equal(ours.lengths, textbook.lengths)
     assert int(ours.lengths.min()) >= SMALL.mean and len(ours.tokens.unique(dim=0)) > 1
@@ -86,34 +51,10 @@ def test_both_sides_write_the_same_translations(sides: PairSides) -> None:
     assert torch.equal(ours.tokens[:, :width], textbook.tokens[:, :width])
 
 
-@torch.no_grad()
-def test_both_sides_score_alike(sides: PairSides) -> None:
-    some, textbook = texts(sides, 20), sides.textbook
-    for network, expected in (
-        (sides.ours.cnn, textbook.cnn_score(some)),
-        (sides.ours.hierarchical, textbook.hierarchical_score(textbook.hierarchical, some)),
-    ):
-        assert float(expected.std()) > 0.05
-        torch.testing.assert_close(network(some), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_both_sides_have_the_same_bleu(sides: PairSides) -> None:
-    space = sides.ours.generator.space
-    references, some = texts(sides, 30), texts(sides, 30)
-    words, known = (
-        [row[: n - 1] for row, n in zip(text.tokens.tolist(), text.lengths.tolist(), strict=True)]
-        for text in (some, references)
-    )
-    expected = torch.tensor([*map(add_one_bleu, words, known)], dtype=torch.float64)
-    assert len(expected.unique()) > 5
-    result = PairedReferences(references, space).score(some)[:, -1]
-    torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-12)
-
-
 def test_both_sides_take_the_same_generator_steps(sides: PairSides) -> None:
     certain_to_end(sides)
-    real = texts(sides, SMALL.batch)
-    fake = replace(texts(sides, SMALL.batch), condition=real.condition)
+    real = answering_texts(sides, SMALL.batch)
+    fake = replace(answering_texts(sides, SMALL.batch), condition=real.condition)
     assert len(fake.lengths.unique()) > 1
     ours, textbook = sides.ours, sides.textbook
     ours.br_csgan_update(fake, real, 2)
@@ -123,20 +64,6 @@ def test_both_sides_take_the_same_generator_steps(sides: PairSides) -> None:
     textbook.regs_update(fake, 2)
     assert_same_gradients(ours.generator, textbook.generator)
     assert_same_gradients(ours.critic, textbook.critic)
-
-
-@pytest.mark.torch_random
-def test_both_sides_draw_by_the_same_law(sides: PairSides) -> None:
-    n = 4000
-    one = texts(sides, 1)[torch.zeros(n, dtype=torch.long)]
-    source = one.condition.require_source()
-    with torch.no_grad():
-        ours = sides.ours.generator.sample(n, condition=one.condition).tokens
-        textbook = RNNSearch(sides.textbook.generator).write(source, ours[:, :0], draw).tokens
-    first, second = (Counter(map(tuple, drawn[:, :2].tolist())) for drawn in (ours, textbook))
-    for begun in first | second:
-        both = first[begun] + second[begun]  # a difference of two counts
-        assert abs(first[begun] - second[begun]) < 4.5 * both**0.5 + 1
 
 
 def test_texts_are_as_long_as_asked() -> None:

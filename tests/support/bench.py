@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from textgan.bench.counting import Count
+from textgan.bench.pairs import PairSides, random_texts
 from textgan.bench.parts import Optimised
 from textgan.bench.report import BenchReport, PartReport
 from textgan.bench.setting import PAPER, BenchSetting, PairSetting
 from textgan.bench.textbook import Textbook
-from textgan.data.text import TextSpace
+from textgan.data.text import Text, TextSpace
 from textgan.models.discriminators.cnn import CNNDiscriminator
 from textgan.models.generators.recurrent import LSTMGenerator
 
@@ -44,6 +46,31 @@ def sides(batch: int) -> tuple[Optimised, Textbook]:
     generator, discriminator = networks(6, 4)
     textbook = Textbook(copy.deepcopy(generator), copy.deepcopy(discriminator), batch)
     return Optimised(generator, discriminator, batch), textbook
+
+
+def pair_sides() -> PairSides:
+    """Both sides, with a generator far from uniform and discriminators that tell texts apart."""
+    torch.manual_seed(1)
+    made = PairSides.make(TINY.answering, CPU)
+    ours, textbook = made.ours, made.textbook
+    pairs = [
+        (ours.generator, textbook.generator),
+        (ours.cnn, textbook.cnn),
+        (ours.hierarchical, textbook.hierarchical),
+        (ours.critic, textbook.critic),
+    ]
+    with torch.no_grad():
+        for weight in ours.generator.parameters():
+            weight.add_(torch.randn_like(weight) / 2)
+        for network in (ours.hierarchical, ours.critic):
+            nn.init.normal_(network.output.weight)
+    for one, other in pairs:
+        other.load_state_dict(one.state_dict())
+    return made
+
+
+def answering_texts(sides: PairSides, n: int) -> Text:
+    return random_texts(n, sides.ours.generator.space, TINY.answering.mean, CPU)
 
 
 def report(ratios: dict[str, float], setting: BenchSetting = PAPER, **facts: Any) -> BenchReport:

@@ -27,6 +27,7 @@ CALLS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "evaluate": ([["a b"]], {}),
     "evaluate_encoders": (["encoder"], {"data": "test.txt"}),
     "load_classifier": (["classifier"], {}),
+    "load_translator": (["run"], {}),
     "open_encoder": (["encoder"], {}),
     "open_run": (["run"], {}),
     "report": (["run"], {}),
@@ -324,7 +325,7 @@ def test_help_shows_every_range(cli: Cli) -> None:
         (
             ["evaluate", "a.txt", "--references", "a.txt", "--samples", 20],
             lambda: textgan.evaluate("a.txt", references="a.txt", samples=20),
-            "--samples and --temperature",
+            "--samples, --temperature, --decode",
         ),
         (
             ["classify", "m.tsv", "--keep"],

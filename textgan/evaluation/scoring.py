@@ -121,11 +121,12 @@ def by_metric(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             known = {name: registry.find("metric", name) for name in registry.names("metric")}
             of = [name for name, part in known.items() if _has_setting(part, key)]
             such = " or ".join(f"{name}.{key}" for name in of) or "bleu.largest"
-            raise UnknownSetting(
+            message = (
                 f"{key} is not a setting; those of a metric are METRIC.KEY, such as {such} "
-                "(see textgan list)",
-                key,
+                "(see textgan list)"
             )
+            # one that a metric has was meant, not an argument that is spelt alike
+            raise UserError(message) if of else UnknownSetting(message, key)
     return given
 
 

@@ -82,17 +82,24 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 MAKERS = {"manual_seed", "manual_seed_all", "fork_rng", "default_rng", "SeedSequence"}
 MAKERS |= {"RandomState", "Random", "PCG64", "Philox", "MT19937", "seed", "draw_like"}
-MAKERS |= {"answers"}
+MAKERS |= {"answers", "draw_measured"}
 STREAMS = "textgan/core/streams.py"
 # (file, argument) of those that need no stream, and why
 ALLOWED = {
     ("textgan/core/seeds.py", "seed"),  # `fork_rng` itself, whose callers are looked at
     ("textgan/models/draw.py", "seed"),  # `draw_like` itself, likewise
+    (
+        "textgan/training/measure.py",
+        "seed",
+    ),  # `draw_measured`, likewise; greedy answers draw nothing
+    ("experiments/matching_pairs.py", "0"),  # all that it draws is of this one
     ("textgan/models/oracle.py", "seed"),  # names the oracle
     (
         "textgan/data/batches.py",
         "[self.seed, turn]",
     ),  # Batches is given a stream, and mixes the turn in
+    ("textgan/metrics/dialogue.py", "seed"),  # of an evaluator: `accuracies` gives it a stream
+    ("textgan/objectives/regs.py", "int(self.state['prefixes'])"),  # drawn, then hashed on
     ("textgan/losses.py", "int(seed)"),  # of a penalty's lines: drawn, then hashed on
 }
 

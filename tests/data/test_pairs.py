@@ -219,7 +219,8 @@ def test_whether_lines_go_on_decides_what_is_divided(tmp_path: Path) -> None:
     auto = read(pairs=path)
     assert (auto.facts["split_by"], auto.facts["goes_on"]) == ("conversation", 90)
     assert read(pairs=path, split_by="source").facts["split_by"] == "source"
-    assert read(pairs=path, split_by="source").following == {}
+    by_source = read(pairs=path, split_by="source")
+    assert by_source.following == by_source.conversations == {}
     # without an empty line, too, unless one conversation begins as another ended
     bare = str(written(tmp_path, chained(dialogues(), ""), "bare.tsv"))
     assert Counter(everything(read(pairs=bare))) == Counter(everything(auto))
@@ -234,6 +235,12 @@ def test_conversations_are_known_before_pairs_are_dropped(tmp_path: Path) -> Non
     assert corpus.facts["too_long"] == corpus.facts["source_too_long"] == 30
     talks = [{source[:-5] for source in part} for part in sides(corpus, 0)]
     assert sum(map(len, talks)) == len(set.union(*talks)) == 30
+    for part in PARTS:
+        source = getattr(corpus, part).source
+        assert source is not None and corpus.source_tokenizer is not None
+        of = [one[:-5] for one in corpus.source_tokenizer.decode(source.tolist())]
+        numbers = corpus.conversations[part].tolist()
+        assert len({*zip(of, numbers, strict=True)}) == len({*of}) == len({*numbers})
 
 
 def test_what_follows_a_response_is_kept(tmp_path: Path) -> None:
@@ -447,6 +454,9 @@ def same_corpora(one: Corpus, other: Corpus) -> None:
         a, b = getattr(one, part).to_tensors(), getattr(other, part).to_tensors()
         assert a.keys() == b.keys()
         assert all(torch.equal(a[name], b[name]) for name in a)
+    assert one.conversations.keys() == other.conversations.keys()
+    for part, numbers in other.conversations.items():
+        assert torch.equal(one.conversations[part], numbers)
     assert one.following.keys() == other.following.keys()
     for part, expected in other.following.items():
         result = one.following[part]
@@ -508,3 +518,20 @@ def test_what_follows_must_be_the_runs_own(tmp_path: Path) -> None:
         save_tensors(folder / "data.safetensors", tensors, facts)
         with pytest.raises(UserError, match=r"is damaged \(ValueError: (what follows|the train f)"):
             open_run(folder)
+
+
+def test_conversations_must_be_the_runs_own_and_may_be_unknown(tmp_path: Path) -> None:
+    path = str(written(tmp_path, chained(dialogues()), "dialogue.tsv"))
+    create_run(make_config("seqgan", SMALL | {"data.pairs": path}), tmp_path / "run")
+    assert open_run(tmp_path / "run").corpus.conversations.keys() == {*PARTS}
+    in_0_1s_way(tmp_path / "run")  # no hash protects it
+    tensors, facts = load_tensors(tmp_path / "run" / "data.safetensors")
+    key = "conversations.test"
+    for wrong in ({key: tensors[key][1:].clone()}, {key: None}):
+        kept = {name: one for name, one in (tensors | wrong).items() if one is not None}
+        save_tensors(tmp_path / "run" / "data.safetensors", kept, facts)
+        with pytest.raises(UserError, match=r"is damaged \(ValueError: conversations of the test"):
+            open_run(tmp_path / "run")
+    kept = {name: one for name, one in tensors.items() if not name.startswith("conversations")}
+    save_tensors(tmp_path / "run" / "data.safetensors", kept, facts)
+    assert open_run(tmp_path / "run").corpus.conversations == {}

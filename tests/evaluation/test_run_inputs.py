@@ -150,6 +150,11 @@ def test_what_follows_an_answer_belongs_to_it(pairs: Path) -> None:
                 assert other == "yes"
             if other and answer.endswith("say2"):
                 assert other == "yes"
+    assert human.conversations is not None
+    assert torch.equal(human.conversations, run.corpus.conversations["test"])
+    assert inputs.rows["mle, last"].conversations is human.conversations
+    of_real = next(iter(inputs.rows.values())).conversations
+    assert of_real is not None and torch.equal(of_real, run.corpus.conversations["valid"])
     assert run.corpus.following["test"].rows.tolist() == [i for i, one in enumerate(after) if one]
 
 

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -210,10 +211,106 @@ def test_halves_are_alike_in_how_often_their_sources_recur() -> None:
     assert abs(one - two) < 0.1 and 0.4 < one < 0.6
 
 
+def in_conversations() -> tuple[MetricInputs, Tensor]:
+    """100 conversations of ten pairs, of utterances that occur nowhere else: what follows an answer
+    is the answer of the next pair."""
+    said = [[f"c{c} u{c}x{k}" for k in range(12)] for c in range(100)]
+    sources, human, after = ([u for one in said for u in one[k : k + 10]] for k in range(3))
+    return inputs(sources, human, numbered("machine", 1000), after), torch.arange(1000) // 10
+
+
+def with_conversations(row: MetricInputs, numbers: Tensor) -> MetricInputs:
+    assert row.real_pairs is not None
+    people = replace(row.real_pairs, conversations=numbers)
+    return replace(row, conversations=numbers, real_pairs=people)
+
+
+def by_answer(learn: Task, stop: Task, seed: int) -> Scorer:
+    """Remembers the answers it learnt from, and guesses at others."""
+    positive, negative = ({*side.answers.spelt()} for side in learn)
+    dice = random.Random(0)
+    return lambda pairs: torch.tensor(
+        [
+            (one in positive) - (one in negative) + dice.choice([-0.1, 0.1])
+            for one in pairs.answers.spelt()
+        ]
+    )
+
+
+def test_what_follows_an_answer_is_no_answer_of_another_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_evaluator(by_answer, monkeypatch)
+    row, numbers = in_conversations()
+    score = EvaluatorReliabilityError().measure(row)["ere_following"]
+    assert score.value > 0.65 and "split:source" in score.signature
+    score = EvaluatorReliabilityError().measure(with_conversations(row, numbers))["ere_following"]
+    assert abs(score.value - 0.5) < 0.06 and "split:conversation" in score.signature
+
+
+def test_topics_of_other_conversations_are_not_told_from_these(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_evaluator(by_words, monkeypatch)
+    row, numbers = in_conversations()
+    assert row.sources is not None and row.real_pairs is not None
+    test, valid = torch.arange(500), torch.arange(500, 1000)
+
+    def real_row(row: MetricInputs) -> float:
+        assert row.real_pairs is not None and row.sources is not None
+        people, others = row.real_pairs[test], row.real_pairs[valid]
+        row = replace(
+            row, real_pairs=people, sources=others.sources, predictions=others.answers,
+            conversations=others.conversations,
+        )  # fmt: skip
+        return AdversarialSuccess().measure(row)["adversuc"].value
+
+    assert real_row(row) < 0.01 and real_row(with_conversations(row, numbers)) == 0.5
+
+
+def test_no_part_and_no_half_has_a_source_or_a_conversation_of_another() -> None:
+    # every conversation begins alike, so that they are one by their sources
+    sources = [f"c{i // 6} u{i}" if i % 6 else "hi" for i in range(240)]
+    row = inputs(sources, numbered("human", 240), numbered("machine", 240))
+    row = with_conversations(row, torch.arange(240) // 6 + 7)
+    assert row.real_pairs is not None
+    answers = replace(row.real_pairs, answers=row.predictions)
+    sizes = []
+    for k in range(9):
+        parts = [sides[0] for sides in divide([row.real_pairs, answers], 4, 100, k)]
+        for sides in (parts, halves(row.real_pairs, k)):
+            met = [{*side.sources.spelt()} for side in sides]
+            for kept in (met, [{*side.conversations.tolist()} for side in sides]):  # type: ignore[union-attr]
+                assert sum(map(len, kept)) == len(set.union(*kept))  # type: ignore[arg-type]
+        sizes.append((sum(map(len, parts)), *map(len, halves(row.real_pairs, k))))
+        one, two = halves(row.real_pairs, k)
+        assert sum("hi" in text for text in row.source_tokenizer.decode(  # type: ignore[union-attr]
+            one.sources.tolist() + two.sources.tolist())) in range(15, 21)  # fmt: skip
+    assert set(sizes) == {(210, 100, 100)}
+
+
+def test_a_random_answer_is_none_of_the_same_source() -> None:
+    for kinds in (2, 3, 40):  # with two sources, each has half of the pairs
+        sources = [f"s{i % kinds}" for i in range(120)]
+        row = inputs(sources, [f"{s} human {i}" for i, s in enumerate(sources)], numbered("m"))
+        assert row.real_pairs is not None and row.source_tokenizer is not None
+        some = row.real_pairs
+        for seed in range(5):
+            shuffled = with_random_answers(some, some, seed)
+            assert sorted(shuffled.answers.tolist()) == sorted(some.answers.tolist())
+            asked = row.source_tokenizer.decode(shuffled.sources.tolist())
+            for one, answer in zip(asked, row.words(shuffled.answers), strict=True):
+                assert one != answer[0]
+    most = inputs(["same"] * 61 + numbered("s", 59), numbered("human"), numbered("m")).real_pairs
+    assert most is not None
+    with pytest.raises(Unavailable, match="more different sources; most of a part have one"):
+        with_random_answers(most, most, 0)
+
+
 def test_no_source_keeps_its_own_answer_and_all_answers_are_used() -> None:
     row = told(50)
     assert row.real_pairs is not None
-    shuffled = with_random_answers(row.real_pairs, row.real_pairs.answers, 0)
+    shuffled = with_random_answers(row.real_pairs, row.real_pairs, 0)
     assert shuffled.sources.digest() == row.real_pairs.sources.digest()
     own, given = row.real_pairs.answers.tolist(), shuffled.answers.tolist()
     assert sorted(own) == sorted(given)
@@ -273,7 +370,14 @@ def test_the_same_inputs_have_the_same_numbers_and_the_signature_says_how() -> N
     assert one["adversuc"] == two["adversuc"]
     assert np.array_equal(one["adversuc"].replicates, two["adversuc"].replicates)
     signature = one["adversuc"].signature
-    for fact in ("network:", "n_train:144", "n_test:240", "seeds:0/0-4", "reads:400"):
+    for fact in (
+        "network:",
+        "n_train:144",
+        "n_test:240",
+        "seeds:0/0-4",
+        "split:source",
+        "reads:400",
+    ):
         assert fact in signature, signature
     other = inputs(sources, human, echoes(120, 5)[1], seed=1)
     again = AdversarialSuccess(**SMALL | {"reads": 400}).measure(other)["adversuc"]
@@ -295,6 +399,12 @@ def test_the_human_tasks_are_trained_once_for_all_rows(monkeypatch: pytest.Monke
         lines = [numbered(one) for one in ("source", "human", word, "after")]
         EvaluatorReliabilityError().measure(inputs(*lines, memory=memory))
     assert len(trained) == 5 * (4 + 1)
+    # but not where what follows, or the seed, is another
+    lines = [*(numbered(one) for one in ("source", "human", "machine")), numbered("after")[::-1]]
+    EvaluatorReliabilityError().measure(inputs(*lines, memory=memory))
+    assert len(trained) == 5 * (4 + 1 + 4)
+    EvaluatorReliabilityError().measure(inputs(*lines, memory=memory, seed=1))
+    assert len(trained) == 5 * (4 + 1 + 4 + 4)
 
 
 def test_what_is_missing_is_said() -> None:

@@ -61,6 +61,7 @@ class Corpus:
     facts: source, hash, counts, split: what a run records about its data.
     label_names: what each label of the texts means; empty where they have none.
     following: by the name of a part, where pairs are divided by conversation; else empty.
+    conversations: likewise, the number of the conversation of each text, (B,) int64.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Corpus:
     label_names: tuple[str, ...] = ()
     source_tokenizer: WordTokenizer | None = None
     following: Mapping[PartName, Following] = field(default_factory=dict)
+    conversations: Mapping[PartName, Tensor] = field(default_factory=dict)
 
     def decode(self, text: Text) -> list[str]:
         """Return a line for each sentence, as in a file: its words, and before them, each with a
@@ -146,6 +148,7 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
         texts[part] = replace(text, condition=condition)
     space = replace(spaces[0], classes=len(labels))
     following: dict[PartName, Following] = {}
+    of_rows: dict[PartName, Tensor] = {}
     facts: dict[str, Any] = {
         **read.facts,
         **config.form.facts(),
@@ -168,6 +171,8 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
         usable = divided.limits.fits(sides[0]) & (sides[0].sizes < space.length)
         following = _following(read.on, usable, parts, ids[0], texts, spaces[0])
         facts["following"] = {part: len(one.rows) for part, one in following.items()}
+        numbers = torch.tensor(conversations(read.on))
+        of_rows = {part: numbers[rows] for part, rows in parts.items()}
     if config.has_sources or "files" in facts:
         facts["also_in_train"] = _also_in_train(read.sides, parts)
     return Corpus(
@@ -179,6 +184,7 @@ def read_corpus(config: RunDataConfig, quiet: bool = True) -> Corpus:
         label_names=tuple(labels),
         source_tokenizer=tokenizers[1] if config.has_sources else None,
         following=following,
+        conversations=of_rows,
     )
 
 

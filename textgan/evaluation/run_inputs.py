@@ -171,17 +171,24 @@ def inputs_from_run(
         sources = _sources(corpus, corpus.test)
         columns = aligned_by_source(sources, _lines(run, corpus.test))
         some = rows_of_test.tolist()
+        conversations = corpus.conversations.get("test")
+        people = Pairs(sources, test, after, conversations)[rows_of_test]
         answering = {
             "sources": sources[rows_of_test],
             "aligned": [[column[row] for row in some] for column in columns],
-            "real_pairs": Pairs(sources, test, after)[rows_of_test],
+            "conversations": people.conversations,
+            "real_pairs": people,
         }
     rows: dict[str, MetricInputs] = {}
     real_row = (ORACLE_ROW if run.oracle is not None else REAL_ROW) if with_real else None
     if real_row is not None:
         of_real = answering
         if answering and run.oracle is None:  # it answers other sources
-            of_real = answering | {"sources": _sources(corpus, fresh), "aligned": ()}
+            of_real = answering | {
+                "sources": _sources(corpus, fresh),
+                "conversations": corpus.conversations.get("valid"),
+                "aligned": (),
+            }
         rows[real_row] = make(
             real, _lines(run, fresh), models=_models_of_oracle(run, fresh), **of_real
         )

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -78,12 +79,14 @@ class Models:
 class Pairs:
     """Texts with the source that each of them answers or translates, B of each.
 
-    following: the utterance that came after each answer; None where that is not known.
+    following: the utterance that came after each answer; conversations: (B,) int64, the number of
+    the conversation that each pair is of. None where that is not known.
     """
 
     sources: Sentences
     answers: Sentences
     following: Sentences | None = None
+    conversations: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -91,7 +94,14 @@ class Pairs:
     def __getitem__(self, index: Tensor) -> Pairs:
         """The pairs at these indices, in their order."""
         following = None if self.following is None else self.following[index]
-        return Pairs(self.sources[index], self.answers[index], following)
+        conversations = None if self.conversations is None else self.conversations[index]
+        return Pairs(self.sources[index], self.answers[index], following, conversations)
+
+    def digest(self) -> str:
+        """Return a hash that is equal for the same pairs in the same order."""
+        whole = [one.digest() for one in (self.sources, self.answers, self.following) if one]
+        numbers = None if self.conversations is None else self.conversations.tolist()
+        return sha256(repr((whole, numbers)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +118,8 @@ class MetricInputs:
     lines: the same as lines. aligned: for each reference file as many lines, or none; None in the
     place of a line is no reference, where some texts have fewer than others.
     sources: the source that each of the predictions answers, in ids of `source_tokenizer`; None
-    where they answer none. real_pairs: held-out real texts with their sources, for comparison.
+    where they answer none. conversations: (B,) int64, the numbers of those that they are of; None
+    where that is not known. real_pairs: held-out real texts with their sources, for comparison.
     references: every held-out real text. reference_index: (B,) where each of the predictions is
     among the references, where they are some of them; else None.
     sample: some of the predictions, for numbers that depend on how many there are (as many in every
@@ -141,6 +152,7 @@ class MetricInputs:
     aligned: Sequence[Sequence[str | None]] = ()
     sources: Sentences | None = None
     source_tokenizer: WordTokenizer | None = None
+    conversations: Tensor | None = None
     real_pairs: Pairs | None = None
     models: Models | None = None
     seed: int = 0

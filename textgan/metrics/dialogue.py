@@ -1,9 +1,9 @@
 """Answers of a machine under evaluators that are trained for it (Li et al. 2017, section 4.2).
 
 An evaluator reads pairs, a source and an answer, and learns to tell positives from negatives, as
-many of each. The pairs are divided by source into as many parts as there are evaluators: evaluator
-e is scored on part e, stops by the part after it and learns from the others. With its accuracy a_e
-and the mean over e,
+many of each. The pairs are divided into as many parts as there are evaluators, no two of them with
+a source or a conversation in common: evaluator e is scored on part e, stops by the part after it
+and learns from the others. With its accuracy a_e and the mean over e,
 
     adversuc           = mean 1 - a_e                of human (+) against machine (-)
     machine_vs_random  = mean a_e                    of machine (+) against random human answers (-)
@@ -16,8 +16,11 @@ and the mean over e,
     4  following   human     what followed the human answer                       0
 
 Departs from the paper:
-- evaluators learn from held-out pairs, not from those of the training part, which the generator
-  has seen: files have no others, and a generator that recites is not taken for a person
+- evaluators learn from held-out pairs and never from the training part, which the generator has
+  seen: files have no others, and a generator that recites is not taken for a person
+- pairs of one conversation are in one part, for an answer of one pair follows that of another; of a
+  source that several conversations have, only the pairs of one part are kept. Where conversations
+  are not known (files, translation) the parts are by source alone
 - several evaluators, each scored on pairs of its own, in the place of one; intervals are Student's
   over them, so they hold the chance of the pairs and that of the training
 - random answers are those of the same part, each once, so that an evaluator that does not look at
@@ -43,7 +46,7 @@ from textgan.core.seeds import fork_rng
 from textgan.core.statistics import SHARE, over_evaluators
 from textgan.core.streams import Purpose, stream
 from textgan.data.batches import by_size
-from textgan.data.sentences import Sentences, joined
+from textgan.data.sentences import joined
 from textgan.data.text import Condition, Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import Metric, MetricInputs, Pairs, Unavailable
@@ -88,12 +91,16 @@ def accuracies(parts: Sequence[Task], evaluator: Evaluator, seed: int) -> Tensor
 
 
 def divide(sides: Sequence[Pairs], n: int, most: int, seed: int) -> list[list[Pairs]]:
-    """Divide sets of pairs into n parts at random, pairs of one source into one part, and return of
-    each part as many pairs of every set, at most `most`."""
-    every = joined([side.sources for side in sides])
-    source = torch.unique(places(every, every), return_inverse=True)[1]
+    """Divide sets of pairs into n parts at random, without a common source or conversation, and
+    return of each part as many pairs of every set, at most `most`.
+
+    A source that is in several parts is left out of all but one of them: common ones ("hi") would
+    link all conversations to one.
+    """
+    source, conversation = groups(sides)
     random = torch.Generator().manual_seed(stream(Purpose.PAIR_PARTS, seed))
-    part = (torch.randperm(int(source.max()) + 1, generator=random) % n)[source]
+    part = (torch.randperm(int(conversation.max()) + 1, generator=random) % n)[conversation]
+    part = part.where(part == part[source], -1)
     parts = []
     for k in range(n):
         rows = [(some == k).nonzero().squeeze(1) for some in part.split([*map(len, sides)])]
@@ -106,32 +113,55 @@ def divide(sides: Sequence[Pairs], n: int, most: int, seed: int) -> list[list[Pa
     return parts
 
 
+def groups(sides: Sequence[Pairs]) -> tuple[Tensor, Tensor]:
+    """Return of all pairs of these sets, (B,) each: the first pair with the same source, and the
+    number of the conversation, from 0; where that is not known, of the source."""
+    every = joined([side.sources for side in sides])
+    source = places(every, every)
+    known = [side.conversations for side in sides if side.conversations is not None]
+    group = torch.cat(known) if len(known) == len(sides) else source
+    conversation: Tensor = torch.unique(group, return_inverse=True)[1]
+    return source, conversation
+
+
 def joined_pairs(parts: Sequence[Pairs]) -> Pairs:
-    """Join several sets of pairs to one, without what followed them."""
+    """Join several sets of pairs to one, without what followed them and their conversations."""
     return Pairs(joined([one.sources for one in parts]), joined([one.answers for one in parts]))
 
 
 def halves(pairs: Pairs, seed: int) -> Task:
-    """Divide pairs at random into two parts of equal size, without a common source."""
-    source = torch.unique(places(pairs.sources, pairs.sources), return_inverse=True)[1]
+    """Divide pairs at random into two parts of equal size, without a common source or
+    conversation."""
+    source, group = groups([pairs])
     # those of many pairs occur first, so that in that order one half would have all of them
     random = torch.Generator().manual_seed(stream(Purpose.PAIR_PARTS, seed))
-    source = torch.randperm(int(source.max()) + 1, generator=random)[source]
-    order, ends = source.argsort(stable=True), source.bincount().cumsum(0)
-    fewest = torch.minimum(ends, len(pairs) - ends)  # where the pairs are cut after a source
-    n = int(fewest.max())
-    cut = int(ends[fewest.argmax()])
-    return Task(pairs[order[cut - n : cut]], pairs[order[cut : cut + n]])
+    group = torch.randperm(int(group.max()) + 1, generator=random)[group]
+    order, ends = group.argsort(stable=True), group.bincount().cumsum(0)
+    fewest = torch.minimum(ends, len(pairs) - ends)  # where the pairs are cut after a group
+    second = group > group[order[int(ends[fewest.argmax()]) - 1]]
+    own = (second == second[source])[order]  # the half that the first pair of its source is in
+    one, two = order[own & ~second[order]], order[own & second[order]]
+    n = min(len(one), len(two))
+    return Task(pairs[one[len(one) - n :]], pairs[two[:n]])
 
 
-def with_random_answers(pairs: Pairs, answers: Sentences, seed: int) -> Pairs:
-    """Give the sources the answers of others, each once: where `answers` are those of the pairs, no
-    source keeps its own."""
+def with_random_answers(pairs: Pairs, people: Pairs, seed: int) -> Pairs:
+    """Give the sources of pairs the answers of as many people to other sources, each once. Raises
+    Unavailable where one source has so many of both that this cannot be."""
     random = torch.Generator().manual_seed(stream(Purpose.PAIR_PARTS, seed))
-    order = torch.randperm(len(answers), generator=random)
+    order = torch.randperm(len(people), generator=random)
     other = torch.empty_like(order)
     other[order] = order.roll(1)
-    return Pairs(pairs.sources, answers[other])
+    asked, answered = groups([pairs, people])[0].split(len(pairs))
+    for i in (asked == answered[other]).nonzero().squeeze(1).tolist():
+        if asked[i] != answered[other[i]]:  # another one has swapped with it
+            continue
+        fits = ((asked != asked[i]) & (answered[other] != asked[i])).nonzero().squeeze(1)
+        if not len(fits):
+            raise Unavailable("needs pairs of more different sources; most of a part have one")
+        j = int(fits[torch.randint(len(fits), (1,), generator=random)])
+        other[[i, j]] = other[[j, i]]
+    return Pairs(pairs.sources, people.answers[other])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +224,13 @@ class EvaluatorSettings:
         """Make the score of the mean of an evaluator's numbers (E,)."""
         estimate, replicates = over_evaluators(values.tolist(), SHARE)
         sizes = [2 * len(task.positive) for task in parts]
+        by_source = inputs.conversations is None or real_pairs(inputs).conversations is None
         signature = inputs.sign(
             name,
             network=self.network,
             n_train=sum(sizes[2:]),
             n_test=sum(sizes),
+            split="source" if by_source else "conversation",
             seeds=f"{inputs.seed}/0-{self.evaluators - 1}",
             reads=self.reads,
             batch=self.batch,
@@ -228,7 +260,7 @@ def answered(inputs: MetricInputs) -> Pairs:
     """Return the pairs that are measured. Raises Unavailable where texts answer no source."""
     if inputs.sources is None:
         raise Unavailable(_without_sources())
-    return Pairs(inputs.sources, inputs.predictions)
+    return Pairs(inputs.sources, inputs.predictions, None, inputs.conversations)
 
 
 def _without_sources() -> str:
@@ -390,7 +422,7 @@ class MachineVsRandom(EvaluatorSettings, Metric, name="machine_vs_random"):
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:
         human, machine = self.needed(inputs)
         parts = [
-            Task(some, with_random_answers(some, people.answers, inputs.seed))
+            Task(some, with_random_answers(some, people, inputs.seed))
             for some, people in self.divided(inputs, machine, human)
         ]
         values, name = self.accuracies(inputs, parts), "machine_vs_random"
@@ -436,8 +468,7 @@ class EvaluatorReliabilityError(EvaluatorSettings, Metric, name="ere"):
             tasks = {
                 "human": [halves(some, inputs.seed) for (some,) in one],
                 "random": [
-                    Task(some, with_random_answers(some, some.answers, inputs.seed))
-                    for (some,) in one
+                    Task(some, with_random_answers(some, some, inputs.seed)) for (some,) in one
                 ],
                 "following": [
                     Task(some, Pairs(some.sources, some.following))
@@ -449,11 +480,11 @@ class EvaluatorReliabilityError(EvaluatorSettings, Metric, name="ere"):
                 name: (1 - self.accuracies(inputs, parts), parts) for name, parts in tasks.items()
             }
 
-        digest = human.sources.digest() + human.answers.digest()
+        key = ("evaluators of human pairs", astuple(self), inputs.seed, human.digest())
         halved = [halves(some, inputs.seed) for (some,) in self.divided(inputs, machine)]
         known = {
             "machine": (1 - self.accuracies(inputs, halved), halved),
-            **inputs.remember(("evaluators of human pairs", astuple(self), digest), of_people),
+            **inputs.remember(key, of_people),
         }
         error = torch.stack([errors(known[name][0], gold) for name, gold in GOLD.items()]).mean(0)
         scores = {"ere": self.score(inputs, "ere", "ERE", error, halved, "lower")}

@@ -438,6 +438,7 @@ def _open(identity: Identity, config: RunConfig, chosen: torch.device, trust_cod
     corpus = Corpus(
         facts["name"], space, parts["train"], parts["valid"], parts["test"], tokenizer,
         facts["facts"], names, source, _open_following(tensors, parts, space),
+        _open_conversations(tensors, parts),
     )  # fmt: skip
     scheme = facts.get("streams", 1)
     if scheme > SCHEME:
@@ -484,6 +485,18 @@ def _open_following(
             )
         following[name] = Following(rows, replace(text, condition=part.condition[rows]))
     return following
+
+
+def _open_conversations(
+    tensors: dict[str, Tensor], parts: Mapping[PartName, Text]
+) -> dict[PartName, Tensor]:
+    kept = under_prefix("conversations", tensors)
+    for name, part in parts.items():
+        if kept and kept.get(name, torch.empty(0)).shape != part.lengths.shape:
+            raise ValueError(
+                f"conversations of the {name} texts of data.safetensors are not theirs"
+            )
+    return {name: kept[name].long() for name in parts if kept}
 
 
 def _open_oracle(identity: Identity, space: TextSpace) -> LSTMGenerator:
@@ -753,6 +766,8 @@ def _write_corpus(folder: Path, corpus: Corpus, oracle: LSTMGenerator | None) ->
         alone = replace(following.text, condition=UNCONDITIONAL).to_tensors()
         kept = {key: one.int() for key, one in (alone | {"of": following.rows}).items()}
         tensors |= with_prefix(f"following.{part}", kept)
+    numbers: dict[str, Tensor] = {part: of.int() for part, of in corpus.conversations.items()}
+    tensors |= with_prefix("conversations", numbers)
     facts = {
         "name": corpus.name,
         "space": asdict(corpus.space),

@@ -4,10 +4,12 @@ import json
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from bench import TINY
 from dialogues import QUESTIONS, chained, dialogues
 from places import ROOT
 from toys import TOY
@@ -16,7 +18,6 @@ from translated import german_lines, translation
 import textgan
 import textgan.bench
 import textgan.evaluation.scoring
-from textgan.bench.setting import BenchSetting
 from textgan.cli.app import main
 from textgan.core import registry
 
@@ -139,7 +140,7 @@ def test_commands_run(
     def quick(wanted: list[str], *arguments: object, **more: object) -> object:
         return really(["quick" if name == "all" else name for name in wanted], *arguments, **more)
 
-    tiny = BenchSetting(50, 6, 4, 4, batch=8, rollouts=2, sentences=40, sizes=(1, 2), counts=(3, 3))
+    tiny = replace(TINY, sentences=40)
     timed = textgan.bench.run_bench
     monkeypatch.setattr(
         "textgan.bench.timing.run_bench",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from corpora import corpus_of
+from dialogues import chained, dialogues, written
 from lines import ENGLISH, POEMS, TINY
 from toys import Cli
 
@@ -96,3 +97,14 @@ def test_sides_that_cannot_be_meant_are_warned_of(tmp_path: Path) -> None:
     rare.write_text("".join(f"ask of x{i}\t{line}\n" for i, line in enumerate(ENGLISH)))
     (warning,) = corpus_warnings(corpus_of(tmp_path, file="", pairs=str(rare), min_count=2))
     assert warning.startswith("33% of the words of the sources are <unk>; try a smaller")
+
+
+def test_held_out_pairs_that_are_in_training_are_warned_of(tmp_path: Path) -> None:
+    alike = [["how are you", "fine thanks", "good to hear", f"bye {i}"] for i in range(60)]
+    path = written(tmp_path, chained(alike), "alike.tsv")
+    valid, test = corpus_warnings(corpus_of(tmp_path, file="", pairs=str(path)))
+    expected = "67% of the pairs of the test part are in training, too: what was learnt by heart"
+    assert test == f"{expected} scores well there; data.split_by=source parts them"
+    assert "valid part" in valid
+    path = written(tmp_path, chained(dialogues()), "others.tsv")
+    assert not corpus_warnings(corpus_of(tmp_path, file="", pairs=str(path)))

@@ -298,7 +298,11 @@ def test_parts_in_files_of_their_own(tmp_path: Path) -> None:
     assert corpus.facts["split"] == {"train": 36, "valid": 2, "test": 2}
     assert corpus.decode(corpus.valid) == ["one and <unk>\tone <unk>", "one and one\tone one one"]
     assert corpus.facts["files"]["valid"]["source_too_long"] == 1
-    assert corpus.facts["also_in_train"]["test"] == {"targets": 1, "sources": 1}
+    assert corpus.facts["also_in_train"]["test"] == {
+        "targets": 1,
+        "sources": 1,
+        "pairs": 1,
+    }
     assert corpus.facts["files"]["test"]["sources"]["source"] == "test.de"
     three = file([*[(a, b) for a, b in QUESTIONS if len(b) < 12] * 2, ("a", "b")], "short")
     with pytest.raises(UserError, match=r"data.valid_file = .* has 0 usable pairs of 1 \(of at"):

@@ -279,7 +279,7 @@ def test_one_prefix_of_each_text_every_length_as_often() -> None:  # R1
     text = texts_of(ANSWERS, [(0, 1, 4), (1, 4), (4,), (2, 2, 2)][:3])
     counts = {length: torch.zeros(length) for length in text.lengths.tolist()}
     for _ in range(3000):
-        lengths = one_length(text, objective._shares(len(text), torch.device("cpu")))
+        lengths = one_length(text, objective._shares(text, len(text)))
         prefix = prefix_of(text, lengths, ANSWERS.pad)
         assert len(prefix) == len(text)
         for whole, part in zip(text.tolist(), prefix.tolist(), strict=True):
@@ -318,6 +318,15 @@ def test_the_same_prefixes_until_the_discriminator_has_moved() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     objective.after_discriminator_step(judge)
     assert objective.discriminator_loss(judge, texts, texts)[0] != first
+
+
+def test_the_shards_of_a_batch_draw_prefixes_of_their_own() -> None:
+    objective = connected(answering(), Pairs(), variant="partial")
+    texts = all_answers(0)[:6]
+    first, second = (objective._shares(half, 6) for half in (texts[:3], texts[3:]))
+    assert not (first == second).any()
+    wider = texts[:3].pad_to(texts.tokens.shape[1] + 2, ANSWERS.pad)
+    assert torch.equal(objective._shares(wider, 6), first)
 
 
 def human(which: int) -> Tensor:

@@ -82,4 +82,12 @@ def _warnings_of_pairs(facts: Mapping[str, Any]) -> list[str]:
         warnings.append(
             f"{copies:.0%} of the targets equal their source; is one file given for both sides?"
         )
+    for part, counts in facts.get("also_in_train", {}).items():
+        known = counts.get("pairs", 0) / max(1, facts["split"][part])
+        if known >= MANY_COPIES:
+            remedy = "" if part in facts.get("files", {}) else "; data.split_by=source parts them"
+            warnings.append(
+                f"{known:.0%} of the pairs of the {part} part are in training, too: what was "
+                f"learnt by heart scores well there{remedy}"
+            )
     return warnings

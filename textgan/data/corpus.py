@@ -446,12 +446,19 @@ def _following(
 def _also_in_train(
     sides: Sequence[Side], parts: Mapping[PartName, Tensor]
 ) -> dict[str, dict[str, int]]:
-    """How many texts of each side of the other parts the training part has, too."""
+    """How many texts of each side of the other parts, and pairs, the training part has, too."""
     counted: dict[str, dict[str, int]] = {"valid": {}, "test": {}}
     names = ("targets", "sources") if len(sides) > 1 else ("sentences",)
-    for side, what in zip(sides, names, strict=True):
-        spelt = {part: list(side.sentences[rows].spelt()) for part, rows in parts.items()}
-        known = set(spelt["train"])
+    spelt: list[dict[PartName, list[Any]]] = [
+        {part: list(side.sentences[rows].spelt()) for part, rows in parts.items()} for side in sides
+    ]
+    if len(sides) > 1:
+        names = (*names, "pairs")
+        spelt.append(
+            {part: list(zip(*(side[part] for side in spelt), strict=True)) for part in parts}
+        )
+    for side, what in zip(spelt, names, strict=True):
+        known = set(side["train"])
         for part in ("valid", "test"):
-            counted[part][what] = sum(one in known for one in spelt[part])
+            counted[part][what] = sum(one in known for one in side[part])
     return counted

@@ -19,11 +19,11 @@ MMI-bidi (Li et al. 2016, arXiv 1510.03055), a rerank of these n best by a model
 given the text: (1 - share) * score(y) + share * mean_t log P(x_t | x_<t, y), share = 0.5.
 
 Departs from the code (jiweil/Neural-Dialogue-Generation, Decode/decode_model.lua):
-- Its beam stays full: what ends leaves its place to others, and counts as one of the n best. Its
-  width 1 is not greedy decoding.
+- Its beam stays full: what ends leaves its place to others, and counts as one of the n best.
 - Its diversity penalty stays in the score; here it decides only which hypotheses go on.
 - Its unknown word has log P = -100 where it is not allowed; here it is never written.
-- It drops a text without an end; here such a text is ranked, for generators do write it.
+- It drops texts without an end where another has ended; here they are ranked, for generators do
+  write them.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ The discriminator's memory holds fakes of earlier generator updates; new ones ta
 random ones. Which of them a batch is shown follows from the batch, so the loss stays pure.
 
 Departs from the paper:
-- no pretrained T5 or BART underneath, and of its tasks the unconditional one
+- no pretrained T5 or BART underneath
 - the paper's values of temperature, nucleus, epsilon and clip depend on that; neither they nor code
   were to be had. The defaults here suit an LSTM, and have no nucleus
 - clipping is plain truncation, nothing is added to undo its bias

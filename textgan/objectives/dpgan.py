@@ -30,8 +30,8 @@ Departs from the paper and its code:
   comes one on real text, weighted by its rewards; `schedule.mle_steps` is the like of that
 - its discriminator sees the fakes of all earlier rounds again, ours those of its turn
 - the baseline "batch", the mean of the batch's other texts, is ours
-- texts answer nothing; the paper's generator continues a source text, and writes by a hierarchical
-  decoder, a state for each sentence and one for its words
+- no hierarchical decoder: the paper's has a state for each sentence and one for its words. Where
+  texts answer a source, both networks read it
 """
 
 from __future__ import annotations

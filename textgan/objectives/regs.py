@@ -25,7 +25,9 @@ In the paper's words: D-steps and G-steps are `schedule.d_steps` and `schedule.g
 forcing within the G-steps is `schedule.mle_steps = 1, mle_every = 1`; N is `objective.rollouts`.
 The released code (jiweil/Neural-Dialogue-Generation 87c698c) divides the gradient of the reward by
 the batch size B twice and weights it by 0.5, that of teacher forcing once: `normalise = false`,
-`reward_scale` = 0.5 / B and `reduction = "mean_sentence"` are its weighting.
+`reward_scale` = 0.5 / B and `reduction = "mean_sentence"` are its weighting of the loss. Its
+optimiser is SGD. The steps of Adam and RMSprop do not depend on a loss's scale; there the ratio of
+the two is that of the rates, generator_lr = mle_lr * mle_weight * 0.5 / B.
 
 Departs from the paper:
 - b does not see y_t; the paper writes b(x, Y_t), with which the gradient is biased. Its critic
@@ -54,7 +56,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.core.optim import Loss, Reduction
-from textgan.data.text import Condition, Text
+from textgan.data.text import Condition, Text, text_keys
 from textgan.losses import logistic, mean_of_tokens, next_shares, nll, policy_gradient, reduce
 from textgan.models.contract import dropout_off
 from textgan.models.discriminators.base import Discriminator
@@ -188,7 +190,7 @@ class REGS(Objective, name="regs"):
 
     def discriminator_loss(self, discriminator: Discriminator, real: Text, fake: Text) -> Loss:
         if self.variant == "partial":
-            shares = self._shares(len(real) + len(fake), real.lengths.device)
+            shares = self._shares(real, len(real) + len(fake))
             pad = discriminator.space.pad
             real = prefix_of(real, one_length(real, shares[: len(real)]), pad)
             fake = prefix_of(fake, one_length(fake, shares[len(real) :]), pad)
@@ -275,10 +277,12 @@ class REGS(Objective, name="regs"):
             return torch.ones(len(real), device=real.lengths.device)
         return rates_by_tfidf(real, self.idf, self.eos)
 
-    def _shares(self, n: int, device: torch.device) -> Tensor:
-        """A uniform number for each of n texts; the same until the discriminator has moved."""
-        random = torch.Generator().manual_seed(int(self.state["prefixes"]))
-        return torch.rand(n, generator=random, dtype=torch.float64).to(device)
+    def _shares(self, real: Text, n: int) -> Tensor:
+        """A uniform number for each of n texts; the same until the discriminator has moved, and
+        others beside other real texts: the shards of a batch share a state."""
+        seed = int(self.state["prefixes"]) ^ int(text_keys(real).sum()) & 2**62 - 1
+        random = torch.Generator().manual_seed(seed)
+        return torch.rand(n, generator=random, dtype=torch.float64).to(real.lengths.device)
 
 
 def one_length(text: Text, shares: Tensor) -> Tensor:

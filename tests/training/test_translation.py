@@ -81,9 +81,41 @@ def test_a_translator_is_loaded_once(
         assert translate(LINES, beam=beam) == [translation(line) for line in LINES]
     assert translate([]) == []
     assert translate(LINES, beam=3, max_length=2) == ["a man", "dog", "red dog", "a man"]
-    for wrong in ({"beam": 0}, {"diversity": -1.0}, {"lenght": 3}):
-        with pytest.raises(UserError):
-            translate(LINES, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lines", "settings", "message"),
+    [
+        (LINES, {"beam": 0}, "beam = 0: give a whole number from 1 to 1000"),
+        (LINES, {"beam": 2.5}, "beam = 2.5: give a whole number from 1 to 1000"),
+        (LINES, {"beam": True}, "beam = True: give a whole number from 1 to 1000"),
+        (LINES, {"beam": 10_000}, "beam = 10000: give a whole number from 1 to 1000"),
+        (LINES, {"length_penalty": "x"}, "length_penalty = 'x': give a number"),
+        (LINES, {"diversity": -1.0}, "diversity = -1.0: give a number"),
+        (LINES, {"temperature": 1}, "temperature is no argument of __call__"),
+        ("hund .", {}, "lines = 'hund .': give one string for each source, a list"),
+        (None, {}, "lines = None: give one string for each source, a list"),
+        ({"a": "b"}, {}, "lines = {'a': 'b'}: give one string for each source, a list"),
+        ([3], {}, "source: 3 is no text; give a list of strings"),
+    ],
+)
+def test_a_translator_refuses_what_is_wrong_by_name(
+    folder: Path, lines: Any, settings: dict[str, Any], message: str
+) -> None:
+    translate = textgan.load_translator(folder, trust_code=True)
+    with pytest.raises(UserError) as caught:
+        translate(lines, **settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_translator_warns_of_what_it_does_not_know(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    translate = textgan.load_translator(folder, trust_code=True)
+    translate(["qqq zzz"])
+    assert "100% of the sources' words are unknown" in capsys.readouterr().err
+    translate(["qqq zzz"], quiet=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_sources_may_be_answered_by_drawing(run: Run) -> None:

@@ -46,7 +46,7 @@ def checked_arguments(function: Function) -> Function:
             kind = signature.parameters[name].kind
             if kind is _SEVERAL:
                 given.arguments[name] = tuple(_checked(name, one, hints[name]) for one in value)
-            elif kind is not _SETTINGS:
+            elif kind is not _SETTINGS and name in hints:  # `self` has none
                 given.arguments[name] = _checked(name, value, hints[name])
         try:
             return function(*given.args, **given.kwargs)

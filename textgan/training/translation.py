@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from textgan.core.arguments import checked_arguments
-from textgan.core.checks import short
+from textgan.core.checks import BEAMS, DIVERSITIES, LENGTH_PENALTIES, SIZES, short
 from textgan.core.device import Device
 from textgan.core.errors import UserError, option
 from textgan.core.files import system_errors
@@ -32,6 +32,7 @@ from textgan.training.run import Run, Weights, open_run
 AnyRun = Annotated[Run | str | Path, "a run's folder"]
 Sources = Annotated[str | Path | Sequence[str], "a file of sources, one a line, or a list of them"]
 
+WIDTHS = (1, BEAMS[1])
 LEAST = -1e4  # mean log P; finite, so that a text which a model never writes has a place, too
 OTHER_LANGUAGE = 0.5  # share of unknown words from which a text is none of a run's kind
 
@@ -75,13 +76,29 @@ class Translator:
     def __repr__(self) -> str:
         return f"Translator({self.run!r})"
 
-    def __call__(self, lines: Sequence[str], beam: int = 5, **settings: float) -> list[str]:
-        """The best text for each line, in order, of a beam search (1: greedy decoding).
+    @checked_arguments
+    def __call__(
+        self,
+        lines: Annotated[Sequence[str], "one string for each source"],
+        beam: Annotated[int, WIDTHS] = 5,
+        *,
+        length_penalty: Annotated[float, LENGTH_PENALTIES] = 1.0,
+        diversity: Annotated[float, DIVERSITIES] = 0.0,
+        min_length: Annotated[int, SIZES] = 0,
+        max_length: Annotated[int, SIZES] = 0,
+        allow_unknown: bool = False,
+        quiet: bool = False,
+    ) -> list[str]:
+        """Return the best text for each line, in order, of a beam search (1: greedy decoding).
 
-        settings: others of `textgan.models.beam.BeamSearch`. Raises UserError.
+        length_penalty and the others: as of `textgan.models.beam.BeamSearch`. quiet: no warnings of
+        sources that the run does not know, and no progress. Raises UserError.
         """
-        search = search_of(width=beam, **settings)
-        found = self.answer(read_sources(lines), search=search, quiet=True)
+        search = search_of(
+            width=beam, length_penalty=length_penalty, diversity=diversity, min_length=min_length,
+            max_length=max_length, allow_unknown=allow_unknown,
+        )  # fmt: skip
+        found = self.answer(read_sources(lines), search=search, quiet=quiet)
         return [best.text for [best] in found]
 
     def answer(

@@ -99,7 +99,6 @@ ALLOWED = {
         "[self.seed, turn]",
     ),  # Batches is given a stream, and mixes the turn in
     ("textgan/metrics/dialogue.py", "seed"),  # of an evaluator: `accuracies` gives it a stream
-    ("textgan/objectives/regs.py", "int(self.state['prefixes'])"),  # drawn, then hashed on
     ("textgan/losses.py", "int(seed)"),  # of a penalty's lines: drawn, then hashed on
 }
 

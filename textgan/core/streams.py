@@ -43,6 +43,7 @@ class Purpose(Enum):
     SHARD_TEXTS = auto()
     SHARD_LOSS = auto()
     PENALTY_LINES = auto()  # of WGAN-GP, between real and fake texts
+    PREFIXES = auto()  # of REGS, at which its discriminator's texts are cut
 
     # a run's own measures
     MONITOR = auto()  # at a tick

@@ -11,10 +11,11 @@ Generator:      L_G = -sum_t Q(s_t, y_t) log G(y_t | s_t),  Q the mean of log R 
 U holds real texts, and so do the texts that a fake is ranked against. Texts of different classes
 have relevance 0, as if each class had features of its own: where there are labels a text ranks by
 its likeness to real ones of its own class. Where texts answer a source, the features are those of
-both, so that a pair ranks by its likeness to real pairs of other sources: for s, the mean is over
-the u in U with another source than s has, and the sum over the s' in C with another than u has. A
-real text is never compared with itself, and the part of a fake's likeness that is its source's says
-nothing of it. Without such a u, R(s | U, C) = 1 / (1 + |C|). `progress` anneals nothing.
+both, so that a pair ranks by its likeness to real pairs; those with its own source have relevance
+0 whatever is written, for a real text is never compared with itself, and the part of a fake's
+likeness that is its source's says nothing of it. Cosines of features are mostly above 0, so this
+costs a text whose source is in U a few per cent of its rank, whatever it says. `progress` anneals
+nothing.
 
 Departs from the paper:
 - U is half of the batch's real texts (of each class's) and the other half is ranked (or ranked
@@ -130,33 +131,22 @@ class Seen:
 
 
 def relevance(texts: Seen, references: Seen, gamma: float) -> Tensor:
-    """gamma a(s | u), (S, U): a is the cosine of features, 0 between classes."""
+    """gamma a(s | u), (S, U): a is the cosine of features, 0 between classes and where both have
+    one source."""
     cosines = gamma * texts.directions @ references.directions.t()
     if texts.labels is not None and references.labels is not None:
         cosines = cosines * (texts.labels.unsqueeze(1) == references.labels)
+    if texts.sources is not None and references.sources is not None:
+        cosines = cosines * (texts.sources.unsqueeze(1) != references.sources)
     return cosines
-
-
-def strangers(texts: Seen, references: Seen) -> Tensor | None:
-    """Whether s and u have different sources, (S, U); None without sources."""
-    if texts.sources is None or references.sources is None:
-        return None
-    return texts.sources.unsqueeze(1) != references.sources
 
 
 def log_rank(texts: Seen, references: Seen, others: Seen, gamma: float) -> Tensor:
     """log R(s | U, C), (B,), of B texts for references U among others C."""
-    own, rest = relevance(texts, references, gamma), relevance(others, references, gamma)
-    compared, competing = strangers(texts, references), strangers(others, references)
-    nothing = torch.finfo(own.dtype).min  # exp(nothing) = 0, and no gradient is NaN
-    if competing is not None:
-        rest = rest.masked_fill(~competing, nothing)
-    ranks = own - torch.logaddexp(own, rest.logsumexp(0))
-    if compared is None:
-        return ranks.logsumexp(1) - log(len(references.directions))
-    of = compared.sum(1).to(own)
-    means = ranks.masked_fill(~compared, nothing).logsumexp(1) - of.clamp(min=1).log()
-    return means.where(of > 0, -log(1 + len(others.directions)))
+    own = relevance(texts, references, gamma)
+    rest = relevance(others, references, gamma).logsumexp(0)
+    ranks = own - torch.logaddexp(own, rest)
+    return ranks.logsumexp(1) - log(len(references.directions))
 
 
 def halves(seen: Seen) -> tuple[Seen, Seen]:

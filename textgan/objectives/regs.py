@@ -56,6 +56,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from textgan.core.optim import Loss, Reduction
+from textgan.core.streams import Purpose, stream
 from textgan.data.text import Condition, Text, text_keys
 from textgan.losses import logistic, mean_of_tokens, next_shares, nll, policy_gradient, reduce
 from textgan.models.contract import dropout_off
@@ -280,8 +281,8 @@ class REGS(Objective, name="regs"):
     def _shares(self, real: Text, n: int) -> Tensor:
         """A uniform number for each of n texts; the same until the discriminator has moved, and
         others beside other real texts: the shards of a batch share a state."""
-        seed = int(self.state["prefixes"]) ^ int(text_keys(real).sum()) & 2**62 - 1
-        random = torch.Generator().manual_seed(seed)
+        drawn, shard = int(self.state["prefixes"]), int(text_keys(real).sum())
+        random = torch.Generator().manual_seed(stream(Purpose.PREFIXES, drawn, shard))
         return torch.rand(n, generator=random, dtype=torch.float64).to(real.lengths.device)
 
 

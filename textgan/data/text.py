@@ -404,6 +404,7 @@ def exchange_sources(text: Text) -> Text:
 def text_keys(text: Text) -> Tensor:
     """Compute a number (B,) of each text, equal for equal texts, however wide their padding, and
     but by a chance of 2^-64 for no others."""
+    # the factor of Knuth's generator MMIX, whose powers are spread over 64 bits
     powers = text.tokens.new_full((text.tokens.shape[1],), 6364136223846793005).cumprod(0)
     return ((text.tokens + 1) * powers).masked_fill(~text.mask, 0).sum(1)  # modulo 2^64
 

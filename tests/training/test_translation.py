@@ -1,12 +1,15 @@
 """Answers to sources of one's own, from Python and by the command."""
 
+import os
+from dataclasses import replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from toys import TOY, Cli, refused
-from translated import GERMAN, LENGTH, train_translations, translation
+from translated import ENGLISH, GERMAN, LENGTH, german_lines, train_translations, translation
 
 import textgan
 from textgan.core.errors import UserError
@@ -253,9 +256,12 @@ def test_a_search_for_answers_is_for_one_label(tmp_path: Path, folder: Path) -> 
     run = open_run(
         train_translations(tmp_path / "run", labelled=True, **one_epoch), trust_code=True
     )
-    with pytest.raises(UserError, match="has labels; give label=NAME"):
-        answers(run, LINES, beam=2)
-    assert len(answers(run, LINES, beam=2, label="rude")) == len(answers(run, LINES)) == 4
+    for search in ({"beam": 2}, {}):
+        with pytest.raises(UserError, match=r"has labels; give label=NAME, one of calm, rude$"):
+            answers(run, LINES, **search)
+    rude = answers(run, LINES, beam=2, label="rude")
+    assert len(rude) == len(answers(run, LINES, label="rude")) == 4
+    assert textgan.load_translator(run)(LINES, beam=2, label="rude") == rude
     with pytest.raises(UserError, match="has labels; give one without"):
         answers(folder, LINES, beam=2, rerank=run)
 
@@ -300,10 +306,72 @@ def test_runs_that_cannot_answer_are_refused(texts: Path, run: Run, folder: Path
     assert "was trained on texts without sources, so it answers none; leave --source out" in message
     with pytest.raises(UserError, match="without sources"):
         textgan.load_translator(texts)
-    with pytest.raises(UserError, match="does not know most words of the sources; give a run that"):
-        answers(run, LINES, beam=3, rerank=folder)
     with pytest.raises(UserError, match="without sources"):
         answers(run, LINES, beam=3, rerank=texts)
+
+
+def test_a_rerank_in_another_direction_is_refused_before_it_answers(
+    run: Run, swapped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of other words; and of the same words on both sides, as dialogues and characters have them,
+    where only the pairs tell."""
+    monkeypatch.setattr(Run, "load_generator", lambda *given: None)
+    words = (
+        r"rerank = .*: of .*'s words it cannot read 100% of those of the answers, nor write 100% "
+        "of those of the sources; give a run that was trained on swapped pairs"
+    )
+    with pytest.raises(UserError, match=words):
+        textgan.load_translator(run, rerank=run)
+    both = WordTokenizer((*GERMAN, *ENGLISH), length=LENGTH)
+
+    def of_one_vocabulary(run: Run) -> Run:
+        ours, source = run.corpus, run.corpus.train.condition.require_source()
+        assert ours.source_tokenizer is not None
+        train = replace(
+            both(ours.tokenizer.decode(ours.train.tolist())),
+            condition=Condition(source=both(ours.source_tokenizer.decode(source.tolist()))),
+        )
+        corpus = replace(ours, tokenizer=both, source_tokenizer=both, train=train)
+        return replace(run, corpus=corpus)
+
+    here, back = map(of_one_vocabulary, (run, open_run(swapped, trust_code=True)))
+    assert textgan.load_translator(here, rerank=back).backward is not None
+    number = len({*zip(german_lines()[:50], map(translation, german_lines()), strict=False)})
+    with pytest.raises(UserError, match=rf": {number} of their pairs are the same and 0 swapped;"):
+        textgan.load_translator(here, rerank=here)
+
+
+def test_sources_may_come_from_a_pipe_or_the_standard_input(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    expected = [translation(line) for line in LINES]
+    reads, writes = os.pipe()
+    os.write(writes, "\n".join(LINES).encode())
+    os.close(writes)
+    try:
+        assert answers(run, f"/dev/fd/{reads}", beam=5) == expected
+    finally:
+        os.close(reads)
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO("\n".join(LINES).encode())))
+    code, out, _ = cli("sample", folder, "--source", "-", "--greedy", "--trust-code")
+    assert (code, out.splitlines()) == (0, expected)
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"")))
+    with pytest.raises(UserError, match="source = '-' is empty"):
+        answers(run, "-")
+
+
+def test_a_file_of_a_run_is_no_run_and_a_beams_texts_are_no_sources(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    message = f"run.json' is a file of the run '{folder}'; a run is a folder made by textgan train"
+    with pytest.raises(UserError, match=message):
+        textgan.load_translator(folder / "run.json")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file' is a file; a run is a folder"):
+        textgan.load_translator(tmp_path / "file")
+    best = answers(run, LINES, beam=2, n_best=True)
+    with pytest.raises(UserError, match=r"source holds the texts of a beam \(--n-best\)"):
+        answers(run, best)
 
 
 def test_what_is_no_text_is_refused() -> None:

@@ -141,7 +141,9 @@ def sample(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="A file of what is to be answered or translated, one a line."),
+        typer.Option(
+            help="A file, a pipe or - of what is to be answered or translated, one a line."
+        ),
     ] = None,
     beam: Annotated[int, within(BEAMS, "Hypotheses of a beam search; 0: texts are drawn.")] = 0,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --beam 1.")] = False,

@@ -1,9 +1,10 @@
 """Files: the one way in and the one way out.
 
 What is read may come from anybody, so only regular files are opened (a pipe or a device would make
-a command wait for ever), no more of them is read than is sensible, and JSON and TOML are bounded in
-depth and in the length of their numbers before anything is made of them. What is written appears
-whole or not at all. Whatever goes wrong is a UserError of one line that names the file.
+a command wait for ever; few arguments may be a pipe), no more of them is read than is sensible, and
+JSON and TOML are bounded in depth and in the length of their numbers before anything is made of
+them. What is written appears whole or not at all. Whatever goes wrong is a UserError of one line
+that names the file.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from textgan.core.own_errors import misuse
 LARGEST = 2**36  # bytes of any file that is read as a whole
 LARGEST_JSON = 2**28  # bytes; an evaluation of many rows with examples has some megabytes
 LARGEST_TOML = 2**20  # bytes; a file of all settings has some kilobytes
+PIECE = 2**20  # bytes that are read of a pipe at once
 DEEPEST = 64  # levels of nested tables and lists; what is written here has less than ten
 LONGEST_KEY = 32  # parts of a dotted key; TOML's reader needs the square of their number
 MOST_DIGITS = 64  # of a whole number
@@ -67,16 +71,23 @@ def require_file(path: Path, called: str = "") -> None:
         pass
 
 
-def read_bytes(path: Path, called: str = "", most: int = LARGEST) -> bytes:
+def read_bytes(path: Path, called: str = "", most: int = LARGEST, *, pipes: bool = False) -> bytes:
     """Read a regular file of at most `most` bytes.
 
-    Raises UserError, which calls it `called`, for what is missing, no file, too large, unreadable.
+    pipes: also a pipe, to its end, and the standard input, whose path is "-". Raises UserError,
+    which calls it `called`, for what is missing, no file, too large, unreadable.
     """
     name = called or str(path)
-    with _opened(path, name) as file:
-        size = os.fstat(file.fileno()).st_size
+    standard = pipes and str(path) == "-"
+    with nullcontext(sys.stdin.buffer) if standard else _opened(path, name, pipes) as file:
         try:
-            content = file.read() if size <= most else b""
+            if pipes:  # the size of a pipe is not known
+                pieces = iter(partial(file.read, PIECE), b"")
+                content = b"".join(islice(pieces, most // PIECE + 1))
+                size = len(content)
+            else:
+                size = os.fstat(file.fileno()).st_size
+                content = file.read() if size <= most else b""
         except (OSError, MemoryError) as error:
             raise UserError(f"{name} cannot be read: {_why(error)}") from None
     if max(size, len(content)) > most:
@@ -214,8 +225,9 @@ def file_digest(path: Path, called: str = "") -> str:
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[BufferedReader]:
-    """A regular file, open; never waits for a pipe's other end."""
+def _opened(path: Path, name: str, pipes: bool = False) -> Iterator[BufferedReader]:
+    """A regular file, or if `pipes` a pipe, open; never waits until somebody opens a pipe's other
+    end."""
     try:
         # without O_NONBLOCK opening a pipe waits for whoever writes into it
         handle = os.open(path, os.O_RDONLY | _WITHOUT_WAITING)
@@ -227,7 +239,9 @@ def _opened(path: Path, name: str) -> Iterator[BufferedReader]:
             raise UserError(f"{name} is {what}, not a file") from None
         raise UserError(f"{name} cannot be read: {_why(error)}") from None
     mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
+    if pipes and stat.S_ISFIFO(mode):
+        os.set_blocking(handle, True)  # now wait for what is written
+    elif not stat.S_ISREG(mode):
         os.close(handle)
         raise UserError(f"{name} is {_kind_of(mode)}, not a file")
     with os.fdopen(handle, "rb") as file:

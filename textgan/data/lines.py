@@ -19,21 +19,22 @@ class FileText(NamedTuple):
     sha256: str
 
 
-def read_lines(path: Path, called: str) -> list[str]:
+def read_lines(path: Path, called: str, *, pipes: bool = False) -> list[str]:
     """Read all lines of a UTF-8 text file, of which at least one is not empty.
 
-    called: what asked for the file, for messages. Raises UserError as `read_text` does.
+    called: what asked for the file, for messages. pipes: as for `read_bytes`. Raises UserError as
+    `read_text` does.
     """
-    return split_lines(read_text(path, called).text)
+    return split_lines(read_text(path, called, pipes=pipes).text)
 
 
-def read_text(path: Path, called: str) -> FileText:
+def read_text(path: Path, called: str, *, pipes: bool = False) -> FileText:
     """Read a UTF-8 text file that is not empty, once for both its text and its hash.
 
     Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
     """
     name = f"{called} = {str(path)!r}"
-    content = read_bytes(path, name)
+    content = read_bytes(path, name, pipes=pipes)
     text = decode(content, path, name)
     if not text or text.isspace():
         raise UserError(f"{name} is empty; give one sentence a line")

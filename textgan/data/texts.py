@@ -39,6 +39,7 @@ TAB = "\t"
 FIELDS = ("field", "label_field", "source_field")
 LONGEST_START = 2**20  # characters by which structure is noticed
 LONGEST_HEAD = 2**16  # bytes of a first line that may name fields
+N_BEST = re.compile(r"[1-9]\d*\t-?\d+\.\d{4}\t")  # how such a line begins
 BREAKS = re.compile(r"[\r\n\t]+")  # within one text of a table
 # what columns of texts and labels are usually called
 USUAL_NAMES = {
@@ -218,6 +219,8 @@ def _read_plain(
             _refuse_table_in(rows, name, ask)
         return rows
     lines = [line.strip() for line in lines]
+    if form.format == "auto":
+        refuse_n_best(lines, name)
     filled, tabs = sum(map(bool, lines)), sum("\t" in line for line in lines)
     if form.labels == "auto" and form.format == "auto" and tabs >= max(1, HALF * filled):
         raise UserError(
@@ -225,6 +228,16 @@ def _read_plain(
             f"they are label, tab, sentence, or {ask('labels', 'no')} if these are plain sentences"
         )
     return [Row(number, None, line) for number, line in enumerate(lines, start=1)]
+
+
+def refuse_n_best(lines: Sequence[str], name: str) -> None:
+    """UserError for lines of `textgan sample --n-best`: number of the source, score, text."""
+    filled = [line for line in lines if line]
+    if filled and all(map(N_BEST.match, filled)):
+        raise UserError(
+            f"{name} holds the texts of a beam (--n-best): number, score, text; write it without, "
+            "or take the best of each source: awk -F'\\t' '!seen[$1]++ {print $NF}' FILE"
+        )
 
 
 def _labelled(number: int, line: str, name: str, ask: _Asking) -> Row:
@@ -238,6 +251,7 @@ def _labelled(number: int, line: str, name: str, ask: _Asking) -> Row:
     elif not label:
         wrong = "has no label"
     if wrong:
+        refuse_n_best([line], name)
         table = f", or {ask('field', 'NAME')} of a table whose first line has names"
         raise UserError(
             f"{name}: line {number} {wrong}; give label, one tab, sentence in every line, or "
@@ -272,6 +286,7 @@ def _pair(number: int, line: str, name: str, ask: _Asking) -> Row:
         return Row(number, None, "")
     source, *rest = (part.strip() for part in line.split(TAB))
     if len(rest) != 1:
+        refuse_n_best([line], name)
         tabs = f"{len(rest) or 'no'} tab{'s' if rest else ''}"
         table = f", or {ask('field', 'NAME')} of a table whose first line has names"
         raise UserError(
@@ -360,15 +375,17 @@ def _read_table(
         )
     rows = []
     for line, record in records:
-        if form.field not in record:
-            raise UserError(f"{name}: line {line} has no field {form.field!r}")
-        words = _text(record[form.field], form.field, line, name)
+        words = _text(_value(record, form.field, line, name), form.field, line, name)
         label = None
         if form.label_field and words:
-            label = _label(record.get(form.label_field), form.label_field, line, name)
+            label = _label(
+                _value(record, form.label_field, line, name), form.label_field, line, name
+            )
         row = Row(line, label, words)
         if form.source_field:
-            source = _text(record.get(form.source_field), form.source_field, line, name)
+            source = _text(
+                _value(record, form.source_field, line, name), form.source_field, line, name
+            )
             row = paired(row, source, name)
         rows.append(row)
     return rows
@@ -426,6 +443,15 @@ def _json_records(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
             )
         records.append((number, record))
     return records
+
+
+def _value(record: dict[str, Any], field: str, line: int, name: str) -> Any:
+    if field not in record:
+        raise UserError(
+            f"{name}: line {line} has no field {field!r}, but {_fields([*record])}; give it there, "
+            "or leave the line out"
+        )
+    return record[field]
 
 
 def _text(value: Any, field: str, line: int, name: str) -> str:

@@ -404,6 +404,9 @@ def open_run(
     folder = Path(folder)
     if not exists(folder / CONFIG):
         what = "is not a run (it has no config.json)" if is_folder(folder) else "does not exist"
+        if is_file(folder):
+            inside = exists(folder.parent / CONFIG)
+            what = f"is a file{f' of the run {str(folder.parent)!r}' * inside}"
         raise UserError(f"{str(folder)!r} {what}; a run is a folder made by textgan train")
     identity, config = identify(folder), read_config(folder / CONFIG)
     chosen = choose_device(device or config.device)

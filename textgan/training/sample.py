@@ -63,7 +63,8 @@ def sample(
     """Write texts with a run's generator, as `textgan sample` does.
 
     n: how many texts, of each source where sources are given; None: 10, and 1 of each source.
-    source: what the texts answer or translate, in this order. Without it a run of pairs answers
+    source: what the texts answer or translate, in this order: a list, or a file, a pipe or "-" for
+    the standard input, one a line. Without it a run of pairs answers
     sources of its test part, and writes each before its answer. beam: the width of a beam search,
     which takes the likeliest texts that it finds; 0: texts are drawn. greedy: the same as a beam of
     1. length_penalty, diversity: of the beam search (see `textgan.models.beam`). rerank: a run that
@@ -72,7 +73,8 @@ def sample(
     that are drawn.
 
     out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
-    epoch. allow_unknown: let <unk> be written. label: only texts of it. quiet: no progress, and no
+    epoch. allow_unknown: let <unk> be written. label: only texts of it; needed where a run with
+    labels answers sources of yours. quiet: no progress, and no
     warning of a run that is not finished or of unknown words. trust_code: run the code in files of
     its maker's own that a run's folder keeps. Raises UserError.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, KeysView, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -20,7 +21,9 @@ from textgan.core.progress import bar, say
 from textgan.core.streams import Purpose, stream
 from textgan.data.corpus import Corpus
 from textgan.data.lines import read_lines
+from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.data.text import Condition, Text, TextSpace
+from textgan.data.texts import refuse_n_best
 from textgan.data.token_fit import MANY_UNKNOWN
 from textgan.data.tokenizers import Tokenizer
 from textgan.models.beam import BeamSearch, Hypotheses, Progress
@@ -34,6 +37,7 @@ Sources = Annotated[str | Path | Sequence[str], "a file of sources, one a line, 
 
 WIDTHS = (1, BEAMS[1])
 LEAST = -1e4  # mean log P; finite, so that a text which a model never writes has a place, too
+ENOUGH = 1000  # pairs to compare the words of two runs by
 OTHER_LANGUAGE = 0.5  # share of unknown words from which a text is none of a run's kind
 
 
@@ -68,10 +72,8 @@ class Translator:
                 f"{folder} was trained on texts without sources, so it answers none; leave "
                 f"{option('source')} out, or give a run of pairs (textgan train --pairs FILE)"
             )
-        if self.backward is not None and self.backward.run.corpus.space.classes:
-            raise UserError(
-                f"rerank = {str(self.backward.run.folder)!r} has labels; give one without"
-            )
+        if self.backward is not None:
+            _require_swapped(self.run, self.backward.run)
 
     def __repr__(self) -> str:
         return f"Translator({self.run!r})"
@@ -82,6 +84,7 @@ class Translator:
         lines: Annotated[Sequence[str], "one string for each source"],
         beam: Annotated[int, WIDTHS] = 5,
         *,
+        label: Annotated[str | None, "one of the run's labels"] = None,
         length_penalty: Annotated[float, LENGTH_PENALTIES] = 1.0,
         diversity: Annotated[float, DIVERSITIES] = 0.0,
         min_length: Annotated[int, SIZES] = 0,
@@ -91,14 +94,16 @@ class Translator:
     ) -> list[str]:
         """Return the best text for each line, in order, of a beam search (1: greedy decoding).
 
-        length_penalty and the others: as of `textgan.models.beam.BeamSearch`. quiet: no warnings of
-        sources that the run does not know, and no progress. Raises UserError.
+        label: of all answers, where the run has labels. length_penalty and the others: as of
+        `textgan.models.beam.BeamSearch`. quiet: no warnings of sources that the run does not know,
+        and no progress. Raises UserError.
         """
         search = search_of(
             width=beam, length_penalty=length_penalty, diversity=diversity, min_length=min_length,
             max_length=max_length, allow_unknown=allow_unknown,
         )  # fmt: skip
-        found = self.answer(read_sources(lines), search=search, quiet=quiet)
+        number = None if label is None else self.run.corpus.label(label)
+        found = self.answer(read_sources(lines), search=search, label=number, quiet=quiet)
         return [best.text for [best] in found]
 
     def answer(
@@ -118,9 +123,14 @@ class Translator:
 
         To an empty line all are empty. Where a search has fewer than n, copies of the best follow,
         whose score is minus infinity. allow_unknown: of texts that are drawn. label: the number of
-        the only one, if not all. quiet: no warnings, no bar. Raises UserError.
+        that of all answers, where the run has labels. quiet: no warnings, no bar. Raises UserError.
         """
         corpus = self.run.corpus
+        if corpus.space.classes and label is None:
+            known = ", ".join(corpus.label_names[:10])
+            raise UserError(
+                f"{self.run.folder} has labels; give {option('label', 'NAME')}, one of {known}"
+            )
         rows, source = self._encode(lines, quiet)
         labels = None if label is None else torch.full_like(source.lengths, label)
         condition, progress = Condition(labels, source), partial(bar, quiet=quiet)
@@ -153,8 +163,6 @@ class Translator:
     ) -> Hypotheses:
         """The n best answers, reranked where there is a backward model; lines: the sources."""
         generator = searchable(self.run, self.generator)
-        if self.run.corpus.space.classes and condition.labels is None:
-            raise UserError(f"{self.run.folder} has labels; give {option('label', 'NAME')}")
         if self.backward is None:
             return search(generator, condition, n, progress)
         found = search(generator, condition, search.width, progress)
@@ -191,11 +199,6 @@ class Translator:
         reads = own.source_tokenizer
         assert reads is not None  # see __post_init__
         ids, _ = encode(own.tokenizer, lines)
-        if _unknown_share(own.tokenizer, ids) >= OTHER_LANGUAGE:
-            raise UserError(
-                f"rerank = {str(self.run.folder)!r} does not know most words of the sources; "
-                "give a run that was trained on swapped pairs, which writes sources for answers"
-            )
         written, _ = encode(reads, corpus.tokenizer.decode(found.text.tolist()))
         source = reads.pad(written).to(self.run.device)
         text = replace(
@@ -247,17 +250,19 @@ def load_translator(
 def read_sources(source: str | Path | Sequence[str]) -> list[str]:
     """Read sources from a file, one a line, or check those of a list.
 
-    Raises UserError, with the line, for what is no text, and for lines with a tab, which are
-    probably pairs.
+    A file may be a pipe, or "-", the standard input. Raises UserError, with the line, for what is
+    no text, and for lines with a tab, which are probably pairs.
     """
     if isinstance(source, str | Path):
-        lines, name = read_lines(Path(source), "source"), f"source = {str(source)!r}"
+        lines = read_lines(Path(source), "source", pipes=True)
+        name = f"source = {str(source)!r}"
     else:
         lines, name = list(source), "source"
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, str):
             raise UserError(f"{name}: {short(line)} is no text; give a list of strings")
         if "\t" in line:
+            refuse_n_best([line], name)
             raise UserError(
                 f"{name}: line {number} has a tab; give the sources alone (cut -f1 FILE.tsv)"
             )
@@ -285,6 +290,55 @@ def _numbers(line: str, number: int, space: TextSpace) -> list[int]:
         f"source: line {number} is {short(line)}; an oracle's sources are {space.length} numbers "
         f"from 0 to {space.vocabulary - 1}"
     )
+
+
+def _require_swapped(run: Run, backward: Run) -> None:
+    """UserError for a run that cannot rerank the answers of another: it has labels, does not know
+    the words of the answers or of what they answer, or was trained in the same direction."""
+    name, ours, theirs = f"rerank = {str(backward.folder)!r}", run.corpus, backward.corpus
+    remedy = "give a run that was trained on swapped pairs, which writes sources for answers"
+    if theirs.space.classes:
+        raise UserError(f"{name} has labels; give one without")
+    if (ours.space.eos is None) != (theirs.space.eos is None):
+        raise UserError(f"{name} is of other data, an oracle's and a file's; {remedy}")
+    reads = theirs.source_tokenizer
+    assert reads is not None  # see Translator
+    pairs, other = _pairs(ours), _pairs(theirs)
+    few = list(islice(pairs, ENOUGH))
+    answers = _share_unknown_to(reads, [answer for answer, _ in few])
+    sources = _share_unknown_to(theirs.tokenizer, [source for _, source in few])
+    if max(answers, sources) >= OTHER_LANGUAGE:
+        raise UserError(
+            f"{name} is of another language: of {run.folder}'s words it cannot read "
+            f"{answers:.0%} of those of the answers, nor write {sources:.0%} of those of the "
+            f"sources; {remedy}"
+        )
+    alike = len(pairs & other)
+    swapped = len(pairs & {(source, answer) for answer, source in other})
+    if alike > swapped:
+        raise UserError(
+            f"{name} was trained in the same direction as {run.folder}: {alike} of their pairs "
+            f"are the same and {swapped} swapped; {remedy}"
+        )
+
+
+def _share_unknown_to(tokenizer: Tokenizer, lines: Sequence[str]) -> float:
+    """The share of the words of lines, those unknown to whoever wrote them left out, that a
+    tokenizer does not know."""
+    if tokenizer.space.eos is None:  # the numbers of an oracle
+        return 0.0
+    return _unknown_share(
+        tokenizer, tokenizer.encode(one.replace(UNKNOWN_WORD, "") for one in lines)
+    )
+
+
+def _pairs(corpus: Corpus) -> KeysView[tuple[str, str]]:
+    """The different pairs of answer and source that a corpus is trained on, as lines, in order."""
+    assert corpus.source_tokenizer is not None  # of runs of pairs
+    sources = corpus.train.condition.require_source()
+    lines = corpus.tokenizer.decode(corpus.train.tolist())
+    read = corpus.source_tokenizer.decode(sources.tolist())
+    return dict.fromkeys(zip(lines, read, strict=True)).keys()
 
 
 def _unknown_share(tokenizer: Tokenizer, ids: Iterable[Sequence[int]]) -> float:

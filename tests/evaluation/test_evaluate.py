@@ -18,6 +18,7 @@ from textgan.core.statistics import Estimate
 from textgan.evaluation.compare import compare
 from textgan.evaluation.comparison import Comparison
 from textgan.evaluation.evaluate import evaluate
+from textgan.evaluation.results import read_evaluation
 from textgan.evaluation.scoring import choose_metrics
 from textgan.evaluation.texts import alike
 
@@ -58,6 +59,33 @@ def test_a_temperature_is_in_every_likelihood(runs: Path) -> None:
     warm = evaluate(runs / "seqgan-1", metrics=["likelihood"], quiet=True)
     assert "temp:1" in warm.rows["seqgan, last"]["nll_test"].signature
     assert result.rows["oracle"]["nll_test"].signature == warm.rows["oracle"]["nll_test"].signature
+
+
+def test_mixtures_and_joint_temperatures_are_measured_and_not_kept(runs: Path) -> None:
+    common: dict[str, Any] = {
+        "metrics": ["likelihood", "divergence"],
+        "quiet": True,
+        "resamplings": 0,
+    }
+    run = runs / "seqgan-1"
+    mixed = evaluate(run, mixture="1:0.5,0.5:0.5", keep=True, **common)
+    assert mixed.facts["temperature"] == "1:0.5,0.5:0.5"
+    hot, cold, joint = (
+        evaluate(run, **{name: value}, keep=True, **common).rows["seqgan, last"]
+        for name, value in (("temperature", 1), ("temperature", 0.5), ("joint_temperature", 0.8))
+    )
+    row = mixed.rows["seqgan, last"]
+    assert "|temp:1:0.5,0.5:0.5|" in row["nll_oracle"].signature
+    # a mixture costs at most log 2 a text more than its hot half does
+    assert row["nll_test"].value <= hot["nll_test"].value + math.log(2) / 6
+    assert cold["entropy"].value < row["entropy"].value < hot["entropy"].value
+    assert joint["nll_test"].title == "NLL_test at T=0.8 (joint)"
+    assert joint["entropy"].value < hot["entropy"].value
+    for scores in (row, joint):
+        difference = scores["nll_oracle"].value - scores["entropy"].value
+        assert scores["reverse_kl"].value == pytest.approx(difference, abs=1e-6)
+    kept = read_evaluation(run)
+    assert kept is not None and "temp:1|" in kept.last["nll_test"].signature
 
 
 def test_files_are_judged_beside_each_other(files: dict[str, str]) -> None:

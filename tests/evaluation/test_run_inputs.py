@@ -12,10 +12,12 @@ from toys import PAIRS, TOY, TOY_TEXT, toy_text
 import textgan
 from textgan.core.errors import UserError
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
+from textgan.data.text import Text
 from textgan.data.tokenizers import UNKNOWN
 from textgan.evaluation.inputs import EvaluationOptions
-from textgan.evaluation.run_inputs import inputs_from_run
+from textgan.evaluation.run_inputs import Writer, _Drawn, inputs_from_run
 from textgan.models.beam import BeamSearch
+from textgan.models.tempering import FittedJoint, JointTemperature, Mixture
 from textgan.training.run import open_run
 
 OPTIONS = EvaluationOptions()
@@ -73,6 +75,37 @@ def test_texts_of_a_run_never_hold_the_unknown_word(folders: dict[str, Path]) ->
     assert spelt(real, real.references) == run.corpus.decode(run.corpus.test)
     assert spelt(real, real.predictions) == run.corpus.decode(run.corpus.valid)
     assert any("of the references' words are <unk>" in warning for warning in layout.warnings)
+
+
+def test_texts_of_a_joint_temperature_are_written_and_scored_alike(
+    folders: dict[str, Path],
+) -> None:
+    """The unknown word is not written, but has its share of the likelihoods."""
+    layout = inputs_from_run(
+        open_run(folders["text"]), OPTIONS, samples=50, temperature=JointTemperature(0.9)
+    )
+    row = layout.rows["seqgan, last"]
+    assert row.models is not None and row.models.copies is not None
+    assert isinstance(row.models.temperature, FittedJoint)
+    assert (row.models.drawn.tokens == UNKNOWN).any()
+    assert len(row.lines) == 50 and not any(UNKNOWN_WORD in line for line in row.lines)
+    assert layout.facts["temperature"] == "joint 0.9"
+    run = open_run(folders["oracle"])
+    texts = torch.randint(2, 20, (50, 6))
+    fitted = FittedJoint(0.5, 0.0, 0.1, 40.0, 400)
+    drawn = _Drawn(Writer("mle", run.build_generator()), Text.full(texts), Text.full(texts), fitted)
+    [warning] = drawn.warnings()
+    assert "50 texts of joint 0.5 were resampled from 400, which are worth 40" in warning
+    assert not replace(drawn, temperature=replace(fitted, effective=50.0)).warnings()
+
+
+def test_a_joint_temperature_is_refused_where_each_source_has_a_normaliser(pairs: Path) -> None:
+    with pytest.raises(UserError, match="has sources, each of which has a joint temperature's"):
+        inputs_from_run(open_run(pairs), OPTIONS, samples=20, temperature=JointTemperature(0.9))
+    layout = inputs_from_run(
+        open_run(pairs), OPTIONS, samples=20, temperature=Mixture((1.0, 0.5), (0.5, 0.5))
+    )
+    assert all(row.sources is not None for row in layout.rows.values())
 
 
 def test_files_are_split_as_the_run_is_beside_which_they_are_measured(tmp_path: Path) -> None:

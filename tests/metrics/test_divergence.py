@@ -17,7 +17,7 @@ from worlds import FIXED, VARIABLE, WORLDS, enumerate_texts, probabilities, smal
 import textgan
 from textgan.core import registry
 from textgan.core.score import Score
-from textgan.data.text import Text, TextSpace
+from textgan.data.text import UNCONDITIONAL, Text, TextSpace
 from textgan.metrics.base import Models, Unavailable
 from textgan.metrics.divergence import (
     Divergence,
@@ -26,12 +26,14 @@ from textgan.metrics.divergence import (
     how_many,
     log_over_mixture,
 )
-from textgan.metrics.likelihood import fingerprint
+from textgan.metrics.likelihood import Likelihood, fingerprint
 from textgan.models.draw import draw_like
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.oracle import make_oracle, oracle_corpus
+from textgan.models.tempering import Mixture
 
 LOG_2 = math.log(2)
+PER_TOKEN = ("reverse_kl", "forward_kl")
 
 
 def in_plain_sums(p: list[float], q: list[float]) -> dict[str, float]:
@@ -54,7 +56,11 @@ def by_enumeration(
 ) -> dict[str, float]:
     texts = enumerate_texts(oracle.space)
     p, q = by_hand(generator, texts, temperature).exp(), by_hand(oracle, texts).exp()
-    return in_plain_sums(p.tolist(), q.tolist())
+    result = in_plain_sums(p.tolist(), q.tolist())
+    # NLL_oracle - entropy, NLL_test - entropy: per token of what is written, and of real text
+    result["reverse_kl"] = result["kl_generator"] / float(p @ texts.lengths.double())
+    result["forward_kl"] = result["kl_oracle"] / float(q @ texts.lengths.double())
+    return result
 
 
 def values(result: dict[str, Score]) -> dict[str, float]:
@@ -165,10 +171,10 @@ def test_small_spaces_are_summed(space: TextSpace, temperature: float) -> None:
     assert values(result) == pytest.approx(
         by_enumeration(generator, oracle, temperature), rel=1e-10
     )
-    assert list(result) == ["kl_generator", "kl_oracle", "js", "tv"]
+    assert list(result) == ["kl_generator", "kl_oracle", "js", "tv", "reverse_kl", "forward_kl"]
     for name, score in result.items():
         assert score.estimate.low is None and not len(score.replicates)
-        unit = "share" if name == "tv" else "nats/text"
+        unit = "nats/token" if name in PER_TOKEN else "share" if name == "tv" else "nats/text"
         assert score.signature == (
             f"{name}|exact|temp:{temperature:g}|oracle:{fingerprint(oracle)}|unit:{unit}"
             f"|v:{textgan.__version__}"
@@ -190,7 +196,7 @@ def test_the_oracle_is_at_no_distance_from_itself(space: TextSpace) -> None:
 def test_drawn_texts_of_the_oracle_are_at_no_distance_either(space: TextSpace) -> None:
     oracle = small_generator(space).float()
     result = Divergence(enumerable=0).measure(material_of(models_of(oracle, oracle)))
-    assert list(result) == ["kl_generator", "kl_oracle", "js"]
+    assert list(result) == ["kl_generator", "kl_oracle", "js", *PER_TOKEN]
     for score in result.values():
         assert score.estimate.value == 0
         assert (score.estimate.low, score.estimate.high) == (0, 0)
@@ -256,7 +262,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     generator, oracle = small_generator(FIXED), random_generator(FIXED)
     right = by_enumeration(generator, oracle)
     fake, real = drawn(generator, 200 * 200, 1), drawn(oracle, 200 * 160, 2)
-    inside = dict.fromkeys(("kl_generator", "kl_oracle", "js"), 0)
+    inside = dict.fromkeys(("kl_generator", "kl_oracle", "js", *PER_TOKEN), 0)
     errors: dict[str, list[float]] = {name: [] for name in inside}
     for trial, (some, others) in enumerate(zip(fake.split(200), real.split(160), strict=True)):
         material = material_of(Models(generator, oracle, some, others), resamplings=80, seed=trial)
@@ -285,7 +291,8 @@ def test_divergences_given_a_source_are_means_over_sources() -> None:
     drawn = draw_like(generator, test.condition, 4000, seed=1)
     models = Models(generator, oracle, drawn, test)
     result = Divergence().measure(material_of(models))
-    assert list(result) == ["kl_generator", "kl_oracle", "js"]
+    assert list(result) == ["kl_generator", "kl_oracle", "js", *PER_TOKEN]
+    right |= {"reverse_kl": right["kl_generator"] / 3, "forward_kl": right["kl_oracle"] / 3}
     for name, score in result.items():
         low, high = score.low, score.high
         assert low is not None and high is not None
@@ -301,7 +308,32 @@ def test_divergences_are_resampled_by_source() -> None:
         name: len({round(float(value), 12) for value in score.replicates})
         for name, score in result.items()
     }
-    assert different == {"kl_generator": 3, "kl_oracle": 3, "js": 9}
+    assert different == dict.fromkeys(("kl_generator", "kl_oracle", *PER_TOKEN), 3) | {"js": 9}
+
+
+@pytest.mark.parametrize("space", WORLDS)
+@pytest.mark.parametrize("temperature", [1.0, Mixture((1.0, 0.5), (0.4, 0.6))])
+def test_what_is_left_of_both_nlls_without_the_entropies(
+    space: TextSpace, temperature: float | Mixture
+) -> None:
+    """Of the same texts, resampling by resampling: so what a text adds to both terms cancels."""
+    generator, oracle = random_generator(space), random_generator(space, seed=5)
+    drawn = draw_like(generator, UNCONDITIONAL, 300, seed=1, temperature=temperature)
+    real = draw_like(oracle, UNCONDITIONAL, 300, seed=2)
+    inputs = material_of(Models(generator, oracle, drawn, real, temperature), resamplings=200)
+    nlls, kls = Likelihood().measure(inputs), Divergence(enumerable=0).measure(inputs)
+    of_oracle = Likelihood().measure(material_of(Models(oracle, oracle, real, real)))
+    reverse, forward = kls["reverse_kl"], kls["forward_kl"]
+    assert reverse.value == pytest.approx(nlls["nll_oracle"].value - nlls["entropy"].value)
+    assert forward.value == pytest.approx(nlls["nll_test"].value - of_oracle["entropy"].value)
+    cost = nlls["nll_oracle"].replicates - nlls["entropy"].replicates
+    assert reverse.replicates == pytest.approx(cost)
+    entropy = Likelihood().measure(replace(inputs, models=Models(oracle, oracle, real, real)))[
+        "entropy"
+    ]
+    assert forward.replicates == pytest.approx(nlls["nll_test"].replicates - entropy.replicates)
+    spread = nlls["nll_oracle"].replicates.std() + nlls["entropy"].replicates.std()
+    assert 0 < reverse.replicates.std() < spread
 
 
 def test_both_sides_make_the_interval_of_js() -> None:

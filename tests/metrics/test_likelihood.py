@@ -29,8 +29,10 @@ from textgan.data.sentences import Sentences
 from textgan.data.text import Text, TextSpace, concatenate
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.base import MetricInputs, Models, Unavailable
-from textgan.metrics.likelihood import Likelihood, fingerprint
+from textgan.metrics.likelihood import Likelihood, Peakiness, fingerprint
+from textgan.models.draw import draw_jointly
 from textgan.models.likelihood import log_probs, nll_per_token
+from textgan.models.tempering import Mixture
 
 # --- log P at a temperature ---
 
@@ -138,6 +140,54 @@ def test_signatures_and_titles_say_the_temperature() -> None:
     )
     assert fingerprint(generator) == fingerprint(small_generator(VARIABLE))
     assert fingerprint(generator) != fingerprint(small_generator(VARIABLE, seed=1))
+
+
+@pytest.mark.parametrize("space", WORLDS)
+def test_numbers_of_a_mixture_are_those_of_its_distribution(space: TextSpace) -> None:
+    generator, oracle = random_generator(space), random_generator(space, seed=5)
+    models, mixture = models_of(generator, oracle), Mixture((1.0, 0.5), (0.3, 0.7))
+    result = Likelihood().measure(material_of(replace(models, temperature=mixture)))
+    for name, text in {"nll_test": models.test, "entropy": models.drawn}.items():
+        chances = 0.3 * by_hand(generator, text).exp() + 0.7 * by_hand(generator, text, 0.5).exp()
+        right = float(-chances.log().sum() / text.lengths.sum())
+        assert result[name].value == pytest.approx(right, rel=1e-12)
+        assert "|temp:1:0.3,0.5:0.7|" in result[name].signature
+        assert result[name].title.endswith(" at T=1:0.3,0.5:0.7 (mixture)")
+    with pytest.raises(Unavailable, match="needs one temperature of tokens"):
+        Peakiness().measure(material_of(replace(models, temperature=mixture)))
+
+
+def test_the_error_of_a_normaliser_widens_intervals() -> None:
+    generator, oracle = random_generator(FIXED), random_generator(FIXED, seed=5)
+    [drawn] = draw_jointly(generator, 400, 0.5, seed=0)
+    real = models_of(oracle, oracle, 400).test
+    models = Models(generator, oracle, drawn.text, real, copies=drawn.proposal)
+    fitted = drawn.temperature
+    results = {
+        error: Likelihood().measure(
+            material_of(replace(models, temperature=replace(fitted, error=error)))
+        )
+        for error in (0.0, 0.6)
+    }
+    exact, rough = results[0.0], results[0.6]
+    log_p = by_hand(generator, real) / 0.5 - fitted.log_z
+    assert exact["nll_test"].value == pytest.approx(float(-log_p.mean() / 3), rel=1e-12)
+    assert rough["nll_test"].value == exact["nll_test"].value
+    for name in ("nll_test", "entropy"):  # an error of 0.6 nats a text is 0.2 a token
+        widened = math.hypot(exact[name].replicates.std(), 0.2)
+        assert rough[name].replicates.std() == pytest.approx(widened, rel=0.1)
+    assert np.array_equal(rough["nll_oracle"].replicates, exact["nll_oracle"].replicates)
+
+
+def test_copies_are_resampled_together() -> None:
+    generator, oracle = random_generator(FIXED), random_generator(FIXED, seed=5)
+    models = models_of(generator, oracle, 100)
+    copies = torch.arange(100).repeat_interleave(4)
+    alone = Likelihood().measure(material_of(models))["nll_oracle"]
+    several = replace(models, drawn=models.drawn[copies], copies=copies)
+    result = Likelihood().measure(material_of(several))["nll_oracle"]
+    assert result.value == pytest.approx(alone.value, rel=1e-12)
+    assert result.replicates == pytest.approx(alone.replicates)
 
 
 def test_intervals_are_bootstraps_over_sentences() -> None:

@@ -14,10 +14,12 @@ from textgan.cli.options import (
     Encoder,
     Field,
     FileFormat,
+    JointTemperature,
     LabelField,
     Metrics,
     MetricSeed,
     MetricSettings,
+    Mixture,
     Resamplings,
     Samples,
     Tokens,
@@ -95,6 +97,8 @@ def evaluate(
     temperature: Annotated[
         float, within(TEMPERATURES, "For a run: that its texts are drawn at.")
     ] = 1.0,
+    mixture: Mixture = None,
+    joint_temperature: JointTemperature = 1.0,
     decode: Decode = "sample",
     size: Annotated[
         int,
@@ -128,6 +132,8 @@ def evaluate(
         encoder=encoder,
         samples=samples,
         temperature=temperature,
+        mixture=mixture,
+        joint_temperature=joint_temperature,
         decode=decode,  # type: ignore[arg-type]  # checked there
         size=size,
         resamplings=resamplings,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textgan.core.checks import METRIC_SEEDS, RESAMPLINGS, SAMPLES
+from textgan.core.checks import METRIC_SEEDS, RESAMPLINGS, SAMPLES, TEMPERATURES
 from textgan.core.distributed import first
 from textgan.core.errors import NotKept, UserError
 
@@ -90,6 +90,19 @@ MetricSeed = Annotated[int, within(METRIC_SEEDS, "Of all that is drawn.")]
 Resamplings = Annotated[int, within(RESAMPLINGS, "Of the bootstrap; 0: no intervals.")]
 Samples = Annotated[
     int | None, within(SAMPLES, "Texts to draw of a run; as in its config if not given.")
+]
+
+
+Mixture = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T:WEIGHT,...",
+        help="Each text is drawn whole at one of these temperatures, by weight: 1:0.5,0.6:0.5.",
+    ),
+]
+JointTemperature = Annotated[
+    float,
+    within(TEMPERATURES, "Of whole texts: G(y)^(1/T) / Z, by importance resampling."),
 ]
 
 

@@ -13,7 +13,9 @@ from textgan.cli.options import (
     Field,
     FileFormat,
     Folder,
+    JointTemperature,
     LabelField,
+    Mixture,
     TrustCode,
     WithLabels,
     number,
@@ -165,6 +167,8 @@ def sample(
         ),
     ] = False,
     temperature: Annotated[float, within(TEMPERATURES, "Below 1 safer, above 1 wilder.")] = 1.0,
+    mixture: Mixture = None,
+    joint_temperature: JointTemperature = 1.0,
     seed: Annotated[int, within(SEEDS, "The same seed gives the same texts.")] = 0,
     out: Annotated[
         Path | None,
@@ -199,6 +203,8 @@ def sample(
         rerank=rerank,
         n_best=n_best,
         temperature=temperature,
+        mixture=mixture,
+        joint_temperature=joint_temperature,
         seed=seed,
         out=out,
         weights=weights,  # type: ignore[arg-type]  # checked there

@@ -66,6 +66,7 @@ class Purpose(Enum):
     CHOSEN_PAIRED = auto()
     CHOSEN_REAL = auto()
     COOLED = auto()
+    JOINT_TEMPERATURE = auto()  # which proposals are kept
 
     # intervals
     BOOTSTRAP = auto()

@@ -35,6 +35,7 @@ from textgan.evaluation.store import store_evaluation, warn_unkept
 from textgan.evaluation.texts import Source, Texts, name_of
 from textgan.metrics.base import Metric
 from textgan.models.beam import BeamSearch
+from textgan.models.tempering import Asked, MixtureParts, asked_for
 from textgan.training.run import Run, open_run
 
 TEXTS_OR_FILE = "a list of strings, or a file or folder of texts"
@@ -68,6 +69,8 @@ def evaluate(
     encoder: EncoderName | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
     temperature: Annotated[float, TEMPERATURES] = 1.0,
+    mixture: MixtureParts | None = None,
+    joint_temperature: Annotated[float, TEMPERATURES] = 1.0,
     decode: Decode = "sample",
     size: Annotated[int, SIZES] = 0,
     resamplings: Annotated[int, RESAMPLINGS] = 1000,
@@ -91,7 +94,10 @@ def evaluate(
     field, label_field, labels, format: how files are read, see `Form`. encoder: of every metric
     that takes one (see textgan list), as in `frechet={"encoder": ...}`.
     samples: texts to draw of a run; None: as in its config. Where they answer sources, each source
-    of its test part is answered once, in their order. decode: how: sample, greedy, or beam (of 5).
+    of its test part is answered once, in their order. temperature: of each token; mixture:
+    temperature:weight pairs, each text being drawn whole at one of these temperatures;
+    joint_temperature: of whole texts, see `textgan.models.tempering`. decode: how sources are
+    answered: sample, greedy, or beam (of 5).
     equal: of every file as many texts as the smallest has.
     keep: store the numbers in the run's folder and show them in TensorBoard, as the command does,
     where they are of one run alone, drawn at temperature 1, against its own held-out text.
@@ -125,8 +131,9 @@ def evaluate(
     choose = partial(choose_metrics, names_of_metrics(metrics), settings, encoder=encoder)
     if of_files:
         chosen = choose(aligned=bool(aligned), pairs=source is not None)
-    if not folders and (samples or temperature != 1.0 or decode != "sample"):
-        ways = ", ".join(map(option, ("samples", "temperature", "decode")))
+    drawn = asked_for(temperature, mixture, joint_temperature)
+    if not folders and (samples or drawn != 1.0 or decode != "sample"):
+        ways = ", ".join(map(option, ("samples", "temperature", "mixture", "decode")))
         raise UserError(
             f"{ways} are for a run's folder; a file's texts are what they are ({option('size')} "
             "takes fewer of them)"
@@ -144,7 +151,7 @@ def evaluate(
             tokenizer=tokenizer or "nltk",
             form=form,
             samples=samples,
-            temperature=temperature,
+            temperature=drawn,
             device=device or "auto",
         )
     files = {
@@ -165,7 +172,7 @@ def evaluate(
     first = folders[0].open(device, trust_code)
     _refuse_search(first, options)
     chosen = choose(pairs=first.corpus.space.source is not None)
-    kept = keep and alone and temperature == 1.0 and decode == "sample"
+    kept = keep and alone and drawn == 1.0 and decode == "sample"
     if kept:
         warn_unkept(first.folder)
     elif alone:
@@ -182,7 +189,7 @@ def evaluate(
         tokenizer=tokenizer,
         form=form,
         samples=samples,
-        temperature=temperature,
+        temperature=drawn,
         memory=memory,
     )
     return store_evaluation(first.folder, made) if kept else made
@@ -197,7 +204,7 @@ def evaluate_run(
     tokenizer: LineTokens | None = None,
     form: Form = PLAIN,
     samples: int | None = None,
-    temperature: float = 1.0,
+    temperature: Asked = 1.0,
     memory: dict[Hashable, Any] | None = None,
 ) -> Evaluation:
     """Measure a run, and others beside it, against its own held-out text.
@@ -233,7 +240,7 @@ def evaluate_files(
     tokenizer: LineTokens = "nltk",
     form: Form = PLAIN,
     samples: int | None = None,
-    temperature: float = 1.0,
+    temperature: Asked = 1.0,
     device: str = "auto",
 ) -> Evaluation:
     """Measure files and lists of texts, and texts of runs, against references.

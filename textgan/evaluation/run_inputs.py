@@ -40,11 +40,14 @@ from textgan.evaluation.texts import (
 from textgan.metrics.aligned import aligned_by_source
 from textgan.metrics.base import MetricInputs, Models, Pairs
 from textgan.models.beam import BeamSearch
+from textgan.models.draw import draw_jointly
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.tempering import Asked, FittedJoint, JointTemperature, Tempering, label
 from textgan.training.checkpoint import checkpoints
 from textgan.training.measure import asked_rows, draw_measured
 from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, texts_seed
 from textgan.training.run import Run
+from textgan.training.sample import joint_generator
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def writers(run: Run) -> list[Writer]:
 
 
 def texts_of_run(
-    run: Run, samples: int, seed: int, temperature: float, search: BeamSearch | None = None
+    run: Run, samples: int, seed: int, temperature: Asked, search: BeamSearch | None = None
 ) -> Texts:
     """Draw texts of a run's last state as `textgan sample` writes them, without their labels, or
     search for its answers.
@@ -81,7 +84,7 @@ def texts_of_run(
         "run": run.folder.resolve().name,
         "file": None,
         "checkpoint": checkpoints(run.folder)[-1].stem,
-        "temperature": temperature,
+        "temperature": as_fact(temperature),
         "seed": seed,
         "lines": len(lines),
         "empty": sum(not line.strip() for line in lines),
@@ -94,7 +97,7 @@ def inputs_from_run(
     options: EvaluationOptions,
     *,
     samples: int,
-    temperature: float = 1.0,
+    temperature: Asked = 1.0,
     split: LineTokens | None = None,
     memory: dict[Hashable, Any] | None = None,
     only: Sequence[str] = (),
@@ -193,7 +196,7 @@ def inputs_from_run(
             real, _lines(run, fresh), models=_models_of_oracle(run, fresh), **of_real
         )
     for one, predictions in zip(drawn, measured, strict=False):
-        models = one.models(run, temperature)
+        models = one.models(run)
         rows[one.writer.name] = make(predictions, _lines(run, one.text), models=models, **answering)
     for text, predictions in zip(given, measured[len(drawn) :], strict=True):
         rows[text.name] = make(predictions, text.lines, **answering)
@@ -203,7 +206,7 @@ def inputs_from_run(
         "checkpoint": checkpoints(run.folder)[-1].stem,
         "data": corpus.facts,
         "tokenizer": tokenizer.kind,
-        "temperature": temperature,
+        "temperature": as_fact(temperature),
         **({"decode": decoding(options.search)} if rows_of_test is not None else {}),
         **make.facts(samples),
     }
@@ -211,7 +214,14 @@ def inputs_from_run(
         facts["runs"] = [one.folder.resolve().name for one in runs]
     if given:
         facts["texts"] = {one.name: one.about for one in given}
-    return EvaluationInputs(rows, real_row, facts, _warnings_of_run(run, given))
+    warnings = _warnings_of_run(run, given) + [text for one in drawn for text in one.warnings()]
+    return EvaluationInputs(rows, real_row, facts, warnings)
+
+
+def as_fact(temperature: Asked) -> float | str:
+    """Return how texts are drawn as a fact of a table: a temperature, or a word for what is
+    none."""
+    return temperature if isinstance(temperature, int | float) else label(temperature)
 
 
 def decoding(search: BeamSearch | None) -> str:
@@ -256,20 +266,41 @@ def _models_of_oracle(run: Run, fresh: Text) -> Models | None:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Texts of a writer: without the unknown word, to be measured, and as it draws them."""
+    """Texts of a writer: without the unknown word, to be measured, and as it draws them, of which
+    `copies` are of one text."""
 
     writer: Writer
     text: Text
     as_drawn: Text
+    temperature: Tempering
+    copies: Tensor | None = None
 
-    def models(self, run: Run, temperature: float) -> Models | None:
+    def warnings(self) -> list[str]:
+        """Warn of texts that are worth fewer than they are."""
+        joint, n = self.temperature, len(self.text)
+        if not isinstance(joint, FittedJoint) or joint.effective >= n:
+            return []
+        return [
+            f"{self.writer.name}: its {n:,} texts of {joint} were resampled from "
+            f"{joint.proposals:,}, which are worth {joint.effective:,.0f} (effective sample size), "
+            "so some are copies; numbers that count different texts show it"
+        ]
+
+    def models(self, run: Run) -> Models | None:
         """Return the models for likelihoods of the row of these texts; None where there are
         none."""
         generator = self.writer.generator
         likely = generator if isinstance(generator, AutoregressiveGenerator) else None
         if likely is None and run.oracle is None:
             return None
-        return Models(likely, run.oracle, self.as_drawn, run.corpus.test, temperature)
+        return Models(
+            likely,
+            run.oracle,
+            self.as_drawn,
+            run.corpus.test,
+            self.temperature,
+            copies=self.copies,
+        )
 
 
 def _draw(
@@ -277,10 +308,17 @@ def _draw(
     writer: Writer,
     n: int,
     seed: int,
-    temperature: float,
+    temperature: Asked,
     search: BeamSearch | None = None,
 ) -> _Drawn:
     """Draw n texts of a writer, as `textgan sample` writes them, or search for them."""
+    if isinstance(temperature, JointTemperature):
+        generator = joint_generator(run, writer.generator)
+        as_drawn, written = draw_jointly(
+            generator, n, temperature.temperature, seed=texts_seed(run, seed),
+            forbids=(None, run.corpus.space.unknown),
+        )  # fmt: skip
+        return _Drawn(writer, written.text, as_drawn.text, as_drawn.temperature, as_drawn.proposal)
     draw = partial(
         draw_measured,
         writer.generator,
@@ -291,11 +329,11 @@ def _draw(
     )
     drawn = draw()
     if search is not None:
-        return _Drawn(writer, draw(search=search), drawn)
+        return _Drawn(writer, draw(search=search), drawn, temperature)
     unknown = run.corpus.space.unknown
     if unknown is None or not bool((drawn.tokens == unknown).any()):
-        return _Drawn(writer, drawn, drawn)
-    return _Drawn(writer, draw(forbid=unknown), drawn)
+        return _Drawn(writer, drawn, drawn, temperature)
+    return _Drawn(writer, draw(forbid=unknown), drawn, temperature)
 
 
 def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:

@@ -40,6 +40,7 @@ from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.functional.nearest import places
 from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.tempering import Tempering
 
 Made = TypeVar("Made")
 OLD_NAMES = {
@@ -62,17 +63,20 @@ class Models:
     """The models behind texts, where they are at hand: what likelihoods are taken of.
 
     generator: wrote `drawn`; None where it has no likelihood. oracle: the true language, where it
-    is known. drawn: texts of the generator at `temperature`, as it draws them. test: held-out real
-    texts (of the oracle, where there is one). valid: other held-out real texts, by which training
-    is watched; None for no number of them.
+    is known. drawn: texts of the generator at `temperature`, as it draws them (or of a mixture, see
+    `textgan.models.tempering`). test: held-out real texts (of the oracle, where there is one).
+    valid: other held-out real texts, by which training is watched; None for no number of them.
+    copies: (B,) which of the drawn texts are copies of one, by a number, for these are resampled
+    together; None where each was drawn for itself.
     """
 
     generator: AutoregressiveGenerator | None
     oracle: AutoregressiveGenerator | None
     drawn: Text
     test: Text
-    temperature: float = 1.0
+    temperature: Tempering = 1.0
     valid: Text | None = None
+    copies: Tensor | None = None
 
 
 @dataclass(frozen=True)

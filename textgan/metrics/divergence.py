@@ -7,6 +7,12 @@ M = (G + O) / 2:
     kl_oracle      KL(O || G) = E_O log O/G      large where it does not write what the oracle would
     js             (E_O log O/M + E_G log G/M) / 2, at most log 2
     tv             sum |G - O| / 2, at most 1
+    reverse_kl     KL(G || O) a token = NLL_oracle - entropy of G
+    forward_kl     KL(O || G) a token = NLL_test - entropy of O
+
+The last two are the divergences over the mean length of the texts that they are means over, which
+puts them beside the NLLs. Both are paired by text: log G and log O are of the same drawn texts, or
+of the same held-out ones, so what one text adds to both terms cancels in the interval.
 
 Both densities are known, so each expectation is a mean over texts drawn from G or from O: unbiased
 however many texts there are. Where all texts can be written down the sums are taken over them.
@@ -30,6 +36,7 @@ from textgan.core.statistics import Estimate, Floats, percentiles
 from textgan.data.text import Text, TextSpace
 from textgan.metrics.base import Metric, MetricInputs, Unavailable
 from textgan.metrics.likelihood import (
+    UNIT,
     WANTED,
     Model,
     at_temperature,
@@ -37,7 +44,10 @@ from textgan.metrics.likelihood import (
     known_models,
     log_likelihoods,
     remembered,
+    resampled_with,
+    widened,
 )
+from textgan.models.tempering import label
 
 MODELS: tuple[Model, Model] = ("generator", "oracle")
 TITLES = {
@@ -45,7 +55,10 @@ TITLES = {
     "kl_oracle": "KL(O‖G)",
     "js": "JS(G, O)",
     "tv": "TV(G, O)",
+    "reverse_kl": "KL(G‖O)",
+    "forward_kl": "KL(O‖G)",
 }
+UNITS = {"tv": "", "reverse_kl": UNIT, "forward_kl": UNIT}
 
 
 def log_over_mixture(a: Tensor, b: Tensor) -> Tensor:
@@ -73,6 +86,11 @@ def exact_divergences(g: Tensor, o: Tensor) -> dict[str, float]:
         "js": (under(o, log_over_mixture(o, g)) + under(g, log_over_mixture(g, o))) / 2,
         "tv": float((g.exp() - o.exp()).abs().sum()) / 2,
     }
+
+
+def mean_length(log_p: Tensor, lengths: Tensor) -> float:
+    """Compute the expected length of a text from log P and lengths of all texts (N,)."""
+    return float((log_p.softmax(0) * lengths).sum())
 
 
 def how_many(space: TextSpace) -> int:
@@ -110,12 +128,15 @@ class Divergence(Metric, name="divergence"):
     Jensen-Shannon divergence (JS, at most log 2) both; all are 0 for the oracle itself and lower is
     better. Means over drawn texts are unbiased and may be below 0 by chance. Where a space has at
     most `enumerable` texts all of them are summed instead, which is exact (`exact` in the
-    signature), and total variation (TV, at most 1) is given too.
+    signature), and total variation (TV, at most 1) is given too. The two KLs are given a text and a
+    token. Those a token are NLL_oracle and NLL_test without the entropy that no generator can take
+    away from them.
 
     Pitfalls: they are of whole texts and grow with the length, so that JS is near its limit, 0.693
     nats, for any two models of long texts unless they are close. KL(O‖G) is dominated by the few
     texts that the generator finds hardest, and an interval from texts that miss these is too
-    narrow. Below temperature 1 KL(O‖G) grows fast though no sample looks worse.
+    narrow. Below temperature 1 KL(O‖G) grows fast though no sample looks worse. A generator that
+    repeats one likely text has a small KL(G‖O), so neither KL is to be read without the other.
     """
 
     paper: ClassVar[str] = "Lin 1991, Divergence measures based on the Shannon entropy"
@@ -147,10 +168,13 @@ class Divergence(Metric, name="divergence"):
             device = models.drawn.tokens.device
             every = inputs.remember(("every text", space), lambda: every_text(space).to(device))
             g = remembered(inputs, generator, every, models.temperature)
-            exact = exact_divergences(g, remembered(inputs, oracle, every, 1.0))
+            o, lengths = remembered(inputs, oracle, every, 1.0), every.lengths.cpu()
+            exact = exact_divergences(g, o)
+            exact["reverse_kl"] = exact["kl_generator"] / mean_length(g, lengths)
+            exact["forward_kl"] = exact["kl_oracle"] / mean_length(o, lengths)
             texts = {"exact": None}
             estimates = {name: (Estimate(value), np.empty(0)) for name, value in exact.items()}
-        facts = {**texts, "temp": f"{models.temperature:g}", "oracle": fingerprint(oracle)}
+        facts = {**texts, "temp": label(models.temperature), "oracle": fingerprint(oracle)}
         scores: dict[str, Score] = {}
         for name, (estimate, replicates) in estimates.items():
             if math.isinf(estimate.value):
@@ -158,7 +182,7 @@ class Divergence(Metric, name="divergence"):
                     "needs a generator and an oracle that can write the same texts; "
                     f"{TITLES[name]} is infinite"
                 )
-            unit = "" if name == "tv" else "nats/text"
+            unit = UNITS.get(name, "nats/text")
             signature = inputs.sign(name, **facts, unit=unit or "share")
             title = at_temperature(TITLES[name], models.temperature)
             scores[name] = Score(title, estimate, signature, "lower", unit, replicates)
@@ -169,17 +193,34 @@ def sampled(inputs: MetricInputs) -> dict[str, tuple[Estimate, Floats]]:
     """Estimate the divergences by means over the drawn texts and over the real ones, with
     bootstraps."""
     models = known_models(inputs)
-    drawn, test = (text.condition.sources for text in (models.drawn, models.test))
+    drawn, test = resampled_with(models, "drawn"), resampled_with(models, "test")
     g, o = (log_likelihoods(inputs, model, "drawn") for model in MODELS)
-    kl_generator = inputs.mean(g - o, sources=drawn)
+    kl_generator = widened(inputs, inputs.mean(g - o, sources=drawn), -1)
+    reverse = of_tokens(inputs, g - o, models.drawn, drawn, -1)
     of_drawn = inputs.mean(log_over_mixture(g, o), sources=drawn)
     g, o = (log_likelihoods(inputs, model, "test") for model in MODELS)
     # the two sides are drawn apart, so they are resampled apart
-    kl_oracle = inputs.mean(o - g, sources=test)
+    kl_oracle = widened(inputs, inputs.mean(o - g, sources=test), 1)
+    forward = of_tokens(inputs, o - g, models.test, test, 1)
     of_test = inputs.mean(log_over_mixture(o, g), side=1, sources=test)
     js = Estimate((of_drawn[0].value + of_test[0].value) / 2)
     replicates = np.empty(0)
     if len(of_drawn[1]) and len(of_test[1]):
         replicates = (of_drawn[1] + of_test[1]) / 2
         js = percentiles(js.value, replicates)
-    return {"kl_generator": kl_generator, "kl_oracle": kl_oracle, "js": (js, replicates)}
+    return {
+        "kl_generator": kl_generator,
+        "kl_oracle": kl_oracle,
+        "js": (js, replicates),
+        "reverse_kl": reverse,
+        "forward_kl": forward,
+    }
+
+
+def of_tokens(
+    inputs: MetricInputs, values: Tensor, text: Text, sources: Tensor | None, sign: int
+) -> tuple[Estimate, Floats]:
+    """Estimate a sum over texts (B,) over that of their tokens, with a bootstrap. sign: of log Z in
+    each value."""
+    measured = inputs.ratio(values, text.lengths, sources=sources)
+    return widened(inputs, measured, sign * len(text) / float(text.lengths.sum()))

@@ -1,7 +1,8 @@
 """Costs of the generator's texts under the oracle, and of real texts under the generator.
 
 With o_t = log P(y_t | y_<t) of the oracle at its own temperature, 1, and g_t that of the generator,
-its logits divided by the temperature at which its texts were drawn:
+its logits divided by the temperature at which its texts were drawn (of a mixture or a joint
+temperature, see `textgan.models.tempering`, log P of the whole text is in the place of their sum):
 
     nll_oracle   the mean of -o_t over the tokens of the generator's texts
     nll_test     the mean of -g_t over the tokens of held-out real texts
@@ -25,11 +26,13 @@ from torch import Tensor
 
 from textgan.core.errors import option
 from textgan.core.score import Better, Score
-from textgan.core.statistics import Estimate
+from textgan.core.statistics import Estimate, Floats, percentiles
+from textgan.core.streams import Purpose, stream
 from textgan.data.text import Text
 from textgan.metrics.base import Metric, MetricInputs, Models, Unavailable
 from textgan.models.generators.base import AutoregressiveGenerator
 from textgan.models.likelihood import log_probs, top_probabilities
+from textgan.models.tempering import FittedJoint, Mixture, Tempering, label, tempered
 
 Model = Literal["generator", "oracle"]
 Split = Literal["drawn", "test", "valid"]
@@ -115,6 +118,8 @@ class Peakiness(Metric, name="peakiness"):
         models = known_models(inputs)
         assert models.generator is not None  # it was checked
         text, temperature = models.test, models.temperature
+        if not isinstance(temperature, int | float):
+            raise Unavailable("needs one temperature of tokens, which a mixture has not")
         sums = top_probabilities(models.generator, text, temperature, inputs.progress)
         estimate, replicates = inputs.ratio(
             sums.double().cpu(), text.lengths, sources=text.condition.sources
@@ -144,12 +149,15 @@ def _cost(
     log_p = log_likelihoods(inputs, model, split)
     if not text.lengths.any():
         raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
-    estimate, replicates = inputs.ratio(-log_p, text.lengths, sources=text.condition.sources)
+    measured = inputs.ratio(-log_p, text.lengths, sources=resampled_with(models, split))
+    if model == "generator":
+        measured = widened(inputs, measured, len(text) / float(text.lengths.sum()))
+    estimate, replicates = measured
     signature = inputs.sign(
         title.lower(),
         split=split,
         texts=len(text),
-        temp=f"{models.temperature:g}",
+        temp=label(models.temperature),
         **facts,
         unit=UNIT,
     )
@@ -163,6 +171,29 @@ def texts_of(models: Models, split: Split) -> Text:
         assert models.valid is not None  # no number of them is asked for where there are none
         return models.valid
     return models.drawn if split == "drawn" else models.test
+
+
+def resampled_with(models: Models, split: Split) -> Tensor | None:
+    """Return which texts of a split are resampled together, (B,): those of one source, or copies of
+    one text; None where each is for itself."""
+    return (
+        models.copies
+        if split == "drawn" and models.copies is not None
+        else (texts_of(models, split).condition.sources)
+    )
+
+
+def widened(
+    inputs: MetricInputs, measured: tuple[Estimate, Floats], share: float
+) -> tuple[Estimate, Floats]:
+    """Add the error of an estimated log Z, times a share, to a number's replicates."""
+    (estimate, replicates), models = measured, known_models(inputs)
+    if not isinstance(models.temperature, FittedJoint) or not len(replicates):
+        return measured
+    random = np.random.default_rng(stream(Purpose.BOOTSTRAP, inputs.seed, 2))
+    noise = random.standard_normal(len(replicates))
+    replicates = replicates + share * models.temperature.error * noise
+    return percentiles(estimate.value, replicates), replicates
 
 
 def perplexity(nll: Score) -> Score:
@@ -202,7 +233,7 @@ def log_likelihoods(inputs: MetricInputs, model: Model, split: Split) -> Tensor:
     network = models.generator if model == "generator" else models.oracle
     if network is None:
         raise Unavailable(f"needs {WANTED[model]}")
-    temperature = models.temperature if model == "generator" else 1.0
+    temperature: Tempering = models.temperature if model == "generator" else 1.0
     if not len(text):
         raise Unavailable(f"needs at least 1 {split} text; there is none")
     log_p = remembered(inputs, network, text, temperature)
@@ -216,7 +247,7 @@ def log_likelihoods(inputs: MetricInputs, model: Model, split: Split) -> Tensor:
 
 
 def remembered(
-    inputs: MetricInputs, model: AutoregressiveGenerator, text: Text, temperature: float
+    inputs: MetricInputs, model: AutoregressiveGenerator, text: Text, temperature: Tempering
 ) -> Tensor:
     """Return log P of every text, (B,) in float64 on the processor, computed once for all metrics.
 
@@ -225,17 +256,25 @@ def remembered(
     # models are forgotten with their last user: the memory may outlive many of them
     memory = inputs.remember("log P", WeakKeyDictionary[AutoregressiveGenerator, OfTexts])
     of_texts = memory.setdefault(model, {})
-    if (text, temperature) not in of_texts:
-        log_p = log_probs(model, text, temperature, inputs.progress)
-        of_texts[text, temperature] = log_p.double().cpu()
-    log_p = of_texts[text, temperature]
+
+    def at(heat: float) -> Tensor:
+        if (text, heat) not in of_texts:
+            log_p = log_probs(model, text, heat, inputs.progress)
+            of_texts[text, heat] = log_p.double().cpu()
+        return of_texts[text, heat]
+
+    log_p = tempered(temperature, at)
     if log_p.isnan().any():
         raise Unavailable("needs likelihoods; a model's are no longer numbers, so it diverged")
     return log_p
 
 
-def at_temperature(title: str, temperature: float) -> str:
+def at_temperature(title: str, temperature: Tempering) -> str:
     """Return a title with the temperature at which texts are drawn, unless it is 1."""
+    if isinstance(temperature, Mixture):
+        return f"{title} at T={temperature} (mixture)"
+    if isinstance(temperature, FittedJoint):
+        return f"{title} at T={temperature.temperature:g} (joint)"
     return title if temperature == 1.0 else f"{title} at T={temperature:g}"
 
 

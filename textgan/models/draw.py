@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from textgan.core.seeds import fork_rng
 from textgan.data.text import UNCONDITIONAL, Condition, Text, concatenate
 from textgan.models.beam import BeamSearch, Progress
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.likelihood import log_probs
 from textgan.models.sampling import Categorical, Sampler, greedy, multinomial, without
+from textgan.models.tempering import (
+    PROPOSALS,
+    FittedJoint,
+    Mixture,
+    resample_jointly,
+    without_token,
+)
 
 
 @torch.no_grad()
@@ -42,7 +52,7 @@ def answers(
     *,
     seed: int,
     search: BeamSearch | None = None,
-    temperature: float = 1.0,
+    temperature: float | Mixture = 1.0,
     forbid: int | None = None,
     progress: Progress = lambda pieces, what: pieces,
 ) -> Text:
@@ -54,10 +64,9 @@ def answers(
     written, as for `draw_like`. Raises ValueError for a search by a generator without a likelihood.
     """
     if search is None:
-        choose = _sampler(generator, temperature, forbid)
         with fork_rng(seed, next(generator.parameters()).device):
             whole = condition.repeat(n)
-            return draw_texts(generator, len(whole) or n, choose, whole, progress)
+            return _draw_at(generator, len(whole) or n, temperature, forbid, whole, progress)
     if not isinstance(generator, AutoregressiveGenerator):
         raise ValueError("a generator without a likelihood has no likeliest texts to search for")
     return search(generator, condition, n, progress).text
@@ -69,22 +78,86 @@ def draw_like(
     n: int,
     *,
     seed: int,
-    temperature: float = 1.0,
+    temperature: float | Mixture = 1.0,
     forbid: int | None = None,
     label: int | None = None,
 ) -> Text:
     """Draw n texts by a seed, each written for one of these conditions, drawn with replacement.
 
     forbid: a token that is not written, such as the unknown word. label: the only one, if not all
-    of them. At temperature 1 the generator draws in its usual way.
+    of them. At temperature 1 the generator draws in its usual way; of a mixture each text is drawn
+    whole at one of its temperatures.
     """
     device = next(generator.parameters()).device
-    choose = _sampler(generator, temperature, forbid)
     with fork_rng(seed, device):
         drawn = conditions.draw(n)
         if label is not None:
             drawn = replace(drawn, labels=torch.full((n,), label, device=device))
-        return draw_texts(generator, n, choose, drawn)
+        return _draw_at(generator, n, temperature, forbid, drawn)
+
+
+@dataclass(frozen=True)
+class JointlyDrawn:
+    """Texts that were resampled from proposals, to be those of a joint temperature.
+
+    proposal: (B,) which one each is; those that are alike are copies.
+    """
+
+    text: Text
+    proposal: Tensor
+    temperature: FittedJoint
+
+
+def draw_jointly(
+    generator: AutoregressiveGenerator,
+    n: int,
+    temperature: float,
+    *,
+    seed: int,
+    forbids: Sequence[int | None] = (None,),
+) -> list[JointlyDrawn]:
+    """Draw n texts of G(y)^(1/temperature) / Z, once for each of the tokens that is not written
+    (None: all are), from one lot of proposals.
+
+    Raises UserError where the proposals are worth too few texts; ValueError where texts are written
+    for labels or sources, each of which has a Z of its own.
+    """
+    if generator.space.classes or generator.space.source is not None:
+        raise ValueError("each label and source has a normaliser of its own")
+    text = draw_like(generator, UNCONDITIONAL, PROPOSALS * n, seed=seed, temperature=temperature)
+    own, drawn_with = (log_probs(generator, text, heat) for heat in (1.0, temperature))
+    made = []
+    for forbid in forbids:
+        allowed = without_token(text, own, forbid)
+        rows, fitted = resample_jointly(allowed, drawn_with, temperature, n, seed)
+        rows = rows.to(text.tokens.device)
+        made.append(JointlyDrawn(text[rows], rows, fitted))
+    return made
+
+
+def _draw_at(
+    generator: Generator,
+    n: int,
+    temperature: float | Mixture,
+    forbid: int | None,
+    condition: Condition,
+    progress: Progress = lambda pieces, what: pieces,
+) -> Text:
+    """Draw n texts at a temperature, or each at one of a mixture's."""
+    if not isinstance(temperature, Mixture):
+        choose = _sampler(generator, temperature, forbid)
+        return draw_texts(generator, n, choose, condition, progress)
+    weights = torch.tensor(temperature.weights, device=next(generator.parameters()).device)
+    which = weights.multinomial(n, replacement=True)
+    rows = [(which == part).nonzero().squeeze(1) for part in range(len(weights))]
+    pieces = [
+        draw_texts(
+            generator, len(some), _sampler(generator, heat, forbid), condition[some], progress
+        )
+        for heat, some in zip(temperature.temperatures, rows, strict=True)
+        if len(some)
+    ]
+    return concatenate(pieces)[torch.cat(rows).argsort()]
 
 
 def _sampler(generator: Generator, temperature: float, forbid: int | None) -> Sampler | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from textgan.core.statistics import Estimate, bootstrap
 from textgan.data.text import Text, TextSpace
 from textgan.models.generators.base import NEVER, AutoregressiveGenerator
+from textgan.models.tempering import Tempering, tempered
 
 Progress = Callable[[Iterable[Text], str], Iterable[Text]]
 
@@ -25,12 +27,13 @@ def nll_per_token(
     text: Text,
     resamplings: int = 0,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Tempering = 1.0,
 ) -> Estimate:
-    """Compute the nats per token of texts under a model that writes at a temperature."""
+    """Compute the nats per token of texts under a model that writes at a temperature, or as
+    `textgan.models.tempering` has it."""
     sources = text.condition.sources
     return bootstrap(
-        -log_probs(model, text, temperature).double().cpu().numpy(),
+        -tempered(temperature, partial(log_probs, model, text)).double().cpu().numpy(),
         text.lengths.double().cpu().numpy(),
         resamplings,
         seed,

@@ -27,6 +27,7 @@ from textgan.metrics.surface import Unique, averaged
 from textgan.models.beam import BeamSearch
 from textgan.models.draw import answers, draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.tempering import Mixture
 
 BELOW = 200  # resamplings of NLL_oracle, so that it is called below the oracle's by no chance
 SHOWN = ("nll_oracle", "nll_test", "nll_valid", "entropy", "unique", "length")
@@ -58,7 +59,7 @@ def draw_measured(
     n: int,
     *,
     seed: int,
-    temperature: float = 1.0,
+    temperature: float | Mixture = 1.0,
     forbid: int | None = None,
     search: BeamSearch | None = None,
 ) -> Text:

@@ -21,8 +21,16 @@ from textgan.data.checks import unknown_share
 from textgan.data.text import UNCONDITIONAL, Condition
 from textgan.data.token_fit import MANY_UNKNOWN
 from textgan.models.beam import BeamSearch
-from textgan.models.draw import draw_like
-from textgan.models.generators.base import Generator
+from textgan.models.draw import draw_jointly, draw_like
+from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.tempering import (
+    Asked,
+    JointTemperature,
+    Mixture,
+    MixtureParts,
+    asked_for,
+)
+from textgan.models.tempering import label as label_of
 from textgan.training.run import Run, Weights, open_run
 from textgan.training.translation import (
     Answer,
@@ -35,6 +43,7 @@ from textgan.training.translation import (
 )
 
 USUAL = 10  # texts
+JOINTLY = 1000  # texts, at least, that those of a joint temperature are resampled for
 
 
 @system_errors()
@@ -51,6 +60,8 @@ def sample(
     rerank: AnyRun | None = None,
     n_best: bool = False,
     temperature: Annotated[float, TEMPERATURES] = 1.0,
+    mixture: MixtureParts | None = None,
+    joint_temperature: Annotated[float, TEMPERATURES] = 1.0,
     seed: Annotated[int, SEEDS] = 0,
     out: Annotated[str | Path | None, "a new file"] = None,
     weights: Weights = "final",
@@ -70,7 +81,8 @@ def sample(
     1. length_penalty, diversity: of the beam search (see `textgan.models.beam`). rerank: a run that
     was trained on swapped pairs, by which the texts of a beam are ranked anew (MMI). n_best: all
     texts of the beam, each after the number of its source, and its score. temperature: of texts
-    that are drawn.
+    that are drawn. mixture: temperature:weight pairs, each text being drawn whole at one of these
+    temperatures. joint_temperature: of whole texts, see `textgan.models.tempering`.
 
     out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
     epoch. allow_unknown: let <unk> be written. label: only texts of it; needed where a run with
@@ -80,12 +92,14 @@ def sample(
 
     Example:
         >>> textgan.sample("runs/mine", 200, temperature=0.8)
+        >>> textgan.sample("runs/mine", 200, mixture="1:0.5,0.6:0.5")
         >>> textgan.sample("runs/german-english", source=["ein mann mit hut ."], beam=5)
     """
     path = None if out is None else Path(out)
     if path is not None and exists(path):
         raise UserError(f"out = {str(path)!r} exists; choose a new file")
-    search = _search(beam, greedy, temperature, length_penalty, diversity, allow_unknown)
+    drawn = asked_for(temperature, mixture, joint_temperature)
+    search = _search(beam, greedy, drawn, length_penalty, diversity, allow_unknown)
     for name, wanted in {"n_best": n_best, "rerank": rerank is not None}.items():
         if wanted and (search is None or search.width == 1):
             raise UserError(f"{name} is about the texts of a beam; give {option('beam', 5)}")
@@ -97,13 +111,15 @@ def sample(
     if lines is None and search is not None and corpus.source_tokenizer is not None:
         lines = shown = _some_sources(opened, n or USUAL, seed)
         n = None
-    if lines is not None or rerank is not None:
+    if isinstance(drawn, JointTemperature):
+        texts = _draw_jointly(opened, weights, drawn, n or USUAL, seed, allow_unknown)
+    elif lines is not None or rerank is not None:
         translator = load_translator(
             opened, rerank=rerank, weights=weights, device=device, trust_code=trust_code
         )
         found = translator.answer(
             lines or [], _kept(n, search, search.width if search and n_best else 1), search=search,
-            seed=seed, temperature=temperature, allow_unknown=allow_unknown, label=only,
+            seed=seed, temperature=drawn, allow_unknown=allow_unknown, label=only,
             quiet=quiet,
         )  # fmt: skip
         texts = _written(found, n_best, shown)
@@ -112,7 +128,7 @@ def sample(
         texts = _written(_likeliest(opened, weights, search, kept, only, quiet), n_best)
     else:
         texts = draw_lines(
-            opened, opened.load_generator(weights), n or USUAL, seed, temperature,
+            opened, opened.load_generator(weights), n or USUAL, seed, drawn,
             allow_unknown=allow_unknown, label=only,
         )  # fmt: skip
     share = 0.0 if allow_unknown else unknown_share(corpus)
@@ -139,7 +155,7 @@ def draw_lines(
     generator: Generator,
     n: int,
     seed: int,
-    temperature: float,
+    temperature: float | Mixture,
     *,
     allow_unknown: bool = False,
     label: int | None = None,
@@ -162,10 +178,40 @@ def draw_lines(
     return run.corpus.decode(text)
 
 
+def joint_generator(run: Run, generator: Generator) -> AutoregressiveGenerator:
+    """Return a run's generator. Raises UserError where it has no joint temperature."""
+    if not isinstance(generator, AutoregressiveGenerator):
+        raise UserError(
+            f"{run.folder}: its generator {run.config.generator.name} has no likelihood, which a "
+            f"joint temperature takes; leave {option('joint_temperature')} out"
+        )
+    if run.corpus.space.classes or run.corpus.space.source is not None:
+        what = "labels" if run.corpus.space.classes else "sources"
+        raise UserError(
+            f"{run.folder} has {what}, each of which has a joint temperature's normaliser of its "
+            f"own; use {option('temperature')} or {option('mixture')}"
+        )
+    return generator
+
+
+def _draw_jointly(
+    run: Run, weights: Weights, asked: JointTemperature, n: int, seed: int, allow_unknown: bool
+) -> list[str]:
+    """Draw n lines of a joint temperature."""
+    generator = joint_generator(run, run.load_generator(weights))
+    with run.products():
+        [drawn] = draw_jointly(
+            generator, max(n, JOINTLY), asked.temperature,
+            seed=stream(Purpose.SAMPLE, seed, run.seed),
+            forbids=(None if allow_unknown else run.corpus.space.unknown,),
+        )  # fmt: skip
+    return run.corpus.decode(drawn.text[:n])
+
+
 def _search(
     beam: int,
     greedy: bool,
-    temperature: float,
+    temperature: Asked,
     length_penalty: float,
     diversity: float,
     allow_unknown: bool,
@@ -179,7 +225,7 @@ def _search(
             raise UserError(f"{name} is about the texts of a beam; give {option('beam', 5)}")
     if width and temperature != 1:
         raise UserError(
-            f"temperature = {temperature:g} is for texts that are drawn; leave it or "
+            f"temperature = {label_of(temperature)} is for texts that are drawn; leave it or "
             f"{option('greedy' if greedy else 'beam')} out"
         )
     settings = {"length_penalty": length_penalty, "diversity": diversity}

@@ -30,6 +30,7 @@ from textgan.models.beam import BeamSearch, Hypotheses, Progress
 from textgan.models.draw import answers
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.likelihood import log_probs
+from textgan.models.tempering import Mixture
 from textgan.training.run import Run, Weights, open_run
 
 AnyRun = Annotated[Run | str | Path, "a run's folder"]
@@ -113,7 +114,7 @@ class Translator:
         *,
         search: BeamSearch | None = None,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float | Mixture = 1.0,
         allow_unknown: bool = False,
         label: int | None = None,
         quiet: bool = False,

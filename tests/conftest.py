@@ -1,4 +1,6 @@
+import gc
 import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,26 @@ from parts import write_part as write
 from toys import Cli, toy_text
 
 from textgan.cli.app import main
+from textgan.training import results
+from textgan.training.plot import plot_curves
+from textgan.training.run import Run
 
 torch.set_num_threads(1)
 
 # the same examples every time: a test that fails, fails for everyone
 settings.register_profile("textgan", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("textgan")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nothing that is collected is garbage: half a million objects need not be looked through."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +49,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def fork_rng(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setenv("COLUMNS", "160")  # tables in their wide form, wherever the tests run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_pictures() -> Iterator[None]:
+    """Runs leave an empty curves.png, for to draw it takes longer than they do."""
+
+    def empty(run: Run) -> bool:
+        (run.folder / "curves.png").touch()
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "plot_curves", empty)
+        yield
+
+
+@pytest.fixture(scope="module")
+def pictures(empty_pictures: None) -> Iterator[None]:
+    """Runs draw their curves.png after all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "plot_curves", plot_curves)
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ GOOD = Finished(0, "1.234\n", "bar 3/4\n", 0.1)
 
 
 @pytest.fixture(scope="module")
-def kinds(tmp_path_factory: pytest.TempPathFactory):
+def kinds(pictures: None, tmp_path_factory: pytest.TempPathFactory):
     preload()
     runs = Runs(tmp_path_factory.mktemp("campaign") / "runs")
     return {kind.name: kind(runs) for kind in whole.KINDS}

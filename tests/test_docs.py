@@ -104,7 +104,10 @@ def test_the_picture_shows_the_recorded_table() -> None:
 
 
 def test_commands_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    small_products: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Every textgan command of README and docs, in their order, each once, at toy size."""
     commands = dict.fromkeys(
@@ -158,7 +161,7 @@ def test_commands_run(
             if not given and not any(word.startswith("init=") for word in words):
                 toy |= {k: v for k, v in TOY.items() if k.startswith("oracle.")}
                 toy["oracle.length"] = 20
-            toy["schedule.fakes"] = 16
+            toy |= {"schedule.fakes": 16, "schedule.batch_size": 32, "schedule.mle_epochs": 1}
             answers = {"--pairs", "--source", "oracle.source_length=5"} & set(words)
             if "seqgan" in words:
                 toy |= {"objective.rollouts": 2}
@@ -226,6 +229,7 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def small(*arguments: object, **settings: object) -> object:
         options = {key: value for key, value in TOY.items() if not key.startswith("oracle")}
+        options |= {"schedule.batch_size": 32, "schedule.mle_epochs": 1}
         for group, values in list(settings.items()):
             if isinstance(values, dict):  # given twice, by group and by dotted key, is refused
                 settings |= {f"{group}.{key}": value for key, value in values.items()}

@@ -36,11 +36,12 @@ def summary(out: Path) -> dict[str, int]:
     return {name: int(code) for name, _, code in rows}
 
 
-def test_profiles_trains_and_reports(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    done = check(out, STAGES="profile train report")
+def test_times_profiles_trains_and_reports(tmp_path: Path) -> None:
+    out, stages = tmp_path / "out", ("bench-float32", "profile", "train", "report")
+    done = check(out, STAGES=" ".join(stages), BENCH="--scale 0.001 --parts sampling")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert summary(out) == dict.fromkeys(("profile", "train", "report"), 0)
+    assert summary(out) == dict.fromkeys(stages, 0)
+    assert json.loads((out / "bench-float32.json").read_text())["parts"]
     updates = json.loads((out / "profile/updates.json").read_text())
     assert set(updates) == {"fakes", "mle", "discriminator", "generator"}
     for name in updates:
@@ -50,18 +51,26 @@ def test_profiles_trains_and_reports(tmp_path: Path) -> None:
     assert (out / "report.html").is_file()
 
 
-def test_a_failure_does_not_keep_the_next_stage_from_running(tmp_path: Path) -> None:
-    done = check(tmp_path, STAGES="bench-float32 resume", BENCH="--scale 0.001 --parts sampling")
-    assert done.returncode == 1
-    assert summary(tmp_path) == {"bench-float32": 0, "resume": 2}
-    assert json.loads((tmp_path / "bench-float32.json").read_text())["parts"]
+def script(path: Path, line: str) -> str:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(("bench", "code"), [(0, 0), (3, 1)])
+def test_a_failure_does_not_keep_the_next_stage_from_running(
+    bench: int, code: int, tmp_path: Path
+) -> None:
+    ends = f'case "$*" in *bench*) exit {bench};; *resume*) exit 124;; esac'  # its time was up
+    done = check(tmp_path, PYTHON=script(tmp_path / "python", ends))
+    assert done.returncode == code, done.stdout + done.stderr
+    ended = dict.fromkeys(("tests", "bench-float32", "profile", "train", "resume", "report"), 0)
+    assert summary(tmp_path) == ended | {"bench-float32": bench, "resume": 124}
 
 
 def test_a_python_without_torch_is_refused_in_one_line(tmp_path: Path) -> None:
-    bare = tmp_path / "python"
-    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
-    bare.chmod(0o755)
-    done = check(tmp_path, PYTHON=str(bare))
+    bare = script(tmp_path / "python", f'exec {sys.executable} -S "$@"')
+    done = check(tmp_path, PYTHON=bare)
     assert done.returncode == 2
     assert done.stderr.startswith(f"missing in {bare}: torch numpy scipy")
     assert len(done.stderr.splitlines()) == 1

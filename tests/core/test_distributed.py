@@ -1,6 +1,5 @@
 """Shards of a batch, and processes that share them."""
 
-import multiprocessing
 import os
 import re
 import shlex
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import forkserver
 from interrupted import everything, stop_at
 from places import ROOT
 from toys import TOY, Cli, in_0_1s_way, refused
@@ -117,8 +117,7 @@ def test_what_two_processes_tell_each_other() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["textgan.training.trainer", "torch.utils.tensorboard"])
+    context = forkserver()
     children = [context.Process(target=_in_a_group, args=(rank, port)) for rank in (0, 1)]
     for child in children:
         child.start()

@@ -391,6 +391,7 @@ def finished(request: Any, tmp_path_factory: Any) -> Path:
     """A finished toy run."""
     folder: Path = tmp_path_factory.mktemp(request.param)
     settings = toy("leakgan") | {"schedule.mle_steps": 2, "schedule.mle_every": 3}
+    settings["schedule.rounds"] = 5
     if request.param == "variable":
         settings = {key: value for key, value in settings.items() if not key.startswith("oracle.")}
         settings["data.file"] = str(toy_text(folder))

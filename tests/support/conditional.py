@@ -339,10 +339,10 @@ def share_reversed(name: str, words: int, steps: int, **settings: object) -> flo
     with torch.random.fork_rng():
         torch.manual_seed(0)
         generator = registry.build("generator", name, settings, space)
-        optimiser = torch.optim.Adam(generator.parameters(), 3e-3)
+        optimiser = torch.optim.Adam(generator.parameters(), 0.01)
         for step in range(steps):
             for group in optimiser.param_groups:
-                group["lr"] = 3e-3 * min(1, step / 50) * (1 - step / steps)
+                group["lr"] = 0.01 * min(1, step / 25) * (1 - step / steps)
             text = draw(64)
             optimiser.zero_grad()
             nll(generator.log_prob(text), text.mask, "mean_token").backward()

@@ -28,7 +28,7 @@ def toy(name: str, has_source: bool = False) -> dict[str, Any]:
     parts = ("objective.", "generator.", "discriminator.")
     settings = {key: value for key, value in TOY.items() if not key.startswith(parts)}
     settings |= small_parts(name, has_source=has_source)
-    settings |= {"schedule.rounds": 5, "schedule.g_steps": 2, "schedule.fakes": 8}
+    settings |= {"schedule.rounds": 3, "schedule.g_steps": 2, "schedule.fakes": 8}
     preferred = dict(objective.defaults)
     generator, _ = objective.usual_pair(has_source)
     preferred |= registry.find("generator", generator).defaults

@@ -1,7 +1,6 @@
 """Training as a whole: golden numbers, and runs that nothing can lose."""
 
 import json
-import multiprocessing
 import random
 import signal
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import forkserver
 from interrupted import everything, stop_at
 from parts import ONE, WritePart
 from places import ROOT
@@ -72,8 +72,7 @@ def test_killed_at_random_moments_is_bit_identical(tmp_path: Path) -> None:
         1
         for _ in plan(make_config("seqgan", settings).schedule, int(TOY["oracle.positives"]), True)
     )
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["textgan.training.trainer", "torch.utils.tensorboard"])
+    context = forkserver()
     dice = random.Random(0)
     for kill in range(10):
         child = context.Process(target=_resume_in_child, args=(folder,))

@@ -31,7 +31,7 @@ def test_the_contract_of_conditional_generators(promise: Callable[[str], None], 
 @names
 def test_g8_a_source_is_learned_to_be_written_from_its_end(name: str) -> None:
     settings = SMALL[name] | {"embedding": 32, "hidden": 48, "init": 0.1}
-    assert share_reversed(name, 4, 400, **settings) > 0.99
+    assert share_reversed(name, 4, 200, **settings) > 0.99
 
 
 def with_biases(generator: AutoregressiveGenerator) -> dict[str, Tensor]:

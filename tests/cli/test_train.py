@@ -27,6 +27,10 @@ def test_train_prints_the_table_on_standard_output_and_news_on_standard_error(
     assert "NLL_test" in out
     assert "floor of NLL_oracle" in err
     assert "rollouts   about" in err
+    assert (
+        "updates    2 MLE epochs (10 by MLE); 1 discriminator turn (10 of the discriminator); "
+        "2 rounds (2 of the generator, 20 of the discriminator)\n"
+    ) in err
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.json", "run.json", "results.json", "curves.png", "samples.txt"} <= names
     config = json.loads((tmp_path / "run/config.json").read_text())

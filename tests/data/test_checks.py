@@ -106,5 +106,11 @@ def test_held_out_pairs_that_are_in_training_are_warned_of(tmp_path: Path) -> No
     expected = "67% of the pairs of the test part are in training, too: what was learnt by heart"
     assert test == f"{expected} scores well there; data.split_by=source parts them"
     assert "valid part" in valid
+    settings = {"file": "", "split_by": "conversation"}
+    pairs = written(tmp_path, [f"ask {i}\t{line}" for i, line in enumerate(ENGLISH)], "apart.tsv")
+    (warning,) = corpus_warnings(corpus_of(tmp_path, pairs=str(pairs), **settings))
+    assert warning.startswith("no line goes on from the one before")
+    assert warning.endswith("or leave data.split_by=conversation out")
     path = written(tmp_path, chained(dialogues()), "others.tsv")
+    assert not corpus_warnings(corpus_of(tmp_path, pairs=str(path), **settings))
     assert not corpus_warnings(corpus_of(tmp_path, file="", pairs=str(path)))

@@ -187,6 +187,25 @@ def test_a_setting_that_an_old_run_lacks_is_what_was_done_before_there_was_one(
     assert value_at(read_config(path), key) == 8  # what is spelt out holds
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("generator=pair_cnn", "generator.name: there is no generator called 'pair_cnn'; that is a "
+         "discriminator: discriminator=pair_cnn; known: "),
+        ("discriminator=attention", "called 'attention'; that is a generator: generator=attention"),
+        ("generator=seqgan", "called 'seqgan'; that is an objective: objective=seqgan; known"),
+        ("objective=cnn", "called 'cnn'; that is a discriminator: discriminator=cnn; known"),
+        ("mle.perturb=cnn", "there is no perturbation called 'cnn'; known"),
+    ],
+)  # fmt: skip
+def test_a_name_given_to_another_setting_is_refused_with_its_own(given: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        make_config("seqgan", [given])
+    assert message in str(caught.value)
+    with pytest.raises(UserError, match="; that is a discriminator: discriminator=cnn; known"):
+        make_config("cnn")
+
+
 # --- texts that answer a source ---
 
 ANSWERING = {"oracle.source_length": 5}

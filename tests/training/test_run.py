@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from toys import TOY, TOY_TEXT, Cli, keys, refused, toy_text
 
 import textgan
+from textgan.core import registry
 from textgan.core.distributed import Group
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.tensors import load_tensors, save_tensors
 from textgan.evaluation.report.runs import RunRecord
 from textgan.training.config import make_config
-from textgan.training.run import create_run, open_run
+from textgan.training.run import check_batches, create_run, open_run
 from textgan.training.state import TrainingState
 from textgan.training.trainer import train_run
 
@@ -43,6 +44,25 @@ def assert_same(one: Any, other: Any, where: str) -> None:
             assert_same(getattr(one, field.name), getattr(other, field.name), field.name)
     else:
         assert one == other, where
+
+
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_what_a_method_prefers_suits_a_small_corpus_or_is_refused_with_what_does(name: str) -> None:
+    config = make_config(name)
+    if name != "scratchgan":
+        check_batches(config, 24)
+        return
+    with pytest.raises(UserError) as caught:
+        check_batches(config, 24)
+    assert str(caught.value) == (
+        "schedule.batch_size = 512, as scratchgan prefers, reads 512 of 24 training sentences at "
+        "once; choose a smaller one, such as schedule.batch_size=64"
+    )
+    check_batches(make_config(name, ["schedule.batch_size=64"]), 24)
+    with pytest.raises(UserError, match="= 2048 reads 2048 of 24 training"):
+        check_batches(make_config(name, ["schedule.batch_size=2048"]), 24)
+    with pytest.raises(UserError, match=r"discriminator_batch = 256 reads 128 of 24 .*_batch=64$"):
+        check_batches(make_config("cot", ["schedule.discriminator_batch=256"]), 24)
 
 
 @pytest.mark.parametrize("kind", ["oracle", "sources", "text", "labelled", "own"])

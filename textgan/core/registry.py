@@ -35,6 +35,7 @@ _BASES: dict[Kind, str] = {
     "perturbation": "textgan.perturb.base:Perturbation",
     "contrast": "textgan.encoders.contrast.base:EncoderObjective",
 }
+_CHOSEN: tuple[Kind, ...] = ("objective", "generator", "discriminator")  # of a run
 _NOUNS: dict[Kind, str] = {"contrast": "method"}  # what messages call a part of a kind
 _parts: dict[Kind, dict[str, type]] = {kind: {} for kind in _BASES}
 # keys beside a part's settings in a config
@@ -67,10 +68,20 @@ def find(kind: Kind, name: str, key: str | None = None, code: Code | None = None
     if name not in _parts[kind]:
         known, hint = ", ".join(sorted(_parts[kind])), suggest(name, _parts[kind])
         raise UserError(
-            f"{key}: there is no {_NOUNS.get(kind, kind)} called {name!r}{hint}; "
+            f"{key}: there is no {_NOUNS.get(kind, kind)} called {name!r}{hint}{meant(name, key)}; "
             f"known: {known}, or path/to/file.py:Class"
         )
     return _parts[kind][name]
+
+
+def meant(name: str, key: str) -> str:
+    """Return the setting that the name of a method or a network belongs to, for a message, where it
+    was given to another of them; else nothing."""
+    keys: dict[str, Kind] = {f"{kind}.name": kind for kind in _CHOSEN}
+    others = [kind for other, kind in keys.items() if other != key and name in names(kind)]
+    if key not in keys or not others:
+        return ""
+    return f"; that is {'an' if others[0] == 'objective' else 'a'} {others[0]}: {others[0]}={name}"
 
 
 def is_file(name: str) -> bool:

@@ -82,6 +82,12 @@ def _warnings_of_pairs(facts: Mapping[str, Any]) -> list[str]:
         warnings.append(
             f"{copies:.0%} of the targets equal their source; is one file given for both sides?"
         )
+    if facts.get("split_by") == "conversation" and not facts.get("goes_on", 1):
+        warnings.append(
+            "no line goes on from the one before (its source is the target there), so each is a "
+            "conversation of its own and equal sources are in several parts; order the lines as "
+            "the conversations go, or leave data.split_by=conversation out"
+        )
     for part, counts in facts.get("also_in_train", {}).items():
         known = counts.get("pairs", 0) / max(1, facts["split"][part])
         if known >= MANY_COPIES:

@@ -6,6 +6,9 @@ Discriminator:  none
 Generator:      L_G = -(1 / tokens) sum_t log G(y_t | z_<t),  y real,
                 z_t = y_t with probability e, else drawn from G(. | z_<t)
 
+A round is `schedule.g_steps` = 150 updates here, about an epoch over 10,000 texts, where it is one
+in most other methods: e changes from round to round, and the start of a run prints its updates.
+
 The generator is trained to write the real word after prefixes that are partly its own. `progress`
 lets e fall from 1 to `final`: linearly, or by an inverse sigmoid, k / (k + exp(i / k)) over the
 updates i, which over a run's course is a logistic curve around its middle. With a round an epoch,

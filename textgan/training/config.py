@@ -382,6 +382,7 @@ def _read_target(target: str) -> dict[str, Any]:
     if not target.endswith((".toml", ".json")):
         if not registry.is_file(target) and target not in registry.names("objective"):
             hint = suggest(target, registry.names("objective"))
+            hint += registry.meant(target, "objective.name")
             known = ", ".join(registry.names("objective"))
             raise UserError(
                 f"there is no objective called {target!r}{hint}; known: {known}, "

@@ -106,6 +106,7 @@ WORDS, SOURCE_WORDS = "vocabulary.json", "source_vocabulary.json"
 ORACLE, INIT = "oracle.safetensors", "init.safetensors"
 MLE = "mle.safetensors"
 Weights = Literal["final", "mle"]
+ANY_CORPUS = 64  # sentences of a batch that a corpus of any size is read in
 _WITHOUT_MLE = "restore this run's own, or remove it to do without MLE"
 
 
@@ -336,6 +337,7 @@ def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:
     copies, contents = copies_of(config.part_names.values())
     with memory_errors("a smaller vocabulary, length or network"):
         corpus, oracle = make_corpus(config, quiet)
+        check_batches(config, len(corpus.train))
         init = _read_init(config, corpus)
         unnamed = Identity(Path(), "")
         _check_sizes(config, corpus.space, device)
@@ -625,6 +627,30 @@ def _forget_begun(out: Path) -> None:
             path.unlink()
 
 
+def check_batches(config: RunConfig, sentences: int) -> None:
+    """Raise UserError for batches that a corpus of so many training sentences does not fill, or
+    that cannot be divided."""
+    schedule = config.schedule
+    usual = registry.find("objective", config.objective.name, code=Typed()).defaults
+    for key in ("batch_size", "discriminator_batch"):
+        size, least = getattr(schedule, key), 2 * schedule.shards
+        if size == 1:
+            raise UserError(f"schedule.{key} = 1: half of a batch is fake; choose 2 or more")
+        texts = size if key == "batch_size" else size // 2  # real ones
+        if texts > max(ANY_CORPUS, sentences):
+            own = usual.get(f"schedule.{key}") == size
+            raise UserError(
+                f"schedule.{key} = {size}{f', as {config.objective.name} prefers,' * own} reads "
+                f"{texts} of {sentences} training sentences at once; choose a smaller one, such as "
+                f"schedule.{key}={ANY_CORPUS}"
+            )
+        if schedule.shards > 1 and size % least:
+            raise UserError(
+                f"schedule.{key} = {size} cannot be divided into schedule.shards = "
+                f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
+            )
+
+
 def _check_parts(run: Run) -> None:
     """Build everything once on the processor and do one dry step, so that what does not fit is
     refused early."""
@@ -658,21 +684,6 @@ def _check_parts(run: Run) -> None:
             f"schedule.discriminator_until = {schedule.discriminator_until:g}: the scores that "
             f"{run.config.objective.name} learns from have no accuracy; set it to 0"
         )
-    for key in ("batch_size", "discriminator_batch"):
-        size, least = getattr(schedule, key), 2 * schedule.shards
-        if size == 1:
-            raise UserError(f"schedule.{key} = 1: half of a batch is fake; choose 2 or more")
-        texts = size if key == "batch_size" else size // 2  # real ones
-        if texts > max(64, sentences):
-            raise UserError(
-                f"schedule.{key} = {size} reads {texts} of {sentences} training sentences at once; "
-                "choose a smaller one"
-            )
-        if schedule.shards > 1 and size % least:
-            raise UserError(
-                f"schedule.{key} = {size} cannot be divided into schedule.shards = "
-                f"{schedule.shards} equal parts, half real, half fake; choose a multiple of {least}"
-            )
     fewest = min(schedule.discriminator_texts // 2, schedule.batch_size) // schedule.shards
     if discriminator is not None and fewest < objective.least:
         key = "discriminator_batch" if schedule.discriminator_batch else "batch_size"

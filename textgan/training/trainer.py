@@ -43,7 +43,7 @@ from textgan.training.measure import ngram_divergences
 from textgan.training.panels import HEADLINE, tensorboard_layout
 from textgan.training.results import Results, finish, read_results
 from textgan.training.run import Run, create_run, open_run
-from textgan.training.schedule import PHASE_NAMES, Phase, Step, plan
+from textgan.training.schedule import PHASE_NAMES, Do, Phase, Step, plan
 from textgan.training.state import TrainingState
 from textgan.training.steps import located, take_step
 
@@ -295,8 +295,8 @@ def _kind(step: Step) -> tuple[str, str, bool]:
 
 def _introduce(run: Run, state: TrainingState, log: Log) -> None:
     log.say(f"run        {run.folder}")
-    parts = _about_data(run), _about_products(run), _about_floor(run), _about_rollouts(run, state)
-    for line in chain(*parts):
+    parts = [_about_data(run), _about_products(run), _about_floor(run), _about_plan(run, state)]
+    for line in chain(*parts, _about_rollouts(run, state)):
         log.say(line)
     for network in (state.objective, state.generator, state.discriminator):
         for remark in [] if network is None else remarks(type(network)):
@@ -400,6 +400,22 @@ def _about_floor(run: Run) -> Iterator[str]:
         floor = ngram_divergences(real, run.corpus, evaluation.ngrams)
         shown = ", ".join(f"{name} {estimate}" for name, estimate in floor.items())
         yield f"n-grams    {len(real)} held-out texts from the training text: {shown}: the floor"
+
+
+def _about_plan(run: Run, state: TrainingState) -> Iterator[str]:
+    """Yield a line on the phases, and how many updates each of them has."""
+    steps = plan(run.config.schedule, len(run.corpus.train), state.adversary)
+    counts = Counter((step.phase, step.do) for step in steps)
+    whose: dict[Do, str] = {
+        "mle": "by MLE", "generator": "of the generator", "discriminator": "of the discriminator"
+    }  # fmt: skip
+    phases = []
+    for phase, called in PHASE_NAMES.items():
+        if n := counts[phase, "tick"]:
+            updates = [f"{m:,} {name}" for do, name in whose.items() if (m := counts[phase, do])]
+            listed = ", ".join(updates) or "none"
+            phases.append(f"{n:,} {called}{'s' * (n > 1)} ({listed})")
+    yield f"updates    {'; '.join(phases)}"
 
 
 def _about_rollouts(run: Run, state: TrainingState) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """BR-CSGAN's reward, its gradient against enumeration for two sources, and its clipped weights."""
 
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from answers import ANSWERS, all_answers, answering, both
+from interrupted import assert_survives_kills
 from pairs import (
     N,
     PairTable,
@@ -34,7 +36,7 @@ from textgan.objectives import br_csgan
 from textgan.objectives.br_csgan import BRCSGAN
 from textgan.training.config import make_config
 from textgan.training.run import create_run
-from textgan.training.schedule import Step
+from textgan.training.schedule import PHASE_NAMES, Step
 from textgan.training.steps import train_step
 
 
@@ -273,6 +275,15 @@ def test_weights_are_clipped_after_every_update_of_the_discriminator(tmp_path: P
 @pytest.mark.parametrize("shards", [1, 2])
 def test_it_resumes_bit_for_bit_in_every_phase(shards: int, tmp_path: Path) -> None:
     assert_resumes_after_every_step("br_csgan", tmp_path, **{"schedule.shards": shards})
+
+
+def test_killed_in_each_phase_with_subwords_it_ends_in_the_same_bits(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    told = {"data.tokens": "bpe", "data.vocabulary": 40, "checkpoint_seconds": 0}
+    whole, run = (translating("br_csgan", tmp_path, **told) for _ in range(2))
+    phases = [step.phase for step in steps_of(run, begin(run))]
+    ends = accumulate(phases.count(phase) for phase in PHASE_NAMES)
+    assert_survives_kills(run.folder, whole.folder, [end - 1 for end in ends])
 
 
 def test_a_round_is_a_reward_a_word_of_the_teacher_and_the_discriminator(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from torch.nn import functional as F
 from worlds import same, small_generator
 
 from textgan.core import registry
+from textgan.core.errors import UserError
 from textgan.data.text import Text, TextSpace
 from textgan.models.generators.attention import LuongGenerator, RNNSearchGenerator
 from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.training.config import make_config
 
 names = pytest.mark.parametrize("name", ["attention", "luong"])
 spaces = pytest.mark.parametrize(
@@ -32,6 +34,25 @@ def test_the_contract_of_conditional_generators(promise: Callable[[str], None], 
 def test_g8_a_source_is_learned_to_be_written_from_its_end(name: str) -> None:
     settings = SMALL[name] | {"embedding": 32, "hidden": 48, "init": 0.1}
     assert share_reversed(name, 4, 200, **settings) > 0.99
+
+
+def test_init_0_makes_weights_by_the_size_of_what_they_read() -> None:
+    """So that what is made of inputs of variance 1 has variance 1."""
+    generator = RNNSearchGenerator(ENDING, embedding=64, hidden=96, attention=80, init=0.0)
+    read = {"of_memory": 192, "of_word": 64, "of_new_state": 96, "initial": 192, "output": 64}
+    weights = dict(generator.named_parameters())
+    for name, inputs in read.items():
+        spread = float(weights[f"{name}.weight"].detach().std())
+        assert spread == pytest.approx(inputs**-0.5, rel=0.15), name
+    assert float(weights["encoder.weight_ih_l0"].detach().std()) == pytest.approx(0.125, rel=0.05)
+    assert float(weights["alignment"].detach().std()) == pytest.approx(80**-0.5, rel=0.3)
+    for name in ("embedding", "source_embedding"):
+        assert float(weights[f"{name}.weight"].detach().std()) == pytest.approx(1.0, rel=0.2)
+    assert not generator.of_middle.bias.any()
+    with pytest.raises(UserError, match=r"generator\.init = -1: "):
+        make_config(
+            "mle", {"generator": "attention", "generator.init": -1, "oracle.source_length": 4}
+        )
 
 
 def with_biases(generator: AutoregressiveGenerator) -> dict[str, Tensor]:

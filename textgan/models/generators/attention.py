@@ -130,7 +130,12 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
         ] = 0.0,
         shared_embedding: SharedEmbedding = False,
         init: Annotated[
-            float, Field(gt=0, description="standard deviation at the start; paper's code: 0.01")
+            float,
+            Field(
+                ge=0,
+                description="standard deviation at the start; 0: of a matrix 1 / sqrt(inputs), of "
+                "embeddings 1, with which small sizes learn sooner; paper's code: 0.01",
+            ),
         ] = 0.05,
     ) -> None:
         super().__init__(space, embedding, embedding, dropout, shared_embedding)
@@ -150,7 +155,8 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
             if "bias" in name:
                 nn.init.zeros_(parameter)
             else:
-                nn.init.normal_(parameter, std=init)
+                usual = 1.0 if "embedding" in name else parameter.shape[-1] ** -0.5
+                nn.init.normal_(parameter, std=init or usual)
         of_encoder = [w for name, w in self.encoder.named_parameters() if "weight_hh" in name]
         for gates in (*of_encoder, self.of_state.weight, self.of_middle.weight[attention:]):
             for gate in gates.detach().split(hidden):

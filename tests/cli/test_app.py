@@ -57,3 +57,13 @@ def test_damaged_run_files_are_named(cli: Cli, finished: Path, tmp_path: Path) -
     assert "data.safetensors" in refused(cli, "evaluate", copy)
     (copy / "config.json").write_text("{")
     assert "config.json" in refused(cli, "resume", copy)
+
+
+def test_an_option_is_not_taken_for_the_value_of_another(cli: Cli) -> None:
+    shown = refused(cli, "evaluate", "a.txt", "--aligned", "--metrics", "ter")
+    assert shown.endswith("--aligned has no value; give one before --metrics")
+    shown = refused(cli, "sample", "run", "--out", "-n", 3)
+    assert shown.endswith("--out has no value; give one before -n")
+    # flags take no value, what is given is none, and after -- nothing is an option
+    for given in (["--greedy", "--beam", 1], ["--out", "--x", "-n", 1], ["--", "--out", "-n"]):
+        assert "has no value; give one before" not in cli("sample", "run", *given)[2]

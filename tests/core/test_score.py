@@ -1,6 +1,7 @@
 """Scores as text, and tables of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scores import ROWS, score
 
 from textgan.core.score import (
     Score,
+    ScoreTable,
     checked_value,
     names_of,
     scores_from_dict,
@@ -15,7 +17,7 @@ from textgan.core.score import (
     sign,
     table_of,
 )
-from textgan.core.statistics import Estimate
+from textgan.core.statistics import DEGENERATE, Estimate
 from textgan.core.version import __version__
 
 
@@ -71,3 +73,18 @@ def test_columns_are_in_the_order_of_the_fullest_row() -> None:
     assert names_of([]) == []
     table = table_of({"x": rows[0], "y": rows[1]})
     assert [row[2:4] for row in table.rows] == [["", str(one)], [str(one)] * 2, ["", str(one)]]
+
+
+class Whole(ScoreTable):
+    def footnotes(self) -> list[str]:
+        return []
+
+
+def test_an_interval_of_one_value_is_flagged() -> None:
+    rows = {"a": {"unique": score(1.0)}, "b": {"unique": score(0.5)}}
+    rows["a"]["unique"] = replace(rows["a"]["unique"], estimate=Estimate(1.0, 1.0, 1.0))
+    shown = Whole(rows).text(200)
+    assert "1.000 [1.000, 1.000]*" in shown and "0.500 [0.480, 0.520]\n" in shown
+    assert f"\n{DEGENERATE}" in shown
+    del rows["a"]
+    assert "*" not in Whole(rows).text(200)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from corpora import corpus_of
-from dialogues import chained, dialogues, written
+from dialogues import chained, dialogues, tsv, written
 from lines import ENGLISH, POEMS, TINY
 from toys import Cli
 
-from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
+from textgan.data.checks import corpus_warnings, different_pairs, different_sentences, unknown_share
 from textgan.data.corpus import Corpus
 from textgan.data.token_fit import MANY_UNKNOWN
 
@@ -114,3 +114,10 @@ def test_held_out_pairs_that_are_in_training_are_warned_of(tmp_path: Path) -> No
     path = written(tmp_path, chained(dialogues()), "others.tsv")
     assert not corpus_warnings(corpus_of(tmp_path, pairs=str(path), **settings))
     assert not corpus_warnings(corpus_of(tmp_path, file="", pairs=str(path)))
+
+
+def test_pairs_are_counted_by_both_sides(tmp_path: Path) -> None:
+    pairs = [(f"q{i % 20}", f"a{i % 10}") for i in range(60)]
+    corpus = corpus_of(Path(), file="", pairs=str(tsv(tmp_path, pairs)))
+    assert different_pairs(corpus) == {"sources": 20, "targets": 10, "pairs": 20}
+    assert different_sentences(corpus) == 10

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluated import QUICK, sentences, write
+from evaluated import QUICK, SHORT, sentences, write
 from toys import TOY
 
 import textgan
@@ -20,7 +20,10 @@ from textgan.evaluation.comparison import Comparison
 from textgan.evaluation.evaluate import evaluate
 from textgan.evaluation.results import read_evaluation
 from textgan.evaluation.scoring import choose_metrics
+from textgan.evaluation.temperature_sweep import curve
 from textgan.evaluation.texts import alike
+from textgan.metrics.surface import Unique
+from textgan.training.results import read_results
 
 
 def test_a_run_is_judged_in_rows_that_compare(runs: Path) -> None:
@@ -187,7 +190,7 @@ def test_runs_and_files_stand_in_one_table(text_runs: Path, tmp_path: Path) -> N
     assert list(two.rows) == ["real, held out", "gan", "mle"]
     assert two.rows["gan"]["nll_test"].estimate != two.rows["mle"]["nll_test"].estimate
     alone = evaluate(text_runs / "mle", **settings)
-    assert two.rows["mle"]["bleu4"].to_dict() == alone.rows["mle, last"]["bleu4"].to_dict()
+    assert two.rows["mle"]["bleu4"].to_dict() == alone.rows["seqgan, last"]["bleu4"].to_dict()
     other = evaluate(text_runs / "gan", samples, references=sentences(40, 5), **settings)
     assert list(other.rows)[1:] == ["gan", "samples.txt"]
     assert other.facts["texts"]["gan"]["lines"] == 40
@@ -331,3 +334,60 @@ def test_a_run_beside_files_with_sources_is_refused(runs: Path) -> None:
         evaluate(runs / "mle", texts, source=texts, **settings)
     with pytest.raises(UserError, match="decode=greedy is for runs whose texts answer sources"):
         evaluate(runs / "mle", texts, decode="greedy", **settings)
+
+
+def test_the_references_are_aligned_where_a_metric_needs_that_and_they_can_be() -> None:
+    people, machine = sentences(30, 0), sentences(30, 1)
+    options: dict[str, Any] = {"metrics": "sacrebleu,chrf,ter", "quiet": True, "resamplings": 20}
+    made = evaluate(machine, references=people, **options)
+    aligned = evaluate(machine, aligned=[people], **options)
+    assert made.rows["texts"] == aligned.rows["texts"] and made.facts["aligned"] == ["a list"]
+    assert any("line i of a list is taken for what line i" in text for text in made.warnings)
+    # the real row has no number, so it is no row
+    assert list(made.rows) == ["texts"] and made.real is None
+    assert "no row of real text: it has no aligned references of its own" in " ".join(
+        str(made).split()
+    )
+    both = evaluate(machine, references=people, **options | {"metrics": "sacrebleu,unique"})
+    assert both.real is not None and list(both.real_scores) == ["unique"]
+    with pytest.raises(UserError, match="needs aligned references: give aligned=FILE"):
+        evaluate(machine, references=people[:20], **options)
+    plain = evaluate(machine, references=people, metrics="unique", quiet=True)
+    assert "aligned" not in plain.facts
+
+
+def test_a_table_says_how_its_texts_were_decoded(runs: Path, files: dict[str, str]) -> None:
+    cold: dict[str, Any] = {"metrics": "unique", "quiet": True, "temperature": 0.5}
+    for made in (
+        evaluate(runs / "mle", **cold),
+        evaluate(runs / "mle", references=files["test"], **cold),
+        compare(runs / "mle", runs / "seqgan-1", **cold),
+    ):
+        assert "decoding: sampled at temperature 0.5" in str(made)
+    assert compare(runs / "mle", runs / "seqgan-1", **cold).to_dict()["decode"].endswith("0.5")
+    assert "decoding" not in str(evaluate(files["samples"], references=files["test"], quiet=True,
+                                          metrics="unique"))  # fmt: skip
+
+
+def test_one_state_is_measured_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = runs / "once"
+    once = {"schedule.mle_epochs": 1, "schedule.rounds": 0}  # so that the best epoch is the last
+    textgan.train("seqgan", out=folder, quiet=True, plot=False, **SHORT | once)
+    calls: list[object] = []
+    measure = Unique.measure
+    monkeypatch.setattr(Unique, "measure", lambda *at: calls.append(at) or measure(*at))
+    made = evaluate(folder, metrics="unique", quiet=True, keep=True)
+    assert made.same == {"MLE, best epoch": "seqgan, last"} and len(calls) == 2  # and real text
+    assert made.rows["MLE, best epoch"] == made.rows["seqgan, last"]
+    assert list(made.columns) == ["oracle", "MLE, best epoch = seqgan, last"]
+    assert list(made.facts["examples"]) == ["seqgan, last"]
+    kept = read_evaluation(folder)
+    assert kept is not None and kept.rows == made.rows and kept.columns == made.columns
+    with pytest.raises(UserError, match="is its best MLE epoch, so there is nothing to compare"):
+        compare(folder, metrics="unique")
+    final = read_results(folder)
+    assert final is not None and [*final.columns][-1] == "MLE, best epoch (1 of 1) = seqgan, last"
+    [swept] = curve(folder, temperatures=[1, 0.5], metrics="unique", quiet=True)
+    assert swept.same == made.same and swept.text().count("MLE, best epoch = seqgan, last") == 1
+    other = evaluate(runs / "seqgan-1", metrics="unique", quiet=True)
+    assert not other.same and len(other.columns) == 3

@@ -203,7 +203,7 @@ def test_fewer_answers_are_to_sources_all_over_the_test_part(pairs: Path) -> Non
 def test_answers_are_searched_for_and_likelihoods_are_those_of_what_is_drawn(pairs: Path) -> None:
     run = open_run(pairs)
     sampled = inputs_from_run(run, OPTIONS, samples=10_000).rows["mle, last"]
-    for width, name in ((1, "greedy"), (3, "beam 3")):
+    for width, name in ((1, "greedy"), (3, "beam 3, length penalty 1")):
         search = BeamSearch(width=width)
         inputs = inputs_from_run(run, replace(OPTIONS, search=search), samples=10_000)
         row = inputs.rows["mle, last"]

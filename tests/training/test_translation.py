@@ -214,7 +214,11 @@ def test_without_sources_of_ones_own_a_run_of_pairs_answers_some_of_its_test_par
     known = set(run.corpus.decode(run.corpus.test))
     lines = textgan.sample(run, 7, beam=3, trust_code=True, quiet=True)
     assert len(lines) == 7
-    assert sum(line in known for line in lines) >= 5  # it translates well
+    read = [line.split("\t") for line in lines]
+    assert all(f"{source}\t{reference}" in known for source, _, reference in read)
+    assert sum(answer == reference for _, answer, reference in read) >= 5  # it translates well
+    drawn = textgan.sample(run, 7, trust_code=True, quiet=True)
+    assert all(f"{a}\t{b}" in known for a, _, b in (line.split("\t") for line in drawn))
     assert lines != textgan.sample(run, 7, beam=3, seed=1, trust_code=True, quiet=True)
     assert len(textgan.sample(run, greedy=True, trust_code=True, quiet=True)) == 10
     best = textgan.sample(run, 2, beam=3, n_best=True, trust_code=True, quiet=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +41,7 @@ class _Commands(typer.core.TyperGroup):
         if command is not None and not hasattr(command, "commands"):
             inner = type(ctx)(command, info_name=name, parent=ctx)
             with inner:
+                _refuse_lost_values(command.get_params(inner), rest)
                 *_, order = command.make_parser(inner).parse_args(args=list(rest))
             for option in order:
                 one = not (option.multiple or getattr(option, "is_flag", False))
@@ -50,6 +51,20 @@ class _Commands(typer.core.TyperGroup):
                         "value; give it once"
                     )
         return name, command, rest
+
+
+def _refuse_lost_values(params: Sequence[Any], args: Sequence[str]) -> None:
+    """UserError for an option whose value is lacking, so that the option after it would be read as
+    its value."""
+    options = [one for one in params if one.param_type_name == "option"]
+    names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
+    flags = {name for one in options if one.is_flag for name in (*one.opts, *one.secondary_opts)}
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            return
+        if word in names - flags and (value := next(words, "")) in names:
+            raise UserError(f"{word} has no value; give one before {value}")
 
 
 app = typer.Typer(

@@ -187,7 +187,7 @@ def sample(
     """Write texts with a trained generator, after their label and a tab where they have one.
 
     With --source FILE: one line for each of its lines, in order. A run of pairs without it answers
-    sources of its test part, and each is before its answer and a tab.
+    sources of its test part: source, tab, answer, tab, reference.
     """
     with starting():
         from textgan.training.sample import sample

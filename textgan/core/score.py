@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pydantic
 
-from textgan.core.statistics import Estimate, Floats, decimals
+from textgan.core.statistics import DEGENERATE, Estimate, Floats, decimals
 from textgan.core.tables import ARROWS, LEGEND, Shown, Table
 from textgan.core.version import __version__
 
@@ -124,6 +124,20 @@ class ScoreTable(Shown):
         return self.rows.get(self.real, {}) if self.real is not None else {}
 
     @property
+    def same(self) -> dict[str, str]:
+        """The rows that are another one, measured once, with the name of that: the best MLE epoch
+        where it is the last state."""
+        same: dict[str, str] = self.facts.get("same", {})
+        return same
+
+    @property
+    def columns(self) -> dict[str, Scores]:
+        """The rows as a table has them, those that are one and the same in one."""
+        names = {other: f"{row} = {other}" for row, other in self.same.items()}
+        rows = ((row, scores) for row, scores in self.rows.items() if row not in self.same)
+        return {names.get(row, row): scores for row, scores in rows}
+
+    @property
     def last(self) -> Scores:
         """The last row: of a run, the generator as training left it."""
         return list(self.rows.values())[-1]
@@ -144,8 +158,13 @@ class ScoreTable(Shown):
         """Return the notes below the table, without the warnings."""
 
     def shown(self) -> list[Table | str]:
-        warnings = (f"warning: {warning}" for warning in self.warnings)
-        return [table_of(self.rows), *self.footnotes(), *warnings]
+        return [table_of(self.columns), *self.lines_below()]
+
+    def lines_below(self) -> list[str]:
+        """Return all lines below the table."""
+        scores = (score for row in self.rows.values() for score in row.values())
+        flag = [DEGENERATE] if any(score.estimate.degenerate for score in scores) else []
+        return [*flag, *self.footnotes(), *(f"warning: {warning}" for warning in self.warnings)]
 
 
 def checked_value(content: Mapping[str, Any], key: str, kind: Any) -> Any:
@@ -169,7 +188,7 @@ def table_of(
     """Make a table with a line for each metric and a column for each row of scores."""
 
     def cell(score: Score) -> str:
-        return str(score) if intervals else decimals(score.value)
+        return score.estimate.flagged if intervals else decimals(score.value)
 
     body, narrow = [], []
     for name in names_of(list(rows.values())):

@@ -36,6 +36,7 @@ UNBOUNDED = (-math.inf, math.inf)
 SUBSETS = 40  # random subsets behind the interval of a number of a set
 SHARE = (0.0, 1.0)  # what a share can be
 POSITIVE = (0.0, math.inf)  # what a distance can be
+DEGENERATE = "* every resampling has the same value: such an interval says nothing of chance"
 NORMAL_95 = 1.959964  # two-sided, of the normal distribution
 
 
@@ -46,6 +47,16 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether every resampling had one value, so that the interval says nothing of chance."""
+        return self.low is not None and self.high is not None and math.isclose(self.low, self.high)
+
+    @property
+    def flagged(self) -> str:
+        """The number and its interval as a table has them, with a * where that is degenerate."""
+        return f"{self}*" if self.degenerate else str(self)
 
     def to_dict(self) -> dict[str, float | None]:
         """Return a dictionary for JSON."""

@@ -36,6 +36,17 @@ def different_sentences(corpus: Corpus) -> int:
     return len({spelt for text in pieces for spelt in Sentences.of(text, None).spelt()})
 
 
+def different_pairs(corpus: Corpus) -> dict[str, int]:
+    """Count the different sources, targets and pairs of a corpus, likewise."""
+    sides: dict[str, list[Any]] = {"sources": [], "targets": []}
+    for text in (corpus.train, corpus.valid, corpus.test):
+        for piece in text.split(PIECE):
+            for name, side in (("sources", piece.condition.require_source()), ("targets", piece)):
+                sides[name] += Sentences.of(side, None).spelt()
+    sides["pairs"] = list(zip(*sides.values(), strict=True))
+    return {name: len(set(side)) for name, side in sides.items()}
+
+
 def corpus_warnings(corpus: Corpus) -> list[str]:
     """Warn of what is odd about a corpus: too many unknown words, tokens that are no words, targets
     that repeat their sources."""

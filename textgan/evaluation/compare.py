@@ -35,7 +35,7 @@ from textgan.evaluation.evaluate import (
     names_of_metrics,
     read_target,
 )
-from textgan.evaluation.results import Evaluation, read_evaluation
+from textgan.evaluation.results import Evaluation, decoded, read_evaluation
 from textgan.evaluation.scoring import by_metric, choose_metrics, label_of, warnings_of
 from textgan.evaluation.texts import Source
 from textgan.training.results import MLE_ROW
@@ -136,6 +136,7 @@ def compare(
         replace(
             compare_scores(first, other, names=(baseline, name), real=level),
             over="texts" if len(runs) == len(given) else "files",
+            decoding=decoded(evaluation.facts),
         )
         for name, other in others
     ]
@@ -200,10 +201,16 @@ def _compare_runs(
     if len(runs) == 1:
         if MLE_ROW not in first.rows:
             raise UserError(f"{runs[0].folder} has no MLE to compare with; give a second run")
+        if MLE_ROW in first.same:
+            raise UserError(
+                f"the last state of {runs[0].folder} is its best MLE epoch, so there is nothing to "
+                "compare; give a second run"
+            )
         last = list(first.rows)[-1]
-        return compare_scores(
+        alone = compare_scores(
             first.rows[MLE_ROW], first.rows[last], names=(MLE_ROW, last), real=real
         )
+        return replace(alone, decoding=decoded(first.facts))
     systems = [
         {seed: list(measured[run.folder].rows.values())[-1] for seed, run in seeds.items()}
         for seeds in groups.values()
@@ -221,7 +228,7 @@ def _compare_runs(
             made.append(compare_scores(one, other, names=pair, real=real))
         else:
             made.append(compare_seeds(a, b, names=pair, real=real))
-    return among_all(made)
+    return among_all([replace(one, decoding=decoded(first.facts)) for one in made])
 
 
 def _measured(

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from textgan.core.score import Score
 from textgan.core.statistics import (
+    DEGENERATE,
     Estimate,
     decimals,
     holm,
@@ -95,7 +96,7 @@ class Comparison(Shown):
 
     over: what was resampled. Texts speak of two trained generators; of methods only seeds do.
     among: how many differences p-values are corrected for; 0: those of this table alone.
-    warnings: of the texts.
+    warnings: of the texts. decoding: of texts of runs; "" where there are none.
     """
 
     a: str
@@ -104,6 +105,7 @@ class Comparison(Shown):
     over: Over = "texts"
     among: int = 0
     warnings: tuple[str, ...] = ()
+    decoding: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary for JSON."""
@@ -111,6 +113,7 @@ class Comparison(Shown):
             "a": self.a,
             "b": self.b,
             "over": self.over,
+            "decode": self.decoding,
             "differences": {
                 difference.name: difference.to_dict() for difference in self.differences
             },
@@ -158,9 +161,9 @@ class Comparison(Shown):
         body = [
             [
                 difference.title,
-                str(difference.a),
-                str(difference.b),
-                "" if difference.estimate is None else str(difference.estimate),
+                difference.a.flagged,
+                difference.b.flagged,
+                "" if difference.estimate is None else difference.estimate.flagged,
                 _format_p(difference.p),
                 _format_p(difference.corrected),
                 names[difference.winner],
@@ -177,7 +180,11 @@ class Comparison(Shown):
             "can tell",
         }
         warned = [f"warning: {text}" for text in self.warnings]
-        return [table, f"[95 % interval {of[self.over]}", *self.sentences(), *warned]
+        estimates = [part for one in self.differences for part in (one.a, one.b, one.estimate)]
+        notes = [DEGENERATE] if any(part.degenerate for part in estimates if part) else []
+        notes += [f"decoding: {self.decoding}"] if self.decoding else []
+        interval = f"[95 % interval {of[self.over]}"
+        return [table, interval, *notes, *self.sentences(), *warned]
 
     def _narrow(self) -> Table:
         """Of each system the number alone, for what counts is the interval of the difference."""
@@ -189,7 +196,7 @@ class Comparison(Shown):
                 difference.title,
                 decimals(difference.a.value),
                 decimals(difference.b.value),
-                "" if difference.estimate is None else str(difference.estimate),
+                "" if difference.estimate is None else difference.estimate.flagged,
                 _format_p(difference.corrected),
                 names[difference.winner],
             ]

@@ -30,12 +30,14 @@ from textgan.evaluation.file_inputs import inputs_from_files
 from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.run_inputs import decoding, inputs_from_run, texts_of_run
-from textgan.evaluation.scoring import choose_metrics, score
+from textgan.evaluation.scoring import EXAMPLES, choose_metrics, score
 from textgan.evaluation.store import store_evaluation, warn_unkept
 from textgan.evaluation.texts import Source, Texts, name_of
 from textgan.metrics.base import Metric
 from textgan.models.beam import BeamSearch
 from textgan.models.tempering import Asked, MixtureParts, asked_for
+from textgan.training.measure import asked_rows
+from textgan.training.originals import original_pairs
 from textgan.training.run import Run, open_run
 
 TEXTS_OR_FILE = "a list of strings, or a file or folder of texts"
@@ -224,7 +226,20 @@ def evaluate_run(
                 others=others,
                 form=form,
             )
-        return score(inputs, metrics, quiet=options.quiet)
+        made = score(inputs, metrics, quiet=options.quiet)
+    _spell_examples(run, made)
+    return made
+
+
+def _spell_examples(run: Run, evaluation: Evaluation) -> None:
+    """Write the sources and references of examples as the run's file has them."""
+    if run.corpus.source_tokenizer is None:
+        return
+    rows = asked_rows(len(run.corpus.test), evaluation.facts["samples"])[:EXAMPLES].tolist()
+    pairs = original_pairs(run, rows)
+    for examples in evaluation.facts["examples"].values():
+        for example, (source, reference) in zip(examples, pairs, strict=False):
+            example |= {"source": source, "reference": reference}
 
 
 def evaluate_files(
@@ -279,6 +294,7 @@ def evaluate_files(
             split=tokenizer,
             form=form,
             device=device,
+            align=any(metric.aligned for metric in metrics),
         )
     return score(inputs, metrics, quiet=options.quiet)
 

@@ -53,13 +53,16 @@ def inputs_from_files(
     split: LineTokens = "nltk",
     form: Form = PLAIN,
     device: str = "cpu",
+    align: bool = False,
 ) -> EvaluationInputs:
     """Make rows of files or lists of texts, with the references from another.
 
     train: what the texts' generator was trained on. real: other real text for the real row.
     aligned: references of which line i answers line i of every file. source: what line i of every
     file, and of the references, answers or translates. form: how all files are read, their labels
-    left out; fields are for those that have some. device: that networks are trained on.
+    left out; fields are for those that have some. device: that networks are trained on. align: a
+    metric needs aligned references, so the references are, if no others are given and they have as
+    many lines as every file.
     Raises UserError.
     """
     sides_given = (references, train, real, source)
@@ -76,6 +79,14 @@ def inputs_from_files(
         if one is not None
     }
     lines = {role: _without_empty(text.lines) for role, text in held_out.items()}
+    if align and references is not None and not aligned and source is None:
+        human = held_out["references"].lines
+        if all(len(text.lines) == len(human) for text in texts):
+            aligned, answers = [references], [human]
+            warnings.append(
+                f"line i of {name_of(references)} is taken for what line i of the texts should be; "
+                f"{option('aligned', 'FILE')} gives other references line by line"
+            )
     if references is None:
         lines["references"] = _without_empty(answers[0])
     tokenizer, sides, measured = _encode_files(split, lines, texts, options.quiet)

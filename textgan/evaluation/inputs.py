@@ -71,9 +71,19 @@ class EvaluationInputs:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def same(self) -> dict[str, str]:
+        """The rows that are another one, with the name of that."""
+        same: dict[str, str] = self.facts.get("same", {})
+        return same
+
+    @property
     def measured(self) -> dict[str, MetricInputs]:
-        """The rows that are not the real one."""
-        return {name: row for name, row in self.rows.items() if name != self.real}
+        """The rows that are neither the real one nor the same as another."""
+        return {
+            name: row
+            for name, row in self.rows.items()
+            if name != self.real and name not in self.same
+        }
 
 
 @dataclass(frozen=True)

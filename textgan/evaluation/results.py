@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from textgan.core.errors import UserError
@@ -67,7 +66,7 @@ class Evaluation(ScoreTable):
 
     def footnotes(self) -> list[str]:
         facts = self.facts
-        notes = []
+        notes = [f"decoding: {decoded(facts)}"] if decoded(facts) else []
         if any(score.low is not None for row in self.rows.values() for score in row.values()):
             signatures = (score.signature for row in self.rows.values() for score in row.values())
             of_networks = any("|n_test:" in signature for signature in signatures)
@@ -76,7 +75,8 @@ class Evaluation(ScoreTable):
                 + ("; over evaluators: Student's" if of_networks else "")
             )
         if self.real is None:
-            notes.append("no row of real text: nothing says how well real text would do")
+            why = facts.get("no_real", "nothing says how well real text would do")
+            notes.append(f"no row of real text: {why}")
         elif facts.get("alike"):
             notes.append(f"'{self.real}' is no level to reach: see the warnings")
         else:
@@ -96,11 +96,23 @@ class Evaluation(ScoreTable):
         return notes
 
 
+def decoded(facts: Mapping[str, Any]) -> str:
+    """Describe how the texts of runs that these facts are of were decoded; "" where there are
+    none."""
+    of_texts = facts.get("texts")
+    every = [facts, *(of_texts.values() if isinstance(of_texts, Mapping) else ())]
+    about = next((one for one in every if "temperature" in one), None)
+    if about is None:
+        return ""
+    how, drawn = about.get("decode", "sample"), f"sampled at temperature {about['temperature']:g}"
+    return drawn if how == "sample" else f"{how}; likelihoods are of texts {drawn}"
+
+
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write evaluation.json and the replicates beside it; those of the evaluation before are
     removed."""
     replicates = {
-        f"{row}/{name}": torch.from_numpy(np.ascontiguousarray(score.replicates))
+        f"{row}/{name}": torch.from_numpy(score.replicates.copy())
         for row, scores in evaluation.rows.items()
         for name, score in scores.items()
         if len(score.replicates)

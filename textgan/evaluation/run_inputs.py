@@ -45,7 +45,7 @@ from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.tempering import Asked, FittedJoint, JointTemperature, Tempering, label
 from textgan.training.checkpoint import checkpoints
 from textgan.training.measure import asked_rows, draw_measured
-from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, texts_seed
+from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, same_weights, texts_seed
 from textgan.training.run import Run
 from textgan.training.sample import joint_generator
 
@@ -85,6 +85,7 @@ def texts_of_run(
         "file": None,
         "checkpoint": checkpoints(run.folder)[-1].stem,
         "temperature": as_fact(temperature),
+        "decode": decoding(search),
         "seed": seed,
         "lines": len(lines),
         "empty": sum(not line.strip() for line in lines),
@@ -100,7 +101,6 @@ def inputs_from_run(
     temperature: Asked = 1.0,
     split: LineTokens | None = None,
     memory: dict[Hashable, Any] | None = None,
-    only: Sequence[str] = (),
     with_real: bool = True,
     others: Sequence[Run | Source] = (),
     form: Form = PLAIN,
@@ -112,7 +112,8 @@ def inputs_from_run(
     are read.
 
     split: None takes the run's own words; else lines are written and split anew.
-    memory: shared with other layouts of the same corpus. only: names of rows, if not all.
+    memory: shared with other layouts of the same corpus. What two rows have in common (a run whose
+    last state is its best MLE epoch) is drawn once, and the facts say so ("same").
     Texts are written as `textgan sample` writes them, without the unknown word; entropies and
     likelihoods are those of the generator as it is.
     """
@@ -136,10 +137,11 @@ def inputs_from_run(
     if options.equal:
         samples = fewest
         given = [replace(one, lines=drawn_lines(one.lines, samples, seed)) for one in given]
+    same = _same(written)
     drawn = [
         _draw(author, writer, samples, seed, temperature, options.search)
         for writer, author in written
-        if not only or writer.name in only
+        if writer.name not in same
     ]
     following = corpus.following.get("test")
     tokenizer, (test, train, real, *measured) = _encode_run(
@@ -196,8 +198,9 @@ def inputs_from_run(
             real, _lines(run, fresh), models=_models_of_oracle(run, fresh), **of_real
         )
     for one, predictions in zip(drawn, measured, strict=False):
-        models = one.models(run)
-        rows[one.writer.name] = make(predictions, _lines(run, one.text), models=models, **answering)
+        row = make(predictions, _lines(run, one.text), models=one.models(run), **answering)
+        rows |= {name: row for name, other in same.items() if other == one.writer.name}
+        rows[one.writer.name] = row
     for text, predictions in zip(given, measured[len(drawn) :], strict=True):
         rows[text.name] = make(predictions, text.lines, **answering)
     facts: dict[str, Any] = {
@@ -207,8 +210,9 @@ def inputs_from_run(
         "data": corpus.facts,
         "tokenizer": tokenizer.kind,
         "temperature": as_fact(temperature),
-        **({"decode": decoding(options.search)} if rows_of_test is not None else {}),
+        "decode": decoding(options.search),
         **make.facts(samples),
+        **({"same": same} if same else {}),
     }
     if len(runs) > 1:
         facts["runs"] = [one.folder.resolve().name for one in runs]
@@ -225,10 +229,13 @@ def as_fact(temperature: Asked) -> float | str:
 
 
 def decoding(search: BeamSearch | None) -> str:
-    """Return what answers to sources were found by."""
+    """Return how answers to sources are decoded."""
     if search is None:
         return "sample"
-    return "greedy" if search.width == 1 else f"beam {search.width}"
+    if search.width == 1:
+        return "greedy"
+    diversity = f", diversity {search.diversity:g}" if search.diversity else ""
+    return f"beam {search.width}, length penalty {search.length_penalty:g}{diversity}"
 
 
 def _sources(corpus: Corpus, text: Text) -> Sentences:
@@ -354,6 +361,15 @@ def _written(runs: Sequence[Run]) -> list[tuple[Writer, Run]]:
         (replace(writer, name=name), one)
         for writer, name, one in zip(last, names, runs, strict=True)
     ]
+
+
+def _same(written: Sequence[tuple[Writer, Run]]) -> dict[str, str]:
+    """The best MLE epoch of one run by its name, with that of its last state, where both are one
+    and the same."""
+    if [writer.name for writer, _ in written[:-1]] != [MLE_ROW]:
+        return {}
+    (mle, _), (last, _) = written
+    return {mle.name: last.name} if same_weights(mle.generator, last.generator) else {}
 
 
 def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:

@@ -34,6 +34,8 @@ ORDER = (  # of a table's metrics; others, such as one's own, follow by name
     "ms_jaccard", "distinct", "unique", "commonest", "novelty", "repetition", "length", "lm_score",
     "reverse_lm", "frechet", "mauve", "discriminator", "adversuc", "machine_vs_random", "ere",
 )  # fmt: skip
+NO_REFERENCES = "it has no aligned references of its own, and nothing else is measured"
+NOTHING_OF_REAL = "nothing that is measured can be measured of it"
 ALIKE = 0.55  # accuracy of a discriminator above which two sets of real text are not alike
 EXAMPLES = 12  # texts of a row that are shown beside their nearest training sentence
 
@@ -145,6 +147,8 @@ def score(
     # those of one's own first: what is wrong with them is reported before others take their minutes
     for metric in sorted(metrics, key=lambda one: not is_own(one)):
         for name, row in inputs.rows.items():
+            if name in inputs.same:
+                continue
             if lack := lack_of(metric, row):
                 lacking.setdefault(label_of(metric), {})[name] = lack
             else:
@@ -180,6 +184,11 @@ def score(
     unavailable = _unavailable(lacking, inputs)
     if not any(rows.values()):
         raise UserError(f"nothing can be measured: {_listed(unavailable)}")
+    rows |= {name: rows[other] for name, other in inputs.same.items()}
+    real = inputs.real
+    if real is not None and not rows[real]:
+        del rows[real]
+        real = None
     facts = inputs.facts | {
         "metrics": [label_of(metric) for metric in metrics],
         "numbers": numbers,
@@ -187,7 +196,10 @@ def score(
         "peak_memory_mib": peak_memory(),
         "examples": {name: examples(row) for name, row in inputs.measured.items()},
     }
-    evaluation = Evaluation(rows, inputs.real, unavailable, list(inputs.warnings), facts)
+    if real != inputs.real:
+        aligned = all(metric.aligned for metric in metrics)
+        facts["no_real"] = NO_REFERENCES if aligned else NOTHING_OF_REAL
+    evaluation = Evaluation(rows, real, unavailable, list(inputs.warnings), facts)
     return replace(evaluation, warnings=[*evaluation.warnings, *warnings_of(evaluation)])
 
 
@@ -267,7 +279,7 @@ def warnings_of(evaluation: Evaluation) -> list[str]:
         )
     entropy = evaluation.rows.get(MLE_ROW, {}).get("entropy")
     for name, scores in evaluation.rows.items():
-        if name != evaluation.real:
+        if name != evaluation.real and name not in evaluation.same:
             of_row = warnings_of_row(
                 scores,
                 real,

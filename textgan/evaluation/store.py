@@ -53,6 +53,8 @@ def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
         before.facts.get(key) == evaluation.facts.get(key) for key in ways
     ):
         rows = {name: before.rows.get(name, {}) | row for name, row in evaluation.rows.items()}
+        if evaluation.real is None and before.real is not None:
+            rows = {before.real: before.real_scores} | rows
         lacking = {
             name: why
             for name, why in before.unavailable.items()
@@ -61,6 +63,10 @@ def _merged(before: Evaluation | None, evaluation: Evaluation) -> Evaluation:
         metrics = dict.fromkeys([*before.facts["metrics"], *evaluation.facts["metrics"]])
         numbers = before.facts.get("numbers", {}) | evaluation.facts.get("numbers", {})
         facts = evaluation.facts | {"metrics": list(metrics), "numbers": numbers}
-        evaluation = replace(evaluation, rows=rows, unavailable=lacking, warnings=[], facts=facts)
+        if (real := evaluation.real or before.real) is not None:
+            facts.pop("no_real", None)
+        evaluation = replace(
+            evaluation, rows=rows, real=real, unavailable=lacking, warnings=[], facts=facts
+        )
         evaluation = replace(evaluation, warnings=[*given, *warnings_of(evaluation)])
     return evaluation

@@ -54,6 +54,12 @@ class Sweep(Shown):
     findings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def same(self) -> dict[str, str]:
+        """The rows that are another one, with the name of that."""
+        same: dict[str, str] = self.facts.get("same", {})
+        return same
+
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary for JSON."""
         return {
@@ -73,11 +79,14 @@ class Sweep(Shown):
 
     def shown(self) -> list[Table | str]:
         shown: list[Table | str] = []
+        names = {other: f"{row} = {other}" for row, other in self.same.items()}
         for name, row in self.rows.items():
+            if name in self.same:
+                continue
             at = {f"T = {t:g}": _untitled(row[t]) for t in sorted(row, reverse=True)}
             if self.real is not None:
                 at = {self.real: self.real_scores, **at}
-            shown += [table_of(at, intervals=False, title=name), ""]
+            shown += [table_of(at, intervals=False, title=names.get(name, name)), ""]
         return [*shown, *self.findings]
 
 
@@ -153,7 +162,8 @@ def _keep(run: Run, new: Sweep) -> Sweep:
             lacking = {name: why for name, why in lacking.items() if name not in had}
             facts = new.facts | {"unavailable": lacking | new.facts["unavailable"]}
             real = before.real_scores | new.real_scores
-            new = Sweep(rows, new.real, real, findings(rows), facts)
+            found = findings(rows, new.same)
+            new = Sweep(rows, new.real or before.real, real, found, facts)
         write_sealed(run.folder / FILE, new.to_dict(), run.digest)
     return new
 
@@ -187,20 +197,26 @@ def _sweep_run(
             )
         with run.products():
             evaluation = score(inputs, metrics, quiet=quiet)
-        if evaluation.real is not None:
-            real, real_scores = evaluation.real, evaluation.rows[evaluation.real]
+        if number == 0:
+            real, real_scores = evaluation.real, evaluation.real_scores
             ways = ("run", "samples", "seed", "tokenizer", "checkpoint")
             facts = {key: evaluation.facts[key] for key in ways}
-            facts |= {"unavailable": evaluation.unavailable}
+            facts |= {"unavailable": evaluation.unavailable, "same": evaluation.same}
         for name, scores in evaluation.rows.items():
             if name != evaluation.real:
                 rows.setdefault(name, {})[temperature] = scores
     facts["seconds"] = time.monotonic() - began
-    return Sweep(rows, real, real_scores, findings(rows), facts)
+    return Sweep(rows, real, real_scores, findings(rows, facts["same"]), facts)
 
 
-def findings(rows: Mapping[str, Mapping[float, Scores]]) -> list[str]:
-    """Describe where one curve is better than another, for every pair of measures and of rows."""
+def findings(
+    rows: Mapping[str, Mapping[float, Scores]], same: Mapping[str, str] | None = None
+) -> list[str]:
+    """Describe where one curve is better than another, for every pair of measures and of rows.
+
+    same: rows that are left out, because they are others.
+    """
+    rows = {name: row for name, row in rows.items() if name not in (same or {})}
     sentences = []
     for pair in PAIRS:
         curves = [Curve.of(name_in_sentence(name), pair, row) for name, row in rows.items()]

@@ -31,6 +31,7 @@ WINS = 0.98
 # Standard deviation, within a batch, of rewards that could be anything from 0 to 1; below, two
 # thirds of the texts differ by less than a hundredth of that, and a policy gradient is as small
 FLAT = 0.01
+NEAR_ONE = 0.9  # accuracy from which a discriminator has learnt too much rather than too little
 
 
 def accuracy(real: Tensor, fake: Tensor) -> float:
@@ -60,9 +61,8 @@ def adversary_warnings(metrics: Mapping[str, float], texts: int) -> list[str]:
         spread = "" if deviation is None else f", deviation {deviation:.4f}"
         remedy = "see objective.* for a reward that tells texts apart, or train longer by MLE first"
         if accuracy is not None:
-            remedy = (
-                f"the discriminator's accuracy is {accuracy:.2f}: train it less if that is near 1"
-            )
+            what = "less" if accuracy > NEAR_ONE else "longer, for it tells texts hardly apart"
+            remedy = f"the discriminator's accuracy is {accuracy:.2f}: train it {what}"
         warnings.append(
             f"reward is flat: {shown} for nearly every text{spread}, so the generator learns "
             f"nothing from it; {remedy}"

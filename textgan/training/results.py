@@ -88,6 +88,7 @@ class Results(ScoreTable):
             "samples": self.samples,
             "records": self.records,
             "unit": "nats per token; entropy too. unique: share of different samples. jsd: bits",
+            "decode": "sample at temperature 1; sacrebleu_test: greedy",
         }
 
     def shown(self) -> list[Table | str]:
@@ -97,29 +98,28 @@ class Results(ScoreTable):
             if any(key in row for row in self.rows.values())
         }
         body = [
-            [name, *(str(row[key]) if key in row else "" for key in columns)]
-            for name, row in self.rows.items()
+            [name, *(row[key].estimate.flagged if key in row else "" for key in columns)]
+            for name, row in self.columns.items()
         ]
         upright = [
-            [title, *(str(row[key]) if key in row else "" for row in self.rows.values())]
-            for key, title in columns.items()
+            [title, *(row[number] for row in body)]
+            for number, title in enumerate(columns.values(), start=1)
         ]
-        narrow = Table(["", *self.rows], upright)
-        table = Table(["", *columns.values()], body, narrow=narrow)
-        return [table, *self.footnotes(), *(f"warning: {text}" for text in self.warnings)]
+        narrow = Table(["", *self.columns], upright)
+        return [Table(["", *columns.values()], body, narrow=narrow), *self.lines_below()]
 
     def footnotes(self) -> list[str]:
         measured = {name for row in self.rows.values() for name in row}
-        note = f"on {self.samples} samples"
+        note = f"on {self.samples} samples at temperature 1"
         if any(name.startswith("nll") for name in measured):
             note = (
-                f"nats per token {note} at temperature 1, "
-                "[95 % bootstrap interval over sentences]; lower NLL is better"
+                f"nats per token {note}, [95 % bootstrap interval over sentences]; lower NLL is "
+                "better"
             )
         if not self.likelihood:
             note += "; NLL_test and entropy need a likelihood, which this generator does not have"
         if "sacrebleu_test" in measured:
-            note += "; BLEU of the likeliest answers to test sources, of 100"
+            note += "; BLEU of greedy answers to test sources, of 100"
         if "jsd1" in measured:
             note += "; JSD-n: bits between their n-grams and the training text's"
         return [note]
@@ -163,14 +163,19 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
     if random:
         rows["random tokens"] = random
     lack, mle_entropy = run.mle_lack(), None
+    same: dict[str, str] = {}
+    name, last = f"{run.config.objective.name}, last", None
     if exists(run.folder / MLE):
         _, facts = run.load_mle()
-        mle = row(run.load_generator("mle"))
+        best = run.load_generator("mle")
+        mle = row(best)
         epochs = facts.get("epochs", run.config.schedule.mle_epochs)
-        rows[f"{MLE_ROW} ({facts['epoch']} of {epochs})"] = mle
+        mle_row = f"{MLE_ROW} ({facts['epoch']} of {epochs})"
+        rows[mle_row] = mle
         mle_entropy = mle["entropy"].value if "entropy" in mle else None
-    last = row(generator)
-    rows[f"{run.config.objective.name}, last"] = last
+        if same_weights(best, generator):
+            same, last = {mle_row: name}, mle
+    rows[name] = last = last or row(generator)
     warnings = warnings_of_row(
         last,
         level_of(run.oracle_level),
@@ -182,9 +187,19 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
         rows,
         _real_row(rows),
         warnings=[*([lack] if lack else []), *corpus_warnings(corpus), *warnings],
+        facts={"same": same} if same else {},
         folder=run.folder,
         samples=samples,
         likelihood=isinstance(generator, AutoregressiveGenerator),
+    )
+
+
+def same_weights(one: Generator, other: Generator) -> bool:
+    """Return whether two generators of a run are the same function, so that the numbers of one are
+    those of the other."""
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(value, theirs[key]) for key, value in ours.items()
     )
 
 
@@ -253,6 +268,7 @@ def read_results(folder: Path) -> Results | None:
             rows,
             _real_row(rows),
             warnings=checked_value(content, "warnings", list[str]),
+            facts=checked_value({"facts": {}} | content, "facts", dict[str, Any]),
             folder=folder,
             samples=checked_value(content, "samples", int),
             alarms=tuple(checked_value({"alarms": []} | content, "alarms", list[str])),

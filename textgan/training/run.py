@@ -85,7 +85,12 @@ from textgan.core.tensors import (
     with_prefix,
 )
 from textgan.core.version import __version__
-from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
+from textgan.data.checks import (
+    corpus_warnings,
+    different_pairs,
+    different_sentences,
+    unknown_share,
+)
 from textgan.data.corpus import Corpus, Following, read_corpus
 from textgan.data.splits import PARTS, PartName
 from textgan.data.text import UNCONDITIONAL, Text, TextSpace, exchange_sources
@@ -811,6 +816,8 @@ def _facts(corpus: Corpus) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if corpus.tokenizer.special:
         about["different_sentences"] = different_sentences(corpus)
+        if corpus.space.source is not None:
+            about["different"] = different_pairs(corpus)
         about["unknown"] = round(unknown_share(corpus), 4)
         about["warnings"] = corpus_warnings(corpus)
     return {

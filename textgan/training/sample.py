@@ -18,7 +18,7 @@ from textgan.core.progress import bar, say
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
 from textgan.data.checks import unknown_share
-from textgan.data.text import UNCONDITIONAL, Condition
+from textgan.data.text import UNCONDITIONAL, Condition, Text
 from textgan.data.token_fit import MANY_UNKNOWN
 from textgan.models.beam import BeamSearch
 from textgan.models.draw import draw_jointly, draw_like
@@ -31,6 +31,7 @@ from textgan.models.tempering import (
     asked_for,
 )
 from textgan.models.tempering import label as label_of
+from textgan.training.originals import Pair, original_pairs
 from textgan.training.run import Run, Weights, open_run
 from textgan.training.translation import (
     Answer,
@@ -75,8 +76,9 @@ def sample(
 
     n: how many texts, of each source where sources are given; None: 10, and 1 of each source.
     source: what the texts answer or translate, in this order: a list, or a file, a pipe or "-" for
-    the standard input, one a line. Without it a run of pairs answers
-    sources of its test part, and writes each before its answer. beam: the width of a beam search,
+    the standard input, one a line. Without it a run of pairs answers sources of its test part, and
+    writes each before its answer, and what people answered after it, as its data file has them, if
+    that is still there. beam: the width of a beam search,
     which takes the likeliest texts that it finds; 0: texts are drawn. greedy: the same as a beam of
     1. length_penalty, diversity: of the beam search (see `textgan.models.beam`). rerank: a run that
     was trained on swapped pairs, by which the texts of a beam are ranked anew (MMI). n_best: all
@@ -107,9 +109,10 @@ def sample(
     opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
     corpus = opened.corpus
     only = None if label is None else corpus.label(label)
-    shown: Sequence[str] = []  # sources, before their answers
+    shown: Sequence[Pair] = []  # sources and references, before and after their answers
     if lines is None and search is not None and corpus.source_tokenizer is not None:
-        lines = shown = _some_sources(opened, n or USUAL, seed)
+        asked = _some_sources(opened, n or USUAL, seed)
+        lines, shown = corpus.source_tokenizer.decode(asked.tolist()), _test_pairs(opened, asked)
         n = None
     if isinstance(drawn, JointTemperature):
         texts = _draw_jointly(opened, weights, drawn, n or USUAL, seed, allow_unknown)
@@ -127,10 +130,19 @@ def sample(
         kept = _kept(n, search, search.width)
         texts = _written(_likeliest(opened, weights, search, kept, only, quiet), n_best)
     else:
-        texts = draw_lines(
+        text = _draw(
             opened, opened.load_generator(weights), n or USUAL, seed, drawn,
             allow_unknown=allow_unknown, label=only,
         )  # fmt: skip
+        texts = corpus.decode(text)
+        if text.source is not None:  # in the same words as a search shows it
+            apart = [line.split("\t") for line in texts]
+            texts = [
+                "\t".join([*before, source_of, answer, reference])
+                for (*before, _, answer), (source_of, reference) in zip(
+                    apart, _test_pairs(opened, text.source), strict=True
+                )
+            ]
     share = 0.0 if allow_unknown else unknown_share(corpus)
     if share >= MANY_UNKNOWN and not quiet:
         say(
@@ -164,9 +176,24 @@ def draw_lines(
 
     label: the only one to write; None: all, as often as they occur in the training text.
     """
+    return run.corpus.decode(
+        _draw(run, generator, n, seed, temperature, allow_unknown=allow_unknown, label=label)
+    )
+
+
+def _draw(
+    run: Run,
+    generator: Generator,
+    n: int,
+    seed: int,
+    temperature: float | Mixture,
+    *,
+    allow_unknown: bool,
+    label: int | None,
+) -> Text:
     unknown = None if allow_unknown else run.corpus.space.unknown
     with run.products():
-        text = draw_like(
+        return draw_like(
             generator,
             run.corpus.conditions,
             n,
@@ -175,7 +202,6 @@ def draw_lines(
             forbid=unknown,
             label=label,
         )
-    return run.corpus.decode(text)
 
 
 def joint_generator(run: Run, generator: Generator) -> AutoregressiveGenerator:
@@ -241,12 +267,18 @@ def _kept(n: int | None, search: BeamSearch | None, usual: int) -> int:
     return n or usual
 
 
-def _some_sources(run: Run, n: int, seed: int) -> list[str]:
+def _some_sources(run: Run, n: int, seed: int) -> Text:
     """Draw n sources of the test part."""
     with fork_rng(stream(Purpose.SAMPLE, seed, run.seed), run.device):
-        source = run.corpus.conditions.draw(n).require_source()
-    assert run.corpus.source_tokenizer is not None  # there are sources
-    return run.corpus.source_tokenizer.decode(source.tolist())
+        return run.corpus.conditions.draw(n).require_source()
+
+
+def _test_pairs(run: Run, source: Text) -> list[Pair]:
+    """For each of these sources the first pair of the test part that has it."""
+    rows: dict[tuple[int, ...], int] = {}
+    for row, ids in enumerate(run.corpus.test.condition.require_source().tolist()):
+        rows.setdefault(tuple(ids), row)
+    return original_pairs(run, [rows[tuple(ids)] for ids in source.tolist()])
 
 
 def _likeliest(
@@ -266,16 +298,17 @@ def _likeliest(
 
 
 def _written(
-    found: Sequence[Sequence[Answer]], n_best: bool, shown: Sequence[str] = ()
+    found: Sequence[Sequence[Answer]], n_best: bool, shown: Sequence[Pair] = ()
 ) -> list[str]:
     """Lines of texts; n_best: each after the number of its source and its score, without the copies
-    that fill up a beam. shown: what each is written after."""
+    that fill up a beam. shown: what each is written after, and what before."""
     lines = []
     for row, answers in enumerate(found):
-        before = f"{shown[row]}\t" if shown else ""
         for text, score in answers:
-            if not n_best:
-                lines.append(before + text)
-            elif score > -torch.inf:
-                lines.append(f"{row + 1}\t{score:.4f}\t{before}{text}")
+            asked, reference = ([one] for one in shown[row]) if shown else ([], [])
+            columns = [*asked, text, *reference]
+            if n_best:
+                columns = [str(row + 1), f"{score:.4f}", *columns]
+            if not n_best or score > -torch.inf:
+                lines.append("\t".join(columns))
     return lines

@@ -31,7 +31,13 @@ from textgan.core.progress import status
 from textgan.core.registry import remarks
 from textgan.core.statistics import Estimate
 from textgan.core.streams import Purpose, stream
-from textgan.data.checks import corpus_warnings, different_sentences, unknown_share
+from textgan.data.checks import (
+    corpus_warnings,
+    different_pairs,
+    different_sentences,
+    unknown_share,
+)
+from textgan.data.corpus import Corpus
 from textgan.data.pre_tokenizer import UNKNOWN_WORD
 from textgan.data.text import TextSpace
 from textgan.models.discriminators.base import Discriminator
@@ -330,7 +336,7 @@ def _about_data(run: Run) -> Iterator[str]:
     if run.corpus.tokenizer.special:
         yield (
             f"           {unknown_share(run.corpus):.1%} of the words are {UNKNOWN_WORD}; "
-            f"{different_sentences(run.corpus)} sentences are different, as read"
+            f"{_about_different(run.corpus)} are different, as read"
         )
     if space.source is not None and "sources" in facts:
         yield from _about_sources(facts, space.source)
@@ -359,6 +365,14 @@ def _about_data(run: Run) -> Iterator[str]:
             f"another text's source a token costs {exchanged:.3f} nats, "
             f"{exchanged - facts['oracle_entropy']:.3f} more than with its own"
         )
+
+
+def _about_different(corpus: Corpus) -> str:
+    """Say how many sentences are different; of pairs, how many of each side and together."""
+    if corpus.space.source is None:
+        return f"{different_sentences(corpus)} sentences"
+    counts = different_pairs(corpus)
+    return f"{counts['sources']} sources, {counts['targets']} targets and {counts['pairs']} pairs"
 
 
 def _about_sources(facts: Mapping[str, Any], space: TextSpace) -> Iterator[str]:

@@ -18,6 +18,7 @@ from textgan.evaluation.report.runs import (
     rows_of,
     scores_of,
 )
+from textgan.evaluation.results import decoded
 
 # what a reader wants to know first
 HEADLINE = (
@@ -106,7 +107,8 @@ def table(title: str, systems: Sequence[System], source: Source[Scores]) -> dict
             for metric, why in (run.evaluation.unavailable if run.evaluation else {}).items():
                 lacking.setdefault((metric, why), []).append(run.name)
     else:
-        facts = [{"samples": run.results.samples} for run in systems[0].runs if run.results]
+        ended = [run.results for run in systems[0].runs if run.results]
+        facts = [{"samples": one.samples, "temperature": 1.0} for one in ended]
     several = any(len(rows) > 1 for one, rows in columns if one.role in ("mle", "method"))
     return {
         "title": title,
@@ -185,12 +187,13 @@ def _seeds(system: System, names: Sequence[str], source: Source[Scores]) -> str:
 def _measured(facts: Sequence[Mapping[str, Any]]) -> str:
     """On what the numbers of a table were taken."""
     parts = []
+    described = [{**one, "decoding": decoded(one)} for one in facts]
     for key, phrase in (
-        ("samples", "on {} samples"),
-        ("temperature", "at temperature {}"),
+        ("samples", "on {} texts"),
+        ("decoding", "{}"),
         ("tokenizer", "tokeniser {}"),
     ):
-        values = dict.fromkeys(one[key] for one in facts if key in one)
+        values = dict.fromkeys(one[key] for one in described if one.get(key))
         if values:
             shown = [f"{v:,.9g}" if isinstance(v, int | float) else str(v) for v in values]
             parts.append(phrase.format(join_names(shown, 4)))

@@ -117,7 +117,7 @@ def test_held_out_pairs_that_are_in_training_are_warned_of(tmp_path: Path) -> No
 
 
 def test_pairs_are_counted_by_both_sides(tmp_path: Path) -> None:
-    pairs = [(f"q{i % 20}", f"a{i % 10}") for i in range(60)]
+    pairs = [("say" + " so" * (i % 20), "no" + " yes" * (i % 10)) for i in range(60)]
     corpus = corpus_of(Path(), file="", pairs=str(tsv(tmp_path, pairs)))
     assert different_pairs(corpus) == {"sources": 20, "targets": 10, "pairs": 20}
     assert different_sentences(corpus) == 10

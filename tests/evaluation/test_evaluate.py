@@ -190,7 +190,7 @@ def test_runs_and_files_stand_in_one_table(text_runs: Path, tmp_path: Path) -> N
     assert list(two.rows) == ["real, held out", "gan", "mle"]
     assert two.rows["gan"]["nll_test"].estimate != two.rows["mle"]["nll_test"].estimate
     alone = evaluate(text_runs / "mle", **settings)
-    assert two.rows["mle"]["bleu4"].to_dict() == alone.rows["seqgan, last"]["bleu4"].to_dict()
+    assert two.rows["mle"]["bleu4"].to_dict() == alone.rows["mle, last"]["bleu4"].to_dict()
     other = evaluate(text_runs / "gan", samples, references=sentences(40, 5), **settings)
     assert list(other.rows)[1:] == ["gan", "samples.txt"]
     assert other.facts["texts"]["gan"]["lines"] == 40

@@ -89,7 +89,12 @@ HEADLINE = {
 
 # the same of runs whose texts answer sources alone
 OF_PAIRS = [
-    Panel("BLEU of greedy answers", "of 100", {"eval/sacrebleu_valid": "to validation sources"})
+    Panel(
+        "BLEU of greedy answers",
+        "of 100",
+        {"eval/sacrebleu_valid": "to validation sources"},
+        reach=(0.0, 1.0),
+    )
 ]
 
 # measures of `textgan evaluate` by which TensorBoard's table sorts runs. It only knows those that

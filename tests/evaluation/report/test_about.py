@@ -70,6 +70,24 @@ def test_data_are_described_as_far_as_they_are_known() -> None:
     assert "at most 20 in a sentence" in message and message.endswith(" test sentences")
 
 
+def test_pairs_are_described_by_both_sides() -> None:
+    assert about.describe_data({"sources": {}}) == "Pairs: of unknown origin"
+    data = {"source": "/a/en.txt", "vocabulary": 1200, "length": 20, "split_by": "source"}
+    sources = {"source": "/a/de.txt", "vocabulary": 1300, "length": 25}
+    files = {"test": {"source": "en2.txt", "sources": {"source": "de2.txt"}}}
+    split = {"train": 8000, "test": 1000}
+    message = about.describe_data(data | {"sources": sources, "files": files, "split": split})
+    assert message == (
+        "Pairs: de.txt to en.txt, tested on de2.txt to en2.txt, 1,300 different words in sources "
+        "and 1,200 in targets, at most 25 tokens in a source and 20 in a target, 8,000 train and "
+        "1,000 test pairs, divided by source"
+    )
+    shared = about.describe_data(data | {"sources": {"shares_vocabulary": True, "length": 9}})
+    assert "Pairs: en.txt, 1,200 different words on both sides, at most 9 tokens" in shared
+    oracle = about.describe_data({"source": "LSTM", "source_length": 5})
+    assert oracle == "Text: LSTM, each for a source of 5 words"
+
+
 def test_commands_are_few_and_can_be_pasted() -> None:
     names = ["my run", *(f"run-{i}" for i in range(9))]
     assert about.suggested_commands("evaluate", names) == [

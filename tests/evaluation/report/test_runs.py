@@ -8,7 +8,7 @@ from pages import cells, read, write_run
 from textgan.core.errors import UserError
 from textgan.core.format import format_interval
 from textgan.core.statistics import over_seeds
-from textgan.evaluation.report.page import make_page, write_report
+from textgan.evaluation.report.page import make_page, read_runs, write_report
 from textgan.evaluation.report.runs import RunRecord, repeated, rows_of, scores_of, systems_of
 
 
@@ -43,6 +43,9 @@ def test_runs_told_differently_are_two_methods(tmp_path: Path) -> None:
     page = make_page(runs)
     assert "seqgan (rollouts 16), last" in page and "seqgan (rollouts 7), last" in page
     assert len(cells(page, "NLL_oracle")) == 4  # and one MLE
+    # where data are is no difference between runs on the same
+    [run] = read_runs([write_run(tmp_path / "e", settings={"data.file": "/a/x.txt"})])
+    assert [one.short for one in systems_of([run]) if one.role == "method"] == ["seqgan"]
     other = write_run(tmp_path / "c", settings={"generator.hidden": 99})
     page = make_page([runs[0], other])
     assert len(cells(page, "NLL_oracle")) == 5  # and two MLEs

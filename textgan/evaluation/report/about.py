@@ -45,18 +45,54 @@ def overview(runs: Sequence[RunRecord], methods: Sequence[System]) -> list[str]:
 
 def describe_data(data: Mapping[str, Any]) -> str:
     """Describe the data in one line."""
+    sources = data.get("sources")
+    if isinstance(sources, Mapping):
+        return _describe_pairs(data, sources)
     parts = [f"Text: {without_paths(str(data.get('source', 'of unknown origin')))}"]
     for key, phrase in (
         ("vocabulary", "{} different words"),
         ("length", "at most {} in a sentence"),
+        ("source_length", "each for a source of {} words"),
     ):
         if key in data:
             parts.append(phrase.format(format_number(data[key])))
-    split = data.get("split")
-    if isinstance(split, Mapping) and split:
-        sizes = join_names([f"{format_number(size)} {part}" for part, size in split.items()], 4)
-        parts.append(f"{sizes} sentences")
+    return ", ".join([*parts, *_sizes(data, "sentences")])
+
+
+def _describe_pairs(data: Mapping[str, Any], sources: Mapping[str, Any]) -> str:
+    """Describe pairs: their files, and for sources and targets words and lengths."""
+    parts = [f"Pairs: {_files(data)}"]
+    test = data.get("files", {}).get("test", {})
+    if "source" in test:
+        parts.append(f"tested on {_files(test)}")
+    if sources.get("shares_vocabulary") and "vocabulary" in data:
+        parts.append(f"{format_number(data['vocabulary'])} different words on both sides")
+    elif "vocabulary" in data and "vocabulary" in sources:
+        of_sources, of_targets = (format_number(one["vocabulary"]) for one in (sources, data))
+        parts.append(f"{of_sources} different words in sources and {of_targets} in targets")
+    if "length" in data and "length" in sources:
+        of_sources, of_targets = (format_number(one["length"]) for one in (sources, data))
+        parts.append(f"at most {of_sources} tokens in a source and {of_targets} in a target")
+    parts += _sizes(data, "pairs")
+    if "split_by" in data:
+        parts.append(f"divided by {data['split_by']}")
     return ", ".join(parts)
+
+
+def _files(data: Mapping[str, Any]) -> str:
+    """The file of texts or pairs, or those of sources and targets."""
+    target = without_paths(str(data.get("source", "of unknown origin")))
+    sources = data.get("sources")
+    source = sources.get("source") if isinstance(sources, Mapping) else None
+    return f"{without_paths(str(source))} to {target}" if source else target
+
+
+def _sizes(data: Mapping[str, Any], what: str) -> list[str]:
+    split = data.get("split")
+    if not isinstance(split, Mapping) or not split:
+        return []
+    sizes = join_names([f"{format_number(size)} {part}" for part, size in split.items()], 4)
+    return [f"{sizes} {what}"]
 
 
 def data_name(run: RunRecord) -> str:
@@ -65,7 +101,7 @@ def data_name(run: RunRecord) -> str:
     of_config = run.config.get("data", {})
     if not (of_config.get("file") or of_config.get("pairs")):
         return "the synthetic oracle"
-    return str(data.get("known_as") or without_paths(str(data.get("source", "unknown text"))))
+    return str(data.get("known_as") or (_files(data) if "source" in data else "unknown text"))
 
 
 def collect_warnings(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:

@@ -132,6 +132,11 @@ class RunRecord:
         data: Table = self.facts.get("data", {})
         return data
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether its texts answer sources."""
+        return "sources" in self.data or "source_length" in self.data
+
     @cached_property
     def language(self) -> str:
         """Equal for runs whose texts compare: of the same data, split alike."""
@@ -264,18 +269,33 @@ def _role(row: str, real: str | None) -> Role:
 def _name(group: Sequence[RunRecord], groups: Sequence[Sequence[RunRecord]]) -> str:
     """The method, with the settings in which it differs from others of the same method."""
     alike = [flatten(other[0].config) for other in groups if other[0].method == group[0].method]
+    shown = flatten(without_paths(group[0].config))
     differing = [
-        f"{key.rpartition('.')[2]} {value}"
-        for key, value in flatten(without_paths(group[0].config)).items()
+        f"{key.rpartition('.')[2]} {shown[key]}"
+        for key, value in flatten(group[0].config).items()
         if key not in NO_EXPERIMENT and any(other.get(key) != value for other in alike)
     ]
     return group[0].method + (f" ({join_names(differing, 2)})" if differing else "")
 
 
 def scores_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
-    """Return the rows of an evaluation, and the name of the row of real text."""
+    """Return the rows of an evaluation, with BLEU of greedy answers, which the run's own final table
+    has, and the name of the row of real text. What is the same as another row is left out."""
     evaluation = run.evaluation
-    return (evaluation.rows, evaluation.real) if evaluation else ({}, None)
+    if evaluation is None:
+        return {}, None
+    greedy: dict[str, Scores] = {}
+    if run.results is not None:
+        for row, scores in run.results.rows.items():
+            if "sacrebleu_test" in scores:
+                role = _role(row, run.results.real)
+                greedy[role] = {"sacrebleu_test": scores["sacrebleu_test"]}
+    rows = {
+        row: scores | greedy.get(_role(row, evaluation.real), {})
+        for row, scores in evaluation.rows.items()
+        if row not in evaluation.same
+    }
+    return rows, evaluation.real
 
 
 def results_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
@@ -285,13 +305,16 @@ def results_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
     rows = {
         row: {name: scores[name] for name in COLUMNS if name in scores}
         for row, scores in run.results.rows.items()
+        if row not in run.results.same
     }
     return rows, run.results.real
 
 
 def curve_rows(run: RunRecord) -> tuple[Mapping[str, Mapping[float, Scores]], str | None]:
     """Return the rows of a curve, each as scores by temperature."""
-    return (run.curve.rows, None) if run.curve else ({}, None)
+    if run.curve is None:
+        return {}, None
+    return {row: at for row, at in run.curve.rows.items() if row not in run.curve.same}, None
 
 
 def curve_real(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:

@@ -9,6 +9,7 @@ from typing import Any
 from textgan.core.names import join_names
 from textgan.core.score import Better, Score, Scores, names_of
 from textgan.core.statistics import Estimate
+from textgan.evaluation.report.gaps import gaps
 from textgan.evaluation.report.runs import (
     RunRecord,
     Source,
@@ -25,6 +26,11 @@ HEADLINE = (
     "nll_oracle", "nll_test", "bleu4", "self_bleu4", "lm_score", "reverse_lm", "frechet", "mauve",
     "d_accuracy", "novelty", "sacrebleu", "chrf", "ter", "sacrebleu_test", "adversuc",
     "machine_vs_random", "ere",
+)  # fmt: skip
+
+HEADLINE_OF_PAIRS = (  # in this order
+    "sacrebleu_test", "sacrebleu", "chrf", "ter", "nll_oracle", "nll_test", "peakiness",
+    "distinct2", "adversuc", "machine_vs_random", "ere",
 )  # fmt: skip
 
 
@@ -117,13 +123,23 @@ def table(title: str, systems: Sequence[System], source: Source[Scores]) -> dict
             for one, rows in columns
         ],
         "lines": lines,
-        "headline": [line for line in lines if line.key in HEADLINE],
+        "headline": _headline(lines, any(run.has_sources for run in systems[0].runs)),
+        "gaps": gaps(systems) if source is scores_of else [],
+        "flagged": any(cell.estimate.degenerate for line in lines for cell in line.cells if cell),
         "several": several,
         "lacking": [(metric, why, names) for (metric, why), names in lacking.items()],
         "evaluators": any("|n_test:" in one for line in lines for one in line.signatures),
         "signed": any(line.signatures for line in lines),
         "how": _measured(facts),
     }
+
+
+def _headline(lines: Sequence[Line], pairs: bool) -> list[Line]:
+    """What a reader wants to know first; of pairs what compares answers with references."""
+    if not pairs:
+        return [line for line in lines if line.key in HEADLINE]
+    by_key = {line.key: line for line in lines}
+    return [by_key[key] for key in HEADLINE_OF_PAIRS if key in by_key]
 
 
 def marked(line: Line) -> Line:
@@ -140,7 +156,7 @@ def marked(line: Line) -> Line:
         level = _loss(real, line.better, None)
         past = [cell for cell in models if _loss(cell.estimate, line.better, None)[1] < level[0]]
     best = None
-    sure = all(cell.estimate.low is not None for cell in models)
+    sure = all(cell.estimate.low is not None and not cell.estimate.degenerate for cell in models)
     if len(models) > 1 and sure and line.comparable and (real or line.better != "like real text"):
         losses = [_loss(cell.estimate, line.better, real) for cell in models]
         first = min(range(len(models)), key=lambda i: losses[i][1])
@@ -181,7 +197,9 @@ def _seeds(system: System, names: Sequence[str], source: Source[Scores]) -> str:
         return ""
     if len(names) > 1:
         return f"{len(names)} seeds"
-    return f"seed {next(run.seed for run in system.runs if run.name == names[0])}"
+    run = next(run for run in system.runs if run.name == names[0])
+    best = run.evaluation is not None and run.evaluation.same and source is scores_of
+    return f"seed {run.seed}" + (", its best MLE epoch" if best else "")
 
 
 def _measured(facts: Sequence[Mapping[str, Any]]) -> str:

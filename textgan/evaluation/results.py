@@ -104,7 +104,10 @@ def decoded(facts: Mapping[str, Any]) -> str:
     about = next((one for one in every if "temperature" in one), None)
     if about is None:
         return ""
-    how, drawn = about.get("decode", "sample"), f"sampled at temperature {about['temperature']:g}"
+    how, heat = about.get("decode", "sample"), about["temperature"]  # a word for a mixture
+    drawn = (
+        f"sampled at temperature {heat:g}" if isinstance(heat, int | float) else f"sampled: {heat}"
+    )
     return drawn if how == "sample" else f"{how}; likelihoods are of texts {drawn}"
 
 

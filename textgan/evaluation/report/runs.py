@@ -279,8 +279,11 @@ def _name(group: Sequence[RunRecord], groups: Sequence[Sequence[RunRecord]]) -> 
 
 
 def scores_of(run: RunRecord) -> tuple[Mapping[str, Scores], str | None]:
-    """Return the rows of an evaluation, with BLEU of greedy answers, which the run's own final table
-    has, and the name of the row of real text. What is the same as another row is left out."""
+    """Return the rows of an evaluation, and the name of the row of real text.
+
+    With BLEU of greedy answers, which the run's final table has; what is the same as another row is
+    left out.
+    """
     evaluation = run.evaluation
     if evaluation is None:
         return {}, None

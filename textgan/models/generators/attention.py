@@ -134,9 +134,9 @@ class RNNSearchGenerator(AttentionGenerator, name="attention"):
             Field(
                 ge=0,
                 description="standard deviation at the start; 0: of a matrix 1 / sqrt(inputs), of "
-                "embeddings 1, with which small sizes learn sooner; paper's code: 0.01",
+                "embeddings 1; paper's code: 0.01",
             ),
-        ] = 0.05,
+        ] = 0.0,
     ) -> None:
         super().__init__(space, embedding, embedding, dropout, shared_embedding)
         self.encoder = nn.GRU(embedding, hidden, batch_first=True, bidirectional=True)

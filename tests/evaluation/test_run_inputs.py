@@ -92,7 +92,7 @@ def test_texts_of_a_joint_temperature_are_written_and_scored_alike(
     assert layout.facts["temperature"] == "joint 0.9"
     run = open_run(folders["oracle"])
     texts = torch.randint(2, 20, (50, 6))
-    fitted = FittedJoint(0.5, 0.0, 0.1, 40.0, 400)
+    fitted = FittedJoint(temperature=0.5, log_z=0.0, error=0.1, effective=40.0, proposals=400)
     drawn = _Drawn(Writer("mle", run.build_generator()), Text.full(texts), Text.full(texts), fitted)
     [warning] = drawn.warnings()
     assert "50 texts of joint 0.5 were resampled from 400, which are worth 40" in warning

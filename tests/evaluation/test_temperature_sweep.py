@@ -2,6 +2,8 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kept_runs import copied
@@ -10,7 +12,16 @@ import textgan
 from textgan.core.errors import UserError
 from textgan.core.score import Score, Scores
 from textgan.core.statistics import Estimate
-from textgan.evaluation.temperature_sweep import FILE, curve, findings, read_sweep
+from textgan.evaluation.temperature_sweep import (
+    FILE,
+    SHARES,
+    Sweep,
+    _over_seeds,
+    curve,
+    envelopes,
+    findings,
+    read_sweep,
+)
 
 QUICK = {"samples": 20, "quiet": True}
 
@@ -96,3 +107,71 @@ def test_curves_of_several_commands_are_kept_together(twin_runs: Path, tmp_path:
     assert "length" in last[0.5] and "distinct1" not in last[0.5]
     (again,) = curve(run, temperatures=[1.0], metrics=["length"], samples=15, quiet=True)
     assert "distinct1" not in again.rows["seqgan, last"][1.0]  # other texts are another curve
+
+
+def test_mle_has_controls_and_methods_are_compared_with_all_of_them(runs: Path) -> None:
+    common: dict[str, Any] = {"temperatures": [1, 0.8], "metrics": "likelihood,divergence"}
+    common |= {"samples": 60, "quiet": True}
+    first, second = textgan.curve(runs / "seqgan-1", runs / "seqgan-2", **common)
+    for made in (first, second):
+        assert made.controls.keys() == {"joint temperature", "mixture"}
+        for row, along in made.rows.items():
+            mixed, joint = (made.controls[way][row] for way in ("mixture", "joint temperature"))
+            assert sorted(mixed) == [0.0, *SHARES, 1.0] and sorted(joint) == [0.8, 1.0]
+            assert mixed[0.0] == along[1.0] == joint[1.0] and mixed[1.0] == along[0.8]
+            assert "|temp:1:0.5,0.8:0.5|" in mixed[0.5]["nll_test"].signature
+            assert "|temp:joint 0.8|" in joint[0.8]["nll_test"].signature
+    nlls, kls = first.envelopes
+    assert (nlls.method, nlls.x, nlls.y) == ("seqgan", "NLL_test", "NLL_oracle")
+    assert (kls.x, kls.y, kls.over) == ("KL(O‖G)", "KL(G‖O)", "texts")
+    assert list(nlls.columns) == ["temperature", "joint temperature", "mixture", "best"]
+    assert nlls.sentences()[-1] in " ".join(str(first).split())
+    kept = read_sweep(runs / "seqgan-2")
+    assert kept is not None and kept.envelopes == second.envelopes[:2]
+    assert kept.to_dict()["controls"] == second.to_dict()["controls"]
+    [plain] = textgan.curve(runs / "mle", controls=False, **common)
+    assert not plain.controls and not plain.envelopes
+
+
+def test_seeds_of_an_experiment_are_compared_together() -> None:
+    def sweep(level: float) -> Sweep:
+        def along(shift: float) -> dict[float, Scores]:
+            points = {1.0: (3.0, 5.0), 0.5: (4.0 + level / 10, 2.0)}
+            return {
+                at: {
+                    name: Score(name, Estimate(value + level), "s", "lower")
+                    for name, value in (("nll_test", x), ("nll_oracle", y + shift))
+                }
+                for at, (x, y) in points.items()
+            }
+
+        rows = {"MLE, best epoch": along(0.0), "seqgan, last": along(-0.5 - level / 20)}
+        return Sweep(rows, None, {})
+
+    levels = (0.0, 0.1, 0.2)
+    made = [sweep(level) for level in levels]
+    [together] = envelopes(made)
+    assert together.over == "3 seeds" and list(together.columns) == ["temperature"]
+    for one in together.columns["temperature"]:
+        assert one is not None and one.value == pytest.approx(-0.505)
+        assert one.high is not None and one.high < 0
+    [at] = envelopes(made, [3.5])
+    assert at.knots == (3.5,)
+    runs: Any = [
+        SimpleNamespace(recipe=recipe, config=SimpleNamespace(seed=seed))
+        for recipe, seed in (("a", 0), ("b", 0), ("a", 1), ("a", 2))
+    ]
+    first, other, second, last = _over_seeds(runs, [made[0], made[0], made[1], made[2]])
+    assert not first.envelopes and not other.envelopes and not second.envelopes
+    assert last.envelopes == [together]
+    assert together.sentences()[-1] in " ".join(str(last).split())
+
+
+def test_a_control_that_cannot_be_drawn_is_left_out(runs: Path) -> None:
+    [made] = textgan.curve(
+        runs / "seqgan-1", temperatures=[1, 0.5], metrics="likelihood", samples=12, quiet=True
+    )
+    assert made.controls["joint temperature"].keys() == {"MLE, best epoch", "seqgan, last"}
+    lacking = made.facts["unavailable"]
+    assert "choose one nearer to 1" in lacking["seqgan, last, joint 0.5"]
+    assert all(sorted(row) == [1.0] for row in made.controls["joint temperature"].values())

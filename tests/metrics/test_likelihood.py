@@ -32,7 +32,7 @@ from textgan.metrics.base import MetricInputs, Models, Unavailable
 from textgan.metrics.likelihood import Likelihood, Peakiness, fingerprint
 from textgan.models.draw import draw_jointly
 from textgan.models.likelihood import log_probs, nll_per_token
-from textgan.models.tempering import Mixture
+from textgan.models.tempering import JointTemperature, Mixture
 
 # --- log P at a temperature ---
 
@@ -159,7 +159,7 @@ def test_numbers_of_a_mixture_are_those_of_its_distribution(space: TextSpace) ->
 
 def test_the_error_of_a_normaliser_widens_intervals() -> None:
     generator, oracle = random_generator(FIXED), random_generator(FIXED, seed=5)
-    [drawn] = draw_jointly(generator, 400, 0.5, seed=0)
+    [drawn] = draw_jointly(generator, 400, JointTemperature(0.5), seed=0)
     real = models_of(oracle, oracle, 400).test
     models = Models(generator, oracle, drawn.text, real, copies=drawn.proposal)
     fitted = drawn.temperature

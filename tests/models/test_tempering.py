@@ -143,7 +143,7 @@ def joint(generator: AutoregressiveGenerator, temperature: float) -> tuple[Tenso
 def test_a_joint_temperature_is_that_of_whole_texts(space: TextSpace, temperature: float) -> None:
     generator, n = random_generator(space), 2000
     right, log_z = joint(generator, temperature)
-    [drawn] = draw_jointly(generator, n, temperature, seed=3)
+    [drawn] = draw_jointly(generator, n, JointTemperature(temperature), seed=3)
     fitted = drawn.temperature
     assert agree(counts_of(drawn.text, space), right)
     if temperature < 1:  # hotter, both are near to uniform
@@ -174,7 +174,9 @@ def test_the_error_of_log_z_is_that_of_its_estimates() -> None:
 
 def test_a_token_that_is_not_written_is_in_none_of_the_texts() -> None:
     generator, texts = random_generator(VARIABLE), enumerate_texts(VARIABLE)
-    as_drawn, without = draw_jointly(generator, 1000, 0.7, seed=0, forbids=(None, 2))
+    as_drawn, without = draw_jointly(
+        generator, 1000, JointTemperature(0.7), seed=0, forbids=(None, 2)
+    )
     assert (as_drawn.text.tokens == 2).any() and not (without.text.tokens == 2).any()
     right = joint(generator, 0.7)[0] * ~(texts.tokens == 2).any(1)
     assert agree(counts_of(without.text, VARIABLE), right / right.sum())
@@ -202,6 +204,6 @@ def test_labels_and_sources_have_a_normaliser_of_their_own() -> None:
     )
     for generator in (labelled(), answering()):
         with pytest.raises(ValueError, match="normaliser of its own"):
-            draw_jointly(generator, 100, 0.7, seed=0)
+            draw_jointly(generator, 100, JointTemperature(0.7), seed=0)
     text = draw_like(labelled(), Condition(torch.tensor([1])), 50, seed=0, temperature=HOT_AND_COLD)
     assert text.labels is not None and bool((text.labels == 1).all())

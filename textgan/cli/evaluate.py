@@ -222,6 +222,10 @@ def curve(
     metrics: Metrics = "all",
     encoder: Encoder = None,
     settings: MetricSettings = None,
+    controls: Annotated[
+        bool,
+        typer.Option(help="Measure joint temperatures and mixtures of hot and cold texts, too."),
+    ] = True,
     seed: MetricSeed = 0,
     device: Device = None,
     trust_code: TrustCode = False,
@@ -229,7 +233,9 @@ def curve(
 ) -> None:
     """Draw texts at a grid of temperatures and measure all of them, MLE's beside them.
 
-    The curves are kept in the runs' folders; the output says where one is better than the other.
+    The curves are kept in the runs' folders; the output says where one is better than the other,
+    and where it lies outside of all that MLE offers without training. Of several seeds of one
+    experiment this is said over the seeds as well.
     """
     with starting():
         from textgan.evaluation.temperature_sweep import curve
@@ -241,6 +247,7 @@ def curve(
         metrics=metrics,
         encoder=encoder,
         samples=samples,
+        controls=controls,
         seed=seed,
         device=device,
         trust_code=trust_code,

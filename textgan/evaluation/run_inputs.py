@@ -101,6 +101,7 @@ def inputs_from_run(
     temperature: Asked = 1.0,
     split: LineTokens | None = None,
     memory: dict[Hashable, Any] | None = None,
+    only: Sequence[str] = (),
     with_real: bool = True,
     others: Sequence[Run | Source] = (),
     form: Form = PLAIN,
@@ -113,7 +114,8 @@ def inputs_from_run(
 
     split: None takes the run's own words; else lines are written and split anew.
     memory: shared with other layouts of the same corpus. What two rows have in common (a run whose
-    last state is its best MLE epoch) is drawn once, and the facts say so ("same").
+    last state is its best MLE epoch) is drawn once, and the facts say so ("same"). only: names of
+    rows, if not all.
     Texts are written as `textgan sample` writes them, without the unknown word; entropies and
     likelihoods are those of the generator as it is.
     """
@@ -141,7 +143,7 @@ def inputs_from_run(
     drawn = [
         _draw(author, writer, samples, seed, temperature, options.search)
         for writer, author in written
-        if writer.name not in same
+        if writer.name not in same and (not only or writer.name in only)
     ]
     following = corpus.following.get("test")
     tokenizer, (test, train, real, *measured) = _encode_run(
@@ -322,7 +324,7 @@ def _draw(
     if isinstance(temperature, JointTemperature):
         generator = joint_generator(run, writer.generator)
         as_drawn, written = draw_jointly(
-            generator, n, temperature.temperature, seed=texts_seed(run, seed),
+            generator, n, temperature, seed=texts_seed(run, seed),
             forbids=(None, run.corpus.space.unknown),
         )  # fmt: skip
         return _Drawn(writer, written.text, as_drawn.text, as_drawn.temperature, as_drawn.proposal)

@@ -2,7 +2,9 @@
 
 A single point says little: whoever samples colder gets more quality and less diversity, with no
 training at all (Caccia et al. 2020, arXiv 1811.02549). So whole curves are compared, and MLE's is
-beside every other. curve.json in a run's folder holds them.
+beside every other. Nor is the temperature of tokens all that takes no training: curves along the
+joint temperature of texts and along mixtures of a hot and a cold temperature are controls, see
+`textgan.evaluation.envelope`. curve.json in a run's folder holds them.
 """
 
 from __future__ import annotations
@@ -27,25 +29,43 @@ from textgan.core.progress import say, status
 from textgan.core.score import Scores, scores_from_dict, scores_to_dict, table_of
 from textgan.core.tables import Shown, Table
 from textgan.core.version import __version__
+from textgan.evaluation.envelope import (
+    JOINT,
+    MIXTURE,
+    TEMPERATURE,
+    Envelope,
+    EnvelopeComparison,
+    compare_envelopes,
+)
 from textgan.evaluation.evaluate import EncoderName, Metrics, evaluate, names_of_metrics
 from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.results import Evaluation, read_evaluation
 from textgan.evaluation.run_inputs import inputs_from_run, writers
 from textgan.evaluation.scoring import choose_metrics, score
 from textgan.evaluation.tradeoff import PAIRS, Curve, compare_curves, describe, name_in_sentence
+from textgan.metrics.base import Metric
+from textgan.metrics.divergence import Divergence
+from textgan.metrics.likelihood import Likelihood
+from textgan.models.tempering import Asked, JointTemperature, Mixture
+from textgan.training.results import MLE_ROW
 from textgan.training.run import Run, open_run
 
 FILE = "curve.json"
 ENOUGH = 5000  # texts at each temperature of curves that nobody asked for more closely
 # the inverse temperatures 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2
 TEMPERATURES = (1.25, 1.111, 1.0, 0.909, 0.8, 0.667, 0.5)
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  # of cold texts in a mixture
+TIMES = 4  # texts drawn for each of a joint temperature; fewer than elsewhere, for many points
+Controls = dict[str, dict[str, dict[float, Scores]]]
 
 
 @dataclass(frozen=True, repr=False)
 class Sweep(Shown):
     """Scores of each row of a run at each temperature, and of real text.
 
-    rows: by name, then temperature. findings: where one curve is better than another.
+    rows: by name, then temperature. findings: where one curve is better than another. controls: by
+    the way that their texts are drawn, then as rows, along the joint temperature, or the share of
+    cold texts. envelopes: each method beside MLE and its controls.
     """
 
     rows: dict[str, dict[float, Scores]]
@@ -53,6 +73,8 @@ class Sweep(Shown):
     real_scores: Scores
     findings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    controls: Controls = field(default_factory=dict)
+    envelopes: list[EnvelopeComparison] = field(default_factory=list)
 
     @property
     def same(self) -> dict[str, str]:
@@ -75,7 +97,20 @@ class Sweep(Shown):
             "real": {"row": self.real, "scores": scores_to_dict(self.real_scores)},
             "findings": self.findings,
             "facts": self.facts,
+            "controls": {
+                way: {
+                    name: [{"at": at, "scores": scores_to_dict(row[at])} for at in sorted(row)]
+                    for name, row in rows.items()
+                }
+                for way, rows in self.controls.items()
+            },
+            "envelopes": [one.to_dict() for one in self.envelopes],
         }
+
+    def ways(self, row: str) -> dict[str, Mapping[float, Scores]]:
+        """Return the curves of a row by the way that its texts are drawn."""
+        along = {way: rows[row] for way, rows in self.controls.items() if row in rows}
+        return {TEMPERATURE: self.rows[row], **along}
 
     def shown(self) -> list[Table | str]:
         shown: list[Table | str] = []
@@ -87,7 +122,10 @@ class Sweep(Shown):
             if self.real is not None:
                 at = {self.real: self.real_scores, **at}
             shown += [table_of(at, intervals=False, title=names.get(name, name)), ""]
-        return [*shown, *self.findings]
+        shown += self.findings
+        for one in self.envelopes:
+            shown += ["", *one.shown()]
+        return shown
 
 
 @system_errors()
@@ -98,6 +136,7 @@ def curve(
     metrics: Metrics = "all",
     encoder: EncoderName | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
+    controls: bool = True,
     seed: Annotated[int, METRIC_SEEDS] = 0,
     device: Device | None = None,
     quiet: bool = False,
@@ -108,6 +147,9 @@ def curve(
     result for each run, which its folder keeps.
 
     samples: texts at each temperature; None: as in a run's config. encoder: as of `evaluate`.
+    controls: also measure joint temperatures and mixtures, by the likelihoods where there is an
+    oracle, else by the metrics that train no network. Of several seeds of one experiment, the last
+    result compares them all with their MLE.
     settings: of metrics, by dotted key. Raises UserError; NotKept, which has the results, where a
     folder cannot be written.
 
@@ -133,15 +175,32 @@ def curve(
         # what is trained on a corpus serves all runs on it
         memory = memories.setdefault(json.dumps(run.corpus.facts, sort_keys=True), {})
         n = samples or run.config.evaluation.final_samples
-        measured = _sweep_run(run, sorted(grid, reverse=True), chosen, n, seed, memory, quiet)
+        measured = _sweep_run(
+            run, sorted(grid, reverse=True), chosen, n, seed, memory, quiet, controls
+        )
         try:
             made.append(_keep(run, measured))
         except UserError as error:
             made.append(measured)
             unkept.append(str(error))
+    made = _over_seeds(opened, made)
     if unkept:
         raise NotKept(f"{unkept[0]}; the curves are not kept", made)
     return made
+
+
+def _over_seeds(runs: Sequence[Run], made: Sequence[Sweep]) -> list[Sweep]:
+    """The same curves, those of the last seed of an experiment with what its seeds say together."""
+    result = list(made)
+    experiments: dict[str, dict[int, int]] = {}
+    for place, run in enumerate(runs):
+        experiments.setdefault(run.recipe, {})[run.config.seed] = place
+    for seeds in experiments.values():
+        if len(seeds) > 1:
+            last = [*seeds.values()][-1]
+            together = envelopes([made[place] for place in seeds.values()])
+            result[last] = replace(made[last], envelopes=[*made[last].envelopes, *together])
+    return result
 
 
 def _keep(run: Run, new: Sweep) -> Sweep:
@@ -163,7 +222,10 @@ def _keep(run: Run, new: Sweep) -> Sweep:
             facts = new.facts | {"unavailable": lacking | new.facts["unavailable"]}
             real = before.real_scores | new.real_scores
             found = findings(rows, new.same)
-            new = Sweep(rows, new.real or before.real, real, found, facts)
+            controls = _both(before.controls, new.controls)
+            beside = new.envelopes or before.envelopes
+            real_row = new.real or before.real
+            new = Sweep(rows, real_row, real, found, facts, controls, beside)
         write_sealed(run.folder / FILE, new.to_dict(), run.digest)
     return new
 
@@ -176,6 +238,7 @@ def _sweep_run(
     seed: int,
     memory: dict[Hashable, Any],
     quiet: bool,
+    with_controls: bool,
 ) -> Sweep:
     options = EvaluationOptions(seed=seed, quiet=quiet)
     rows: dict[str, dict[float, Scores]] = {}
@@ -205,8 +268,105 @@ def _sweep_run(
         for name, scores in evaluation.rows.items():
             if name != evaluation.real:
                 rows.setdefault(name, {})[temperature] = scores
+    made = Sweep(rows, real, real_scores, findings(rows, facts["same"]), facts)
+    if with_controls:
+        some = _of_controls(run, metrics)
+        made = replace(made, controls=_controls(run, rows, options, some, samples, memory, facts))
+        made = replace(made, envelopes=envelopes([made]))
     facts["seconds"] = time.monotonic() - began
-    return Sweep(rows, real, real_scores, findings(rows, facts["same"]), facts)
+    return made
+
+
+def _of_controls(run: Run, metrics: Sequence[Metric]) -> list[Metric]:
+    """The metrics that controls are measured by."""
+    if run.oracle is not None:
+        return [metric for metric in metrics if isinstance(metric, Likelihood | Divergence)]
+    return [metric for metric in metrics if not metric.trains]
+
+
+def _controls(
+    run: Run,
+    rows: Mapping[str, Mapping[float, Scores]],
+    options: EvaluationOptions,
+    metrics: Sequence[Metric],
+    samples: int,
+    memory: dict[Hashable, Any],
+    facts: dict[str, Any],
+) -> Controls:
+    """Measure joint temperatures and mixtures of each row. What cannot be drawn is left out, and
+    `facts` says why."""
+    grid = sorted({temperature for row in rows.values() for temperature in row})
+    made: Controls = {JOINT: {}, MIXTURE: {}}
+    asked: list[tuple[str, float, Asked]] = [
+        (JOINT, heat, JointTemperature(heat, TIMES)) for heat in grid if heat != 1
+    ]
+    cold, hot = grid[0], min(grid, key=lambda heat: abs(heat - 1))
+    if cold < hot:
+        facts["mixture"] = [hot, cold]
+        asked += [(MIXTURE, e, Mixture((hot, cold), (1 - e, e))) for e in SHARES]
+    if not metrics:
+        return {}
+    steps = [(name, *one) for name in rows if name not in facts["same"] for one in asked]
+    total = len(steps)
+    for number, (name, way, at, drawing) in enumerate(steps):
+        if not options.quiet:
+            say(f"{run.folder}: {name}, {drawing} ({number + 1} of {total} controls)")
+        try:
+            with run.products():
+                inputs = inputs_from_run(
+                    run, options, samples=samples, temperature=drawing, memory=memory,
+                    with_real=False, only=[name],
+                )  # fmt: skip
+                measured = score(inputs, metrics, quiet=options.quiet).rows[name]
+        except UserError as error:
+            facts["unavailable"] = facts["unavailable"] | {f"{name}, {drawing}": str(error)}
+            continue
+        made[way].setdefault(name, {})[at] = measured
+    for name, row in rows.items():  # where they meet the curve along the temperature
+        if name in facts["same"]:
+            continue
+        if 1.0 in row:
+            made[JOINT].setdefault(name, {})[1.0] = row[1.0]
+        if name in made[MIXTURE]:
+            made[MIXTURE][name] |= {0.0: row[hot], 1.0: row[cold]}
+    return {way: by_row for way, by_row in made.items() if by_row}
+
+
+def envelopes(sweeps: Sequence[Sweep], knots: Sequence[float] = ()) -> list[EnvelopeComparison]:
+    """Compare each method with MLE, by each pair of likelihoods: over the texts of one run, or over
+    runs of several seeds. knots: of the first measure of a pair; none: spread evenly."""
+    made = []
+    first = sweeps[0]
+    for name in first.rows:
+        if name == MLE_ROW or any(
+            not {name, MLE_ROW} <= one.rows.keys() - one.same.keys() for one in sweeps
+        ):
+            continue
+        for pair in PAIRS:
+            if pair.x.better == "higher":  # no smallest x is worth anything
+                continue
+            sides = [
+                (Envelope.of(pair, one.ways(name)), Envelope.of(pair, one.ways(MLE_ROW)))
+                for one in sweeps
+            ]
+            names = name_in_sentence(name), "MLE"
+            made.append(compare_envelopes(pair, sides, names, knots))
+    return [one for one in made if one is not None]
+
+
+def _both(before: Controls, new: Controls) -> Controls:
+    """Controls of two sweeps, the later first where both have a point."""
+    result: Controls = {}
+    for way in {**before, **new}:
+        old_rows, new_rows = before.get(way, {}), new.get(way, {})
+        result[way] = {
+            name: {
+                at: old_rows.get(name, {}).get(at, {}) | new_rows.get(name, {}).get(at, {})
+                for at in {**old_rows.get(name, {}), **new_rows.get(name, {})}
+            }
+            for name in {**old_rows, **new_rows}
+        }
+    return result
 
 
 def findings(
@@ -242,7 +402,22 @@ def read_sweep(folder: Path) -> Sweep | None:
         }
         real = content["real"]
         real_scores = scores_from_dict(real["scores"])
-        return Sweep(rows, real["row"], real_scores, content["findings"], content["facts"])
+        controls = {
+            way: {
+                name: {point["at"]: scores_from_dict(point["scores"]) for point in points}
+                for name, points in by_row.items()
+            }
+            for way, by_row in content.get("controls", {}).items()
+        }
+        return Sweep(
+            rows,
+            real["row"],
+            real_scores,
+            content["findings"],
+            content["facts"],
+            controls,
+            [EnvelopeComparison.from_dict(one) for one in content.get("envelopes", [])],
+        )
 
 
 @dataclass(frozen=True)

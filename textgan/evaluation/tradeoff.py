@@ -40,7 +40,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two measures of which a lower temperature betters one and worsens the other.
+    """Two measures of which a lower temperature betters one and worsens the other (of the KLs, only
+    on one side of where a model is nearest to the truth).
 
     x: of diversity. y: of quality.
     """
@@ -56,6 +57,12 @@ PAIRS = (
         Axis("nll_test", "NLL_test", "lower"),
         _NLL_ORACLE,
         "how much of the real texts is covered, and how plausible the generator's are",
+    ),
+    Pair(
+        Axis("forward_kl", "KL(O‖G)", "lower"),
+        Axis("reverse_kl", "KL(G‖O)", "lower"),
+        "the same without the entropies: what the generator leaves out, and what it should not "
+        "write",
     ),
     Pair(
         Axis("self_bleu4", "Self-BLEU-4", "lower"),

@@ -15,8 +15,8 @@ from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.likelihood import log_probs
 from textgan.models.sampling import Categorical, Sampler, greedy, multinomial, without
 from textgan.models.tempering import (
-    PROPOSALS,
     FittedJoint,
+    JointTemperature,
     Mixture,
     resample_jointly,
     without_token,
@@ -111,20 +111,22 @@ class JointlyDrawn:
 def draw_jointly(
     generator: AutoregressiveGenerator,
     n: int,
-    temperature: float,
+    asked: JointTemperature,
     *,
     seed: int,
     forbids: Sequence[int | None] = (None,),
 ) -> list[JointlyDrawn]:
-    """Draw n texts of G(y)^(1/temperature) / Z, once for each of the tokens that is not written
-    (None: all are), from one lot of proposals.
+    """Draw n texts of a joint temperature, once for each of the tokens that is not written (None:
+    all are), from one lot of proposals.
 
     Raises UserError where the proposals are worth too few texts; ValueError where texts are written
     for labels or sources, each of which has a Z of its own.
     """
     if generator.space.classes or generator.space.source is not None:
         raise ValueError("each label and source has a normaliser of its own")
-    text = draw_like(generator, UNCONDITIONAL, PROPOSALS * n, seed=seed, temperature=temperature)
+    temperature = asked.temperature
+    n_drawn = asked.times * n
+    text = draw_like(generator, UNCONDITIONAL, n_drawn, seed=seed, temperature=temperature)
     own, drawn_with = (log_probs(generator, text, heat) for heat in (1.0, temperature))
     made = []
     for forbid in forbids:

@@ -59,15 +59,17 @@ class Mixture:
 
 @dataclass(frozen=True)
 class JointTemperature:
-    """G(y)^(1/temperature) / Z, as it is asked for."""
+    """G(y)^(1/temperature) / Z, as it is asked for. times: texts drawn for each that is
+    resampled."""
 
     temperature: float
+    times: int = PROPOSALS
 
     def __str__(self) -> str:
         return f"joint {self.temperature:g}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedJoint(JointTemperature):
     """G(y)^(1/temperature) / Z, with an estimate of log Z.
 
@@ -175,7 +177,13 @@ def resample_jointly(
         )
     error = math.sqrt(max(0.0, 1 / effective - 1 / len(log_w)))
     log_z = float(log_sum) - math.log(len(log_w))
-    made = FittedJoint(temperature, log_z, error, effective, len(log_w))
+    made = FittedJoint(
+        temperature=temperature,
+        log_z=log_z,
+        error=error,
+        effective=effective,
+        proposals=len(log_w),
+    )
     # systematic resampling: each proposal n w / sum w times, but for rounding up or down
     with fork_rng(stream(Purpose.JOINT_TEMPERATURE, seed), torch.device("cpu")):
         places = (torch.arange(n, dtype=torch.float64) + torch.rand(1, dtype=torch.float64)) / n

@@ -227,7 +227,7 @@ def _draw_jointly(
     generator = joint_generator(run, run.load_generator(weights))
     with run.products():
         [drawn] = draw_jointly(
-            generator, max(n, JOINTLY), asked.temperature,
+            generator, max(n, JOINTLY), asked,
             seed=stream(Purpose.SAMPLE, seed, run.seed),
             forbids=(None if allow_unknown else run.corpus.space.unknown,),
         )  # fmt: skip

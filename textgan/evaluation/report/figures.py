@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -10,7 +11,8 @@ from markupsafe import Markup
 
 from textgan.core.score import Scores
 from textgan.core.statistics import Estimate
-from textgan.evaluation.report.charts import Chart, Point, Series, svg, swatch
+from textgan.evaluation.envelope import JOINT, MIXTURE
+from textgan.evaluation.report.charts import PALETTE, Chart, Point, Series, svg, swatch
 from textgan.evaluation.report.runs import (
     RunRecord,
     System,
@@ -19,6 +21,7 @@ from textgan.evaluation.report.runs import (
     mean_over_runs,
     rows_of,
 )
+from textgan.evaluation.temperature_sweep import envelopes
 from textgan.evaluation.tradeoff import (
     PAIRS,
     Axis,
@@ -30,6 +33,7 @@ from textgan.evaluation.tradeoff import (
     name_in_sentence,
 )
 from textgan.training.panels import NATS, OF_PAIRS, ORACLE_ENTROPY, OVERVIEW
+from textgan.training.results import MLE_ROW
 
 FEW = 3  # methods of which each is compared with each
 
@@ -45,6 +49,9 @@ def trade(systems: Sequence[System]) -> dict[str, Any]:
         lines = [(one, series) for one, series in lines if series]
         if not lines:
             continue
+        for mle in [one for one in others if one.role == "mle"]:
+            along = [(one, _lines_of(one, rows, pair, False)) for one, rows in controls_of(mle)]
+            lines += [(one, series) for one, series in along if series]
         drawn |= {one.name: one for one, _ in lines}
         points = _point(real, list(real_rows.values()), pair, real.name)
         series = [Series(real.name, points, None)] + [one for _, some in lines for one in some]
@@ -66,7 +73,10 @@ def trade(systems: Sequence[System]) -> dict[str, Any]:
                 "title": chart.title,
                 "about": pair.meaning,
                 "svg": Markup(svg(chart)),
-                "findings": findings([one for one in others if one.name in drawn], pair),
+                "findings": [
+                    *findings([one for one in others if one.name in drawn], pair),
+                    *beside_controls(others, pair),
+                ],
             }
             for pair, chart in charts
         ],
@@ -95,10 +105,48 @@ def findings(systems: Sequence[System], pair: Pair) -> list[str]:
     ]
 
 
+def controls_of(mle: System) -> list[tuple[System, Mapping[str, Mapping[float, Scores]]]]:
+    """Return the curves of MLE along the joint temperature and along mixtures, by run: systems of
+    the colour of MLE."""
+    made: list[tuple[System, Mapping[str, Mapping[float, Scores]]]] = []
+    for number, way in enumerate((JOINT, MIXTURE), start=3):
+        by_run = {
+            run.name: run.curve.controls[way][MLE_ROW]
+            for run in mle.runs
+            if run.curve is not None and MLE_ROW in run.curve.controls.get(way, {})
+        }
+        if by_run and mle.style is not None:
+            style = mle.style + number * len(PALETTE)
+            made.append((replace(mle, name=f"{mle.name}: {way}", style=style), by_run))
+    return made
+
+
+def beside_controls(systems: Sequence[System], pair: Pair) -> list[str]:
+    """Say where each method lies outside of all that MLE offers without training, over its seeds,
+    or over the texts of its only one."""
+    sentences = []
+    for system in systems:
+        if system.role != "method":
+            continue
+        seeds = {run.seed: run.curve for run in reversed(system.runs) if run.curve is not None}
+        curves = [curve for curve in seeds.values() if curve.controls]
+        some = envelopes(curves) if len(curves) > 1 else [x for c in curves for x in c.envelopes]
+        for one in some:
+            if (one.x, one.y) == (pair.x.title, pair.y.title):
+                sentences += one.sentences()
+    return sentences
+
+
 def _lines_of(
-    system: System, by_run: Mapping[str, Mapping[float, Scores]], pair: Pair
+    system: System,
+    by_run: Mapping[str, Mapping[float, Scores]],
+    pair: Pair,
+    labelled: bool = True,
 ) -> list[Series]:
-    """A system's line over the temperatures; of several seeds the mean, and each of them faint."""
+    """A system's line over the temperatures; of several seeds the mean, and each of them faint.
+
+    labelled: whether temperatures are written beside it.
+    """
     if system.style is None:
         return []
     heats = sorted({heat for steps in by_run.values() for heat in steps}, reverse=True)
@@ -106,7 +154,8 @@ def _lines_of(
     for heat in heats:
         here = [steps[heat] for steps in by_run.values() if heat in steps]
         # every label would hide the lines where several run side by side
-        label = f"{round(heat, 2):g}" if heat in (heats[0], 1.0, heats[-1]) else ""
+        ends = heats[0], 1.0, heats[-1]
+        label = f"{round(heat, 2):g}" if labelled and heat in ends else ""
         means += _point(system, here, pair, label)
     if not means:
         return []
@@ -126,7 +175,7 @@ def _point(system: System, several: Sequence[Scores], pair: Pair, label: str) ->
     if not both:
         return []
     x, y = (mean_over_runs(system, [scores[key] for scores in both]) for key in keys)
-    heat = "" if system.role == "real" else f", temperature {label}"
+    heat = f", temperature {label}" if label and system.role != "real" else ""
     about = f"{system.name}{heat}: {pair.x.title} {x}, {pair.y.title} {y}"
     return [Point(x, y, label, about)]
 

@@ -24,7 +24,7 @@ from textgan.evaluation.tradeoff import (
     name_in_sentence,
 )
 
-LIKELIHOODS, BLEU = PAIRS[0], PAIRS[1]
+LIKELIHOODS, BLEU = PAIRS[0], PAIRS[2]
 Places = list[tuple[float, float]]
 
 
@@ -365,11 +365,12 @@ def test_the_mean_of_seeds() -> None:
 def test_pairs_are_of_diversity_and_quality() -> None:
     keys: list[Any] = [(pair.x.key, pair.y.key) for pair in PAIRS]
     assert keys == [
-        ("nll_test", "nll_oracle"), ("self_bleu4", "bleu4"), ("reverse_lm", "lm_score"),
-        ("entropy", "nll_oracle"),
+        ("nll_test", "nll_oracle"), ("forward_kl", "reverse_kl"), ("self_bleu4", "bleu4"),
+        ("reverse_lm", "lm_score"), ("entropy", "nll_oracle"),
     ]  # fmt: skip
     assert [(pair.x.better, pair.y.better) for pair in PAIRS] == [
-        ("lower", "lower"), ("lower", "higher"), ("lower", "lower"), ("higher", "lower"),
+        ("lower", "lower"), ("lower", "lower"), ("lower", "higher"), ("lower", "lower"),
+        ("higher", "lower"),
     ]  # fmt: skip
     assert isinstance(PAIRS[0].x, Axis) and all(pair.meaning for pair in PAIRS)
     assert Range(0, 1, None).better is None

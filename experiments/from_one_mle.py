@@ -175,13 +175,16 @@ def of_evaluation(
 def write(folder: Path, names: list[str], decodings: list[str], seeds: list[int]) -> None:
     """table.json of every number, and table.md: mean over seeds, and differences to the control."""
     rows: list[dict[str, Any]] = []
+    signatures: dict[str, str] = {}
     for name in names:
         for decode in decodings:
             of_seed: dict[int, dict[str, float]] = {}
             for seed in seeds:
                 path = folder / f"{name}-{seed}.{decode}.json"
                 if path.is_file():
-                    of_seed[seed] = json.loads(path.read_text())["values"]
+                    content = json.loads(path.read_text())
+                    of_seed[seed] = content["values"]
+                    signatures |= content["signatures"]
             if of_seed:
                 rows.append({"method": name, "decode": decode, "seeds": of_seed})
     if not rows:
@@ -210,7 +213,9 @@ def write(folder: Path, names: list[str], decodings: list[str], seeds: list[int]
         disable_numparse=True,
     )
     (folder / "table.md").write_text(table + "\n")
-    (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (folder / "table.json").write_text(
+        json.dumps({"signatures": signatures, "rows": rows}, indent=1) + "\n"
+    )
     print(table)
 
 

@@ -36,7 +36,7 @@ ANSWERS = replace(VARIABLE, source=TextSpace(3, 2))
 # as README says. Of the generator: weights relative to the batch's, or features matched
 COMPARE_JUDGED = {"rankgan", "textgan_mmd"}
 COMPARE_WRITTEN = {"rankgan", "textgan_mmd", "maligan", "jsdgan", "leakgan"}
-BASELINE = {"reinforce", "coldgan"}  # the others' mean, by default
+BASELINE = {"reinforce", "coldgan", "jeffreys"}  # the others' mean, by default
 DRAWS = {"random_reward"}  # its loss is another one every time
 
 

@@ -81,6 +81,12 @@ class Objective(CheckedSettings, ABC):
         default_factory=nn.ModuleDict, init=False, repr=False, compare=False
     )
 
+    # the true language of a synthetic run, which knows the probability of every text; its run gives
+    # it before `connect`. For what no other run has: an upper bound
+    oracle: AutoregressiveGenerator | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
     # of a run that goes on to draw as the first version did, see `textgan.core.streams`
     old: bool = field(default=False, init=False, repr=False)
 

@@ -206,7 +206,7 @@ class Run:
         """Build the run's method, not yet connected."""
         built = self._make("objective", "objective")
         assert isinstance(built, Objective)
-        built.old = self.old
+        built.old, built.oracle = self.old, self.oracle
         return built
 
     def _make(self, group: str, kind: Kind, *arguments: Any) -> Any:

@@ -44,6 +44,7 @@ ON = {
     "regs": False,
     "reinforce": False,
     "relgan": True,
+    "residual_ebm": False,
     "scheduled_sampling": True,
     "scratchgan": False,
     "sentigan": False,

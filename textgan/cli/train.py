@@ -25,6 +25,7 @@ from textgan.cli.options import (
 )
 from textgan.core.checks import (
     BEAMS,
+    CANDIDATES,
     DIVERSITIES,
     LENGTH_PENALTIES,
     SEEDS,
@@ -169,6 +170,10 @@ def sample(
     temperature: Annotated[float, within(TEMPERATURES, "Below 1 safer, above 1 wilder.")] = 1.0,
     mixture: Mixture = None,
     joint_temperature: JointTemperature = 1.0,
+    resample: Annotated[
+        int,
+        within(CANDIDATES, "Pick each text among so many, by the discriminator's logit; 0: none."),
+    ] = 0,
     seed: Annotated[int, within(SEEDS, "The same seed gives the same texts.")] = 0,
     out: Annotated[
         Path | None,
@@ -205,6 +210,7 @@ def sample(
         temperature=temperature,
         mixture=mixture,
         joint_temperature=joint_temperature,
+        resample=resample,
         seed=seed,
         out=out,
         weights=weights,  # type: ignore[arg-type]  # checked there

@@ -17,6 +17,7 @@ METRIC_SEEDS = (0, 2**31)
 TEMPERATURES = (1e-4, 1e4)
 TEXTS = (1, 10**8)
 BEAMS = (0, 1000)  # hypotheses of a beam search; 0: sampling
+CANDIDATES = (0, 10**6)  # of each resampled text; 0: no resampling
 LENGTH_PENALTIES = (-10.0, 10.0)
 DIVERSITIES = (0.0, 1e6)
 SAMPLES = (10, 10**8)  # texts that a number is taken on

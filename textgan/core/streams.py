@@ -67,6 +67,7 @@ class Purpose(Enum):
     CHOSEN_REAL = auto()
     COOLED = auto()
     JOINT_TEMPERATURE = auto()  # which proposals are kept
+    PARTITION = auto()  # candidates that a resampled generator's Z is estimated from
 
     # intervals
     BOOTSTRAP = auto()

@@ -42,10 +42,18 @@ from textgan.metrics.base import MetricInputs, Models, Pairs
 from textgan.models.beam import BeamSearch
 from textgan.models.draw import draw_jointly
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.resample import ResampledGenerator
 from textgan.models.tempering import Asked, FittedJoint, JointTemperature, Tempering, label
 from textgan.training.checkpoint import checkpoints
 from textgan.training.measure import asked_rows, draw_measured
-from textgan.training.results import MLE_ROW, ORACLE_ROW, REAL_ROW, same_weights, texts_seed
+from textgan.training.results import (
+    MLE_ROW,
+    ORACLE_ROW,
+    REAL_ROW,
+    RESAMPLED_ROW,
+    same_weights,
+    texts_seed,
+)
 from textgan.training.run import Run
 from textgan.training.sample import joint_generator
 
@@ -59,12 +67,14 @@ class Writer:
 
 
 def writers(run: Run) -> list[Writer]:
-    """Return the generators that a run's table has rows for: the best MLE epoch, and the last
-    state."""
+    """Return the generators that a run's table has rows for: the best MLE epoch, the resampled one
+    where its method has one, and the last state."""
     writers = []
     run.mle_lack()  # raises where there is one that is not this run's
     if exists(run.folder / "mle.safetensors"):
         writers.append(Writer(MLE_ROW, run.load_generator("mle")))
+    if n := run.resample:
+        writers.append(Writer(f"{RESAMPLED_ROW}, 1 of {n}", run.load_resampled(n)))
     return [*writers, Writer(f"{run.method}, last", run.load_generator())]
 
 
@@ -122,6 +132,8 @@ def inputs_from_run(
     corpus, seed = run.corpus, options.seed
     runs = [run, *(one for one in others if isinstance(one, Run))]
     written = _written(runs)  # first, for a run may have none yet
+    if temperature != 1.0 or options.search is not None:  # Z is that of texts that are drawn
+        written = [one for one in written if not isinstance(one[0].generator, ResampledGenerator)]
     files = [one for one in others if not isinstance(one, Run)]
     fits_some(form, files)
     given = name_texts(files, form)
@@ -300,7 +312,8 @@ class _Drawn:
         none."""
         generator = self.writer.generator
         likely = generator if isinstance(generator, AutoregressiveGenerator) else None
-        if likely is None and run.oracle is None:
+        resampled = generator if isinstance(generator, ResampledGenerator) else None
+        if likely is None and run.oracle is None and resampled is None:
             return None
         return Models(
             likely,
@@ -309,6 +322,7 @@ class _Drawn:
             run.corpus.test,
             self.temperature,
             copies=self.copies,
+            resampled=resampled,
         )
 
 

@@ -40,6 +40,7 @@ from textgan.data.text import Text
 from textgan.data.tokenizers import WordTokenizer
 from textgan.metrics.functional.nearest import places
 from textgan.models.generators.base import AutoregressiveGenerator
+from textgan.models.resample import ResampledGenerator
 from textgan.models.tempering import Tempering
 
 Made = TypeVar("Made")
@@ -67,7 +68,8 @@ class Models:
     `textgan.models.tempering`). test: held-out real texts (of the oracle, where there is one).
     valid: other held-out real texts, by which training is watched; None for no number of them.
     copies: (B,) which of the drawn texts are copies of one, by a number, for these are resampled
-    together; None where each was drawn for itself.
+    together; None where each was drawn for itself. resampled: wrote `drawn`, in the
+    generator's place.
     """
 
     generator: AutoregressiveGenerator | None
@@ -77,6 +79,7 @@ class Models:
     temperature: Tempering = 1.0
     valid: Text | None = None
     copies: Tensor | None = None
+    resampled: ResampledGenerator | None = None
 
 
 @dataclass(frozen=True)

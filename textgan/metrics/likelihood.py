@@ -10,6 +10,9 @@ temperature, see `textgan.models.tempering`, log P of the whole text is in the p
     entropy      the mean of -g_t over the tokens of the generator's texts
     perplexity   exp(nll_test)
 
+Of a resampled generator nll_test is taken with the upper bound of log Z, and nll_test_low with the
+lower, see `textgan.models.resample`.
+
 The end token of a text is one of its tokens, its padding is not. All tokens weigh the same; the
 bootstrap draws whole texts, whose tokens belong together.
 """
@@ -26,6 +29,7 @@ from torch import Tensor
 
 from textgan.core.errors import option
 from textgan.core.score import Better, Score
+from textgan.core.seeds import fork_rng
 from textgan.core.statistics import Estimate, Floats, percentiles
 from textgan.core.streams import Purpose, stream
 from textgan.data.text import Text
@@ -69,7 +73,7 @@ class Likelihood(Metric, name="likelihood"):
 
     def check(self, inputs: MetricInputs) -> None:
         models = known_models(inputs)
-        if models.generator is None and models.oracle is None:
+        if not (models.generator or models.oracle or models.resampled):
             raise Unavailable("needs a generator with a likelihood or an oracle; there is neither")
 
     def measure(self, inputs: MetricInputs) -> dict[str, Score]:
@@ -92,7 +96,7 @@ class Likelihood(Metric, name="likelihood"):
             )
             if max(of_test.estimate.value, of_test.estimate.high or 0.0) < LARGEST_EXPONENT:
                 scores["perplexity"] = perplexity(of_test)
-        return scores
+        return scores | _of_resampled(inputs)
 
 
 class Peakiness(Metric, name="peakiness"):
@@ -144,9 +148,42 @@ def _cost(
     facts: dict[str, str],
 ) -> Score:
     """Nats per token of texts under a model."""
-    models = known_models(inputs)
-    text = texts_of(models, split)
+    text = texts_of(known_models(inputs), split)
     log_p = log_likelihoods(inputs, model, split)
+    return _score_of(inputs, title, better, text, log_p, model, split, facts)
+
+
+def _of_resampled(inputs: MetricInputs) -> dict[str, Score]:
+    """NLL_test of a resampled generator by either bound of log Z; nothing where there is none, or
+    none with a likelihood."""
+    models = known_models(inputs)
+    model, text = models.resampled, models.test
+    if model is None or not isinstance(model.generator, AutoregressiveGenerator):
+        return {}
+    with fork_rng(stream(Purpose.PARTITION, inputs.seed), text.tokens.device):
+        log_p = model.log_prob_bounds(text)
+    facts = {"vocab": str(model.space.vocabulary), "resample": str(model.candidates)}
+    names = {"nll_test": ("NLL_test", "upper"), "nll_test_low": ("NLL_test, at least", "lower")}
+    return {
+        name: _score_of(
+            inputs, title, "lower", text, each.cpu(), "generator", "test", facts | {"log_z": bound}
+        )
+        for (name, (title, bound)), each in zip(names.items(), log_p, strict=True)
+    }
+
+
+def _score_of(
+    inputs: MetricInputs,
+    title: str,
+    better: Better,
+    text: Text,
+    log_p: Tensor,
+    model: Model,
+    split: Split,
+    facts: dict[str, str],
+) -> Score:
+    """Nats per token of texts of these log-probabilities (B,)."""
+    models = known_models(inputs)
     if not text.lengths.any():
         raise Unavailable(f"needs {split} texts of at least one token; all of them are empty")
     measured = inputs.ratio(-log_p, text.lengths, sources=resampled_with(models, split))
@@ -154,7 +191,7 @@ def _cost(
         measured = widened(inputs, measured, len(text) / float(text.lengths.sum()))
     estimate, replicates = measured
     signature = inputs.sign(
-        title.lower(),
+        title.partition(",")[0].lower(),
         split=split,
         texts=len(text),
         temp=label(models.temperature),

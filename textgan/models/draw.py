@@ -13,6 +13,7 @@ from textgan.data.text import UNCONDITIONAL, Condition, Text, concatenate
 from textgan.models.beam import BeamSearch, Progress
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.likelihood import log_probs
+from textgan.models.resample import ResampledGenerator
 from textgan.models.sampling import Categorical, Sampler, greedy, multinomial, without
 from textgan.models.tempering import (
     FittedJoint,
@@ -167,5 +168,6 @@ def _sampler(generator: Generator, temperature: float, forbid: int | None) -> Sa
     choose: Sampler | None = None if temperature == 1.0 else Categorical(temperature)
     if forbid is None:
         return choose
-    usual = multinomial if isinstance(generator, AutoregressiveGenerator) else greedy
+    writer = generator.generator if isinstance(generator, ResampledGenerator) else generator
+    usual = multinomial if isinstance(writer, AutoregressiveGenerator) else greedy
     return without(forbid, choose or usual)

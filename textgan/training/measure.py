@@ -27,10 +27,11 @@ from textgan.metrics.surface import Unique, averaged
 from textgan.models.beam import BeamSearch
 from textgan.models.draw import answers, draw_like
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
+from textgan.models.resample import ResampledGenerator
 from textgan.models.tempering import Mixture
 
 BELOW = 200  # resamplings of NLL_oracle, so that it is called below the oracle's by no chance
-SHOWN = ("nll_oracle", "nll_test", "nll_valid", "entropy", "unique", "length")
+SHOWN = ("nll_oracle", "nll_test", "nll_test_low", "nll_valid", "entropy", "unique", "length")
 
 
 def measure(
@@ -49,7 +50,8 @@ def measure(
     """
     text = draw_measured(generator, corpus, samples, seed=stream(Purpose.MEASURED, seed))
     likely = generator if isinstance(generator, AutoregressiveGenerator) else None
-    models = Models(likely, oracle, text, corpus.test, valid=corpus.valid)
+    resampled = generator if isinstance(generator, ResampledGenerator) else None
+    models = Models(likely, oracle, text, corpus.test, valid=corpus.valid, resampled=resampled)
     return scores_of(models, corpus, seed=seed, resamplings=resamplings, ngrams=ngrams), text
 
 
@@ -130,16 +132,17 @@ def scores_of(
     """Score the texts that some models drew.
 
     nll_oracle: of the texts under the oracle. nll_valid, nll_test: of held-out text under the
-    generator. entropy: of the texts under the generator. unique: the share of different texts.
-    length: mean tokens of a text, its end token counted. jsd1 to jsd<ngrams>: see
-    `ngram_divergences`. What no model has the likelihood of is left out. resamplings: of the
-    bootstrap of the likelihoods; 0 for no intervals but that of nll_oracle.
+    generator; nll_test_low: the lower bound of a resampled one. entropy: of the texts under the
+    generator. unique: the share of different texts. length: mean tokens of a text, its end token
+    counted. jsd1 to jsd<ngrams>: see `ngram_divergences`. What no model has the likelihood of is
+    left out. resamplings: of the bootstrap of the likelihoods; 0 for no intervals but that of
+    nll_oracle.
     """
     texts = Sentences.of(models.drawn.to(torch.device("cpu")), corpus.space.eos)
     inputs = _inputs(texts, texts, corpus, models=models, seed=seed, resamplings=resamplings)
     scores = score_row(inputs, [Likelihood(), Unique()])
     if models.oracle is not None and not resamplings:
-        of_oracle = replace(models, generator=None)
+        of_oracle = replace(models, generator=None, resampled=None)
         scores |= score_row(replace(inputs, models=of_oracle, resamplings=BELOW), [Likelihood()])
     scores["length"] = averaged(
         replace(inputs, resamplings=0),

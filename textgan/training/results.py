@@ -48,11 +48,13 @@ from textgan.training.sample import draw_lines
 COLUMNS = {
     "nll_oracle": "NLL_oracle",
     "nll_test": "NLL_test",
+    "nll_test_low": "NLL_test, at least",
     "nll_valid": "NLL_valid",
     "entropy": "entropy",
     "unique": "unique",
     "sacrebleu_test": "BLEU, greedy",
 } | {f"jsd{n}": f"JSD-{n}" for n in range(1, 9)}
+RESAMPLED_ROW = "resampled"  # how the row of resampled texts begins
 MLE_ROW = "MLE, best epoch"  # how the row of the best MLE epoch begins, in every table
 ORACLE_ROW, REAL_ROW = "oracle", "real, held out"  # of real text
 # scores of uniformly random tokens that are known without drawing any
@@ -118,6 +120,11 @@ class Results(ScoreTable):
             )
         if not self.likelihood:
             note += "; NLL_test and entropy need a likelihood, which this generator does not have"
+        if "nll_test_low" in measured:
+            note += (
+                "; NLL_test of resampled texts takes an upper bound of log Z, which is estimated, "
+                "and in the column at least a lower one"
+            )
         if "sacrebleu_test" in measured:
             note += "; BLEU of greedy answers to test sources, of 100"
         if "jsd1" in measured:
@@ -175,6 +182,8 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
         mle_entropy = mle["entropy"].value if "entropy" in mle else None
         if same_weights(best, generator):
             same, last = {mle_row: name}, mle
+    if run.resample:
+        rows[f"{RESAMPLED_ROW}, 1 of {run.resample}"] = row(run.load_resampled(run.resample))
     rows[name] = last = last or row(generator)
     warnings = warnings_of_row(
         last,

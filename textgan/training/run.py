@@ -100,6 +100,7 @@ from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.models.generators.recurrent import LSTMGenerator
 from textgan.models.likelihood import nll_per_token
 from textgan.models.oracle import load_oracle, make_oracle, new_oracle, oracle_corpus
+from textgan.models.resample import ResampledGenerator
 from textgan.objectives.base import Objective
 from textgan.perturb.base import Perturbation
 from textgan.training.checkpoint import checkpoints, load_checkpoint, what_helps
@@ -171,6 +172,12 @@ class Run:
     def recipe(self) -> str:
         """Equal for runs that are seeds of one experiment."""
         return experiment_of(self.config.model_dump() | {"init": self.init_recipe})
+
+    @property
+    def resample(self) -> int:
+        """Among how many candidates each text of its table's resampled row is picked: the setting
+        of its method, where that has one; 0: there is no such row."""
+        return int(self.config.objective.settings.get("resample", 0))
 
     @property
     def oracle_entropy(self) -> float | None:
@@ -319,6 +326,23 @@ class Run:
             restore_module(discriminator, under_prefix("discriminator", tensors), path)
             discriminator.eval()
         return generator.eval()
+
+    def load_resampled(self, n: int) -> ResampledGenerator:
+        """Load the trained generator, of whose texts the discriminator picks one of n candidates.
+
+        Raises UserError where the run has no discriminator whose score of a text is a logit.
+        """
+        objective = registry.find("objective", self.config.objective.name, code=self.code)
+        discriminator = self.build_discriminator()
+        if not isinstance(discriminator, Discriminator) or not objective.score_is_logit:
+            raise UserError(
+                f"resample = {n} needs a discriminator whose score of a text is a logit, which "
+                f"{self.method} has not; give a run of a method that has, such as residual_ebm"
+            )
+        generator = self.load_generator()
+        path = checkpoints(self.folder)[-1]
+        restore_module(discriminator, under_prefix("discriminator", load_checkpoint(path)[0]), path)
+        return ResampledGenerator(generator, discriminator, n).eval()
 
 
 def create_run(config: RunConfig, out: Path | None, quiet: bool = True) -> Run:

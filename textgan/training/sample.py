@@ -10,7 +10,15 @@ from typing import Annotated
 import torch
 
 from textgan.core.arguments import checked_arguments
-from textgan.core.checks import BEAMS, DIVERSITIES, LENGTH_PENALTIES, SEEDS, TEMPERATURES, TEXTS
+from textgan.core.checks import (
+    BEAMS,
+    CANDIDATES,
+    DIVERSITIES,
+    LENGTH_PENALTIES,
+    SEEDS,
+    TEMPERATURES,
+    TEXTS,
+)
 from textgan.core.device import Device
 from textgan.core.errors import UserError, option
 from textgan.core.files import exists, make_folder, system_errors, write_file
@@ -37,6 +45,7 @@ from textgan.training.translation import (
     Answer,
     AnyRun,
     Sources,
+    Translator,
     load_translator,
     read_sources,
     search_of,
@@ -63,6 +72,7 @@ def sample(
     temperature: Annotated[float, TEMPERATURES] = 1.0,
     mixture: MixtureParts | None = None,
     joint_temperature: Annotated[float, TEMPERATURES] = 1.0,
+    resample: Annotated[int, CANDIDATES] = 0,
     seed: Annotated[int, SEEDS] = 0,
     out: Annotated[str | Path | None, "a new file"] = None,
     weights: Weights = "final",
@@ -84,7 +94,9 @@ def sample(
     was trained on swapped pairs, by which the texts of a beam are ranked anew (MMI). n_best: all
     texts of the beam, each after the number of its source, and its score. temperature: of texts
     that are drawn. mixture: temperature:weight pairs, each text being drawn whole at one of these
-    temperatures. joint_temperature: of whole texts, see `textgan.models.tempering`.
+    temperatures. joint_temperature: of whole texts, see `textgan.models.tempering`. resample: each
+    text is one of so many that are drawn, picked by the logit of the run's discriminator (see
+    `textgan.models.resample`).
 
     out: a new file to write them to, too, one a line. weights: "final", or "mle" for the best MLE
     epoch. allow_unknown: let <unk> be written. label: only texts of it; needed where a run with
@@ -105,6 +117,16 @@ def sample(
     for name, wanted in {"n_best": n_best, "rerank": rerank is not None}.items():
         if wanted and (search is None or search.width == 1):
             raise UserError(f"{name} is about the texts of a beam; give {option('beam', 5)}")
+    unfit = {
+        option("greedy" if greedy else "beam"): search is not None,
+        option("joint_temperature"): isinstance(drawn, JointTemperature),
+        option("weights", "mle"): weights == "mle",
+    }
+    for other in (name for name, is_given in unfit.items() if resample and is_given):
+        raise UserError(
+            f"resample = {resample} is for texts that the run's last generator draws, which its "
+            f"discriminator knows; leave it or {other} out"
+        )
     lines = None if source is None else read_sources(source)
     opened = run if isinstance(run, Run) else open_run(run, device, trust_code=trust_code)
     corpus = opened.corpus
@@ -117,9 +139,12 @@ def sample(
     if isinstance(drawn, JointTemperature):
         texts = _draw_jointly(opened, weights, drawn, n or USUAL, seed, allow_unknown)
     elif lines is not None or rerank is not None:
-        translator = load_translator(
-            opened, rerank=rerank, weights=weights, device=device, trust_code=trust_code
-        )
+        if resample:
+            translator = Translator(opened, opened.load_resampled(resample))
+        else:
+            translator = load_translator(
+                opened, rerank=rerank, weights=weights, device=device, trust_code=trust_code
+            )
         found = translator.answer(
             lines or [], _kept(n, search, search.width if search and n_best else 1), search=search,
             seed=seed, temperature=drawn, allow_unknown=allow_unknown, label=only,
@@ -130,8 +155,9 @@ def sample(
         kept = _kept(n, search, search.width)
         texts = _written(_likeliest(opened, weights, search, kept, only, quiet), n_best)
     else:
+        writer = opened.load_resampled(resample) if resample else opened.load_generator(weights)
         text = _draw(
-            opened, opened.load_generator(weights), n or USUAL, seed, drawn,
+            opened, writer, n or USUAL, seed, drawn,
             allow_unknown=allow_unknown, label=only,
         )  # fmt: skip
         texts = corpus.decode(text)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import TOY
 
+from textgan.core.errors import UserError
+from textgan.core.tensors import load_tensors, save_tensors
 from textgan.data.batches import Batches
 from textgan.training.config import make_config
 from textgan.training.run import create_run
@@ -117,3 +119,53 @@ def test_the_weight_is_a_factor_of_the_step_among_the_rounds_alone(tmp_path: Pat
     before, lr = moved(tmp_path, 0.25, pretraining)
     assert lr == 0.02
     assert torch.equal(before, full)
+
+
+def test_a_running_mean_of_the_weights_is_measured_sampled_and_resumed(tmp_path: Path) -> None:
+    run = create_run(make_config("seqgan", TOY | {"schedule.average": 0.5}), tmp_path / "run")
+    state = TrainingState(run)
+    first = {name: weight.detach().clone() for name, weight in state.generator.named_parameters()}
+    means = first
+    for number, (do, phase) in enumerate([("mle", "mle")] * 2 + [("generator", "adversarial")]):
+        train_step(state, Step(do, phase, 0, 0))  # type: ignore[arg-type]
+        decay = min(0.5, (2 + number) / (11 + number))
+        means = {
+            name: decay * means[name] + (1 - decay) * weight.detach()
+            for name, weight in state.generator.named_parameters()
+        }
+    own = {name: weight.detach().clone() for name, weight in state.generator.named_parameters()}
+    for name, mean in means.items():
+        assert torch.allclose(state.average[name], mean, atol=1e-6)
+    assert any(not torch.allclose(means[name], own[name], atol=1e-4) for name in own)
+    before = {name: mean.clone() for name, mean in state.average.items()}
+    train_step(state, Step("fakes", "discriminator", 0, 0))
+    train_step(state, Step("discriminator", "discriminator", 0, 0))  # which moves no generator
+    assert all(torch.equal(state.average[name], mean) for name, mean in before.items())
+    with state.averaged():
+        state.save_best_mle(1, 3.0)
+        for name, weight in state.generator.named_parameters():
+            assert torch.equal(weight, before[name])
+    for name, weight in state.generator.named_parameters():
+        assert torch.equal(weight, own[name])
+
+    again = TrainingState(run)
+    again.restore(state.save())
+    assert again.average.keys() == before.keys()
+    for name, weight in again.generator.named_parameters():
+        assert torch.equal(weight, own[name]) and torch.equal(again.average[name], before[name])
+    for which in ("final", "mle"):
+        loaded = run.load_generator(which)  # type: ignore[arg-type]
+        assert all(torch.equal(w, before[name]) for name, w in loaded.named_parameters())
+
+
+def test_without_a_mean_a_checkpoint_has_the_weights_alone(tmp_path: Path) -> None:
+    run = create_run(make_config("seqgan", TOY), tmp_path / "run")
+    state = TrainingState(run)
+    path = state.save()
+    tensors, _ = load_tensors(path)
+    assert not state.average and not [name for name in tensors if name.startswith("average")]
+    with_one = create_run(make_config("seqgan", TOY | {"schedule.average": 0.5}), tmp_path / "b")
+    facts = load_tensors(TrainingState(with_one).save())[1]
+    save_tensors(path, tensors, facts)
+    with pytest.raises(UserError, match="mean of the generator's weights"):
+        TrainingState(with_one).restore(path)

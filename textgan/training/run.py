@@ -111,6 +111,7 @@ from textgan.training.schedule import PHASE_NAMES, plan
 WORDS, SOURCE_WORDS = "vocabulary.json", "source_vocabulary.json"
 ORACLE, INIT = "oracle.safetensors", "init.safetensors"
 MLE = "mle.safetensors"
+AVERAGE = "average"  # of the generator's weights, in a checkpoint
 Weights = Literal["final", "mle"]
 ANY_CORPUS = 64  # sentences of a batch that a corpus of any size is read in
 _WITHOUT_MLE = "restore this run's own, or remove it to do without MLE"
@@ -321,7 +322,8 @@ class Run:
             tensors, facts = load_checkpoint(path)
             remedy = "restore this run's own"
         self.identity.check(path, facts, remedy)
-        restore_module(generator, under_prefix("generator", tensors), path)
+        own, average = (under_prefix(name, tensors) for name in ("generator", AVERAGE))
+        restore_module(generator, own | average, path)
         if discriminator is not None:
             restore_module(discriminator, under_prefix("discriminator", tensors), path)
             discriminator.eval()

@@ -95,6 +95,13 @@ class Schedule(BaseModel):
     mle_weight: float = Field(
         1.0, gt=0, le=1000, description="of those updates: a factor of their learning rate"
     )
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay, at each update, of a running mean of the generator's weights, which is "
+        "what is measured, sampled and kept as the best epoch; 0: none",
+    )
     evaluate_every: int = Field(1, ge=1, description="epochs or rounds between evaluations")
 
     @property

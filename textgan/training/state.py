@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from textgan.core.distributed import Group
 from textgan.core.files import understood
 from textgan.core.identity import RUN
 from textgan.core.memory import is_out_of_memory
-from textgan.core.optim import NotFinite, build_optimiser
+from textgan.core.optim import NotFinite, build_optimiser, swapped_weights
 from textgan.core.precision import supported
 from textgan.core.seeds import fork_rng
 from textgan.core.streams import Purpose, stream
@@ -32,7 +32,7 @@ from textgan.training.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from textgan.training.run import INIT, MLE, Run
+from textgan.training.run import AVERAGE, INIT, MLE, Run
 from textgan.training.shards import Shards
 
 _Count = Annotated[int, Field(ge=0)]
@@ -101,6 +101,10 @@ class TrainingState:
         self.perturbations = run.perturbations()
         self.batches = TrainingBatches(run, self.generator.space.classes)
 
+        # a running mean of the generator's weights, which is measured in their place; or none
+        self.average: dict[str, Tensor] = {}
+        if config.schedule.average:
+            self.average = _copied(self.generator)
         self.done = 0  # steps of the plan
         self.ticks_done = 0
         self.batches_done = dict.fromkeys(("mle", "discriminator", "generator", "turn"), 0)
@@ -136,6 +140,24 @@ class TrainingState:
         pair = {"mle": self.generator, "generator": self.generator}
         pair["discriminator"] = self.discriminator
         return {**pair, **self.objective.networks}[who]
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the mean of the generator's weights towards them, after one of its updates.
+
+        Its decay grows from 2 / 11 at the first, for the first weights are worth least.
+        """
+        if self.average:
+            updates = self.batches_done["mle"] + self.batches_done["generator"]
+            decay = min(self.run.config.schedule.average, (1 + updates) / (10 + updates))
+            for name, weight in _weights_of(self.generator):
+                self.average[name].lerp_(weight, 1 - decay)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the generator has the mean of its weights, where there is one."""
+        if not self.average:
+            return nullcontext()
+        return swapped_weights(self.generator, self.average)
 
     def next(self, kind: str) -> int:
         """Count a batch of a kind and return its number."""
@@ -185,6 +207,7 @@ class TrainingState:
         for name, optimiser in self.optimisers.items():
             tensors |= with_prefix(f"optimiser.{name}", optimiser_tensors(optimiser))
         tensors |= with_prefix("objective", self.objective.state)
+        tensors |= with_prefix(AVERAGE, self.average)
         for name, perturbation in self.perturbations.items():
             tensors |= with_prefix(f"perturbation.{name}", perturbation.state)
         tensors["random.cpu"] = torch.get_rng_state()
@@ -244,6 +267,10 @@ class TrainingState:
         for name, optimiser in self.optimisers.items():
             restore_optimiser(optimiser, under_prefix(f"optimiser.{name}", tensors))
         self.objective.state = _on(device, under_prefix("objective", tensors))
+        average = _on(device, under_prefix(AVERAGE, tensors))
+        if average.keys() != self.average.keys():
+            raise ValueError("the mean of the generator's weights is not that of its weights")
+        self.average = average
         for name, perturbation in self.perturbations.items():
             perturbation.state = _on(device, under_prefix(f"perturbation.{name}", tensors))
         torch.set_rng_state(tensors["random.cpu"])
@@ -262,6 +289,15 @@ class TrainingState:
         self.discriminator_ready = facts["discriminator_ready"]
         self.alarms = facts["alarms"]
         self.records = facts.get("records")
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in _weights_of(network)}
+
+
+def _weights_of(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """All weights by all of their names, as a state_dict has them: some may have two."""
+    return network.named_parameters(remove_duplicate=False)
 
 
 def _on(device: torch.device, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -195,6 +195,8 @@ def _update(
         }
         if who == "discriminator":
             objective.after_discriminator_step(state.discriminator)
+        else:
+            state.update_average()
     norms = {f"{name}/gradient_norm": steps[name]["gradient_norm"] for name in beside}
     return {f"{who}/{name}": value for name, value in {**steps[who], **metrics}.items()} | norms
 
@@ -229,11 +231,12 @@ def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log)
 
     Returns whether the discriminator's pretraining is done before its turns are.
     """
-    seen = observe(state, step, means)
-    if seen.mle is not None:
-        state.mle_entropy = seen.mle.entropy
-        if seen.mle.best:
-            state.save_best_mle(step.number + 1, seen.mle.score)
+    with state.averaged():
+        seen = observe(state, step, means)
+        if seen.mle is not None:
+            state.mle_entropy = seen.mle.entropy
+            if seen.mle.best:
+                state.save_best_mle(step.number + 1, seen.mle.score)
     for message in seen.warnings:  # once a kind, which is a message's first word
         if not any(message.split()[0] in alarm for alarm in state.alarms):
             state.alarms.append(f"round {step.number + 1}: {message}")

@@ -129,7 +129,8 @@ def in_shards(
     shards = [Shard(partial(loss, part), fake[part]) for part in slices]
     generator.zero_grad()
     accumulate(generator, shards, range(parts), objective.reduction, Group())
-    return torch.cat([weight.grad.flatten() for weight in generator.parameters()])  # type: ignore[union-attr]
+    gradients = [weight.grad for weight in generator.parameters()]
+    return torch.cat([gradient.flatten() for gradient in gradients if gradient is not None])
 
 
 def translating(name: str, folder: Path, **settings: Any) -> Run:

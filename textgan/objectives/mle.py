@@ -17,7 +17,7 @@ from textgan.data.text import Text
 from textgan.losses import nll
 from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
-from textgan.objectives.base import Objective
+from textgan.objectives.base import Objective, StatefulLoss
 
 
 @dataclass(kw_only=True)
@@ -42,6 +42,6 @@ class MLE(Objective, name="mle"):
         real: Text,
         fake: Text,
         progress: float,
-    ) -> Loss:
+    ) -> Loss | StatefulLoss:
         assert isinstance(generator, AutoregressiveGenerator)  # see connect
         return nll(generator.log_prob(real), real.mask), {}

@@ -83,6 +83,7 @@ def test_what_follows_the_end_is_certain() -> None:
     for reward, right in (("s", 2.0), ("p", 20.0)):
         objective = GOLD(reward=reward, window=2, least_reward=0.0)  # type: ignore[arg-type]
         log_prob = generator.log_prob(short).detach()
+        log_prob[0, 1:] = -1e9  # whatever is at padding
         own = log_prob[0, 0].exp() if reward == "s" else log_prob[0, 0] + 10
         for text in (short, short.pad_to(5)):
             wide = torch.nn.functional.pad(log_prob, (0, text.tokens.shape[1] - 3), value=-1e9)

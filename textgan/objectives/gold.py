@@ -26,7 +26,7 @@ Settings of the released code (yzpang/gold-off-policy-text-gen-iclr21 57dfff3): 
 
 Departs from the paper and its code:
 - what follows the end of a text has p = 1. In the code that holds for the longest text of a batch;
-  after a shorter one p is what the network gives padding (label_smoothed_cross_entropy.py:59-69)
+  after a shorter one p is what the network gives padding (label_smoothed_cross_entropy.py:35-58)
 - the code copies pi_old at the beginning of each epoch, too, and without --load-path-mle, as for
   IWSLT14, p is that copy and not of maximum likelihood (train.py:152-158)
 - no label smoothing

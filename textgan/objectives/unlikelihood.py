@@ -18,9 +18,9 @@ alpha, an update has no gradient. `progress` anneals nothing.
 The data's own distribution p is no fixed point: words that people do repeat are punished, too. On
 texts of a random oracle repetition is no fault, so that there the method only moves away from p.
 
-Words alone (sequence=0) may be trained so from the start (schedule.mle_epochs=0), as in the paper;
-its updates on own texts come last, 1,500 of them, half of all (`sequence` 0.5), after maximum
-likelihood, which is alpha = 0, or after those on words.
+With sequence = 0 it may train from the start (schedule.mle_epochs=0), as in the paper. There
+updates on own texts come last: 1,500 updates, half of them on own texts, after maximum likelihood
+(and with alpha = 0) or after unlikelihood of words.
 
 Settings of the released code (facebookresearch/unlikelihood_training 9444655, README.md): alpha 1,
 n 4, greedy, 50 words of a prompt and 100 of its own.
@@ -31,9 +31,9 @@ without, as in the code.
 Departs from the paper's code:
 - which updates are of own texts is not a coin's choice, but every so many-th
 - C is of the text alone. The code reads one long text a batch, of which it takes padding for a
-  candidate, too, at every place (custom/candidate_penalty_ce_loss.py:52-60)
+  candidate, too, at every place (custom/candidate_penalty_ce_loss.py:52-59)
 - the last n-gram of a text counts, which the code's loop does not reach
-  (custom/sequence_penalty_loss.py:116)
+  (custom/sequence_penalty_loss.py:105)
 - the mean over own texts is one over all their tokens, those of the prompt included
 - 1 - G is at least 1e-20 for both, where it is 1e-5 for words
 """

@@ -167,6 +167,24 @@ def test_seeds_of_an_experiment_are_compared_together() -> None:
     assert together.sentences()[-1] in " ".join(str(last).split())
 
 
+def test_a_run_is_compared_with_the_last_state_of_another(runs: Path) -> None:
+    common: dict[str, Any] = {"temperatures": [1, 0.5], "metrics": "likelihood", "samples": 30}
+    folders = runs / "seqgan-1", runs / "seqgan-2"
+    [made] = textgan.curve(folders[0], against=[runs / "mle"], quiet=True, **common)
+    own, other = made.envelopes
+    assert (own.baseline, other.baseline) == ("MLE", "mle")
+    assert other.over == "texts" and other.method == "seqgan"
+    again, kept = read_sweep(runs / "mle"), read_sweep(folders[0])
+    assert again is not None and kept is not None and kept.envelopes == [own]
+    [beside] = envelopes([kept], other.knots, [again])
+    for ours, theirs in zip(
+        other.columns["temperature"], beside.columns["temperature"], strict=True
+    ):
+        assert ours is not None and theirs is not None and ours.value == pytest.approx(theirs.value)
+    with pytest.raises(UserError, match="3 runs for 1 others; give one for each, or one for all"):
+        textgan.curve(folders[0], against=[runs / "mle"] * 3, quiet=True, **common)
+
+
 def test_a_control_that_cannot_be_drawn_is_left_out(runs: Path) -> None:
     [made] = textgan.curve(
         runs / "seqgan-1", temperatures=[1, 0.5], metrics="likelihood", samples=12, quiet=True

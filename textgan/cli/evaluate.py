@@ -226,6 +226,13 @@ def curve(
         bool,
         typer.Option(help="Measure joint temperatures and mixtures of hot and cold texts, too."),
     ] = True,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A run whose last state is compared with as well, such as MLE that went on; one "
+            "for each run, or one for all."
+        ),
+    ] = None,
     seed: MetricSeed = 0,
     device: Device = None,
     trust_code: TrustCode = False,
@@ -248,6 +255,7 @@ def curve(
         encoder=encoder,
         samples=samples,
         controls=controls,
+        against=against or (),
         seed=seed,
         device=device,
         trust_code=trust_code,

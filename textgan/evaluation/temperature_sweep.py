@@ -137,6 +137,7 @@ def curve(
     encoder: EncoderName | None = None,
     samples: Annotated[int, SAMPLES] | None = None,
     controls: bool = True,
+    against: Annotated[Sequence[str | Path], "runs' folders"] = (),
     seed: Annotated[int, METRIC_SEEDS] = 0,
     device: Device | None = None,
     quiet: bool = False,
@@ -149,7 +150,8 @@ def curve(
     samples: texts at each temperature; None: as in a run's config. encoder: as of `evaluate`.
     controls: also measure joint temperatures and mixtures, by the likelihoods where there is an
     oracle, else by the metrics that train no network. Of several seeds of one experiment, the last
-    result compares them all with their MLE.
+    result compares them all with their MLE. against: runs whose last states, such as of MLE that
+    went on, are compared with as well: one for each run, in their order, or one for all.
     settings: of metrics, by dotted key. Raises UserError; NotKept, which has the results, where a
     folder cannot be written.
 
@@ -160,7 +162,9 @@ def curve(
     chosen = choose_metrics(names_of_metrics(metrics), settings, encoder=encoder)
     if not runs:
         raise UserError("runs: give the folder of at least one run")
-    opened = [open_run(folder, device, trust_code=trust_code) for folder in runs]
+    others = [against] if isinstance(against, str | Path) else list(against)
+    opened = [open_run(folder, device, trust_code=trust_code) for folder in [*runs, *others]]
+    _refuse_unlike(opened, len(runs))
     for run in opened:
         writers(run)  # a run that has none yet is refused before the others are measured
         read_sweep(run.folder)  # and so are curves that cannot be added to
@@ -183,14 +187,40 @@ def curve(
         except UserError as error:
             made.append(measured)
             unkept.append(str(error))
+    made, baselines = made[: len(runs)], made[len(runs) :]
+    alone, opened = list(made), opened[: len(runs)]
     made = _over_seeds(opened, made)
+    if baselines:
+        each = baselines * len(made) if len(baselines) == 1 else baselines
+        for place, (sweep, baseline) in enumerate(zip(alone, each, strict=True)):
+            beside = envelopes([sweep], baselines=[baseline])
+            made[place] = replace(made[place], envelopes=[*made[place].envelopes, *beside])
+        if len(baselines) > 1:
+            made = _over_seeds(opened, made, each)
     if unkept:
         raise NotKept(f"{unkept[0]}; the curves are not kept", made)
     return made
 
 
-def _over_seeds(runs: Sequence[Run], made: Sequence[Sweep]) -> list[Sweep]:
-    """The same curves, those of the last seed of an experiment with what its seeds say together."""
+def _refuse_unlike(runs: Sequence[Run], n: int) -> None:
+    """UserError unless the runs after the first n can be compared with those."""
+    first, *_ = runs
+    for other in runs[n:]:
+        if other.corpus.facts != first.corpus.facts:
+            raise UserError(f"{first.folder} and {other.folder} have different data; leave one out")
+    if len(runs) - n not in (0, 1, n):
+        raise UserError(
+            f"against: {len(runs) - n} runs for {n} others; give one for each, or one for all"
+        )
+
+
+def _over_seeds(
+    runs: Sequence[Run], made: Sequence[Sweep], baselines: Sequence[Sweep] = ()
+) -> list[Sweep]:
+    """The same curves, those of the last seed of an experiment with what its seeds say together.
+
+    baselines: of each run, what it is compared with; none: its own MLE.
+    """
     result = list(made)
     experiments: dict[str, dict[int, int]] = {}
     for place, run in enumerate(runs):
@@ -198,7 +228,9 @@ def _over_seeds(runs: Sequence[Run], made: Sequence[Sweep]) -> list[Sweep]:
     for seeds in experiments.values():
         if len(seeds) > 1:
             last = [*seeds.values()][-1]
-            together = envelopes([made[place] for place in seeds.values()])
+            places = list(seeds.values())
+            beside = [baselines[place] for place in places] if baselines else []
+            together = envelopes([made[place] for place in places], baselines=beside)
             result[last] = replace(made[last], envelopes=[*made[last].envelopes, *together])
     return result
 
@@ -332,24 +364,33 @@ def _controls(
     return {way: by_row for way, by_row in made.items() if by_row}
 
 
-def envelopes(sweeps: Sequence[Sweep], knots: Sequence[float] = ()) -> list[EnvelopeComparison]:
+def envelopes(
+    sweeps: Sequence[Sweep], knots: Sequence[float] = (), baselines: Sequence[Sweep] = ()
+) -> list[EnvelopeComparison]:
     """Compare each method with MLE, by each pair of likelihoods: over the texts of one run, or over
-    runs of several seeds. knots: of the first measure of a pair; none: spread evenly."""
+    runs of several seeds.
+
+    knots: of the first measure of a pair; none: spread evenly. baselines: other runs whose last
+    rows are in the place of MLE, one for each.
+    """
     made = []
     first = sweeps[0]
+    rivals = [(one, list(one.rows)[-1]) for one in baselines] or [(s, MLE_ROW) for s in sweeps]
+    rival = name_in_sentence(rivals[0][1]) if baselines else "MLE"
     for name in first.rows:
+        sides_of = [*((one, name) for one in sweeps), *rivals]
         if name == MLE_ROW or any(
-            not {name, MLE_ROW} <= one.rows.keys() - one.same.keys() for one in sweeps
+            row not in one.rows.keys() - one.same.keys() for one, row in sides_of
         ):
             continue
         for pair in PAIRS:
             if pair.x.better == "higher":  # no smallest x is worth anything
                 continue
             sides = [
-                (Envelope.of(pair, one.ways(name)), Envelope.of(pair, one.ways(MLE_ROW)))
-                for one in sweeps
+                (Envelope.of(pair, one.ways(name)), Envelope.of(pair, other.ways(row)))
+                for one, (other, row) in zip(sweeps, rivals, strict=True)
             ]
-            names = name_in_sentence(name), "MLE"
+            names = name_in_sentence(name), rival
             made.append(compare_envelopes(pair, sides, names, knots))
     return [one for one in made if one is not None]
 

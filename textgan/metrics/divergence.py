@@ -55,8 +55,8 @@ TITLES = {
     "kl_oracle": "KL(O‖G)",
     "js": "JS(G, O)",
     "tv": "TV(G, O)",
-    "reverse_kl": "KL(G‖O)",
-    "forward_kl": "KL(O‖G)",
+    "reverse_kl": "KL(G‖O) per token",
+    "forward_kl": "KL(O‖G) per token",
 }
 UNITS = {"tv": "", "reverse_kl": UNIT, "forward_kl": UNIT}
 

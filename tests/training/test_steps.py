@@ -1,5 +1,6 @@
 """One update after another."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import textgan
 from textgan.core.errors import Interrupted, UserError
 from textgan.core.log import read_records
 from textgan.core.optim import NotFinite
-from textgan.training.checkpoint import checkpoints
+from textgan.core.tensors import under_prefix
+from textgan.training.checkpoint import checkpoints, load_checkpoint
 from textgan.training.config import make_config
+from textgan.training.monitor import HELD_OUT_LOSS
 from textgan.training.run import create_run, open_run
 from textgan.training.schedule import Step
 from textgan.training.state import TrainingState
@@ -226,7 +229,59 @@ def test_turns_are_empty_once_the_discriminator_is_accurate(
 
 
 @pytest.mark.parametrize("name", ["wgan", "cot"])
-def test_scores_without_an_accuracy_end_no_pretraining(name: str, tmp_path: Path) -> None:
-    told = {"schedule.discriminator_until": 0.8, "schedule.mle_epochs": 0}
-    with pytest.raises(UserError, match=f"until = 0.8: the scores that {name} learns from have no"):
+@pytest.mark.parametrize("setting", ["until = 0.8", "patience = 3"])
+def test_scores_without_an_accuracy_end_no_pretraining(
+    name: str, setting: str, tmp_path: Path
+) -> None:
+    key, _, value = setting.partition(" = ")
+    told = {f"schedule.discriminator_{key}": json.loads(value), "schedule.mle_epochs": 0}
+    with pytest.raises(UserError, match=f"{setting}: the scores that {name} learns from have no"):
         create_run(make_config(name, told), tmp_path / "run")
+
+
+# --- pretraining of the discriminator that ends by its loss ---
+
+
+def test_turns_end_where_the_loss_on_new_texts_no_longer_falls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = UNTIL | {"schedule.discriminator_patience": 1, "quiet": True, "plot": False}
+    told |= {"schedule.rounds": 0, "optimisers.discriminator_lr": 0.1}
+    textgan.train("seqgan", out=tmp_path / "run", **told)
+    turns = turns_of(tmp_path / "run")
+    losses = [turn[HELD_OUT_LOSS] for turn in turns if HELD_OUT_LOSS in turn]
+    best = losses.index(min(losses))
+    assert len(losses) == best + 2 < 6
+    assert ["discriminator/loss" in turn for turn in turns] == [True] * len(losses) + [False] * (
+        6 - len(losses)
+    )
+    # what is kept is what a run of so many turns ends with
+    short = told | {"schedule.discriminator_turns": best + 1}
+    textgan.train("seqgan", out=tmp_path / "short", **short)
+    kept, alone = (
+        under_prefix("discriminator", load_checkpoint(checkpoints(tmp_path / at)[-1])[0])
+        for at in ("run", "short")
+    )
+    assert kept and all(torch.equal(weight, alone[name]) for name, weight in kept.items())
+    # the same bits wherever it is stopped
+    end = int(checkpoints(tmp_path / "run")[-1].stem)
+    for before_end in range(1, end, 9):
+        folder = tmp_path / f"stopped-{before_end}"
+        with monkeypatch.context() as patch:
+            stop_at(end - before_end, patch)
+            with pytest.raises(Interrupted):
+                textgan.train("seqgan", out=folder, **told)
+        textgan.resume(folder, quiet=True, plot=False)
+        assert everything(folder) == everything(tmp_path / "run")
+
+
+def test_the_last_turn_takes_the_best_one_back(tmp_path: Path) -> None:
+    told = UNTIL | {"schedule.discriminator_patience": 9}
+    state = TrainingState(create_run(make_config("seqgan", told), tmp_path / "run"))
+    weight, stopped = state.discriminator.output.bias, []
+    for turn, loss in enumerate([0.7, 0.6, 0.65, 0.62, 0.61, 0.63]):
+        torch.nn.init.constant_(weight, turn)
+        stopped.append(state.stop_early(loss, turn))
+    assert stopped == [False] * 5 + [True]
+    assert state.best_turn == 1
+    assert float(weight.detach()) == 1

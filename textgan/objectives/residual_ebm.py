@@ -11,8 +11,9 @@ The best F is log p / G, and then P = p. Texts of P are picked among candidates 
 `textgan sample RUN --resample 64`, and the table has a row of them, with NLL_test by both bounds of
 log Z (see `textgan.models.resample`). `progress` anneals nothing.
 
-F is only as good as its real texts are many: it learns the training texts by heart, and then
-NLL_test of P is above that of G. Its accuracy on new texts is logged after each turn.
+F is only as good as its real texts are many: once it learns the training texts by heart, NLL_test
+of P is above that of G. So its turns end `schedule.discriminator_patience` turns after the one with
+the smallest loss on held-out texts, which is the one that is kept.
 
 Departs from the paper:
 - F is small and starts from nothing; the paper's abstract has pretrained BERT and RoBERTa
@@ -45,6 +46,7 @@ class ResidualEBM(Objective, name="residual_ebm"):
     paper: ClassVar[str] = "Deng et al. 2020, arXiv 2004.11714"
     defaults: ClassVar[Mapping[str, Any]] = {
         "schedule.discriminator_turns": 40,
+        "schedule.discriminator_patience": 5,
         "schedule.rounds": 0,
     }
 

@@ -15,6 +15,7 @@ from textgan.core.seeds import fork_rng
 from textgan.core.statistics import NORMAL_95
 from textgan.core.streams import Purpose, stream
 from textgan.data.text import Text
+from textgan.losses import logistic
 from textgan.metrics.base import Unavailable
 from textgan.metrics.warnings import warnings_of_row
 from textgan.models.discriminators.base import Discriminator
@@ -24,6 +25,7 @@ from textgan.training.schedule import Step
 from textgan.training.state import TrainingState
 
 SHOWN = 10  # samples at a tick
+HELD_OUT_LOSS = "discriminator/loss_held_out"  # logged where it ends the pretraining
 ACCURACY_TEXTS = 500  # texts of each kind on which a discriminator's accuracy is counted
 # Accuracy of a discriminator on new texts, half of them real; where its whole interval is above,
 # fewer than one text in fifty is of use to the generator, and the sigmoid of a score is 0 or 1
@@ -208,7 +210,10 @@ def _accuracy(state: TrainingState, samples: Text | None, step: Step) -> dict[st
     train, new, fake = (
         discriminator(text[:ACCURACY_TEXTS]) for text in (corpus.train, corpus.valid, samples)
     )
-    return {
+    seen = {
         "discriminator/accuracy": accuracy(train, fake),
         "discriminator/accuracy_held_out": accuracy(new, fake),
     }
+    if state.run.config.schedule.discriminator_patience:
+        seen[HELD_OUT_LOSS] = float(logistic(new, fake))
+    return seen

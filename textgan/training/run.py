@@ -710,11 +710,13 @@ def _check_parts(run: Run) -> None:
     if next(plan(schedule, sentences, discriminator is not None), None) is None:
         raise UserError("schedule: mle_epochs and rounds are 0, so there is nothing to train")
     verdicts = objective.score_is_logit and isinstance(discriminator, Discriminator)
-    if schedule.discriminator_until and discriminator is not None and not verdicts:
-        raise UserError(
-            f"schedule.discriminator_until = {schedule.discriminator_until:g}: the scores that "
-            f"{run.config.objective.name} learns from have no accuracy; set it to 0"
-        )
+    for key in ("discriminator_until", "discriminator_patience"):
+        value = getattr(schedule, key)
+        if value and discriminator is not None and not verdicts:
+            raise UserError(
+                f"schedule.{key} = {value:g}: the scores that {run.config.objective.name} learns "
+                "from have no accuracy; set it to 0"
+            )
     fewest = min(schedule.discriminator_texts // 2, schedule.batch_size) // schedule.shards
     if discriminator is not None and fewest < objective.least:
         key = "discriminator_batch" if schedule.discriminator_batch else "batch_size"

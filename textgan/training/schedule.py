@@ -60,6 +60,13 @@ class Schedule(BaseModel):
         description="accuracy on held-out texts, measured after each of these turns, at which the "
         "others are left out; 0: none",
     )
+    discriminator_patience: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="of these turns, so many in a row without a smaller loss on held-out texts, "
+        "after which the others are left out; then the best turn's weights are taken; 0: none",
+    )
     pretraining_rounds: int = Field(
         1,
         ge=1,

@@ -46,8 +46,10 @@ _FACTS: dict[str, Any] = {
     "alarms": list[str],
     "given": _Count,
     "discriminator_ready": bool,
+    "held_out_losses": list[float],
 }
-_SINCE: dict[str, Any] = {"discriminator_ready": False}  # what checkpoints of before do not say
+# what checkpoints of before do not say
+_SINCE: dict[str, Any] = {"discriminator_ready": False, "held_out_losses": []}
 
 
 def _check_facts(facts: Mapping[str, Any], batches: Mapping[str, int]) -> None:
@@ -115,7 +117,9 @@ class TrainingState:
         self.init = init  # which epoch of another run's it starts from, see `Run.load_init`
         self.best_mle: float | None = init.get("score")
         self.mle_entropy: float | None = None
-        self.discriminator_ready = False  # as accurate as the schedule asks for
+        self.discriminator_ready = False  # its pretraining is done before its turns are
+        self.held_out_losses: list[float] = []  # of its turns, where they may end early
+        self.best_discriminator: dict[str, Tensor] = {}  # its weights after the best of them
         self.alarms: list[str] = []
         self.records: str | None = None  # the digest of what was logged so far
 
@@ -197,6 +201,29 @@ class TrainingState:
             for name, (total, count) in self.sums.items()
         }
 
+    @property
+    def best_turn(self) -> int:
+        """The turn of the discriminator with the smallest loss on held-out texts, from 0."""
+        return min(range(len(self.held_out_losses)), key=self.held_out_losses.__getitem__)
+
+    def stop_early(self, loss: float, number: int) -> bool:
+        """Keep the discriminator if its loss on held-out texts after turn `number` is the smallest.
+
+        Returns True, and takes the best one back, where none of the last
+        `schedule.discriminator_patience` turns was better, or there are no more.
+        """
+        schedule, network = self.run.config.schedule, self.discriminator
+        self.held_out_losses.append(loss)
+        waited = len(self.held_out_losses) - 1 - self.best_turn
+        if not waited:
+            weights = network.state_dict().items()
+            self.best_discriminator = {name: weight.clone() for name, weight in weights}
+        if waited < schedule.discriminator_patience and number + 1 < schedule.discriminator_turns:
+            return False
+        network.load_state_dict(self.best_discriminator)
+        self.best_discriminator = {}
+        return True
+
     def save(self) -> Path:
         """Write a checkpoint of everything, from which the run continues as if never stopped.
 
@@ -208,6 +235,7 @@ class TrainingState:
             tensors |= with_prefix(f"optimiser.{name}", optimiser_tensors(optimiser))
         tensors |= with_prefix("objective", self.objective.state)
         tensors |= with_prefix(AVERAGE, self.average)
+        tensors |= with_prefix("best_discriminator", self.best_discriminator)
         for name, perturbation in self.perturbations.items():
             tensors |= with_prefix(f"perturbation.{name}", perturbation.state)
         tensors["random.cpu"] = torch.get_rng_state()
@@ -225,6 +253,7 @@ class TrainingState:
             "best_mle": self.best_mle,
             "mle_entropy": self.mle_entropy,
             "discriminator_ready": self.discriminator_ready,
+            "held_out_losses": self.held_out_losses,
             "alarms": self.alarms,
             "records": self.records,
             "given": 0 if self.fakes is None else self.fakes.prompt_length,
@@ -271,6 +300,7 @@ class TrainingState:
         if average.keys() != self.average.keys():
             raise ValueError("the mean of the generator's weights is not that of its weights")
         self.average = average
+        self.best_discriminator = _on(device, under_prefix("best_discriminator", tensors))
         for name, perturbation in self.perturbations.items():
             perturbation.state = _on(device, under_prefix(f"perturbation.{name}", tensors))
         torch.set_rng_state(tensors["random.cpu"])
@@ -287,6 +317,7 @@ class TrainingState:
         self.best_mle = facts["best_mle"]
         self.mle_entropy = facts["mle_entropy"]
         self.discriminator_ready = facts["discriminator_ready"]
+        self.held_out_losses = facts["held_out_losses"]
         self.alarms = facts["alarms"]
         self.records = facts.get("records")
 

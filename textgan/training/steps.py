@@ -21,7 +21,7 @@ from textgan.models.discriminators.base import Discriminator
 from textgan.models.generators.base import AutoregressiveGenerator, Generator
 from textgan.objectives.base import refuse_changes, without_state
 from textgan.training.checkpoint import checkpoints
-from textgan.training.monitor import observe
+from textgan.training.monitor import HELD_OUT_LOSS, observe
 from textgan.training.schedule import PHASE_NAMES, Step
 from textgan.training.shards import Shard, accumulate, averaged
 from textgan.training.state import TrainingState
@@ -42,17 +42,22 @@ def take_step(state: TrainingState, step: Step, log: Log) -> dict[str, Tensor]:
     """Do one step of the plan and count it; the metrics of its update, if it is one.
 
     A turn of the discriminator's pretraining is empty once that is as accurate as the schedule
-    asks for. Raises NotFinite, which says where that was and what is left.
+    asks for, or no longer gets better. Raises NotFinite, which says where that was and what is
+    left.
     """
     metrics: dict[str, Tensor] = {}
-    until = state.run.config.schedule.discriminator_until
-    if until and step.phase == "discriminator":
+    schedule = state.run.config.schedule
+    stops = schedule.discriminator_until or schedule.discriminator_patience
+    if stops and step.phase == "discriminator":
         step = step._replace(evaluate=not state.discriminator_ready)
     with located(state, step):
         if step.do == "tick":
             means = state.means()
             state.sums, state.ticks_done = {}, step.tick
-            ready = state.group.lead(lambda: tick(state, step, means, log))
+            ready, loss = state.group.lead(lambda: tick(state, step, means, log))
+            if loss is not None and state.stop_early(loss, step.number):
+                log.say(f"loss       of new texts is smallest in turn {state.best_turn + 1}, taken")
+                ready = True
             state.discriminator_ready = state.discriminator_ready or ready
         elif step.phase != "discriminator" or not state.discriminator_ready:
             metrics = train_step(state, step)
@@ -225,11 +230,14 @@ def _answers(
     return answers
 
 
-def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log) -> bool:
+def tick(
+    state: TrainingState, step: Step, means: Mapping[str, float], log: Log
+) -> tuple[bool, float | None]:
     """Log the means of what was trained and what the plan wants measured; keep the best MLE
     epoch.
 
-    Returns whether the discriminator's pretraining is done before its turns are.
+    Returns whether the discriminator is as accurate as its pretraining should make it, and its
+    loss on held-out texts where that is what decides.
     """
     with state.averaged():
         seen = observe(state, step, means)
@@ -247,8 +255,8 @@ def tick(state: TrainingState, step: Step, means: Mapping[str, float], log: Log)
     if seen.samples:
         log.samples(step.tick, seen.samples)
     if step.phase != "discriminator" or not step.evaluate:
-        return False
-    return _accurate(state, step, seen.metrics, log)
+        return False, None
+    return _accurate(state, step, seen.metrics, log), seen.metrics.get(HELD_OUT_LOSS)
 
 
 def _accurate(state: TrainingState, step: Step, metrics: Mapping[str, float], log: Log) -> bool:

@@ -343,7 +343,10 @@ class Run:
             )
         generator = self.load_generator()
         path = checkpoints(self.folder)[-1]
-        restore_module(discriminator, under_prefix("discriminator", load_checkpoint(path)[0]), path)
+        tensors, _ = load_checkpoint(path)
+        # whose texts the discriminator learnt from: of the weights, not of their mean
+        restore_module(generator, under_prefix("generator", tensors), path)
+        restore_module(discriminator, under_prefix("discriminator", tensors), path)
         return ResampledGenerator(generator, discriminator, n).eval()
 
 

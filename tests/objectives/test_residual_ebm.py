@@ -23,11 +23,13 @@ from worlds import (
 import textgan
 from textgan.contracts.worlds import begin, steps_of
 from textgan.core.errors import UserError
+from textgan.core.tensors import under_prefix
 from textgan.data.text import TextSpace
 from textgan.objectives.residual_ebm import ResidualEBM
+from textgan.training.checkpoint import checkpoints, load_checkpoint
 from textgan.training.config import make_config
 from textgan.training.results import read_results
-from textgan.training.run import create_run
+from textgan.training.run import create_run, open_run
 from textgan.training.steps import take_step
 
 
@@ -119,6 +121,23 @@ def test_a_finished_run_is_resampled_everywhere(cli: Cli, tmp_path: Path) -> Non
     for other in ("--greedy", "--weights=mle"):
         line = refused(cli, "sample", folder, "--resample", 16, other)
         assert line.endswith(f"leave it or {other.replace('=', ' ')} out")
+
+
+def test_candidates_are_of_the_weights_that_the_discriminator_knows(tmp_path: Path) -> None:
+    settings = settings_of(**{"schedule.average": 0.5, "objective.resample": 0})
+    results = textgan.train(
+        "residual_ebm", out=tmp_path / "run", quiet=True, plot=False, **settings
+    )
+    assert not any("resampled" in row for row in results.rows)
+    run = open_run(tmp_path / "run")
+    last, _ = load_checkpoint(checkpoints(run.folder)[-1])
+    own = under_prefix("generator", last)
+    candidates, mean = (
+        run.load_resampled(4).generator.state_dict(),
+        run.load_generator().state_dict(),
+    )
+    assert all(torch.equal(candidates[name], weight) for name, weight in own.items())
+    assert not all(torch.equal(mean[name], weight) for name, weight in own.items())
 
 
 @pytest.mark.parametrize("name", ["wgan", "mle", "cot"])

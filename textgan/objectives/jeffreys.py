@@ -12,13 +12,15 @@ divergence at w = 1/2 and stationary at G = p. (SeqGAN's reward, sigmoid(F), has
 N = 0 gives all words of a sentence its reward. The clamp bounds the variance that a sure D brings,
 and the penalty `l2` of D's output layer draws F towards 0. `progress` anneals nothing.
 
-`reward = "oracle"` takes log p of the oracle that wrote the data, minus log G, in F's place: an
-upper bound of what a discriminator could teach. The discriminator is not read then, and without
-`schedule.discriminator_turns` and `schedule.d_steps` it costs nothing.
+`reward = "oracle"` takes log p of the oracle that wrote the data, minus log G, in R's place: an
+upper bound of what a discriminator could teach. It is not clamped, for of a whole sentence it is
+tens of nats, which a clamp would make one and the same reward. The discriminator is not read then,
+and without `schedule.discriminator_turns` and `schedule.d_steps` it costs nothing.
 
 No paper has this method. Jeffreys' divergence is the sum of both (Ben-Dov and Chamon 2025, arXiv
-2511.11159, minimise it with a second density in place of D), and a logit is the reward of AIRL (Fu
-et al. 2018, arXiv 1710.11248). Departs from the papers: it is of texts, with SeqGAN's rollouts.
+2511.11159, minimise it with a second density in place of D), and a policy that learns from such a
+log-ratio is that of AIRL (Fu et al. 2018, arXiv 1710.11248). Departs from the papers: it is of
+texts, with SeqGAN's rollouts.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Jeffreys(Objective, name="jeffreys"):
         Literal["discriminator", "oracle"],
         Field(description="whose log p / G; oracle: the true one, an upper bound"),
     ] = "discriminator"
-    clamp: Annotated[float, Field(ge=0, description="c, the largest logit; 0: any")] = 5.0
+    clamp: Annotated[float, Field(ge=0, description="c, the largest logit of D; 0: any")] = 5.0
     rollouts: Annotated[
         int, Field(ge=0, description="N, completions of each prefix; 0: one reward a sentence")
     ] = 4
@@ -92,9 +94,8 @@ class Jeffreys(Objective, name="jeffreys"):
         def reward(text: Text, origin: Tensor) -> Tensor:
             if self.reward == "oracle":
                 assert self.oracle is not None  # see setup
-                logit = log_probs(self.oracle, text) - log_probs(generator, text)
-            else:
-                logit = discriminator(text)
+                return log_probs(self.oracle, text) - log_probs(generator, text)
+            logit: Tensor = discriminator(text)
             return logit.clamp(-self.clamp, self.clamp) if self.clamp else logit
 
         mask, sentences = fake.mask, torch.arange(len(fake), device=fake.tokens.device)

@@ -183,7 +183,7 @@ def test_a_system_error_that_nobody_met_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
 
-    monkeypatch.setattr("textgan.training.sample.draw_lines", fail)
+    monkeypatch.setattr("textgan.training.sample._draw", fail)
     assert refused(cli, "sample", run) == "textgan: /somewhere/else: Permission denied"
 
 

@@ -325,7 +325,7 @@ def test_help_shows_every_range(cli: Cli) -> None:
         (
             ["evaluate", "a.txt", "--references", "a.txt", "--samples", 20],
             lambda: textgan.evaluate("a.txt", references="a.txt", samples=20),
-            "--samples, --temperature, --decode",
+            "--samples, --temperature, --mixture, --decode",
         ),
         (
             ["classify", "m.tsv", "--keep"],

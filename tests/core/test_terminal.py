@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from parts import ONE, WritePart
@@ -151,7 +152,10 @@ class Dies:
         raise KeyboardInterrupt  # as when it comes in this moment
 
 
-def test_ctrl_c_in_a_destructor_is_not_swallowed() -> None:
+@pytest.mark.parametrize("sigint", [signal.default_int_handler, signal.SIG_IGN])
+def test_ctrl_c_in_a_destructor_is_not_swallowed(sigint: Any) -> None:
+    """In what a shell starts in the background neither, which ignores SIGINT."""
+
     def work() -> None:
         one = Dies()
         del one
@@ -160,8 +164,12 @@ def test_ctrl_c_in_a_destructor_is_not_swallowed() -> None:
             pass
         pytest.fail("it went on")
 
-    with pytest.raises(KeyboardInterrupt), stop_signals():
-        work()
+    before = signal.signal(signal.SIGINT, sigint)
+    try:
+        with pytest.raises(KeyboardInterrupt), stop_signals():
+            work()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_terminal_gets_no_control_characters_of_a_message(

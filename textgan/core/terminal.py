@@ -143,8 +143,9 @@ def stop_signals() -> Iterator[None]:
 
     def unraisable(error: Any) -> None:
         if issubclass(error.exc_type, KeyboardInterrupt):
-            # once more, a moment later: raised in here, it would be swallowed, too
-            later = threading.Timer(0.01, _thread.interrupt_main)
+            # once more, a moment later: raised in here, it would be swallowed, too. As SIGTERM, for
+            # SIGINT is ignored in what a shell or nohup starts in the background
+            later = threading.Timer(0.01, _thread.interrupt_main, [signal.SIGTERM])
             later.daemon = True
             later.start()
         else:

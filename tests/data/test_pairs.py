@@ -280,6 +280,15 @@ def test_what_follows_is_no_longer_than_the_responses(tmp_path: Path) -> None:
     assert [len(one.rows) for one in corpus.following.values()] == [0, 0, 0]
 
 
+def test_a_carriage_return_within_a_line_shifts_no_pair(tmp_path: Path) -> None:
+    targets, sources = tmp_path / "t.en", tmp_path / "t.de"
+    sources.write_text("".join(f"{one}\n" for one, _ in QUESTIONS))
+    targets.write_bytes("".join(f"{one}\n" for _, one in QUESTIONS).replace(" ", "\r").encode())
+    there = {"file": str(targets), "source": str(sources)}
+    expected = read(pairs=str(written(tmp_path, LINES, "pairs.tsv")))
+    assert everything(read(**there)) == everything(expected)
+
+
 # --- parts of their own ---
 
 

@@ -95,11 +95,13 @@ def test_a_translator_is_loaded_once(
         (LINES, {"beam": 10_000}, "beam = 10000: give a whole number from 1 to 1000"),
         (LINES, {"length_penalty": "x"}, "length_penalty = 'x': give a number"),
         (LINES, {"diversity": -1.0}, "diversity = -1.0: give a number"),
-        (LINES, {"temperature": 1}, "temperature is no argument of __call__"),
+        (LINES, {"temperature": 1}, "temperature is no argument of Translator; known: lines, beam"),
         ("hund .", {}, "lines = 'hund .': give one string for each source, a list"),
         (None, {}, "lines = None: give one string for each source, a list"),
         ({"a": "b"}, {}, "lines = {'a': 'b'}: give one string for each source, a list"),
+        (LINES, {"greedy": True}, "greedy is no argument of Translator; known: lines, beam, label"),
         ([3], {}, "source: 3 is no text; give a list of strings"),
+        (["ein\nmann"], {}, "source: 'ein\\nmann' has several lines; give one string for each"),
     ],
 )
 def test_a_translator_refuses_what_is_wrong_by_name(

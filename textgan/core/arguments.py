@@ -54,7 +54,7 @@ def checked_arguments(function: Function) -> Function:
             meant = suggest(error.key, signature.parameters)
             if error.key not in kwargs or not meant:
                 raise
-            raise UserError(f"{error.key} is no argument of {function.__name__}{meant}") from None
+            raise UserError(f"{error.key} is no argument of {_name_of(function)}{meant}") from None
 
     return typing.cast(Function, call)
 
@@ -70,6 +70,12 @@ def argument_types(function: Callable[..., Any], name: str) -> tuple[list[Any], 
     return _parts_of(_hints(inspect.unwrap(function))[name])
 
 
+def _name_of(function: Callable[..., Any]) -> str:
+    """The name that a user knows: of what makes objects callable, that of their class."""
+    called = function.__qualname__.removesuffix(".__call__")
+    return called.rpartition(".")[2]
+
+
 def _misfit(
     function: Callable[..., Any],
     signature: inspect.Signature,
@@ -77,7 +83,9 @@ def _misfit(
     kwargs: Mapping[str, Any],
 ) -> str:
     """Explain why the arguments of a call do not fit a signature."""
-    name, known = function.__name__, signature.parameters
+    name, known = _name_of(function), dict(signature.parameters)
+    if next(iter(known), "") == "self":  # which nobody gives by its name
+        known, args = {key: one for key, one in known.items() if key != "self"}, args[1:]
     several = any(one.kind is _SEVERAL for one in known.values())
     places = [key for key, one in known.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
     for key in kwargs:

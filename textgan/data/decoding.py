@@ -80,7 +80,7 @@ KINDS = (
 
 
 def decode(content: bytes, path: Path, name: str) -> str:
-    """Decode a file's bytes, without a byte order mark; lines may end in any way.
+    """Decode a file's bytes, without a byte order mark; its line ends stay as they are.
 
     path: for its suffix and for commands in messages. name: how messages call the file. Raises
     UserError for a compressed file, a table, UTF-16, other bytes that are no text, and text that is
@@ -101,8 +101,7 @@ def decode(content: bytes, path: Path, name: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        line = before.count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise UserError(
             f"{name} is not UTF-8 in line {line} (byte {error.object[error.start]:#04x}); "
             "convert it from what it is, such as latin1 or gb18030: iconv -f latin1 -t utf-8"

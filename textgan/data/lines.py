@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,10 @@ from textgan.data.decoding import decode
 
 class FileText(NamedTuple):
     """The text of a file, each of its lines ended with a line feed alone, and the SHA-256 of the
-    bytes that it was decoded from."""
+    bytes that it was decoded from.
+
+    A carriage return that no line feed follows ends no line: it is a space.
+    """
 
     text: str
     sha256: str
@@ -31,14 +35,20 @@ def read_lines(path: Path, called: str, *, pipes: bool = False) -> list[str]:
 def read_text(path: Path, called: str, *, pipes: bool = False) -> FileText:
     """Read a UTF-8 text file that is not empty, once for both its text and its hash.
 
-    Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8.
+    Raises UserError for a file that is missing, a folder, empty, binary or not UTF-8, or whose
+    lines end with carriage returns alone.
     """
     name = f"{called} = {str(path)!r}"
     content = read_bytes(path, name, pipes=pipes)
     text = decode(content, path, name)
     if not text or text.isspace():
         raise UserError(f"{name} is empty; give one sentence a line")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\n" not in text and "\r" in text.strip():
+        raise UserError(
+            f"{name} ends its lines with carriage returns alone; convert it: "
+            f"tr '\\r' '\\n' < {shlex.quote(str(path))}"
+        )
+    text = text.replace("\r\n", "\n").replace("\r", " ")
     return FileText(text, hashlib.sha256(content).hexdigest())
 
 

@@ -252,7 +252,7 @@ def read_sources(source: str | Path | Sequence[str]) -> list[str]:
     """Read sources from a file, one a line, or check those of a list.
 
     A file may be a pipe, or "-", the standard input. Raises UserError, with the line, for what is
-    no text, and for lines with a tab, which are probably pairs.
+    no text, for lines with a tab, which are probably pairs, and for a string of several lines.
     """
     if isinstance(source, str | Path):
         lines = read_lines(Path(source), "source", pipes=True)
@@ -262,6 +262,8 @@ def read_sources(source: str | Path | Sequence[str]) -> list[str]:
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, str):
             raise UserError(f"{name}: {short(line)} is no text; give a list of strings")
+        if "\n" in line.strip():
+            raise UserError(f"{name}: {short(line)} has several lines; give one string for each")
         if "\t" in line:
             refuse_n_best([line], name)
             raise UserError(

@@ -15,9 +15,9 @@ both, so that a pair ranks by its likeness to real pairs; those with its own sou
 0 whatever is written, for a real text is never compared with itself, and the part of a fake's
 likeness that is its source's says nothing of it. Cosines of features are mostly above 0, so this
 costs a text whose source is in U a few per cent of its rank, whatever it says. To leave these u out
-of the mean instead teaches as much: of a generator that has the answers to two sources exchanged,
-either puts them right in about half of the seeds (4 of 8); in the others it comes to write one
-answer to both, and a policy that never draws the other learns nothing of it. `progress` anneals
+of the mean instead teaches no more: a generator that has the answers to two sources exchanged is
+put right in 4 of 8 seeds as it is and in 3 of 8 then; in the others it comes to write one answer
+to both, and a policy that never draws the other learns nothing of it. `progress` anneals
 nothing.
 
 Departs from the paper:

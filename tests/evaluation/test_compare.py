@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from evaluated import QUICK, SHORT, sentences, write
-from toys import Cli, refused
+from toys import TOY_TEXT, Cli, refused
 
 import textgan
 from textgan.core.errors import UserError
@@ -18,7 +18,8 @@ from textgan.evaluation.comparison import Comparison, Comparisons
 from textgan.evaluation.evaluate import evaluate
 from textgan.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from textgan.evaluation.store import store_evaluation
-from textgan.training.run import Run
+from textgan.training.checkpoint import checkpoints
+from textgan.training.run import Run, open_run
 
 
 def test_runs_are_compared_with_each_other_and_with_their_mle(runs: Path) -> None:
@@ -183,3 +184,50 @@ def test_what_is_compared_was_resampled_alike(runs: Path) -> None:
         result = read_evaluation(folder)
         assert result is not None
         assert (result.facts["seconds"] > 0) == again
+
+
+def test_a_comparison_warns_as_an_evaluation_of_the_same_runs_does(tmp_path: Path) -> None:
+    data = write(tmp_path / "toy.txt", sentences(60, 0))
+    few = {key: value for key, value in TOY_TEXT.items() if not key.startswith(("d", "o"))}
+    few |= {"schedule.mle_epochs": 1, "schedule.rounds": 1, "data.vocabulary": 6}
+    few |= {"evaluation.final_samples": 10, "evaluation.samples": 10}
+    folders = [tmp_path / name for name in "ab"]
+    for folder, rate in zip(folders, (0.01, 0.1), strict=True):
+        settings = few | {"optimisers.mle_lr": rate}
+        textgan.train("mle", data=data, out=folder, quiet=True, plot=False, **settings)
+    store_evaluation(folders[1], evaluate(folders[1], metrics=["unique"], quiet=True))
+    (folders[1] / "results.json").unlink()
+    sorted((folders[1] / "checkpoints").iterdir())[-1].unlink()  # killed in its last round
+    made = evaluate(*folders, metrics=["unique"], quiet=True)
+    stopped = "b is not finished, as far as its checkpoints go: it is measured as it was in round 1"
+    assert any(stopped in text for text in made.warnings)
+    assert any("of the references' words are <unk>" in text for text in made.warnings)
+    unknown = "are <unk>, all one symbol"
+    assert any(unknown in text for text in made.warnings)
+    new = compare(*folders, metrics="unique", quiet=True)  # what was kept is of a later state
+    stored = compare(*folders, quiet=True)
+    for one in (new, stored):
+        assert list(one.warnings) == made.warnings == one.to_dict()["warnings"]
+    assert "b is not finished, as far" in " ".join(str(stored).split())
+    kept = read_evaluation(folders[1])
+    assert kept is not None and kept.facts["checkpoint"] == checkpoints(folders[1])[-1].stem
+    # and where texts are drawn anew
+    anew = compare(*folders, metrics="unique", quiet=True, seed=1)
+    assert list(anew.warnings) == made.warnings
+    of_files = compare(*folders, references=sentences(40, 0), metrics="unique", quiet=True)
+    assert any(stopped in text for text in of_files.warnings)
+
+
+def test_a_run_that_another_began_at_is_not_where_that_began(tmp_path: Path) -> None:
+    mle = {k: v for k, v in SHORT.items() if not k.startswith(("discriminator", "objective"))}
+    mle |= {"schedule.rounds": 0, "schedule.mle_epochs": 3, "optimisers.mle_lr": 0.3}
+    textgan.train("mle", out=tmp_path / "mle", quiet=True, plot=False, **mle)
+    after = {k: v for k, v in SHORT.items() if not k.startswith(("oracle.", "generator."))}
+    after |= {"init": str(tmp_path / "mle"), "schedule.mle_epochs": 0}
+    textgan.train("seqgan", out=tmp_path / "run", quiet=True, plot=False, **after)
+    epoch = open_run(tmp_path / "mle").load_mle()[1]["epoch"]
+    assert epoch < 3
+    made = compare(tmp_path / "run", tmp_path / "mle", metrics="unique", quiet=True)
+    assert isinstance(made, Comparison) and (made.a, made.b) == ("seqgan", "mle, last")
+    [warning] = made.warnings
+    assert f"began at MLE epoch {epoch} of 3: textgan compare {tmp_path / 'run'}" in warning

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from textgan.core.score import Better, Score
 from textgan.core.statistics import (
+    DEGENERATE,
     Estimate,
     Floats,
     holm,
@@ -22,6 +23,7 @@ from textgan.core.statistics import (
     resampled_ratio,
     student_95,
 )
+from textgan.core.tables import Table
 from textgan.evaluation.comparison import compare_scores, compare_seeds, differing
 from textgan.metrics.base import MetricInputs
 
@@ -346,3 +348,17 @@ def test_a_winner_is_named_only_where_its_difference_is_significant_among_all() 
         assert not line.startswith("good ") or "seqgan" not in line
     assert "seqgan is better" not in str(made)
     assert made.to_dict()["differences"]["good"]["winner"] is None
+
+
+def test_a_flag_is_explained_where_the_table_has_one() -> None:
+    """The narrow table has the interval of the difference alone."""
+    still = replace(score(1.0, np.ones(RESAMPLINGS)), title="Still")
+    made = compare_scores({"m": still}, {"m": normal(2.0, 0.3, 1)})
+    table = next(part for part in made.shown() if isinstance(part, Table))
+    for width in (200, 60):
+        assert ("*" in table.text(width).replace(DEGENERATE, "")) == (width == 200)
+        assert ("every resampling" in table.text(width)) == (width == 200)
+    same = compare_scores({"m": still}, {"m": still})
+    table = next(part for part in same.shown() if isinstance(part, Table))
+    assert "0.000 [0.000, 0.000]*" in table.text(60) and "every resampling" in table.text(60)
+    assert "every resampling" in str(same)

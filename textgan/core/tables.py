@@ -32,8 +32,8 @@ class Table:
 
     title, footnote: lines above and below it.
     texts: how many columns are set to the left, the others to the right; None: all to the left.
-    narrow: what to show instead where this is too wide; else intervals move to lines of their own,
-    headers are broken, and at last the columns are shown in several blocks.
+    narrow: what to show instead, with its own footnote, where this is too wide; else intervals move
+    to lines of their own, headers are broken, and at last the columns are shown in several blocks.
     """
 
     headers: Sequence[str]
@@ -49,9 +49,11 @@ class Table:
         terminal."""
         width = width or terminal_width()
         whole = self._drawn(self.headers, self.rows)
+        footnote = self.footnote
         if _widest(whole) > width:
             whole = self.narrow.text(width) if self.narrow else self._narrowed(width)
-        around = [filled(text, width) if text else "" for text in (self.title, self.footnote)]
+            footnote = "" if self.narrow else footnote
+        around = [filled(text, width) if text else "" for text in (self.title, footnote)]
         return "\n".join(filter(None, [around[0], whole, around[1]]))
 
     def html(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from collections.abc import Hashable, Sequence
@@ -13,7 +14,7 @@ from textgan.core.arguments import checked_arguments
 from textgan.core.checks import METRIC_SEEDS, RESAMPLINGS, SAMPLES, SIZES, TEMPERATURES
 from textgan.core.device import Device
 from textgan.core.errors import NotKept, UserError, option
-from textgan.core.files import system_errors
+from textgan.core.files import exists, system_errors
 from textgan.core.progress import say
 from textgan.core.streams import SCHEME
 from textgan.data.pre_tokenizer import LineTokens
@@ -36,10 +37,12 @@ from textgan.evaluation.evaluate import (
     read_target,
 )
 from textgan.evaluation.results import Evaluation, decoded, read_evaluation
+from textgan.evaluation.run_inputs import warnings_of_runs
 from textgan.evaluation.scoring import by_metric, choose_metrics, label_of, warnings_of
 from textgan.evaluation.texts import Source
-from textgan.training.results import MLE_ROW
-from textgan.training.run import Run, open_run
+from textgan.training.checkpoint import checkpoints
+from textgan.training.results import MLE_ROW, same_weights
+from textgan.training.run import MLE, Run, open_run
 
 
 @system_errors()
@@ -196,6 +199,7 @@ def _compare_runs(
     measured = {
         run.folder: _measured(run, wanted, quiet, memory, len(runs), unkept) for run in runs
     }
+    warnings = tuple(warnings_of_runs(runs))
     first = measured[runs[0].folder]
     real = first.real_scores
     if len(runs) == 1:
@@ -210,7 +214,7 @@ def _compare_runs(
         alone = compare_scores(
             first.rows[MLE_ROW], first.rows[last], names=(MLE_ROW, last), real=real
         )
-        return replace(alone, decoding=decoded(first.facts))
+        return replace(alone, decoding=decoded(first.facts), warnings=warnings)
     systems = [
         {seed: list(measured[run.folder].rows.values())[-1] for seed, run in seeds.items()}
         for seeds in groups.values()
@@ -219,6 +223,11 @@ def _compare_runs(
     names = [run.method for run in firsts]
     if len(set(names)) < len(names):  # they differ in something else than the method
         names = [str(run.folder) for run in firsts]
+    passed = _passed_starts(runs)
+    names = [
+        f"{name}, last" if run.recipe in passed else name
+        for name, run in zip(names, firsts, strict=True)
+    ]
     a, *others = systems
     made = []
     for name, b in zip(names[1:], others, strict=True):
@@ -228,7 +237,27 @@ def _compare_runs(
             made.append(compare_scores(one, other, names=pair, real=real))
         else:
             made.append(compare_seeds(a, b, names=pair, real=real))
-    return among_all([replace(one, decoding=decoded(first.facts)) for one in made])
+    whole = among_all([replace(one, decoding=decoded(first.facts)) for one in made])
+    return replace(whole, warnings=(*warnings, *passed.values()))
+
+
+def _passed_starts(runs: Sequence[Run]) -> dict[str, str]:
+    """By the recipes of runs of MLE that others began at and that went on since: a warning, for
+    what is compared is their last epoch."""
+    passed = {}
+    for run in runs:
+        recipe = hashlib.sha256(run.recipe.encode()).hexdigest()
+        begun = next((one for one in runs if one.config.init and one.init_recipe == recipe), None)
+        if begun is None or run.method != "mle" or not exists(run.folder / MLE):
+            continue
+        if not same_weights(run.load_generator("mle"), run.load_generator()):
+            _, start = begun.load_init()
+            passed[run.recipe] = (
+                f"{run.folder} is compared as its last epoch left it, and {begun.folder} began at "
+                f"MLE epoch {start['epoch']} of {start['epochs']}: textgan compare {begun.folder} "
+                "compares with that"
+            )
+    return passed
 
 
 def _measured(
@@ -270,6 +299,10 @@ def _measured(
 
 def _drawn_alike(folder: Path) -> Evaluation | None:
     """Read the kept evaluation of a run; None where its resamplings were those of the first
-    version, for the differences of replicates would be of unlike texts."""
-    kept = read_evaluation(folder)
-    return kept if kept is not None and kept.facts.get("streams") == SCHEME else None
+    version, for the differences of replicates would be of unlike texts, and where the run went on
+    since."""
+    kept, saved = read_evaluation(folder), checkpoints(folder)
+    if kept is None or kept.facts.get("streams") != SCHEME:
+        return None
+    went_on = saved and kept.facts.get("checkpoint", saved[-1].stem) != saved[-1].stem
+    return None if went_on else kept

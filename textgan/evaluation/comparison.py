@@ -96,7 +96,7 @@ class Comparison(Shown):
 
     over: what was resampled. Texts speak of two trained generators; of methods only seeds do.
     among: how many differences p-values are corrected for; 0: those of this table alone.
-    warnings: of the texts. decoding: of texts of runs; "" where there are none.
+    warnings: of the texts and the runs. decoding: of texts of runs; "" where there are none.
     """
 
     a: str
@@ -171,7 +171,8 @@ class Comparison(Shown):
             for difference in self.differences
         ]
         headers = ["", self.a, self.b, "difference", "p", "p (Holm)", "better"]
-        table = Table(headers, body, narrow=self._narrow())
+        estimates = [part for one in self.differences for part in (one.a, one.b, one.estimate)]
+        table = Table(headers, body, footnote=_flag(estimates), narrow=self._narrow())
         of = {
             "texts": "over texts]: of these two generators as they are; of methods only several "
             "seeds can tell",
@@ -180,9 +181,7 @@ class Comparison(Shown):
             "can tell",
         }
         warned = [f"warning: {text}" for text in self.warnings]
-        estimates = [part for one in self.differences for part in (one.a, one.b, one.estimate)]
-        notes = [DEGENERATE] if any(part.degenerate for part in estimates if part) else []
-        notes += [f"decoding: {self.decoding}"] if self.decoding else []
+        notes = [f"decoding: {self.decoding}"] if self.decoding else []
         interval = f"[95 % interval {of[self.over]}"
         return [table, interval, *notes, *self.sentences(), *warned]
 
@@ -203,7 +202,9 @@ class Comparison(Shown):
             for difference in self.differences
         ]
         title = f"A: {self.a}; B: {self.b}" if long else ""
-        return Table(["", a, b, "difference", "p (Holm)", "better"], body, title=title)
+        headers = ["", a, b, "difference", "p (Holm)", "better"]
+        flag = _flag([one.estimate for one in self.differences])
+        return Table(headers, body, title=title, footnote=flag)
 
 
 @dataclass(frozen=True, repr=False)
@@ -401,6 +402,11 @@ def _by_unlike_seeds(a: Sequence[Score], b: Sequence[Score]) -> tuple[Estimate, 
 def _beyond_rounding(values: tuple[float, float]) -> float:
     """The difference of two numbers, 0 where it is rounding."""
     return 0.0 if math.isclose(*values, rel_tol=EQUAL) else values[1] - values[0]
+
+
+def _flag(estimates: Sequence[Estimate | None]) -> str:
+    """Say what the * of these estimates in a table is; "" where none has one."""
+    return DEGENERATE if any(one.degenerate for one in estimates if one) else ""
 
 
 def _format_p(p: float | None) -> str:

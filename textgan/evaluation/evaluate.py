@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +29,7 @@ from textgan.data.texts import PLAIN, FieldName, Form, Format, Labels
 from textgan.evaluation.file_inputs import inputs_from_files
 from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.results import Evaluation, read_evaluation
-from textgan.evaluation.run_inputs import decoding, inputs_from_run, texts_of_run
+from textgan.evaluation.run_inputs import decoding, inputs_from_run, texts_of_run, unfinished
 from textgan.evaluation.scoring import EXAMPLES, choose_metrics, score
 from textgan.evaluation.store import store_evaluation, warn_unkept
 from textgan.evaluation.texts import Source, Texts, name_of
@@ -296,6 +296,8 @@ def evaluate_files(
             device=device,
             align=any(metric.aligned for metric in metrics),
         )
+    warnings = unfinished([target for target in targets if isinstance(target, Run)])
+    inputs = replace(inputs, warnings=[*warnings, *inputs.warnings])
     return score(inputs, metrics, quiet=options.quiet)
 
 

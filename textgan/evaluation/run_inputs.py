@@ -232,7 +232,7 @@ def inputs_from_run(
         facts["runs"] = [one.folder.resolve().name for one in runs]
     if given:
         facts["texts"] = {one.name: one.about for one in given}
-    warnings = _warnings_of_run(run, given) + [text for one in drawn for text in one.warnings()]
+    warnings = warnings_of_runs(runs, given) + [text for one in drawn for text in one.warnings()]
     return EvaluationInputs(rows, real_row, facts, warnings)
 
 
@@ -388,9 +388,10 @@ def _same(written: Sequence[tuple[Writer, Run]]) -> dict[str, str]:
     return {mle.name: last.name} if same_weights(mle.generator, last.generator) else {}
 
 
-def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:
-    """Warn of what is odd about a run's corpus, its state, and the texts that are measured beside
-    it."""
+def warnings_of_runs(runs: Sequence[Run], given: Sequence[Texts] = ()) -> list[str]:
+    """Warn of what is odd about the corpus that runs share, their states, and the texts that are
+    measured beside them."""
+    run, *others = runs
     corpus = run.corpus
     warnings = corpus_warnings(corpus)
     if given:
@@ -404,14 +405,20 @@ def _warnings_of_run(run: Run, given: Sequence[Texts]) -> list[str]:
                 f"{share:.1%} of the references' words are {UNKNOWN_WORD}, which the texts never "
                 "are; a smaller data.min_count or a larger data.vocabulary has fewer"
             )
-    if stopped := run.stopped_at():
-        warnings.append(
-            f"{run.folder} is not finished, as far as its checkpoints go: it is measured as it was "
-            f"{stopped}"
-        )
-    if lack := run.mle_lack():
+    warnings += unfinished(runs)
+    if not others and (lack := run.mle_lack()):  # several runs have no MLE row
         warnings.append(lack)
     return warnings
+
+
+def unfinished(runs: Sequence[Run]) -> list[str]:
+    """Warn of runs that are measured before their end."""
+    return [
+        f"{run.folder} is not finished, as far as its checkpoints go: it is measured as it was "
+        f"{stopped}"
+        for run in runs
+        if (stopped := run.stopped_at())
+    ]
 
 
 def _lines(run: Run, text: Text) -> list[str]:

@@ -203,7 +203,7 @@ def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
     one_word = ["a " * n for n in range(1, 31)]
     cases: list[tuple[list[str], dict[str, Any], str]] = [
         (few, {}, f"has 19 usable sentences of 19 .*at least {FEWEST} are needed"),
-        (COMMON, {"length": 2}, "has 0 usable sentences of 60 .of at most 2 tokens"),
+        (COMMON, {"length": 2}, "needed; data.length = 2 leaves out 60; raise it"),
         (COMMON[:2] * 30, {}, "has 2 different sentences, too few for data.valid = 0.1"),
         (COMMON, {"valid": 0.6, "test": 0.5}, "too few for data.valid = 0.6 and data.test = 0.5"),
         (one_word, {}, "vocabulary of 1 words .*is data.tokens right.*try data.min_count = 1"),

@@ -280,6 +280,12 @@ def test_what_follows_is_no_longer_than_the_responses(tmp_path: Path) -> None:
     assert [len(one.rows) for one in corpus.following.values()] == [0, 0, 0]
 
 
+def test_the_setting_that_leaves_all_pairs_out_is_named(tmp_path: Path) -> None:
+    path = str(written(tmp_path, LINES, "pairs.tsv"))
+    with pytest.raises(UserError, match=r"; data.source_length = 2 leaves out 36; raise it$"):
+        read(pairs=path, source_length=2)
+
+
 def test_a_carriage_return_within_a_line_shifts_no_pair(tmp_path: Path) -> None:
     targets, sources = tmp_path / "t.en", tmp_path / "t.de"
     sources.write_text("".join(f"{one}\n" for one, _ in QUESTIONS))

@@ -78,8 +78,8 @@ def test_labels_go_with_their_lines(tmp_path: Path) -> None:
     ("lines", "settings", "message"),
     [
         (["a b"] * 19, {}, "has 19 sentences; at least 20 are needed"),
-        (["a b"] * 30, {}, "has 1 different sentences, too few for"),
-        (some_lines(), {"valid": 0.6, "test": 0.6}, "too few for data.valid = 0.6"),
+        (["a b"] * 30, {}, "of them; at least 3 are needed"),
+        (some_lines(), {"valid": 0.6, "test": 0.6}, "data.test = 0.6 of them; give smaller shares"),
         (some_lines(), {"form": Form("yes")}, "line 1 has no tab"),
         ([f"{'ab'[i > 0]}\tline {i}" for i in range(30)], {"form": Form("yes")}, "the label 'a'"),
     ],

@@ -243,8 +243,32 @@ def test_the_usual_pair_reads_the_source_where_there_is_one(
 
 
 def test_a_file_of_texts_has_no_sources_whatever_the_oracle_has() -> None:
-    config = make_config("seqgan", ANSWERING | {"data.file": "mine.txt"})
+    settings = {"oracle": {"source_length": 5}, "data": {"file": "mine.txt"}}
+    config = make_config(settings)
     assert config.generator.name == "lstm" and not config.has_source
+
+
+@pytest.mark.parametrize("key", ["file", "pairs"])
+def test_settings_of_the_oracle_beside_data_are_refused(key: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"  # its oracle is left where it is
+    recipe.write_text("[oracle]\nlength = 9\n")
+    data = {f"data.{key}": "mine.tsv"}
+    assert make_config(str(recipe), data).oracle.length == 9
+    with pytest.raises(UserError) as caught:
+        make_config("seqgan", data | {"oracle.source_length": 5})
+    assert str(caught.value) == (
+        f"oracle.source_length = 5: the texts are those of data.{key} = 'mine.tsv', not an "
+        "oracle's; leave one of them out"
+    )
+
+
+def test_a_file_of_another_form_than_those_of_init_is_refused(tmp_path: Path) -> None:
+    first = make_config("mle", {"data.file": "a.en", "data.source": "a.de"})
+    (tmp_path / "config.json").write_text(first.to_json())
+    start = {"init": str(tmp_path)}
+    assert make_config("mle", start | {"data.file": "", "data.source": "", "data.pairs": "p.tsv"})
+    with pytest.raises(UserError, match=r"data.pairs = 'p.tsv': init = .* has its own .*--pairs"):
+        make_config("mle", start | {"data.pairs": "p.tsv"})
 
 
 @pytest.mark.parametrize(

@@ -301,12 +301,12 @@ def _divide(config: RunDataConfig, read: _Read, quiet: bool) -> _Divided:
     limits = _Limits.of(config, sides, own)
     left_out = limits.left_out(sides)
     fits = ~torch.stack([*left_out.values()]).any(0)
-    limits.refuse_few(read.name, int(fits[own].sum()), len(own), FEWEST)
+    limits.refuse_few(read.name, left_out, own, FEWEST)
     parts = parts or divided(own[fits[own]])
     for part, rows in {**parts, **read.of_file, "train": parts["train"]}.items():
         parts[part] = rows[fits[rows]]
         name = read.names.get(part, f"the {part} part of {read.name}")
-        limits.refuse_few(name, len(parts[part]), len(rows), 1)
+        limits.refuse_few(name, left_out, rows, 1)
     facts = {
         part: {why: int(mask[rows].sum()) for why, mask in left_out.items()}
         for part, rows in read.of_file.items()
@@ -366,13 +366,29 @@ class _Limits(NamedTuple):
             masks["source_too_long"] = (source[0].sizes > self.source) & self.fits(target)
         return masks
 
-    def refuse_few(self, name: str, usable: int, rows: int, least: int) -> None:
-        """UserError where too few of so many rows are usable."""
+    def refuse_few(
+        self, name: str, left_out: Mapping[str, Tensor], rows: Tensor, least: int
+    ) -> None:
+        """UserError where too few of the rows are usable, with the settings that leave them out."""
+        counts = {why: int(mask[rows].sum()) for why, mask in left_out.items()}
+        usable = len(rows) - sum(counts.values())
         if usable < least:
+            settings = {
+                "too_long": f"data.length = {self.most} leaves out {{}}; raise it",
+                "too_short": f"data.min_length = {self.least} leaves out {{}}; lower it",
+                "source_too_long": f"data.source_length = {self.source} leaves out {{}}; raise it",
+            }
             what = "sentences" if self.source is None else "pairs"
+            needed = f"at least {least} {'are' if least > 1 else 'is'} needed"
+            remedies = [settings[why].format(n) for why, n in counts.items() if n]
             raise UserError(
-                f"{name} has {usable} usable {what} of {rows} ({self}); at least {least} "
-                f"{'are' if least > 1 else 'is'} needed"
+                "; ".join(
+                    [
+                        f"{name} has {usable} usable {what} of {len(rows)} ({self})",
+                        needed,
+                        *remedies,
+                    ]
+                )
             )
 
 

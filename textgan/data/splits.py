@@ -59,13 +59,17 @@ def divide(
     different = sorted(set(keys))
     order = np.random.default_rng(stream(Purpose.SPLIT, seed)).permutation(len(different))
     shares = {"data.valid": valid, "data.test": test}
-    n_valid, n_test = (
-        0 if share is None else max(1, round(share * len(different))) for share in shares.values()
-    )
+
+    def sizes(n: int) -> list[int]:
+        return [0 if share is None else max(1, round(share * n)) for share in shares.values()]
+
+    n_valid, n_test = sizes(len(different))
     if n_valid + n_test >= len(different):
         wanted = " and ".join(f"{key} = {share}" for key, share in shares.items() if share)
+        needed = next((n for n in range(len(different), 100) if sum(sizes(n)) < n), 0)
+        remedy = f"at least {needed} are needed" if needed else "give smaller shares"
         raise UserError(
-            f"{name} has {len(different)} different {what}, too few for {wanted} of them"
+            f"{name} has {len(different)} different {what}, too few for {wanted} of them; {remedy}"
         )
     side = {different[i]: 2 for i in order[:n_test]}
     side |= {different[i]: 1 for i in order[n_test : n_test + n_valid]}

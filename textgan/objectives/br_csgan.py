@@ -63,8 +63,14 @@ class BRCSGAN(Objective, name="br_csgan"):
     discriminator: ClassVar[str | None] = "pair_cnn"
     needs_source: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
+        # a turn is ten updates in batches of 64; with the code's 5000 fakes it is 157
+        "schedule.discriminator_turns": 100,
         "schedule.discriminator_until": 0.82,
-        "schedule.fakes": 5000,
+        "schedule.rounds": 400,
+        "schedule.d_steps": 1,
+        "schedule.k": 1,
+        "schedule.fakes": 320,
+        "schedule.evaluate_every": 20,
         "schedule.mle_steps": 1,
         "schedule.mle_every": 1,
         "schedule.mle_weight": 0.01,  # as large as the generator's step

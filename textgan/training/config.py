@@ -208,7 +208,15 @@ def make_config(
         if key in ("objective", "objective.name") and value == "":
             raise UserError(f"{key} = '' names no method; give one (see textgan list)")
         put_setting(values, key, value, _PARTS)
-    return _config_of(values, code)
+    config = _config_of(values, code)
+    oracles = [key for key in settings if key.startswith("oracle.")]
+    if config.data.path and oracles:  # a file of settings may have an oracle beside, unused
+        key, data = oracles[0], "data.pairs" if config.data.pairs else "data.file"
+        raise UserError(
+            f"{key} = {settings[key]!r}: the texts are those of {data} = {config.data.path!r}, not "
+            "an oracle's; leave one of them out"
+        )
+    return config
 
 
 def _config_of(values: dict[str, Any], code: Code | None) -> RunConfig:
@@ -263,10 +271,26 @@ def _put_those_of_init(values: dict[str, Any]) -> None:
         if group == "generator" and given.get("name") not in ("", None, config.generator.name):
             continue
         said = {key: value for key, value in given.items() if key != "name" or value}
+        if group == "data":
+            _refuse_other_form(folder, config.data, said)
         values[group] = settings.model_dump() | said
     schedule = values.setdefault("schedule", {})
     if isinstance(schedule, dict):
         schedule.setdefault("mle_epochs", 0)
+
+
+def _refuse_other_form(folder: str, data: RunDataConfig, said: Mapping[str, Any]) -> None:
+    """UserError for a file of pairs beside the file of texts of the run in a folder, or the other
+    way round."""
+    for key, other in (("pairs", "file"), ("file", "pairs")):
+        theirs = getattr(data, other)
+        if said.get(key) and said.get(other, theirs):
+            option = {"pairs": "--pairs", "file": "--data"}[key]
+            if other not in said:
+                raise UserError(
+                    f"data.{key} = {said[key]!r}: init = {folder!r} has its own data "
+                    f"(data.{other} = {theirs!r}); leave {option} out"
+                )
 
 
 def _put_defaults(values: dict[str, Any], code: Code | None) -> None:

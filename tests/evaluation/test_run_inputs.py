@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from textgan.evaluation.inputs import EvaluationOptions
 from textgan.evaluation.run_inputs import Writer, _Drawn, inputs_from_run
 from textgan.models.beam import BeamSearch
 from textgan.models.tempering import FittedJoint, JointTemperature, Mixture
+from textgan.training.results import final_table
 from textgan.training.run import open_run
 
 OPTIONS = EvaluationOptions()
@@ -245,3 +247,19 @@ def test_an_oracle_answers_the_same_sources(tmp_path: Path) -> None:
         asked = row.models.drawn.condition.source.tokens
         source = run.corpus.test.condition.require_source().tokens
         assert torch.equal(asked, source[torch.arange(30) * len(source) // 30])
+
+
+def test_tables_say_how_many_sources_are_answered(pairs: Path) -> None:
+    run = open_run(pairs)
+    total = len(run.corpus.test)
+    told: dict[str, Any] = {"metrics": "sacrebleu", "resamplings": 0, "quiet": True}
+    made = textgan.evaluate(run, samples=10, decode="greedy", **told)
+    assert f"10 of the {total} test sources are answered" in " ".join(str(made).split())
+    assert made.facts["test_sources"] == total
+    assert made.last["sacrebleu"].unit == "from 0 to 100"
+    assert "are answered" not in str(textgan.evaluate(run, **told))
+    [note] = final_table(run, samples=5, seed=0).footnotes()
+    assert f"BLEU, from 0 to 100, is of greedy answers to 5 of the {total} test sources" in note
+    table = final_table(run, samples=total, seed=0)
+    assert "greedy answers to the test sources" in table.footnotes()[0]
+    assert table.to_dict()["facts"]["test_sources"] == total

@@ -203,7 +203,7 @@ def test_the_interval_is_that_of_corpora_of_resampled_lines(metric: Metric) -> N
     low, high = np.quantile(result.replicates, [0.025, 0.975])
     assert (result.estimate.low, result.estimate.high) == (low, high)
     assert low < result.estimate.value < high
-    assert result.unit == "of 100"
+    assert result.unit == "from 0 to 100"
     assert result.better == ("lower" if metric.name == "ter" else "higher")
     alone = score(metric, lines[:1], [references[0][:1]], resamplings=20)
     assert alone.estimate.low is None and not len(alone.replicates)

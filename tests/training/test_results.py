@@ -8,6 +8,8 @@ import pytest
 from toys import TOY, TOY_TEXT, toy_text
 
 import textgan
+from textgan.training.results import final_table
+from textgan.training.run import open_run
 
 
 def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
@@ -21,6 +23,9 @@ def test_the_table_has_the_rows_and_values_of_its_json(tmp_path: Path) -> None:
     oracle, random = results.rows["oracle"], results.rows["random tokens"]
     assert oracle["nll_oracle"].value < results.rows["seqgan, last"]["nll_oracle"].value
     assert random["nll_test"].value == pytest.approx(math.log(20))
+    assert not any("intervals rest on" in text for text in results.warnings)
+    few = final_table(open_run(tmp_path / "run"), samples=29, seed=1)
+    assert any("intervals rest on 29 texts" in text for text in few.warnings)
 
 
 @pytest.mark.parametrize("words", [False, True])

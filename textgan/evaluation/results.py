@@ -21,6 +21,7 @@ from textgan.core.files import exists, is_file, understood
 from textgan.core.identity import identity_in, read_sealed, write_sealed
 from textgan.core.score import Score, ScoreTable, checked_value
 from textgan.core.tensors import digest, load_tensors, save_tensors
+from textgan.training.measure import sources_answered
 
 FILE, OLD_REPLICATES = "evaluation.json", "evaluation.safetensors"
 _REPLICATES = re.compile(r"evaluation(-[0-9a-f]{16})?\.safetensors")
@@ -97,8 +98,8 @@ class Evaluation(ScoreTable):
 
 
 def decoded(facts: Mapping[str, Any]) -> str:
-    """Describe how the texts of runs that these facts are of were decoded; "" where there are
-    none."""
+    """Describe how the texts of runs that these facts are of were decoded, and how many sources
+    they answer where those are not all; "" where there are none."""
     of_texts = facts.get("texts")
     every = [facts, *(of_texts.values() if isinstance(of_texts, Mapping) else ())]
     about = next((one for one in every if "temperature" in one), None)
@@ -108,6 +109,8 @@ def decoded(facts: Mapping[str, Any]) -> str:
     drawn = (
         f"sampled at temperature {heat:g}" if isinstance(heat, int | float) else f"sampled: {heat}"
     )
+    asked = sources_answered(facts.get("samples", 0), facts.get("test_sources"))
+    drawn += f"; {asked} are answered" if asked else ""
     return drawn if how == "sample" else f"{how}; likelihoods are of texts {drawn}"
 
 

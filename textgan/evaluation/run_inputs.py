@@ -227,6 +227,7 @@ def inputs_from_run(
         "decode": decoding(options.search),
         **make.facts(samples),
         **({"same": same} if same else {}),
+        **({"test_sources": len(corpus.test)} if rows_of_test is not None else {}),
     }
     if len(runs) > 1:
         facts["runs"] = [one.folder.resolve().name for one in runs]

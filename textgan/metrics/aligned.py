@@ -95,7 +95,7 @@ def corpus_score(
     several = {sum(line is not None for line in of_one) for of_one in zip(*aligned, strict=True)}
     scorer.num_refs = several.pop() if len(several) == 1 else -1  # of all, not of the last lines
     signature = f"{whole.name}|{scorer.get_signature()}"
-    return Score(title, estimate, signature, better, "of 100", replicates)
+    return Score(title, estimate, signature, better, "from 0 to 100", replicates)
 
 
 @dataclass(kw_only=True)

@@ -87,6 +87,12 @@ def texts_measured(corpus: Corpus, n: int) -> int:
     return n if corpus.space.source is None else min(n, len(corpus.test))
 
 
+def sources_answered(n: int, total: int | None) -> str:
+    """Say how many of the sources of a test part are answered where n texts are measured; "" for
+    all, and where it is not known how many there are (None)."""
+    return f"{n:,} of the {total:,} test sources" if total is not None and n < total else ""
+
+
 def asked_rows(total: int, n: int) -> Tensor:
     """Return which of so many real texts have their sources answered where n texts are measured:
     all, or n of them, spread evenly, in their order."""

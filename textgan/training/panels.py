@@ -91,7 +91,7 @@ HEADLINE = {
 OF_PAIRS = [
     Panel(
         "BLEU of greedy answers",
-        "of 100",
+        "from 0 to 100",
         {"eval/sacrebleu_valid": "to validation sources"},
         reach=(0.0, 1.0),
     )

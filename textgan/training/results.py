@@ -37,6 +37,7 @@ from textgan.training.measure import (
     measure,
     ngram_divergences,
     scores_of,
+    sources_answered,
     texts_measured,
 )
 from textgan.training.panels import sorted_by
@@ -64,6 +65,7 @@ UNIFORM: dict[str, Better] = {
     "entropy": "like real text",
 }
 SAMPLES_WRITTEN = 100
+FEW = 30  # texts below which a percentile bootstrap is much too narrow
 _REMEDY = "delete it to have it made again"
 
 
@@ -126,7 +128,8 @@ class Results(ScoreTable):
                 "and in the column at least a lower one"
             )
         if "sacrebleu_test" in measured:
-            note += "; BLEU of greedy answers to test sources, of 100"
+            asked = sources_answered(self.samples, self.facts.get("test_sources"))
+            note += f"; BLEU, from 0 to 100, is of greedy answers to {asked or 'the test sources'}"
         if "jsd1" in measured:
             note += "; JSD-n: bits between their n-grams and the training text's"
         return [note]
@@ -185,6 +188,10 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
     if run.resample:
         rows[f"{RESAMPLED_ROW}, 1 of {run.resample}"] = row(run.load_resampled(run.resample))
     rows[name] = last = last or row(generator)
+    few, fewest = [], min(samples, len(corpus.test))
+    if fewest < FEW:
+        few = [f"intervals rest on {fewest} texts: a bootstrap of fewer than {FEW} is too narrow"]
+    sources = {"test_sources": len(corpus.test)} if corpus.space.source is not None else {}
     warnings = warnings_of_row(
         last,
         level_of(run.oracle_level),
@@ -195,8 +202,8 @@ def final_table(run: Run, *, samples: int, seed: int) -> Results:
     return Results(
         rows,
         _real_row(rows),
-        warnings=[*([lack] if lack else []), *corpus_warnings(corpus), *warnings],
-        facts={"same": same} if same else {},
+        warnings=[*([lack] if lack else []), *corpus_warnings(corpus), *few, *warnings],
+        facts=({"same": same} if same else {}) | sources,
         folder=run.folder,
         samples=samples,
         likelihood=isinstance(generator, AutoregressiveGenerator),

@@ -61,14 +61,8 @@ def main() -> None:
         parser.error("give --references and --source, or neither")
     args.folder.mkdir(parents=True, exist_ok=True)
     methods = dict(method(words) for words in args.methods)
-    every = {"mle": [args.recipe], CONTROL: ["mle"], **methods}
-    tasks = [
-        (name, words, seed)
-        for stage in ([*every][:1], [*every][1:])  # all that starts from an MLE waits for it
-        for seed in args.seeds
-        for name, words in every.items()
-        if name in stage
-    ]
+    # what starts from an MLE waits for it
+    stages = [{"mle": [args.recipe]}, {CONTROL: ["mle"], **methods}]
 
     def do(task: tuple[str, list[str], int]) -> str:
         name, words, seed = task
@@ -84,15 +78,15 @@ def main() -> None:
         return f"{label}: {error}" if error else ""
 
     if not args.table:
-        first = len(args.seeds)
-        with tqdm(total=len(tasks), unit="run") as bar:
-            for stage in (tasks[:first], tasks[first:]):
+        with tqdm(total=len(args.seeds) * sum(map(len, stages)), unit="run") as bar:
+            for stage in stages:
+                tasks = [(*one, seed) for seed in args.seeds for one in stage.items()]
                 with ThreadPoolExecutor(args.jobs) as pool:
-                    for error in pool.map(do, stage):
+                    for error in pool.map(do, tasks):
                         bar.update()
                         if error:
                             bar.write(error, file=sys.stderr)
-    write(args.folder, [*every], args.decode, args.seeds)
+    write(args.folder, [name for stage in stages for name in stage], args.decode, args.seeds)
 
 
 def method(words: str) -> tuple[str, list[str]]:
